@@ -1,0 +1,1 @@
+//! Follows a DynamoDB stream: shards, checkpoints, item reads, delivery.

@@ -1,0 +1,1 @@
+//! Writes document operations to OpenSearch: bulk requests, retries, index set-up.

@@ -1,0 +1,1 @@
+//! Real engines, fault injection and generators for the tests of streamdex.

@@ -1,0 +1,2 @@
+//! Workspace tasks: demo, test, bench, tidy.
+fn main() {}
