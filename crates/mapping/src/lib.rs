@@ -6,11 +6,17 @@
 //!
 //! There is no clock, no network and no randomness here: times are arguments.
 
+pub mod change;
+mod date;
+pub mod image;
 pub mod operation;
 pub mod outcome;
 pub mod route;
+pub mod text;
 pub mod version;
 
+pub use change::{Change, EventName, RecordError, RecordProblem};
+pub use image::{AttributeProblem, Image, ImageBuilder};
 pub use operation::{Action, Address, DocumentId, IndexName, Operation, Origin, Role};
 pub use outcome::{Outcome, Tally};
 pub use route::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, Route, Test, Ttl};

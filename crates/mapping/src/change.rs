@@ -1,0 +1,162 @@
+//! One change of one item, as a stream record tells it.
+
+use std::borrow::Cow;
+
+use crate::image::Image;
+use crate::image::Node;
+use crate::text::write_json_string;
+use crate::version::{CreationTime, SequenceNumber};
+
+/// What happened to the item.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EventName {
+    /// It was not there before.
+    Insert,
+    /// It was there before and is there after.
+    #[default]
+    Modify,
+    /// It is gone.
+    Remove,
+}
+
+/// One stream record, whatever it was read from.
+#[derive(Debug, Clone, Default)]
+pub struct Change<'a> {
+    /// What happened.
+    pub event: EventName,
+    /// The key attributes, in no order that means anything.
+    pub keys: Image<'a>,
+    /// The item after the change, where the stream carries it.
+    pub new_image: Option<Image<'a>>,
+    /// The item before the change, where the stream carries it.
+    pub old_image: Option<Image<'a>>,
+    /// When it happened; `None` where the record does not say so in a usable form.
+    pub created: Option<CreationTime>,
+    /// Its place in the shard; `None` where the record has none that can be read.
+    pub sequence: Option<SequenceNumber>,
+    /// Whether DynamoDB itself removed it because its time to live was over.
+    pub expired: bool,
+    /// The ARN of the stream, where the record says it.
+    pub stream_arn: Option<Cow<'a, str>>,
+}
+
+/// A record that cannot be read. It is that one record's problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordError {
+    /// Its place in the sequence, where that much could be read.
+    pub sequence: Option<SequenceNumber>,
+    /// When it was created, where that much could be read.
+    pub created: Option<CreationTime>,
+    /// Its key as DynamoDB JSON, where that much could be read.
+    pub keys: Option<String>,
+    /// The ARN of the stream, where that much could be read.
+    pub stream_arn: Option<String>,
+    /// What is wrong.
+    pub reason: RecordProblem,
+}
+
+/// What is wrong with a record. No values of the record appear in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordProblem {
+    /// The JSON is broken, or has another shape than a stream record's.
+    #[error("not a stream record: {shape} at line {line} column {column}")]
+    Malformed {
+        /// What was found, in the words of the parser, without values.
+        shape: &'static str,
+        /// Line inside the record, from 1.
+        line: usize,
+        /// Column in that line.
+        column: usize,
+    },
+    /// No `eventName` among INSERT, MODIFY, REMOVE.
+    #[error("eventName is missing, or none of INSERT, MODIFY, REMOVE")]
+    EventName,
+    /// No key attributes.
+    #[error("the record has no Keys")]
+    NoKeys,
+}
+
+// === impl EventName ===
+
+impl EventName {
+    /// From the text in a record; case does not matter.
+    pub fn parse(text: &str) -> Option<EventName> {
+        [
+            ("INSERT", EventName::Insert),
+            ("MODIFY", EventName::Modify),
+            ("REMOVE", EventName::Remove),
+        ]
+        .into_iter()
+        .find_map(|(name, event)| name.eq_ignore_ascii_case(text).then_some(event))
+    }
+}
+
+// === impl Change ===
+
+impl Change<'_> {
+    /// The key as DynamoDB JSON with ascending names: the same text for the same key, whatever the
+    /// order in which the record gave it.
+    pub fn canonical_keys(&self) -> String {
+        canonical_keys(&self.keys)
+    }
+}
+
+/// See [`Change::canonical_keys`]. Values that cannot be a key are written as `null`.
+pub fn canonical_keys(keys: &Image<'_>) -> String {
+    let mut members: Vec<_> = keys.attributes().collect();
+    if members.len() > 1 {
+        members.sort_by(|left, right| left.0.decode().cmp(&right.0.decode()));
+    }
+    let mut out = Vec::with_capacity(96);
+    out.push(b'{');
+    for (position, (name, value)) in members.into_iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        // Escapes are resolved and made anew, so that one key has one text.
+        write_json_string(&name.decode(), &mut out);
+        out.push(b':');
+        match value {
+            [Node::String(text)] => write_tagged(b"{\"S\":", &text.decode(), &mut out),
+            [Node::Number(digits)] => write_tagged(b"{\"N\":", digits, &mut out),
+            [Node::Binary(binary)] => write_tagged(b"{\"B\":", &binary.base64(), &mut out),
+            _ => out.extend_from_slice(b"null"),
+        }
+    }
+    out.push(b'}');
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn write_tagged(open: &[u8], text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(open);
+    write_json_string(text, out);
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::ImageBuilder;
+
+    #[test]
+    fn canonical_keys_do_not_depend_on_the_order() {
+        let text = |names: [&'static str; 2]| {
+            let mut builder = ImageBuilder::default();
+            for name in names {
+                builder.attribute(name);
+                if name == "pk" {
+                    builder.string("a\"b")
+                } else {
+                    builder.binary(&[0, 255])
+                }
+            }
+            canonical_keys(&builder.finish())
+        };
+        assert_eq!(text(["pk", "at"]), text(["at", "pk"]));
+        assert_eq!(
+            text(["pk", "at"]),
+            r#"{"at":{"B":"AP8="},"pk":{"S":"a\"b"}}"#
+        );
+    }
+}

@@ -1,0 +1,395 @@
+//! One item as a flat run of nodes, borrowed from where it was read.
+//!
+//! Both ways in end here: raw JSON ([`crate::event`]) and SDK values (through [`ImageBuilder`]), so that
+//! everything after it, documents, ids and conditions, is written once.
+
+use crate::text::{Binary, Text};
+
+/// An item, or the key of one: its top-level attributes in the order in which they came.
+#[derive(Debug, Clone, Default)]
+pub struct Image<'a> {
+    pub(crate) nodes: Vec<Node<'a>>,
+    /// The first thing that is wrong with it; such an image is never written.
+    pub(crate) problem: Option<AttributeProblem>,
+}
+
+/// One node. A container is followed by its content; the number says by how many nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Node<'a> {
+    /// The name of the member of a map whose value follows.
+    Name(Text<'a>),
+    String(Text<'a>),
+    /// A JSON number, checked.
+    Number(&'a str),
+    Binary(Binary<'a>),
+    Bool(bool),
+    Null,
+    List(usize),
+    Map(usize),
+    StringSet(usize),
+    NumberSet(usize),
+    BinarySet(usize),
+}
+
+/// What is wrong with an attribute. It names the top-level attribute, never a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("attribute {attribute:?}: {kind}")]
+pub struct AttributeProblem {
+    /// The top-level attribute.
+    pub attribute: String,
+    /// What is wrong.
+    pub kind: AttributeProblemKind,
+}
+
+/// The kinds of [`AttributeProblem`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttributeProblemKind {
+    /// A value without a type tag.
+    #[error("a value has no type tag")]
+    NoTag,
+    /// A type tag that DynamoDB does not have.
+    #[error("a value has an unknown type tag")]
+    UnknownTag,
+    /// More than one type tag in one value.
+    #[error("a value has several type tags")]
+    SeveralTags,
+    /// A value that is not what its type tag says.
+    #[error("a value does not fit its type tag")]
+    WrongValue,
+    /// An `N` that is no decimal number.
+    #[error("a number is not decimal digits")]
+    NotANumber,
+}
+
+/// Builds an [`Image`] from values that are decoded already: `attribute`, then one value, and so on.
+///
+/// ```
+/// use streamdex_mapping::image::{Container, ImageBuilder};
+/// let mut builder = ImageBuilder::default();
+/// builder.attribute("tags");
+/// let list = builder.open(Container::List);
+/// builder.string("a");
+/// builder.number("1.50");
+/// builder.close(list);
+/// let image = builder.finish();
+/// assert_eq!(image.attribute_names().collect::<Vec<_>>(), ["tags"]);
+/// ```
+#[derive(Debug, Default)]
+pub struct ImageBuilder<'a> {
+    image: Image<'a>,
+}
+
+/// The container types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// `L`
+    List,
+    /// `M`; each member is [`ImageBuilder::member`] and a value.
+    Map,
+    /// `SS`
+    StringSet,
+    /// `NS`
+    NumberSet,
+    /// `BS`
+    BinarySet,
+}
+
+/// A container that is still open; give it back to [`ImageBuilder::close`].
+#[derive(Debug)]
+#[must_use]
+pub struct OpenContainer {
+    at: usize,
+    container: Container,
+}
+
+// === impl Image ===
+
+impl<'a> Image<'a> {
+    /// Whether it has no attributes.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The names of the top-level attributes, in the order in which they came.
+    pub fn attribute_names(&self) -> impl Iterator<Item = std::borrow::Cow<'a, str>> + '_ {
+        self.attributes().map(|(name, _)| name.decode())
+    }
+
+    /// What is wrong with it, if anything.
+    pub fn problem(&self) -> Option<&AttributeProblem> {
+        self.problem.as_ref()
+    }
+
+    /// The top-level attributes: name, and the nodes of the value.
+    pub(crate) fn attributes(&self) -> Members<'_, 'a> {
+        Members { rest: &self.nodes }
+    }
+
+    /// The value of one top-level attribute.
+    pub(crate) fn get(&self, name: &str) -> Option<&[Node<'a>]> {
+        self.attributes()
+            .find(|(found, _)| found.is(name))
+            .map(|(_, value)| value)
+    }
+
+    /// Empties it, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.nodes.clear();
+        self.problem = None;
+    }
+
+    /// Remembers the first problem, under the attribute that is being read.
+    pub(crate) fn report(&mut self, attribute: Text<'_>, kind: AttributeProblemKind) {
+        self.problem.get_or_insert_with(|| AttributeProblem {
+            attribute: attribute.decode().into_owned(),
+            kind,
+        });
+    }
+
+    /// Sets the length of the container that was pushed at `at`, whose content ends here.
+    pub(crate) fn seal(&mut self, at: usize, container: Container) {
+        let length = self.nodes.len().saturating_sub(at + 1);
+        if let Some(node) = self.nodes.get_mut(at) {
+            *node = Node::container(container, length);
+        }
+    }
+}
+
+/// Iterates over name and value of a run of members.
+#[derive(Debug, Clone)]
+pub(crate) struct Members<'n, 'a> {
+    pub(crate) rest: &'n [Node<'a>],
+}
+
+impl<'n, 'a> Iterator for Members<'n, 'a> {
+    type Item = (Text<'a>, &'n [Node<'a>]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (Node::Name(name), after) = self.rest.split_first()? else {
+            return None;
+        };
+        let (value, rest) = split_value(after)?;
+        self.rest = rest;
+        Some((*name, value))
+    }
+}
+
+/// Iterates over the values of a run of values.
+#[derive(Debug, Clone)]
+pub(crate) struct Values<'n, 'a> {
+    pub(crate) rest: &'n [Node<'a>],
+}
+
+impl<'n, 'a> Iterator for Values<'n, 'a> {
+    type Item = &'n [Node<'a>];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (value, rest) = split_value(self.rest)?;
+        self.rest = rest;
+        Some(value)
+    }
+}
+
+/// Splits the first value (with all that is in it) off `nodes`.
+fn split_value<'n, 'a>(nodes: &'n [Node<'a>]) -> Option<(&'n [Node<'a>], &'n [Node<'a>])> {
+    let first = nodes.first()?;
+    nodes.split_at_checked(1 + first.content_length())
+}
+
+// === impl Node ===
+
+impl<'a> Node<'a> {
+    fn container(container: Container, length: usize) -> Node<'a> {
+        match container {
+            Container::List => Node::List(length),
+            Container::Map => Node::Map(length),
+            Container::StringSet => Node::StringSet(length),
+            Container::NumberSet => Node::NumberSet(length),
+            Container::BinarySet => Node::BinarySet(length),
+        }
+    }
+
+    pub(crate) fn content_length(&self) -> usize {
+        match self {
+            Node::List(length)
+            | Node::Map(length)
+            | Node::StringSet(length)
+            | Node::NumberSet(length)
+            | Node::BinarySet(length) => *length,
+            _ => 0,
+        }
+    }
+}
+
+// === impl ImageBuilder ===
+
+impl<'a> ImageBuilder<'a> {
+    /// Begins the next top-level attribute; exactly one value follows.
+    pub fn attribute(&mut self, name: &'a str) {
+        self.image.nodes.push(Node::Name(Text::Plain(name)));
+    }
+
+    /// Begins the next member of the open map; exactly one value follows.
+    pub fn member(&mut self, name: &'a str) {
+        self.attribute(name);
+    }
+
+    /// `S`
+    pub fn string(&mut self, text: &'a str) {
+        self.image.nodes.push(Node::String(Text::Plain(text)));
+    }
+
+    /// `N`; a text that is no decimal number becomes the image's problem.
+    pub fn number(&mut self, text: &'a str) {
+        if !is_json_number(text) {
+            self.problem(AttributeProblemKind::NotANumber);
+        }
+        self.image.nodes.push(Node::Number(text));
+    }
+
+    /// `B`
+    pub fn binary(&mut self, bytes: &'a [u8]) {
+        self.image.nodes.push(Node::Binary(Binary::Bytes(bytes)));
+    }
+
+    /// `BOOL`
+    pub fn bool(&mut self, value: bool) {
+        self.image.nodes.push(Node::Bool(value));
+    }
+
+    /// `NULL`
+    pub fn null(&mut self) {
+        self.image.nodes.push(Node::Null);
+    }
+
+    /// A value of a type that this version does not know: it becomes the image's problem.
+    pub fn unknown(&mut self) {
+        self.problem(AttributeProblemKind::UnknownTag);
+        self.null();
+    }
+
+    /// Opens a container; its content follows until [`ImageBuilder::close`].
+    pub fn open(&mut self, container: Container) -> OpenContainer {
+        let at = self.image.nodes.len();
+        self.image.nodes.push(Node::container(container, 0));
+        OpenContainer { at, container }
+    }
+
+    /// Closes the container that was opened last.
+    pub fn close(&mut self, open: OpenContainer) {
+        self.image.seal(open.at, open.container);
+    }
+
+    /// The image.
+    pub fn finish(self) -> Image<'a> {
+        self.image
+    }
+
+    fn problem(&mut self, kind: AttributeProblemKind) {
+        // Names inside maps are passed too: the last one is near enough to find the place.
+        let name = self.image.nodes.iter().rev().find_map(|node| match node {
+            Node::Name(name) => Some(*name),
+            _ => None,
+        });
+        self.image.report(name.unwrap_or(Text::Plain("")), kind);
+    }
+}
+
+/// Whether `text` is a number by the grammar of JSON (RFC 8259), which is what DynamoDB delivers.
+pub(crate) fn is_json_number(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    if let [b'-', after @ ..] = rest {
+        rest = after;
+    }
+    match rest {
+        [b'0', after @ ..] => rest = after,
+        [b'1'..=b'9', ..] => rest = skip_digits(rest),
+        _ => return false,
+    }
+    if let [b'.', after @ ..] = rest {
+        rest = skip_digits(after);
+        if rest.len() == after.len() {
+            return false;
+        }
+    }
+    if let [b'e' | b'E', after @ ..] = rest {
+        let digits = match after {
+            [b'+' | b'-', digits @ ..] => digits,
+            digits => digits,
+        };
+        rest = skip_digits(digits);
+        if rest.len() == digits.len() {
+            return false;
+        }
+    }
+    rest.is_empty()
+}
+
+fn skip_digits(bytes: &[u8]) -> &[u8] {
+    let end = bytes
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(bytes.len());
+    bytes.get(end..).unwrap_or(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_the_grammar_of_json() {
+        for good in [
+            "0",
+            "-0",
+            "12",
+            "1.50",
+            "1E+125",
+            "9.99e-130",
+            "-1.0E5",
+            &"9".repeat(38),
+        ] {
+            assert!(is_json_number(good), "{good}");
+        }
+        for bad in [
+            "", "-", "+1", "01", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "0x1", "1 ", " 1",
+            "1,2",
+        ] {
+            assert!(!is_json_number(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn containers_know_their_length() {
+        let mut builder = ImageBuilder::default();
+        builder.attribute("m");
+        let map = builder.open(Container::Map);
+        builder.member("l");
+        let list = builder.open(Container::List);
+        builder.null();
+        builder.bool(true);
+        builder.close(list);
+        builder.close(map);
+        builder.attribute("s");
+        builder.string("x");
+        let image = builder.finish();
+        assert_eq!(image.get("m").unwrap().len(), 5);
+        assert_eq!(image.get("s").unwrap(), [Node::String(Text::Plain("x"))]);
+        assert!(image.get("l").is_none());
+    }
+
+    #[test]
+    fn the_first_problem_names_the_attribute() {
+        let mut builder = ImageBuilder::default();
+        builder.attribute("a");
+        builder.number("1x");
+        builder.attribute("b");
+        builder.unknown();
+        let problem = builder.finish().problem.unwrap();
+        assert_eq!(
+            (problem.attribute.as_str(), problem.kind),
+            ("a", AttributeProblemKind::NotANumber)
+        );
+    }
+}
