@@ -1,0 +1,325 @@
+//! How requests are authenticated, and how refused credentials are read anew.
+//!
+//! Signing itself is done by the `opensearch` crate, which asks its provider for credentials at every
+//! request; so [`CachedCredentials`] keeps them until shortly before they expire, and a refresh forgets
+//! them *and* builds the provider chain again, since the SDK's providers read files only once.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_config::BehaviorVersion;
+use aws_config::sts::AssumeRoleProvider;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
+use aws_types::region::Region;
+use opensearch::http::headers::HeaderValue;
+use streamdex_config::{AwsSettings, PasswordSource};
+use tokio::sync::OnceCell;
+
+/// Credentials are replaced this long before they expire, so that none expires on the way.
+const RENEW_BEFORE: Duration = Duration::from_secs(60);
+
+/// What is added to each request.
+#[derive(Debug)]
+pub(crate) enum Authentication {
+    /// Nothing.
+    None,
+    /// HTTP basic.
+    Basic(BasicAuth),
+    /// AWS Signature Version 4; the transport signs with the same provider.
+    Signed(CachedCredentials),
+}
+
+/// Why there is nothing to authenticate with.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The variable that should hold the password is not set, or no UTF-8.
+    #[error("the environment variable {0} with the OpenSearch password is not set")]
+    Variable(String),
+    /// The file that should hold the password cannot be read.
+    #[error("the OpenSearch password cannot be read from {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
+    /// The password cannot be put into a header.
+    #[error("the OpenSearch password cannot be sent in a header")]
+    Header,
+    /// No provider of the chain has credentials, or the one that should failed.
+    #[error("no AWS credentials for OpenSearch: {reason}")]
+    Aws {
+        /// What the provider said, to its root.
+        reason: String,
+        /// The provider's error.
+        #[source]
+        source: Arc<CredentialsError>,
+    },
+    /// Neither the configuration nor the SDK's own chain names a region.
+    #[error("no AWS region to sign OpenSearch requests for")]
+    Region,
+}
+
+/// A user, and where the password is read.
+#[derive(Debug)]
+pub(crate) struct BasicAuth {
+    username: String,
+    password: PasswordSource,
+    header: Mutex<Option<HeaderValue>>,
+}
+
+/// Where signing credentials come from.
+#[derive(Debug, Clone)]
+enum CredentialsSource {
+    /// The SDK's chain under these settings, built again at each refresh.
+    Chain { settings: AwsSettings, region: Region },
+    /// A provider that the caller made.
+    Provider(SharedCredentialsProvider),
+}
+
+/// A provider that keeps what it was given until shortly before that expires.
+#[derive(Debug, Clone)]
+pub(crate) struct CachedCredentials(Arc<Cache>);
+
+#[derive(Debug)]
+struct Cache {
+    source: CredentialsSource,
+    /// The cell lets concurrent requests share one load; a refresh puts a new cell in its place.
+    current: Mutex<Arc<OnceCell<Credentials>>>,
+}
+
+// === impl AuthError ===
+
+impl AuthError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            AuthError::Variable(_) => "set the variable that opensearch.auth.password_env names",
+            AuthError::File { .. } => "check that the file that opensearch.auth.password_file names exists and may be read",
+            AuthError::Header => "a password must not hold line breaks or control characters",
+            AuthError::Aws { .. } => {
+                "check the profile, role_arn and external_id of opensearch.auth or [aws], or the task's or machine's role"
+            }
+            AuthError::Region => "set opensearch.auth.region or AWS_REGION",
+        }
+    }
+}
+
+// === impl BasicAuth ===
+
+impl BasicAuth {
+    pub(crate) fn new(username: &str, password: &PasswordSource) -> BasicAuth {
+        BasicAuth { username: username.to_owned(), password: password.clone(), header: Mutex::new(None) }
+    }
+
+    /// The `Authorization` header; the password is read at the first call and after a [`BasicAuth::forget`].
+    pub(crate) fn header(&self) -> Result<HeaderValue, AuthError> {
+        let mut kept = self.header.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(header) = kept.as_ref() {
+            return Ok(header.clone());
+        }
+        let header = basic_header(&self.username, &read_password(&self.password)?)?;
+        *kept = Some(header.clone());
+        Ok(header)
+    }
+
+    /// Makes the next request read the password again: it may have been rotated.
+    pub(crate) fn forget(&self) {
+        *self.header.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn read_password(source: &PasswordSource) -> Result<String, AuthError> {
+    match source {
+        PasswordSource::Environment(name) => std::env::var(name).map_err(|_| AuthError::Variable(name.clone())),
+        PasswordSource::File(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| AuthError::File { path: path.clone(), source: Arc::new(error) })?;
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+        }
+    }
+}
+
+fn basic_header(username: &str, password: &str) -> Result<HeaderValue, AuthError> {
+    use base64::Engine as _;
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
+    let mut header = HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| AuthError::Header)?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+// === impl CachedCredentials ===
+
+impl CachedCredentials {
+    /// From the SDK's chain under `settings`, and the region to sign for.
+    pub(crate) async fn from_settings(
+        settings: &AwsSettings,
+        region: Option<&str>,
+    ) -> Result<(CachedCredentials, Region), AuthError> {
+        let region = match region {
+            Some(region) => Region::new(region.to_owned()),
+            None => load(settings, None).await.region().cloned().ok_or(AuthError::Region)?,
+        };
+        let source = CredentialsSource::Chain { settings: settings.clone(), region: region.clone() };
+        Ok((CachedCredentials::new(source), region))
+    }
+
+    /// From a provider of the caller's.
+    pub(crate) fn from_provider(provider: SharedCredentialsProvider) -> CachedCredentials {
+        CachedCredentials::new(CredentialsSource::Provider(provider))
+    }
+
+    fn new(source: CredentialsSource) -> CachedCredentials {
+        CachedCredentials(Arc::new(Cache { source, current: Mutex::default() }))
+    }
+
+    /// Credentials that are good for at least a minute, or whatever the provider has to give.
+    pub(crate) async fn get(&self) -> Result<Credentials, AuthError> {
+        self.load().await.map_err(|error| AuthError::Aws { reason: root_cause(&error), source: Arc::new(error) })
+    }
+
+    /// Forgets the credentials; the next request asks the chain anew.
+    pub(crate) fn forget(&self) {
+        *self.0.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+    }
+
+    async fn load(&self) -> provider::Result {
+        let cell = self.current_cell();
+        let credentials = cell.get_or_try_init(|| self.0.source.provide()).await?;
+        Ok(credentials.clone())
+    }
+
+    fn current_cell(&self) -> Arc<OnceCell<Credentials>> {
+        let mut current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let renew_at = SystemTime::now() + RENEW_BEFORE;
+        let expiry = current.get().and_then(Credentials::expiry);
+        if expiry.is_some_and(|expiry| expiry <= renew_at) {
+            *current = Arc::default();
+        }
+        Arc::clone(&current)
+    }
+}
+
+impl ProvideCredentials for CachedCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(self.load())
+    }
+}
+
+impl CredentialsSource {
+    async fn provide(&self) -> provider::Result {
+        match self {
+            CredentialsSource::Provider(provider) => provider.provide_credentials().await,
+            CredentialsSource::Chain { settings, region } => {
+                let base = load(settings, Some(region.clone())).await;
+                let Some(role) = &settings.role_arn else {
+                    let provider = base.credentials_provider();
+                    let provider = provider.ok_or_else(|| CredentialsError::not_loaded("no credentials provider"))?;
+                    return provider.provide_credentials().await;
+                };
+                let mut builder = AssumeRoleProvider::builder(role).session_name("streamdex").configure(&base);
+                if let Some(external_id) = &settings.external_id {
+                    builder = builder.external_id(external_id);
+                }
+                builder.build().await.provide_credentials().await
+            }
+        }
+    }
+}
+
+async fn load(settings: &AwsSettings, region: Option<Region>) -> aws_types::SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = region {
+        loader = loader.region(region);
+    }
+    loader.load().await
+}
+
+/// The text of the innermost error, since SDK errors say nothing at the top.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[derive(Debug)]
+    struct Counting {
+        calls: AtomicU32,
+        lifetime: Duration,
+    }
+
+    impl ProvideCredentials for Counting {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let call = self.calls.fetch_add(1, Ordering::SeqCst);
+            let expiry = SystemTime::now() + self.lifetime;
+            let credentials = Credentials::new(format!("key{call}"), "secret", None, Some(expiry), "test");
+            future::ProvideCredentials::ready(Ok(credentials))
+        }
+    }
+
+    fn cached(lifetime: Duration) -> CachedCredentials {
+        let provider = Counting { calls: AtomicU32::new(0), lifetime };
+        CachedCredentials::from_provider(SharedCredentialsProvider::new(provider))
+    }
+
+    #[tokio::test]
+    async fn credentials_are_kept_until_they_are_refused() {
+        let credentials = cached(Duration::from_secs(3600));
+        for _ in 0..3 {
+            assert_eq!(credentials.get().await.unwrap().access_key_id(), "key0");
+        }
+        credentials.forget();
+        assert_eq!(credentials.get().await.unwrap().access_key_id(), "key1");
+    }
+
+    #[tokio::test]
+    async fn credentials_are_renewed_before_they_expire() {
+        let credentials = cached(Duration::from_secs(30));
+        assert_eq!(credentials.get().await.unwrap().access_key_id(), "key0");
+        assert_eq!(credentials.get().await.unwrap().access_key_id(), "key1");
+    }
+
+    #[test]
+    fn a_rotated_password_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        std::fs::write(&path, "old\n").unwrap();
+        let basic = BasicAuth::new("admin", &PasswordSource::File(path.clone()));
+        let old = basic.header().unwrap();
+        assert_eq!(old.to_str().unwrap(), "Basic YWRtaW46b2xk");
+        std::fs::write(&path, "new").unwrap();
+        assert_eq!(basic.header().unwrap(), old);
+        basic.forget();
+        assert_eq!(basic.header().unwrap().to_str().unwrap(), "Basic YWRtaW46bmV3");
+    }
+
+    #[test]
+    fn a_missing_password_is_told_without_a_secret() {
+        let basic = BasicAuth::new("admin", &PasswordSource::Environment("STREAMDEX_NO_SUCH_VARIABLE".into()));
+        let error = basic.header().unwrap_err();
+        assert!(error.to_string().contains("STREAMDEX_NO_SUCH_VARIABLE"));
+        assert!(!error.hint().is_empty());
+    }
+}
