@@ -8,6 +8,7 @@
 
 pub mod change;
 mod date;
+pub mod event;
 pub mod image;
 pub mod operation;
 pub mod outcome;
