@@ -1,1 +1,17 @@
 //! Real engines, fault injection and generators for the tests of streamdex.
+//!
+//! Nothing here is published, and nothing that is published depends on it. Engines are fetched once into
+//! `target/engines` and run as children that cannot outlive the process that started them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "code of tests: stopping on a broken assumption is what it is for"
+)]
+
+pub mod engines;
+pub mod process;
+pub mod report;
+mod server_thread;

