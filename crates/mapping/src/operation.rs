@@ -91,10 +91,18 @@ pub enum IndexNameError {
     /// A character that OpenSearch refuses.
     #[error("an index name cannot contain {0:?}")]
     Character(char),
+    /// A character that OpenSearch refuses, out of an attribute's value, and so not told.
+    #[error("an attribute's value holds a character that an index name cannot contain")]
+    CharacterOfValue,
     /// It ends in `-live` or `-NNNNNN`, which streamdex uses itself.
     #[error("index names ending in '-live' or '-' and six digits are reserved")]
     Reserved,
 }
+
+/// A text that is no document id: empty, or longer than the 512 bytes that OpenSearch allows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a document id has 1 to 512 bytes, and this one {0}")]
+pub struct DocumentIdError(pub usize);
 
 // === impl IndexName ===
 
@@ -151,6 +159,17 @@ impl DocumentId {
     /// For [`crate::id`], which keeps the length.
     pub(crate) fn new(text: String) -> DocumentId {
         DocumentId(text.into_boxed_str())
+    }
+
+    /// Takes an id that was made before, as one in a stored dead letter.
+    ///
+    /// # Errors
+    /// It is empty or longer than 512 bytes.
+    pub fn parse(text: &str) -> Result<DocumentId, DocumentIdError> {
+        match text.len() {
+            1..=512 => Ok(DocumentId(text.into())),
+            length => Err(DocumentIdError(length)),
+        }
     }
 
     /// The id, as it is sent.
