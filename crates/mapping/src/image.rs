@@ -133,6 +133,19 @@ impl<'a> Image<'a> {
             .map(|(_, value)| value)
     }
 
+    /// The attributes of these names alone.
+    pub(crate) fn select(&self, names: &[String]) -> Image<'a> {
+        let mut selected = Image::default();
+        for (name, value) in self
+            .attributes()
+            .filter(|(name, _)| names.iter().any(|wanted| name.is(wanted)))
+        {
+            selected.nodes.push(Node::Name(name));
+            selected.nodes.extend_from_slice(value);
+        }
+        selected
+    }
+
     /// Empties it, and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.nodes.clear();

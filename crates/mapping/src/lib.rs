@@ -6,19 +6,34 @@
 //!
 //! There is no clock, no network and no randomness here: times are arguments.
 
+pub mod batch;
 pub mod change;
+mod compare;
 mod date;
+mod decimal;
+pub mod document;
 pub mod event;
+pub mod fetch;
+pub mod id;
 pub mod image;
+pub mod mapper;
+pub mod matching;
 pub mod operation;
 pub mod outcome;
 pub mod route;
 pub mod text;
 pub mod version;
 
+pub use batch::{Batch, FetchHandle, OperationHandle, RecordMeta};
 pub use change::{Change, EventName, RecordError, RecordProblem};
+pub use fetch::{Fetch, Key, KeyValue};
 pub use image::{AttributeProblem, Image, ImageBuilder};
-pub use operation::{Action, Address, DocumentId, IndexName, Operation, Origin, Role};
+pub use mapper::{MapError, Mapped, Mapper, Trust};
+pub use operation::{
+    Action, Address, DocumentId, IndexName, IndexNameError, Operation, Origin, Role,
+};
 pub use outcome::{Outcome, Tally};
-pub use route::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, Route, Test, Ttl};
+pub use route::{
+    Condition, IdForm, IndexPattern, NumberForm, OnExpiry, PatternPart, Route, Test, Ttl,
+};
 pub use version::{CreationTime, ExternalVersion, SequenceNumber};

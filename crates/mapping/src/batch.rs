@@ -1,0 +1,425 @@
+//! The records of one page on their way: fetches joined by key, operations coalesced by document, one
+//! outcome per record added up.
+//!
+//! Architecture invariant: every record that was pushed ends with exactly one outcome, or is counted as
+//! undecided; `records == sum(outcomes) + undecided`.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+
+use crate::fetch::Fetch;
+use crate::mapper::Mapped;
+use crate::operation::{Action, Address, Operation, Origin, Role};
+use crate::outcome::{Outcome, Tally};
+use crate::version::{CreationTime, ExternalVersion, SequenceNumber};
+
+/// The records of one page and what is to be done about them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    records: Vec<Record>,
+    operations: Vec<Slot>,
+    fetches: Vec<FetchSlot>,
+    fetch_by_key: HashMap<String, usize>,
+    /// Waiting operations by (index, id).
+    by_document: HashTable<usize>,
+    hasher: RandomState,
+}
+
+/// What is kept of a record until it is decided: enough for its dead letter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecordMeta {
+    /// Its place in the shard.
+    pub sequence: Option<SequenceNumber>,
+    /// When it was created.
+    pub created: Option<CreationTime>,
+    /// Its key as DynamoDB JSON, ascending names; empty where it could not be read.
+    pub keys: String,
+}
+
+/// An operation that was taken out of a [`Batch`] and is to be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OperationHandle(usize);
+
+/// An item that must be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FetchHandle(usize);
+
+#[derive(Debug)]
+struct Record {
+    meta: RecordMeta,
+    /// Parts (operations, a fetch, a mapping error) that have no outcome yet.
+    open: usize,
+    /// The first outcome, in order of precedence, of the parts that have one.
+    outcome: Option<Outcome>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    record: usize,
+    /// Which of its record's operations it is.
+    ordinal: usize,
+    /// The fetch that it came from.
+    fetch: Option<usize>,
+    /// `None` once it is taken or coalesced.
+    waiting: Option<Operation>,
+}
+
+#[derive(Debug)]
+struct FetchSlot {
+    /// The record that it is decided for; the others are coalesced into it.
+    owner: usize,
+    fetch: Fetch,
+    waiting: bool,
+}
+
+impl Batch {
+    /// Adds a record that was mapped; its place is the number of records before it.
+    pub fn push(&mut self, meta: RecordMeta, mapped: Mapped) {
+        let record = self.records.len();
+        self.records.push(Record {
+            meta,
+            open: 0,
+            outcome: None,
+        });
+        match mapped {
+            Mapped::Nothing(outcome) => self.settle(record, outcome),
+            Mapped::Operations(operations) => {
+                for (ordinal, operation) in operations.into_iter().enumerate() {
+                    self.open(record);
+                    self.coalesce(Slot {
+                        record,
+                        ordinal,
+                        fetch: None,
+                        waiting: Some(operation),
+                    });
+                }
+            }
+            Mapped::Fetch { fetch, archive } => {
+                self.open(record);
+                self.join(record, fetch);
+                if let Some(operation) = archive {
+                    self.open(record);
+                    // Behind the ordinals that a read can give: one for each address.
+                    self.coalesce(Slot {
+                        record,
+                        ordinal: ARCHIVE_ORDINAL,
+                        fetch: None,
+                        waiting: Some(operation),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Adds a record that cannot be mapped. It stays undecided until [`Batch::dead_lettered`].
+    pub fn push_refused(&mut self, meta: RecordMeta) -> usize {
+        self.records.push(Record {
+            meta,
+            open: 1,
+            outcome: None,
+        });
+        self.records.len() - 1
+    }
+
+    /// The dead letter of a record that cannot be mapped was stored.
+    pub fn dead_lettered(&mut self, record: usize) {
+        self.close(record, Some(Outcome::DeadLettered));
+    }
+
+    /// The items to read now: one for each key, whatever the number of its records.
+    pub fn fetches(&mut self) -> Vec<FetchHandle> {
+        if !self.fetches.is_empty() {
+            self.absorb_operations();
+        }
+        let waiting = self
+            .fetches
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.waiting);
+        waiting.map(|(index, _)| FetchHandle(index)).collect()
+    }
+
+    /// What to read for `handle`, and the record that it is decided for.
+    pub fn fetch(&self, handle: FetchHandle) -> Option<(&Fetch, usize)> {
+        self.fetches
+            .get(handle.0)
+            .map(|slot| (&slot.fetch, slot.owner))
+    }
+
+    /// The item was read and gives these operations; none means that no route takes it.
+    pub fn resolved(&mut self, handle: FetchHandle, operations: Vec<Operation>) {
+        let Some(slot) = self.fetches.get_mut(handle.0) else {
+            return;
+        };
+        slot.waiting = false;
+        let owner = slot.owner;
+        // What is written now may have to be deleted when it is read again and has moved.
+        slot.fetch
+            .add_addresses(operations.iter().map(|operation| operation.address.clone()));
+        if operations.is_empty() {
+            return self.close(owner, Some(Outcome::Filtered));
+        }
+        for (ordinal, operation) in operations.into_iter().enumerate() {
+            self.open(owner);
+            self.coalesce(Slot {
+                record: owner,
+                ordinal,
+                fetch: Some(handle.0),
+                waiting: Some(operation),
+            });
+        }
+        self.close(owner, None);
+    }
+
+    /// The item was read and cannot be mapped; the dead letter of its record was stored.
+    pub fn unresolvable(&mut self, handle: FetchHandle) {
+        let Some(slot) = self.fetches.get_mut(handle.0) else {
+            return;
+        };
+        slot.waiting = false;
+        let owner = slot.owner;
+        self.close(owner, Some(Outcome::DeadLettered));
+    }
+
+    /// Takes the operations that are to be sent now, at most one for each document.
+    pub fn take_operations(&mut self) -> Vec<(OperationHandle, Operation)> {
+        self.by_document.clear();
+        let slots = self.operations.iter_mut().enumerate();
+        slots
+            .filter_map(|(index, slot)| Some((OperationHandle(index), slot.waiting.take()?)))
+            .collect()
+    }
+
+    /// An operation that was taken has this outcome.
+    pub fn decide(&mut self, handle: OperationHandle, outcome: Outcome) {
+        if let Some(slot) = self.operations.get(handle.0) {
+            self.close(slot.record, Some(outcome));
+        }
+    }
+
+    /// An operation that was taken carried what was read, and its answer is not final: its item is to be
+    /// read again. An operation from an image has no item to read and is left undecided.
+    pub fn read_again(&mut self, handle: OperationHandle) {
+        let Some((record, fetch)) = self
+            .operations
+            .get(handle.0)
+            .and_then(|slot| Some((slot.record, slot.fetch?)))
+        else {
+            return;
+        };
+        let Some(slot) = self.fetches.get_mut(fetch) else {
+            return;
+        };
+        if !slot.waiting {
+            slot.waiting = true;
+            self.open(record);
+        }
+        self.close(record, None);
+    }
+
+    /// The record that an operation belongs to, and which of its operations it is.
+    pub fn origin(&self, handle: OperationHandle) -> Option<(usize, usize)> {
+        self.operations
+            .get(handle.0)
+            .map(|slot| (slot.record, slot.ordinal))
+    }
+
+    /// What is kept of a record.
+    pub fn meta(&self, record: usize) -> Option<&RecordMeta> {
+        self.records.get(record).map(|record| &record.meta)
+    }
+
+    /// How many records were pushed.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether no record was pushed.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The outcome of each record, in order; `None` while it is undecided.
+    pub fn outcomes(&self) -> impl Iterator<Item = Option<Outcome>> + '_ {
+        self.records
+            .iter()
+            .map(|record| record.outcome.filter(|_| record.open == 0))
+    }
+
+    /// The count of all outcomes, and the number of records without one.
+    pub fn tally(&self) -> (Tally, u64) {
+        let (mut tally, mut undecided) = (Tally::default(), 0);
+        for outcome in self.outcomes() {
+            match outcome {
+                Some(outcome) => tally.add(outcome),
+                None => undecided += 1,
+            }
+        }
+        (tally, undecided)
+    }
+
+    fn open(&mut self, record: usize) {
+        if let Some(record) = self.records.get_mut(record) {
+            record.open += 1;
+        }
+    }
+
+    /// Closes one part of a record, with its outcome or without one of its own.
+    fn close(&mut self, record: usize, outcome: Option<Outcome>) {
+        if let Some(record) = self.records.get_mut(record) {
+            record.open = record.open.saturating_sub(1);
+            record.outcome = [record.outcome, outcome].into_iter().flatten().min();
+        }
+    }
+
+    fn settle(&mut self, record: usize, outcome: Outcome) {
+        self.open(record);
+        self.close(record, Some(outcome));
+    }
+
+    /// Adds an operation; of two on one document, the one with the higher version stands, the later one
+    /// where they are equal, as the index itself would decide.
+    fn coalesce(&mut self, slot: Slot) {
+        let Some(operation) = &slot.waiting else {
+            return;
+        };
+        let hash = hash_of(&self.hasher, &operation.address);
+        let operations = &self.operations;
+        let same = |index: &usize| {
+            let other = operations
+                .get(*index)
+                .and_then(|slot| slot.waiting.as_ref());
+            other.is_some_and(|other| same_document(&other.address, &operation.address))
+        };
+        let earlier = self.by_document.find(hash, same).copied();
+        let new = self.operations.len();
+        let Some(earlier) = earlier else {
+            self.operations.push(slot);
+            let (operations, hasher) = (&self.operations, &self.hasher);
+            self.by_document
+                .insert_unique(hash, new, |index| rehash(operations, hasher, *index));
+            return;
+        };
+        let newer = operation.version;
+        let stands = operations
+            .get(earlier)
+            .and_then(|slot| slot.waiting.as_ref())
+            .map(|earlier| earlier.version);
+        if stands.is_some_and(|version| version > newer) {
+            return self.close(slot.record, Some(Outcome::Coalesced));
+        }
+        // The later operation takes the earlier one's place, so that the table of documents stays as it is.
+        if let Some(place) = self.operations.get_mut(earlier) {
+            let replaced = std::mem::replace(place, slot);
+            self.close(replaced.record, Some(Outcome::Coalesced));
+        }
+    }
+
+    /// One fetch for each key, at the highest version, carrying all its records' addresses.
+    fn join(&mut self, record: usize, fetch: Fetch) {
+        let Some(index) = self.fetch_by_key.get(fetch.key.canonical()).copied() else {
+            self.fetch_by_key
+                .insert(fetch.key.canonical().to_owned(), self.fetches.len());
+            self.fetches.push(FetchSlot {
+                owner: record,
+                fetch,
+                waiting: true,
+            });
+            return;
+        };
+        self.hand_over(index, record, fetch.version, fetch.addresses);
+    }
+
+    /// Adds another record to a fetch: the one with the higher version, else the later one, owns it.
+    fn hand_over(
+        &mut self,
+        index: usize,
+        record: usize,
+        version: ExternalVersion,
+        addresses: Vec<Address>,
+    ) {
+        let Some(slot) = self.fetches.get_mut(index) else {
+            return;
+        };
+        slot.fetch.add_addresses(addresses);
+        let coalesced = if version >= slot.fetch.version {
+            slot.fetch.version = version;
+            std::mem::replace(&mut slot.owner, record)
+        } else {
+            record
+        };
+        self.close(coalesced, Some(Outcome::Coalesced));
+    }
+
+    /// A live document is written by one of two: its records' images, or the read of its item. Where one
+    /// record of a key needs the read (a view type without new images), the read stands for all.
+    fn absorb_operations(&mut self) {
+        for index in 0..self.operations.len() {
+            let Some((record, fetch)) = self.absorbable(index) else {
+                continue;
+            };
+            let Some(operation) = self
+                .operations
+                .get_mut(index)
+                .and_then(|slot| slot.waiting.take())
+            else {
+                continue;
+            };
+            self.hand_over(fetch, record, operation.version, vec![operation.address]);
+        }
+        let (operations, hasher) = (&self.operations, &self.hasher);
+        self.by_document.clear();
+        for (index, slot) in operations.iter().enumerate() {
+            if let Some(operation) = &slot.waiting {
+                let hash = hash_of(hasher, &operation.address);
+                self.by_document
+                    .insert_unique(hash, index, |index| rehash(operations, hasher, *index));
+            }
+        }
+    }
+
+    /// The record of an operation from an image, and the waiting fetch of its key.
+    fn absorbable(&self, index: usize) -> Option<(usize, usize)> {
+        let slot = self.operations.get(index)?;
+        let operation = slot.waiting.as_ref()?;
+        if operation.role == Role::Archive || operation.origin != Origin::Image {
+            return None;
+        }
+        let keys = &self.records.get(slot.record)?.meta.keys;
+        let fetch = *self.fetch_by_key.get(keys)?;
+        self.fetches
+            .get(fetch)
+            .filter(|fetch| fetch.waiting)
+            .map(|_| (slot.record, fetch))
+    }
+}
+
+/// The ordinal of an archive write whose live document is read.
+const ARCHIVE_ORDINAL: usize = 1000;
+
+fn same_document(left: &Address, right: &Address) -> bool {
+    left.id == right.id && left.index == right.index
+}
+
+fn hash_of(hasher: &RandomState, address: &Address) -> u64 {
+    hasher.hash_one((&address.index, &address.id))
+}
+
+fn rehash(operations: &[Slot], hasher: &RandomState, index: usize) -> u64 {
+    let operation = operations.get(index).and_then(|slot| slot.waiting.as_ref());
+    operation.map_or(0, |operation| hash_of(hasher, &operation.address))
+}
+
+/// The bytes of the documents in `operations`: what a batch holds in memory.
+pub fn document_bytes<'o>(operations: impl IntoIterator<Item = &'o Operation>) -> usize {
+    let bytes = |operation: &Operation| match &operation.action {
+        Action::Index(document) => document.len(),
+        Action::Delete => 0,
+    };
+    operations.into_iter().map(bytes).sum()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! What must be read from the table before a change can be written.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::change::canonical_keys;
+use crate::id::KeyError;
+use crate::image::{Image, Node};
+use crate::operation::Address;
+use crate::text::{Binary, Text};
+use crate::version::ExternalVersion;
+
+/// One item to read: with a strongly consistent read, and again where the answer is not final.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fetch {
+    /// The item's key.
+    pub key: Key,
+    /// The version under which what is read is written.
+    pub version: ExternalVersion,
+    /// Every address that the item's changes named; it is deleted where it does not belong any more.
+    pub addresses: Vec<Address>,
+}
+
+/// The key of an item.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Name and value of each key attribute, by ascending name.
+    attributes: Vec<(String, KeyValue)>,
+    /// The key as DynamoDB JSON; one key has one text.
+    canonical: String,
+}
+
+/// The value of a key attribute.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum KeyValue {
+    /// `S`
+    String(String),
+    /// `N`, verbatim.
+    Number(String),
+    /// `B`
+    Binary(Vec<u8>),
+}
+
+impl Fetch {
+    pub(crate) fn new(
+        keys: &Image<'_>,
+        version: ExternalVersion,
+        addresses: Vec<Address>,
+    ) -> Result<Fetch, KeyError> {
+        Ok(Fetch {
+            key: Key::from_image(keys)?,
+            version,
+            addresses,
+        })
+    }
+
+    /// Adds addresses that are not known yet.
+    pub(crate) fn add_addresses(&mut self, addresses: impl IntoIterator<Item = Address>) {
+        for address in addresses {
+            if !self.addresses.contains(&address) {
+                self.addresses.push(address);
+            }
+        }
+    }
+}
+
+impl Key {
+    /// From the key attributes of a record.
+    ///
+    /// # Errors
+    /// An attribute is no string, number or binary.
+    pub fn from_image(keys: &Image<'_>) -> Result<Key, KeyError> {
+        let mut attributes = Vec::with_capacity(2);
+        for (name, value) in keys.attributes() {
+            let value = match value {
+                [Node::String(text)] => Some(KeyValue::String(text.decode().into_owned())),
+                [Node::Number(digits)] => Some(KeyValue::Number((*digits).to_owned())),
+                [Node::Binary(binary)] => binary
+                    .bytes()
+                    .map(|bytes| KeyValue::Binary(bytes.into_owned())),
+                _ => None,
+            };
+            let value = value.ok_or_else(|| KeyError::NotAKey(name.decode().into_owned()))?;
+            attributes.push((name.decode().into_owned(), value));
+        }
+        attributes.sort_by(|left, right| left.0.cmp(&right.0));
+        Ok(Key {
+            attributes,
+            canonical: canonical_keys(keys),
+        })
+    }
+
+    /// Name and value of each key attribute, by ascending name.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &KeyValue)> {
+        self.attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The key as DynamoDB JSON with ascending names.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    pub(crate) fn image(&self) -> Image<'_> {
+        let mut image = Image::default();
+        for (name, value) in &self.attributes {
+            image.nodes.push(Node::Name(Text::Plain(name)));
+            image.nodes.push(match value {
+                KeyValue::String(text) => Node::String(Text::Plain(text)),
+                KeyValue::Number(digits) => Node::Number(digits),
+                KeyValue::Binary(bytes) => Node::Binary(Binary::Bytes(bytes)),
+            });
+        }
+        image
+    }
+}
+
+/// Keys are private: `Debug` shows the names alone.
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set()
+            .entries(self.attributes.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+/// Values of keys are private: `Debug` shows the type alone.
+impl std::fmt::Debug for KeyValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            KeyValue::String(_) => "S",
+            KeyValue::Number(_) => "N",
+            KeyValue::Binary(_) => "B",
+        })
+    }
+}
+
+impl KeyValue {
+    /// The text that DynamoDB JSON has for it.
+    pub fn text(&self) -> String {
+        match self {
+            KeyValue::String(text) | KeyValue::Number(text) => text.clone(),
+            KeyValue::Binary(bytes) => STANDARD.encode(bytes),
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Document ids and routing values: from every key attribute, and from nothing else (ADR 0002).
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use crate::image::{Image, Node};
+use crate::operation::DocumentId;
+use crate::route::{IdForm, Route};
+
+/// OpenSearch refuses longer ids.
+const LONGEST_ID: usize = 512;
+
+/// Why a key gives no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The route's `id` leaves a key attribute out, or names one that is none.
+    #[error("the key attributes are {found}, but the route's id names {configured}")]
+    IdMismatch {
+        /// The key attributes of the record.
+        found: String,
+        /// The names in `id`.
+        configured: String,
+    },
+    /// The route's `routing` names no key attribute.
+    #[error("routing names {0:?}, which is no key attribute")]
+    RoutingMismatch(String),
+    /// A key attribute that is no string, number or binary.
+    #[error("key attribute {0:?} is no string, number or binary")]
+    NotAKey(String),
+    /// The key has no text at all, and OpenSearch refuses an empty id.
+    #[error("the key is an empty string")]
+    Empty,
+}
+
+/// The text of an id before it is cut to the length that OpenSearch takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IdText(String);
+
+/// The id of the live document of the item with these `keys`.
+pub(crate) fn id_text(route: &Route, keys: &Image<'_>) -> Result<IdText, KeyError> {
+    let text = match &route.id {
+        Some(order) => {
+            check_names(order, keys)?;
+            join(
+                order
+                    .iter()
+                    .map(|name| (Cow::Borrowed(name.as_str()), keys.get(name))),
+            )?
+        }
+        None => {
+            let mut members: Vec<_> = keys
+                .attributes()
+                .map(|(name, value)| (name.decode(), Some(value)))
+                .collect();
+            if members.len() > 1 {
+                members.sort_by(|left, right| left.0.cmp(&right.0));
+            }
+            join(members.into_iter())?
+        }
+    };
+    if text.is_empty() {
+        return Err(KeyError::Empty);
+    }
+    let text = if text.starts_with('~') {
+        format!("\\{text}")
+    } else {
+        text
+    };
+    Ok(IdText(match route.id_form {
+        IdForm::Hash => hashed(&text),
+        IdForm::Plain => text,
+    }))
+}
+
+/// The routing value of the item with these `keys`, where the route asks for one.
+pub(crate) fn routing(route: &Route, keys: &Image<'_>) -> Result<Option<Box<str>>, KeyError> {
+    let Some(name) = &route.routing else {
+        return Ok(None);
+    };
+    let value = keys
+        .get(name)
+        .ok_or_else(|| KeyError::RoutingMismatch(name.clone()))?;
+    let text = value_text(value).ok_or_else(|| KeyError::NotAKey(name.clone()))?;
+    Ok(Some(text.into()))
+}
+
+impl IdText {
+    /// The id of the live document.
+    pub(crate) fn live(self) -> DocumentId {
+        DocumentId::new(limited(self.0))
+    }
+
+    /// The id of the archive copy of an item that expired at `seconds`.
+    pub(crate) fn archive(self, seconds: u32) -> DocumentId {
+        DocumentId::new(limited(format!("{}|{seconds}", limited(self.0))))
+    }
+}
+
+fn limited(text: String) -> String {
+    if text.len() > LONGEST_ID {
+        hashed(&text)
+    } else {
+        text
+    }
+}
+
+fn hashed(text: &str) -> String {
+    format!(
+        "~{}",
+        URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()))
+    )
+}
+
+fn check_names(order: &[String], keys: &Image<'_>) -> Result<(), KeyError> {
+    let all_there = order.iter().all(|name| keys.get(name).is_some());
+    if all_there && keys.attributes().count() == order.len() {
+        return Ok(());
+    }
+    let mut found: Vec<_> = keys.attribute_names().collect();
+    found.sort();
+    Err(KeyError::IdMismatch {
+        found: found.join(", "),
+        configured: order.join(", "),
+    })
+}
+
+fn join<'n, 'a: 'n>(
+    values: impl Iterator<Item = (Cow<'n, str>, Option<&'n [Node<'a>]>)>,
+) -> Result<String, KeyError> {
+    let mut text = String::with_capacity(64);
+    for (position, (name, value)) in values.enumerate() {
+        let value = value
+            .and_then(value_text)
+            .ok_or_else(|| KeyError::NotAKey(name.into_owned()))?;
+        if position > 0 {
+            text.push('|');
+        }
+        if value.contains(['\\', '|']) {
+            text.push_str(&value.replace('\\', "\\\\").replace('|', "\\|"));
+        } else {
+            text.push_str(&value);
+        }
+    }
+    Ok(text)
+}
+
+/// `S` as it is, `N` verbatim, `B` as base64url without padding.
+fn value_text<'a>(value: &[Node<'a>]) -> Option<Cow<'a, str>> {
+    match value {
+        [Node::String(text)] => Some(text.decode()),
+        [Node::Number(digits)] => Some(Cow::Borrowed(digits)),
+        [Node::Binary(binary)] => Some(Cow::Owned(URL_SAFE_NO_PAD.encode(binary.bytes()?))),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::image::ImageBuilder;
+    use crate::operation::IndexName;
+
+    fn route() -> Route {
+        Route::to(IndexName::parse("i").unwrap())
+    }
+
+    fn keys<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Image<'a> {
+        let mut builder = ImageBuilder::default();
+        for (name, value) in values {
+            builder.attribute(name);
+            builder.string(value);
+        }
+        builder.finish()
+    }
+
+    fn id(route: &Route, keys: &Image<'_>) -> String {
+        id_text(route, keys).unwrap().live().as_str().to_owned()
+    }
+
+    #[test]
+    fn ids_are_joined_escaped_and_hashed() {
+        let route = route();
+        assert_eq!(id(&route, &keys([("b", "2"), ("a", "1")])), "1|2");
+        assert_eq!(id(&route, &keys([("a", r"x|y\z")])), r"x\|y\\z");
+        assert_eq!(id(&route, &keys([("a", "~x")])), r"\~x");
+        assert_eq!(id(&route, &keys([("a", "x".repeat(512).as_str())])).len(), 512);
+        let long = id(&route, &keys([("a", "x".repeat(513).as_str())]));
+        assert!(long.starts_with('~') && long.len() == 44, "{long}");
+        let hash = Route {
+            id_form: IdForm::Hash,
+            ..route.clone()
+        };
+        assert_eq!(
+            id(&hash, &keys([("a", "abc")])),
+            "~ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
+        );
+        let ordered = Route {
+            id: Some(vec!["b".into(), "a".into()]),
+            ..route
+        };
+        assert_eq!(id(&ordered, &keys([("a", "1"), ("b", "2")])), "2|1");
+    }
+
+    #[test]
+    fn numbers_and_binary_values_make_ids() {
+        let mut builder = ImageBuilder::default();
+        builder.attribute("n");
+        builder.number("-1.50");
+        builder.attribute("o");
+        builder.binary(&[0xfb, 0xff]);
+        assert_eq!(id(&route(), &builder.finish()), "-1.50|-_8");
+    }
+
+    #[test]
+    fn an_id_that_omits_or_invents_a_key_attribute_is_told() {
+        let found = keys([("pk", "1"), ("sk", "2")]);
+        for order in [vec!["pk"], vec!["pk", "other"], vec!["pk", "sk", "x"]] {
+            let route = Route {
+                id: Some(order.into_iter().map(str::to_owned).collect()),
+                ..route()
+            };
+            assert!(matches!(
+                id_text(&route, &found),
+                Err(KeyError::IdMismatch { .. })
+            ));
+        }
+        let routed = Route {
+            routing: Some("x".into()),
+            ..route()
+        };
+        assert_eq!(
+            super::routing(&routed, &found),
+            Err(KeyError::RoutingMismatch("x".into()))
+        );
+    }
+
+    #[test]
+    fn archive_ids_carry_the_second_and_keep_the_limit() {
+        let text = |value: &str| {
+            id_text(&route(), &keys([("a", value)]))
+                .unwrap()
+                .archive(17)
+        };
+        assert_eq!(text("x").as_str(), "x|17");
+        assert_eq!(text(&"x".repeat(512)).as_str().len(), 44);
+        assert!(text(&"x".repeat(600)).as_str().ends_with("|17"));
+    }
+
+    /// Short texts over few characters, so that collisions would be found.
+    fn value() -> impl Strategy<Value = String> {
+        proptest::string::string_regex(r"[ab|\\~]{1,4}").unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_injective(left in proptest::collection::vec(value(), 1..3), right in proptest::collection::vec(value(), 1..3)) {
+            let route = route();
+            let of = |values: &[String]| {
+                let named: Vec<_> = ["a", "b"].into_iter().zip(values.iter().map(String::as_str)).collect();
+                id(&route, &keys(named))
+            };
+            prop_assert_eq!(of(&left) == of(&right), left == right);
+        }
+
+        #[test]
+        fn ids_do_not_depend_on_the_order_of_keys(values in proptest::collection::btree_map("[a-e]", value(), 2..3)) {
+            let values: BTreeMap<String, String> = values;
+            let forward: Vec<_> = values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let backward: Vec<_> = forward.iter().rev().copied().collect();
+            prop_assert_eq!(id(&route(), &keys(forward)), id(&route(), &keys(backward)));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Which route takes an image, and which index that gives.
+
+use crate::decimal;
+use crate::image::{Image, Node};
+use crate::operation::{IndexName, IndexNameError};
+use crate::route::{Condition, IndexPattern, PatternPart, Route, Test};
+
+/// Why an image that a route takes has no index. Values do not appear in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// The attribute of a placeholder is missing, or no string, number or boolean.
+    #[error(
+        "index {pattern:?}: attribute {attribute:?} is missing, or no string, number or boolean"
+    )]
+    Attribute {
+        /// The index as the route gives it.
+        pattern: String,
+        /// The attribute of the placeholder.
+        attribute: String,
+    },
+    /// What comes out is no index name.
+    #[error("index {pattern:?}: {source}")]
+    Name {
+        /// The index as the route gives it.
+        pattern: String,
+        /// The rule that is broken.
+        source: IndexNameError,
+    },
+}
+
+/// The first route whose conditions all hold for `image`.
+pub(crate) fn first_match<'r>(routes: &'r [Route], image: &Image<'_>) -> Option<&'r Route> {
+    routes
+        .iter()
+        .find(|route| route.when.iter().all(|condition| holds(condition, image)))
+}
+
+fn holds(condition: &Condition, image: &Image<'_>) -> bool {
+    let value = image.get(&condition.attribute);
+    let plain = match (&condition.test, value) {
+        (Test::Exists(wanted), value) => value.is_some() == *wanted,
+        (Test::EqualsString(wanted), Some([Node::String(text)])) => text.is(wanted),
+        (Test::EqualsNumber(wanted), Some([Node::Number(digits)])) => {
+            decimal::same_value(digits, wanted)
+        }
+        (Test::EqualsBool(wanted), Some([Node::Bool(found)])) => found == wanted,
+        (Test::StartsWith(prefix), Some([Node::String(text)])) => {
+            text.decode().starts_with(prefix.as_str())
+        }
+        _ => false,
+    };
+    plain != condition.not
+}
+
+/// The index that `route` sends `image` to.
+pub(crate) fn index_of(route: &Route, image: &Image<'_>) -> Result<IndexName, PatternError> {
+    match &route.index {
+        IndexPattern::Fixed(name) => Ok(name.clone()),
+        IndexPattern::Placeholders { text, parts } => fill_in(text, parts, image),
+    }
+}
+
+fn fill_in(
+    pattern: &str,
+    parts: &[PatternPart],
+    image: &Image<'_>,
+) -> Result<IndexName, PatternError> {
+    let mut name = String::new();
+    for part in parts {
+        match part {
+            PatternPart::Literal(literal) => name.push_str(literal),
+            PatternPart::Attribute(attribute) => {
+                let value = image.get(attribute).and_then(|value| match value {
+                    [Node::String(text)] => Some(text.decode().to_lowercase()),
+                    [Node::Number(digits)] => Some(digits.to_lowercase()),
+                    [Node::Bool(value)] => Some(value.to_string()),
+                    _ => None,
+                });
+                let missing = || PatternError::Attribute {
+                    pattern: pattern.to_owned(),
+                    attribute: attribute.clone(),
+                };
+                name.push_str(&value.ok_or_else(missing)?);
+            }
+        }
+    }
+    IndexName::parse(&name).map_err(|source| PatternError::Name {
+        pattern: pattern.to_owned(),
+        source: private(source),
+    })
+}
+
+/// The character that broke the rule comes from a value, so it is not told.
+fn private(error: IndexNameError) -> IndexNameError {
+    match error {
+        IndexNameError::Character(_) => IndexNameError::CharacterOfValue,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::event::read_item;
+
+    fn image(text: &str) -> Image<'_> {
+        read_item(serde_json::from_str::<&RawValue>(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn conditions() {
+        let image = image(
+            r#"{"s":{"S":"ses\u0073ion"},"n":{"N":"1.0"},"b":{"BOOL":true},"z":{"NULL":true}}"#,
+        );
+        let table = [
+            ("s", Test::EqualsString("session".into()), true),
+            ("s", Test::EqualsString("x".into()), false),
+            ("n", Test::EqualsString("1.0".into()), false),
+            ("n", Test::EqualsNumber("1".into()), true),
+            ("s", Test::EqualsNumber("1".into()), false),
+            ("b", Test::EqualsBool(true), true),
+            ("b", Test::EqualsBool(false), false),
+            ("s", Test::StartsWith("ses".into()), true),
+            ("s", Test::StartsWith("x".into()), false),
+            ("z", Test::Exists(true), true),
+            ("q", Test::Exists(true), false),
+            ("q", Test::Exists(false), true),
+            ("q", Test::EqualsBool(true), false),
+        ];
+        for (attribute, test, expected) in table {
+            let condition = Condition {
+                attribute: attribute.into(),
+                test,
+                not: false,
+            };
+            assert_eq!(holds(&condition, &image), expected, "{condition:?}");
+            let negated = Condition {
+                not: true,
+                ..condition
+            };
+            assert_eq!(holds(&negated, &image), !expected, "{negated:?}");
+        }
+    }
+
+    #[test]
+    fn placeholders() {
+        let parts = vec![
+            PatternPart::Literal("orders-".into()),
+            PatternPart::Attribute("region".into()),
+        ];
+        let index = IndexPattern::Placeholders {
+            text: "orders-{region}".into(),
+            parts,
+        };
+        let route = Route {
+            index,
+            ..Route::to(IndexName::parse("x").unwrap())
+        };
+        let of = |text| index_of(&route, &image(text)).map(|name| name.as_str().to_owned());
+        assert_eq!(
+            of(r#"{"region":{"S":"EU-West"}}"#).unwrap(),
+            "orders-eu-west"
+        );
+        assert_eq!(of(r#"{"region":{"N":"7"}}"#).unwrap(), "orders-7");
+        assert!(matches!(
+            of(r#"{"region":{"S":"a b"}}"#),
+            Err(PatternError::Name { .. })
+        ));
+        assert!(matches!(
+            of(r#"{"region":{"S":"000001"}}"#),
+            Err(PatternError::Name { .. })
+        ));
+        assert!(matches!(of("{}"), Err(PatternError::Attribute { .. })));
+    }
+}
