@@ -1,0 +1,198 @@
+//! Carrying out what is missing, and the commands `streamdex index plan` and `apply`.
+
+use serde_json::Map;
+use streamdex_config::Manage;
+
+use super::admin;
+use super::catalog::Entry;
+use super::error::SetupError;
+use super::indices::{Indices, KnownIndex};
+use super::inspect::{Finding, inspect};
+use super::observe::Observed;
+use super::plan::Wanted;
+use super::probe;
+use super::report::{Applied, IndexApplied, IndexPlan, Plan};
+use super::simulate::simulate;
+use super::steps::{Step, findings, located, steps};
+use crate::client::Client;
+
+/// Each round sees what the one before, or another worker, has done.
+const ROUNDS: usize = 4;
+const NEVER: &str = "manage = \"never\": nothing is asked, created or watched";
+const PLACEHOLDERS: &str = "indices of this route are made when a record first gives their name";
+
+/// An index that is as it should be.
+#[derive(Debug)]
+pub(super) struct SetUp {
+    /// The index's own name.
+    pub(super) name: String,
+    pub(super) uuid: Option<String>,
+    /// What was done, in order.
+    pub(super) done: Vec<Step>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Looks, does what is missing, and looks again, until nothing is missing. Workers that do the same at
+/// the same time do not disturb each other: an index and its aliases are created in one request.
+pub(super) async fn set_up(client: &Client, wanted: &Wanted, expected: Option<&KnownIndex>) -> Result<SetUp, SetupError> {
+    let mut done = Vec::new();
+    for _ in 0..ROUNDS {
+        let observed = admin::observe(client, wanted).await?;
+        // Before anything else: an index that is gone must not be made anew quietly.
+        if let Some(vanished) = expected.and_then(|known| known.compare_with(&observed)) {
+            return Err(SetupError::Vanished(vanished));
+        }
+        let missing = steps(wanted, &observed)?;
+        if missing.is_empty() {
+            return finished(wanted, &observed, done);
+        }
+        for step in missing {
+            admin::perform(client, wanted, &step).await?;
+            done.push(step);
+        }
+    }
+    Err(SetupError::Unsettled { concrete: wanted.concrete.clone() })
+}
+
+fn finished(wanted: &Wanted, observed: &Observed, done: Vec<Step>) -> Result<SetUp, SetupError> {
+    let findings = findings(wanted, observed)?;
+    let located = located(wanted, observed)?.ok_or_else(|| SetupError::Missing { index: wanted.index.clone() })?;
+    Ok(SetUp { name: located.name.to_owned(), uuid: located.index.uuid.clone(), done, findings })
+}
+
+// === impl Indices: the commands ===
+
+impl Indices {
+    /// What [`Indices::apply`] would do, and what the indices are or would be. Changes nothing.
+    pub async fn plan(&self) -> Vec<IndexPlan> {
+        let mut plans = Vec::new();
+        for (entry, index) in self.names() {
+            let result = self.plan_one(entry, &index).await;
+            plans.push(IndexPlan { index, result });
+        }
+        plans
+    }
+
+    /// Makes what is missing, renews the index templates, and tries what only writing shows.
+    pub async fn apply(&self) -> Vec<IndexApplied> {
+        let mut applied = Vec::new();
+        for (entry, index) in self.names() {
+            let result = self.apply_one(entry, &index).await;
+            applied.push(IndexApplied { index, result });
+        }
+        applied
+    }
+
+    /// All names that are known: those written out, and those that placeholders have given. A text with
+    /// placeholders that has given none yet stands for itself.
+    fn names(&self) -> Vec<(&Entry, String)> {
+        let mut names = Vec::new();
+        for entry in self.catalog.entries() {
+            names.push((entry, entry.text.clone()));
+            names.extend(self.given(entry).into_iter().map(|name| (entry, name.to_string())));
+        }
+        names
+    }
+
+    fn expected_at(&self, name: &str) -> Option<KnownIndex> {
+        streamdex_mapping::IndexName::parse(name).ok().and_then(|name| self.expected(&name))
+    }
+
+    async fn plan_one(&self, entry: &Entry, name: &str) -> Result<Plan, SetupError> {
+        let wanted = self.wanted(entry, name);
+        if let Some(note) = note(entry, name) {
+            return Ok(Plan::unasked(&wanted, note));
+        }
+        let observed = admin::observe(&self.client, &wanted).await?;
+        if let Some(vanished) = self.expected_at(name).and_then(|known| known.compare_with(&observed)) {
+            return Err(SetupError::Vanished(vanished));
+        }
+        let steps = steps(&wanted, &observed)?;
+        let mut plan = match located(&wanted, &observed)? {
+            Some(located) => Plan {
+                uuid: located.index.uuid.clone(),
+                settings: located.index.settings.clone(),
+                mapping: located.index.mapping.clone(),
+                aliases: located.index.aliases.clone(),
+                findings: findings(&wanted, &observed)?,
+                ..Plan::of(&wanted)
+            },
+            None => self.plan_new(&wanted, &steps).await?,
+        };
+        plan.steps = steps.iter().map(|step| step.describe(&wanted)).collect();
+        Ok(plan)
+    }
+
+    async fn plan_new(&self, wanted: &Wanted, steps: &[Step]) -> Result<Plan, SetupError> {
+        let effective = simulate(&self.client, wanted).await?;
+        let mut aliases = effective.aliases;
+        let created = steps.iter().find_map(|step| if let Step::Create(aliases) = step { Some(aliases) } else { None });
+        aliases.extend(created.into_iter().flatten().map(|alias| (wanted.alias_name(*alias), wanted.alias_body(*alias))));
+        let mut findings = effective.findings;
+        findings.extend(inspect(&effective.settings, &effective.mapping, &wanted.fields));
+        Ok(Plan { settings: effective.settings, mapping: effective.mapping, aliases, findings, ..Plan::of(wanted) })
+    }
+
+    async fn apply_one(&self, entry: &Entry, name: &str) -> Result<Applied, SetupError> {
+        let wanted = self.wanted(entry, name);
+        let mut applied = Applied { writes_to: wanted.concrete.clone(), uuid: None, done: Vec::new(), findings: Vec::new(), note: None };
+        if let Some(note) = note(entry, name) {
+            applied.note = Some(note);
+            return Ok(applied);
+        }
+        let mut set_up = set_up(&self.client, &wanted, self.expected_at(name).as_ref()).await?;
+        if wanted.manage == Manage::Create && !set_up.done.contains(&Step::Template) {
+            // The configuration may have changed since it was installed.
+            admin::perform(&self.client, &wanted, &Step::Template).await?;
+            set_up.done.push(Step::Template);
+        }
+        applied.uuid = set_up.uuid;
+        applied.done = set_up.done.iter().map(|step| step.describe(&wanted)).collect();
+        applied.findings = set_up.findings;
+        applied.findings.extend(probe::external_versions(&self.client, &wanted.concrete).await?);
+        Ok(applied)
+    }
+}
+
+/// Why nothing can be asked about an index, where that is so.
+fn note(entry: &Entry, name: &str) -> Option<&'static str> {
+    match entry.settings.manage {
+        Manage::Never => Some(NEVER),
+        _ if entry.fixed_name().is_none() && name == entry.text => Some(PLACEHOLDERS),
+        _ => None,
+    }
+}
+
+// === impl Plan ===
+
+impl Plan {
+    fn of(wanted: &Wanted) -> Plan {
+        let manage = match wanted.manage {
+            Manage::Create => "create",
+            Manage::Check => "check",
+            Manage::Never => "never",
+        };
+        Plan {
+            manage,
+            writes_to: wanted.concrete.clone(),
+            uuid: None,
+            steps: Vec::new(),
+            settings: Default::default(),
+            mapping: Map::new(),
+            aliases: Map::new(),
+            findings: Vec::new(),
+            note: None,
+        }
+    }
+
+    /// The plan of what nothing is asked about: the wanted state, where streamdex makes it.
+    fn unasked(wanted: &Wanted, note: &'static str) -> Plan {
+        let plan = Plan { note: Some(note), ..Plan::of(wanted) };
+        if wanted.manage != Manage::Create {
+            return plan;
+        }
+        let aliases = wanted.aliases().into_iter().map(|alias| (wanted.alias_name(alias), wanted.alias_body(alias))).collect();
+        let findings = inspect(&wanted.settings, &wanted.mapping, &wanted.fields);
+        Plan { settings: wanted.settings.clone(), mapping: wanted.mapping.clone(), aliases, findings, ..plan }
+    }
+}

@@ -1,0 +1,226 @@
+//! Why an index cannot be set up, and what to do about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::client::ClientError;
+
+/// Why an index cannot be set up, or not be written to.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// There was no answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// OpenSearch answered with an error.
+    #[error("OpenSearch refused to {action} ({status} {kind}): {reason}")]
+    Refused {
+        /// What was asked, as `create the index sessions-000001`.
+        action: String,
+        /// The HTTP status.
+        status: u16,
+        /// The type of the error, as `security_exception`; empty where something else answered.
+        kind: String,
+        /// The reason. Requests of set-up hold no documents, so it cannot quote any.
+        reason: String,
+    },
+    /// No route of the configuration gives this index.
+    #[error("no route writes to the index {index}")]
+    Unknown {
+        /// The logical name.
+        index: String,
+    },
+    /// An index has the name that an alias needs, or the other way round.
+    #[error("{index} cannot be set up: {taken} is already an {is}")]
+    NameTaken {
+        /// The logical name.
+        index: String,
+        /// The name that is taken.
+        taken: String,
+        /// `index` or `alias`.
+        is: &'static str,
+    },
+    /// Data streams take no deletes and no versions.
+    #[error("{name} is a data stream, which cannot be kept equal to a table")]
+    DataStream {
+        /// The data stream.
+        name: String,
+    },
+    /// An alias for several indices: a document could be in two of them.
+    #[error("the alias {name} stands for several indices ({})", indices.join(", "))]
+    SeveralIndices {
+        /// The alias.
+        name: String,
+        /// The indices behind it.
+        indices: Vec<String>,
+    },
+    /// `manage = "check"`, and there is nothing to check.
+    #[error("the index {index} does not exist, and manage = \"check\" does not create it")]
+    Missing {
+        /// The logical name.
+        index: String,
+    },
+    /// The index belongs to another table.
+    #[error("the index {concrete} belongs to the table {found}, not to {wanted}")]
+    OtherOwner {
+        /// The index.
+        concrete: String,
+        /// The table that it was made for.
+        found: String,
+        /// The table of this configuration.
+        wanted: String,
+    },
+    /// The documents carry versions of another scheme.
+    #[error("the index {concrete} holds document versions of scheme {found}; this version of streamdex writes scheme {wanted}")]
+    OtherVersionScheme {
+        /// The index.
+        concrete: String,
+        /// The scheme in the index.
+        found: u32,
+        /// The scheme of this program.
+        wanted: u32,
+    },
+    /// A route with placeholders makes more and more indices.
+    #[error("the route to {route} has given more than {limit} different indices")]
+    TooManyIndices {
+        /// The route's text, as `orders-{region}`.
+        route: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// An index that was there is gone, or another one has its name.
+    #[error(transparent)]
+    Vanished(VanishedIndex),
+    /// It was set up, but does not show; others may be changing it at the same time.
+    #[error("the index {concrete} did not settle: it changed each time it was looked at")]
+    Unsettled {
+        /// The index.
+        concrete: String,
+    },
+}
+
+/// What an error means for the one who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetupErrorKind {
+    /// It may pass by itself: ask again later.
+    Transient,
+    /// The credentials were refused.
+    Credentials,
+    /// Data is missing from an index that was complete: a gap.
+    Gap,
+    /// Nothing changes until someone changes the configuration or the cluster.
+    Configuration,
+}
+
+/// An index that was written to and is gone: a gap, since its documents are gone with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+pub struct VanishedIndex {
+    /// The logical name.
+    pub index: String,
+    /// The name of the index that is gone.
+    pub concrete: String,
+    /// The UUID that it had.
+    pub expected_uuid: String,
+    /// The UUID of the index that has its name now, if there is one.
+    pub found_uuid: Option<String>,
+}
+
+// === impl SetupError ===
+
+impl SetupError {
+    /// What the error means for the one who asked.
+    pub fn kind(&self) -> SetupErrorKind {
+        match self {
+            SetupError::Client(ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::Interrupted { .. })
+            | SetupError::Unsettled { .. } => SetupErrorKind::Transient,
+            SetupError::Client(ClientError::Auth(_)) => SetupErrorKind::Credentials,
+            SetupError::Refused { status: 401 | 403, .. } => SetupErrorKind::Credentials,
+            SetupError::Refused { status: 408 | 429 | 500.., .. } => SetupErrorKind::Transient,
+            SetupError::Vanished(_) => SetupErrorKind::Gap,
+            _ => SetupErrorKind::Configuration,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            SetupError::Client(error) => error.hint(),
+            SetupError::Refused { status: 401 | 403, .. } => {
+                "give these credentials the rights to read, create and write the configured indices, their aliases and index templates"
+            }
+            SetupError::Refused { status: 408 | 429 | 500.., .. } => "look at the cluster's health; it is asked again",
+            SetupError::Refused { .. } => {
+                "check [index.NAME] settings and mapping_file, and the index templates that match; `streamdex index plan` shows them"
+            }
+            SetupError::Unknown { .. } => "add a route to this index, or take the configuration that wrote the record",
+            SetupError::NameTaken { is: "index", .. } => {
+                "choose another name in the route, set manage = \"check\" to write to the index that is there, or rename that index"
+            }
+            SetupError::NameTaken { .. } => "choose another name in the route, or remove the alias",
+            SetupError::DataStream { .. } => "choose the name of a plain index, or one that does not exist yet",
+            SetupError::SeveralIndices { .. } => "name one of the indices in the route, or leave one index behind the alias",
+            SetupError::Missing { .. } => "create the index, or set manage = \"create\"",
+            SetupError::OtherOwner { .. } => "an index has one owner: choose another index name, or another `generation`",
+            SetupError::OtherVersionScheme { .. } => "raise `generation` of this index, so that it is written anew",
+            SetupError::TooManyIndices { .. } => {
+                "use a placeholder attribute with few values, or one index with a field to filter by"
+            }
+            SetupError::Vanished(vanished) => vanished.hint(),
+            SetupError::Unsettled { .. } => "make sure that nothing else creates, deletes or renames this index",
+        }
+    }
+}
+
+// === impl VanishedIndex ===
+
+impl VanishedIndex {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self.found_uuid {
+            Some(_) => {
+                "another index has taken the name and is left alone: find out who made it, delete it, and raise `generation` of this index to fill a new one"
+            }
+            None => "restore the index from a snapshot, or raise `generation` of this index to fill a new one",
+        }
+    }
+}
+
+impl fmt::Display for VanishedIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let VanishedIndex { concrete, expected_uuid, .. } = self;
+        match &self.found_uuid {
+            Some(found) => write!(f, "the index {concrete} ({expected_uuid}) is gone, and another one ({found}) has its name"),
+            None => write!(f, "the index {concrete} ({expected_uuid}) is gone"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16) -> SetupError {
+        SetupError::Refused { action: "look".into(), status, kind: String::new(), reason: String::new() }
+    }
+
+    #[test]
+    fn kinds_say_who_must_act() {
+        let vanished = VanishedIndex { index: "x".into(), concrete: "x-000001".into(), expected_uuid: "A".into(), found_uuid: None };
+        let timed_out = ClientError::TimedOut { endpoint: "x".into(), after: std::time::Duration::from_secs(1) };
+        let rows = [
+            (refused(503), SetupErrorKind::Transient),
+            (refused(429), SetupErrorKind::Transient),
+            (refused(403), SetupErrorKind::Credentials),
+            (refused(400), SetupErrorKind::Configuration),
+            (SetupError::Client(timed_out), SetupErrorKind::Transient),
+            (SetupError::Vanished(vanished), SetupErrorKind::Gap),
+            (SetupError::Missing { index: "x".into() }, SetupErrorKind::Configuration),
+        ];
+        for (error, kind) in rows {
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(!error.hint().is_empty());
+        }
+    }
+}

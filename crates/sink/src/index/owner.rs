@@ -1,0 +1,142 @@
+//! Who an index belongs to: `_meta.streamdex` in its mapping.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::inspect::{Code, Finding};
+
+/// The scheme of document versions (ADR 0001). Indices written under another one cannot be compared.
+pub const VERSION_SCHEME: u32 = 1;
+const META_KEY: &str = "streamdex";
+
+/// What `_meta.streamdex` holds. It is written once per generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The scheme of the documents' versions.
+    pub version_scheme: u32,
+    /// The source table's name.
+    pub table: String,
+    /// The source table's ARN, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_arn: Option<String>,
+    /// The source table's id, which a re-created table does not keep; where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_id: Option<String>,
+    /// The fingerprint of the source's routes.
+    pub routes: String,
+    /// The generation.
+    pub generation: u32,
+}
+
+/// Why an index must not be written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Foreign {
+    /// Another table feeds it.
+    Table(String),
+    /// Its documents carry versions of another scheme.
+    VersionScheme(u32),
+}
+
+// === impl Owner ===
+
+impl Owner {
+    /// Reads `_meta.streamdex` of a mapping; `None` where there is none that can be read.
+    pub fn of_mapping(mapping: &Map<String, Value>) -> Option<Owner> {
+        let meta = mapping.get("_meta")?.get(META_KEY)?;
+        serde_json::from_value(meta.clone()).ok()
+    }
+
+    /// The `_meta` member of a mapping.
+    pub fn to_meta(&self) -> Value {
+        // A struct of numbers and texts always serialises.
+        let owner = serde_json::to_value(self).unwrap_or_default();
+        Value::Object(Map::from_iter([(META_KEY.to_owned(), owner)]))
+    }
+
+    /// Compares with what an existing index says.
+    ///
+    /// # Errors
+    /// The index is another table's, or of another version scheme.
+    pub fn compare(&self, found: Option<&Owner>, concrete: &str) -> Result<Vec<Finding>, Foreign> {
+        let Some(found) = found else {
+            return Ok(Vec::new());
+        };
+        if found.table != self.table {
+            return Err(Foreign::Table(found.table.clone()));
+        }
+        if found.version_scheme != self.version_scheme {
+            return Err(Foreign::VersionScheme(found.version_scheme));
+        }
+        let mut findings = Vec::new();
+        let differs = |mine: &Option<String>, theirs: &Option<String>| matches!((mine, theirs), (Some(mine), Some(theirs)) if mine != theirs);
+        if differs(&self.table_arn, &found.table_arn) {
+            findings.push(Finding::new(
+                Code::OtherTableArn,
+                format!("{concrete} was made for a table of the same name in another account or region"),
+                "make sure that only one deployment writes to this index; after a fail-over to another region run `verify --repair`",
+            ));
+        } else if differs(&self.table_id, &found.table_id) {
+            findings.push(Finding::new(
+                Code::OtherTableId,
+                format!("{concrete} was made for an earlier table of the same name"),
+                "documents of the earlier table stay until they are written again; raise `generation` of this index for a clean one",
+            ));
+        }
+        if found.routes != self.routes {
+            findings.push(Finding::new(
+                Code::OtherRoutes,
+                format!("the routes have changed since {concrete} was made"),
+                "documents that do not change keep their old form; raise `generation` of this index to write all of them anew",
+            ));
+        }
+        Ok(findings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn owner() -> Owner {
+        Owner {
+            version_scheme: VERSION_SCHEME,
+            table: "sessions".into(),
+            table_arn: Some("arn:aws:dynamodb:eu-west-1:000000000000:table/sessions".into()),
+            table_id: Some("a".into()),
+            routes: "f1".into(),
+            generation: 1,
+        }
+    }
+
+    fn codes(findings: Result<Vec<Finding>, Foreign>) -> Vec<Code> {
+        findings.unwrap().into_iter().map(|finding| finding.code).collect()
+    }
+
+    #[test]
+    fn it_is_read_back_from_a_mapping() {
+        let mapping = Map::from_iter([("_meta".to_owned(), owner().to_meta())]);
+        assert_eq!(Owner::of_mapping(&mapping), Some(owner()));
+        assert_eq!(Owner::of_mapping(&Map::new()), None);
+        let foreign = json!({"_meta": {"streamdex": "x"}});
+        assert_eq!(Owner::of_mapping(foreign.as_object().unwrap()), None);
+    }
+
+    #[test]
+    fn another_table_name_or_scheme_is_refused() {
+        let other = Owner { table: "orders".into(), ..owner() };
+        assert_eq!(owner().compare(Some(&other), "x"), Err(Foreign::Table("orders".into())));
+        let newer = Owner { version_scheme: 2, ..owner() };
+        assert_eq!(owner().compare(Some(&newer), "x"), Err(Foreign::VersionScheme(2)));
+    }
+
+    #[test]
+    fn another_account_id_or_fingerprint_is_a_warning() {
+        assert_eq!(codes(owner().compare(Some(&owner()), "x")), []);
+        assert_eq!(codes(owner().compare(None, "x")), []);
+        let region = Owner { table_arn: Some("arn:aws:dynamodb:us-east-1:000000000000:table/sessions".into()), table_id: Some("b".into()), ..owner() };
+        assert_eq!(codes(owner().compare(Some(&region), "x")), [Code::OtherTableArn]);
+        let unknown = Owner { table_arn: None, table_id: Some("b".into()), routes: "f2".into(), ..owner() };
+        assert_eq!(codes(owner().compare(Some(&unknown), "x")), [Code::OtherTableId, Code::OtherRoutes]);
+    }
+}

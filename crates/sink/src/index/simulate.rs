@@ -1,0 +1,133 @@
+//! What OpenSearch would make of an index: its templates laid under the create request.
+
+use opensearch::http::Method;
+use serde_json::{Map, Value};
+
+use super::admin::{Reply, ask, escape};
+use super::error::SetupError;
+use super::inspect::{Code, Finding};
+use super::merge::{FlatSettings, flatten_settings, merge_settings, overlay_mapping};
+use super::plan::Wanted;
+use crate::client::Client;
+
+/// The state that an index would have after its creation.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Effective {
+    pub(crate) settings: FlatSettings,
+    pub(crate) mapping: Map<String, Value>,
+    /// Aliases that a template of the user's adds.
+    pub(crate) aliases: Map<String, Value>,
+    /// What is to be known about the templates.
+    pub(crate) findings: Vec<Finding>,
+}
+
+const SIMULATED: &str = "simulate_index_template_";
+
+/// Asks OpenSearch which template it would use for the index, with ours among them, and lays the create
+/// request over it. Changes nothing.
+///
+/// # Errors
+/// There is no answer; an engine that cannot simulate gives the wanted state with a finding.
+pub(crate) async fn simulate(client: &Client, wanted: &Wanted) -> Result<Effective, SetupError> {
+    let ours = format!("_index_template/{}", escape(&wanted.template_name()));
+    // Two templates of one pattern and priority are refused, so ours is sent along only while it is not there.
+    let installed = ask(client, Method::Get, &ours, None).await?.is_success();
+    let body = (!installed).then(|| wanted.template_body());
+    let path = format!("_index_template/_simulate_index/{}", escape(&wanted.concrete));
+    let reply = ask(client, Method::Post, &path, body.as_ref()).await?;
+    if !reply.is_success() {
+        return Ok(effective(wanted, &Value::Null, vec![not_simulated(&reply)]));
+    }
+    let mut findings = Vec::new();
+    if ours_lost(wanted, &reply.body) {
+        let winner = winner(client, wanted).await?;
+        findings.push(Finding::new(
+            Code::OtherTemplate,
+            format!("the index template {winner} is used for {} instead of {}", wanted.concrete, wanted.template_name()),
+            "lower its priority or narrow its patterns, or check below that what it adds is safe; what streamdex asks for itself still wins",
+        ));
+    }
+    Ok(effective(wanted, &reply.body, findings))
+}
+
+/// Templates that match but are not used are listed as overlapping.
+fn ours_lost(wanted: &Wanted, simulated: &Value) -> bool {
+    let overlapping = simulated.get("overlapping").and_then(Value::as_array).into_iter().flatten();
+    let mut names = overlapping.filter_map(|template| template.get("name").and_then(Value::as_str));
+    names.any(|name| name == wanted.template_name() || name.starts_with(SIMULATED))
+}
+
+fn effective(wanted: &Wanted, simulated: &Value, findings: Vec<Finding>) -> Effective {
+    let part = |path: &str| simulated.pointer(path).and_then(Value::as_object).cloned().unwrap_or_default();
+    let settings = merge_settings(flatten_settings(&part("/template/settings")), &wanted.settings);
+    let mapping = overlay_mapping(part("/template/mappings"), &wanted.mapping);
+    Effective { settings, mapping, aliases: part("/template/aliases"), findings }
+}
+
+fn not_simulated(reply: &Reply) -> Finding {
+    Finding::new(
+        Code::OtherTemplate,
+        format!("whether another index template applies is not known: the engine answered {} to the simulation", reply.status),
+        "allow these credentials to simulate index templates, or look at GET /_index_template by hand",
+    )
+}
+
+/// The name and priority of the template that is used instead of ours, for the message alone.
+async fn winner(client: &Client, wanted: &Wanted) -> Result<String, SetupError> {
+    let reply = ask(client, Method::Get, "_index_template", None).await?;
+    Ok(highest(&reply.body, &wanted.concrete).unwrap_or_else(|| "of another name".to_owned()))
+}
+
+fn highest(templates: &Value, index: &str) -> Option<String> {
+    let list = templates.get("index_templates").and_then(Value::as_array)?;
+    let matching = list.iter().filter_map(|entry| {
+        let template = entry.get("index_template")?;
+        let patterns = template.get("index_patterns")?.as_array()?;
+        let matches = patterns.iter().filter_map(Value::as_str).any(|pattern| matches_pattern(pattern, index));
+        let priority = template.get("priority").and_then(Value::as_u64).unwrap_or(0);
+        matches.then_some((priority, entry.get("name")?.as_str()?))
+    });
+    matching.max().map(|(priority, name)| format!("{name} (priority {priority})"))
+}
+
+/// Patterns of index templates know `*` alone.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name
+            .strip_prefix(start)
+            .is_some_and(|tail| (0..=tail.len()).filter_map(|at| tail.get(at..)).any(|tail| matches_pattern(rest, tail))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn patterns_match_as_in_opensearch() {
+        for (pattern, name, wanted) in [
+            ("a-*", "a-000001", true),
+            ("*", "a", true),
+            ("a*b*c", "axxbc", true),
+            ("a*b", "abx", false),
+            ("a", "ab", false),
+            ("b-*", "a-000001", false),
+        ] {
+            assert_eq!(matches_pattern(pattern, name), wanted, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_template_of_highest_priority_is_named() {
+        let template = |name: &str, pattern: &str, priority: Option<u64>| {
+            json!({"name": name, "index_template": {"index_patterns": [pattern], "priority": priority}})
+        };
+        let templates = json!({"index_templates": [
+            template("low", "*", None), template("high", "a-*", Some(900)), template("other", "b-*", Some(999))
+        ]});
+        assert_eq!(highest(&templates, "a-000001").as_deref(), Some("high (priority 900)"));
+        assert_eq!(highest(&json!({}), "a"), None);
+    }
+}
