@@ -1,6 +1,17 @@
 //! Writes document operations to OpenSearch: bulk requests, retries, index set-up.
 
 pub mod auth;
+pub mod classify;
 pub mod client;
+pub mod encode;
+pub mod index;
+pub mod limit;
+pub mod pause;
+pub mod retry;
+pub mod scrub;
 
+pub use classify::PauseReason;
 pub use client::{Answer, BodyEncoding, Client, ClientError};
+pub use encode::encode_operation;
+pub use index::{Indices, SetupContext, SetupError, Target, VanishedIndex};
+pub use pause::{Pause, Scope};

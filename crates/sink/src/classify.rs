@@ -1,0 +1,343 @@
+//! What an answer of OpenSearch means: one pure function for items, one for whole requests.
+//!
+//! Matched on status and error `type`, never on a reason: reasons differ between versions and quote
+//! documents. The tests have one row per line of the table that this follows.
+
+use streamdex_mapping::{Action, Origin, Outcome};
+
+/// The two operations that are ever sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// A document is written.
+    Index,
+    /// A document is deleted.
+    Delete,
+}
+
+/// What to do about an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Decided.
+    Done(Outcome),
+    /// This document can never be accepted: a dead letter.
+    Refuse,
+    /// Send it again after a while.
+    Retry(Trouble),
+    /// Nothing of this kind will be accepted until someone, or something, changes.
+    Pause(PauseReason),
+    /// Send it again in smaller requests; alone it is refused.
+    Split(TooMuch),
+    /// The index is not there, which after set-up is a gap.
+    IndexMissing,
+}
+
+/// Why the same operation may be accepted a little later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// A queue is full: fewer requests at a time.
+    Overloaded,
+    /// A circuit breaker: fewer bytes at a time.
+    Breaker,
+    /// No node could take it just now; whether it was applied is unknown.
+    Unavailable,
+    /// An error of the server's that mostly passes; a few times only.
+    ServerError,
+}
+
+/// Why a request must be divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooMuch {
+    /// Too many bytes: the lower cap is remembered.
+    Bytes,
+    /// One operation is malformed, and it is not said which.
+    Malformed,
+}
+
+/// Why operations are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PauseReason {
+    /// No connection.
+    Unreachable,
+    /// No answer, or an answer cut short, several times.
+    NoAnswer,
+    /// TLS failed.
+    Tls,
+    /// Requests are answered with 401 or 403.
+    CredentialsRefused,
+    /// There are no credentials to send.
+    CredentialsMissing,
+    /// The credentials are good, but not for this index.
+    Forbidden,
+    /// The index, or the cluster, is write-protected.
+    ReadOnly,
+    /// The disk flood stage has made the index read-only.
+    DiskFull,
+    /// The index is not there.
+    IndexMissing,
+    /// The index is closed.
+    IndexClosed,
+    /// The index asks for routing and the route names none.
+    RoutingRequired,
+    /// OpenSearch does not take the name of the index.
+    InvalidIndexName,
+    /// A validation on the cluster's side, as its limit of shards.
+    Validation,
+    /// Shards or nodes are not available.
+    Unavailable,
+    /// The same operations failed with a server's error again and again.
+    ServerErrors,
+    /// Too many requests, as the server sees it, again and again.
+    Throttled,
+    /// Every request is refused as malformed, even with one operation.
+    RequestsRefused,
+    /// The answers are not those of OpenSearch's bulk interface.
+    NotOpenSearch,
+}
+
+/// The type that stands for AWS's front end answering 403 "Request throttled…", which is no OpenSearch
+/// error and has no type of its own.
+pub const FRONT_END_THROTTLED: &str = "aws_request_throttled";
+
+// === classification ===
+
+/// What the answer to one operation means.
+///
+/// `origin` matters for 409 alone. An [`Origin::Read`] is written under the version of the record that it
+/// was read for, so for both origins a newer version in the index is final; an operation under a *read*
+/// version would come here with an origin of its own, and its 409 would be final only under the law of reads.
+pub fn classify(verb: Verb, origin: Origin, status: u16, error_type: Option<&str>) -> Class {
+    match (status, error_type) {
+        (200..300, None) => Class::Done(Outcome::Applied),
+        (404, None) if verb == Verb::Delete => Class::Done(Outcome::Absent),
+        (404, Some("index_not_found_exception")) => Class::IndexMissing,
+        (409, Some("version_conflict_engine_exception")) => match origin {
+            Origin::Image | Origin::Read { .. } => Class::Done(Outcome::Superseded),
+        },
+        (400, Some("routing_missing_exception")) => Class::Pause(PauseReason::RoutingRequired),
+        (400, Some("invalid_index_name_exception")) => Class::Pause(PauseReason::InvalidIndexName),
+        (400, Some("index_closed_exception")) => Class::Pause(PauseReason::IndexClosed),
+        (400, Some("validation_exception")) => Class::Pause(PauseReason::Validation),
+        // Another writer has just made the index.
+        (400, Some("resource_already_exists_exception")) => Class::Retry(Trouble::Unavailable),
+        // Whatever else an item is refused for is about its document: mapper_parsing_exception,
+        // document_parsing_exception, strict_dynamic_mapping_exception, illegal_argument_exception, …
+        (400, _) => Class::Refuse,
+        (401 | 403, Some("cluster_block_exception")) => Class::Pause(PauseReason::ReadOnly),
+        (401 | 403, _) => Class::Pause(PauseReason::Forbidden),
+        (413, _) => Class::Split(TooMuch::Bytes),
+        _ => transient(status, error_type),
+    }
+}
+
+/// What the answer to a whole request means, where it is not a list of items.
+pub fn classify_request(status: u16, error_type: Option<&str>) -> Class {
+    match (status, error_type) {
+        // Without a type it is a proxy that refuses, and dividing would refuse document after document.
+        (400, Some(_)) => Class::Split(TooMuch::Malformed),
+        (401, _) => Class::Pause(PauseReason::CredentialsRefused),
+        (403, Some("cluster_block_exception")) => Class::Pause(PauseReason::ReadOnly),
+        (403, Some(FRONT_END_THROTTLED)) => Class::Retry(Trouble::Overloaded),
+        (403, _) => Class::Pause(PauseReason::CredentialsRefused),
+        (404, Some("index_not_found_exception")) => Class::IndexMissing,
+        (413, _) => Class::Split(TooMuch::Bytes),
+        (429 | 408 | 500..600, _) => transient(status, error_type),
+        _ => Class::Pause(PauseReason::NotOpenSearch),
+    }
+}
+
+fn transient(status: u16, error_type: Option<&str>) -> Class {
+    match (status, error_type) {
+        (429, Some("cluster_block_exception")) => Class::Pause(PauseReason::DiskFull),
+        (429, Some("circuit_breaking_exception")) => Class::Retry(Trouble::Breaker),
+        (429, _) => Class::Retry(Trouble::Overloaded),
+        (408 | 502..=504, _) => Class::Retry(Trouble::Unavailable),
+        (500..600, _) => Class::Retry(Trouble::ServerError),
+        _ => Class::Pause(PauseReason::NotOpenSearch),
+    }
+}
+
+// === impl ===
+
+impl Verb {
+    /// Of an operation's action.
+    pub fn of(action: &Action) -> Verb {
+        match action {
+            Action::Index(_) => Verb::Index,
+            Action::Delete => Verb::Delete,
+        }
+    }
+}
+
+impl Trouble {
+    /// The pause that it becomes when it does not pass.
+    pub fn lasting(self) -> PauseReason {
+        match self {
+            Trouble::Overloaded | Trouble::Breaker => PauseReason::Throttled,
+            Trouble::Unavailable => PauseReason::Unavailable,
+            Trouble::ServerError => PauseReason::ServerErrors,
+        }
+    }
+}
+
+impl PauseReason {
+    /// The name used in metrics and JSON, as `read_only`.
+    pub fn name(self) -> &'static str {
+        match self {
+            PauseReason::Unreachable => "unreachable",
+            PauseReason::NoAnswer => "no_answer",
+            PauseReason::Tls => "tls",
+            PauseReason::CredentialsRefused => "credentials_refused",
+            PauseReason::CredentialsMissing => "credentials_missing",
+            PauseReason::Forbidden => "forbidden",
+            PauseReason::ReadOnly => "read_only",
+            PauseReason::DiskFull => "disk_full",
+            PauseReason::IndexMissing => "index_missing",
+            PauseReason::IndexClosed => "index_closed",
+            PauseReason::RoutingRequired => "routing_required",
+            PauseReason::InvalidIndexName => "invalid_index_name",
+            PauseReason::Validation => "validation",
+            PauseReason::Unavailable => "unavailable",
+            PauseReason::ServerErrors => "server_errors",
+            PauseReason::Throttled => "throttled",
+            PauseReason::RequestsRefused => "requests_refused",
+            PauseReason::NotOpenSearch => "not_opensearch",
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            PauseReason::Unreachable => "check that OpenSearch runs, that opensearch.url is right and that the network lets this machine reach it",
+            PauseReason::NoAnswer => "look at the cluster's load and at the proxies before it, or raise opensearch.request_timeout",
+            PauseReason::Tls => "renew the server's certificate, or set opensearch.ca_file to the authority that signed it",
+            PauseReason::CredentialsRefused => {
+                "check user and password, or role and region, of opensearch.auth; they are read again at each retry"
+            }
+            PauseReason::CredentialsMissing => "give the process credentials: opensearch.auth, [aws], or the role of the task or machine",
+            PauseReason::Forbidden => "allow the user or role indices:data/write/bulk and indices:data/write/* on this index",
+            PauseReason::ReadOnly => "remove the block: PUT INDEX/_settings {\"index.blocks.write\": null, \"index.blocks.read_only\": null}",
+            PauseReason::DiskFull => "free disk space or add nodes; OpenSearch lifts the block itself once it is below the high watermark",
+            PauseReason::IndexMissing => "the index was deleted after it was set up: restore it, or make a new generation and load it again",
+            PauseReason::IndexClosed => "open the index: POST INDEX/_open",
+            PauseReason::RoutingRequired => "the index asks for routing: set `routing` in the route, or use an index without `_routing.required`",
+            PauseReason::InvalidIndexName => "change the route's index to a name that OpenSearch takes",
+            PauseReason::Validation => "look at cluster.max_shards_per_node and at the index templates that match this index",
+            PauseReason::Unavailable => "look at the health of cluster and index: GET _cluster/health",
+            PauseReason::ServerErrors => "look into the log of the OpenSearch nodes",
+            PauseReason::Throttled => "the cluster is too small for this write load: lower opensearch.max_concurrent_requests or add capacity",
+            PauseReason::RequestsRefused => "every bulk request is refused as malformed: look for a proxy that changes requests, and please report it",
+            PauseReason::NotOpenSearch => "check that opensearch.url leads to OpenSearch itself, with the right path, and not to something else",
+        }
+    }
+}
+
+impl std::fmt::Display for PauseReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            PauseReason::Unreachable => "OpenSearch cannot be reached",
+            PauseReason::NoAnswer => "OpenSearch does not answer",
+            PauseReason::Tls => "TLS with OpenSearch fails",
+            PauseReason::CredentialsRefused => "OpenSearch refuses the credentials",
+            PauseReason::CredentialsMissing => "there are no credentials for OpenSearch",
+            PauseReason::Forbidden => "the credentials may not write to the index",
+            PauseReason::ReadOnly => "the index is write-protected",
+            PauseReason::DiskFull => "the index is read-only because a disk is full",
+            PauseReason::IndexMissing => "the index is not there",
+            PauseReason::IndexClosed => "the index is closed",
+            PauseReason::RoutingRequired => "the index asks for routing",
+            PauseReason::InvalidIndexName => "OpenSearch refuses the name of the index",
+            PauseReason::Validation => "OpenSearch refuses to make or change the index",
+            PauseReason::Unavailable => "shards or nodes are not available",
+            PauseReason::ServerErrors => "OpenSearch answers with errors",
+            PauseReason::Throttled => "OpenSearch is overloaded",
+            PauseReason::RequestsRefused => "OpenSearch refuses every request",
+            PauseReason::NotOpenSearch => "the answers are not those of OpenSearch",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READ: Origin = Origin::Read { at: 1 };
+
+    #[test]
+    fn items() {
+        use Verb::{Delete, Index};
+        let rows: &[(Verb, u16, Option<&str>, Class)] = &[
+            (Index, 200, None, Class::Done(Outcome::Applied)),
+            (Index, 201, None, Class::Done(Outcome::Applied)),
+            (Delete, 200, None, Class::Done(Outcome::Applied)),
+            (Index, 409, Some("version_conflict_engine_exception"), Class::Done(Outcome::Superseded)),
+            (Delete, 409, Some("version_conflict_engine_exception"), Class::Done(Outcome::Superseded)),
+            (Delete, 404, None, Class::Done(Outcome::Absent)),
+            (Index, 404, Some("index_not_found_exception"), Class::IndexMissing),
+            (Delete, 404, Some("index_not_found_exception"), Class::IndexMissing),
+            (Index, 404, None, Class::Pause(PauseReason::NotOpenSearch)),
+            (Index, 400, Some("mapper_parsing_exception"), Class::Refuse),
+            (Index, 400, Some("document_parsing_exception"), Class::Refuse),
+            (Index, 400, Some("strict_dynamic_mapping_exception"), Class::Refuse),
+            (Index, 400, Some("illegal_argument_exception"), Class::Refuse),
+            (Index, 400, Some("something_new_exception"), Class::Refuse),
+            (Index, 400, Some("resource_already_exists_exception"), Class::Retry(Trouble::Unavailable)),
+            (Index, 400, Some("routing_missing_exception"), Class::Pause(PauseReason::RoutingRequired)),
+            (Index, 400, Some("invalid_index_name_exception"), Class::Pause(PauseReason::InvalidIndexName)),
+            (Index, 400, Some("index_closed_exception"), Class::Pause(PauseReason::IndexClosed)),
+            (Index, 400, Some("validation_exception"), Class::Pause(PauseReason::Validation)),
+            (Index, 429, Some("rejected_execution_exception"), Class::Retry(Trouble::Overloaded)),
+            (Index, 429, Some("opensearch_rejected_execution_exception"), Class::Retry(Trouble::Overloaded)),
+            (Index, 429, None, Class::Retry(Trouble::Overloaded)),
+            (Index, 429, Some("circuit_breaking_exception"), Class::Retry(Trouble::Breaker)),
+            (Index, 429, Some("cluster_block_exception"), Class::Pause(PauseReason::DiskFull)),
+            (Index, 403, Some("cluster_block_exception"), Class::Pause(PauseReason::ReadOnly)),
+            (Index, 403, Some("security_exception"), Class::Pause(PauseReason::Forbidden)),
+            (Index, 401, None, Class::Pause(PauseReason::Forbidden)),
+            (Index, 408, None, Class::Retry(Trouble::Unavailable)),
+            (Index, 503, Some("unavailable_shards_exception"), Class::Retry(Trouble::Unavailable)),
+            (Index, 503, Some("process_cluster_event_timeout_exception"), Class::Retry(Trouble::Unavailable)),
+            (Index, 502, None, Class::Retry(Trouble::Unavailable)),
+            (Index, 504, None, Class::Retry(Trouble::Unavailable)),
+            (Index, 500, Some("node_disconnected_exception"), Class::Retry(Trouble::ServerError)),
+            (Index, 500, Some("cluster_manager_throttling_exception"), Class::Retry(Trouble::ServerError)),
+            (Index, 413, None, Class::Split(TooMuch::Bytes)),
+            (Index, 0, None, Class::Pause(PauseReason::NotOpenSearch)),
+        ];
+        for (verb, status, error_type, expected) in rows {
+            for origin in [Origin::Image, READ] {
+                assert_eq!(classify(*verb, origin, *status, *error_type), *expected, "{verb:?} {status} {error_type:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whole_requests() {
+        let rows: &[(u16, Option<&str>, Class)] = &[
+            (400, Some("illegal_argument_exception"), Class::Split(TooMuch::Malformed)),
+            (400, Some("action_request_validation_exception"), Class::Split(TooMuch::Malformed)),
+            (400, None, Class::Pause(PauseReason::NotOpenSearch)),
+            (401, None, Class::Pause(PauseReason::CredentialsRefused)),
+            (403, Some("security_exception"), Class::Pause(PauseReason::CredentialsRefused)),
+            (403, None, Class::Pause(PauseReason::CredentialsRefused)),
+            (403, Some(FRONT_END_THROTTLED), Class::Retry(Trouble::Overloaded)),
+            (403, Some("cluster_block_exception"), Class::Pause(PauseReason::ReadOnly)),
+            (404, Some("index_not_found_exception"), Class::IndexMissing),
+            (404, None, Class::Pause(PauseReason::NotOpenSearch)),
+            (405, None, Class::Pause(PauseReason::NotOpenSearch)),
+            (302, None, Class::Pause(PauseReason::NotOpenSearch)),
+            (413, None, Class::Split(TooMuch::Bytes)),
+            (429, Some("rejected_execution_exception"), Class::Retry(Trouble::Overloaded)),
+            (429, Some("circuit_breaking_exception"), Class::Retry(Trouble::Breaker)),
+            (429, Some("cluster_block_exception"), Class::Pause(PauseReason::DiskFull)),
+            (408, None, Class::Retry(Trouble::Unavailable)),
+            (502, None, Class::Retry(Trouble::Unavailable)),
+            (503, Some("cluster_block_exception"), Class::Retry(Trouble::Unavailable)),
+            (504, None, Class::Retry(Trouble::Unavailable)),
+            (500, None, Class::Retry(Trouble::ServerError)),
+        ];
+        for (status, error_type, expected) in rows {
+            assert_eq!(classify_request(*status, *error_type), *expected, "{status} {error_type:?}");
+        }
+    }
+}

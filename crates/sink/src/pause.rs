@@ -1,0 +1,179 @@
+//! What is held back, why and since when; and when to say so. Pure: times are arguments.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use streamdex_mapping::IndexName;
+use tokio::time::Instant;
+
+use crate::classify::PauseReason;
+
+/// A pause that lasts is reported again after this long.
+const REMIND_AFTER: Duration = Duration::from_secs(60);
+
+/// What a pause holds back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Scope {
+    /// The operations of one index.
+    Index(IndexName),
+    /// Everything, because the credentials are not accepted.
+    Credentials,
+    /// Everything, because the cluster cannot be used.
+    Cluster,
+}
+
+/// A state in which operations are held back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// What is held back.
+    pub scope: Scope,
+    /// Why.
+    pub reason: PauseReason,
+    /// What was answered last, scrubbed.
+    pub detail: Option<String>,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// All pauses of a writer.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses {
+    entries: HashMap<Scope, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    pause: Pause,
+    reported: Instant,
+}
+
+// === impl Pauses ===
+
+impl Pauses {
+    /// Notes a pause; says whether it is new or has another reason now, which is one line in the log.
+    pub(crate) fn enter(&mut self, scope: Scope, reason: PauseReason, detail: Option<String>, now: Instant) -> Change {
+        if let Some(entry) = self.entries.get_mut(&scope)
+            && entry.pause.reason == reason
+        {
+            entry.pause.detail = detail;
+            return Change::Same;
+        }
+        let since = self.entries.get(&scope).map_or(now, |entry| entry.pause.since);
+        let pause = Pause { scope: scope.clone(), reason, detail, since };
+        self.entries.insert(scope, Entry { pause, reported: now });
+        Change::New
+    }
+
+    /// Ends a pause; returns it, if there was one.
+    pub(crate) fn leave(&mut self, scope: &Scope) -> Option<Pause> {
+        self.entries.remove(scope).map(|entry| entry.pause)
+    }
+
+    pub(crate) fn get(&self, scope: &Scope) -> Option<&Pause> {
+        self.entries.get(scope).map(|entry| &entry.pause)
+    }
+
+    /// The pauses that are due to be reported again; they count as reported.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<Pause> {
+        let mut due = Vec::new();
+        for entry in self.entries.values_mut() {
+            if now.duration_since(entry.reported) >= REMIND_AFTER {
+                entry.reported = now;
+                due.push(entry.pause.clone());
+            }
+        }
+        due
+    }
+
+    /// When [`Pauses::due`] has something to say next.
+    pub(crate) fn next_reminder(&self) -> Option<Instant> {
+        self.entries.values().map(|entry| entry.reported + REMIND_AFTER).min()
+    }
+
+    /// All pauses, the oldest first.
+    pub(crate) fn snapshot(&self) -> Vec<Pause> {
+        let mut all: Vec<Pause> = self.entries.values().map(|entry| entry.pause.clone()).collect();
+        all.sort_by_key(|pause| pause.since);
+        all
+    }
+}
+
+/// Whether a pause is worth a line in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It began, or its reason changed.
+    New,
+    /// Nothing new.
+    Same,
+}
+
+// === impl Scope, Pause ===
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Index(name) => write!(f, "index {name}"),
+            Scope::Credentials => f.write_str("credentials"),
+            Scope::Cluster => f.write_str("cluster"),
+        }
+    }
+}
+
+impl Pause {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        self.reason.hint()
+    }
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.scope, self.reason)?;
+        match &self.detail {
+            Some(detail) => write!(f, " ({detail})"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(name: &str) -> Scope {
+        Scope::Index(IndexName::parse(name).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_reported_when_it_changes_and_each_minute() {
+        let mut pauses = Pauses::default();
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        assert_eq!(pauses.enter(index("a"), PauseReason::ReadOnly, None, start), Change::New);
+        for n in 1..50 {
+            assert_eq!(pauses.enter(index("a"), PauseReason::ReadOnly, None, start + second * n), Change::Same);
+        }
+        assert!(pauses.due(start + second * 59).is_empty());
+        assert_eq!(pauses.next_reminder(), Some(start + second * 60));
+        assert_eq!(pauses.due(start + second * 60).len(), 1);
+        assert!(pauses.due(start + second * 61).is_empty());
+        assert_eq!(pauses.enter(index("a"), PauseReason::DiskFull, None, start + second * 70), Change::New);
+        let pause = pauses.leave(&index("a")).unwrap();
+        assert_eq!((pause.since, pause.reason), (start, PauseReason::DiskFull));
+        assert_eq!(pauses.leave(&index("a")), None);
+        assert_eq!(pauses.next_reminder(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_of_different_scopes_stand_side_by_side() {
+        let mut pauses = Pauses::default();
+        let now = Instant::now();
+        pauses.enter(Scope::Credentials, PauseReason::CredentialsRefused, Some("401".into()), now + REMIND_AFTER);
+        pauses.enter(index("a"), PauseReason::ReadOnly, None, now);
+        let shown: Vec<String> = pauses.snapshot().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["index a: the index is write-protected", "credentials: OpenSearch refuses the credentials (401)"]);
+        assert!(pauses.get(&Scope::Cluster).is_none());
+    }
+}

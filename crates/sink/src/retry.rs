@@ -1,0 +1,112 @@
+//! How long to wait before something is sent again: exponential intervals with full jitter.
+//!
+//! The only file that names the `backoff` crate, and for its intervals alone (ADR 0006). Its own jitter is
+//! switched off, since it takes a random number that no test can seed.
+
+use std::time::Duration;
+
+use backoff::backoff::Backoff as _;
+use backoff::{ExponentialBackoff, SystemClock, exponential};
+
+/// Intervals stop growing here at the latest.
+const MOST_STEPS: usize = 24;
+
+/// Growing intervals between attempts.
+#[derive(Debug, Clone)]
+pub struct RetrySchedule {
+    intervals: Vec<Duration>,
+}
+
+/// A source of jitter; the same seed gives the same delays.
+#[derive(Debug, Clone)]
+pub struct Jitter(fastrand::Rng);
+
+// === impl RetrySchedule ===
+
+impl RetrySchedule {
+    /// Intervals that double from `first` up to `longest`.
+    pub fn new(first: Duration, longest: Duration) -> RetrySchedule {
+        let mut source: ExponentialBackoff = exponential::ExponentialBackoff::<SystemClock> {
+            current_interval: first,
+            initial_interval: first,
+            randomization_factor: 0.0,
+            multiplier: 2.0,
+            max_interval: longest,
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        };
+        let intervals = std::iter::from_fn(|| source.next_backoff()).take(MOST_STEPS).collect();
+        RetrySchedule { intervals }
+    }
+
+    /// The longest that attempt number `attempt` (the first retry is 0) waits.
+    pub fn interval(&self, attempt: u32) -> Duration {
+        let position = usize::try_from(attempt).unwrap_or(usize::MAX);
+        self.intervals.get(position).or(self.intervals.last()).copied().unwrap_or_default()
+    }
+
+    /// How long attempt number `attempt` waits: anything up to its interval, on top of what the server asked for.
+    pub fn delay(&self, attempt: u32, retry_after: Option<Duration>, jitter: &mut Jitter) -> Duration {
+        retry_after.unwrap_or_default() + jitter.up_to(self.interval(attempt))
+    }
+}
+
+// === impl Jitter ===
+
+impl Jitter {
+    /// Repeatable jitter.
+    pub fn with_seed(seed: u64) -> Jitter {
+        Jitter(fastrand::Rng::with_seed(seed))
+    }
+
+    fn up_to(&mut self, longest: Duration) -> Duration {
+        let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros(self.0.u64(0..=micros))
+    }
+}
+
+impl Default for Jitter {
+    /// Seeded at random, so that replicas do not retry in step.
+    fn default() -> Jitter {
+        Jitter(fastrand::Rng::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn intervals_double_up_to_the_longest() {
+        let schedule = RetrySchedule::new(FIRST, LONGEST);
+        let milliseconds: Vec<u128> = (0..12).map(|attempt| schedule.interval(attempt).as_millis()).collect();
+        assert_eq!(milliseconds, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000]);
+        assert_eq!(schedule.interval(u32::MAX), LONGEST);
+    }
+
+    #[test]
+    fn jitter_is_full_and_repeatable() {
+        let schedule = RetrySchedule::new(FIRST, LONGEST);
+        let draw = |seed| -> Vec<Duration> {
+            let mut jitter = Jitter::with_seed(seed);
+            (0..400).map(|_| schedule.delay(4, None, &mut jitter)).collect()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        let delays = draw(3);
+        assert!(delays.iter().all(|delay| *delay <= Duration::from_millis(1600)));
+        assert!(delays.iter().any(|delay| *delay < Duration::from_millis(100)));
+        assert!(delays.iter().any(|delay| *delay > Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn the_server_is_given_the_time_that_it_asks_for() {
+        let schedule = RetrySchedule::new(FIRST, LONGEST);
+        let asked = Duration::from_secs(7);
+        let delay = schedule.delay(0, Some(asked), &mut Jitter::with_seed(5));
+        assert!(delay >= asked && delay <= asked + FIRST);
+    }
+}

@@ -1,0 +1,366 @@
+//! Cuts OpenSearch's error reasons down to what may be logged and stored: type, field, expected type.
+//!
+//! Reasons quote values ("Preview of field's value: …"), ids and whole documents. So nothing of a reason is
+//! passed on that is not recognised here: known sentences are taken apart from their beginning (a value can
+//! only stand after the field's name), and every other one is dropped.
+
+use std::fmt;
+
+/// A field name in a message is cut at this many characters.
+const LONGEST_FIELD: usize = 200;
+
+/// What may be said of an error: its type and, where the reason is a known sentence, the detail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// OpenSearch's error type, as `mapper_parsing_exception`.
+    pub error_type: String,
+    /// What the reason says, without any value.
+    pub detail: Option<Detail>,
+}
+
+/// The sentences that are understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Detail {
+    /// A value does not fit its field.
+    Unparsable {
+        /// The field.
+        field: String,
+        /// The type that it is mapped to.
+        expected: String,
+    },
+    /// A plain value where an object is expected.
+    NotAnObject {
+        /// The field.
+        field: String,
+    },
+    /// The same field as value and as object, or as two types, in one document or against the mapping.
+    Conflict {
+        /// The field.
+        field: String,
+    },
+    /// A dynamic field would need two types.
+    TypeChange {
+        /// The field.
+        field: String,
+        /// The type that it has.
+        from: String,
+        /// The type that it would need.
+        to: String,
+    },
+    /// An unknown field under `dynamic: strict`.
+    UnknownField {
+        /// The field.
+        field: String,
+    },
+    /// A string longer than a keyword may be.
+    ImmenseTerm {
+        /// The field.
+        field: String,
+    },
+    /// A field name that OpenSearch keeps for itself.
+    MetadataField {
+        /// The field.
+        field: String,
+    },
+    /// Nested deeper than the index allows.
+    TooDeep {
+        /// `index.mapping.depth.limit`.
+        limit: String,
+    },
+    /// More fields than the index allows; the next documents will meet it too.
+    FieldLimit {
+        /// `index.mapping.total_fields.limit`.
+        limit: String,
+    },
+    /// The shard holds as many documents as Lucene can count; the next documents will meet it too.
+    TooManyDocuments,
+}
+
+/// Cuts an error down.
+pub fn scrub(error_type: Option<&str>, reason: Option<&str>) -> Scrubbed {
+    Scrubbed { error_type: safe_type(error_type), detail: reason.and_then(Detail::read) }
+}
+
+// === impl Scrubbed ===
+
+impl Scrubbed {
+    /// Whether the next documents will be refused for the same cause, so that an alarm is due.
+    pub fn concerns_all(&self) -> bool {
+        matches!(self.detail, Some(Detail::FieldLimit { .. } | Detail::TooManyDocuments))
+    }
+
+    /// What to do about it, where that can be said.
+    pub fn hint(&self) -> &'static str {
+        match &self.detail {
+            Some(Detail::FieldLimit { .. }) => {
+                "raise index.mapping.total_fields.limit in [index.NAME] settings, or leave fields out with `include` and `exclude`"
+            }
+            Some(Detail::TooManyDocuments) => "make a new generation of the index with more primary shards",
+            Some(Detail::TooDeep { .. }) => "raise index.mapping.depth.limit, or leave the attribute out with `exclude`",
+            Some(Detail::ImmenseTerm { .. }) => "map the field with ignore_above, or as text alone, in mapping_file",
+            Some(Detail::UnknownField { .. }) => "add the field to the mapping, or leave it out with `exclude`",
+            Some(Detail::MetadataField { .. }) => "rename the attribute with `rename`",
+            Some(_) => "make the attribute's values of one kind, map the field otherwise in mapping_file, or leave it out with `exclude`",
+            None => "compare the item with the mapping of the index",
+        }
+    }
+}
+
+impl fmt::Display for Scrubbed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.detail {
+            Some(detail) => write!(f, "{}: {detail}", self.error_type),
+            None => f.write_str(&self.error_type),
+        }
+    }
+}
+
+/// A type is a word of lower-case letters, digits and underscores; anything else is not repeated.
+fn safe_type(error_type: Option<&str>) -> String {
+    let Some(name) = error_type else { return "unknown_error".to_owned() };
+    if is_word(name) { name.to_owned() } else { "unknown_error".to_owned() }
+}
+
+fn is_word(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    !text.is_empty() && text.len() <= 80 && text.bytes().all(allowed)
+}
+
+// === impl Detail ===
+
+impl Detail {
+    fn read(reason: &str) -> Option<Detail> {
+        // Lucene's and Java's exceptions wrap OpenSearch's own sentence now and then.
+        let reason = reason.strip_prefix("java.lang.IllegalArgumentException: ").unwrap_or(reason);
+        unparsable(reason)
+            .or_else(|| objects(reason))
+            .or_else(|| type_change(reason))
+            .or_else(|| conflicts(reason))
+            .or_else(|| single_fields(reason))
+            .or_else(|| limits(reason))
+    }
+}
+
+/// "failed to parse field [age] of type [long] in document with id '…'. Preview of field's value: '…'"
+fn unparsable(reason: &str) -> Option<Detail> {
+    let (field, rest) = split_after(reason, "failed to parse field [", "] of type [")?;
+    let (expected, _) = rest.split_once(']')?;
+    Some(Detail::Unparsable { field: safe_field(field), expected: word_or_unknown(expected) })
+}
+
+/// "object mapping for [a] tried to parse field [a] as object, but found a concrete value"
+fn objects(reason: &str) -> Option<Detail> {
+    let (field, _) = split_after(reason, "object mapping for [", "] tried to parse field [")?;
+    Some(Detail::NotAnObject { field: safe_field(field) })
+}
+
+/// "mapper [l.q] cannot be changed from type [long] to [float]"
+fn type_change(reason: &str) -> Option<Detail> {
+    let (field, rest) = split_after(reason, "mapper [", "] cannot be changed from type [")?;
+    let (from, rest) = rest.split_once("] to [")?;
+    let (to, _) = rest.split_once(']')?;
+    Some(Detail::TypeChange { field: safe_field(field), from: word_or_unknown(from), to: word_or_unknown(to) })
+}
+
+/// "can't merge a non object mapping [t] with an object mapping", and its relatives.
+fn conflicts(reason: &str) -> Option<Detail> {
+    const BEGINNINGS: [&str; 6] = [
+        "can't merge a non object mapping [",
+        "can't merge a non-object mapping [",
+        "can't merge a non-nested mapping [",
+        "can't merge a nested mapping [",
+        "object mapping [",
+        "mapper [",
+    ];
+    const ENDS: [&str; 5] =
+        ["] with an object mapping", "] with a nested mapping", "] with a non-nested mapping", "] can't be changed from nested", "] of different type"];
+    let beginnings = BEGINNINGS.iter();
+    let field = beginnings.flat_map(|begin| ENDS.iter().map(move |end| (begin, end))).find_map(|(begin, end)| split_after(reason, begin, end));
+    field.map(|(field, _)| Detail::Conflict { field: safe_field(field) })
+}
+
+fn single_fields(reason: &str) -> Option<Detail> {
+    if let Some((field, _)) = split_after(reason, "mapping set to strict, dynamic introduction of [", "] within [") {
+        return Some(Detail::UnknownField { field: safe_field(field) });
+    }
+    let immense = "Document contains at least one immense term in field=\"";
+    if let Some((field, _)) = split_after(reason, immense, "\" (whose") {
+        return Some(Detail::ImmenseTerm { field: safe_field(field) });
+    }
+    let (field, _) = split_after(reason, "Field [", "] is a metadata field")?;
+    Some(Detail::MetadataField { field: safe_field(field) })
+}
+
+fn limits(reason: &str) -> Option<Detail> {
+    if let Some((limit, _)) = split_after(reason, "Limit of total fields [", "] has been exceeded") {
+        return Some(Detail::FieldLimit { limit: digits(limit)? });
+    }
+    if let Some((limit, _)) = split_after(reason, "Limit of mapping depth [", "] has been exceeded") {
+        return Some(Detail::TooDeep { limit: digits(limit)? });
+    }
+    let lower = reason.to_ascii_lowercase();
+    let too_many = lower.starts_with("number of documents in") && lower.contains("cannot exceed");
+    too_many.then_some(Detail::TooManyDocuments)
+}
+
+/// `text` = `begin` MIDDLE `end` REST.
+fn split_after<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, &'a str)> {
+    text.strip_prefix(begin)?.split_once(end)
+}
+
+fn word_or_unknown(text: &str) -> String {
+    if is_word(text) { text.to_owned() } else { "?".to_owned() }
+}
+
+fn digits(text: &str) -> Option<String> {
+    let numeric = !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    numeric.then(|| text.to_owned())
+}
+
+fn safe_field(field: &str) -> String {
+    field.chars().take(LONGEST_FIELD).map(|character| if character.is_control() { '?' } else { character }).collect()
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Detail::Unparsable { field, expected } => write!(f, "the value of field [{field}] is no {expected}"),
+            Detail::NotAnObject { field } => write!(f, "field [{field}] holds a plain value where the mapping has an object"),
+            Detail::Conflict { field } => write!(f, "field [{field}] is an object here and a plain value there"),
+            Detail::TypeChange { field, from, to } => write!(f, "field [{field}] would have to change from {from} to {to}"),
+            Detail::UnknownField { field } => write!(f, "field [{field}] is not in the mapping, which is strict"),
+            Detail::ImmenseTerm { field } => write!(f, "field [{field}] holds a term longer than 32,766 bytes"),
+            Detail::MetadataField { field } => write!(f, "field [{field}] has a name that OpenSearch keeps for itself"),
+            Detail::TooDeep { limit } => write!(f, "objects are nested deeper than {limit} levels"),
+            Detail::FieldLimit { limit } => write!(f, "the index would have more than {limit} fields"),
+            Detail::TooManyDocuments => f.write_str("the shard cannot hold more documents"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "S3CRET";
+
+    fn text(error_type: &str, reason: &str) -> String {
+        let scrubbed = scrub(Some(error_type), Some(reason));
+        assert!(!scrubbed.hint().is_empty());
+        let shown = scrubbed.to_string();
+        assert!(!shown.contains(SECRET), "{shown}");
+        assert!(!format!("{scrubbed:?}").contains(SECRET), "{scrubbed:?}");
+        shown
+    }
+
+    #[test]
+    fn known_reasons_keep_field_and_type() {
+        let rows = [
+            (
+                "mapper_parsing_exception",
+                "failed to parse field [age] of type [long] in document with id 'S3CRET'. Preview of field's value: 'S3CRET'",
+                "mapper_parsing_exception: the value of field [age] is no long",
+            ),
+            (
+                "document_parsing_exception",
+                "failed to parse field [a.b] of type [date] in document with id '1'. Preview of field's value: '{x=S3CRET, y=] of type [}'",
+                "document_parsing_exception: the value of field [a.b] is no date",
+            ),
+            (
+                "illegal_argument_exception",
+                "Document contains at least one immense term in field=\"pk\" (whose UTF8 encoding is longer than the max length 32766), all of which were skipped. Please correct the analyzer to not produce such terms. The prefix of the first immense term is: '[S3CRET, 120]...', original message: bytes can be at most 32766 in length; got 40000",
+                "illegal_argument_exception: field [pk] holds a term longer than 32,766 bytes",
+            ),
+            (
+                "illegal_argument_exception",
+                "mapper [l.q] cannot be changed from type [long] to [float]",
+                "illegal_argument_exception: field [l.q] would have to change from long to float",
+            ),
+            (
+                "mapper_parsing_exception",
+                "object mapping for [a] tried to parse field [a] as object, but found a concrete value",
+                "mapper_parsing_exception: field [a] holds a plain value where the mapping has an object",
+            ),
+            (
+                "illegal_argument_exception",
+                "can't merge a non object mapping [t] with an object mapping",
+                "illegal_argument_exception: field [t] is an object here and a plain value there",
+            ),
+            (
+                "illegal_argument_exception",
+                "Limit of total fields [1000] has been exceeded while adding new fields [1]",
+                "illegal_argument_exception: the index would have more than 1000 fields",
+            ),
+            (
+                "illegal_argument_exception",
+                "Limit of mapping depth [20] has been exceeded due to object field [a.b.c]",
+                "illegal_argument_exception: objects are nested deeper than 20 levels",
+            ),
+            (
+                "illegal_argument_exception",
+                "number of documents in the index cannot exceed 2147483519",
+                "illegal_argument_exception: the shard cannot hold more documents",
+            ),
+            (
+                "strict_dynamic_mapping_exception",
+                "mapping set to strict, dynamic introduction of [extra] within [_doc] is not allowed",
+                "strict_dynamic_mapping_exception: field [extra] is not in the mapping, which is strict",
+            ),
+            (
+                "mapper_parsing_exception",
+                "Field [_id] is a metadata field and cannot be added inside a document. Use the index API request parameters.",
+                "mapper_parsing_exception: field [_id] has a name that OpenSearch keeps for itself",
+            ),
+        ];
+        for (error_type, reason, expected) in rows {
+            assert_eq!(text(error_type, reason), expected);
+        }
+    }
+
+    #[test]
+    fn unknown_reasons_are_dropped() {
+        let reasons = [
+            "[S3CRET]: version conflict, current version [3] is higher than the one provided [2]",
+            "[x][0] primary shard is not active Timeout: [1m], request: [BulkShardRequest [[x][0]] containing [index {[x][_doc][S3CRET], source[{\"a\":\"S3CRET\"}]}]]",
+            "routing is required for [x]/[_doc]/[S3CRET]",
+            "failed to parse",
+            "For input string: \"S3CRET\"",
+            "S3CRET failed to parse field [age] of type [long]",
+            "failed to parse field [age] of type S3CRET",
+            "Limit of total fields [S3CRET] has been exceeded",
+            "",
+        ];
+        for reason in reasons {
+            assert_eq!(text("some_exception", reason), "some_exception");
+        }
+        assert_eq!(text("<html>S3CRET</html>", "S3CRET"), "unknown_error");
+        assert_eq!(scrub(None, None).to_string(), "unknown_error");
+    }
+
+    #[test]
+    fn a_value_never_passes_for_a_type() {
+        let reason = "failed to parse field [age] of type [S3CRET value] in document";
+        assert_eq!(text("mapper_parsing_exception", reason), "mapper_parsing_exception: the value of field [age] is no ?");
+    }
+
+    #[test]
+    fn only_limits_concern_the_next_documents() {
+        assert!(scrub(Some("x"), Some("Limit of total fields [10] has been exceeded")).concerns_all());
+        assert!(!scrub(Some("x"), Some("mapper [l.q] cannot be changed from type [long] to [float]")).concerns_all());
+    }
+
+    #[test]
+    fn secrets_in_random_places_after_the_field_never_show() {
+        let mut random = fastrand::Rng::with_seed(11);
+        let pieces = ["[", "]", "'", "\"", " of type [", "] to [", "S3CRET", " in document with id '", "long", "field=\"", "\n"];
+        let beginnings = ["failed to parse field [f] of type [long]", "mapper [f] cannot be changed from type [long] to [float]", "S3CRET", "routing is required for ["];
+        for _ in 0..2000 {
+            let mut reason = beginnings[random.usize(..beginnings.len())].to_owned();
+            for _ in 0..random.usize(..12) {
+                reason.push_str(pieces[random.usize(..pieces.len())]);
+            }
+            text("mapper_parsing_exception", &reason);
+        }
+    }
+}
