@@ -1,0 +1,126 @@
+//! Gaps: changes that this group can no longer read. Each is recorded, never jumped over.
+
+use std::fmt;
+
+/// Why changes are missing, or could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum GapKind {
+    /// Records after the last acknowledged one were trimmed after 24 hours.
+    Trimmed,
+    /// A shard that this group had seen and not finished is gone.
+    ShardVanished,
+    /// A shard's parent came and went without this group reading it.
+    ParentMissed,
+    /// Nobody read the shard for so long that its oldest records may be trimmed.
+    Unread,
+    /// An index that was written to is gone, or another one stands in its place.
+    IndexVanished,
+    /// The table's stream was switched off and on again: another stream, and changes in neither.
+    StreamReplaced,
+    /// The stream is gone, as happens when its table is deleted.
+    StreamVanished,
+}
+
+/// A gap, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// Why.
+    pub kind: GapKind,
+    /// What it is about: a shard id, the name of an index, or the ARN of a stream.
+    pub subject: String,
+    /// The last acknowledged sequence number, where there is one.
+    pub position: Option<String>,
+    /// More for the operator, without item data.
+    pub detail: Option<String>,
+}
+
+// === impl GapKind ===
+
+impl GapKind {
+    const ALL: [GapKind; 7] = [
+        GapKind::Trimmed,
+        GapKind::ShardVanished,
+        GapKind::ParentMissed,
+        GapKind::Unread,
+        GapKind::IndexVanished,
+        GapKind::StreamReplaced,
+        GapKind::StreamVanished,
+    ];
+
+    /// The name in the state table, in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            GapKind::Trimmed => "trimmed",
+            GapKind::ShardVanished => "shard_vanished",
+            GapKind::ParentMissed => "parent_missed",
+            GapKind::Unread => "unread",
+            GapKind::IndexVanished => "index_vanished",
+            GapKind::StreamReplaced => "stream_replaced",
+            GapKind::StreamVanished => "stream_vanished",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<GapKind> {
+        GapKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// What to do, in one sentence.
+    pub fn hint(self) -> &'static str {
+        match self {
+            GapKind::IndexVanished => {
+                "an index cannot be filled again from the stream alone: raise its generation and set state.group to a new name"
+            }
+            GapKind::StreamReplaced | GapKind::StreamVanished => {
+                "changes made between the two streams are in neither: set state.group to a new name, then compare the index with the table"
+            }
+            _ => "changes are lost to the stream: set state.group to a new name, then compare the index with the table",
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            GapKind::Trimmed => "records were trimmed before they were read",
+            GapKind::ShardVanished => "the shard is gone and was not read to its end",
+            GapKind::ParentMissed => "the shard's parent was never read and is gone",
+            GapKind::Unread => "the shard was not read for longer than the stream keeps records",
+            GapKind::IndexVanished => "the index is gone, or is not the one that was written to",
+            GapKind::StreamReplaced => "the table has another stream now",
+            GapKind::StreamVanished => "the stream is gone",
+        }
+    }
+}
+
+// === impl Gap ===
+
+impl Gap {
+    /// A gap about `subject`.
+    pub fn new(kind: GapKind, subject: impl Into<String>) -> Gap {
+        Gap { kind, subject: subject.into(), position: None, detail: None }
+    }
+
+    /// With the last acknowledged sequence number.
+    #[must_use]
+    pub fn after(mut self, position: Option<String>) -> Gap {
+        self.position = position;
+        self
+    }
+
+    /// With more for the operator.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Gap {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.kind.sentence())?;
+        match &self.detail {
+            Some(detail) => write!(f, " ({detail})"),
+            None => Ok(()),
+        }
+    }
+}

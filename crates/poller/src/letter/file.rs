@@ -1,0 +1,164 @@
+//! Dead letters in a file: one JSON object a line, appended and synced.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use crate::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
+
+/// Dead letters in one file.
+#[derive(Debug, Clone)]
+pub struct FileLetters {
+    path: PathBuf,
+    /// Writers of this process append one after the other; the lock is held on a blocking thread only.
+    writing: Arc<Mutex<()>>,
+}
+
+// === impl FileLetters ===
+
+impl FileLetters {
+    /// Letters in `path`; the file is made by the first one.
+    pub fn new(path: impl Into<PathBuf>) -> FileLetters {
+        FileLetters { path: path.into(), writing: Arc::default() }
+    }
+
+    fn failed(&self, source: io::Error) -> LetterError {
+        LetterError::File { path: self.path.display().to_string(), source }
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static) -> Result<T, LetterError> {
+        let path = self.path.clone();
+        let done = tokio::task::spawn_blocking(move || work(&path)).await;
+        done.map_err(io::Error::other).and_then(|result| result).map_err(|error| self.failed(error))
+    }
+}
+
+#[async_trait]
+impl DeadLetterStore for FileLetters {
+    async fn put(&self, letters: &[DeadLetter]) -> Result<(), LetterError> {
+        let mut lines = Vec::new();
+        for letter in letters {
+            serde_json::to_writer(&mut lines, letter).map_err(|_| LetterError::Unstorable(letter.key.clone()))?;
+            lines.push(b'\n');
+        }
+        let writing = Arc::clone(&self.writing);
+        self.blocking(move |path| {
+            let guard = writing.lock();
+            let appended = append(path, &lines);
+            drop(guard);
+            appended
+        })
+        .await
+    }
+
+    /// The file is read as a whole; a letter that comes twice is listed once, as it was written last.
+    async fn list(&self, after: Option<&LetterKey>) -> Result<LetterPage, LetterError> {
+        let (mut letters, malformed) = self.blocking(read).await?;
+        if let Some(after) = after {
+            letters = letters.split_off(after);
+            letters.remove(after);
+        }
+        let letters: Result<Vec<_>, _> = letters.into_values().map(DeadLetter::checked).collect();
+        Ok(LetterPage { letters: letters?, next: None, malformed })
+    }
+
+    async fn get(&self, key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
+        let (mut letters, _) = self.blocking(read).await?;
+        letters.remove(key).map(DeadLetter::checked).transpose()
+    }
+}
+
+fn append(path: &Path, lines: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
+    // A crash in the middle of a line must not spoil the next letter too.
+    if !ends_in_line_break(&mut file)? {
+        file.write_all(b"\n")?;
+    }
+    file.write_all(lines)?;
+    file.sync_data()
+}
+
+fn ends_in_line_break(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(true);
+    }
+    let mut last = [0; 1];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+fn read(path: &Path) -> io::Result<(BTreeMap<LetterKey, DeadLetter>, Vec<String>)> {
+    let mut letters = BTreeMap::new();
+    let mut malformed = Vec::new();
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((letters, malformed)),
+        file => file?,
+    };
+    for (at, line) in BufReader::new(file).split(b'\n').enumerate() {
+        let line = line?;
+        if line.is_empty() {
+            continue;
+        }
+        match serde_json::from_slice::<DeadLetter>(&line) {
+            Ok(letter) => {
+                letters.insert(letter.key.clone(), letter);
+            }
+            Err(_) => malformed.push(format!("line {}", at + 1)),
+        }
+    }
+    Ok((letters, malformed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::letter::sample;
+
+    #[tokio::test]
+    async fn letters_are_appended_and_listed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileLetters::new(folder.path().join("letters.ndjson"));
+        assert_eq!(store.list(None).await.unwrap(), LetterPage::default());
+        store.put(&[sample("2", 0), sample("1", 1)]).await.unwrap();
+        store.put(&[DeadLetter { at: 9, ..sample("2", 0) }]).await.unwrap();
+        let page = store.list(None).await.unwrap();
+        let listed: Vec<_> = page.letters.iter().map(|letter| (letter.key.record.as_str(), letter.at)).collect();
+        assert_eq!(listed, [("1", 1_795_359_681), ("2", 9)]);
+        let page = store.list(Some(&sample("1", 1).key)).await.unwrap();
+        assert_eq!(page.letters.len(), 1);
+        assert!(store.get(&sample("1", 1).key).await.unwrap().is_some());
+        assert!(store.get(&sample("3", 0).key).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_torn_line_spoils_itself_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letters.ndjson");
+        std::fs::write(&path, b"{\"v\":1,\"stre").unwrap();
+        let store = FileLetters::new(&path);
+        store.put(&[sample("1", 0)]).await.unwrap();
+        let page = store.list(None).await.unwrap();
+        assert_eq!((page.letters.len(), page.malformed), (1, vec!["line 1".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn newer_letters_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileLetters::new(folder.path().join("letters.ndjson"));
+        store.put(&[DeadLetter { format: 2, ..sample("1", 0) }]).await.unwrap();
+        let error = store.list(None).await.unwrap_err();
+        assert_eq!(error.to_string(), "dead letter 2026-11-22T15:01:21.123|1|0 has format 2, and this version knows formats up to 1");
+    }
+
+    #[tokio::test]
+    async fn a_missing_folder_is_said() {
+        let store = FileLetters::new("/nowhere/at/all.ndjson");
+        let error = store.put(&[sample("1", 0)]).await.unwrap_err();
+        assert!(error.to_string().starts_with("dead letter file /nowhere/at/all.ndjson: "));
+    }
+}

@@ -1,0 +1,138 @@
+//! When to poll a shard again: a pure schedule with seeded jitter.
+
+use std::time::Duration;
+
+/// At most 5 calls a second, unless a full page says that more waits.
+const BUSY: Duration = Duration::from_millis(200);
+/// Once a second where nothing comes: $0.52 per shard and month.
+const IDLE: Duration = Duration::from_secs(1);
+/// Empty pages are normal in the middle of a shard, so the first ones do not slow down.
+const PATIENT_EMPTY_PAGES: u32 = 5;
+const FIRST_THROTTLE: Duration = Duration::from_secs(1);
+const FIRST_FAILURE: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// How the last call on the shard ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Polled {
+    /// A page cut off at its limit.
+    FullPage,
+    /// A page with records.
+    Records,
+    /// A page without records.
+    Empty,
+    /// Too many calls.
+    Throttled,
+    /// Any other failure that passes.
+    Failed,
+}
+
+/// The schedule of one shard.
+#[derive(Debug)]
+pub struct Pace {
+    random: fastrand::Rng,
+    empty_pages: u32,
+    failures: u32,
+}
+
+impl Pace {
+    /// A schedule whose jitter is fixed by `seed`.
+    pub fn new(seed: u64) -> Pace {
+        Pace { random: fastrand::Rng::with_seed(seed), empty_pages: 0, failures: 0 }
+    }
+
+    /// How long after the *start* of the last call the next one may begin.
+    pub fn next(&mut self, polled: Polled) -> Duration {
+        match polled {
+            Polled::Throttled | Polled::Failed => self.failures = self.failures.saturating_add(1),
+            _ => self.failures = 0,
+        }
+        match polled {
+            Polled::Empty => self.empty_pages = self.empty_pages.saturating_add(1),
+            Polled::FullPage | Polled::Records => self.empty_pages = 0,
+            Polled::Throttled | Polled::Failed => {}
+        }
+        match polled {
+            Polled::FullPage => Duration::ZERO,
+            Polled::Records => self.later(BUSY),
+            Polled::Empty => {
+                let doublings = self.empty_pages.saturating_sub(PATIENT_EMPTY_PAGES);
+                let wait = grown(BUSY, doublings, IDLE);
+                self.later(wait)
+            }
+            Polled::Throttled => {
+                let wait = grown(FIRST_THROTTLE, self.failures.saturating_sub(1), LONGEST);
+                self.later(wait)
+            }
+            Polled::Failed => {
+                let wait = grown(FIRST_FAILURE, self.failures.saturating_sub(1), LONGEST);
+                self.later(wait)
+            }
+        }
+    }
+
+    /// Up to a tenth more, so that shards that started together drift apart; never less.
+    fn later(&mut self, wait: Duration) -> Duration {
+        let most = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX) / 10;
+        wait + Duration::from_micros(self.random.u64(0..=most))
+    }
+}
+
+fn grown(first: Duration, doublings: u32, most: Duration) -> Duration {
+    let factor = 2u32.saturating_pow(doublings.min(16));
+    first.saturating_mul(factor).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn about(wait: Duration, expected: Duration) {
+        assert!(wait >= expected && wait <= expected.mul_f64(1.1), "{wait:?} for {expected:?}");
+    }
+
+    #[test]
+    fn a_full_page_is_followed_at_once() {
+        let mut pace = Pace::new(1);
+        assert_eq!(pace.next(Polled::FullPage), Duration::ZERO);
+        about(pace.next(Polled::Records), BUSY);
+    }
+
+    #[test]
+    fn an_idle_shard_is_polled_once_a_second() {
+        let mut pace = Pace::new(1);
+        for _ in 0..PATIENT_EMPTY_PAGES {
+            about(pace.next(Polled::Empty), BUSY);
+        }
+        about(pace.next(Polled::Empty), 2 * BUSY);
+        about(pace.next(Polled::Empty), 4 * BUSY);
+        for _ in 0..100 {
+            about(pace.next(Polled::Empty), IDLE);
+        }
+        about(pace.next(Polled::Records), BUSY);
+        about(pace.next(Polled::Empty), BUSY);
+    }
+
+    #[test]
+    fn throttling_backs_off_further_and_is_forgotten_after_a_page() {
+        let mut pace = Pace::new(1);
+        for seconds in [1, 2, 4, 8, 10, 10] {
+            about(pace.next(Polled::Throttled), Duration::from_secs(seconds));
+        }
+        about(pace.next(Polled::Records), BUSY);
+        about(pace.next(Polled::Throttled), Duration::from_secs(1));
+    }
+
+    proptest! {
+        #[test]
+        fn five_calls_a_second_unless_pages_are_full(seed: u64, calls in proptest::collection::vec(0u8..4, 1..200)) {
+            let mut pace = Pace::new(seed);
+            for call in calls {
+                let polled = match call { 0 => Polled::Records, 1 => Polled::Empty, 2 => Polled::Throttled, _ => Polled::Failed };
+                let wait = pace.next(polled);
+                prop_assert!(wait >= BUSY && wait <= LONGEST.mul_f64(1.1));
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The one state table: checkpoints, pinned starts, created indices, gaps and dead letters.
+//!
+//! Keys and attributes are fixed by `docs/adr/0007-state-table-keys.md`.
+
+mod admin;
+mod keys;
+mod rows;
+mod stream_state;
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use streamdex_mapping::SequenceNumber;
+
+pub use self::admin::{Creation, is_emulator};
+pub use self::stream_state::StreamState;
+use crate::fault::{AwsError, Fault};
+use crate::gap::Gap;
+use crate::graph::KnownProgress;
+use crate::stream::ShardId;
+
+pub(crate) use self::keys::{Partition, letter_sort_key};
+pub(crate) use self::rows::check_format;
+
+/// An item of the state table, or of any other.
+pub(crate) type Item = std::collections::HashMap<String, AttributeValue>;
+
+/// The generation of each index, by the text that the configuration gives it.
+pub type Generations = BTreeMap<String, u32>;
+
+/// The state table, as one group sees it.
+#[derive(Debug, Clone)]
+pub struct StateTable {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+    pub(crate) group: String,
+}
+
+/// Everything that a group has stored about one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// The stream, if the group has begun to follow it.
+    pub start: Option<StreamStart>,
+    /// Labels of other streams of the same table that the group has followed.
+    pub other_streams: Vec<String>,
+    /// The shards of the stream.
+    pub shards: Vec<StoredShard>,
+    /// The gaps of the stream.
+    pub gaps: Vec<Gap>,
+    /// The indices that were written to: concrete name to UUID.
+    pub indices: BTreeMap<String, String>,
+    /// Items that cannot be read, by sort key; they are passed over.
+    pub malformed: Vec<String>,
+}
+
+/// Where and when a group began to follow a stream. Written once, before the first read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamStart {
+    /// `trim_horizon` or `latest`.
+    pub position: streamdex_config::StartPosition,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// The shards to begin with.
+    pub roots: Vec<ShardId>,
+}
+
+/// A shard's item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredShard {
+    /// The shard.
+    pub id: ShardId,
+    /// Where it came from.
+    pub parent: Option<ShardId>,
+    /// How far it was read.
+    pub progress: KnownProgress,
+    /// With which generations of the indices.
+    pub generations: Generations,
+    /// When this was written, in seconds since 1970.
+    pub updated: u64,
+}
+
+/// Why the state table cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A call failed.
+    #[error("state table {table}: {source}")]
+    Aws {
+        /// The table.
+        table: String,
+        /// What happened.
+        source: AwsError,
+    },
+    /// There is no such table.
+    #[error("there is no state table {0}")]
+    Missing(String),
+    /// The table has other keys.
+    #[error("table {0} is no state table: its key is not pk (S), sk (S)")]
+    OtherKeys(String),
+    /// Written by a newer version of streamdex.
+    #[error("{kind} {key} in the state table has format {found}, and this version knows formats up to {known}", known = rows::FORMAT)]
+    NewerFormat {
+        /// What kind of item.
+        kind: String,
+        /// Its sort key.
+        key: String,
+        /// Its format.
+        found: u64,
+    },
+}
+
+/// What a checkpoint came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpointed {
+    /// It is stored.
+    Stored,
+    /// A later position is stored already: another process follows the same shard.
+    Overtaken,
+}
+
+/// Where a group's progress on one stream is kept. Implemented by [`StreamState`].
+#[async_trait::async_trait]
+pub trait ProgressStore: Send + Sync {
+    /// Everything there is, strongly consistent.
+    async fn load(&self) -> Result<Loaded, StateError>;
+    /// Stores where the group begins, and returns what is stored: the first writer wins.
+    async fn pin(&self, start: &StreamStart) -> Result<StreamStart, StateError>;
+    /// Notes that a shard is being read, before its first record is.
+    async fn begin(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError>;
+    /// Everything up to and including this record is acknowledged. Never goes backwards.
+    async fn checkpoint(&self, shard: &ShardId, position: &SequenceNumber) -> Result<Checkpointed, StateError>;
+    /// The shard is drained, and everything is acknowledged.
+    async fn finish(&self, shard: &ShardId) -> Result<(), StateError>;
+    /// Records a gap; the same gap twice is one.
+    async fn gap(&self, gap: &Gap) -> Result<(), StateError>;
+    /// Remembers the UUID of an index that is written to.
+    async fn index(&self, concrete: &str, uuid: &str) -> Result<(), StateError>;
+}
+
+// === impl StateTable ===
+
+impl StateTable {
+    /// The table `name` for `group`. No request is made.
+    pub fn new(client: Client, name: impl Into<String>, group: impl Into<String>) -> StateTable {
+        StateTable { client, name: name.into(), group: group.into() }
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The group.
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    pub(crate) fn failed(&self, source: AwsError) -> StateError {
+        if source.fault() == Fault::NotFound {
+            return StateError::Missing(self.name.clone());
+        }
+        StateError::Aws { table: self.name.clone(), source }
+    }
+}
+
+// === impl StateError ===
+
+impl StateError {
+    /// What to do, in one sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            StateError::Aws { source, .. } => source.hint().to_owned(),
+            StateError::Missing(_) => "run `streamdex state create`, or name an existing table as state.table".to_owned(),
+            StateError::OtherKeys(_) => "name another table as state.table".to_owned(),
+            StateError::NewerFormat { .. } => "use the newer version of streamdex, or another state.group".to_owned(),
+        }
+    }
+
+    /// The failed call, where that is what it is.
+    pub fn aws(&self) -> Option<&AwsError> {
+        match self {
+            StateError::Aws { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

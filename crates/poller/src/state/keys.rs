@@ -1,0 +1,134 @@
+//! Partition and sort keys. Fixed by ADR 0007; changing one orphans what is stored.
+
+/// A partition of the state table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Partition<'a> {
+    /// Everything about following one table: one Query reads it all.
+    Follow { group: &'a str, table_arn: &'a str },
+    /// The dead letters of a group.
+    Letters { group: &'a str },
+}
+
+/// A sort key in [`Partition::Follow`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SortKey {
+    Stream { label: String },
+    Shard { label: String, shard: String },
+    Gap { label: String, kind: String, subject: String },
+    Index { concrete: String },
+    /// A kind that another version writes; it is none of ours.
+    Other,
+}
+
+// === impl Partition ===
+
+impl Partition<'_> {
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Partition::Follow { group, table_arn } => join(&["follow", group, table_arn]),
+            Partition::Letters { group } => join(&["letters", group]),
+        }
+    }
+}
+
+// === impl SortKey ===
+
+impl SortKey {
+    pub(crate) fn text(&self) -> String {
+        match self {
+            SortKey::Stream { label } => join(&["stream", label]),
+            SortKey::Shard { label, shard } => join(&["shard", label, shard]),
+            SortKey::Gap { label, kind, subject } => join(&["gap", label, kind, subject]),
+            SortKey::Index { concrete } => join(&["index", concrete]),
+            SortKey::Other => String::new(),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> SortKey {
+        let parts = split(text);
+        let mut parts = parts.into_iter();
+        let kind = parts.next().unwrap_or_default();
+        let rest = (parts.next(), parts.next(), parts.next(), parts.next());
+        match (kind.as_str(), rest) {
+            ("stream", (Some(label), None, None, None)) => SortKey::Stream { label },
+            ("shard", (Some(label), Some(shard), None, None)) => SortKey::Shard { label, shard },
+            ("gap", (Some(label), Some(kind), Some(subject), None)) => SortKey::Gap { label, kind, subject },
+            ("index", (Some(concrete), None, None, None)) => SortKey::Index { concrete },
+            _ => SortKey::Other,
+        }
+    }
+}
+
+/// The sort key of a dead letter in [`Partition::Letters`].
+pub(crate) fn letter_sort_key(label: &str, record: &str, ordinal: u32) -> String {
+    join(&[label, record, &ordinal.to_string()])
+}
+
+/// `\` and `|` are escaped, so that no two lists of parts give one key.
+fn join(parts: &[&str]) -> String {
+    let escaped: Vec<String> = parts.iter().map(|part| part.replace('\\', "\\\\").replace('|', "\\|")).collect();
+    escaped.join("|")
+}
+
+fn split(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        let (end, plain) = match character {
+            '|' => (true, None),
+            '\\' => (false, characters.next()),
+            other => (false, Some(other)),
+        };
+        if end {
+            parts.push(String::new());
+        } else if let (Some(part), Some(plain)) = (parts.last_mut(), plain) {
+            part.push(plain);
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions";
+
+    #[test]
+    fn keys_are_what_the_decision_record_says() {
+        let follow = Partition::Follow { group: "default", table_arn: ARN };
+        assert_eq!(follow.key(), format!("follow|default|{ARN}"));
+        assert_eq!(Partition::Letters { group: "a|b" }.key(), "letters|a\\|b");
+        let label = || "2026-11-22T15:01:21.123".to_owned();
+        let rows = [
+            (SortKey::Stream { label: label() }, "stream|2026-11-22T15:01:21.123"),
+            (SortKey::Shard { label: label(), shard: "shardId-1".into() }, "shard|2026-11-22T15:01:21.123|shardId-1"),
+            (
+                SortKey::Gap { label: label(), kind: "trimmed".into(), subject: "shardId-1".into() },
+                "gap|2026-11-22T15:01:21.123|trimmed|shardId-1",
+            ),
+            (SortKey::Index { concrete: "sessions-000001".into() }, "index|sessions-000001"),
+        ];
+        for (key, text) in rows {
+            assert_eq!(key.text(), text);
+            assert_eq!(SortKey::parse(text), key);
+        }
+        assert_eq!(letter_sort_key("-", "77", 1), "-|77|1");
+    }
+
+    #[test]
+    fn kinds_of_later_versions_are_left_alone() {
+        for text in ["worker|w1", "segment|b1|4", "shard|only", "shard|a|b|c", ""] {
+            assert_eq!(SortKey::parse(text), SortKey::Other, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joining_is_reversible(parts in proptest::collection::vec("[a|\\\\]{0,4}", 1..5)) {
+            let borrowed: Vec<&str> = parts.iter().map(String::as_str).collect();
+            prop_assert_eq!(split(&join(&borrowed)), parts);
+        }
+    }
+}

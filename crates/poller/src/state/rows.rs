@@ -1,0 +1,220 @@
+//! Items of the state table, to and from what they mean: pure.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use streamdex_config::StartPosition;
+use streamdex_mapping::SequenceNumber;
+
+use crate::gap::{Gap, GapKind};
+use crate::graph::KnownProgress;
+use crate::state::keys::SortKey;
+use crate::state::{Generations, Item, Loaded, StateError, StoredShard, StreamStart};
+use crate::stream::ShardId;
+
+/// The format that this version writes, and the newest that it reads.
+pub(crate) const FORMAT: u64 = 1;
+
+/// Reads the items of one [`crate::state::Partition::Follow`].
+///
+/// # Errors
+/// An item in a newer format.
+pub(crate) fn read_all(items: &[Item], label: &str) -> Result<Loaded, StateError> {
+    let mut loaded = Loaded::default();
+    for item in items {
+        let Some(sort_key) = text(item, "sk") else { continue };
+        let key = SortKey::parse(sort_key);
+        if key == SortKey::Other {
+            continue;
+        }
+        check_format(item, sort_key)?;
+        if read(item, key, label, &mut loaded).is_none() {
+            loaded.malformed.push(sort_key.to_owned());
+        }
+    }
+    let gapped = |shard: &ShardId| loaded.gaps.iter().any(|gap| gap.subject == shard.as_str());
+    for shard in &mut loaded.shards {
+        if gapped(&shard.id) {
+            shard.progress = KnownProgress::Gapped;
+        }
+    }
+    Ok(loaded)
+}
+
+/// Refuses an item that a newer version wrote. An item without a readable number is malformed, not newer.
+pub(crate) fn check_format(item: &Item, sort_key: &str) -> Result<(), StateError> {
+    match number(item, "v") {
+        Some(found) if found > FORMAT => {
+            let kind = sort_key.split('|').next().unwrap_or_default().to_owned();
+            Err(StateError::NewerFormat { kind, key: sort_key.to_owned(), found })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<()> {
+    number(item, "v").filter(|v| *v > 0)?;
+    match key {
+        SortKey::Stream { label: found } if found == label => loaded.start = Some(read_start(item)?),
+        SortKey::Stream { label: found } => loaded.other_streams.push(found),
+        SortKey::Shard { label: found, shard } if found == label => loaded.shards.push(read_shard(item, &shard)?),
+        SortKey::Gap { label: found, kind, subject } if found == label => loaded.gaps.push(read_gap(item, &kind, subject)?),
+        SortKey::Index { concrete } => {
+            loaded.indices.insert(concrete, text(item, "uuid")?.to_owned());
+        }
+        SortKey::Shard { .. } | SortKey::Gap { .. } | SortKey::Other => {}
+    }
+    Some(())
+}
+
+fn read_start(item: &Item) -> Option<StreamStart> {
+    let position = match text(item, "start")? {
+        "trim_horizon" => StartPosition::TrimHorizon,
+        "latest" => StartPosition::Latest,
+        _ => return None,
+    };
+    let roots = item.get("roots")?.as_l().ok()?;
+    let roots: Option<Vec<ShardId>> = roots.iter().map(|root| root.as_s().ok().map(|id| ShardId::new(id.as_str()))).collect();
+    Some(StreamStart { position, at: number(item, "at")?, roots: roots? })
+}
+
+fn read_shard(item: &Item, shard: &str) -> Option<StoredShard> {
+    let position = match item.get("position") {
+        Some(position) => Some(SequenceNumber::parse(position.as_s().ok()?).ok()?),
+        None => None,
+    };
+    let progress = match text(item, "state")? {
+        "open" => KnownProgress::Begun(position),
+        "finished" => KnownProgress::Finished,
+        _ => return None,
+    };
+    Some(StoredShard {
+        id: ShardId::new(shard),
+        parent: text(item, "parent").map(ShardId::new),
+        progress,
+        generations: read_generations(item)?,
+        updated: number(item, "updated")?,
+    })
+}
+
+fn read_generations(item: &Item) -> Option<Generations> {
+    let Some(map) = item.get("generations") else { return Some(Generations::new()) };
+    let entry = |(name, value): (&String, &AttributeValue)| Some((name.clone(), value.as_n().ok()?.parse().ok()?));
+    map.as_m().ok()?.iter().map(entry).collect()
+}
+
+fn read_gap(item: &Item, kind: &str, subject: String) -> Option<Gap> {
+    let owned = |name| text(item, name).map(str::to_owned);
+    Some(Gap { kind: GapKind::parse(kind)?, subject, position: owned("position"), detail: owned("detail") })
+}
+
+pub(crate) fn write_start(start: &StreamStart) -> Item {
+    let position = match start.position {
+        StartPosition::TrimHorizon => "trim_horizon",
+        StartPosition::Latest => "latest",
+    };
+    let roots = start.roots.iter().map(|root| AttributeValue::S(root.as_str().to_owned())).collect();
+    HashMap::from([
+        ("start".to_owned(), AttributeValue::S(position.to_owned())),
+        ("at".to_owned(), of_number(start.at)),
+        ("roots".to_owned(), AttributeValue::L(roots)),
+    ])
+}
+
+pub(crate) fn write_generations(generations: &Generations) -> AttributeValue {
+    let entry = |(name, generation): (&String, &u32)| (name.clone(), of_number(u64::from(*generation)));
+    AttributeValue::M(generations.iter().map(entry).collect())
+}
+
+/// A text that sorts as the number does: DynamoDB's numbers hold 38 digits, sequence numbers have up
+/// to 40, and conditions can compare texts.
+pub(crate) fn sortable(sequence: &SequenceNumber) -> String {
+    let digits = sequence.as_str().trim_start_matches('0');
+    format!("{:04}{digits}", digits.len())
+}
+
+pub(crate) fn of_number(number: u64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+pub(crate) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+pub(crate) fn number(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn item(sort_key: &str, attributes: &[(&str, AttributeValue)]) -> Item {
+        let mut item = HashMap::from([("sk".to_owned(), AttributeValue::S(sort_key.to_owned())), ("v".to_owned(), of_number(1))]);
+        item.extend(attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        item
+    }
+
+    fn s(text: &str) -> AttributeValue {
+        AttributeValue::S(text.to_owned())
+    }
+
+    #[test]
+    fn a_partition_is_read() {
+        let generations = Generations::from([("sessions".to_owned(), 2)]);
+        let start = StreamStart { position: StartPosition::Latest, at: 7, roots: vec![ShardId::new("a")] };
+        let mut stream = item("stream|L1", &[]);
+        stream.extend(write_start(&start));
+        let items = [
+            stream,
+            item("stream|L0", &[]),
+            item("shard|L1|a", &[("state", s("open")), ("position", s("0042")), ("updated", of_number(9)), ("generations", write_generations(&generations))]),
+            item("shard|L1|b", &[("state", s("finished")), ("parent", s("a")), ("updated", of_number(9))]),
+            item("shard|L1|c", &[("state", s("open")), ("updated", of_number(9))]),
+            item("shard|L0|z", &[("state", s("open")), ("updated", of_number(9))]),
+            item("gap|L1|trimmed|c", &[("detail", s("why"))]),
+            item("index|sessions-000001", &[("uuid", s("u1"))]),
+            item("worker|w", &[("v", of_number(99))]),
+        ];
+        let loaded = read_all(&items, "L1").unwrap();
+        assert_eq!(loaded.start, Some(start));
+        assert_eq!(loaded.other_streams, ["L0"]);
+        let progress: Vec<_> = loaded.shards.iter().map(|shard| (shard.id.as_str(), shard.progress.clone())).collect();
+        let position = SequenceNumber::parse("0042").ok();
+        assert_eq!(
+            progress,
+            [("a", KnownProgress::Begun(position)), ("b", KnownProgress::Finished), ("c", KnownProgress::Gapped)]
+        );
+        assert_eq!(loaded.shards[0].generations, generations);
+        assert_eq!(loaded.gaps.len(), 1);
+        assert_eq!(loaded.indices["sessions-000001"], "u1");
+        assert!(loaded.malformed.is_empty());
+    }
+
+    #[test]
+    fn malformed_items_are_named_and_newer_ones_refused() {
+        let bad = [
+            item("shard|L|a", &[]),
+            item("shard|L|b", &[("state", s("open")), ("updated", of_number(1)), ("position", s("x"))]),
+            item("shard|L|c", &[("state", s("half")), ("updated", of_number(1))]),
+            item("stream|L", &[("start", s("latest"))]),
+            item("index|i", &[]),
+            item("gap|L|odd|s", &[]),
+            item("shard|L|d", &[("v", s("one")), ("state", s("open")), ("updated", of_number(1))]),
+        ];
+        let loaded = read_all(&bad, "L").unwrap();
+        assert_eq!(loaded.malformed.len(), bad.len());
+        assert!(loaded.shards.is_empty());
+        let newer = read_all(&[item("shard|L|a", &[("v", of_number(2))])], "L").unwrap_err();
+        assert_eq!(newer.to_string(), "shard shard|L|a in the state table has format 2, and this version knows formats up to 1");
+    }
+
+    proptest! {
+        #[test]
+        fn sortable_texts_sort_as_the_numbers_do(left in "[0-9]{1,45}", right in "[0-9]{1,45}") {
+            let (left, right) = (SequenceNumber::parse(&left).unwrap(), SequenceNumber::parse(&right).unwrap());
+            prop_assert_eq!(sortable(&left).cmp(&sortable(&right)), left.cmp(&right));
+        }
+    }
+}

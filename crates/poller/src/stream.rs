@@ -1,0 +1,171 @@
+//! A DynamoDB stream as the poller sees it: pages of shards, iterators, pages of records.
+
+mod sdk;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodbstreams::types::Record;
+use streamdex_mapping::SequenceNumber;
+
+pub use self::sdk::SdkStream;
+use crate::fault::AwsError;
+
+/// A shard's id.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(Arc<str>);
+
+/// A shard as one DescribeStream page shows it. Two pages can come from different moments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedShard {
+    /// The shard.
+    pub id: ShardId,
+    /// The shard that it came from; it may be trimmed by now.
+    pub parent: Option<ShardId>,
+    /// Whether an ending sequence number is shown. Emulators show one on open shards too, and a
+    /// closed shard may not show it yet, so nothing is decided by this alone.
+    pub closed: bool,
+}
+
+/// One page of DescribeStream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardPage {
+    /// The shards.
+    pub shards: Vec<ListedShard>,
+    /// Where the next page begins; `None` on the last.
+    pub next: Option<ShardId>,
+    /// Whether the stream still takes changes.
+    pub status: StreamStatus,
+}
+
+/// Whether a stream still takes changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamStatus {
+    /// It does, or is about to.
+    Enabled,
+    /// It does not; what it holds can be read for 24 hours.
+    Disabled,
+}
+
+/// Where in a shard an iterator begins. There is no LATEST here: it would lose what was written
+/// between two attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Position {
+    /// The oldest record that the shard still holds.
+    TrimHorizon,
+    /// The record after this one.
+    After(SequenceNumber),
+}
+
+/// A shard iterator; good for 15 minutes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ShardIterator(String);
+
+/// One page of GetRecords.
+#[derive(Debug, Clone, Default)]
+pub struct RecordsPage {
+    /// At most 1,000 records or 1 MB. None is normal on an open shard.
+    pub records: Vec<Record>,
+    /// `None`: the shard is closed, and this was its last page. It may carry records all the same.
+    pub next: Option<ShardIterator>,
+}
+
+/// One stream.
+#[async_trait]
+pub trait StreamSource: Send + Sync {
+    /// One page of the stream's shards, those after `after`.
+    async fn shards(&self, after: Option<&ShardId>) -> Result<ShardPage, AwsError>;
+
+    /// The shards that came from `parent`. Some sources return others with them.
+    async fn children(&self, parent: &ShardId) -> Result<Vec<ListedShard>, AwsError>;
+
+    /// A new iterator.
+    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, AwsError>;
+
+    /// The records at an iterator.
+    async fn records(&self, iterator: &ShardIterator) -> Result<RecordsPage, AwsError>;
+
+    /// The ARN of the stream that the table writes to now; `None` where it writes to none, or where
+    /// the table cannot be asked.
+    async fn current_stream(&self) -> Result<Option<String>, AwsError>;
+}
+
+// === impl ShardId ===
+
+impl ShardId {
+    /// Takes the id as it is.
+    pub fn new(id: impl Into<Arc<str>>) -> ShardId {
+        ShardId(id.into())
+    }
+
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl ShardIterator ===
+
+impl ShardIterator {
+    /// Takes the iterator as it is.
+    pub fn new(text: impl Into<String>) -> ShardIterator {
+        ShardIterator(text.into())
+    }
+
+    /// The text to send.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Iterators are long and say nothing.
+impl fmt::Debug for ShardIterator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShardIterator")
+    }
+}
+
+// === impl RecordsPage ===
+
+impl RecordsPage {
+    /// DynamoDB ends a page here.
+    const MOST_RECORDS: usize = 1_000;
+    /// A page ends at 1 MB; sizes are reported per record and leave the envelope out.
+    const NEARLY_FULL_BYTES: i64 = 700_000;
+
+    /// Whether the page looks cut off at its limit, so that more records surely wait.
+    pub fn is_full(&self) -> bool {
+        let sizes = self.records.iter().filter_map(|record| record.dynamodb.as_ref()?.size_bytes);
+        self.records.len() >= RecordsPage::MOST_RECORDS || sizes.sum::<i64>() >= RecordsPage::NEARLY_FULL_BYTES
+    }
+}
+
+/// All shards of a stream, over all pages, and its status.
+///
+/// # Errors
+/// The first page that fails.
+pub async fn list_shards(source: &dyn StreamSource) -> Result<(Vec<ListedShard>, StreamStatus), AwsError> {
+    let mut shards = Vec::new();
+    let mut after = None;
+    loop {
+        let page = source.shards(after.as_ref()).await?;
+        shards.extend(page.shards);
+        after = page.next;
+        if after.is_none() {
+            return Ok((shards, page.status));
+        }
+    }
+}
