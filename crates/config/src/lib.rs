@@ -1,5 +1,27 @@
 //! One TOML file to validated configuration types and a JSON Schema.
+//!
+//! The way of a file: `tree` parses it into values that know their place, `raw` (declared once, for the
+//! parser and the schema) reads the tables, `check` turns them into the types of [`model`] and reports every
+//! problem there is. [`show`] writes a configuration out again; [`fingerprint`] tells whether two make the same
+//! documents; [`needs_old_images`] tells what a route asks of the stream.
 
+mod check;
+mod environment;
+mod fingerprint;
+mod images;
+mod load;
 pub mod model;
+mod problem;
+mod raw;
+mod read;
+mod show;
+mod tree;
+mod units;
 
+pub use fingerprint::fingerprint;
+pub use images::{OldImageNeed, needs_old_images};
+pub use load::Loaded;
 pub use model::*;
+pub use problem::{ConfigError, Problem};
+pub use raw::json_schema;
+pub use show::show;

@@ -1,0 +1,151 @@
+//! `[index.NAME]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use streamdex_mapping::OnExpiry;
+
+use super::route::Checked;
+use crate::model::{IndexSettings, Manage};
+use crate::problem::Problems;
+use crate::raw::{IndexTable, ManageWord, Root};
+use crate::read::Located;
+
+type JsonObject = serde_json::Map<String, serde_json::Value>;
+
+/// All `[index.NAME]` tables; each must be named by a route.
+pub(super) fn indices(
+    root: &Root,
+    routes: &[Checked],
+    base_dir: &Path,
+    problems: &mut Problems,
+) -> BTreeMap<String, IndexSettings> {
+    let named = names(routes);
+    let written = root.route.get().map_or(0, Vec::len);
+    let mut indices = BTreeMap::new();
+    for (name, table) in root
+        .index
+        .get()
+        .map_or([].as_slice(), |named| named.0.as_slice())
+    {
+        // Where a route is broken, its index is not known.
+        if !named.contains(name.as_str()) && routes.len() == written {
+            let known = named.iter().copied().collect::<Vec<_>>().join(", ");
+            problems.error_with_hint(
+                &table.place,
+                format!("no route names the index {name:?}"),
+                format!("indices of the routes: {known}"),
+            );
+        }
+        indices.insert(name.clone(), settings(table, base_dir, problems));
+    }
+    indices
+}
+
+fn names(routes: &[Checked]) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    for Checked { route, .. } in routes {
+        names.insert(route.index.text());
+        if let Some(OnExpiry::Archive(index)) = route.ttl.as_ref().map(|ttl| &ttl.on_expiry) {
+            names.insert(index.as_str());
+        }
+    }
+    names
+}
+
+fn settings(
+    table: &Located<IndexTable>,
+    base_dir: &Path,
+    problems: &mut Problems,
+) -> IndexSettings {
+    let manage = match table.manage.get() {
+        Some(ManageWord::Check) => Manage::Check,
+        Some(ManageWord::Never) => Manage::Never,
+        Some(ManageWord::Create) | None => Manage::Create,
+    };
+    if manage != Manage::Create {
+        let unused = [
+            ("generation", table.generation.given().map(|key| &key.place)),
+            ("settings", table.settings.given().map(|key| &key.place)),
+            (
+                "mapping_file",
+                table.mapping_file.given().map(|key| &key.place),
+            ),
+        ];
+        for (key, place) in unused {
+            if let Some(place) = place {
+                problems.warning(
+                    place,
+                    format!("{key} is used with manage = \"create\" alone"),
+                    "take it out",
+                );
+            }
+        }
+    }
+    let generation = table.generation.given().map_or(1, |generation| {
+        if !(1..=999_999).contains(&generation.value) {
+            problems.error_with_hint(
+                &generation.place,
+                format!("{} is out of range", generation.value),
+                "give 1 to 999999",
+            );
+        }
+        u32::try_from(generation.value).unwrap_or(1)
+    });
+    IndexSettings {
+        manage,
+        generation,
+        settings: table
+            .settings
+            .get()
+            .map_or_else(JsonObject::new, |object| object.0.clone()),
+        mapping: table
+            .mapping_file
+            .given()
+            .and_then(|file| mapping(file, base_dir, problems)),
+    }
+}
+
+fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> Option<JsonObject> {
+    let path = base_dir.join(&file.value);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            let hint = "the path is relative to the folder of the configuration file";
+            problems.error_with_hint(&file.place, format!("cannot read this file: {error}"), hint);
+            return None;
+        }
+    };
+    match serde_json::from_str(&text) {
+        Ok(serde_json::Value::Object(object))
+            if object.len() == 1 && object.contains_key("mappings") =>
+        {
+            problems.error_with_hint(
+                &file.place,
+                "the mapping is wrapped in \"mappings\"",
+                "keep what is inside: { \"properties\": { … } }",
+            );
+            None
+        }
+        Ok(serde_json::Value::Object(object)) => Some(object),
+        Ok(_) => {
+            problems.error_with_hint(
+                &file.place,
+                "this file holds no JSON object",
+                "a mapping reads { \"properties\": { … } }",
+            );
+            None
+        }
+        Err(error) => {
+            problems.error(
+                &file.place,
+                format!(
+                    "this file is no JSON: line {}, column {}",
+                    error.line(),
+                    error.column()
+                ),
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! `[opensearch]`.
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use url::Url;
+
+use super::{credentials, endpoint, present};
+use crate::model::{
+    Auth, AwsSettings, Compression, OpenSearch, PasswordSource, SigV4Service, Source,
+};
+use crate::problem::Problems;
+use crate::raw::{AuthTable, AuthWord, CompressionWord, OpenSearchTable, ServiceWord};
+use crate::read::{Key, Located};
+
+/// 9.5 MiB: small AWS instances and Serverless refuse requests from 10 MiB on.
+const LARGEST_BATCH: u64 = 9_961_472;
+const SMALLEST_BATCH: u64 = 64 << 10;
+
+/// What the rest of the file says that matters here.
+pub(super) struct Surroundings<'a> {
+    pub(super) base_dir: &'a Path,
+    pub(super) aws: &'a AwsSettings,
+    pub(super) sole_source: Option<&'a Source>,
+}
+
+/// Checks `[opensearch]`; `None` where there is no usable address.
+pub(super) fn opensearch(
+    table: &Located<OpenSearchTable>,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<OpenSearch> {
+    let url = table
+        .url
+        .required(&table.place, "url", problems)
+        .and_then(|text| endpoint::endpoint(text, problems));
+    let auth = auth(table, url.as_ref(), around, problems);
+    let max_batch_operations = within(&table.max_batch_operations, 1..=10_000, 2000, problems);
+    let max_concurrent_requests = within(&table.max_concurrent_requests, 1..=256, 8, problems);
+    let settings = OpenSearch {
+        auth,
+        ca_file: present(&table.ca_file).map(|path| around.base_dir.join(&path.value)),
+        tls_verify: table.tls_verify.get().copied().unwrap_or(true),
+        compression: match table.compression.get() {
+            Some(CompressionWord::None) => Compression::None,
+            Some(CompressionWord::Gzip) | None => Compression::Gzip,
+        },
+        max_batch_bytes: batch_bytes(table, problems),
+        max_batch_operations,
+        max_concurrent_requests,
+        request_timeout: timeout(table, problems),
+        url: url?,
+    };
+    if let (Some(verify), false) = (
+        table.tls_verify.given(),
+        settings.tls_verify || endpoint::is_loopback(&settings.url),
+    ) {
+        let hint = "name the server's certificate authority with ca_file";
+        problems.error_with_hint(
+            &verify.place,
+            "certificates go unchecked only for loopback hosts",
+            hint,
+        );
+    }
+    Some(settings)
+}
+
+fn batch_bytes(table: &OpenSearchTable, problems: &mut Problems) -> usize {
+    const DEFAULT: usize = 5 << 20;
+    let Some(size) = table.max_batch_bytes.given() else {
+        return DEFAULT;
+    };
+    if !(SMALLEST_BATCH..=LARGEST_BATCH).contains(&size.0) {
+        problems.error_with_hint(
+            &size.place,
+            format!("{} bytes is out of range", size.0),
+            "give 64KiB to 9.5MiB",
+        );
+    }
+    usize::try_from(size.0).unwrap_or(DEFAULT)
+}
+
+fn timeout(table: &OpenSearchTable, problems: &mut Problems) -> Duration {
+    let Some(timeout) = table.request_timeout.given() else {
+        return Duration::from_secs(60);
+    };
+    if !(Duration::from_secs(1)..=Duration::from_secs(900)).contains(&timeout.0) {
+        problems.error_with_hint(
+            &timeout.place,
+            "this deadline is out of range",
+            "give 1s to 15m",
+        );
+    }
+    timeout.0
+}
+
+fn within(
+    key: &Key<u64>,
+    range: RangeInclusive<u64>,
+    default: usize,
+    problems: &mut Problems,
+) -> usize {
+    let Some(number) = key.given() else {
+        return default;
+    };
+    if !range.contains(&number.value) {
+        let hint = format!("give {} to {}", range.start(), range.end());
+        problems.error_with_hint(
+            &number.place,
+            format!("{} is out of range", number.value),
+            hint,
+        );
+    }
+    usize::try_from(number.value).unwrap_or(default)
+}
+
+fn auth(
+    table: &OpenSearchTable,
+    url: Option<&Url>,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Auth {
+    let Some(auth) = table.auth.given() else {
+        return Auth::None;
+    };
+    let Some(kind) = auth.kind.required(&auth.place, "kind", problems) else {
+        return Auth::None;
+    };
+    refuse_foreign_keys(auth, kind.value, problems);
+    let result = match kind.value {
+        AuthWord::None => Auth::None,
+        AuthWord::Basic => basic(auth, around.base_dir, problems).unwrap_or(Auth::None),
+        AuthWord::SigV4 => sigv4(auth, url, around, problems),
+    };
+    if let (Some(url), false) = (url, kind.value == AuthWord::None)
+        && url.scheme() == "http"
+        && !endpoint::is_loopback(url)
+    {
+        problems.warning(
+            &auth.place,
+            "credentials go over an unencrypted connection",
+            "use https",
+        );
+    }
+    result
+}
+
+/// A key that belongs to another kind of authentication is a mistake, not a comment.
+fn refuse_foreign_keys(auth: &AuthTable, kind: AuthWord, problems: &mut Problems) {
+    let of_basic = [&auth.username, &auth.password_env, &auth.password_file]
+        .map(|key| (AuthWord::Basic, key.given().map(|text| &text.place)));
+    let of_sigv4 = [
+        &auth.region,
+        &auth.profile,
+        &auth.role_arn,
+        &auth.external_id,
+    ]
+    .map(|key| (AuthWord::SigV4, key.given().map(|text| &text.place)));
+    let service = [(
+        AuthWord::SigV4,
+        auth.service.given().map(|word| &word.place),
+    )];
+    for (owner, place) in of_basic.into_iter().chain(of_sigv4).chain(service) {
+        if let (Some(place), true) = (place, owner != kind) {
+            let owner = if owner == AuthWord::Basic {
+                "basic"
+            } else {
+                "sigv4"
+            };
+            problems.error_with_hint(
+                place,
+                format!("this key belongs to kind = {owner:?}"),
+                format!("leave it out, or set kind = {owner:?}"),
+            );
+        }
+    }
+}
+
+fn basic(auth: &Located<AuthTable>, base_dir: &Path, problems: &mut Problems) -> Option<Auth> {
+    let username = auth
+        .username
+        .required(&auth.place, "username", problems)
+        .map(|name| name.value.clone());
+    let password = match (auth.password_env.given(), auth.password_file.given()) {
+        (Some(variable), None) => Some(PasswordSource::Environment(variable.value.clone())),
+        (None, Some(file)) => Some(PasswordSource::File(base_dir.join(&file.value))),
+        (Some(_), Some(file)) => {
+            problems.error_with_hint(
+                &file.place,
+                "password_env and password_file exclude each other",
+                "keep one of them",
+            );
+            None
+        }
+        (None, None) => {
+            if auth.password_env.is_absent() && auth.password_file.is_absent() {
+                let hint =
+                    "name an environment variable in password_env, or a file in password_file";
+                problems.error_with_hint(&auth.place, "the password's place is missing", hint);
+            }
+            None
+        }
+    };
+    Some(Auth::Basic {
+        username: username?,
+        password: password?,
+    })
+}
+
+fn sigv4(
+    auth: &AuthTable,
+    url: Option<&Url>,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Auth {
+    let in_host = url.and_then(endpoint::signing_in_host);
+    let service = match auth.service.get() {
+        Some(ServiceWord::Aoss) => "aoss",
+        Some(ServiceWord::Es) => "es",
+        None => in_host.map_or("es", |(service, _)| service),
+    };
+    if let (Some((expected, _)), Some(given)) = (in_host, auth.service.given())
+        && expected != service
+    {
+        problems.error_with_hint(
+            &given.place,
+            format!("this host is signed for as {expected:?}"),
+            format!("set service = {expected:?}"),
+        );
+    }
+    if let (Some((_, expected)), Some(given)) = (in_host, present(&auth.region))
+        && expected != given.value
+    {
+        problems.error_with_hint(
+            &given.place,
+            format!("this host is in {expected}"),
+            "leave region out",
+        );
+    }
+    let region = present(&auth.region)
+        .map(|Located { value, .. }| value.clone())
+        .or_else(|| in_host.map(|(_, region)| region.to_owned()))
+        .or_else(|| around.sole_source.and_then(|source| source.region.clone()));
+    Auth::SigV4 {
+        service: if service == "aoss" {
+            SigV4Service::Aoss
+        } else {
+            SigV4Service::Es
+        },
+        region,
+        aws: credentials(
+            [&auth.profile, &auth.role_arn, &auth.external_id],
+            around.aws,
+            problems,
+        ),
+    }
+}

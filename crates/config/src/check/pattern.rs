@@ -1,0 +1,207 @@
+//! Index names with placeholders: `orders-{region}`.
+
+use streamdex_mapping::route::PatternPart;
+use streamdex_mapping::{IndexName, IndexPattern};
+
+use super::name;
+use crate::problem::Problems;
+use crate::read::Located;
+
+/// Reads the `index` of a route.
+pub(super) fn pattern(text: &Located<String>, problems: &mut Problems) -> Option<IndexPattern> {
+    if !text.contains(['{', '}']) {
+        return fixed(text, problems).map(IndexPattern::Fixed);
+    }
+    let Some(parts) = split(text) else {
+        problems.error_with_hint(
+            &text.place,
+            "braces that do not pair up",
+            "write a placeholder as {attribute}",
+        );
+        return None;
+    };
+    let mut good = true;
+    for part in &parts {
+        if let PatternPart::Attribute(attribute) = part {
+            good &= name::is_attribute(attribute, &text.place, problems);
+        }
+    }
+    // The literal parts must be able to give a name; any value may still not.
+    let sample: String = parts
+        .iter()
+        .map(|part| match part {
+            PatternPart::Literal(literal) => literal.to_lowercase(),
+            PatternPart::Attribute(_) => "a".to_owned(),
+        })
+        .collect();
+    if let Err(error) = IndexName::parse(&sample) {
+        problems.error(&text.place, error.to_string());
+        return None;
+    }
+    good.then(|| IndexPattern::Placeholders {
+        text: text.value.clone(),
+        parts,
+    })
+}
+
+/// Reads the name of one index.
+pub(super) fn fixed(text: &Located<String>, problems: &mut Problems) -> Option<IndexName> {
+    match IndexName::parse(text) {
+        Ok(name) => Some(name),
+        Err(error) => {
+            let lower = text.to_lowercase();
+            match IndexName::parse(&lower) {
+                Ok(_) => problems.error_with_hint(
+                    &text.place,
+                    error.to_string(),
+                    format!("write {lower:?}"),
+                ),
+                Err(_) => problems.error(&text.place, error.to_string()),
+            }
+            None
+        }
+    }
+}
+
+fn split(text: &str) -> Option<Vec<PatternPart>> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (literal, after) = match rest.split_once('{') {
+            Some((literal, after)) => (literal, Some(after)),
+            None => (rest, None),
+        };
+        if literal.contains('}') {
+            return None;
+        }
+        if !literal.is_empty() {
+            parts.push(PatternPart::Literal(literal.to_owned()));
+        }
+        let Some(after) = after else {
+            return Some(parts);
+        };
+        let (attribute, after) = after.split_once('}')?;
+        if attribute.contains('{') {
+            return None;
+        }
+        parts.push(PatternPart::Attribute(attribute.to_owned()));
+        rest = after;
+    }
+}
+
+/// Whether two patterns can give the same index. Says yes where it is not sure.
+pub(super) fn may_meet(one: &IndexPattern, other: &IndexPattern) -> bool {
+    let (one, other) = (Ends::of(one), Ends::of(other));
+    match (one.whole, other.whole) {
+        (true, true) => one.start == other.start,
+        _ => {
+            let starts = one.start.starts_with(&other.start) || other.start.starts_with(&one.start);
+            let ends = one.end.ends_with(&other.end) || other.end.ends_with(&one.end);
+            starts && ends
+        }
+    }
+}
+
+/// The literal text at both ends of a pattern.
+struct Ends {
+    start: String,
+    end: String,
+    whole: bool,
+}
+
+impl Ends {
+    fn of(pattern: &IndexPattern) -> Ends {
+        match pattern {
+            IndexPattern::Fixed(name) => Ends {
+                start: name.as_str().to_owned(),
+                end: name.as_str().to_owned(),
+                whole: true,
+            },
+            IndexPattern::Placeholders { parts, .. } => {
+                let literal = |part: Option<&PatternPart>| match part {
+                    Some(PatternPart::Literal(text)) => text.to_lowercase(),
+                    Some(PatternPart::Attribute(_)) | None => String::new(),
+                };
+                Ends {
+                    start: literal(parts.first()),
+                    end: literal(parts.last()),
+                    whole: false,
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Place;
+
+    fn read(text: &str) -> Option<IndexPattern> {
+        pattern(
+            &Located {
+                value: text.to_owned(),
+                place: Place::default(),
+            },
+            &mut Problems::default(),
+        )
+    }
+
+    #[test]
+    fn placeholders_are_split() {
+        let Some(IndexPattern::Placeholders { text, parts }) = read("Orders-{region}-{kind}")
+        else {
+            panic!()
+        };
+        assert_eq!(text, "Orders-{region}-{kind}");
+        let literal = |text: &str| PatternPart::Literal(text.to_owned());
+        let attribute = |text: &str| PatternPart::Attribute(text.to_owned());
+        assert_eq!(
+            parts,
+            [
+                literal("Orders-"),
+                attribute("region"),
+                literal("-"),
+                attribute("kind")
+            ]
+        );
+        assert!(matches!(read("orders"), Some(IndexPattern::Fixed(_))));
+        for bad in [
+            "orders-{",
+            "orders-}",
+            "o-{a}}",
+            "o-{{a}}",
+            "o-{}",
+            "o-{a.b}",
+            "-{a}",
+            "o-{a}-live",
+            "o {a}",
+            "Orders",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn patterns_meet_where_both_ends_fit() {
+        let rows = [
+            ("orders", "orders", true),
+            ("orders", "order", false),
+            ("orders-{r}", "orders-eu", true),
+            ("orders-{r}", "sessions", false),
+            ("{a}-x", "{b}-y", false),
+            ("{a}-x", "orders-{b}", true),
+            ("{a}", "anything", true),
+        ];
+        for (one, other, expected) in rows {
+            let (one, other) = (read(one).unwrap(), read(other).unwrap());
+            assert_eq!(
+                may_meet(&one, &other),
+                expected,
+                "{} {}",
+                one.text(),
+                other.text()
+            );
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! `[[route]]`: one route at a time. What holds between routes is in [`super::overlap`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use streamdex_mapping::route::PatternPart;
+use streamdex_mapping::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, Route, Test, Ttl};
+
+use super::{name, pattern};
+use crate::model::Source;
+use crate::problem::{Place, Problems};
+use crate::raw::{
+    ConditionTable, IdFormWord, NumbersWord, OnExpiryWord, Root, RouteTable, TtlTable,
+};
+use crate::read::{Located, OneOrMany, Scalar};
+
+/// A table has a partition key, and may have a sort key.
+const MOST_KEY_ATTRIBUTES: usize = 2;
+
+/// The field that an archived document gets beside its own.
+const EXPIRED_AT: &str = "expired_at";
+
+/// A route, and where it stands.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) place: Place,
+    pub(super) index_place: Place,
+    pub(super) archive_place: Option<Place>,
+    /// The source's name.
+    pub(super) source: String,
+    pub(super) route: Route,
+}
+
+/// All routes whose index and source are known, also put into their sources.
+pub(super) fn routes(root: &Root, sources: &mut [Source], problems: &mut Problems) -> Vec<Checked> {
+    let Some(tables) = root.route.required(&Place::default(), "route", problems) else {
+        return Vec::new();
+    };
+    let mut checked = Vec::with_capacity(tables.len());
+    for table in tables.iter() {
+        let source = source_of(table, sources, problems);
+        let Some(route) = route(table, problems) else {
+            continue;
+        };
+        let (Some(index), Some(source)) = (
+            table.index.given(),
+            source.and_then(|position| sources.get_mut(position)),
+        ) else {
+            continue;
+        };
+        source.routes.push(route.clone());
+        let archive_place = table
+            .ttl
+            .get()
+            .and_then(|ttl| ttl.archive_index.given())
+            .map(|text| text.place.clone());
+        checked.push(Checked {
+            place: table.place.clone(),
+            index_place: index.place.clone(),
+            archive_place,
+            source: source.name.clone(),
+            route,
+        });
+    }
+    if checked.len() == tables.len() {
+        for source in sources.iter().filter(|source| source.routes.is_empty()) {
+            let message = if sources.len() == 1 {
+                "at least one route is needed".to_owned()
+            } else {
+                format!("no route for the source {:?}", source.name)
+            };
+            problems.error_with_hint(&tables.place, message, "write [[route]] with an index");
+        }
+    }
+    checked
+}
+
+fn source_of(
+    table: &Located<RouteTable>,
+    sources: &[Source],
+    problems: &mut Problems,
+) -> Option<usize> {
+    match table.source.given() {
+        Some(given) => {
+            let position = sources.iter().position(|source| source.name == given.value);
+            let unnamed = sources.iter().any(|source| source.name.is_empty());
+            if position.is_none() && !unnamed && !sources.is_empty() {
+                let known: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+                problems.error_with_hint(
+                    &given.place,
+                    format!("there is no source {:?}", given.value),
+                    format!("sources: {}", known.join(", ")),
+                );
+            }
+            position
+        }
+        None if sources.len() > 1 => {
+            if table.source.is_absent() {
+                problems.error_with_hint(
+                    &table.place,
+                    "source is missing",
+                    "with several sources, each route names one: source = \"…\"",
+                );
+            }
+            None
+        }
+        None => (!sources.is_empty()).then_some(0),
+    }
+}
+
+/// One route; `None` where it has no usable index.
+fn route(table: &Located<RouteTable>, problems: &mut Problems) -> Option<Route> {
+    let index = table
+        .index
+        .required(&table.place, "index", problems)
+        .and_then(|text| pattern::pattern(text, problems));
+    let list = |key: Option<&Vec<Located<String>>>, problems: &mut Problems| {
+        key.map_or_else(Vec::new, |list| name::attributes(list, problems))
+    };
+    let route = Route {
+        when: conditions(table, problems),
+        id: id(table, problems),
+        id_form: match table.id_form.get() {
+            Some(IdFormWord::Hash) => IdForm::Hash,
+            Some(IdFormWord::Plain) | None => IdForm::Plain,
+        },
+        routing: table
+            .routing
+            .given()
+            .filter(|name| name::is_attribute(name, &name.place, problems))
+            .map(|name| name.value.clone()),
+        include: list(table.include.get(), problems),
+        exclude: list(table.exclude.get(), problems),
+        rename: rename(table, problems),
+        numbers: match table.numbers.get() {
+            Some(NumbersWord::String) => NumberForm::String,
+            Some(NumbersWord::Exact) | None => NumberForm::Exact,
+        },
+        ttl: table
+            .ttl
+            .given()
+            .and_then(|ttl| time_to_live(ttl, problems)),
+        index: index?,
+    };
+    check_fields(table, &route, problems);
+    Some(route)
+}
+
+fn id(table: &RouteTable, problems: &mut Problems) -> Option<Vec<String>> {
+    let id = table.id.given()?;
+    let names = name::attributes(id, problems);
+    if id.is_empty() {
+        problems.error_with_hint(
+            &id.place,
+            "an id of no attribute",
+            "leave id out, or name the table's key attributes",
+        );
+    } else if names.len() > MOST_KEY_ATTRIBUTES {
+        problems.error_with_hint(
+            &id.place,
+            "an id of more attributes than a table has keys",
+            "name the partition key and the sort key, nothing else",
+        );
+    }
+    if let Some(routing) = table.routing.given()
+        && !id.iter().any(|name| name.value == routing.value)
+    {
+        let hint = format!("name one of {}", names.join(", "));
+        problems.error_with_hint(
+            &routing.place,
+            format!(
+                "{:?} is not in id, and routing is by a key attribute",
+                routing.value
+            ),
+            hint,
+        );
+    }
+    Some(names)
+}
+
+fn rename(table: &RouteTable, problems: &mut Problems) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::new();
+    let Some(rename) = table.rename.get() else {
+        return fields;
+    };
+    for (attribute, field) in &rename.0 {
+        if !name::is_attribute(attribute, &field.place, problems) | !name::is_field(field, problems)
+        {
+            continue;
+        }
+        if let Some((other, _)) = fields.iter().find(|(_, taken)| **taken == field.value) {
+            problems.error(
+                &field.place,
+                format!("{other:?} is renamed to {:?} too", field.value),
+            );
+        }
+        fields.insert(attribute.clone(), field.value.clone());
+    }
+    fields
+}
+
+fn time_to_live(table: &Located<TtlTable>, problems: &mut Problems) -> Option<Ttl> {
+    let attribute = table
+        .attribute
+        .required(&table.place, "attribute", problems)
+        .filter(|name| name::is_attribute(name, &name.place, problems));
+    let archive = table
+        .archive_index
+        .given()
+        .map(|text| archive_index(text, problems));
+    let on_expiry = match (table.on_expiry.get(), archive) {
+        (Some(OnExpiryWord::Archive), Some(index)) => index.map(OnExpiry::Archive),
+        (Some(OnExpiryWord::Archive), None) => {
+            table
+                .archive_index
+                .required(&table.place, "archive_index", problems);
+            None
+        }
+        (Some(OnExpiryWord::Delete) | None, archive) => {
+            if let (Some(text), Some(_), true) = (
+                table.archive_index.given(),
+                archive,
+                table.on_expiry.is_absent() || table.on_expiry.get().is_some(),
+            ) {
+                problems.error_with_hint(
+                    &text.place,
+                    "an archive_index, and nothing is archived",
+                    "set on_expiry = \"archive\"",
+                );
+            }
+            Some(OnExpiry::Delete)
+        }
+    };
+    Some(Ttl {
+        attribute: attribute?.value.clone(),
+        on_expiry: on_expiry?,
+        infer_expiry: table.infer_expiry.get().copied().unwrap_or(false),
+    })
+}
+
+fn archive_index(
+    text: &Located<String>,
+    problems: &mut Problems,
+) -> Option<streamdex_mapping::IndexName> {
+    if text.contains(['{', '}']) {
+        problems.error(&text.place, "an archive_index cannot hold placeholders");
+        return None;
+    }
+    pattern::fixed(text, problems)
+}
+
+fn conditions(table: &RouteTable, problems: &mut Problems) -> Vec<Condition> {
+    match table.when.get() {
+        None => Vec::new(),
+        Some(OneOrMany::One(one)) => condition(one, problems).into_iter().collect(),
+        Some(OneOrMany::Many(many)) => many
+            .iter()
+            .filter_map(|one| condition(one, problems))
+            .collect(),
+    }
+}
+
+fn condition(table: &Located<ConditionTable>, problems: &mut Problems) -> Option<Condition> {
+    let attribute = table
+        .attribute
+        .required(&table.place, "attribute", problems)
+        .filter(|name| name::is_attribute(name, &name.place, problems));
+    let equals = table.equals.given().map(|scalar| match &scalar.value {
+        Scalar::Text(text) => Test::EqualsString(text.clone()),
+        Scalar::Number(text) => Test::EqualsNumber(text.clone()),
+        Scalar::Boolean(boolean) => Test::EqualsBool(*boolean),
+    });
+    let starts_with = table
+        .starts_with
+        .get()
+        .map(|text| Test::StartsWith(text.clone()));
+    let exists = table.exists.get().map(|exists| Test::Exists(*exists));
+    let mut tests = [equals, starts_with, exists].into_iter().flatten();
+    let test = tests.next();
+    let hint = "give one of equals, starts_with and exists; several conditions are a list: when = [{ … }, { … }]";
+    if tests.next().is_some() {
+        problems.error_with_hint(&table.place, "a condition with several tests", hint);
+    }
+    let none_given =
+        table.equals.is_absent() && table.starts_with.is_absent() && table.exists.is_absent();
+    if test.is_none() && none_given && !problems.any_below(&table.place.path) {
+        problems.error_with_hint(&table.place, "a condition without a test", hint);
+    }
+    Some(Condition {
+        attribute: attribute?.value.clone(),
+        test: test?,
+        not: table.not.get().copied().unwrap_or(false),
+    })
+}
+
+/// What `include`, `exclude`, `rename` and `ttl` say about the same attribute.
+fn check_fields(table: &RouteTable, route: &Route, problems: &mut Problems) {
+    for name in table.exclude.get().into_iter().flatten() {
+        if route.include.contains(name) {
+            problems.warning(
+                &name.place,
+                format!("{:?} is in include too", name.value),
+                "exclude wins; take it out of one of them",
+            );
+        }
+    }
+    if let (Some(ttl), Some(attribute)) = (
+        &route.ttl,
+        table.ttl.get().and_then(|ttl| ttl.attribute.given()),
+    ) && route.field_of(&ttl.attribute).is_none()
+    {
+        let hint = "take it out of exclude, or put it into include: the live alias needs it";
+        problems.error_with_hint(
+            &attribute.place,
+            format!(
+                "the TTL attribute {:?} is not in the document",
+                ttl.attribute
+            ),
+            hint,
+        );
+    }
+    let archives = matches!(
+        &route.ttl,
+        Some(Ttl {
+            on_expiry: OnExpiry::Archive(_),
+            ..
+        })
+    );
+    let known = known_attributes(route);
+    for (attribute, field) in table
+        .rename
+        .get()
+        .map_or([].as_slice(), |rename| rename.0.as_slice())
+    {
+        if route.field_of(attribute).is_none() {
+            problems.warning(
+                &field.place,
+                format!("{attribute:?} is not in the document"),
+                "take it out of rename, or out of exclude",
+            );
+        } else if archives && field.value == EXPIRED_AT {
+            problems.error(
+                &field.place,
+                format!(
+                    "{EXPIRED_AT:?} is the field in which archived documents say when they expired"
+                ),
+            );
+        } else if known.contains(field.as_str())
+            && attribute != &field.value
+            && route.field_of(field) == Some(field.as_str())
+        {
+            problems.error_with_hint(
+                &field.place,
+                format!("the attribute {:?} has this field's name", field.value),
+                "rename that one too, or exclude it",
+            );
+        }
+    }
+}
+
+/// The attributes that the route itself names as being in the table.
+fn known_attributes(route: &Route) -> BTreeSet<&str> {
+    let id = route
+        .id
+        .iter()
+        .flatten()
+        .chain(&route.include)
+        .chain(&route.routing);
+    let conditions = route.when.iter().map(|condition| &condition.attribute);
+    let renamed = route.rename.keys();
+    let ttl = route.ttl.iter().map(|ttl| &ttl.attribute);
+    let placeholders = match &route.index {
+        IndexPattern::Fixed(_) => [].as_slice(),
+        IndexPattern::Placeholders { parts, .. } => parts.as_slice(),
+    };
+    let placeholders = placeholders.iter().filter_map(|part| match part {
+        PatternPart::Attribute(attribute) => Some(attribute),
+        PatternPart::Literal(_) => None,
+    });
+    id.chain(conditions)
+        .chain(renamed)
+        .chain(ttl)
+        .chain(placeholders)
+        .map(String::as_str)
+        .collect()
+}

@@ -1,0 +1,145 @@
+//! `[source]` and `[[source]]`.
+
+use super::{credentials, endpoint, name, present};
+use crate::model::{AwsSettings, Source, StartPosition, TableReference};
+use crate::problem::{Place, Problems};
+use crate::raw::{Root, SourceTable, StartWord};
+use crate::read::{Located, OneOrMany};
+
+/// The region in the stream ARNs of DynamoDB Local, whatever region it is asked in.
+const REGION_OF_DYNAMODB_LOCAL: &str = "ddblocal";
+
+/// All sources, without their routes. What could not be read keeps its place with an empty name, so that
+/// routes are still told apart.
+pub(super) fn sources(root: &Root, aws: &AwsSettings, problems: &mut Problems) -> Vec<Source> {
+    let Some(written) = root.source.required(&Place::default(), "source", problems) else {
+        return Vec::new();
+    };
+    let tables: Vec<&Located<SourceTable>> = match &written.value {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many.iter().collect(),
+    };
+    if tables.is_empty() {
+        problems.error(&written.place, "at least one source is needed");
+    }
+    let several = tables.len() > 1;
+    let mut sources: Vec<Source> = Vec::with_capacity(tables.len());
+    for table in tables {
+        let mut source = source(table, aws, problems);
+        if several && table.name.is_absent() {
+            problems.missing(&table.place, "name");
+            source.name.clear();
+        } else if !source.name.is_empty() && sources.iter().any(|other| other.name == source.name) {
+            let place = table.name.given().map_or(&table.place, |name| &name.place);
+            problems.error(
+                place,
+                format!("two sources have the name {:?}", source.name),
+            );
+        }
+        sources.push(source);
+    }
+    sources
+}
+
+fn source(table: &Located<SourceTable>, aws: &AwsSettings, problems: &mut Problems) -> Source {
+    let reference = reference(table, problems);
+    let name = match table.name.given() {
+        Some(given) if name::is_label(given, problems) => given.value.clone(),
+        Some(_) => String::new(),
+        None => reference.table_name().to_owned(),
+    };
+    let endpoint_url =
+        present(&table.endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
+    let streams_endpoint_url =
+        present(&table.streams_endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
+    Source {
+        name,
+        region: region(table, &reference, problems),
+        table: reference,
+        streams_endpoint_url: streams_endpoint_url.or_else(|| endpoint_url.clone()),
+        endpoint_url,
+        aws: credentials(
+            [&table.profile, &table.role_arn, &table.external_id],
+            aws,
+            problems,
+        ),
+        start: match table.start.get() {
+            Some(StartWord::Latest) => StartPosition::Latest,
+            Some(StartWord::TrimHorizon) | None => StartPosition::TrimHorizon,
+        },
+        routes: Vec::new(),
+    }
+}
+
+fn reference(table: &Located<SourceTable>, problems: &mut Problems) -> TableReference {
+    let nothing = TableReference::Name(String::new());
+    match (table.table.given(), table.stream_arn.given()) {
+        (Some(name), None) if name::is_table(name, problems) => {
+            TableReference::Name(name.value.clone())
+        }
+        (Some(_), None) => nothing,
+        (None, Some(arn)) => match table_of(arn) {
+            Some((_, name)) => TableReference::StreamArn {
+                arn: arn.value.clone(),
+                table: name.to_owned(),
+            },
+            None => {
+                let hint =
+                    "a stream's ARN reads arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL";
+                problems.error_with_hint(&arn.place, "this is no ARN of a DynamoDB stream", hint);
+                nothing
+            }
+        },
+        (Some(_), Some(arn)) => {
+            problems.error_with_hint(
+                &arn.place,
+                "table and stream_arn exclude each other",
+                "keep one of them",
+            );
+            nothing
+        }
+        (None, None) => {
+            if table.table.is_absent() && table.stream_arn.is_absent() {
+                problems.error_with_hint(
+                    &table.place,
+                    "table is missing",
+                    "give the table's name, or its stream_arn",
+                );
+            }
+            nothing
+        }
+    }
+}
+
+/// Region and table in a stream's ARN.
+fn table_of(arn: &str) -> Option<(&str, &str)> {
+    let mut parts = arn.splitn(6, ':');
+    let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+    let (region, _account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+    let (table, label) = resource.strip_prefix("table/")?.split_once("/stream/")?;
+    let known = scheme == "arn" && partition.starts_with("aws") && service == "dynamodb";
+    (known && !table.is_empty() && !label.is_empty()).then_some((region, table))
+}
+
+fn region(
+    table: &SourceTable,
+    reference: &TableReference,
+    problems: &mut Problems,
+) -> Option<String> {
+    let given = present(&table.region);
+    let of_arn = match reference {
+        TableReference::StreamArn { arn, .. } => table_of(arn)
+            .map(|(region, _)| region)
+            .filter(|region| *region != REGION_OF_DYNAMODB_LOCAL),
+        TableReference::Name(_) => None,
+    };
+    if let (Some(given), Some(of_arn)) = (given, of_arn)
+        && given.value != of_arn
+    {
+        let hint = "leave region out; it is taken from stream_arn";
+        problems.error_with_hint(&given.place, format!("the stream is in {of_arn}"), hint);
+    }
+    given
+        .map(|region| region.value.clone())
+        .or_else(|| of_arn.map(str::to_owned))
+}

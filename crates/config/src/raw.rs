@@ -1,0 +1,348 @@
+//! The file as it is written: every key once, with its description. The parser, the JSON Schema and
+//! `docs/configuration.md` all come from here.
+
+use crate::read::{
+    ByteSize, Duration, JsonObject, Located, Named, OneOrMany, Scalar, tables, words,
+};
+
+tables! {
+    /// The configuration of streamdex: which tables go to which indices.
+    ///
+    /// Any string value may hold `${NAME}` or `${NAME:-default}`, taken from the environment; `$${` stands
+    /// for the characters `${`. Paths are relative to the folder of this file.
+    #[schemars(title = "streamdex configuration", extend("required" = ["source", "opensearch", "route"]))]
+    table Root {
+        /// AWS credentials for everything that names none of its own. Without it: the SDK's own chain
+        /// (environment, shared configuration files, container or instance role).
+        aws: AwsTable,
+        /// The DynamoDB table to follow; or `[[source]]`, several of them, each with a name.
+        source: OneOrMany<SourceTable>,
+        /// The OpenSearch cluster, domain or collection to write to.
+        opensearch: OpenSearchTable,
+        /// The DynamoDB table for checkpoints and dead letters.
+        state: StateTable,
+        /// Where records go that can never be indexed.
+        dead_letter: DeadLetterTable,
+        /// Which items go to which index, and how. The first route whose conditions hold takes an item; an
+        /// item that no route takes is not indexed.
+        route: Vec<Located<RouteTable>>,
+        /// How an index is made, by the text that a route gives as `index` or `archive_index`.
+        index: Named<IndexTable>,
+    }
+    later []
+
+    /// AWS credentials.
+    table AwsTable {
+        /// A profile of the shared AWS configuration files.
+        profile: String,
+        /// A role to assume.
+        role_arn: String,
+        /// The external id that the role asks for.
+        external_id: String,
+    }
+    later []
+
+    /// A DynamoDB table with a stream. Either `table` or `stream_arn` is needed.
+    table SourceTable {
+        /// The name that routes and `--source` use. Needed where there are several sources; default: the
+        /// table's name.
+        name: String,
+        /// The table's name.
+        table: String,
+        /// The ARN of the table's stream, in place of `table`.
+        stream_arn: String,
+        /// AWS region. Default: that of `stream_arn`, else the SDK's own chain.
+        region: String,
+        /// DynamoDB endpoint: for emulators, and VPC endpoints without private DNS.
+        endpoint_url: String,
+        /// DynamoDB Streams endpoint. Default: `endpoint_url`.
+        streams_endpoint_url: String,
+        /// Where a group without a checkpoint begins.
+        #[schemars(extend("default" = "trim_horizon"))]
+        start: StartWord,
+        /// What happens when records were lost before they could be read.
+        #[schemars(extend("default" = "fail"))]
+        on_gap: OnGapWord,
+        /// A profile of the shared AWS configuration files, for this source alone.
+        profile: String,
+        /// A role to assume for this source.
+        role_arn: String,
+        /// The external id that the role asks for.
+        external_id: String,
+    }
+    later ["backfill", "freshness"]
+
+    /// OpenSearch: the address, and how to write to it.
+    #[schemars(extend("required" = ["url"]))]
+    table OpenSearchTable {
+        /// `http://` or `https://`, without user name and password.
+        url: String,
+        /// How requests are authenticated. Default: not at all.
+        auth: AuthTable,
+        /// A PEM file with the certificate authority of the server.
+        ca_file: String,
+        /// Whether the server's certificate is checked; `false` is allowed for loopback hosts only.
+        #[schemars(extend("default" = true))]
+        tls_verify: bool,
+        /// Compression of request bodies.
+        #[schemars(extend("default" = "gzip"))]
+        compression: CompressionWord,
+        /// A bulk request is closed at this size, uncompressed: 64 KiB to 9.5 MiB, as `"5MiB"` or a number of
+        /// bytes.
+        #[schemars(extend("default" = "5MiB"))]
+        max_batch_bytes: ByteSize,
+        /// A bulk request is closed at this many operations: 1 to 10,000.
+        #[schemars(extend("default" = 2000))]
+        max_batch_operations: u64,
+        /// Bulk requests in flight, per process: 1 to 256.
+        #[schemars(extend("default" = 8))]
+        max_concurrent_requests: u64,
+        /// Deadline of one request: 1 second to 15 minutes.
+        #[schemars(extend("default" = "60s"))]
+        request_timeout: Duration,
+    }
+    later []
+
+    /// How requests to OpenSearch are authenticated.
+    #[schemars(extend("required" = ["kind"]))]
+    table AuthTable {
+        /// The kind of authentication.
+        kind: AuthWord,
+        /// `basic`: the user.
+        username: String,
+        /// `basic`: the environment variable that holds the password. It is read when it is needed.
+        password_env: String,
+        /// `basic`: the file that holds the password. It is read when it is needed; a final line break is cut
+        /// off.
+        password_file: String,
+        /// `sigv4`: the signing name. Default: the one in an `amazonaws.com` host name, else `es`.
+        service: ServiceWord,
+        /// `sigv4`: the signing region. Default: the one in an `amazonaws.com` host name, else the sole source's,
+        /// else the SDK's own chain.
+        region: String,
+        /// `sigv4`: a profile of the shared AWS configuration files.
+        profile: String,
+        /// `sigv4`: a role to assume for signing.
+        role_arn: String,
+        /// `sigv4`: the external id that the role asks for.
+        external_id: String,
+    }
+    later []
+
+    /// The DynamoDB table that holds checkpoints and dead letters. Region, endpoint and credentials are
+    /// its own, else the sole source's, else those of `[aws]`.
+    table StateTable {
+        /// The table's name.
+        #[schemars(extend("default" = "streamdex-state"))]
+        table: String,
+        /// The deployment's name inside the table: several deployments can share one.
+        #[schemars(extend("default" = "default"))]
+        group: String,
+        /// AWS region.
+        region: String,
+        /// DynamoDB endpoint: for emulators, and VPC endpoints without private DNS.
+        endpoint_url: String,
+        /// A profile of the shared AWS configuration files.
+        profile: String,
+        /// A role to assume for the state table.
+        role_arn: String,
+        /// The external id that the role asks for.
+        external_id: String,
+    }
+    later []
+
+    /// Where records go that can never be indexed.
+    table DeadLetterTable {
+        /// The kind of store.
+        #[schemars(extend("default" = "table"))]
+        kind: DeadLetterWord,
+        /// `file`: the file to append to.
+        path: String,
+    }
+    later []
+
+    /// Which items go to one index, and how. All names are of top-level attributes of the table.
+    #[schemars(extend("required" = ["index"]))]
+    table RouteTable {
+        /// The name of the source; needed where there are several.
+        source: String,
+        /// The index. May hold `{attribute}` placeholders, as `orders-{region}`; what they give is lower-cased.
+        index: String,
+        /// One condition, or a list of conditions that must all hold. Default: every item.
+        when: OneOrMany<ConditionTable>,
+        /// All key attributes of the table, in the order in which they make the document id. Default: ascending by
+        /// name.
+        id: Vec<Located<String>>,
+        /// How the document id is written.
+        #[schemars(extend("default" = "plain"))]
+        id_form: IdFormWord,
+        /// The key attribute whose value is the document's routing.
+        routing: String,
+        /// Attributes to keep. Default, and when empty: all.
+        include: Vec<Located<String>>,
+        /// Attributes to leave out.
+        exclude: Vec<Located<String>>,
+        /// Attribute name to field name.
+        rename: Named<String>,
+        /// How numbers are written.
+        #[schemars(extend("default" = "exact"))]
+        numbers: NumbersWord,
+        /// The TTL attribute of the table, and what an expiry does.
+        ttl: TtlTable,
+    }
+    later ["as_json", "set", "dots", "numbers_as_string"]
+
+    /// A condition on one top-level attribute: exactly one of `equals`, `starts_with` and `exists`.
+    #[schemars(extend("required" = ["attribute"]))]
+    table ConditionTable {
+        /// The attribute.
+        attribute: String,
+        /// The attribute has this value; the TOML type picks string, number or boolean.
+        equals: Scalar,
+        /// The attribute is a string that starts so.
+        starts_with: String,
+        /// The attribute is there (`true`) or not (`false`).
+        exists: bool,
+        /// The condition must fail instead.
+        #[schemars(extend("default" = false))]
+        not: bool,
+    }
+    later ["one_of", "like"]
+
+    /// The TTL attribute of the table, and what an expiry does.
+    #[schemars(extend("required" = ["attribute"]))]
+    table TtlTable {
+        /// The TTL attribute: a number of seconds since 1970.
+        attribute: String,
+        /// What an expiry does to the document. `archive` needs old images in the stream.
+        #[schemars(extend("default" = "delete"))]
+        on_expiry: OnExpiryWord,
+        /// `archive`: the index that gets the last form of an expired document, with `expired_at`.
+        archive_index: String,
+        /// Takes a removal of an item whose TTL has passed for an expiry: for replicas of global tables, and
+        /// emulators, which deliver expiries without their mark. Needs old images in the stream.
+        #[schemars(extend("default" = false))]
+        infer_expiry: bool,
+    }
+    later []
+
+    /// How an index is made.
+    table IndexTable {
+        /// Who makes the index.
+        #[schemars(extend("default" = "create"))]
+        manage: ManageWord,
+        /// `create`: the number in `NAME-000001`, 1 to 999,999. Raise it to build the index anew beside the old
+        /// one.
+        #[schemars(extend("default" = 1))]
+        generation: u64,
+        /// `create`: index settings, merged over those of streamdex.
+        settings: JsonObject,
+        /// `create`: a JSON file with a mapping, merged over that of streamdex.
+        mapping_file: String,
+    }
+    later []
+}
+
+words! {
+    /// Where a group without a checkpoint begins.
+    words StartWord {
+        /// The oldest record that the stream still holds.
+        TrimHorizon = "trim_horizon",
+        /// What is written from the first start on.
+        Latest = "latest",
+    }
+    later []
+
+    /// What happens when records were lost before they could be read.
+    words OnGapWord {
+        /// The shard stops, and says so.
+        Fail = "fail",
+    }
+    later ["resnapshot"]
+
+    /// Compression of request bodies.
+    words CompressionWord {
+        /// gzip.
+        Gzip = "gzip",
+        /// None.
+        None = "none",
+    }
+    later []
+
+    /// The kind of authentication.
+    words AuthWord {
+        /// No authentication.
+        None = "none",
+        /// HTTP basic: `username`, and `password_env` or `password_file`.
+        Basic = "basic",
+        /// AWS Signature Version 4.
+        SigV4 = "sigv4",
+    }
+    later []
+
+    /// The signing name.
+    words ServiceWord {
+        /// Amazon OpenSearch Service domains.
+        Es = "es",
+        /// Amazon OpenSearch Serverless collections.
+        Aoss = "aoss",
+    }
+    later []
+
+    /// The kind of store for dead letters.
+    words DeadLetterWord {
+        /// The state table.
+        Table = "table",
+        /// A file with one JSON object a line.
+        File = "file",
+    }
+    later []
+
+    /// How the document id is written.
+    words IdFormWord {
+        /// The key values as text; hashed past 512 bytes.
+        Plain = "plain",
+        /// Always hashed: for ids that are secrets.
+        Hash = "hash",
+    }
+    later []
+
+    /// How numbers are written.
+    words NumbersWord {
+        /// As JSON numbers, with all 38 digits.
+        Exact = "exact",
+        /// As JSON strings.
+        String = "string",
+    }
+    later []
+
+    /// What an expiry does to the document.
+    words OnExpiryWord {
+        /// It is deleted.
+        Delete = "delete",
+        /// It is deleted, and its last form is written to `archive_index`.
+        Archive = "archive",
+    }
+    later []
+
+    /// Who makes the index.
+    words ManageWord {
+        /// streamdex: `NAME-000001` behind the alias `NAME`.
+        Create = "create",
+        /// You; what is unsafe in it is reported.
+        Check = "check",
+        /// You; nothing is asked.
+        Never = "never",
+    }
+    later []
+}
+
+/// The JSON Schema of the file, as of draft 2020-12.
+pub fn json_schema() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = true);
+    settings
+        .into_generator()
+        .into_root_schema_for::<Root>()
+        .to_value()
+}

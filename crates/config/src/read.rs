@@ -1,0 +1,537 @@
+//! Readers from the tree into the raw tables: each reports its own problems and goes on.
+//!
+//! A type that implements [`Read`] also says its JSON Schema, so one declaration gives both. Tables are
+//! declared with [`tables!`], sets of words with [`words!`].
+
+use std::borrow::Cow;
+use std::ops::Deref;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
+
+use crate::problem::{Place, Problems};
+use crate::tree::{Entry, Node, Value};
+use crate::units;
+
+/// Reads itself from a value. `None`: it could not, and the problem is reported.
+pub(crate) trait Read: Sized {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self>;
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Located<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
+}
+
+/// What a table says under one key.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Key<T> {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// Something unusable; its problem is reported.
+    Bad,
+    /// This.
+    Given(Located<T>),
+}
+
+/// A table whose keys are names of the user's, in the order of the file.
+#[derive(Debug, Clone)]
+pub(crate) struct Named<T>(pub(crate) Vec<(String, Located<T>)>);
+
+/// `[x]` or `[[x]]`.
+#[derive(Debug, Clone)]
+pub(crate) enum OneOrMany<T> {
+    One(Box<Located<T>>),
+    Many(Vec<Located<T>>),
+}
+
+/// A string, a number (its text) or a boolean.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Scalar {
+    Text(String),
+    Number(String),
+    Boolean(bool),
+}
+
+/// Any table, as JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct JsonObject(pub(crate) serde_json::Map<String, serde_json::Value>);
+
+/// A number of bytes, or a text as `"5MiB"`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ByteSize(pub(crate) u64);
+
+/// A text as `"60s"`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Duration(pub(crate) std::time::Duration);
+
+/// Declares tables: each becomes a struct of [`Key`]s with a reader and a JSON Schema. Keys named after
+/// `later` belong to a later version, and are answered so.
+macro_rules! tables {
+    ($(
+        $(#[$meta:meta])*
+        table $name:ident { $( $(#[$key_meta:meta])* $key:ident: $type:ty, )* }
+        later [ $($later:literal),* ]
+    )*) => { $(
+        #[derive(Debug, Clone, Default, schemars::JsonSchema)]
+        $(#[$meta])*
+        #[schemars(default, deny_unknown_fields)]
+        pub(crate) struct $name {
+            $( $(#[$key_meta])* pub(crate) $key: crate::read::Key<$type>, )*
+        }
+
+        impl crate::read::Read for $name {
+            fn read(node: &crate::tree::Node, problems: &mut crate::problem::Problems) -> Option<Self> {
+                let table = crate::read::Table::of(node, problems)?;
+                table.refuse_unknown(&[$(stringify!($key)),*], &[$($later),*], problems);
+                Some($name { $( $key: table.key(stringify!($key), problems), )* })
+            }
+        }
+    )* };
+}
+
+/// Declares a set of words. Words named after `later` belong to a later version.
+macro_rules! words {
+    ($(
+        $(#[$meta:meta])*
+        words $name:ident { $( $(#[$word_meta:meta])* $variant:ident = $word:literal, )* }
+        later [ $($later:literal),* ]
+    )*) => { $(
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
+        $(#[$meta])*
+        pub(crate) enum $name { $( $(#[$word_meta])* #[schemars(rename = $word)] $variant, )* }
+
+        impl crate::read::Read for $name {
+            fn read(node: &crate::tree::Node, problems: &mut crate::problem::Problems) -> Option<Self> {
+                let words = [$(($word, $name::$variant)),*];
+                crate::read::word(node, &words, &[$($later),*], problems)
+            }
+        }
+    )* };
+}
+
+pub(crate) use {tables, words};
+
+// === impl tables and words ===
+
+/// The entries of a table, for the readers that [`tables!`] makes.
+pub(crate) struct Table<'a> {
+    entries: &'a [Entry],
+}
+
+impl<'a> Table<'a> {
+    pub(crate) fn of(node: &'a Node, problems: &mut Problems) -> Option<Table<'a>> {
+        match &node.value {
+            Value::Table(entries) => Some(Table { entries }),
+            _ => wrong_kind(node, "a table", problems),
+        }
+    }
+
+    pub(crate) fn refuse_unknown(&self, known: &[&str], later: &[&str], problems: &mut Problems) {
+        for Entry { key, key_place, .. } in self.entries {
+            if later.contains(&key.as_str()) {
+                problems.later(key_place, "this key");
+            } else if !known.contains(&key.as_str()) {
+                let hint = match nearest(key, known) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => format!("known here: {}", known.join(", ")),
+                };
+                problems.error_with_hint(key_place, format!("unknown key {key:?}"), hint);
+            }
+        }
+    }
+
+    pub(crate) fn key<T: Read>(&self, key: &str, problems: &mut Problems) -> Key<T> {
+        match self.entries.iter().find(|entry| entry.key == key) {
+            None => Key::Absent,
+            Some(entry) => Located::read(&entry.node, problems).map_or(Key::Bad, Key::Given),
+        }
+    }
+}
+
+/// Reads one of `words`.
+pub(crate) fn word<T: Copy>(
+    node: &Node,
+    words: &[(&str, T)],
+    later: &[&str],
+    problems: &mut Problems,
+) -> Option<T> {
+    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let Value::Text { text, written } = &node.value else {
+        return wrong_kind(node, &format!("one of {}", quoted(&known)), problems);
+    };
+    if let Some((_, value)) = words.iter().find(|(word, _)| word == text) {
+        return Some(*value);
+    }
+    if later.contains(&text.as_str()) {
+        problems.later(&node.place, &format!("{text:?}"));
+        return None;
+    }
+    let message = format!("{written:?} is not one of {}", quoted(&known));
+    match nearest(written, &known) {
+        Some(near) => {
+            problems.error_with_hint(&node.place, message, format!("did you mean {near:?}?"))
+        }
+        None => problems.error(&node.place, message),
+    }
+    None
+}
+
+/// The known word that `word` is most likely a slip of.
+fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = word.to_lowercase().replace('-', "_");
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&lower, candidate);
+    let best = known.iter().min_by_key(|candidate| distance(candidate))?;
+    // One slip for each three letters; and a word cut short, or with something added.
+    let close = distance(best) <= (lower.chars().count() / 3).max(1);
+    let part = |candidate: &str| {
+        candidate.len() > 3
+            && lower.len() > 3
+            && (candidate.contains(&lower) || lower.contains(candidate))
+    };
+    if close {
+        Some(*best)
+    } else {
+        known.iter().copied().find(|candidate| part(candidate))
+    }
+}
+
+fn quoted(words: &[&str]) -> String {
+    words
+        .iter()
+        .map(|word| format!("{word:?}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn wrong_kind<T>(node: &Node, expected: &str, problems: &mut Problems) -> Option<T> {
+    if !matches!(node.value, Value::Unusable) {
+        problems.error(
+            &node.place,
+            format!("expected {expected}, found {}", node.value.kind()),
+        );
+    }
+    None
+}
+
+// === impl Key and Located ===
+
+impl<T> Key<T> {
+    /// The value and its place.
+    pub(crate) fn given(&self) -> Option<&Located<T>> {
+        match self {
+            Key::Given(located) => Some(located),
+            Key::Absent | Key::Bad => None,
+        }
+    }
+
+    /// The value.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.given().map(|located| &located.value)
+    }
+
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Key::Absent)
+    }
+
+    /// The value of a key that has to be there.
+    pub(crate) fn required(
+        &self,
+        table: &Place,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Option<&Located<T>> {
+        if self.is_absent() {
+            problems.missing(table, key);
+        }
+        self.given()
+    }
+}
+
+impl<T> Deref for Located<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Read> Read for Located<T> {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        T::read(node, problems).map(|value| Located {
+            value,
+            place: node.place.clone(),
+        })
+    }
+}
+
+// === impl Read ===
+
+impl Read for String {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Text { text, .. } => Some(text.clone()),
+            _ => wrong_kind(node, "a string", problems),
+        }
+    }
+}
+
+impl Read for bool {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Boolean(boolean) => Some(*boolean),
+            _ => wrong_kind(node, "true or false", problems),
+        }
+    }
+}
+
+impl Read for u64 {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Integer(text) = &node.value else {
+            return wrong_kind(node, "an integer", problems);
+        };
+        let number = text.parse().ok();
+        if number.is_none() {
+            problems.error(&node.place, format!("{text} is out of range"));
+        }
+        number
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        if let Value::Table(_) = &node.value {
+            let hint = format!("a list of tables is written [[{}]]", node.place.path);
+            problems.error_with_hint(&node.place, "expected an array, found a table", hint);
+            return None;
+        }
+        let Value::Array(elements) = &node.value else {
+            return wrong_kind(node, "an array", problems);
+        };
+        let read: Vec<Option<T>> = elements
+            .iter()
+            .map(|element| T::read(element, problems))
+            .collect();
+        read.into_iter().collect()
+    }
+}
+
+impl<T: Read> Read for Named<T> {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Table(entries) = &node.value else {
+            return wrong_kind(node, "a table", problems);
+        };
+        let read = entries
+            .iter()
+            .filter_map(|entry| Some((entry.key.clone(), Located::read(&entry.node, problems)?)));
+        Some(Named(read.collect()))
+    }
+}
+
+impl<T: Read> Read for OneOrMany<T> {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Array(elements) => Some(OneOrMany::Many(
+                elements
+                    .iter()
+                    .filter_map(|element| Located::read(element, problems))
+                    .collect(),
+            )),
+            Value::Table(_) => {
+                Located::read(node, problems).map(|one| OneOrMany::One(Box::new(one)))
+            }
+            _ => wrong_kind(node, "a table, or an array of tables", problems),
+        }
+    }
+}
+
+impl Read for Scalar {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Text { text, .. } => Some(Scalar::Text(text.clone())),
+            Value::Boolean(boolean) => Some(Scalar::Boolean(*boolean)),
+            Value::Integer(text) => Some(Scalar::Number(text.clone())),
+            Value::Float(text) if !text.ends_with("inf") && !text.ends_with("nan") => {
+                Some(Scalar::Number(text.clone()))
+            }
+            _ => wrong_kind(node, "a string, a number or a boolean", problems),
+        }
+    }
+}
+
+impl Read for JsonObject {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        match json_of(node, problems)? {
+            serde_json::Value::Object(object) => Some(JsonObject(object)),
+            _ => wrong_kind(node, "a table", problems),
+        }
+    }
+}
+
+fn json_of(node: &Node, problems: &mut Problems) -> Option<serde_json::Value> {
+    let number = |text: &str| {
+        text.parse::<serde_json::Number>()
+            .ok()
+            .map(serde_json::Value::Number)
+    };
+    let json = match &node.value {
+        Value::Text { text, .. } => Some(json!(text)),
+        Value::Boolean(boolean) => Some(json!(boolean)),
+        Value::Integer(text) | Value::Float(text) => number(text),
+        Value::Array(elements) => {
+            let read: Vec<_> = elements
+                .iter()
+                .map(|element| json_of(element, problems))
+                .collect();
+            return read
+                .into_iter()
+                .collect::<Option<Vec<_>>>()
+                .map(serde_json::Value::Array);
+        }
+        Value::Table(entries) => {
+            let read: Vec<_> = entries
+                .iter()
+                .map(|entry| Some((entry.key.clone(), json_of(&entry.node, problems)?)))
+                .collect();
+            return read
+                .into_iter()
+                .collect::<Option<serde_json::Map<_, _>>>()
+                .map(serde_json::Value::Object);
+        }
+        Value::Datetime => None,
+        Value::Unusable => return None,
+    };
+    if json.is_none() {
+        problems.error(
+            &node.place,
+            format!("JSON has no such value: {}", node.value.kind()),
+        );
+    }
+    json
+}
+
+impl Read for ByteSize {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let (size, written) = match &node.value {
+            Value::Integer(text) => (text.parse().ok(), text),
+            Value::Text { text, written } => (units::bytes(text), written),
+            _ => return wrong_kind(node, "a size, as \"5MiB\"", problems),
+        };
+        if size.is_none() {
+            problems.error_with_hint(
+                &node.place,
+                format!("{written:?} is no size"),
+                "write a size as \"5MiB\", \"512KiB\", or a number of bytes",
+            );
+        }
+        size.map(ByteSize)
+    }
+}
+
+impl Read for Duration {
+    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let Value::Text { text, written } = &node.value else {
+            return wrong_kind(node, "a duration, as \"60s\"", problems);
+        };
+        let duration = units::duration(text);
+        if duration.is_none() {
+            problems.error_with_hint(
+                &node.place,
+                format!("{written:?} is no duration"),
+                "write a duration as \"500ms\", \"60s\", \"5m\" or \"1h\"",
+            );
+        }
+        duration.map(Duration)
+    }
+}
+
+// === impl JsonSchema ===
+
+macro_rules! schema_of_inner {
+    ($($outer:ident),*) => { $(
+        impl<T: JsonSchema> JsonSchema for $outer<T> {
+            fn schema_name() -> Cow<'static, str> {
+                T::schema_name()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                T::json_schema(generator)
+            }
+        }
+    )* };
+}
+
+schema_of_inner!(Key, Located);
+
+impl<T: JsonSchema> JsonSchema for Named<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Named{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneOrMany{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+    }
+}
+
+macro_rules! plain_schema {
+    ($($name:ident: $schema:tt)*) => { $(
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )* };
+}
+
+plain_schema! {
+    Scalar: { "type": ["string", "number", "boolean"] }
+    JsonObject: { "type": "object", "additionalProperties": true }
+    ByteSize: { "type": ["string", "integer"] }
+    Duration: { "type": "string" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_named_only_where_it_is_near() {
+        let known = [
+            "table",
+            "region",
+            "endpoint_url",
+            "start",
+            "max_batch_bytes",
+        ];
+        let rows = [
+            ("tabel", Some("table")),
+            ("Region", Some("region")),
+            ("endpoint-url", Some("endpoint_url")),
+            ("endpoint", Some("endpoint_url")),
+            ("batch_bytes", Some("max_batch_bytes")),
+            ("password", None),
+            ("x", None),
+        ];
+        for (word, expected) in rows {
+            assert_eq!(nearest(word, &known), expected, "{word}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `docs/config.schema.json` and `docs/configuration.md` are generated; `UPDATE_DOCS=1` writes them anew.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::Value;
+use streamdex_config::json_schema;
+
+use crate::repository;
+
+#[test]
+fn the_schema_is_current() {
+    let schema = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
+    hold(&repository().join("docs/config.schema.json"), &schema);
+}
+
+#[test]
+fn the_reference_is_current() {
+    hold(
+        &repository().join("docs/configuration.md"),
+        &reference(&json_schema()),
+    );
+}
+
+fn hold(path: &Path, expected: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, expected).unwrap();
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{} is not current: UPDATE_DOCS=1 cargo test -p streamdex-config writes it anew",
+        path.display()
+    );
+}
+
+fn reference(schema: &Value) -> String {
+    let mut text = String::from(
+        "<!-- Generated from crates/config/src/raw.rs: UPDATE_DOCS=1 cargo test -p streamdex-config -->\n\n# Configuration\n\n",
+    );
+    writeln!(text, "{}\n", schema["description"].as_str().unwrap()).unwrap();
+    text.push_str("An empty text counts as left out where a key names a profile, a role, a region, an endpoint or `ca_file`.\n");
+    text.push_str("Complete files are in [`examples/`](../examples), the JSON Schema is [config.schema.json](config.schema.json).\n");
+    text.push_str("`streamdex config check` reports every problem of a file at once, `streamdex config show` prints what it amounts to.\n");
+    section(&mut text, "", schema);
+    text
+}
+
+/// One table: its keys, then the tables below it.
+fn section(text: &mut String, path: &str, schema: &Value) {
+    let properties = schema["properties"].as_object().unwrap();
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if !path.is_empty() {
+        writeln!(text, "\n| key | type | default |  |\n|---|---|---|---|").unwrap();
+        for (key, property) in properties {
+            let default = match property.get("default") {
+                Some(default) => format!("`{default}`"),
+                None if required.contains(&key.as_str()) => "needed".to_owned(),
+                None => String::new(),
+            };
+            let description = in_a_cell(property["description"].as_str().unwrap());
+            writeln!(
+                text,
+                "| `{key}` | {} | {default} | {description} |",
+                kind(property)
+            )
+            .unwrap();
+        }
+    }
+    for (key, property) in properties {
+        let Some((table, form)) = table_of(property) else {
+            continue;
+        };
+        let heading = match (path, form) {
+            ("", Form::List) => format!("[[{key}]]"),
+            ("", Form::Named) => format!("[{key}.NAME]"),
+            ("", Form::One) => format!("[{key}]"),
+            (parent, _) => format!("{parent}.{key}"),
+        };
+        let below = heading.trim_matches(['[', ']']).to_owned();
+        writeln!(
+            text,
+            "\n{} `{heading}`\n\n{}",
+            if path.is_empty() { "##" } else { "###" },
+            property["description"].as_str().unwrap()
+        )
+        .unwrap();
+        section(text, &below, table);
+    }
+}
+
+enum Form {
+    One,
+    List,
+    Named,
+}
+
+/// The table that a key holds, if it holds one.
+fn table_of(property: &Value) -> Option<(&Value, Form)> {
+    let is_table = |schema: &Value| schema.get("properties").is_some();
+    if is_table(property) {
+        return Some((property, Form::One));
+    }
+    if let Some(one) = property["anyOf"]
+        .as_array()
+        .and_then(|any| any.iter().find(|one| is_table(one)))
+    {
+        return Some((one, Form::One));
+    }
+    if is_table(&property["items"]) {
+        return Some((&property["items"], Form::List));
+    }
+    is_table(&property["additionalProperties"])
+        .then(|| (&property["additionalProperties"], Form::Named))
+}
+
+fn kind(property: &Value) -> String {
+    if table_of(property).is_some() {
+        return if property.get("anyOf").is_some() {
+            "table, or a list of them".to_owned()
+        } else {
+            "table".to_owned()
+        };
+    }
+    match &property["type"] {
+        Value::Array(kinds) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(" or "),
+        Value::String(kind) if kind == "array" => {
+            format!("list of {}s", property["items"]["type"].as_str().unwrap())
+        }
+        Value::String(kind) if kind == "object" => "table".to_owned(),
+        Value::String(kind) => kind.clone(),
+        _ => words(property),
+    }
+}
+
+fn words(property: &Value) -> String {
+    let words = property["oneOf"].as_array().unwrap();
+    let described = words.iter().map(|word| {
+        format!(
+            "`{}`: {}",
+            word["const"],
+            in_a_cell(word["description"].as_str().unwrap())
+        )
+    });
+    described.collect::<Vec<_>>().join("<br>")
+}
+
+fn in_a_cell(text: &str) -> String {
+    text.replace('\n', " ").replace('|', "\\|")
+}
