@@ -9,9 +9,11 @@ pub mod limit;
 pub mod pause;
 pub mod retry;
 pub mod scrub;
+pub mod writer;
 
 pub use classify::PauseReason;
 pub use client::{Answer, BodyEncoding, Client, ClientError};
 pub use encode::encode_operation;
 pub use index::{Indices, SetupContext, SetupError, Target, VanishedIndex};
 pub use pause::{Pause, Scope};
+pub use writer::{BulkWriter, Decision, Fault, Patience, Refusal, Targets, WriterSettings, WriterStats};

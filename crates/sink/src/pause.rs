@@ -92,6 +92,12 @@ impl Pauses {
         self.entries.values().map(|entry| entry.reported + REMIND_AFTER).min()
     }
 
+    /// Whether `shown` is what [`Pauses::snapshot`] would give, details aside.
+    pub(crate) fn is_shown(&self, shown: &[Pause]) -> bool {
+        let same = |pause: &Pause| self.get(&pause.scope).is_some_and(|now| now.reason == pause.reason);
+        shown.len() == self.entries.len() && shown.iter().all(same)
+    }
+
     /// All pauses, the oldest first.
     pub(crate) fn snapshot(&self) -> Vec<Pause> {
         let mut all: Vec<Pause> = self.entries.values().map(|entry| entry.pause.clone()).collect();

@@ -1,0 +1,242 @@
+//! The operations that wait: one lane per index, in order, at most one operation per document under way. Pure.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use streamdex_mapping::IndexName;
+use tokio::time::{Duration, Instant};
+
+use super::gate::Gate;
+use super::submission::{Op, Suspect};
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lanes: BTreeMap<IndexName, Lane>,
+    /// Every document that is in a lane, delayed, or sent; with the operations that wait for it.
+    documents: HashMap<u64, VecDeque<Op>>,
+    /// Operations that are sent again, by the time when.
+    delayed: BTreeMap<(Instant, u64), Vec<Op>>,
+    serial: u64,
+    /// All operations in here, those that were taken not counted.
+    count: usize,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    ops: VecDeque<Op>,
+    bytes: usize,
+    gate: Gate,
+}
+
+/// How much a request may hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) operations: usize,
+    pub(super) bytes: usize,
+    /// Operations from reads older than this are not sent.
+    pub(super) oldest_read: Duration,
+}
+
+/// What was taken out of the queue.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// For one request.
+    pub(super) send: Vec<Op>,
+    pub(super) bytes: usize,
+    /// From reads that are too old.
+    pub(super) stale: Vec<Op>,
+    /// Whose callers have left.
+    pub(super) abandoned: Vec<Op>,
+}
+
+/// What could be sent now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ready {
+    pub(super) operations: usize,
+    pub(super) bytes: usize,
+    pub(super) oldest: Option<Instant>,
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// Takes an operation in. One on a document that is under way waits until that is decided.
+    pub(super) fn push(&mut self, op: Op) {
+        self.count += 1;
+        match self.documents.entry(op.document) {
+            Entry::Occupied(mut waiting) => waiting.get_mut().push_back(op),
+            Entry::Vacant(free) => {
+                free.insert(VecDeque::new());
+                self.lane(op.operation.address.index.clone()).push_back(op);
+            }
+        }
+    }
+
+    /// The operation on this document that was taken is decided; the next one on it may go.
+    pub(super) fn release(&mut self, document: u64) {
+        let Entry::Occupied(mut waiting) = self.documents.entry(document) else { return };
+        match waiting.get_mut().pop_front() {
+            Some(next) => self.lane(next.operation.address.index.clone()).push_back(next),
+            None => {
+                waiting.remove();
+            }
+        }
+    }
+
+    /// Puts operations that were taken back to where they came from, in the same order.
+    pub(super) fn put_back(&mut self, ops: Vec<Op>) {
+        self.count += ops.len();
+        self.put_in_front(ops);
+    }
+
+    /// Puts operations that were taken back, to be sent no earlier than `until`.
+    pub(super) fn delay(&mut self, ops: Vec<Op>, until: Instant) {
+        if ops.is_empty() {
+            return;
+        }
+        self.count += ops.len();
+        self.serial += 1;
+        self.delayed.insert((until, self.serial), ops);
+    }
+
+    /// Puts delayed operations whose time has come in front of their lanes.
+    pub(super) fn wake(&mut self, now: Instant) {
+        while let Some(first) = self.delayed.first_entry()
+            && first.key().0 <= now
+        {
+            let ops = first.remove();
+            self.put_in_front(ops);
+        }
+    }
+
+    fn put_in_front(&mut self, ops: Vec<Op>) {
+        for op in ops.into_iter().rev() {
+            self.lane(op.operation.address.index.clone()).push_front(op);
+        }
+    }
+
+    /// Takes a request's worth out of the lanes whose gates are open, the one that waits longest first.
+    pub(super) fn take(&mut self, room: Room, now: Instant) -> Taken {
+        let mut taken = Taken::default();
+        let mut company = room.operations;
+        let mut open: Vec<&mut Lane> = self.lanes.values_mut().filter(|lane| lane.gate.is_open()).collect();
+        open.sort_by_key(|lane| lane.ops.front().map(|op| op.taken_at));
+        for lane in open {
+            lane.fill(&mut taken, &mut company, room, now);
+        }
+        self.count -= taken.len();
+        taken
+    }
+
+    /// Takes one operation of an index whose gate may be probed, and marks the gate.
+    pub(super) fn take_probe(&mut self, room: Room, now: Instant) -> Option<(IndexName, Taken)> {
+        let mut lanes = self.lanes.iter_mut();
+        let (index, lane) = lanes.find(|(_, lane)| !lane.ops.is_empty() && lane.gate.may_probe(now))?;
+        let mut taken = Taken::default();
+        lane.fill(&mut taken, &mut 1, room, now);
+        if !taken.send.is_empty() {
+            lane.gate.probe();
+        }
+        let index = index.clone();
+        self.count -= taken.len();
+        Some((index, taken))
+    }
+
+    /// The gate of an index.
+    pub(super) fn gate(&mut self, index: &IndexName) -> &mut Gate {
+        &mut self.lane(index.clone()).gate
+    }
+
+    /// What the open lanes hold.
+    pub(super) fn ready(&self) -> Ready {
+        let open = self.lanes.values().filter(|lane| lane.gate.is_open() && !lane.ops.is_empty());
+        open.fold(Ready::default(), |sum, lane| Ready {
+            operations: sum.operations + lane.ops.len(),
+            bytes: sum.bytes + lane.bytes,
+            oldest: sum.oldest.into_iter().chain(lane.ops.front().map(|op| op.taken_at)).min(),
+        })
+    }
+
+    /// When an index may be probed next.
+    pub(super) fn next_probe(&self) -> Option<Instant> {
+        self.lanes.values().filter(|lane| !lane.ops.is_empty()).filter_map(|lane| lane.gate.probe_at()).min()
+    }
+
+    /// When a delayed operation is due next.
+    pub(super) fn next_delayed(&self) -> Option<Instant> {
+        self.delayed.keys().next().map(|(until, _)| *until)
+    }
+
+    /// How many operations wait.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Takes everything out, in no particular order. Documents of operations that were taken before stay under way.
+    pub(super) fn drain(&mut self) -> Vec<Op> {
+        let mut all: Vec<Op> = self.lanes.values_mut().flat_map(|lane| lane.ops.drain(..)).collect();
+        self.lanes.values_mut().for_each(|lane| lane.bytes = 0);
+        all.extend(std::mem::take(&mut self.delayed).into_values().flatten());
+        let behind: Vec<Op> = self.documents.values_mut().flat_map(|waiting| waiting.drain(..)).collect();
+        for op in &all {
+            self.documents.remove(&op.document);
+        }
+        all.extend(behind);
+        self.count = 0;
+        all
+    }
+
+    fn lane(&mut self, index: IndexName) -> &mut Lane {
+        self.lanes.entry(index).or_default()
+    }
+}
+
+impl Lane {
+    fn push_back(&mut self, op: Op) {
+        self.bytes += op.bytes;
+        self.ops.push_back(op);
+    }
+
+    fn push_front(&mut self, op: Op) {
+        self.bytes += op.bytes;
+        self.ops.push_front(op);
+    }
+
+    /// Moves operations into `taken` while they fit. `company` is how many the most suspicious of them allows.
+    fn fill(&mut self, taken: &mut Taken, company: &mut usize, room: Room, now: Instant) {
+        while let Some(op) = self.ops.pop_front() {
+            self.bytes -= op.bytes;
+            if op.ticket.is_abandoned() {
+                taken.abandoned.push(op);
+                continue;
+            }
+            if op.is_stale(now, room.oldest_read) {
+                taken.stale.push(op);
+                continue;
+            }
+            let allowed = (*company).min(op.suspicion.company);
+            let too_many = taken.send.len() >= allowed;
+            let too_large = !taken.send.is_empty() && taken.bytes + op.bytes > room.bytes;
+            if too_many || too_large {
+                self.push_front(op);
+                return;
+            }
+            *company = allowed;
+            taken.bytes += op.bytes;
+            let mut op = op;
+            op.epoch = self.gate.epoch();
+            taken.send.push(op);
+        }
+    }
+}
+
+impl Taken {
+    pub(super) fn len(&self) -> usize {
+        self.send.len() + self.stale.len() + self.abandoned.len()
+    }
+
+    /// Whether the request must not be compressed.
+    pub(super) fn is_suspicious(&self) -> bool {
+        self.send.iter().any(|op| op.suspicion.of != Suspect::Nothing)
+    }
+}

@@ -1,0 +1,125 @@
+//! One bulk request: encodes, compresses, sends, reads the answer.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use streamdex_mapping::IndexName;
+use tokio::time::Instant;
+
+use super::answer::{ItemAnswer, WholeAnswer, read_error, read_items};
+use super::submission::Op;
+use crate::client::{Answer, BodyEncoding, Client, ClientError};
+use crate::encode::encode_operation;
+use crate::limit::Round;
+
+/// What the writer needs of a client; tests have one without a network.
+#[async_trait]
+pub(super) trait Port: Send + Sync + 'static {
+    async fn bulk(&self, body: Bytes, encoding: BodyEncoding) -> Result<Answer, ClientError>;
+    fn refresh_credentials(&self);
+}
+
+/// What is kept with a request until it is answered.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) ops: Vec<Op>,
+    pub(super) bytes: usize,
+    pub(super) encoding: BodyEncoding,
+    pub(super) round: Round,
+    /// Of the gates of cluster and credentials.
+    pub(super) cluster_epoch: u64,
+    pub(super) credentials_epoch: u64,
+    /// The index whose gate it probes.
+    pub(super) probes: Option<IndexName>,
+    /// Whether it probes the gates of cluster and credentials.
+    pub(super) probes_all: bool,
+    /// Whether as many requests as allowed were in flight with this one.
+    pub(super) at_limit: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) sent: Sent,
+    pub(super) took: Duration,
+    pub(super) reply: Reply,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// One answer for each operation.
+    Items(Vec<ItemAnswer>),
+    /// Something else of OpenSearch's or a proxy's.
+    Whole(WholeAnswer, Option<Duration>),
+    /// A success that cannot be read, or with another number of items.
+    Unreadable(String),
+    /// Nothing.
+    Nothing(ClientError),
+}
+
+#[async_trait]
+impl Port for Client {
+    async fn bulk(&self, body: Bytes, encoding: BodyEncoding) -> Result<Answer, ClientError> {
+        Client::bulk(self, body, encoding).await
+    }
+
+    fn refresh_credentials(&self) {
+        Client::refresh_credentials(self);
+    }
+}
+
+/// Sends a request and waits for its answer.
+pub(super) async fn exchange(port: Arc<dyn Port>, mut sent: Sent) -> Finished {
+    let body = encode(&sent.ops, sent.bytes);
+    let body = match sent.encoding {
+        BodyEncoding::Identity => body,
+        BodyEncoding::Gzip => match compress(body.clone()).await {
+            Some(compressed) => compressed,
+            None => {
+                sent.encoding = BodyEncoding::Identity;
+                body
+            }
+        },
+    };
+    let started = Instant::now();
+    let reply = match port.bulk(body, sent.encoding).await {
+        Err(error) => Reply::Nothing(error),
+        Ok(answer) => read(&answer, sent.ops.len()),
+    };
+    Finished { sent, took: started.elapsed(), reply }
+}
+
+fn encode(ops: &[Op], bytes: usize) -> Bytes {
+    let mut body = Vec::with_capacity(bytes);
+    for op in ops {
+        encode_operation(&mut body, &op.concrete, &op.operation);
+    }
+    body.into()
+}
+
+/// The fastest level: it takes most of what can be had off JSON. Off the runtime's threads, since 5 MiB take
+/// tens of milliseconds.
+async fn compress(body: Bytes) -> Option<Bytes> {
+    let work = move || -> std::io::Result<Bytes> {
+        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+        encoder.write_all(&body)?;
+        encoder.finish().map(Bytes::from)
+    };
+    tokio::task::spawn_blocking(work).await.ok()?.ok()
+}
+
+fn read(answer: &Answer, operations: usize) -> Reply {
+    if !answer.is_success() {
+        return Reply::Whole(read_error(answer.status, &answer.body), answer.retry_after);
+    }
+    match read_items(&answer.body) {
+        Ok(items) if items.len() == operations => Reply::Items(items),
+        Ok(items) => Reply::Unreadable(format!("{} items for {operations} operations", items.len())),
+        Err(reason) => Reply::Unreadable(reason),
+    }
+}

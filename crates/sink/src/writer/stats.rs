@@ -1,0 +1,82 @@
+//! What a writer counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A look at a writer's counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriterStats {
+    /// Requests answered, or not answered in time.
+    pub requests: u64,
+    /// Bytes of bulk bodies before compression, of those requests.
+    pub bytes: u64,
+    /// Operations with a final decision.
+    pub decided: u64,
+    /// Operations that were sent again or given back to be read again.
+    pub retried: u64,
+    /// Answers, of items or whole requests, that the server has too much to do.
+    pub overloaded: u64,
+    /// Requests that were divided.
+    pub split: u64,
+    /// Requests in flight now.
+    pub in_flight: u64,
+    /// Requests that may be in flight now.
+    pub limit: u64,
+    /// Bytes that a request may have now.
+    pub byte_cap: u64,
+    /// Operations that wait to be sent.
+    pub waiting: u64,
+    /// The last error, scrubbed.
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) requests: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) decided: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) overloaded: AtomicU64,
+    pub(super) split: AtomicU64,
+    pub(super) in_flight: AtomicU64,
+    pub(super) limit: AtomicU64,
+    pub(super) byte_cap: AtomicU64,
+    pub(super) waiting: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64, count: usize) {
+        counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn set(gauge: &AtomicU64, value: usize) {
+        gauge.store(u64::try_from(value).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_error(&self, error: String) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn snapshot(&self) -> WriterStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        WriterStats {
+            requests: get(&self.requests),
+            bytes: get(&self.bytes),
+            decided: get(&self.decided),
+            retried: get(&self.retried),
+            overloaded: get(&self.overloaded),
+            split: get(&self.split),
+            in_flight: get(&self.in_flight),
+            limit: get(&self.limit),
+            byte_cap: get(&self.byte_cap),
+            waiting: get(&self.waiting),
+            last_error: self.last_error(),
+        }
+    }
+}
