@@ -78,22 +78,13 @@ impl Batch {
     /// Adds a record that was mapped; its place is the number of records before it.
     pub fn push(&mut self, meta: RecordMeta, mapped: Mapped) {
         let record = self.records.len();
-        self.records.push(Record {
-            meta,
-            open: 0,
-            outcome: None,
-        });
+        self.records.push(Record { meta, open: 0, outcome: None });
         match mapped {
             Mapped::Nothing(outcome) => self.settle(record, outcome),
             Mapped::Operations(operations) => {
                 for (ordinal, operation) in operations.into_iter().enumerate() {
                     self.open(record);
-                    self.coalesce(Slot {
-                        record,
-                        ordinal,
-                        fetch: None,
-                        waiting: Some(operation),
-                    });
+                    self.coalesce(Slot { record, ordinal, fetch: None, waiting: Some(operation) });
                 }
             }
             Mapped::Fetch { fetch, archive } => {
@@ -102,12 +93,7 @@ impl Batch {
                 if let Some(operation) = archive {
                     self.open(record);
                     // Behind the ordinals that a read can give: one for each address.
-                    self.coalesce(Slot {
-                        record,
-                        ordinal: ARCHIVE_ORDINAL,
-                        fetch: None,
-                        waiting: Some(operation),
-                    });
+                    self.coalesce(Slot { record, ordinal: ARCHIVE_ORDINAL, fetch: None, waiting: Some(operation) });
                 }
             }
         }
@@ -115,11 +101,7 @@ impl Batch {
 
     /// Adds a record that cannot be mapped. It stays undecided until [`Batch::dead_lettered`].
     pub fn push_refused(&mut self, meta: RecordMeta) -> usize {
-        self.records.push(Record {
-            meta,
-            open: 1,
-            outcome: None,
-        });
+        self.records.push(Record { meta, open: 1, outcome: None });
         self.records.len() - 1
     }
 
@@ -133,19 +115,13 @@ impl Batch {
         if !self.fetches.is_empty() {
             self.absorb_operations();
         }
-        let waiting = self
-            .fetches
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.waiting);
+        let waiting = self.fetches.iter().enumerate().filter(|(_, slot)| slot.waiting);
         waiting.map(|(index, _)| FetchHandle(index)).collect()
     }
 
     /// What to read for `handle`, and the record that it is decided for.
     pub fn fetch(&self, handle: FetchHandle) -> Option<(&Fetch, usize)> {
-        self.fetches
-            .get(handle.0)
-            .map(|slot| (&slot.fetch, slot.owner))
+        self.fetches.get(handle.0).map(|slot| (&slot.fetch, slot.owner))
     }
 
     /// The item was read and gives these operations; none means that no route takes it.
@@ -156,19 +132,13 @@ impl Batch {
         slot.waiting = false;
         let owner = slot.owner;
         // What is written now may have to be deleted when it is read again and has moved.
-        slot.fetch
-            .add_addresses(operations.iter().map(|operation| operation.address.clone()));
+        slot.fetch.add_addresses(operations.iter().map(|operation| operation.address.clone()));
         if operations.is_empty() {
             return self.close(owner, Some(Outcome::Filtered));
         }
         for (ordinal, operation) in operations.into_iter().enumerate() {
             self.open(owner);
-            self.coalesce(Slot {
-                record: owner,
-                ordinal,
-                fetch: Some(handle.0),
-                waiting: Some(operation),
-            });
+            self.coalesce(Slot { record: owner, ordinal, fetch: Some(handle.0), waiting: Some(operation) });
         }
         self.close(owner, None);
     }
@@ -187,9 +157,7 @@ impl Batch {
     pub fn take_operations(&mut self) -> Vec<(OperationHandle, Operation)> {
         self.by_document.clear();
         let slots = self.operations.iter_mut().enumerate();
-        slots
-            .filter_map(|(index, slot)| Some((OperationHandle(index), slot.waiting.take()?)))
-            .collect()
+        slots.filter_map(|(index, slot)| Some((OperationHandle(index), slot.waiting.take()?))).collect()
     }
 
     /// An operation that was taken has this outcome.
@@ -202,10 +170,7 @@ impl Batch {
     /// An operation that was taken carried what was read, and its answer is not final: its item is to be
     /// read again. An operation from an image has no item to read and is left undecided.
     pub fn read_again(&mut self, handle: OperationHandle) {
-        let Some((record, fetch)) = self
-            .operations
-            .get(handle.0)
-            .and_then(|slot| Some((slot.record, slot.fetch?)))
+        let Some((record, fetch)) = self.operations.get(handle.0).and_then(|slot| Some((slot.record, slot.fetch?)))
         else {
             return;
         };
@@ -221,9 +186,7 @@ impl Batch {
 
     /// The record that an operation belongs to, and which of its operations it is.
     pub fn origin(&self, handle: OperationHandle) -> Option<(usize, usize)> {
-        self.operations
-            .get(handle.0)
-            .map(|slot| (slot.record, slot.ordinal))
+        self.operations.get(handle.0).map(|slot| (slot.record, slot.ordinal))
     }
 
     /// What is kept of a record.
@@ -243,9 +206,7 @@ impl Batch {
 
     /// The outcome of each record, in order; `None` while it is undecided.
     pub fn outcomes(&self) -> impl Iterator<Item = Option<Outcome>> + '_ {
-        self.records
-            .iter()
-            .map(|record| record.outcome.filter(|_| record.open == 0))
+        self.records.iter().map(|record| record.outcome.filter(|_| record.open == 0))
     }
 
     /// The count of all outcomes, and the number of records without one.
@@ -288,9 +249,7 @@ impl Batch {
         let hash = hash_of(&self.hasher, &operation.address);
         let operations = &self.operations;
         let same = |index: &usize| {
-            let other = operations
-                .get(*index)
-                .and_then(|slot| slot.waiting.as_ref());
+            let other = operations.get(*index).and_then(|slot| slot.waiting.as_ref());
             other.is_some_and(|other| same_document(&other.address, &operation.address))
         };
         let earlier = self.by_document.find(hash, same).copied();
@@ -298,15 +257,11 @@ impl Batch {
         let Some(earlier) = earlier else {
             self.operations.push(slot);
             let (operations, hasher) = (&self.operations, &self.hasher);
-            self.by_document
-                .insert_unique(hash, new, |index| rehash(operations, hasher, *index));
+            self.by_document.insert_unique(hash, new, |index| rehash(operations, hasher, *index));
             return;
         };
         let newer = operation.version;
-        let stands = operations
-            .get(earlier)
-            .and_then(|slot| slot.waiting.as_ref())
-            .map(|earlier| earlier.version);
+        let stands = operations.get(earlier).and_then(|slot| slot.waiting.as_ref()).map(|earlier| earlier.version);
         if stands.is_some_and(|version| version > newer) {
             return self.close(slot.record, Some(Outcome::Coalesced));
         }
@@ -320,26 +275,15 @@ impl Batch {
     /// One fetch for each key, at the highest version, carrying all its records' addresses.
     fn join(&mut self, record: usize, fetch: Fetch) {
         let Some(index) = self.fetch_by_key.get(fetch.key.canonical()).copied() else {
-            self.fetch_by_key
-                .insert(fetch.key.canonical().to_owned(), self.fetches.len());
-            self.fetches.push(FetchSlot {
-                owner: record,
-                fetch,
-                waiting: true,
-            });
+            self.fetch_by_key.insert(fetch.key.canonical().to_owned(), self.fetches.len());
+            self.fetches.push(FetchSlot { owner: record, fetch, waiting: true });
             return;
         };
         self.hand_over(index, record, fetch.version, fetch.addresses);
     }
 
     /// Adds another record to a fetch: the one with the higher version, else the later one, owns it.
-    fn hand_over(
-        &mut self,
-        index: usize,
-        record: usize,
-        version: ExternalVersion,
-        addresses: Vec<Address>,
-    ) {
+    fn hand_over(&mut self, index: usize, record: usize, version: ExternalVersion, addresses: Vec<Address>) {
         let Some(slot) = self.fetches.get_mut(index) else {
             return;
         };
@@ -360,11 +304,7 @@ impl Batch {
             let Some((record, fetch)) = self.absorbable(index) else {
                 continue;
             };
-            let Some(operation) = self
-                .operations
-                .get_mut(index)
-                .and_then(|slot| slot.waiting.take())
-            else {
+            let Some(operation) = self.operations.get_mut(index).and_then(|slot| slot.waiting.take()) else {
                 continue;
             };
             self.hand_over(fetch, record, operation.version, vec![operation.address]);
@@ -374,8 +314,7 @@ impl Batch {
         for (index, slot) in operations.iter().enumerate() {
             if let Some(operation) = &slot.waiting {
                 let hash = hash_of(hasher, &operation.address);
-                self.by_document
-                    .insert_unique(hash, index, |index| rehash(operations, hasher, *index));
+                self.by_document.insert_unique(hash, index, |index| rehash(operations, hasher, *index));
             }
         }
     }
@@ -389,10 +328,7 @@ impl Batch {
         }
         let keys = &self.records.get(slot.record)?.meta.keys;
         let fetch = *self.fetch_by_key.get(keys)?;
-        self.fetches
-            .get(fetch)
-            .filter(|fetch| fetch.waiting)
-            .map(|_| (slot.record, fetch))
+        self.fetches.get(fetch).filter(|fetch| fetch.waiting).map(|_| (slot.record, fetch))
     }
 }
 

@@ -51,6 +51,8 @@ pub struct RecordError {
     pub keys: Option<String>,
     /// The ARN of the stream, where that much could be read.
     pub stream_arn: Option<String>,
+    /// SHA-256 of the raw record, where it has no sequence number to be known by.
+    pub digest: Option<[u8; 32]>,
     /// What is wrong.
     pub reason: RecordProblem,
 }
@@ -77,18 +79,27 @@ pub enum RecordProblem {
     NoKeys,
 }
 
+// === impl RecordProblem ===
+
+impl RecordProblem {
+    /// A word for the kind of problem.
+    pub fn name(&self) -> &'static str {
+        match self {
+            RecordProblem::Malformed { .. } => "malformed_record",
+            RecordProblem::EventName => "unknown_event_name",
+            RecordProblem::NoKeys => "no_keys",
+        }
+    }
+}
+
 // === impl EventName ===
 
 impl EventName {
     /// From the text in a record; case does not matter.
     pub fn parse(text: &str) -> Option<EventName> {
-        [
-            ("INSERT", EventName::Insert),
-            ("MODIFY", EventName::Modify),
-            ("REMOVE", EventName::Remove),
-        ]
-        .into_iter()
-        .find_map(|(name, event)| name.eq_ignore_ascii_case(text).then_some(event))
+        [("INSERT", EventName::Insert), ("MODIFY", EventName::Modify), ("REMOVE", EventName::Remove)]
+            .into_iter()
+            .find_map(|(name, event)| name.eq_ignore_ascii_case(text).then_some(event))
     }
 }
 
@@ -145,18 +156,11 @@ mod tests {
             let mut builder = ImageBuilder::default();
             for name in names {
                 builder.attribute(name);
-                if name == "pk" {
-                    builder.string("a\"b")
-                } else {
-                    builder.binary(&[0, 255])
-                }
+                if name == "pk" { builder.string("a\"b") } else { builder.binary(&[0, 255]) }
             }
             canonical_keys(&builder.finish())
         };
         assert_eq!(text(["pk", "at"]), text(["at", "pk"]));
-        assert_eq!(
-            text(["pk", "at"]),
-            r#"{"at":{"B":"AP8="},"pk":{"S":"a\"b"}}"#
-        );
+        assert_eq!(text(["pk", "at"]), r#"{"at":{"B":"AP8="},"pk":{"S":"a\"b"}}"#);
     }
 }

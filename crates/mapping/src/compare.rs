@@ -11,20 +11,14 @@ pub(crate) fn same_document(left: (&Route, &Image<'_>), right: (&Route, &Image<'
     if !std::ptr::eq(left_route, right_route) {
         // Seldom: two routes that write one index. Their texts decide; a mere difference of order is
         // sent again, which does no harm.
-        let texts = (
-            document(left_route, left_image),
-            document(right_route, right_image),
-        );
+        let texts = (document(left_route, left_image), document(right_route, right_image));
         return matches!(texts, (Ok(left), Ok(right)) if left == right);
     }
     if left_image.nodes == right_image.nodes {
         return true;
     }
     let kept = |image: &Image<'_>| {
-        image
-            .attributes()
-            .filter(|(name, _)| left_route.field_of(&name.decode()).is_some())
-            .count()
+        image.attributes().filter(|(name, _)| left_route.field_of(&name.decode()).is_some()).count()
     };
     if kept(left_image) != kept(right_image) {
         return false;
@@ -49,9 +43,7 @@ fn same_value(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
     if left == right {
         return true;
     }
-    let (Some((left_first, left)), Some((right_first, right))) =
-        (left.split_first(), right.split_first())
-    else {
+    let (Some((left_first, left)), Some((right_first, right))) = (left.split_first(), right.split_first()) else {
         return false;
     };
     match (left_first, right_first) {
@@ -66,9 +58,7 @@ fn same_value(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
 
 fn same_list(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
     let (left, mut right) = (Values { rest: left }, Values { rest: right });
-    left.into_iter()
-        .all(|value| right.next().is_some_and(|other| same_value(value, other)))
-        && right.next().is_none()
+    left.into_iter().all(|value| right.next().is_some_and(|other| same_value(value, other))) && right.next().is_none()
 }
 
 fn same_map(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
@@ -77,10 +67,7 @@ fn same_map(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
         return false;
     }
     left.into_iter().all(|(name, value)| {
-        right
-            .clone()
-            .find(|(other, _)| *other == name)
-            .is_some_and(|(_, other)| same_value(value, other))
+        right.clone().find(|(other, _)| *other == name).is_some_and(|(_, other)| same_value(value, other))
     })
 }
 
@@ -95,10 +82,7 @@ mod tests {
     fn same(route: &Route, left: &str, right: &str) -> bool {
         let image = |text| read_item(serde_json::from_str::<&RawValue>(text).unwrap()).unwrap();
         let (left, right) = (image(left), image(right));
-        assert_eq!(
-            same_document((route, &left), (route, &right)),
-            same_document((route, &right), (route, &left))
-        );
+        assert_eq!(same_document((route, &left), (route, &right)), same_document((route, &right), (route, &left)));
         same_document((route, &left), (route, &right))
     }
 
@@ -129,24 +113,9 @@ mod tests {
 
     #[test]
     fn attributes_that_are_left_out_do_not_count() {
-        let route = Route {
-            exclude: vec!["seen".into()],
-            ..Route::to(IndexName::parse("i").unwrap())
-        };
-        assert!(same(
-            &route,
-            r#"{"a":{"S":"x"},"seen":{"N":"1"}}"#,
-            r#"{"seen":{"N":"2"},"a":{"S":"x"}}"#
-        ));
-        assert!(same(
-            &route,
-            r#"{"a":{"S":"x"},"seen":{"N":"1"}}"#,
-            r#"{"a":{"S":"x"}}"#
-        ));
-        assert!(!same(
-            &route,
-            r#"{"a":{"S":"x"},"seen":{"N":"1"}}"#,
-            r#"{"a":{"S":"y"},"seen":{"N":"1"}}"#
-        ));
+        let route = Route { exclude: vec!["seen".into()], ..Route::to(IndexName::parse("i").unwrap()) };
+        assert!(same(&route, r#"{"a":{"S":"x"},"seen":{"N":"1"}}"#, r#"{"seen":{"N":"2"},"a":{"S":"x"}}"#));
+        assert!(same(&route, r#"{"a":{"S":"x"},"seen":{"N":"1"}}"#, r#"{"a":{"S":"x"}}"#));
+        assert!(!same(&route, r#"{"a":{"S":"x"},"seen":{"N":"1"}}"#, r#"{"a":{"S":"y"},"seen":{"N":"1"}}"#));
     }
 }

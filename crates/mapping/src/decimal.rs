@@ -15,12 +15,7 @@ pub(crate) fn same_value(left: &str, right: &str) -> bool {
 
 /// The whole seconds of a TTL number; `None` where it is no number of seconds since 1970.
 pub(crate) fn whole_seconds(number: &str) -> Option<u64> {
-    let Decimal {
-        negative: false,
-        mut digits,
-        exponent,
-    } = normal(number)?
-    else {
+    let Decimal { negative: false, mut digits, exponent } = normal(number)? else {
         return None;
     };
     if digits.is_empty() {
@@ -30,11 +25,7 @@ pub(crate) fn whole_seconds(number: &str) -> Option<u64> {
         let cut = usize::try_from(-exponent).ok()?;
         let kept = digits.len().saturating_sub(cut);
         digits.truncate(kept);
-        return if digits.is_empty() {
-            Some(0)
-        } else {
-            digits.parse().ok()
-        };
+        return if digits.is_empty() { Some(0) } else { digits.parse().ok() };
     }
     let zeros = usize::try_from(exponent).ok().filter(|zeros| *zeros < 20)?;
     digits.push_str(&"0".repeat(zeros));
@@ -55,20 +46,12 @@ fn normal(number: &str) -> Option<Decimal> {
     let significant = all.trim_start_matches('0');
     let digits = significant.trim_end_matches('0');
     if digits.is_empty() {
-        return Some(Decimal {
-            negative: false,
-            digits: String::new(),
-            exponent: 0,
-        });
+        return Some(Decimal { negative: false, digits: String::new(), exponent: 0 });
     }
     let trailing = i64::try_from(significant.len() - digits.len()).ok()?;
     let fraction = i64::try_from(fraction.len()).ok()?;
     let exponent = exponent.checked_sub(fraction)?.checked_add(trailing)?;
-    Some(Decimal {
-        negative,
-        digits: digits.to_owned(),
-        exponent,
-    })
+    Some(Decimal { negative, digits: digits.to_owned(), exponent })
 }
 
 #[cfg(test)]
@@ -77,21 +60,11 @@ mod tests {
 
     #[test]
     fn values_are_compared_not_spellings() {
-        for (left, right) in [
-            ("1", "1.0"),
-            ("10E-1", "1"),
-            ("1E+2", "100"),
-            ("-0", "0"),
-            ("0.10", "1e-1"),
-            ("00", "0"),
-        ] {
+        for (left, right) in [("1", "1.0"), ("10E-1", "1"), ("1E+2", "100"), ("-0", "0"), ("0.10", "1e-1"), ("00", "0")]
+        {
             assert!(same_value(left, right), "{left} {right}");
         }
-        for (left, right) in [
-            ("1", "-1"),
-            ("1", "10"),
-            ("1.0000000000000000000000000000000000001", "1"),
-        ] {
+        for (left, right) in [("1", "-1"), ("1", "10"), ("1.0000000000000000000000000000000000001", "1")] {
             assert!(!same_value(left, right), "{left} {right}");
         }
     }

@@ -54,15 +54,8 @@ pub(crate) fn document(route: &Route, image: &Image<'_>) -> Result<Vec<u8>, Docu
 }
 
 /// The archive copy: the document and the second at which it expired.
-pub(crate) fn archive_document(
-    route: &Route,
-    image: &Image<'_>,
-    seconds: u32,
-) -> Result<Vec<u8>, DocumentError> {
-    if image
-        .attributes()
-        .any(|(name, _)| route.field_of(&name.decode()) == Some(EXPIRED_AT))
-    {
+pub(crate) fn archive_document(route: &Route, image: &Image<'_>, seconds: u32) -> Result<Vec<u8>, DocumentError> {
+    if image.attributes().any(|(name, _)| route.field_of(&name.decode()) == Some(EXPIRED_AT)) {
         return Err(DocumentError::Collision(EXPIRED_AT.to_owned()));
     }
     let mut out = Vec::with_capacity(capacity(image));
@@ -146,9 +139,7 @@ fn write_value(nodes: &[Node<'_>], numbers: NumberForm, out: &mut Vec<u8>) {
             }
             out.push(b'}');
         }
-        Node::StringSet(_) | Node::NumberSet(_) | Node::BinarySet(_) => {
-            write_set(content, numbers, out)
-        }
+        Node::StringSet(_) | Node::NumberSet(_) | Node::BinarySet(_) => write_set(content, numbers, out),
     }
 }
 
@@ -166,10 +157,7 @@ fn write_set(content: &[Node<'_>], numbers: NumberForm, out: &mut Vec<u8>) {
 
 /// The elements of a set in ascending byte order of their text.
 pub(crate) fn sorted<'n, 'a>(content: &'n [Node<'a>]) -> Vec<&'n Node<'a>> {
-    let mut elements: Vec<_> = content
-        .iter()
-        .map(|node| (element_text(node), node))
-        .collect();
+    let mut elements: Vec<_> = content.iter().map(|node| (element_text(node), node)).collect();
     elements.sort_by(|left, right| left.0.cmp(&right.0));
     elements.into_iter().map(|(_, node)| node).collect()
 }
@@ -225,88 +213,35 @@ mod tests {
         let item = r#"{"a":{"N":"1.0"},"b":{"S":"x"},"c":{"L":[{"N":"2"}]},"aws:rep:deleting":{"BOOL":false}}"#;
         let rename = |from: &str, to: &str| [(from.to_owned(), to.to_owned())].into();
         for (changed, expected) in [
+            (Route { include: vec!["a".into(), "b".into()], ..route() }, r#"{"a":1.0,"b":"x"}"#),
+            (Route { exclude: vec!["a".into()], ..route() }, r#"{"b":"x","c":[2]}"#),
             (
-                Route {
-                    include: vec!["a".into(), "b".into()],
-                    ..route()
-                },
-                r#"{"a":1.0,"b":"x"}"#,
-            ),
-            (
-                Route {
-                    exclude: vec!["a".into()],
-                    ..route()
-                },
-                r#"{"b":"x","c":[2]}"#,
-            ),
-            (
-                Route {
-                    rename: rename("a", "z"),
-                    numbers: NumberForm::String,
-                    ..route()
-                },
+                Route { rename: rename("a", "z"), numbers: NumberForm::String, ..route() },
                 r#"{"z":"1.0","b":"x","c":["2"]}"#,
             ),
-            (
-                Route {
-                    rename: rename("a", "b"),
-                    exclude: vec!["b".into()],
-                    ..route()
-                },
-                r#"{"b":1.0,"c":[2]}"#,
-            ),
+            (Route { rename: rename("a", "b"), exclude: vec!["b".into()], ..route() }, r#"{"b":1.0,"c":[2]}"#),
         ] {
             assert_eq!(render(&changed, item).unwrap(), expected);
         }
-        let colliding = Route {
-            rename: rename("a", "b"),
-            ..route()
-        };
-        assert_eq!(
-            render(&colliding, item),
-            Err(DocumentError::Collision("b".into()))
-        );
+        let colliding = Route { rename: rename("a", "b"), ..route() };
+        assert_eq!(render(&colliding, item), Err(DocumentError::Collision("b".into())));
     }
 
     #[test]
     fn reserved_names_are_refused_at_the_root_alone() {
-        assert_eq!(
-            render(&route(), r#"{"_id":{"S":"x"}}"#),
-            Err(DocumentError::ReservedName("_id".into()))
-        );
-        assert!(
-            render(
-                &route(),
-                r#"{"m":{"M":{"_id":{"S":"x"}}},"_own":{"S":"x"}}"#
-            )
-            .is_ok()
-        );
-        let renamed = Route {
-            rename: [("_id".to_owned(), "old_id".to_owned())].into(),
-            ..route()
-        };
-        assert_eq!(
-            render(&renamed, r#"{"_id":{"S":"x"}}"#).unwrap(),
-            r#"{"old_id":"x"}"#
-        );
+        assert_eq!(render(&route(), r#"{"_id":{"S":"x"}}"#), Err(DocumentError::ReservedName("_id".into())));
+        assert!(render(&route(), r#"{"m":{"M":{"_id":{"S":"x"}}},"_own":{"S":"x"}}"#).is_ok());
+        let renamed = Route { rename: [("_id".to_owned(), "old_id".to_owned())].into(), ..route() };
+        assert_eq!(render(&renamed, r#"{"_id":{"S":"x"}}"#).unwrap(), r#"{"old_id":"x"}"#);
     }
 
     #[test]
     fn an_archive_copy_says_when_it_expired() {
         let raw: &RawValue = serde_json::from_str(r#"{"a":{"S":"x"}}"#).unwrap();
         let image = read_item(raw).unwrap();
-        assert_eq!(
-            archive_document(&route(), &image, 17).unwrap(),
-            br#"{"a":"x","expired_at":17}"#
-        );
-        assert_eq!(
-            archive_document(&route(), &Image::default(), 17).unwrap(),
-            br#"{"expired_at":17}"#
-        );
-        let renamed = Route {
-            rename: [("a".to_owned(), EXPIRED_AT.to_owned())].into(),
-            ..route()
-        };
+        assert_eq!(archive_document(&route(), &image, 17).unwrap(), br#"{"a":"x","expired_at":17}"#);
+        assert_eq!(archive_document(&route(), &Image::default(), 17).unwrap(), br#"{"expired_at":17}"#);
+        let renamed = Route { rename: [("a".to_owned(), EXPIRED_AT.to_owned())].into(), ..route() };
         assert!(archive_document(&renamed, &image, 17).is_err());
     }
 }

@@ -42,16 +42,8 @@ pub enum KeyValue {
 }
 
 impl Fetch {
-    pub(crate) fn new(
-        keys: &Image<'_>,
-        version: ExternalVersion,
-        addresses: Vec<Address>,
-    ) -> Result<Fetch, KeyError> {
-        Ok(Fetch {
-            key: Key::from_image(keys)?,
-            version,
-            addresses,
-        })
+    pub(crate) fn new(keys: &Image<'_>, version: ExternalVersion, addresses: Vec<Address>) -> Result<Fetch, KeyError> {
+        Ok(Fetch { key: Key::from_image(keys)?, version, addresses })
     }
 
     /// Adds addresses that are not known yet.
@@ -75,26 +67,19 @@ impl Key {
             let value = match value {
                 [Node::String(text)] => Some(KeyValue::String(text.decode().into_owned())),
                 [Node::Number(digits)] => Some(KeyValue::Number((*digits).to_owned())),
-                [Node::Binary(binary)] => binary
-                    .bytes()
-                    .map(|bytes| KeyValue::Binary(bytes.into_owned())),
+                [Node::Binary(binary)] => binary.bytes().map(|bytes| KeyValue::Binary(bytes.into_owned())),
                 _ => None,
             };
             let value = value.ok_or_else(|| KeyError::NotAKey(name.decode().into_owned()))?;
             attributes.push((name.decode().into_owned(), value));
         }
         attributes.sort_by(|left, right| left.0.cmp(&right.0));
-        Ok(Key {
-            attributes,
-            canonical: canonical_keys(keys),
-        })
+        Ok(Key { attributes, canonical: canonical_keys(keys) })
     }
 
     /// Name and value of each key attribute, by ascending name.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &KeyValue)> {
-        self.attributes
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+        self.attributes.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// The key as DynamoDB JSON with ascending names.
@@ -119,9 +104,7 @@ impl Key {
 /// Keys are private: `Debug` shows the names alone.
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set()
-            .entries(self.attributes.iter().map(|(name, _)| name))
-            .finish()
+        f.debug_set().entries(self.attributes.iter().map(|(name, _)| name)).finish()
     }
 }
 

@@ -45,17 +45,10 @@ pub(crate) fn id_text(route: &Route, keys: &Image<'_>) -> Result<IdText, KeyErro
     let text = match &route.id {
         Some(order) => {
             check_names(order, keys)?;
-            join(
-                order
-                    .iter()
-                    .map(|name| (Cow::Borrowed(name.as_str()), keys.get(name))),
-            )?
+            join(order.iter().map(|name| (Cow::Borrowed(name.as_str()), keys.get(name))))?
         }
         None => {
-            let mut members: Vec<_> = keys
-                .attributes()
-                .map(|(name, value)| (name.decode(), Some(value)))
-                .collect();
+            let mut members: Vec<_> = keys.attributes().map(|(name, value)| (name.decode(), Some(value))).collect();
             if members.len() > 1 {
                 members.sort_by(|left, right| left.0.cmp(&right.0));
             }
@@ -65,11 +58,7 @@ pub(crate) fn id_text(route: &Route, keys: &Image<'_>) -> Result<IdText, KeyErro
     if text.is_empty() {
         return Err(KeyError::Empty);
     }
-    let text = if text.starts_with('~') {
-        format!("\\{text}")
-    } else {
-        text
-    };
+    let text = if text.starts_with('~') { format!("\\{text}") } else { text };
     Ok(IdText(match route.id_form {
         IdForm::Hash => hashed(&text),
         IdForm::Plain => text,
@@ -81,9 +70,7 @@ pub(crate) fn routing(route: &Route, keys: &Image<'_>) -> Result<Option<Box<str>
     let Some(name) = &route.routing else {
         return Ok(None);
     };
-    let value = keys
-        .get(name)
-        .ok_or_else(|| KeyError::RoutingMismatch(name.clone()))?;
+    let value = keys.get(name).ok_or_else(|| KeyError::RoutingMismatch(name.clone()))?;
     let text = value_text(value).ok_or_else(|| KeyError::NotAKey(name.clone()))?;
     Ok(Some(text.into()))
 }
@@ -101,18 +88,11 @@ impl IdText {
 }
 
 fn limited(text: String) -> String {
-    if text.len() > LONGEST_ID {
-        hashed(&text)
-    } else {
-        text
-    }
+    if text.len() > LONGEST_ID { hashed(&text) } else { text }
 }
 
 fn hashed(text: &str) -> String {
-    format!(
-        "~{}",
-        URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()))
-    )
+    format!("~{}", URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes())))
 }
 
 fn check_names(order: &[String], keys: &Image<'_>) -> Result<(), KeyError> {
@@ -122,20 +102,13 @@ fn check_names(order: &[String], keys: &Image<'_>) -> Result<(), KeyError> {
     }
     let mut found: Vec<_> = keys.attribute_names().collect();
     found.sort();
-    Err(KeyError::IdMismatch {
-        found: found.join(", "),
-        configured: order.join(", "),
-    })
+    Err(KeyError::IdMismatch { found: found.join(", "), configured: order.join(", ") })
 }
 
-fn join<'n, 'a: 'n>(
-    values: impl Iterator<Item = (Cow<'n, str>, Option<&'n [Node<'a>]>)>,
-) -> Result<String, KeyError> {
+fn join<'n, 'a: 'n>(values: impl Iterator<Item = (Cow<'n, str>, Option<&'n [Node<'a>]>)>) -> Result<String, KeyError> {
     let mut text = String::with_capacity(64);
     for (position, (name, value)) in values.enumerate() {
-        let value = value
-            .and_then(value_text)
-            .ok_or_else(|| KeyError::NotAKey(name.into_owned()))?;
+        let value = value.and_then(value_text).ok_or_else(|| KeyError::NotAKey(name.into_owned()))?;
         if position > 0 {
             text.push('|');
         }
@@ -194,18 +167,9 @@ mod tests {
         assert_eq!(id(&route, &keys([("a", "x".repeat(512).as_str())])).len(), 512);
         let long = id(&route, &keys([("a", "x".repeat(513).as_str())]));
         assert!(long.starts_with('~') && long.len() == 44, "{long}");
-        let hash = Route {
-            id_form: IdForm::Hash,
-            ..route.clone()
-        };
-        assert_eq!(
-            id(&hash, &keys([("a", "abc")])),
-            "~ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
-        );
-        let ordered = Route {
-            id: Some(vec!["b".into(), "a".into()]),
-            ..route
-        };
+        let hash = Route { id_form: IdForm::Hash, ..route.clone() };
+        assert_eq!(id(&hash, &keys([("a", "abc")])), "~ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
+        let ordered = Route { id: Some(vec!["b".into(), "a".into()]), ..route };
         assert_eq!(id(&ordered, &keys([("a", "1"), ("b", "2")])), "2|1");
     }
 
@@ -223,32 +187,16 @@ mod tests {
     fn an_id_that_omits_or_invents_a_key_attribute_is_told() {
         let found = keys([("pk", "1"), ("sk", "2")]);
         for order in [vec!["pk"], vec!["pk", "other"], vec!["pk", "sk", "x"]] {
-            let route = Route {
-                id: Some(order.into_iter().map(str::to_owned).collect()),
-                ..route()
-            };
-            assert!(matches!(
-                id_text(&route, &found),
-                Err(KeyError::IdMismatch { .. })
-            ));
+            let route = Route { id: Some(order.into_iter().map(str::to_owned).collect()), ..route() };
+            assert!(matches!(id_text(&route, &found), Err(KeyError::IdMismatch { .. })));
         }
-        let routed = Route {
-            routing: Some("x".into()),
-            ..route()
-        };
-        assert_eq!(
-            super::routing(&routed, &found),
-            Err(KeyError::RoutingMismatch("x".into()))
-        );
+        let routed = Route { routing: Some("x".into()), ..route() };
+        assert_eq!(super::routing(&routed, &found), Err(KeyError::RoutingMismatch("x".into())));
     }
 
     #[test]
     fn archive_ids_carry_the_second_and_keep_the_limit() {
-        let text = |value: &str| {
-            id_text(&route(), &keys([("a", value)]))
-                .unwrap()
-                .archive(17)
-        };
+        let text = |value: &str| id_text(&route(), &keys([("a", value)])).unwrap().archive(17);
         assert_eq!(text("x").as_str(), "x|17");
         assert_eq!(text(&"x".repeat(512)).as_str().len(), 44);
         assert!(text(&"x".repeat(600)).as_str().ends_with("|17"));

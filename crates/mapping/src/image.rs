@@ -103,6 +103,21 @@ pub struct OpenContainer {
     container: Container,
 }
 
+// === impl AttributeProblemKind ===
+
+impl AttributeProblemKind {
+    /// A word for the kind of problem.
+    pub fn name(self) -> &'static str {
+        match self {
+            AttributeProblemKind::NoTag => "no_type_tag",
+            AttributeProblemKind::UnknownTag => "unknown_type_tag",
+            AttributeProblemKind::SeveralTags => "several_type_tags",
+            AttributeProblemKind::WrongValue => "wrong_value",
+            AttributeProblemKind::NotANumber => "not_a_number",
+        }
+    }
+}
+
 // === impl Image ===
 
 impl<'a> Image<'a> {
@@ -128,18 +143,13 @@ impl<'a> Image<'a> {
 
     /// The value of one top-level attribute.
     pub(crate) fn get(&self, name: &str) -> Option<&[Node<'a>]> {
-        self.attributes()
-            .find(|(found, _)| found.is(name))
-            .map(|(_, value)| value)
+        self.attributes().find(|(found, _)| found.is(name)).map(|(_, value)| value)
     }
 
     /// The attributes of these names alone.
     pub(crate) fn select(&self, names: &[String]) -> Image<'a> {
         let mut selected = Image::default();
-        for (name, value) in self
-            .attributes()
-            .filter(|(name, _)| names.iter().any(|wanted| name.is(wanted)))
-        {
+        for (name, value) in self.attributes().filter(|(name, _)| names.iter().any(|wanted| name.is(wanted))) {
             selected.nodes.push(Node::Name(name));
             selected.nodes.extend_from_slice(value);
         }
@@ -154,10 +164,7 @@ impl<'a> Image<'a> {
 
     /// Remembers the first problem, under the attribute that is being read.
     pub(crate) fn report(&mut self, attribute: Text<'_>, kind: AttributeProblemKind) {
-        self.problem.get_or_insert_with(|| AttributeProblem {
-            attribute: attribute.decode().into_owned(),
-            kind,
-        });
+        self.problem.get_or_insert_with(|| AttributeProblem { attribute: attribute.decode().into_owned(), kind });
     }
 
     /// Sets the length of the container that was pushed at `at`, whose content ends here.
@@ -340,10 +347,7 @@ pub(crate) fn is_json_number(text: &str) -> bool {
 }
 
 fn skip_digits(bytes: &[u8]) -> &[u8] {
-    let end = bytes
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .unwrap_or(bytes.len());
+    let end = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
     bytes.get(end..).unwrap_or(&[])
 }
 
@@ -353,22 +357,10 @@ mod tests {
 
     #[test]
     fn numbers_follow_the_grammar_of_json() {
-        for good in [
-            "0",
-            "-0",
-            "12",
-            "1.50",
-            "1E+125",
-            "9.99e-130",
-            "-1.0E5",
-            &"9".repeat(38),
-        ] {
+        for good in ["0", "-0", "12", "1.50", "1E+125", "9.99e-130", "-1.0E5", &"9".repeat(38)] {
             assert!(is_json_number(good), "{good}");
         }
-        for bad in [
-            "", "-", "+1", "01", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "0x1", "1 ", " 1",
-            "1,2",
-        ] {
+        for bad in ["", "-", "+1", "01", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "0x1", "1 ", " 1", "1,2"] {
             assert!(!is_json_number(bad), "{bad}");
         }
     }
@@ -400,9 +392,6 @@ mod tests {
         builder.attribute("b");
         builder.unknown();
         let problem = builder.finish().problem.unwrap();
-        assert_eq!(
-            (problem.attribute.as_str(), problem.kind),
-            ("a", AttributeProblemKind::NotANumber)
-        );
+        assert_eq!((problem.attribute.as_str(), problem.kind), ("a", AttributeProblemKind::NotANumber));
     }
 }

@@ -29,11 +29,7 @@ pub use change::{Change, EventName, RecordError, RecordProblem};
 pub use fetch::{Fetch, Key, KeyValue};
 pub use image::{AttributeProblem, Image, ImageBuilder};
 pub use mapper::{MapError, Mapped, Mapper, Trust};
-pub use operation::{
-    Action, Address, DocumentId, IndexName, IndexNameError, Operation, Origin, Role,
-};
+pub use operation::{Action, Address, DocumentId, IndexName, IndexNameError, Operation, Origin, Role};
 pub use outcome::{Outcome, Tally};
-pub use route::{
-    Condition, IdForm, IndexPattern, NumberForm, OnExpiry, PatternPart, Route, Test, Ttl,
-};
+pub use route::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, PatternPart, Route, Test, Ttl};
 pub use version::{CreationTime, ExternalVersion, SequenceNumber};

@@ -71,10 +71,20 @@ pub enum MapError {
 impl MapError {
     /// Whether it is the configuration that is wrong, and not this one record: then work stops.
     pub fn is_configuration(&self) -> bool {
-        matches!(
-            self,
-            MapError::Key(KeyError::IdMismatch { .. } | KeyError::RoutingMismatch(_))
-        )
+        matches!(self, MapError::Key(KeyError::IdMismatch { .. } | KeyError::RoutingMismatch(_)))
+    }
+
+    /// A word for the kind of problem.
+    pub fn name(&self) -> &'static str {
+        match self {
+            MapError::NoTime => "no_creation_time",
+            MapError::Attribute(problem) => problem.kind.name(),
+            MapError::Key(_) => "no_document_id",
+            MapError::Pattern(_) => "no_index_name",
+            MapError::Document(DocumentError::ReservedName(_)) => "reserved_field_name",
+            MapError::Document(DocumentError::Collision(_)) => "colliding_field_name",
+            MapError::NothingToArchive => "nothing_to_archive",
+        }
     }
 
     /// What to do about it.
@@ -85,9 +95,7 @@ impl MapError {
             MapError::Key(KeyError::IdMismatch { .. }) => {
                 "name every key attribute of the table in the route's id, and nothing else"
             }
-            MapError::Key(KeyError::RoutingMismatch(_)) => {
-                "let routing name the partition or the sort key"
-            }
+            MapError::Key(KeyError::RoutingMismatch(_)) => "let routing name the partition or the sort key",
             MapError::Key(_) => "such a key cannot be a document id; filter it with `when`",
             MapError::Pattern(_) => {
                 "give the attribute a value that can stand in an index name, or filter it with `when`"
@@ -129,10 +137,7 @@ impl Mapper {
         let written = change.event == EventName::Remove || new.is_some();
         if trust == Trust::ReadItem || !written {
             let addresses = self.addresses_seen(change)?;
-            return Ok(Mapped::Fetch {
-                fetch: Fetch::new(&change.keys, version, addresses)?,
-                archive,
-            });
+            return Ok(Mapped::Fetch { fetch: Fetch::new(&change.keys, version, addresses)?, archive });
         }
         self.from_images(change, version, archive)
     }
@@ -144,12 +149,7 @@ impl Mapper {
     ///
     /// # Errors
     /// The item cannot be mapped.
-    pub fn resolve(
-        &self,
-        fetch: &Fetch,
-        item: Option<&Image<'_>>,
-        read_at: u64,
-    ) -> Result<Vec<Operation>, MapError> {
+    pub fn resolve(&self, fetch: &Fetch, item: Option<&Image<'_>>, read_at: u64) -> Result<Vec<Operation>, MapError> {
         let keys = fetch.key.image();
         let placed = match item {
             Some(image) => {
@@ -161,19 +161,11 @@ impl Mapper {
             None => None,
         };
         let origin = Origin::Read { at: read_at };
-        let operation = |address, action| Operation {
-            address,
-            version: fetch.version,
-            action,
-            origin,
-            role: Role::Live,
-        };
+        let operation =
+            |address, action| Operation { address, version: fetch.version, action, origin, role: Role::Live };
         let mut operations = Vec::with_capacity(fetch.addresses.len() + 1);
         for address in &fetch.addresses {
-            if placed
-                .as_ref()
-                .is_none_or(|placed| placed.address != *address)
-            {
+            if placed.as_ref().is_none_or(|placed| placed.address != *address) {
                 operations.push(operation(address.clone(), Action::Delete));
             }
         }
@@ -241,13 +233,8 @@ impl Mapper {
         {
             return Ok(Mapped::Nothing(Outcome::Unchanged));
         }
-        let operation = |address, action| Operation {
-            address,
-            version,
-            action,
-            origin: Origin::Image,
-            role: Role::Live,
-        };
+        let operation =
+            |address, action| Operation { address, version, action, origin: Origin::Image, role: Role::Live };
         let mut operations = Vec::with_capacity(1 + usize::from(archive.is_some()));
         if let Some(old) = old.filter(|_| moved) {
             operations.push(operation(old.address, Action::Delete));
@@ -257,11 +244,7 @@ impl Mapper {
             operations.push(operation(new.address, Action::Index(text)));
         }
         operations.extend(archive);
-        Ok(if operations.is_empty() {
-            Mapped::Nothing(Outcome::Filtered)
-        } else {
-            Mapped::Operations(operations)
-        })
+        Ok(if operations.is_empty() { Mapped::Nothing(Outcome::Filtered) } else { Mapped::Operations(operations) })
     }
 
     /// Every address that the images of a change name; from the key alone where it has none.
@@ -295,11 +278,7 @@ impl Mapper {
         let index = index_of(route, image)?;
         let id = id_text(route, keys)?.live();
         let routing = routing(route, keys)?;
-        Ok(Some(Placed {
-            route,
-            image,
-            address: Address { index, id, routing },
-        }))
+        Ok(Some(Placed { route, image, address: Address { index, id, routing } }))
     }
 
     /// Like [`Mapper::place`] for what may lie in the index already: an image that gives no index name
@@ -339,18 +318,11 @@ impl Mapper {
         if !change.expired && !inferred {
             return Ok(None);
         }
-        let old = change
-            .old_image
-            .as_ref()
-            .ok_or(MapError::NothingToArchive)?;
+        let old = change.old_image.as_ref().ok_or(MapError::NothingToArchive)?;
         let id = id_text(route, &change.keys)?.archive(created.seconds());
         let routing = routing(route, &change.keys)?;
         let text = archive_document(route, old, created.seconds())?;
-        let address = Address {
-            index: index.clone(),
-            id,
-            routing,
-        };
+        let address = Address { index: index.clone(), id, routing };
         Ok(Some(Operation {
             address,
             version,
@@ -363,23 +335,15 @@ impl Mapper {
 
 /// New and old image, as far as the event can have them.
 fn images<'c, 'a>(change: &'c Change<'a>) -> (Option<&'c Image<'a>>, Option<&'c Image<'a>>) {
-    let new = change
-        .new_image
-        .as_ref()
-        .filter(|_| change.event != EventName::Remove);
-    let old = change
-        .old_image
-        .as_ref()
-        .filter(|_| change.event != EventName::Insert);
+    let new = change.new_image.as_ref().filter(|_| change.event != EventName::Remove);
+    let old = change.old_image.as_ref().filter(|_| change.event != EventName::Insert);
     (new, old)
 }
 
 /// Whether the TTL of `image` lies before `created`.
 fn lies_before(image: &Image<'_>, attribute: &str, created: CreationTime) -> bool {
     match image.get(attribute) {
-        Some([Node::Number(digits)]) => {
-            whole_seconds(digits).is_some_and(|ttl| ttl < u64::from(created.seconds()))
-        }
+        Some([Node::Number(digits)]) => whole_seconds(digits).is_some_and(|ttl| ttl < u64::from(created.seconds())),
         _ => false,
     }
 }

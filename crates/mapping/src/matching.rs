@@ -10,9 +10,7 @@ use crate::route::{Condition, IndexPattern, PatternPart, Route, Test};
 #[non_exhaustive]
 pub enum PatternError {
     /// The attribute of a placeholder is missing, or no string, number or boolean.
-    #[error(
-        "index {pattern:?}: attribute {attribute:?} is missing, or no string, number or boolean"
-    )]
+    #[error("index {pattern:?}: attribute {attribute:?} is missing, or no string, number or boolean")]
     Attribute {
         /// The index as the route gives it.
         pattern: String,
@@ -31,9 +29,7 @@ pub enum PatternError {
 
 /// The first route whose conditions all hold for `image`.
 pub(crate) fn first_match<'r>(routes: &'r [Route], image: &Image<'_>) -> Option<&'r Route> {
-    routes
-        .iter()
-        .find(|route| route.when.iter().all(|condition| holds(condition, image)))
+    routes.iter().find(|route| route.when.iter().all(|condition| holds(condition, image)))
 }
 
 fn holds(condition: &Condition, image: &Image<'_>) -> bool {
@@ -41,13 +37,9 @@ fn holds(condition: &Condition, image: &Image<'_>) -> bool {
     let plain = match (&condition.test, value) {
         (Test::Exists(wanted), value) => value.is_some() == *wanted,
         (Test::EqualsString(wanted), Some([Node::String(text)])) => text.is(wanted),
-        (Test::EqualsNumber(wanted), Some([Node::Number(digits)])) => {
-            decimal::same_value(digits, wanted)
-        }
+        (Test::EqualsNumber(wanted), Some([Node::Number(digits)])) => decimal::same_value(digits, wanted),
         (Test::EqualsBool(wanted), Some([Node::Bool(found)])) => found == wanted,
-        (Test::StartsWith(prefix), Some([Node::String(text)])) => {
-            text.decode().starts_with(prefix.as_str())
-        }
+        (Test::StartsWith(prefix), Some([Node::String(text)])) => text.decode().starts_with(prefix.as_str()),
         _ => false,
     };
     plain != condition.not
@@ -61,11 +53,7 @@ pub(crate) fn index_of(route: &Route, image: &Image<'_>) -> Result<IndexName, Pa
     }
 }
 
-fn fill_in(
-    pattern: &str,
-    parts: &[PatternPart],
-    image: &Image<'_>,
-) -> Result<IndexName, PatternError> {
+fn fill_in(pattern: &str, parts: &[PatternPart], image: &Image<'_>) -> Result<IndexName, PatternError> {
     let mut name = String::new();
     for part in parts {
         match part {
@@ -77,18 +65,13 @@ fn fill_in(
                     [Node::Bool(value)] => Some(value.to_string()),
                     _ => None,
                 });
-                let missing = || PatternError::Attribute {
-                    pattern: pattern.to_owned(),
-                    attribute: attribute.clone(),
-                };
+                let missing = || PatternError::Attribute { pattern: pattern.to_owned(), attribute: attribute.clone() };
                 name.push_str(&value.ok_or_else(missing)?);
             }
         }
     }
-    IndexName::parse(&name).map_err(|source| PatternError::Name {
-        pattern: pattern.to_owned(),
-        source: private(source),
-    })
+    IndexName::parse(&name)
+        .map_err(|source| PatternError::Name { pattern: pattern.to_owned(), source: private(source) })
 }
 
 /// The character that broke the rule comes from a value, so it is not told.
@@ -112,9 +95,7 @@ mod tests {
 
     #[test]
     fn conditions() {
-        let image = image(
-            r#"{"s":{"S":"ses\u0073ion"},"n":{"N":"1.0"},"b":{"BOOL":true},"z":{"NULL":true}}"#,
-        );
+        let image = image(r#"{"s":{"S":"ses\u0073ion"},"n":{"N":"1.0"},"b":{"BOOL":true},"z":{"NULL":true}}"#);
         let table = [
             ("s", Test::EqualsString("session".into()), true),
             ("s", Test::EqualsString("x".into()), false),
@@ -131,48 +112,23 @@ mod tests {
             ("q", Test::EqualsBool(true), false),
         ];
         for (attribute, test, expected) in table {
-            let condition = Condition {
-                attribute: attribute.into(),
-                test,
-                not: false,
-            };
+            let condition = Condition { attribute: attribute.into(), test, not: false };
             assert_eq!(holds(&condition, &image), expected, "{condition:?}");
-            let negated = Condition {
-                not: true,
-                ..condition
-            };
+            let negated = Condition { not: true, ..condition };
             assert_eq!(holds(&negated, &image), !expected, "{negated:?}");
         }
     }
 
     #[test]
     fn placeholders() {
-        let parts = vec![
-            PatternPart::Literal("orders-".into()),
-            PatternPart::Attribute("region".into()),
-        ];
-        let index = IndexPattern::Placeholders {
-            text: "orders-{region}".into(),
-            parts,
-        };
-        let route = Route {
-            index,
-            ..Route::to(IndexName::parse("x").unwrap())
-        };
+        let parts = vec![PatternPart::Literal("orders-".into()), PatternPart::Attribute("region".into())];
+        let index = IndexPattern::Placeholders { text: "orders-{region}".into(), parts };
+        let route = Route { index, ..Route::to(IndexName::parse("x").unwrap()) };
         let of = |text| index_of(&route, &image(text)).map(|name| name.as_str().to_owned());
-        assert_eq!(
-            of(r#"{"region":{"S":"EU-West"}}"#).unwrap(),
-            "orders-eu-west"
-        );
+        assert_eq!(of(r#"{"region":{"S":"EU-West"}}"#).unwrap(), "orders-eu-west");
         assert_eq!(of(r#"{"region":{"N":"7"}}"#).unwrap(), "orders-7");
-        assert!(matches!(
-            of(r#"{"region":{"S":"a b"}}"#),
-            Err(PatternError::Name { .. })
-        ));
-        assert!(matches!(
-            of(r#"{"region":{"S":"000001"}}"#),
-            Err(PatternError::Name { .. })
-        ));
+        assert!(matches!(of(r#"{"region":{"S":"a b"}}"#), Err(PatternError::Name { .. })));
+        assert!(matches!(of(r#"{"region":{"S":"000001"}}"#), Err(PatternError::Name { .. })));
         assert!(matches!(of("{}"), Err(PatternError::Attribute { .. })));
     }
 }

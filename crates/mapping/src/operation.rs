@@ -122,9 +122,8 @@ impl IndexName {
         if name.starts_with(['_', '-', '+']) || name == "." || name == ".." {
             return Err(IndexNameError::Start);
         }
-        let refused = |c: &char| {
-            r#"\/*?"<>|,#:"#.contains(*c) || c.is_whitespace() || c.is_control() || c.is_uppercase()
-        };
+        let refused =
+            |c: &char| r#"\/*?"<>|,#:"#.contains(*c) || c.is_whitespace() || c.is_control() || c.is_uppercase();
         if let Some(character) = name.chars().find(refused) {
             return Err(IndexNameError::Character(character));
         }
@@ -141,9 +140,8 @@ impl IndexName {
 }
 
 fn is_reserved(name: &str) -> bool {
-    let generation = name
-        .rsplit_once('-')
-        .is_some_and(|(_, end)| end.len() == 6 && end.bytes().all(|b| b.is_ascii_digit()));
+    let generation =
+        name.rsplit_once('-').is_some_and(|(_, end)| end.len() == 6 && end.bytes().all(|b| b.is_ascii_digit()));
     name.ends_with("-live") || generation
 }
 
@@ -203,20 +201,13 @@ mod tests {
 
     #[test]
     fn index_names_follow_the_rules_of_opensearch() {
-        for good in [
-            "sessions",
-            "a",
-            ".hidden",
-            "orders-eu-west-1",
-            "x-12345",
-            "1.2",
-        ] {
+        for good in ["sessions", "a", ".hidden", "orders-eu-west-1", "x-12345", "1.2"] {
             assert_eq!(IndexName::parse(good).unwrap().as_str(), good);
         }
         let long = "x".repeat(241);
         for bad in [
-            "", "Sessions", "_a", "-a", "+a", ".", "..", "a b", "a/b", "a,b", "a#b", "a:b", "a*",
-            "x-live", "x-000001", &long,
+            "", "Sessions", "_a", "-a", "+a", ".", "..", "a b", "a/b", "a,b", "a#b", "a:b", "a*", "x-live", "x-000001",
+            &long,
         ] {
             assert!(IndexName::parse(bad).is_err(), "{bad}");
         }
@@ -224,13 +215,7 @@ mod tests {
 
     #[test]
     fn debug_output_is_private() {
-        assert_eq!(
-            format!("{:?}", DocumentId::new("secret".into())),
-            "DocumentId(6 bytes)"
-        );
-        assert_eq!(
-            format!("{:?}", Action::Index(b"{}".to_vec())),
-            "Index(2 bytes)"
-        );
+        assert_eq!(format!("{:?}", DocumentId::new("secret".into())), "DocumentId(6 bytes)");
+        assert_eq!(format!("{:?}", Action::Index(b"{}".to_vec())), "Index(2 bytes)");
     }
 }

@@ -140,8 +140,7 @@ impl Route {
     /// The field that `attribute` is written to, or `None` where it is left out.
     pub fn field_of<'a>(&'a self, attribute: &'a str) -> Option<&'a str> {
         let kept = self.include.is_empty() || self.include.iter().any(|name| name == attribute);
-        let dropped = self.exclude.iter().any(|name| name == attribute)
-            || attribute.starts_with(REPLICATION_PREFIX);
+        let dropped = self.exclude.iter().any(|name| name == attribute) || attribute.starts_with(REPLICATION_PREFIX);
         if !kept || dropped {
             return None;
         }

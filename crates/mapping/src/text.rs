@@ -29,9 +29,7 @@ impl<'a> Text<'a> {
     /// What stands between the quotes, escapes not resolved; the text itself where it is decoded.
     pub(crate) fn inner(self) -> &'a str {
         match self {
-            Text::Json(literal) => literal
-                .get(1..literal.len().saturating_sub(1))
-                .unwrap_or(""),
+            Text::Json(literal) => literal.get(1..literal.len().saturating_sub(1)).unwrap_or(""),
             Text::Plain(text) => text,
         }
     }
@@ -51,20 +49,14 @@ impl<'a> Text<'a> {
             return Cow::Borrowed(self.inner());
         }
         match self {
-            Text::Json(literal) => {
-                serde_json::from_str(literal).map_or(Cow::Borrowed(self.inner()), Cow::Owned)
-            }
+            Text::Json(literal) => serde_json::from_str(literal).map_or(Cow::Borrowed(self.inner()), Cow::Owned),
             Text::Plain(text) => Cow::Borrowed(text),
         }
     }
 
     /// Whether the decoded string is `other`.
     pub fn is(self, other: &str) -> bool {
-        if self.is_literal() {
-            self.inner() == other
-        } else {
-            self.decode() == other
-        }
+        if self.is_literal() { self.inner() == other } else { self.decode() == other }
     }
 
     /// Writes the string as a JSON literal.
@@ -79,8 +71,7 @@ impl<'a> Text<'a> {
 /// Equal where the decoded strings are.
 impl PartialEq for Text<'_> {
     fn eq(&self, other: &Text<'_>) -> bool {
-        if let (Text::Json(left), Text::Json(right)) | (Text::Plain(left), Text::Plain(right)) =
-            (self, other)
+        if let (Text::Json(left), Text::Json(right)) | (Text::Plain(left), Text::Plain(right)) = (self, other)
             && left == right
         {
             return true;
@@ -127,10 +118,7 @@ impl Binary<'_> {
     /// The bytes, or `None` where the delivered text is no base64.
     pub fn bytes(&self) -> Option<Cow<'_, [u8]>> {
         match self {
-            Binary::Base64(text) => STANDARD
-                .decode(text.decode().as_bytes())
-                .ok()
-                .map(Cow::Owned),
+            Binary::Base64(text) => STANDARD.decode(text.decode().as_bytes()).ok().map(Cow::Owned),
             Binary::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
         }
     }
@@ -168,10 +156,7 @@ mod tests {
 
     #[test]
     fn binary_values_are_equal_by_their_bytes() {
-        assert_eq!(
-            Binary::Base64(Text::Plain("AP8=")),
-            Binary::Bytes(&[0, 255])
-        );
+        assert_eq!(Binary::Base64(Text::Plain("AP8=")), Binary::Bytes(&[0, 255]));
         assert_eq!(Binary::Base64(Text::Plain("%")).bytes(), None);
     }
 

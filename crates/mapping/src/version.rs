@@ -93,9 +93,7 @@ impl CreationTime {
         if let Ok(count) = text.parse() {
             return CreationTime::from_count(count);
         }
-        let fraction = text
-            .split_once('.')
-            .filter(|(_, digits)| digits.bytes().all(|b| b.is_ascii_digit()));
+        let fraction = text.split_once('.').filter(|(_, digits)| digits.bytes().all(|b| b.is_ascii_digit()));
         if let Some((whole, _)) = fraction {
             return CreationTime::from_count(whole.parse().ok()?);
         }
@@ -104,10 +102,7 @@ impl CreationTime {
         }
         let exponent: f64 = text.parse().ok()?;
         // Formatting a floored float is exact, and needs no lossy cast.
-        format!("{:.0}", exponent.floor())
-            .parse()
-            .ok()
-            .and_then(CreationTime::from_count)
+        format!("{:.0}", exponent.floor()).parse().ok().and_then(CreationTime::from_count)
     }
 
     /// Seconds since 1970.
@@ -152,10 +147,7 @@ impl SequenceNumber {
         }
         // 40 digits do not fit into 128 bits, so the low part is cut off as text.
         match digits.len().checked_sub(20).filter(|high| *high > 0) {
-            Some(high) => digits
-                .get(..high)
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0),
+            Some(high) => digits.get(..high).and_then(|text| text.parse().ok()).unwrap_or(0),
             None => digits.parse().unwrap_or(0) % LOW_PART,
         }
     }
@@ -205,9 +197,9 @@ mod tests {
     #[test]
     fn positions_of_real_and_emulated_sequence_numbers() {
         let table = [
-            ("000000000000000000499", 499), // a counter with leading zeros
-            ("123456712345678901234567890", 1_234_567), // 7 + 20 digits
-            ("112345678901234567890", 1),   // 1 + 20 digits
+            ("000000000000000000499", 499),                       // a counter with leading zeros
+            ("123456712345678901234567890", 1_234_567),           // 7 + 20 digits
+            ("112345678901234567890", 1),                         // 1 + 20 digits
             ("99999999999999999999", 99_999_999_999_999_999_999), // 20 digits: no high part
             (&"9".repeat(40), 99_999_999_999_999_999_999),
             (&"9".repeat(41), 0),
@@ -238,23 +230,11 @@ mod tests {
             "2023-11-14T23:13:20.5+01:00",
         ];
         for text in same {
-            assert_eq!(
-                CreationTime::parse(text),
-                Some(CreationTime(1_700_000_000)),
-                "{text}"
-            );
+            assert_eq!(CreationTime::parse(text), Some(CreationTime(1_700_000_000)), "{text}");
         }
-        for unusable in [
-            "",
-            "x",
-            "0",
-            "-5",
-            "NaN",
-            "1e400",
-            "99999999999",
-            "170000000000000000000",
-            "2023-13-14T22:13:20Z",
-        ] {
+        for unusable in
+            ["", "x", "0", "-5", "NaN", "1e400", "99999999999", "170000000000000000000", "2023-13-14T22:13:20Z"]
+        {
             assert_eq!(CreationTime::parse(unusable), None, "{unusable}");
         }
     }

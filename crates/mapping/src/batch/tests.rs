@@ -8,11 +8,7 @@ use crate::fetch::Key;
 use crate::operation::{DocumentId, IndexName};
 
 fn address(id: &str) -> Address {
-    Address {
-        index: IndexName::parse("i").unwrap(),
-        id: DocumentId::new(id.to_owned()),
-        routing: None,
-    }
+    Address { index: IndexName::parse("i").unwrap(), id: DocumentId::new(id.to_owned()), routing: None }
 }
 
 fn version(seconds: u32) -> ExternalVersion {
@@ -21,13 +17,7 @@ fn version(seconds: u32) -> ExternalVersion {
 
 fn operation(id: &str, seconds: u32, content: Option<&str>) -> Operation {
     let action = content.map_or(Action::Delete, |text| Action::Index(text.into()));
-    Operation {
-        address: address(id),
-        version: version(seconds),
-        action,
-        origin: Origin::Image,
-        role: Role::Live,
-    }
+    Operation { address: address(id), version: version(seconds), action, origin: Origin::Image, role: Role::Live }
 }
 
 fn key(id: &str) -> Key {
@@ -36,22 +26,12 @@ fn key(id: &str) -> Key {
 }
 
 fn meta(id: &str) -> RecordMeta {
-    RecordMeta {
-        keys: key(id).canonical().to_owned(),
-        ..RecordMeta::default()
-    }
+    RecordMeta { keys: key(id).canonical().to_owned(), ..RecordMeta::default() }
 }
 
 fn fetch(id: &str, seconds: u32) -> Mapped {
-    let fetch = Fetch {
-        key: key(id),
-        version: version(seconds),
-        addresses: vec![address(id)],
-    };
-    Mapped::Fetch {
-        fetch,
-        archive: None,
-    }
+    let fetch = Fetch { key: key(id), version: version(seconds), addresses: vec![address(id)] };
+    Mapped::Fetch { fetch, archive: None }
 }
 
 fn outcomes(batch: &Batch) -> Vec<Option<Outcome>> {
@@ -61,55 +41,26 @@ fn outcomes(batch: &Batch) -> Vec<Option<Outcome>> {
 #[test]
 fn the_later_operation_on_a_document_is_sent_in_place_of_the_earlier() {
     let mut batch = Batch::default();
-    batch.push(
-        meta("a"),
-        Mapped::Operations(vec![operation("a", 1, Some("1"))]),
-    );
-    batch.push(
-        meta("b"),
-        Mapped::Operations(vec![operation("b", 1, Some("1"))]),
-    );
+    batch.push(meta("a"), Mapped::Operations(vec![operation("a", 1, Some("1"))]));
+    batch.push(meta("b"), Mapped::Operations(vec![operation("b", 1, Some("1"))]));
     batch.push(meta("a"), Mapped::Operations(vec![operation("a", 1, None)]));
     batch.push(meta("c"), Mapped::Nothing(Outcome::Filtered));
     let sent = batch.take_operations();
-    let ids: Vec<_> = sent
-        .iter()
-        .map(|(_, operation)| (operation.address.id.as_str(), &operation.action))
-        .collect();
-    assert_eq!(
-        ids,
-        [("a", &Action::Delete), ("b", &Action::Index(b"1".to_vec()))]
-    );
+    let ids: Vec<_> = sent.iter().map(|(_, operation)| (operation.address.id.as_str(), &operation.action)).collect();
+    assert_eq!(ids, [("a", &Action::Delete), ("b", &Action::Index(b"1".to_vec()))]);
     assert_eq!(batch.origin(sent[0].0), Some((2, 0)));
-    assert_eq!(
-        outcomes(&batch),
-        [
-            Some(Outcome::Coalesced),
-            None,
-            None,
-            Some(Outcome::Filtered)
-        ]
-    );
+    assert_eq!(outcomes(&batch), [Some(Outcome::Coalesced), None, None, Some(Outcome::Filtered)]);
     batch.decide(sent[0].0, Outcome::Absent);
     batch.decide(sent[1].0, Outcome::Applied);
     let (tally, undecided) = batch.tally();
     assert_eq!((tally.records(), undecided), (4, 0));
-    assert_eq!(
-        (tally.coalesced, tally.absent, tally.applied, tally.filtered),
-        (1, 1, 1, 1)
-    );
+    assert_eq!((tally.coalesced, tally.absent, tally.applied, tally.filtered), (1, 1, 1, 1));
 }
 
 #[test]
 fn a_record_of_two_operations_waits_for_both() {
     let mut batch = Batch::default();
-    batch.push(
-        meta("a"),
-        Mapped::Operations(vec![
-            operation("old", 1, None),
-            operation("new", 1, Some("1")),
-        ]),
-    );
+    batch.push(meta("a"), Mapped::Operations(vec![operation("old", 1, None), operation("new", 1, Some("1"))]));
     let sent = batch.take_operations();
     batch.decide(sent[0].0, Outcome::Absent);
     assert_eq!(outcomes(&batch), [None]);
@@ -135,25 +86,14 @@ fn records_of_one_key_are_read_once_at_the_highest_version() {
     assert_eq!(sent.len(), 1);
     batch.decide(sent[0].0, Outcome::Applied);
     let coalesced = Some(Outcome::Coalesced);
-    assert_eq!(
-        outcomes(&batch),
-        [
-            coalesced,
-            Some(Outcome::Applied),
-            coalesced,
-            Some(Outcome::Filtered)
-        ]
-    );
+    assert_eq!(outcomes(&batch), [coalesced, Some(Outcome::Applied), coalesced, Some(Outcome::Filtered)]);
 }
 
 #[test]
 fn a_delete_beside_a_read_of_the_same_key_joins_the_read() {
     let mut batch = Batch::default();
     batch.push(meta("a"), fetch("a", 1));
-    batch.push(
-        meta("a"),
-        Mapped::Operations(vec![operation("elsewhere", 2, None)]),
-    );
+    batch.push(meta("a"), Mapped::Operations(vec![operation("elsewhere", 2, None)]));
     let handles = batch.fetches();
     let (joined, owner) = batch.fetch(handles[0]).unwrap();
     assert_eq!((joined.version, owner), (version(2), 1));
@@ -162,10 +102,7 @@ fn a_delete_beside_a_read_of_the_same_key_joins_the_read() {
     batch.resolved(handles[0], vec![operation("a", 2, None)]);
     let sent = batch.take_operations();
     batch.decide(sent[0].0, Outcome::Absent);
-    assert_eq!(
-        outcomes(&batch),
-        [Some(Outcome::Coalesced), Some(Outcome::Absent)]
-    );
+    assert_eq!(outcomes(&batch), [Some(Outcome::Coalesced), Some(Outcome::Absent)]);
 }
 
 #[test]
@@ -173,23 +110,14 @@ fn an_answer_that_is_not_final_is_read_again_with_every_address_known_so_far() {
     let mut batch = Batch::default();
     batch.push(meta("a"), fetch("a", 1));
     let handle = batch.fetches()[0];
-    batch.resolved(
-        handle,
-        vec![operation("a", 1, None), operation("moved", 1, Some("x"))],
-    );
+    batch.resolved(handle, vec![operation("a", 1, None), operation("moved", 1, Some("x"))]);
     let sent = batch.take_operations();
     batch.read_again(sent[0].0);
     batch.read_again(sent[1].0);
     assert_eq!(outcomes(&batch), [None]);
     assert_eq!(batch.fetches(), [handle]);
-    assert_eq!(
-        batch.fetch(handle).unwrap().0.addresses,
-        [address("a"), address("moved")]
-    );
-    batch.resolved(
-        handle,
-        vec![operation("a", 1, None), operation("moved", 1, None)],
-    );
+    assert_eq!(batch.fetch(handle).unwrap().0.addresses, [address("a"), address("moved")]);
+    batch.resolved(handle, vec![operation("a", 1, None), operation("moved", 1, None)]);
     for (handle, _) in batch.take_operations() {
         batch.decide(handle, Outcome::Applied);
     }
@@ -221,11 +149,7 @@ impl ModelIndex {
             Action::Delete => None,
         };
         let id = operation.address.id.as_str().to_owned();
-        if self
-            .documents
-            .get(&id)
-            .is_none_or(|(version, _)| *version <= operation.version)
-        {
+        if self.documents.get(&id).is_none_or(|(version, _)| *version <= operation.version) {
             self.documents.insert(id, (operation.version, content));
         }
     }
@@ -245,10 +169,7 @@ impl ModelIndex {
     }
 
     fn visible(&self) -> BTreeMap<&str, &[u8]> {
-        self.documents
-            .iter()
-            .filter_map(|(id, (_, content))| Some((id.as_str(), content.as_deref()?)))
-            .collect()
+        self.documents.iter().filter_map(|(id, (_, content))| Some((id.as_str(), content.as_deref()?))).collect()
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::image::{AttributeProblemKind, Container, Image, Node, is_json_number};
@@ -102,10 +100,7 @@ impl<'de> Visitor<'de> for ImageSeed<'_, 'de> {
         while let Some(name) = map.next_key::<&RawValue>()? {
             let attribute = Text::Json(name.get());
             self.0.nodes.push(Node::Name(attribute));
-            map.next_value_seed(ValueSeed {
-                image: self.0,
-                attribute,
-            })?;
+            map.next_value_seed(ValueSeed { image: self.0, attribute })?;
         }
         Ok(())
     }
@@ -119,8 +114,7 @@ impl<'de> ValueSeed<'_, 'de> {
         if literal.starts_with('"') {
             return Some(Text::Json(literal));
         }
-        self.image
-            .report(self.attribute, AttributeProblemKind::WrongValue);
+        self.image.report(self.attribute, AttributeProblemKind::WrongValue);
         None
     }
 
@@ -142,11 +136,8 @@ impl<'de> ValueSeed<'_, 'de> {
 
     /// Keeps the run of nodes whole, and remembers that the image is not to be used.
     fn wrong(&mut self, tag: Tag) {
-        let kind = if matches!(tag, Tag::N) {
-            AttributeProblemKind::NotANumber
-        } else {
-            AttributeProblemKind::WrongValue
-        };
+        let kind =
+            if matches!(tag, Tag::N) { AttributeProblemKind::NotANumber } else { AttributeProblemKind::WrongValue };
         self.image.report(self.attribute, kind);
         self.image.nodes.push(Node::Null);
     }
@@ -155,9 +146,7 @@ impl<'de> ValueSeed<'_, 'de> {
 /// The node of a value that is written as a JSON string; `None`: an `N` that is no number.
 fn scalar(tag: Tag, text: Text<'_>) -> Option<Node<'_>> {
     match tag {
-        Tag::N => Some(text.inner())
-            .filter(|digits| is_json_number(digits))
-            .map(Node::Number),
+        Tag::N => Some(text.inner()).filter(|digits| is_json_number(digits)).map(Node::Number),
         Tag::B => Some(Node::Binary(Binary::Base64(text))),
         _ => Some(Node::String(text)),
     }
@@ -180,8 +169,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let Some(tag) = map.next_key_seed(TagSeed)? else {
-            self.image
-                .report(self.attribute, AttributeProblemKind::NoTag);
+            self.image.report(self.attribute, AttributeProblemKind::NoTag);
             self.image.nodes.push(Node::Null);
             return Ok(());
         };
@@ -194,8 +182,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, 'de> {
             Tag::Bs => Some(Container::BinarySet),
             Tag::Unknown => {
                 map.next_value::<IgnoredAny>()?;
-                self.image
-                    .report(attribute, AttributeProblemKind::UnknownTag);
+                self.image.report(attribute, AttributeProblemKind::UnknownTag);
                 self.image.nodes.push(Node::Null);
                 None
             }
@@ -206,16 +193,11 @@ impl<'de> Visitor<'de> for ValueSeed<'_, 'de> {
             }
         };
         if let Some(container) = container {
-            map.next_value_seed(ContentSeed {
-                image: self.image,
-                attribute,
-                container,
-            })?;
+            map.next_value_seed(ContentSeed { image: self.image, attribute, container })?;
         }
         while map.next_key::<IgnoredAny>()?.is_some() {
             map.next_value::<IgnoredAny>()?;
-            self.image
-                .report(attribute, AttributeProblemKind::SeveralTags);
+            self.image.report(attribute, AttributeProblemKind::SeveralTags);
         }
         Ok(())
     }
@@ -230,14 +212,8 @@ impl<'de> DeserializeSeed<'de> for ContentSeed<'_, 'de> {
         let at = self.image.nodes.len();
         self.image.nodes.push(Node::Null);
         let container = self.container;
-        let ContentSeed {
-            image, attribute, ..
-        } = self;
-        let content = ContentSeed {
-            image: &mut *image,
-            attribute,
-            container,
-        };
+        let ContentSeed { image, attribute, .. } = self;
+        let content = ContentSeed { image: &mut *image, attribute, container };
         if container == Container::Map {
             deserializer.deserialize_map(content)?
         } else {
@@ -258,10 +234,7 @@ impl<'de> Visitor<'de> for ContentSeed<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<&RawValue>()? {
             self.image.nodes.push(Node::Name(Text::Json(name.get())));
-            map.next_value_seed(ValueSeed {
-                image: self.image,
-                attribute: self.attribute,
-            })?;
+            map.next_value_seed(ValueSeed { image: self.image, attribute: self.attribute })?;
         }
         Ok(())
     }
@@ -270,13 +243,7 @@ impl<'de> Visitor<'de> for ContentSeed<'_, 'de> {
         let tag = match self.container {
             Container::List => {
                 let values = (self.image, self.attribute);
-                while seq
-                    .next_element_seed(ValueSeed {
-                        image: values.0,
-                        attribute: values.1,
-                    })?
-                    .is_some()
-                {}
+                while seq.next_element_seed(ValueSeed { image: values.0, attribute: values.1 })?.is_some() {}
                 return Ok(());
             }
             Container::StringSet => Tag::S,
@@ -284,10 +251,7 @@ impl<'de> Visitor<'de> for ContentSeed<'_, 'de> {
             Container::BinarySet => Tag::B,
             Container::Map => return Err(A::Error::custom("a map is no list")),
         };
-        let mut value = ValueSeed {
-            image: self.image,
-            attribute: self.attribute,
-        };
+        let mut value = ValueSeed { image: self.image, attribute: self.attribute };
         while let Some(raw) = seq.next_element::<&RawValue>()? {
             value.push_scalar(tag, raw);
         }

@@ -7,7 +7,7 @@ mod shape;
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::change::{Change, RecordError, RecordProblem};
@@ -57,15 +57,9 @@ impl CapturedError {
     pub fn hint(&self) -> &'static str {
         match self {
             CapturedError::Json { .. } => "give one JSON text, or one record a line",
-            CapturedError::TumblingWindow => {
-                "take the tumbling window off the event source mapping"
-            }
-            CapturedError::NoPayload => {
-                "use an S3 on-failure destination: its records carry the event"
-            }
-            CapturedError::Unknown => {
-                "give a Lambda event, get-records output, or one stream record a line"
-            }
+            CapturedError::TumblingWindow => "take the tumbling window off the event source mapping",
+            CapturedError::NoPayload => "use an S3 on-failure destination: its records carry the event",
+            CapturedError::Unknown => "give a Lambda event, get-records output, or one stream record a line",
         }
     }
 }
@@ -82,22 +76,17 @@ pub fn read_captured<'a>(
     text: &'a str,
     mut each: impl FnMut(usize, Result<&Change<'a>, RecordError>),
 ) -> Result<Captured<'a>, CapturedError> {
-    let mut pass = Pass {
-        reader: RecordReader::default(),
-        count: 0,
-        each: &mut each,
-    };
+    let mut pass = Pass { reader: RecordReader::default(), count: 0, each: &mut each };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let end = (&mut pass)
-        .deserialize(&mut deserializer)
-        .and_then(|shape| deserializer.end().map(|()| shape));
+    let end = (&mut pass).deserialize(&mut deserializer).and_then(|shape| deserializer.end().map(|()| shape));
     let Pass { reader, count, .. } = pass;
     match end {
         Ok(shape) if shape.list => Ok(Captured::Records),
-        Ok(shape) if shape.record => {
+        Ok(shape) if shape.record && reader.outcome().is_ok() => {
             each(0, reader.outcome());
             Ok(Captured::Records)
         }
+        Ok(shape) if shape.record => isolate(text, 0, each),
         Ok(shape) => shape.into_captured(),
         Err(_) => isolate(text, count, each),
     }
@@ -111,15 +100,10 @@ fn isolate<'a>(
 ) -> Result<Captured<'a>, CapturedError> {
     let shape = recognise(text)?;
     let records = match shape {
-        Shape {
-            records: Some(records),
-            ..
-        } => serde_json::from_str::<Vec<&RawValue>>(records.get())
-            .map_err(|_| CapturedError::Unknown)?,
-        Shape {
-            record: Some(record),
-            ..
-        } => vec![record],
+        Shape { records: Some(records), .. } => {
+            serde_json::from_str::<Vec<&RawValue>>(records.get()).map_err(|_| CapturedError::Unknown)?
+        }
+        Shape { record: Some(record), .. } => vec![record],
         other => return other.into_captured(),
     };
     let mut reader = RecordReader::default();
@@ -145,9 +129,7 @@ pub fn read_record(record: &RawValue) -> Result<Change<'_>, RecordError> {
 pub fn read_item(item: &RawValue) -> Result<Image<'_>, RecordProblem> {
     let mut image = Image::default();
     let mut deserializer = serde_json::Deserializer::from_str(item.get());
-    ImageSeed(&mut image)
-        .deserialize(&mut deserializer)
-        .map_err(|error| record::malformed(&error))?;
+    ImageSeed(&mut image).deserialize(&mut deserializer).map_err(|error| record::malformed(&error))?;
     Ok(image)
 }
 
@@ -172,9 +154,7 @@ impl<'de> Found<'de> {
     }
 }
 
-impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> DeserializeSeed<'de>
-    for &mut Pass<'_, 'de, F>
-{
+impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> DeserializeSeed<'de> for &mut Pass<'_, 'de, F> {
     type Value = Found<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<'de>, D::Error> {
@@ -182,9 +162,7 @@ impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> DeserializeSeed<'d
     }
 }
 
-impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> Visitor<'de>
-    for &mut Pass<'_, 'de, F>
-{
+impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> Visitor<'de> for &mut Pass<'_, 'de, F> {
     type Value = Found<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -192,18 +170,17 @@ impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> Visitor<'de>
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Found<'de>, A::Error> {
-        while seq
-            .next_element_seed(RecordSeed(&mut self.reader))?
-            .is_some()
-        {
+        while seq.next_element_seed(RecordSeed(&mut self.reader))?.is_some() {
+            let outcome = self.reader.outcome();
+            if outcome.as_ref().is_err_and(|error| error.sequence.is_none()) {
+                // It is known by the digest of its text alone, which only the reading one by one has.
+                return Err(A::Error::custom("a record without a sequence number"));
+            }
             let index = self.count;
             self.count += 1;
-            (self.each)(index, self.reader.outcome());
+            (self.each)(index, outcome);
         }
-        Ok(Found {
-            list: true,
-            ..Found::default()
-        })
+        Ok(Found { list: true, ..Found::default() })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use super::attribute::ImageSeed;
 use crate::change::{Change, EventName, RecordError, RecordProblem, canonical_keys};
@@ -32,10 +33,12 @@ struct DataSeed<'r, 'de>(&'r mut RecordReader<'de>);
 impl<'de> RecordReader<'de> {
     pub(super) fn read(&mut self, raw: &'de RawValue) -> Result<&Change<'de>, RecordError> {
         let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-        match RecordSeed(self).deserialize(&mut deserializer) {
+        let read = RecordSeed(self).deserialize(&mut deserializer);
+        let outcome = match read {
             Ok(()) => self.outcome(),
             Err(error) => Err(self.error(malformed(&error))),
-        }
+        };
+        outcome.map_err(|error| with_digest(error, raw))
     }
 
     /// The record that was read last.
@@ -55,6 +58,7 @@ impl<'de> RecordReader<'de> {
             created: self.change.created,
             keys: (!self.change.keys.is_empty()).then(|| canonical_keys(&self.change.keys)),
             stream_arn: self.change.stream_arn.as_deref().map(str::to_owned),
+            digest: None,
             reason,
         }
     }
@@ -65,10 +69,7 @@ impl<'de> RecordReader<'de> {
         self.spare.extend(change.old_image.take());
         let mut keys = std::mem::take(&mut change.keys);
         keys.clear();
-        *change = Change {
-            keys,
-            ..Change::default()
-        };
+        *change = Change { keys, ..Change::default() };
         self.event_name_found = false;
     }
 
@@ -76,6 +77,14 @@ impl<'de> RecordReader<'de> {
         let mut image = self.spare.pop().unwrap_or_default();
         image.clear();
         image
+    }
+}
+
+/// A record without a sequence number is known by the digest of its text.
+fn with_digest(error: RecordError, raw: &RawValue) -> RecordError {
+    match error.sequence {
+        Some(_) => error,
+        None => RecordError { digest: Some(Sha256::digest(raw.get().as_bytes()).into()), ..error },
     }
 }
 
@@ -87,11 +96,7 @@ pub(super) fn malformed(error: &serde_json::Error) -> RecordProblem {
         Category::Syntax => "broken JSON",
         Category::Data | Category::Io => "unexpected structure",
     };
-    RecordProblem::Malformed {
-        shape,
-        line: error.line(),
-        column: error.column(),
-    }
+    RecordProblem::Malformed { shape, line: error.line(), column: error.column() }
 }
 
 // === impl RecordSeed ===
@@ -122,16 +127,11 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
 
 impl<'de> RecordReader<'de> {
     /// Reads the value of one member of a record.
-    pub(super) fn read_member<A: MapAccess<'de>>(
-        &mut self,
-        name: Name,
-        map: &mut A,
-    ) -> Result<(), A::Error> {
+    pub(super) fn read_member<A: MapAccess<'de>>(&mut self, name: Name, map: &mut A) -> Result<(), A::Error> {
         let reader = self;
         match name {
             Name::EventName => {
-                let event =
-                    text(map.next_value()?).and_then(|text| EventName::parse(&text.decode()));
+                let event = text(map.next_value()?).and_then(|text| EventName::parse(&text.decode()));
                 reader.event_name_found = event.is_some();
                 reader.change.event = event.unwrap_or_default();
             }
@@ -181,8 +181,7 @@ impl<'de> Visitor<'de> for DataSeed<'_, 'de> {
                     reader.change.old_image = (!image.is_empty()).then_some(image);
                 }
                 Name::SequenceNumber => {
-                    let sequence = text(map.next_value()?)
-                        .and_then(|text| SequenceNumber::parse(&text.decode()).ok());
+                    let sequence = text(map.next_value()?).and_then(|text| SequenceNumber::parse(&text.decode()).ok());
                     reader.change.sequence = sequence;
                 }
                 Name::CreationDateTime => reader.change.created = creation_time(map.next_value()?),
@@ -218,9 +217,8 @@ fn is_expiry(identity: &RawValue) -> bool {
         #[serde(borrow, default, alias = "PrincipalId", rename = "principalId")]
         principal: Cow<'a, str>,
     }
-    serde_json::from_str::<Identity<'_>>(identity.get()).is_ok_and(|identity| {
-        identity.kind == "Service" && identity.principal == "dynamodb.amazonaws.com"
-    })
+    serde_json::from_str::<Identity<'_>>(identity.get())
+        .is_ok_and(|identity| identity.kind == "Service" && identity.principal == "dynamodb.amazonaws.com")
 }
 
 /// The names of members that are read, of records and of what records come in.

@@ -23,21 +23,14 @@ pub(super) struct Shape<'a> {
 
 /// Tells what a text is without reading its records.
 pub(super) fn recognise(text: &str) -> Result<Shape<'_>, CapturedError> {
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| CapturedError::Json {
-        line: error.line(),
-        column: error.column(),
-    })?;
+    let raw: &RawValue = serde_json::from_str(text)
+        .map_err(|error| CapturedError::Json { line: error.line(), column: error.column() })?;
     if raw.get().starts_with('[') {
-        return Ok(Shape {
-            records: Some(raw),
-            ..Shape::default()
-        });
+        return Ok(Shape { records: Some(raw), ..Shape::default() });
     }
     let mut shape: Shape<'_> = serde_json::from_str(text).map_err(|_| CapturedError::Unknown)?;
     shape.record = shape.record.map(|_| raw);
-    shape.records = shape
-        .records
-        .filter(|records| records.get().starts_with('['));
+    shape.records = shape.records.filter(|records| records.get().starts_with('['));
     if shape.window {
         return Err(CapturedError::TumblingWindow);
     }
@@ -62,21 +55,12 @@ impl<'a> Shape<'a> {
     pub(super) fn into_captured(self) -> Result<Captured<'a>, CapturedError> {
         match self {
             Shape { window: true, .. } => Err(CapturedError::TumblingWindow),
-            Shape {
-                payload: Some(payload),
-                ..
-            } => payload_text(payload).map(Captured::OnFailure),
-            Shape {
-                items: Some(items), ..
-            } => serde_json::from_str(items.get())
-                .map(Captured::Items)
-                .map_err(|_| CapturedError::Unknown),
-            Shape {
-                item: Some(item), ..
-            } => Ok(Captured::Items(vec![item])),
-            Shape {
-                batch_info: true, ..
-            } => Err(CapturedError::NoPayload),
+            Shape { payload: Some(payload), .. } => payload_text(payload).map(Captured::OnFailure),
+            Shape { items: Some(items), .. } => {
+                serde_json::from_str(items.get()).map(Captured::Items).map_err(|_| CapturedError::Unknown)
+            }
+            Shape { item: Some(item), .. } => Ok(Captured::Items(vec![item])),
+            Shape { batch_info: true, .. } => Err(CapturedError::NoPayload),
             _ => Err(CapturedError::Unknown),
         }
     }
@@ -85,9 +69,7 @@ impl<'a> Shape<'a> {
 /// The event is an escaped string in an on-failure record; by hand it is often put there as it is.
 fn payload_text(payload: &RawValue) -> Result<Cow<'_, str>, CapturedError> {
     if payload.get().starts_with('"') {
-        return serde_json::from_str(payload.get())
-            .map(Cow::Owned)
-            .map_err(|_| CapturedError::Unknown);
+        return serde_json::from_str(payload.get()).map(Cow::Owned).map_err(|_| CapturedError::Unknown);
     }
     Ok(Cow::Borrowed(payload.get()))
 }

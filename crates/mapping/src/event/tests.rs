@@ -2,12 +2,7 @@ use super::*;
 use crate::change::EventName;
 use crate::version::CreationTime;
 
-fn read(
-    text: &str,
-) -> (
-    Vec<Result<Change<'_>, RecordError>>,
-    Result<&'static str, CapturedError>,
-) {
+fn read(text: &str) -> (Vec<Result<Change<'_>, RecordError>>, Result<&'static str, CapturedError>) {
     let mut records = Vec::new();
     let captured = read_captured(text, |index, record| {
         assert_eq!(index, records.len());
@@ -22,9 +17,7 @@ fn read(
 }
 
 fn record(data: &str) -> String {
-    format!(
-        r#"{{"eventName":"INSERT","dynamodb":{{"Keys":{{"pk":{{"S":"a"}}}},"SequenceNumber":"7",{data}}}}}"#
-    )
+    format!(r#"{{"eventName":"INSERT","dynamodb":{{"Keys":{{"pk":{{"S":"a"}}}},"SequenceNumber":"7",{data}}}}}"#)
 }
 
 #[test]
@@ -32,18 +25,9 @@ fn one_bad_record_leaves_its_neighbours_alone() {
     let good = record(r#""ApproximateCreationDateTime":1.7E9"#);
     let bad = [
         ("5", None),
-        (
-            r#"{"eventName":"INSERT","dynamodb":{"SequenceNumber":"8","Keys":[]}}"#,
-            Some("8"),
-        ),
-        (
-            r#"{"eventName":"UPSERT","dynamodb":{"SequenceNumber":"9","Keys":{"pk":{"S":"a"}}}}"#,
-            Some("9"),
-        ),
-        (
-            r#"{"eventName":"INSERT","dynamodb":{"SequenceNumber":"10"}}"#,
-            Some("10"),
-        ),
+        (r#"{"eventName":"INSERT","dynamodb":{"SequenceNumber":"8","Keys":[]}}"#, Some("8")),
+        (r#"{"eventName":"UPSERT","dynamodb":{"SequenceNumber":"9","Keys":{"pk":{"S":"a"}}}}"#, Some("9")),
+        (r#"{"eventName":"INSERT","dynamodb":{"SequenceNumber":"10"}}"#, Some("10")),
         (r#"{"eventName":"INSERT"}"#, None),
     ];
     for (bad, sequence) in bad {
@@ -53,11 +37,7 @@ fn one_bad_record_leaves_its_neighbours_alone() {
         assert_eq!(records.len(), 3, "{bad}");
         assert!(records[0].is_ok() && records[2].is_ok(), "{bad}");
         let error = records[1].as_ref().unwrap_err();
-        assert_eq!(
-            error.sequence.as_ref().map(|sequence| sequence.as_str()),
-            sequence,
-            "{bad}"
-        );
+        assert_eq!(error.sequence.as_ref().map(|sequence| sequence.as_str()), sequence, "{bad}");
     }
 }
 
@@ -81,24 +61,14 @@ fn creation_times_and_identities_in_every_form() {
     }
     for (identity, expired) in [
         ("null", false),
-        (
-            r#"{"type":"Service","principalId":"dynamodb.amazonaws.com"}"#,
-            true,
-        ),
-        (
-            r#"{"Type":"Service","PrincipalId":"dynamodb.amazonaws.com"}"#,
-            true,
-        ),
-        (
-            r#"{"type":"Service","principalId":"other.amazonaws.com"}"#,
-            false,
-        ),
+        (r#"{"type":"Service","principalId":"dynamodb.amazonaws.com"}"#, true),
+        (r#"{"Type":"Service","PrincipalId":"dynamodb.amazonaws.com"}"#, true),
+        (r#"{"type":"Service","principalId":"other.amazonaws.com"}"#, false),
         (r#"{"type":null}"#, false),
         (r#""x""#, false),
     ] {
-        let text = format!(
-            r#"{{"userIdentity":{identity},"eventName":"REMOVE","dynamodb":{{"Keys":{{"pk":{{"S":"a"}}}}}}}}"#
-        );
+        let text =
+            format!(r#"{{"userIdentity":{identity},"eventName":"REMOVE","dynamodb":{{"Keys":{{"pk":{{"S":"a"}}}}}}}}"#);
         let (records, _) = read(&text);
         assert_eq!(records[0].as_ref().unwrap().expired, expired, "{identity}");
     }
@@ -112,26 +82,14 @@ fn a_value_with_an_unknown_tag_is_the_images_problem() {
         ("{}", "a value has no type tag"),
         (r#"{"S":1}"#, "a value does not fit its type tag"),
         (r#"{"N":"one"}"#, "a number is not decimal digits"),
-        (
-            r#"{"L":[{"M":{"x":{"Z":1}}}]}"#,
-            "a value has an unknown type tag",
-        ),
+        (r#"{"L":[{"M":{"x":{"Z":1}}}]}"#, "a value has an unknown type tag"),
         (r#"{"NS":["1","x"]}"#, "a number is not decimal digits"),
     ] {
-        let text = record(&format!(
-            r#""NewImage":{{"pk":{{"S":"a"}},"bad":{value},"after":{{"S":"b"}}}}"#
-        ));
+        let text = record(&format!(r#""NewImage":{{"pk":{{"S":"a"}},"bad":{value},"after":{{"S":"b"}}}}"#));
         let (records, _) = read(&text);
         let image = records[0].as_ref().unwrap().new_image.clone().unwrap();
         let problem = image.problem().unwrap();
-        assert_eq!(
-            (
-                problem.attribute.as_str(),
-                problem.kind.to_string().as_str()
-            ),
-            ("bad", kind),
-            "{value}"
-        );
+        assert_eq!((problem.attribute.as_str(), problem.kind.to_string().as_str()), ("bad", kind), "{value}");
         assert_eq!(image.attribute_names().count(), 3, "{value}");
     }
 }
@@ -146,33 +104,13 @@ fn shapes_are_told_apart() {
         (format!("[{one},{one}]"), 2, Ok("records")),
         (event.clone(), 1, Ok("records")),
         (r#"{"Records":[]}"#.to_owned(), 0, Ok("records")),
-        (
-            format!(r#"{{"version":"1.0","DDBStreamBatchInfo":{{}},"payload":{escaped}}}"#),
-            0,
-            Ok("on failure"),
-        ),
-        (
-            r#"{"version":"1.0","DDBStreamBatchInfo":{}}"#.to_owned(),
-            0,
-            Err(CapturedError::NoPayload),
-        ),
-        (
-            r#"{"Items":[{"pk":{"S":"a"}}],"Count":1}"#.to_owned(),
-            0,
-            Ok("items"),
-        ),
+        (format!(r#"{{"version":"1.0","DDBStreamBatchInfo":{{}},"payload":{escaped}}}"#), 0, Ok("on failure")),
+        (r#"{"version":"1.0","DDBStreamBatchInfo":{}}"#.to_owned(), 0, Err(CapturedError::NoPayload)),
+        (r#"{"Items":[{"pk":{"S":"a"}}],"Count":1}"#.to_owned(), 0, Ok("items")),
         (r#"{"Item":{"pk":{"S":"a"}}}"#.to_owned(), 0, Ok("items")),
-        (
-            r#"{"key1":"value1"}"#.to_owned(),
-            0,
-            Err(CapturedError::Unknown),
-        ),
+        (r#"{"key1":"value1"}"#.to_owned(), 0, Err(CapturedError::Unknown)),
         ("7".to_owned(), 0, Err(CapturedError::Unknown)),
-        (
-            "{".to_owned(),
-            0,
-            Err(CapturedError::Json { line: 1, column: 1 }),
-        ),
+        ("{".to_owned(), 0, Err(CapturedError::Json { line: 1, column: 1 })),
     ] {
         let (found, found_kind) = read(&text);
         assert_eq!((found.len(), found_kind), (records, kind), "{text}");
@@ -207,11 +145,5 @@ fn thirty_two_levels_and_more_are_read() {
     let too_deep = deep(200);
     let (records, kind) = read(&too_deep);
     assert_eq!(kind, Ok("records"));
-    assert!(matches!(
-        records[0],
-        Err(RecordError {
-            reason: RecordProblem::Malformed { .. },
-            ..
-        })
-    ));
+    assert!(matches!(records[0], Err(RecordError { reason: RecordProblem::Malformed { .. }, .. })));
 }
