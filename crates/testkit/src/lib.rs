@@ -11,7 +11,10 @@
     reason = "code of tests: stopping on a broken assumption is what it is for"
 )]
 
+pub mod compare;
 pub mod engines;
+pub mod fault;
 pub mod process;
 pub mod report;
 mod server_thread;
+pub mod workload;

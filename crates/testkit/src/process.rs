@@ -118,10 +118,11 @@ impl Supervised {
     /// # Errors
     /// When the process cannot be waited for.
     pub fn stop(&mut self, grace: Duration) -> io::Result<ExitStatus> {
-        if self.exit.is_none() && self.signal("TERM").is_ok() {
-            if let Some(status) = self.wait_for(grace)? {
-                return Ok(status);
-            }
+        if self.exit.is_none()
+            && self.signal("TERM").is_ok()
+            && let Some(status) = self.wait_for(grace)?
+        {
+            return Ok(status);
         }
         self.kill()
     }
@@ -148,10 +149,10 @@ impl Supervised {
     /// # Errors
     /// When the process cannot be waited for.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        if self.exit.is_none() {
-            if let Some(status) = self.child.try_wait()? {
-                self.ended(status)?;
-            }
+        if self.exit.is_none()
+            && let Some(status) = self.child.try_wait()?
+        {
+            self.ended(status)?;
         }
         Ok(self.exit)
     }

@@ -1,0 +1,87 @@
+//! Certificates as they should be, and as they should not.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// Which certificate the server shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateKind {
+    /// Valid, of the private authority that [`super::FaultServer::trusted_ca`] gives.
+    PrivateCa,
+    /// Of that authority, but expired.
+    Expired,
+    /// Of another authority than the trusted one.
+    ForeignCa,
+    /// Of that authority, but for another host.
+    OtherHost,
+}
+
+#[derive(Debug)]
+pub(super) struct ServedCertificate {
+    trusted_ca: String,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivatePkcs8KeyDer<'static>,
+}
+
+impl ServedCertificate {
+    pub(super) fn issue(kind: CertificateKind) -> Self {
+        let trusted = authority("streamdex test authority");
+        let foreign = authority("some other authority");
+        let issuer = if kind == CertificateKind::ForeignCa {
+            &foreign
+        } else {
+            &trusted
+        };
+        let hosts = match kind {
+            CertificateKind::OtherHost => vec!["search.example".to_owned()],
+            _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+        };
+        let mut parameters = CertificateParams::new(hosts).expect("names of hosts");
+        if kind == CertificateKind::Expired {
+            parameters.not_before = date_time_ymd(2020, 1, 1);
+            parameters.not_after = date_time_ymd(2021, 1, 1);
+        }
+        let key = KeyPair::generate().expect("a key");
+        let certificate = parameters.signed_by(&key, issuer).expect("a certificate");
+        let chain = vec![certificate.der().clone(), issuer.der().clone()];
+        Self {
+            trusted_ca: trusted.pem(),
+            chain,
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()),
+        }
+    }
+
+    pub(super) fn trusted_ca(&self) -> &str {
+        &self.trusted_ca
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| {
+                let key = PrivateKeyDer::Pkcs8(self.key.clone_key());
+                builder
+                    .with_no_client_auth()
+                    .with_single_cert(self.chain.clone(), key)
+            })
+            .expect("a configuration for TLS");
+        TlsAcceptor::from(Arc::new(config))
+    }
+}
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    CertifiedIssuer::self_signed(parameters, KeyPair::generate().expect("a key"))
+        .expect("a certificate")
+}
