@@ -21,6 +21,7 @@ use streamdex_sink::Indices;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::convert::table_image;
 use crate::fault::AwsError;
 use crate::item::{Found, ItemReader};
 use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterError, LetterKey, LetterRole};
