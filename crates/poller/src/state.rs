@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_mapping::SequenceNumber;
+use streamdex_sink::index::KnownIndex;
 
 pub use self::admin::{Creation, is_emulator};
 pub use self::stream_state::StreamState;
@@ -48,8 +49,8 @@ pub struct Loaded {
     pub shards: Vec<StoredShard>,
     /// The gaps of the stream.
     pub gaps: Vec<Gap>,
-    /// The indices that were written to: concrete name to UUID.
-    pub indices: BTreeMap<String, String>,
+    /// The indices that were written to.
+    pub indices: Vec<KnownIndex>,
     /// Items that cannot be read, by sort key; they are passed over.
     pub malformed: Vec<String>,
 }
@@ -135,7 +136,7 @@ pub trait ProgressStore: Send + Sync {
     /// Records a gap; the same gap twice is one.
     async fn gap(&self, gap: &Gap) -> Result<(), StateError>;
     /// Remembers the UUID of an index that is written to.
-    async fn index(&self, concrete: &str, uuid: &str) -> Result<(), StateError>;
+    async fn index(&self, index: &KnownIndex) -> Result<(), StateError>;
 }
 
 // === impl StateTable ===

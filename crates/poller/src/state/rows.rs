@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::StartPosition;
 use streamdex_mapping::SequenceNumber;
+use streamdex_sink::index::KnownIndex;
 
 use crate::gap::{Gap, GapKind};
 use crate::graph::KnownProgress;
@@ -59,9 +60,7 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
         SortKey::Stream { label: found } => loaded.other_streams.push(found),
         SortKey::Shard { label: found, shard } if found == label => loaded.shards.push(read_shard(item, &shard)?),
         SortKey::Gap { label: found, kind, subject } if found == label => loaded.gaps.push(read_gap(item, &kind, subject)?),
-        SortKey::Index { concrete } => {
-            loaded.indices.insert(concrete, text(item, "uuid")?.to_owned());
-        }
+        SortKey::Index { concrete } => loaded.indices.push(read_index(item, concrete)?),
         SortKey::Shard { .. } | SortKey::Gap { .. } | SortKey::Other => {}
     }
     Some(())
@@ -106,6 +105,19 @@ fn read_generations(item: &Item) -> Option<Generations> {
 fn read_gap(item: &Item, kind: &str, subject: String) -> Option<Gap> {
     let owned = |name| text(item, name).map(str::to_owned);
     Some(Gap { kind: GapKind::parse(kind)?, subject, position: owned("position"), detail: owned("detail") })
+}
+
+fn read_index(item: &Item, concrete: String) -> Option<KnownIndex> {
+    let generation = u32::try_from(number(item, "generation")?).ok()?;
+    Some(KnownIndex { index: text(item, "index")?.to_owned(), concrete, uuid: text(item, "uuid")?.to_owned(), generation })
+}
+
+pub(crate) fn write_index(index: &KnownIndex) -> Item {
+    Item::from([
+        ("index".to_owned(), AttributeValue::S(index.index.clone())),
+        ("uuid".to_owned(), AttributeValue::S(index.uuid.clone())),
+        ("generation".to_owned(), of_number(u64::from(index.generation))),
+    ])
 }
 
 pub(crate) fn write_start(start: &StreamStart) -> Item {
@@ -166,6 +178,9 @@ mod tests {
         let start = StreamStart { position: StartPosition::Latest, at: 7, roots: vec![ShardId::new("a")] };
         let mut stream = item("stream|L1", &[]);
         stream.extend(write_start(&start));
+        let index = KnownIndex { index: "sessions".into(), concrete: "sessions-000001".into(), uuid: "u1".into(), generation: 1 };
+        let mut index_item = item("index|sessions-000001", &[]);
+        index_item.extend(write_index(&index));
         let items = [
             stream,
             item("stream|L0", &[]),
@@ -174,7 +189,7 @@ mod tests {
             item("shard|L1|c", &[("state", s("open")), ("updated", of_number(9))]),
             item("shard|L0|z", &[("state", s("open")), ("updated", of_number(9))]),
             item("gap|L1|trimmed|c", &[("detail", s("why"))]),
-            item("index|sessions-000001", &[("uuid", s("u1"))]),
+            index_item,
             item("worker|w", &[("v", of_number(99))]),
         ];
         let loaded = read_all(&items, "L1").unwrap();
@@ -188,7 +203,7 @@ mod tests {
         );
         assert_eq!(loaded.shards[0].generations, generations);
         assert_eq!(loaded.gaps.len(), 1);
-        assert_eq!(loaded.indices["sessions-000001"], "u1");
+        assert_eq!(loaded.indices, [index]);
         assert!(loaded.malformed.is_empty());
     }
 

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_mapping::SequenceNumber;
+use streamdex_sink::index::KnownIndex;
 
 use crate::fault::{AwsError, Fault};
 use crate::gap::Gap;
 use crate::state::keys::{Partition, SortKey};
-use crate::state::rows::{FORMAT, of_number, read_all, sortable, write_generations, write_start};
+use crate::state::rows::{FORMAT, of_number, read_all, sortable, write_generations, write_index, write_start};
 use crate::state::{Checkpointed, Generations, Item, Loaded, ProgressStore, StateError, StateTable, StreamStart};
 use crate::stream::ShardId;
 
@@ -179,12 +180,10 @@ impl ProgressStore for StreamState {
         self.put_new(&key, item).await.map(drop)
     }
 
-    async fn index(&self, concrete: &str, uuid: &str) -> Result<(), StateError> {
-        let key = SortKey::Index { concrete: concrete.to_owned() };
-        let item = Item::from([
-            ("uuid".to_owned(), AttributeValue::S(uuid.to_owned())),
-            ("at".to_owned(), of_number(now())),
-        ]);
+    async fn index(&self, index: &KnownIndex) -> Result<(), StateError> {
+        let key = SortKey::Index { concrete: index.concrete.clone() };
+        let mut item = write_index(index);
+        item.insert("at".to_owned(), of_number(now()));
         self.put_new(&key, item).await.map(drop)
     }
 }

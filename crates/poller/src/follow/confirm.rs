@@ -1,0 +1,93 @@
+//! The look at the indices before a checkpoint, shared by all shards.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use streamdex_sink::index::{KnownIndex, VanishedIndex};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::follow::delivery::IndexWatch;
+use crate::state::ProgressStore;
+
+/// Watches indices for all shards: whoever asks while a look is under way shares the next one.
+pub(crate) struct Confirm {
+    watch: Arc<dyn IndexWatch>,
+    store: Arc<dyn ProgressStore>,
+    /// One look at a time; whoever waits here often finds that another look has answered it.
+    turn: Semaphore,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// When the last look that got an answer began.
+    began: Option<Instant>,
+    vanished: Vec<VanishedIndex>,
+    /// Concrete names that are in the state table.
+    stored: BTreeSet<String>,
+}
+
+/// Why a checkpoint must wait, or never comes.
+#[derive(Debug)]
+pub(crate) enum Unconfirmed {
+    /// Indices that the shard has written to are gone.
+    Vanished(Vec<VanishedIndex>),
+    /// It is not known; ask again.
+    Later(String),
+}
+
+/// Looks this close together are one.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+const DEADLINE: Duration = Duration::from_secs(10);
+
+impl Confirm {
+    pub(crate) fn new(watch: Arc<dyn IndexWatch>, store: Arc<dyn ProgressStore>, stored: &[KnownIndex]) -> Confirm {
+        let stored = stored.iter().map(|known| known.concrete.clone()).collect();
+        Confirm { watch, store, turn: Semaphore::new(1), seen: Mutex::new(Seen { stored, ..Seen::default() }) }
+    }
+
+    /// Says that the indices `touched` (logical names) were seen unchanged after `since`.
+    pub(crate) async fn unchanged(&self, touched: &BTreeSet<String>, since: Instant) -> Result<(), Unconfirmed> {
+        if touched.is_empty() {
+            return Ok(());
+        }
+        let turn = self.turn.acquire().await;
+        let began = self.seen().began;
+        if began.is_none_or(|began| began < since) {
+            if let Some(began) = began {
+                sleep_until(began + BETWEEN_LOOKS).await;
+            }
+            self.look().await.map_err(Unconfirmed::Later)?;
+        }
+        drop(turn);
+        let seen = self.seen();
+        let lost: Vec<_> = seen.vanished.iter().filter(|vanished| touched.contains(&vanished.index)).cloned().collect();
+        if lost.is_empty() { Ok(()) } else { Err(Unconfirmed::Vanished(lost)) }
+    }
+
+    async fn look(&self) -> Result<(), String> {
+        let began = Instant::now();
+        let answer = timeout(DEADLINE, self.watch.watch()).await;
+        let answer = answer.map_err(|_| "the indices could not be looked at within 10 s".to_owned())?;
+        let vanished = answer.map_err(|error| format!("the indices could not be looked at: {error}"))?;
+        for known in self.watch.known() {
+            let is_new = !self.seen().stored.contains(&known.concrete);
+            let is_lost = vanished.iter().any(|vanished| vanished.concrete == known.concrete);
+            if is_new && !is_lost {
+                let stored = timeout(DEADLINE, self.store.index(&known)).await;
+                stored.map_err(|_| "the state table did not answer within 10 s".to_owned())?.map_err(|error| error.to_string())?;
+                self.seen().stored.insert(known.concrete);
+            }
+        }
+        let mut seen = self.seen();
+        seen.began = Some(began);
+        seen.vanished = vanished;
+        Ok(())
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

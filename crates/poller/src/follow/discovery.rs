@@ -1,0 +1,186 @@
+//! Calls about the stream as a whole, made beside the shards: listings, children, gaps recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::fault::{AwsError, Fault};
+use crate::follow::{FollowError, StatusBoard};
+use crate::gap::Gap;
+use crate::state::ProgressStore;
+use crate::stream::{ListedShard, ShardId, StreamSource, StreamStatus, list_shards};
+
+/// What a call came to.
+pub(super) enum Discovered {
+    Shards { shards: Vec<ListedShard>, status: StreamStatus },
+    StreamGone,
+    Children { parent: ShardId, children: Vec<ListedShard> },
+    CurrentStream(Option<String>),
+    /// A gap is in the state table.
+    Recorded,
+    /// A one-shot command met a failure that does not pass.
+    GaveUp(AwsError),
+}
+
+/// The calls that are under way.
+pub(super) struct Discovery {
+    source: Arc<dyn StreamSource>,
+    store: Arc<dyn ProgressStore>,
+    board: StatusBoard,
+    patience: Option<Duration>,
+    /// DescribeStream takes 10 calls a second, and others may call it too.
+    turn: Arc<Semaphore>,
+    calls: JoinSet<Discovered>,
+    records: JoinSet<Discovered>,
+    listing: bool,
+}
+
+const BETWEEN_CALLS: Duration = Duration::from_millis(150);
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A stream is gone when the service has said so this often in a row.
+const BELIEVE_NOT_FOUND: u32 = 4;
+const STATE_DEADLINE: Duration = Duration::from_secs(10);
+
+impl Discovery {
+    pub(super) fn new(source: Arc<dyn StreamSource>, store: Arc<dyn ProgressStore>, board: StatusBoard, patience: Option<Duration>) -> Discovery {
+        Discovery {
+            source,
+            store,
+            board,
+            patience,
+            turn: Arc::new(Semaphore::new(1)),
+            calls: JoinSet::new(),
+            records: JoinSet::new(),
+            listing: false,
+        }
+    }
+
+    pub(super) fn is_listing(&self) -> bool {
+        self.listing
+    }
+
+    /// What the next finished call came to; `None` where none is under way.
+    pub(super) async fn next(&mut self) -> Option<Result<Discovered, FollowError>> {
+        let joined = tokio::select! {
+            Some(joined) = self.calls.join_next() => joined,
+            Some(joined) = self.records.join_next() => joined,
+            else => return None,
+        };
+        if matches!(joined, Ok(Discovered::Shards { .. } | Discovered::StreamGone)) {
+            self.listing = false;
+        }
+        Some(joined.map_err(|_| FollowError::Broken))
+    }
+
+    pub(super) fn list(&mut self) {
+        self.listing = true;
+        let caller = self.caller();
+        self.calls.spawn(async move {
+            let started = Instant::now();
+            let mut wait = FIRST_WAIT;
+            let mut not_found = 0;
+            loop {
+                caller.wait_for_turn().await;
+                let error = match list_shards(caller.source.as_ref()).await {
+                    Ok((shards, status)) => {
+                        caller.board.pause_all(None);
+                        return Discovered::Shards { shards, status };
+                    }
+                    Err(error) => error,
+                };
+                not_found = if error.fault() == Fault::NotFound { not_found + 1 } else { 0 };
+                if not_found >= BELIEVE_NOT_FOUND {
+                    return Discovered::StreamGone;
+                }
+                if caller.patience.is_some_and(|patience| started.elapsed() >= patience) {
+                    return Discovered::GaveUp(error);
+                }
+                if not_found == 0 {
+                    caller.board.pause_all(Some(error.to_string()));
+                }
+                sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        });
+    }
+
+    /// Asks for children after `delay`. A failure is an answer without children: the graph asks again.
+    pub(super) fn seek(&mut self, parent: ShardId, delay: Duration) {
+        let caller = self.caller();
+        self.calls.spawn(async move {
+            sleep(delay).await;
+            let mut wait = FIRST_WAIT;
+            loop {
+                caller.wait_for_turn().await;
+                match caller.source.children(&parent).await {
+                    Ok(children) => return Discovered::Children { parent, children },
+                    Err(error) if error.fault() == Fault::NotFound => return Discovered::Children { parent, children: Vec::new() },
+                    Err(error) => {
+                        tracing::debug!(%parent, %error, "children cannot be asked for");
+                        sleep(wait).await;
+                        wait = (wait * 2).min(LONGEST_WAIT);
+                    }
+                }
+            }
+        });
+    }
+
+    pub(super) fn ask_for_the_current_stream(&mut self) {
+        let caller = self.caller();
+        self.calls.spawn(async move {
+            match caller.source.current_stream().await {
+                Ok(current) => Discovered::CurrentStream(current),
+                Err(error) => {
+                    tracing::debug!(%error, "the table cannot be asked for its stream");
+                    Discovered::CurrentStream(None)
+                }
+            }
+        });
+    }
+
+    /// Writes a gap to the state table, however long that takes.
+    pub(super) fn record(&mut self, gap: Gap) {
+        let store = Arc::clone(&self.store);
+        self.records.spawn(async move {
+            let mut wait = FIRST_WAIT;
+            loop {
+                match timeout(STATE_DEADLINE, store.gap(&gap)).await {
+                    Ok(Ok(())) => return Discovered::Recorded,
+                    Ok(Err(error)) => tracing::warn!(%error, "a gap is not recorded yet"),
+                    Err(_) => tracing::warn!("a gap is not recorded yet: the state table did not answer within 10 s"),
+                }
+                sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        });
+    }
+
+    /// Waits until every gap is recorded. The other calls are dropped.
+    pub(super) async fn finish_records(&mut self) {
+        self.calls.abort_all();
+        while self.records.join_next().await.is_some() {}
+    }
+
+    fn caller(&self) -> Caller {
+        Caller { source: Arc::clone(&self.source), board: self.board.clone(), turn: Arc::clone(&self.turn), patience: self.patience }
+    }
+}
+
+struct Caller {
+    source: Arc<dyn StreamSource>,
+    board: StatusBoard,
+    turn: Arc<Semaphore>,
+    patience: Option<Duration>,
+}
+
+impl Caller {
+    async fn wait_for_turn(&self) {
+        let turn = self.turn.acquire().await;
+        sleep(BETWEEN_CALLS).await;
+        drop(turn);
+    }
+}

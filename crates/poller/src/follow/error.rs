@@ -1,0 +1,54 @@
+//! Why a stream cannot be followed.
+
+use crate::fault::AwsError;
+use crate::state::StateError;
+
+/// Why a stream cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// The state table.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The stream.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The group's checkpoints were made with another generation of an index (exit status 4).
+    #[error("the group's checkpoints were made with generation {stored} of {index}, and the configuration says {configured}")]
+    OtherGeneration {
+        /// The index, as the configuration names it.
+        index: String,
+        /// The generation of the checkpoints.
+        stored: u32,
+        /// The generation of the configuration.
+        configured: u32,
+    },
+    /// A one-shot command saw no progress for too long.
+    #[error("gave up: {message}")]
+    GaveUp {
+        /// What did not pass.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A task broke; this is a defect.
+    #[error("a task of the follower broke")]
+    Broken,
+}
+
+// === impl FollowError ===
+
+impl FollowError {
+    /// What to do, in one sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            FollowError::State(error) => error.hint(),
+            FollowError::Aws(error) => error.hint().to_owned(),
+            FollowError::OtherGeneration { .. } => {
+                "an index of another generation is empty: set state.group to a new name to fill it from the start of the stream, or set the generation back".to_owned()
+            }
+            FollowError::GaveUp { hint, .. } => hint.clone(),
+            FollowError::Broken => "start again: the work goes on from the last checkpoint; and please report it".to_owned(),
+        }
+    }
+}

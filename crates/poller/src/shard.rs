@@ -1,0 +1,383 @@
+//! One shard: read ahead by one page, write, checkpoint.
+//!
+//! Reading and writing are two halves of one task. The reader never asks for more than one page beyond
+//! the one that is being written; the writer acknowledges page by page and checkpoints about once a
+//! second, and always at the end.
+
+mod reader;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use streamdex_mapping::{CreationTime, SequenceNumber, Trust};
+use streamdex_sink::index::VanishedIndex;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::reader::{Page, Read, Reader};
+use crate::convert;
+use crate::follow::confirm::{Confirm, Unconfirmed};
+use crate::follow::delivery::{Deliver, Undecided};
+use crate::follow::status::StatusBoard;
+use crate::gap::Gap;
+use crate::graph::ReadFrom;
+use crate::state::{Checkpointed, ProgressStore, StateError};
+use crate::stream::{ShardId, StreamSource};
+
+/// What all shards of a stream share.
+pub(crate) struct Shared {
+    pub(crate) source: Arc<dyn StreamSource>,
+    pub(crate) deliver: Arc<dyn Deliver>,
+    pub(crate) store: Arc<dyn ProgressStore>,
+    pub(crate) confirm: Confirm,
+    pub(crate) board: StatusBoard,
+    pub(crate) stream_arn: String,
+    /// Bounds the memory of all shards together: a permit for each page that is asked for or held.
+    pub(crate) pages: Arc<Semaphore>,
+    /// Stop reading, finish the page in hand.
+    pub(crate) stop: CancellationToken,
+    /// Leave the page in hand.
+    pub(crate) abort: CancellationToken,
+    /// One-shot commands give up after so long without progress.
+    pub(crate) patience: Option<Duration>,
+    /// Jitter.
+    pub(crate) seed: u64,
+}
+
+/// One shard to read.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) shard: ShardId,
+    pub(crate) parent: Option<ShardId>,
+    pub(crate) from: ReadFrom,
+    /// Records created before this are passed over (`start = "latest"`).
+    pub(crate) floor: Option<CreationTime>,
+    /// `--until-end`: the shard ends at the first record created after this.
+    pub(crate) end: Option<CreationTime>,
+}
+
+/// Why the reading of a shard is over.
+#[derive(Debug)]
+pub(crate) enum ShardEnd {
+    /// Drained, acknowledged, and noted as finished.
+    Drained,
+    /// The present end was reached, and everything is checkpointed.
+    AtEnd,
+    /// Changes are missing.
+    Gap(Gap),
+    /// Indices are gone.
+    IndexLost(Vec<VanishedIndex>),
+    /// Stopped in good order.
+    Stopped,
+    /// A one-shot command met something that does not pass.
+    GaveUp {
+        message: String,
+        hint: String,
+    },
+}
+
+/// A checkpoint costs a write, and saves at most the repetition of so much.
+const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
+const STATE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Reads a shard until it ends or is stopped.
+pub(crate) async fn follow_shard(job: Job, shared: Arc<Shared>) -> ShardEnd {
+    shared.board.begin(&job.shard, job.parent.as_ref());
+    let mut writer = Writer::new(&job, &shared);
+    let begun = Box::pin(writer.begin(job.parent.as_ref())).await;
+    let end = match begun {
+        Err(end) => end,
+        Ok(()) => {
+            let (pages, received) = mpsc::channel(1);
+            // When the writer ends, for whatever reason, the reader has nothing left to do.
+            let writer_done = shared.stop.child_token();
+            let reader = Reader::new(&job, &shared, writer_done.clone());
+            let write = async {
+                let end = writer.run(received).await;
+                writer_done.cancel();
+                end
+            };
+            let ((), end) = Box::pin(async { tokio::join!(reader.run(pages), write) }).await;
+            end
+        }
+    };
+    shared.board.end(&job.shard);
+    end
+}
+
+struct Writer<'a> {
+    shared: &'a Shared,
+    shard: &'a ShardId,
+    /// The last record that is acknowledged and not checkpointed.
+    pending: Option<SequenceNumber>,
+    /// The last record that is acknowledged.
+    position: Option<SequenceNumber>,
+    /// When `pending` was acknowledged.
+    acknowledged: Instant,
+    /// Indices written to since the last checkpoint.
+    touched: BTreeSet<String>,
+    next_checkpoint: Instant,
+    overtaken: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(job: &'a Job, shared: &'a Shared) -> Writer<'a> {
+        let position = match &job.from {
+            ReadFrom::After(position) => Some(position.clone()),
+            ReadFrom::Oldest | ReadFrom::Beginning => None,
+        };
+        let now = Instant::now();
+        Writer {
+            shared,
+            shard: &job.shard,
+            pending: None,
+            position,
+            acknowledged: now,
+            touched: BTreeSet::new(),
+            next_checkpoint: now,
+            overtaken: false,
+        }
+    }
+
+    /// Notes in the state table that the shard is being read.
+    async fn begin(&self, parent: Option<&ShardId>) -> Result<(), ShardEnd> {
+        self.insist(|| self.shared.store.begin(self.shard, parent)).await
+    }
+
+    async fn run(&mut self, mut pages: mpsc::Receiver<Read>) -> ShardEnd {
+        let end = loop {
+            let read = tokio::select! {
+                biased;
+                () = self.shared.stop.cancelled() => None,
+                read = pages.recv() => read,
+                () = tokio::time::sleep_until(self.next_checkpoint), if self.pending.is_some() => {
+                    match self.checkpoint().await {
+                        Ok(()) => continue,
+                        Err(end) => break end,
+                    }
+                }
+            };
+            let Some(read) = read else { break ShardEnd::Stopped };
+            match self.take(read).await {
+                Ok(()) => {}
+                Err(end) => break end,
+            }
+        };
+        match end {
+            ShardEnd::IndexLost(_) => end,
+            // Best effort: what is not stored now is repeated at the next start.
+            ShardEnd::Stopped | ShardEnd::Gap(_) | ShardEnd::GaveUp { .. } => {
+                match timeout(LAST_CHECKPOINT, self.checkpoint()).await {
+                    Ok(Err(lost @ ShardEnd::IndexLost(_))) => lost,
+                    _ => end,
+                }
+            }
+            ShardEnd::Drained | ShardEnd::AtEnd => end,
+        }
+    }
+
+    async fn take(&mut self, read: Read) -> Result<(), ShardEnd> {
+        match read {
+            Read::Page(page) => {
+                Box::pin(self.write(&page)).await?;
+                page.is_acknowledged();
+                if self.next_checkpoint <= Instant::now() {
+                    self.checkpoint().await?;
+                }
+                Ok(())
+            }
+            Read::Drained => {
+                self.flush().await?;
+                self.insist(|| self.shared.store.finish(self.shard)).await?;
+                Err(ShardEnd::Drained)
+            }
+            Read::AtEnd => {
+                self.flush().await?;
+                Err(ShardEnd::AtEnd)
+            }
+            Read::Gap(kind) => {
+                let position = self.position.as_ref().map(ToString::to_string);
+                Err(ShardEnd::Gap(Gap::new(kind, self.shard.as_str()).after(position)))
+            }
+            Read::GaveUp { message, hint } => Err(ShardEnd::GaveUp { message, hint }),
+        }
+    }
+
+    /// Delivers a page until every record has an outcome.
+    async fn write(&mut self, page: &Page) -> Result<(), ShardEnd> {
+        self.shared.board.take(page.records.len(), page.before_start);
+        let changes: Vec<_> = page.records.iter().map(|record| convert::change(record, &self.shared.stream_arn)).collect();
+        let mut rest = changes.as_slice();
+        let mut wait = FIRST_WAIT;
+        while !rest.is_empty() {
+            let delivered = self.shared.deliver.deliver(rest, Trust::InOrder, &self.shared.abort).await;
+            let decided = delivered.decided().min(rest.len());
+            self.touched.extend(delivered.indices);
+            self.shared.board.count(delivered.outcomes.iter().take(decided).filter_map(|outcome| *outcome));
+            let (done, left) = rest.split_at(decided);
+            if let Some(last) = done.iter().rev().find_map(|change| sequence_of(change)) {
+                self.acknowledge(last);
+            }
+            rest = left;
+            if decided > 0 {
+                wait = FIRST_WAIT;
+            }
+            if rest.is_empty() {
+                break;
+            }
+            self.wait_after(delivered.fault, wait).await?;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+        self.shared.board.pause(self.shard, None);
+        if let Some(through) = &page.through {
+            self.acknowledge(through.clone());
+        }
+        self.note_lag(page);
+        Ok(())
+    }
+
+    /// Records are undecided: waits before they are delivered again, or ends.
+    async fn wait_after(&self, fault: Option<Undecided>, wait: Duration) -> Result<(), ShardEnd> {
+        if self.shared.abort.is_cancelled() {
+            return Err(ShardEnd::Stopped);
+        }
+        let (message, hint) = match fault {
+            Some(Undecided::Stopped) => return Err(ShardEnd::Stopped),
+            Some(Undecided::IndexVanished(vanished)) => return Err(ShardEnd::IndexLost(vec![vanished])),
+            Some(Undecided::Later { message, hint }) => (message, hint),
+            None => ("records are undecided".to_owned(), String::new()),
+        };
+        // For one-shot commands delivery has been patient already.
+        if self.shared.patience.is_some() {
+            return Err(ShardEnd::GaveUp { message, hint });
+        }
+        self.shared.board.pause(self.shard, Some(message));
+        self.pause(wait).await
+    }
+
+    fn acknowledge(&mut self, position: SequenceNumber) {
+        self.acknowledged = Instant::now();
+        self.pending = Some(position.clone());
+        self.position = Some(position);
+    }
+
+    fn note_lag(&self, page: &Page) {
+        let board = &self.shared.board;
+        if page.is_full {
+            board.behind(self.shard);
+        }
+        match (page.at_tip, page.newest) {
+            (true, _) => board.current(self.shard, page.polled),
+            (false, Some(newest)) => board.acknowledged(self.shard, age(newest)),
+            (false, None) => {}
+        }
+    }
+
+    /// Stores what is acknowledged, once the indices were seen unchanged. What fails is tried again later.
+    async fn checkpoint(&mut self) -> Result<(), ShardEnd> {
+        let Some(position) = self.pending.clone() else { return Ok(()) };
+        self.next_checkpoint = Instant::now() + BETWEEN_CHECKPOINTS;
+        match self.shared.confirm.unchanged(&self.touched, self.acknowledged).await {
+            Ok(()) => {}
+            Err(Unconfirmed::Vanished(lost)) => return Err(ShardEnd::IndexLost(lost)),
+            Err(Unconfirmed::Later(message)) => {
+                self.shared.board.pause(self.shard, Some(message));
+                return Ok(());
+            }
+        }
+        match within(self.shared.store.checkpoint(self.shard, &position)).await {
+            Ok(stored) => {
+                self.shared.board.pause(self.shard, None);
+                self.pending = None;
+                self.touched.clear();
+                self.note_overtaken(stored);
+            }
+            Err(message) => self.shared.board.pause(self.shard, Some(message)),
+        }
+        Ok(())
+    }
+
+    fn note_overtaken(&mut self, stored: Checkpointed) {
+        if stored == Checkpointed::Overtaken && !self.overtaken {
+            self.overtaken = true;
+            tracing::warn!(shard = %self.shard, "another process follows the same stream under the same state.group; the index stays right, and the work is done twice");
+        }
+    }
+
+    /// Checkpoints until nothing is pending.
+    async fn flush(&mut self) -> Result<(), ShardEnd> {
+        let started = Instant::now();
+        let mut wait = FIRST_WAIT;
+        loop {
+            self.checkpoint().await?;
+            if self.pending.is_none() {
+                return Ok(());
+            }
+            if self.shared.patience.is_some_and(|patience| started.elapsed() >= patience) {
+                return Err(gave_up("the checkpoint could not be stored"));
+            }
+            self.pause(wait).await?;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Repeats a call to the state table until it succeeds.
+    async fn insist<F>(&self, call: impl Fn() -> F) -> Result<(), ShardEnd>
+    where
+        F: Future<Output = Result<(), StateError>>,
+    {
+        let started = Instant::now();
+        let mut wait = FIRST_WAIT;
+        loop {
+            match within(call()).await {
+                Ok(()) => {
+                    self.shared.board.pause(self.shard, None);
+                    return Ok(());
+                }
+                Err(message) if self.shared.patience.is_some_and(|patience| started.elapsed() >= patience) => {
+                    return Err(gave_up(&message));
+                }
+                Err(message) => self.shared.board.pause(self.shard, Some(message)),
+            }
+            self.pause(wait).await?;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    async fn pause(&self, wait: Duration) -> Result<(), ShardEnd> {
+        tokio::select! {
+            () = self.shared.stop.cancelled() => Err(ShardEnd::Stopped),
+            () = sleep(wait) => Ok(()),
+        }
+    }
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, StateError>>) -> Result<T, String> {
+    match timeout(STATE_DEADLINE, call).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err("the state table did not answer within 10 s".to_owned()),
+    }
+}
+
+fn gave_up(message: &str) -> ShardEnd {
+    let hint = "check that the state table and OpenSearch can be reached, and start again: nothing is lost";
+    ShardEnd::GaveUp { message: message.to_owned(), hint: hint.to_owned() }
+}
+
+fn sequence_of(change: &Result<streamdex_mapping::Change<'_>, streamdex_mapping::RecordError>) -> Option<SequenceNumber> {
+    match change {
+        Ok(change) => change.sequence.clone(),
+        Err(error) => error.sequence.clone(),
+    }
+}
+
+/// How long ago that was, by this machine's clock.
+fn age(created: CreationTime) -> Duration {
+    let created = UNIX_EPOCH + Duration::from_secs(u64::from(created.seconds()));
+    SystemTime::now().duration_since(created).unwrap_or_default()
+}

@@ -1,0 +1,309 @@
+//! Reads the pages of one shard, at the pace of its writer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodbstreams::types::Record;
+use streamdex_mapping::{CreationTime, SequenceNumber};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::convert;
+use crate::fault::{AwsError, Fault};
+use crate::gap::GapKind;
+use crate::graph::ReadFrom;
+use crate::pace::{Pace, Polled};
+use crate::shard::{Job, Shared};
+use crate::stream::{Position, RecordsPage, ShardIterator};
+
+/// What the reader hands to the writer, in order.
+pub(super) enum Read {
+    Page(Page),
+    /// Closed and read to the end.
+    Drained,
+    /// Read to the present end (`--until-end`).
+    AtEnd,
+    Gap(GapKind),
+    /// A one-shot command met something that does not pass.
+    GaveUp {
+        message: String,
+        hint: String,
+    },
+}
+
+/// Records to write.
+pub(super) struct Page {
+    pub(super) records: Vec<Record>,
+    /// How many records were passed over because they are from before the start.
+    pub(super) before_start: usize,
+    /// The last record read, passed over or not.
+    pub(super) through: Option<SequenceNumber>,
+    /// When the last record was created.
+    pub(super) newest: Option<CreationTime>,
+    /// When it was asked for.
+    pub(super) polled: Instant,
+    pub(super) is_full: bool,
+    /// Whether this was all there was.
+    pub(super) at_tip: bool,
+    unacknowledged: Arc<AtomicUsize>,
+    /// Held until the page is written.
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+pub(super) struct Reader<'a> {
+    job: &'a Job,
+    shared: &'a Shared,
+    stop: CancellationToken,
+    pace: Pace,
+    iterator: Option<ShardIterator>,
+    last_read: Option<SequenceNumber>,
+    /// Failures in a row that could mean that the shard is gone.
+    not_found: u32,
+    fresh_starts: u32,
+    tip: Tip,
+    unacknowledged: Arc<AtomicUsize>,
+    progress: Instant,
+}
+
+/// Whether the reader has come to the present end of an open shard.
+#[derive(Debug, Default)]
+struct Tip {
+    empty_pages: u32,
+    since: Option<Instant>,
+    reached: bool,
+}
+
+/// What to do after a call.
+enum Next {
+    Poll(Polled),
+    End(Read),
+}
+
+/// Empty pages are normal in the middle of a shard; so many, over so long, are taken for its end.
+const EMPTY_PAGES: u32 = 5;
+const EMPTY_FOR: Duration = Duration::from_secs(2);
+/// A shard is gone when the service has said so this often in a row.
+const BELIEVE_NOT_FOUND: u32 = 4;
+const WORTH_SAYING: Duration = Duration::from_secs(3);
+/// The oldest record can be trimmed between two calls.
+const FRESH_STARTS: u32 = 5;
+
+// === impl Page ===
+
+impl Page {
+    pub(super) fn is_acknowledged(&self) {
+        self.unacknowledged.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+// === impl Reader ===
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(job: &'a Job, shared: &'a Shared, stop: CancellationToken) -> Reader<'a> {
+        // Shards of one process must not poll in step.
+        let seed = job.shard.as_str().bytes().fold(shared.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        Reader {
+            job,
+            shared,
+            stop,
+            pace: Pace::new(seed),
+            iterator: None,
+            last_read: None,
+            not_found: 0,
+            fresh_starts: 0,
+            tip: Tip::default(),
+            unacknowledged: Arc::default(),
+            progress: Instant::now(),
+        }
+    }
+
+    /// Reads until the shard ends or the writer has.
+    pub(super) async fn run(mut self, pages: mpsc::Sender<Read>) {
+        let stop = self.stop.clone();
+        // Dropping a read half done loses nothing: the position moves only with a page handed over.
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = self.read_to_the_end(pages) => {}
+        }
+    }
+
+    async fn read_to_the_end(&mut self, pages: mpsc::Sender<Read>) {
+        let mut next_poll = Instant::now();
+        loop {
+            // One page ahead of the writer, and no further.
+            let Ok(slot) = pages.reserve().await else { return };
+            sleep_until(next_poll).await;
+            let memory = Arc::clone(&self.shared.pages).acquire_owned().await.ok();
+            let started = Instant::now();
+            let next = match Box::pin(self.poll()).await {
+                Ok(page) => {
+                    let (read, next) = self.take(page, started, memory);
+                    match (read, next) {
+                        (Some(page), Next::End(end)) => {
+                            slot.send(Read::Page(page));
+                            let Ok(slot) = pages.reserve().await else { return };
+                            slot.send(end);
+                            return;
+                        }
+                        (Some(page), next) => {
+                            slot.send(Read::Page(page));
+                            next
+                        }
+                        (None, Next::End(end)) => {
+                            slot.send(end);
+                            return;
+                        }
+                        (None, next) => next,
+                    }
+                }
+                Err(error) => match self.judge(&error) {
+                    Next::End(end) => {
+                        slot.send(end);
+                        return;
+                    }
+                    next => next,
+                },
+            };
+            if let Next::Poll(polled) = next {
+                next_poll = started + self.pace.next(polled);
+            }
+        }
+    }
+
+    async fn poll(&mut self) -> Result<RecordsPage, AwsError> {
+        let iterator = match self.iterator.take() {
+            Some(iterator) => iterator,
+            None => self.shared.source.iterator(&self.job.shard, &self.position()).await?,
+        };
+        match self.shared.source.records(&iterator).await {
+            Ok(page) => Ok(page),
+            Err(error) => {
+                // Every other failure leaves the iterator good.
+                if !matches!(error.fault(), Fault::ExpiredIterator | Fault::Trimmed | Fault::NotFound | Fault::Invalid) {
+                    self.iterator = Some(iterator);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Where a new iterator begins: after the last record *read*, else after the checkpoint, else at the
+    /// oldest. Never at LATEST.
+    fn position(&self) -> Position {
+        match (&self.last_read, &self.job.from) {
+            (Some(last), _) => Position::After(last.clone()),
+            (None, ReadFrom::After(position)) => Position::After(position.clone()),
+            (None, ReadFrom::Oldest | ReadFrom::Beginning) => Position::TrimHorizon,
+        }
+    }
+
+    fn take(&mut self, page: RecordsPage, polled: Instant, memory: Option<OwnedSemaphorePermit>) -> (Option<Page>, Next) {
+        self.not_found = 0;
+        self.progress = Instant::now();
+        self.shared.board.polled(&self.job.shard);
+        if self.unacknowledged.load(Ordering::SeqCst) == 0 {
+            self.shared.board.pause(&self.job.shard, None);
+        }
+        let is_full = page.is_full();
+        let is_last = page.next.is_none();
+        self.iterator = page.next;
+        let empty = page.records.is_empty();
+        self.tip.see(empty, is_full, polled);
+        let past_end = self.is_past_the_end(&page.records);
+        let read = (!empty).then(|| self.hand_over(page.records, polled, is_full, memory));
+        if empty && self.tip.reached && self.unacknowledged.load(Ordering::SeqCst) == 0 {
+            self.shared.board.current(&self.job.shard, polled);
+        }
+        let next = if is_last {
+            Next::End(Read::Drained)
+        } else if past_end || (self.job.end.is_some() && self.tip.reached && empty) {
+            Next::End(Read::AtEnd)
+        } else {
+            Next::Poll(if is_full {
+                Polled::FullPage
+            } else if empty {
+                Polled::Empty
+            } else {
+                Polled::Records
+            })
+        };
+        (read, next)
+    }
+
+    fn is_past_the_end(&self, records: &[Record]) -> bool {
+        self.job.end.is_some_and(|end| records.iter().filter_map(convert::created).any(|created| created > end))
+    }
+
+    fn hand_over(&mut self, mut records: Vec<Record>, polled: Instant, is_full: bool, memory: Option<OwnedSemaphorePermit>) -> Page {
+        let through = records.iter().rev().find_map(convert::sequence);
+        let newest = records.iter().rev().find_map(convert::created);
+        self.last_read = through.clone().or_else(|| self.last_read.take());
+        let all = records.len();
+        if let Some(floor) = self.job.floor {
+            records.retain(|record| convert::created(record).is_none_or(|created| created >= floor));
+        }
+        self.unacknowledged.fetch_add(1, Ordering::SeqCst);
+        Page {
+            before_start: all - records.len(),
+            records,
+            through,
+            newest,
+            polled,
+            is_full,
+            at_tip: self.tip.reached,
+            unacknowledged: Arc::clone(&self.unacknowledged),
+            _memory: memory,
+        }
+    }
+
+    fn judge(&mut self, error: &AwsError) -> Next {
+        let fault = error.fault();
+        self.not_found = if fault == Fault::NotFound { self.not_found + 1 } else { 0 };
+        match fault {
+            // `iterator` is gone already; the next poll asks for a new one.
+            Fault::ExpiredIterator => return Next::Poll(Polled::Failed),
+            Fault::Trimmed => {
+                let may_begin_later = self.last_read.is_none() && self.job.from == ReadFrom::Oldest;
+                if !may_begin_later || self.fresh_starts >= FRESH_STARTS {
+                    return Next::End(Read::Gap(GapKind::Trimmed));
+                }
+                self.fresh_starts += 1;
+            }
+            Fault::NotFound if self.not_found >= BELIEVE_NOT_FOUND => return Next::End(Read::Gap(GapKind::ShardVanished)),
+            _ => {}
+        }
+        if self.shared.patience.is_some_and(|patience| self.progress.elapsed() >= patience) {
+            return Next::End(Read::GaveUp { message: error.to_string(), hint: error.hint().to_owned() });
+        }
+        // A single refused call is everyday life and no state.
+        if self.progress.elapsed() >= WORTH_SAYING {
+            self.shared.board.pause(&self.job.shard, Some(error.to_string()));
+        }
+        Next::Poll(if fault == Fault::Throttled { Polled::Throttled } else { Polled::Failed })
+    }
+}
+
+// === impl Tip ===
+
+impl Tip {
+    /// A page that is cut off at its limit has more behind it. Once the end was reached, pages that are
+    /// not are all there is.
+    fn see(&mut self, empty: bool, is_full: bool, polled: Instant) {
+        if is_full {
+            *self = Tip::default();
+        }
+        if !empty {
+            self.empty_pages = 0;
+            self.since = None;
+            return;
+        }
+        let since = *self.since.get_or_insert(polled);
+        self.empty_pages = self.empty_pages.saturating_add(1);
+        if self.empty_pages >= EMPTY_PAGES && polled.duration_since(since) >= EMPTY_FOR {
+            self.reached = true;
+        }
+    }
+}
