@@ -1,2 +1,42 @@
-//! Workspace tasks: demo, test, bench, tidy.
-fn main() {}
+//! Workspace tasks: what a developer and CI run.
+//!
+//! | task | does |
+//! |---|---|
+//! | `cargo xtask tidy` | everything about the code that can be told without running it |
+//! | `cargo xtask test` | tidy, then all tests, on engines that it fetches and starts |
+#![allow(clippy::print_stdout, reason = "a task runner for people: its output is what it is for")]
+
+mod engines;
+mod step;
+mod summary;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Workspace tasks.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check format, lints, documentation, dependencies and licences.
+    Tidy,
+    /// Run tidy and all tests; engines are fetched into the target folder.
+    Test(test::Options),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let passed = match Arguments::parse().task {
+        Task::Tidy => tidy::run(),
+        Task::Test(options) => test::run(&options)?,
+    };
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

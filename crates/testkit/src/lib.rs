@@ -11,10 +11,14 @@
     reason = "code of tests: stopping on a broken assumption is what it is for"
 )]
 
+#[cfg(feature = "clients")]
 pub mod compare;
 pub mod engines;
+#[cfg(feature = "clients")]
 pub mod fault;
 pub mod process;
 pub mod report;
+#[cfg(feature = "clients")]
 mod server_thread;
+#[cfg(feature = "clients")]
 pub mod workload;

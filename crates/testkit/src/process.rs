@@ -13,7 +13,8 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const WATCHDOG: &str = r#"while read -r signal; do kill -"$signal" "$1" 2>/dev/null; done; kill -KILL "$1" 2>/dev/null"#;
+const WATCHDOG: &str =
+    r#"while read -r signal; do kill -"$signal" "$1" 2>/dev/null; done; kill -KILL "$1" 2>/dev/null"#;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -35,10 +36,7 @@ impl Supervised {
     /// When the log cannot be opened, or the command or `sh` cannot be started.
     pub fn spawn(mut command: Command, log: &Path) -> io::Result<Self> {
         let output = append_to(log)?;
-        command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         Self::spawn_as_is(command, log)
     }
 
@@ -47,10 +45,7 @@ impl Supervised {
     /// # Errors
     /// As [`Supervised::spawn`].
     pub fn spawn_split(mut command: Command, stdout: &Path, stderr: &Path) -> io::Result<Self> {
-        command
-            .stdin(Stdio::null())
-            .stdout(append_to(stdout)?)
-            .stderr(append_to(stderr)?);
+        command.stdin(Stdio::null()).stdout(append_to(stdout)?).stderr(append_to(stderr)?);
         Self::spawn_as_is(command, stderr)
     }
 
@@ -74,13 +69,7 @@ impl Supervised {
         };
         let control = watchdog.stdin.take();
         let log = log.to_path_buf();
-        Ok(Self {
-            child,
-            watchdog,
-            control,
-            log,
-            exit: None,
-        })
+        Ok(Self { child, watchdog, control, log, exit: None })
     }
 
     /// The process id.
@@ -180,11 +169,7 @@ impl Drop for Supervised {
     fn drop(&mut self) {
         if let Err(error) = self.kill() {
             // A drop has nobody to tell but the reader of the test's output.
-            let _ = writeln!(
-                io::stderr(),
-                "process {} could not be ended: {error}",
-                self.id()
-            );
+            let _ = writeln!(io::stderr(), "process {} could not be ended: {error}", self.id());
         }
     }
 }

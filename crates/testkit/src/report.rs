@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::engines::{
-    DynamoDbLocal, Dynoxide, EngineError, SearchEngine, SearchNode, target_folder,
-};
+#[cfg(feature = "clients")]
+use crate::engines::Dynoxide;
+use crate::engines::{DynamoDbLocal, EngineError, SearchEngine, SearchNode, target_folder};
 
 /// Set by CI: a machine that must have every engine.
 pub const REQUIRE_ENGINES: &str = "STREAMDEX_REQUIRE_ENGINES";
@@ -21,6 +21,8 @@ pub const REQUIRE_ENGINES: &str = "STREAMDEX_REQUIRE_ENGINES";
 /// What became of one test on one engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// The test program, one per crate.
+    pub program: String,
     /// The test's name.
     pub test: String,
     /// The engine's label, as `OpenSearch 3.8.0`.
@@ -49,6 +51,7 @@ pub async fn dynamodb_local() -> Option<Arc<DynamoDbLocal>> {
 ///
 /// # Panics
 /// When it does not start.
+#[cfg(feature = "clients")]
 #[must_use]
 pub fn dynoxide() -> Dynoxide {
     needs(Dynoxide::LABEL, Dynoxide::start()).expect("an engine in process needs no tool")
@@ -101,8 +104,12 @@ pub fn read() -> io::Result<Vec<Entry>> {
         files => files?,
     };
     for file in files {
-        let text = fs::read_to_string(file?.path())?;
-        entries.extend(text.lines().filter_map(parse));
+        let path = file?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        // The rest of the name is the process id.
+        let program = name.rsplit_once('-').map_or(&*name, |(program, _)| program);
+        let text = fs::read_to_string(&path)?;
+        entries.extend(text.lines().filter_map(|line| parse(program, line)));
     }
     Ok(entries)
 }
@@ -133,7 +140,7 @@ fn line(test: &str, engine: &str, skipped: Option<&str>) -> String {
     }
 }
 
-fn parse(line: &str) -> Option<Entry> {
+fn parse(program: &str, line: &str) -> Option<Entry> {
     let mut parts = line.split('\t');
     let test = parts.next()?.to_owned();
     let engine = parts.next()?.to_owned();
@@ -141,11 +148,7 @@ fn parse(line: &str) -> Option<Entry> {
         "ran" => None,
         _ => Some(parts.next().unwrap_or_default().to_owned()),
     };
-    Some(Entry {
-        test,
-        engine,
-        skipped,
-    })
+    Some(Entry { program: program.to_owned(), test, engine, skipped })
 }
 
 #[cfg(test)]
@@ -155,11 +158,8 @@ mod tests {
     #[test]
     fn lines_are_read_as_written() {
         for skipped in [None, Some("needs a JDK 21 or newer")] {
-            let entry = parse(&line("a::b", "OpenSearch 3.8.0", skipped)).unwrap();
-            assert_eq!(
-                (entry.test.as_str(), entry.skipped.as_deref()),
-                ("a::b", skipped)
-            );
+            let entry = parse("main", &line("a::b", "OpenSearch 3.8.0", skipped)).unwrap();
+            assert_eq!((entry.test.as_str(), entry.skipped.as_deref()), ("a::b", skipped));
         }
     }
 }

@@ -27,30 +27,20 @@ impl ServerThread {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (shutdown, stopped) = oneshot::channel::<()>();
-        let thread = thread::Builder::new()
-            .name("testkit-server".to_owned())
-            .spawn(move || {
-                let runtime = tokio::runtime::Builder::new_multi_thread()
-                    .worker_threads(2)
-                    .enable_all()
-                    .build()
-                    .expect("a runtime");
-                runtime.block_on(async move {
-                    let listener =
-                        tokio::net::TcpListener::from_std(listener).expect("a bound listener");
-                    tokio::select! {
-                        () = serve(listener) => {}
-                        _ = stopped => {}
-                    }
-                });
-                // Connections are tasks of this runtime: they end with it.
-                runtime.shutdown_background();
-            })?;
-        Ok(Self {
-            address,
-            shutdown: Some(shutdown),
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("testkit-server".to_owned()).spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a bound listener");
+                tokio::select! {
+                    () = serve(listener) => {}
+                    _ = stopped => {}
+                }
+            });
+            // Connections are tasks of this runtime: they end with it.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { address, shutdown: Some(shutdown), thread: Some(thread) })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

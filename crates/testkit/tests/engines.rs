@@ -1,15 +1,13 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
-    ScalarAttributeType, StreamSpecification, StreamViewType, TimeToLiveSpecification,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    StreamSpecification, StreamViewType, TimeToLiveSpecification,
 };
 use opensearch::http::Method;
 use opensearch::http::headers::HeaderMap;
 use opensearch::http::transport::Transport;
-use streamdex_testkit::engines::{
-    NodeOptions, SearchEngine, SearchNode, dynamodb_client, streams_client, unique_name,
-};
+use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode, dynamodb_client, streams_client, unique_name};
 use streamdex_testkit::report;
 
 /// Status and body of one request.
@@ -18,10 +16,7 @@ async fn send(url: &str, method: Method, path: &str, body: Option<&str>) -> (u16
     let mut headers = HeaderMap::new();
     headers.insert("content-type", "application/json".parse().unwrap());
     let body = body.map(str::to_owned);
-    let answer = transport
-        .send(method, path, headers, None::<&()>, body, None)
-        .await
-        .unwrap();
+    let answer = transport.send(method, path, headers, None::<&()>, body, None).await.unwrap();
     (answer.status_code().as_u16(), answer.text().await.unwrap())
 }
 
@@ -29,19 +24,10 @@ async fn round_trip(engine: SearchEngine) {
     let Some(node) = report::search_node(engine).await else {
         return;
     };
-    let path = format!(
-        "/{}/_doc/1?version=7&version_type=external_gte&refresh=true",
-        unique_name("trip")
-    );
+    let path = format!("/{}/_doc/1?version=7&version_type=external_gte&refresh=true", unique_name("trip"));
     let (status, answer) = send(&node.url(), Method::Put, &path, Some(r#"{"a":1}"#)).await;
     assert_eq!(status, 201, "{answer}");
-    let (status, answer) = send(
-        &node.url(),
-        Method::Get,
-        path.split('?').next().unwrap(),
-        None,
-    )
-    .await;
+    let (status, answer) = send(&node.url(), Method::Get, path.split('?').next().unwrap(), None).await;
     assert_eq!(status, 200);
     assert!(answer.contains(r#""_version":7"#), "{answer}");
 }
@@ -93,16 +79,9 @@ async fn a_killed_node_comes_back_with_its_documents_and_settings() {
 async fn put_and_read_stream(endpoint: &str) -> usize {
     let tables = dynamodb_client(endpoint);
     let name = unique_name("trip");
-    let key = KeySchemaElement::builder()
-        .attribute_name("pk")
-        .key_type(KeyType::Hash)
-        .build()
-        .unwrap();
-    let attribute = AttributeDefinition::builder()
-        .attribute_name("pk")
-        .attribute_type(ScalarAttributeType::S)
-        .build()
-        .unwrap();
+    let key = KeySchemaElement::builder().attribute_name("pk").key_type(KeyType::Hash).build().unwrap();
+    let attribute =
+        AttributeDefinition::builder().attribute_name("pk").attribute_type(ScalarAttributeType::S).build().unwrap();
     let stream = StreamSpecification::builder()
         .stream_enabled(true)
         .stream_view_type(StreamViewType::NewAndOldImages)
@@ -118,23 +97,9 @@ async fn put_and_read_stream(endpoint: &str) -> usize {
         .send()
         .await
         .unwrap();
-    let arn = created
-        .table_description
-        .unwrap()
-        .latest_stream_arn
-        .unwrap();
-    let ttl = TimeToLiveSpecification::builder()
-        .attribute_name("ttl")
-        .enabled(true)
-        .build()
-        .unwrap();
-    tables
-        .update_time_to_live()
-        .table_name(&name)
-        .time_to_live_specification(ttl)
-        .send()
-        .await
-        .unwrap();
+    let arn = created.table_description.unwrap().latest_stream_arn.unwrap();
+    let ttl = TimeToLiveSpecification::builder().attribute_name("ttl").enabled(true).build().unwrap();
+    tables.update_time_to_live().table_name(&name).time_to_live_specification(ttl).send().await.unwrap();
     tables
         .put_item()
         .table_name(&name)
@@ -149,20 +114,8 @@ async fn put_and_read_stream(endpoint: &str) -> usize {
 /// How many records the first shard of the stream gives.
 async fn records(endpoint: &str, arn: &str) -> usize {
     let streams = streams_client(endpoint);
-    let described = streams
-        .describe_stream()
-        .stream_arn(arn)
-        .send()
-        .await
-        .unwrap();
-    let shard = described
-        .stream_description
-        .unwrap()
-        .shards
-        .unwrap()
-        .remove(0)
-        .shard_id
-        .unwrap();
+    let described = streams.describe_stream().stream_arn(arn).send().await.unwrap();
+    let shard = described.stream_description.unwrap().shards.unwrap().remove(0).shard_id.unwrap();
     let iterator = streams
         .get_shard_iterator()
         .stream_arn(arn)
@@ -173,12 +126,7 @@ async fn records(endpoint: &str, arn: &str) -> usize {
         .unwrap()
         .shard_iterator
         .unwrap();
-    let page = streams
-        .get_records()
-        .shard_iterator(iterator)
-        .send()
-        .await
-        .unwrap();
+    let page = streams.get_records().shard_iterator(iterator).send().await.unwrap();
     page.records.unwrap_or_default().len()
 }
 

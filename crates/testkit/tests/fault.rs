@@ -11,23 +11,15 @@ use streamdex_testkit::engines::{SearchEngine, unique_name};
 use streamdex_testkit::fault::{CertificateKind, FaultServer, ItemError, Reply, Rule};
 use streamdex_testkit::report;
 
-const BULK: &str = "{\"index\":{\"_id\":\"1\"}}\n{\"a\":1}\n{\"delete\":{\"_id\":\"2\"}}\n{\"index\":{\"_id\":\"3\"}}\n{}\n";
+const BULK: &str =
+    "{\"index\":{\"_id\":\"1\"}}\n{\"a\":1}\n{\"delete\":{\"_id\":\"2\"}}\n{\"index\":{\"_id\":\"3\"}}\n{}\n";
 
 async fn post(url: &str, path: &str, body: &str) -> Result<Response, opensearch::Error> {
     let transport = Transport::single_node(url).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert("content-type", "application/x-ndjson".parse().unwrap());
     let limit = Some(Duration::from_secs(20));
-    transport
-        .send(
-            Method::Post,
-            path,
-            headers,
-            None::<&()>,
-            Some(body.to_owned()),
-            limit,
-        )
-        .await
+    transport.send(Method::Post, path, headers, None::<&()>, Some(body.to_owned()), limit).await
 }
 
 async fn post_text(url: &str, path: &str, body: &str) -> (u16, String) {
@@ -72,11 +64,7 @@ async fn answers_are_cut_and_lost() {
     assert!(post(&server.url(), "/a/_bulk", BULK).await.is_err());
     assert!(post(&server.url(), "/a/_bulk", BULK).await.is_err());
     assert_eq!(post_text(&server.url(), "/a/_bulk", BULK).await.0, 200);
-    let statuses: Vec<_> = server
-        .bulk_requests()
-        .iter()
-        .map(|request| request.status)
-        .collect();
+    let statuses: Vec<_> = server.bulk_requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses, [Some(200), None, None, Some(200)]);
 }
 
@@ -95,19 +83,11 @@ async fn a_delayed_request_goes_on_without_its_client() {
     server.add(Rule::bulk().delay(Duration::from_millis(300)));
     let address = server.url().replace("http://", "");
     let mut client = TcpStream::connect(&address).unwrap();
-    write!(
-        client,
-        "POST /a/_bulk HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{BULK}",
-        BULK.len()
-    )
-    .unwrap();
-    let arrived = server
-        .wait_until(|requests| requests.len() == 1, Duration::from_secs(10))
-        .await;
+    write!(client, "POST /a/_bulk HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{BULK}", BULK.len()).unwrap();
+    let arrived = server.wait_until(|requests| requests.len() == 1, Duration::from_secs(10)).await;
     assert!(arrived);
     drop(client);
-    let answered =
-        |requests: &[streamdex_testkit::fault::Recorded]| requests[0].status == Some(200);
+    let answered = |requests: &[streamdex_testkit::fault::Recorded]| requests[0].status == Some(200);
     assert!(server.wait_until(answered, Duration::from_secs(10)).await);
 }
 
@@ -116,9 +96,7 @@ async fn a_hanging_server_keeps_the_connection() {
     let server = FaultServer::scripted();
     server.add(Rule::any().hang());
     let mut client = TcpStream::connect(server.url().replace("http://", "")).unwrap();
-    client
-        .set_read_timeout(Some(Duration::from_millis(300)))
-        .unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let begun = Instant::now();
     write!(client, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     assert!(client.read(&mut [0; 1]).is_err());
@@ -132,16 +110,8 @@ async fn items_are_withheld_from_a_real_node() {
     };
     let server = FaultServer::in_front_of(&node.url());
     let busy = ItemError::new(429, "rejected_execution_exception");
-    server.add(
-        Rule::bulk()
-            .nth(1)
-            .withhold_items(busy.clone(), |_, operation| operation.id() == "1"),
-    );
-    server.add(
-        Rule::bulk()
-            .nth(1)
-            .rewrite_items(busy, |position, _| position == 0),
-    );
+    server.add(Rule::bulk().nth(1).withhold_items(busy.clone(), |_, operation| operation.id() == "1"));
+    server.add(Rule::bulk().nth(1).rewrite_items(busy, |position, _| position == 0));
     let index = unique_name("withheld");
     let (_, answer) = post_text(&server.url(), &format!("/{index}/_bulk"), BULK).await;
     assert!(answer.contains("\"errors\":true"), "{answer}");
@@ -149,16 +119,7 @@ async fn items_are_withheld_from_a_real_node() {
         let transport = Transport::single_node(&node.url()).unwrap();
         let path = format!("/{index}/_doc/{id}");
         let none = None::<&()>;
-        let sent = transport
-            .send(
-                Method::Get,
-                &path,
-                HeaderMap::new(),
-                none,
-                None::<String>,
-                None,
-            )
-            .await;
+        let sent = transport.send(Method::Get, &path, HeaderMap::new(), none, None::<String>, None).await;
         sent.unwrap().status_code().as_u16()
     };
     assert_eq!((get("1").await, get("3").await), (404, 200));
@@ -172,21 +133,9 @@ async fn status_over_tls(kind: CertificateKind) -> Option<u16> {
     let server = FaultServer::with_tls(&upstream.url(), kind);
     let trusted = Certificate::from_pem(server.trusted_ca().as_bytes()).unwrap();
     let pool = SingleNodeConnectionPool::new(server.url().parse().unwrap());
-    let transport = TransportBuilder::new(pool)
-        .cert_validation(CertificateValidation::Full(trusted))
-        .build()
-        .unwrap();
+    let transport = TransportBuilder::new(pool).cert_validation(CertificateValidation::Full(trusted)).build().unwrap();
     let none = None::<&()>;
-    let sent = transport
-        .send(
-            Method::Post,
-            "/a/_bulk",
-            HeaderMap::new(),
-            none,
-            Some(BULK),
-            None,
-        )
-        .await;
+    let sent = transport.send(Method::Post, "/a/_bulk", HeaderMap::new(), none, Some(BULK), None).await;
     sent.ok().map(|answer| answer.status_code().as_u16())
 }
 

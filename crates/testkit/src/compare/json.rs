@@ -19,8 +19,7 @@ enum Node<'a> {
 /// When one of them is not JSON.
 #[must_use]
 pub fn first_difference(expected: &str, found: &str) -> Option<String> {
-    let expected: &RawValue =
-        serde_json::from_str(expected).expect("the expected document is JSON");
+    let expected: &RawValue = serde_json::from_str(expected).expect("the expected document is JSON");
     let found: &RawValue = serde_json::from_str(found).expect("the found document is JSON");
     difference("", expected, found)
 }
@@ -30,9 +29,7 @@ fn difference(path: &str, expected: &RawValue, found: &RawValue) -> Option<Strin
         (Node::Object(expected), Node::Object(found)) => members(path, &expected, &found),
         (Node::Array(left), Node::Array(right)) if left.len() == right.len() => {
             let mut pairs = left.iter().zip(&right).enumerate();
-            pairs.find_map(|(position, (left, right))| {
-                difference(&format!("{path}/{position}"), left, right)
-            })
+            pairs.find_map(|(position, (left, right))| difference(&format!("{path}/{position}"), left, right))
         }
         (Node::Text(left), Node::Text(right)) if left == right => None,
         (Node::Literal(left), Node::Literal(right)) if left == right => None,
@@ -40,11 +37,7 @@ fn difference(path: &str, expected: &RawValue, found: &RawValue) -> Option<Strin
     }
 }
 
-fn members(
-    path: &str,
-    expected: &BTreeMap<String, &RawValue>,
-    found: &BTreeMap<String, &RawValue>,
-) -> Option<String> {
+fn members(path: &str, expected: &BTreeMap<String, &RawValue>, found: &BTreeMap<String, &RawValue>) -> Option<String> {
     let of_expected = expected.iter().find_map(|(name, left)| {
         let path = format!("{path}/{name}");
         match found.get(name) {
@@ -53,9 +46,7 @@ fn members(
         }
     });
     of_expected.or_else(|| {
-        let (name, extra) = found
-            .iter()
-            .find(|(name, _)| !expected.contains_key(*name))?;
+        let (name, extra) = found.iter().find(|(name, _)| !expected.contains_key(*name))?;
         Some(told(&format!("{path}/{name}"), "nothing", extra.get()))
     })
 }
@@ -83,30 +74,14 @@ mod tests {
         for (left, right, difference) in [
             (r#"{"a":1,"b":[1,2]}"#, r#"{ "b": [1, 2], "a": 1 }"#, None),
             (r#""\u0061""#, r#""a""#, None),
-            (
-                "12345678901234567890123456789012345678",
-                "12345678901234567890123456789012345678",
-                None,
-            ),
+            ("12345678901234567890123456789012345678", "12345678901234567890123456789012345678", None),
             ("[1]", "[1,2]", Some(": expected [1], found [1,2]")),
             ("1", "1.0", Some(": expected 1, found 1.0")),
             ("1", "\"1\"", Some(": expected 1, found \"1\"")),
-            (
-                r#"{"a":{"b":null}}"#,
-                r#"{"a":{}}"#,
-                Some("/a/b: expected null, found nothing"),
-            ),
-            (
-                r#"{}"#,
-                r#"{"a":true}"#,
-                Some("/a: expected nothing, found true"),
-            ),
+            (r#"{"a":{"b":null}}"#, r#"{"a":{}}"#, Some("/a/b: expected null, found nothing")),
+            (r#"{}"#, r#"{"a":true}"#, Some("/a: expected nothing, found true")),
         ] {
-            assert_eq!(
-                first_difference(left, right).as_deref(),
-                difference,
-                "{left} {right}"
-            );
+            assert_eq!(first_difference(left, right).as_deref(), difference, "{left} {right}");
         }
     }
 }

@@ -75,16 +75,10 @@ impl Sides<'_> {
     ///
     /// # Panics
     /// When one of the sides cannot be read.
-    pub async fn differences(
-        &self,
-        expected: impl Fn(&Item) -> Option<Expected>,
-    ) -> Vec<Difference> {
+    pub async fn differences(&self, expected: impl Fn(&Item) -> Option<Expected>) -> Vec<Difference> {
         let items = table_items(self.client, self.table).await;
-        let expected: BTreeMap<String, String> = items
-            .iter()
-            .filter_map(expected)
-            .map(|expected| (expected.id, expected.document))
-            .collect();
+        let expected: BTreeMap<String, String> =
+            items.iter().filter_map(expected).map(|expected| (expected.id, expected.document)).collect();
         compare_documents(&expected, &index_documents(self.url, self.index).await)
     }
 
@@ -116,10 +110,7 @@ impl Sides<'_> {
 
 /// All differences between documents by their ids.
 #[must_use]
-pub fn compare_documents(
-    expected: &BTreeMap<String, String>,
-    found: &BTreeMap<String, String>,
-) -> Vec<Difference> {
+pub fn compare_documents(expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>) -> Vec<Difference> {
     let mut differences = Vec::new();
     for (id, document) in expected {
         let id = id.clone();
@@ -144,27 +135,11 @@ mod tests {
     #[test]
     fn every_kind_of_difference_is_told() {
         let documents = |list: &[(&str, &str)]| -> BTreeMap<String, String> {
-            list.iter()
-                .map(|(id, text)| ((*id).to_owned(), (*text).to_owned()))
-                .collect()
+            list.iter().map(|(id, text)| ((*id).to_owned(), (*text).to_owned())).collect()
         };
         let expected = documents(&[("a", "{\"n\":1}"), ("b", "{}"), ("c", "{\"x\":1,\"y\":2}")]);
-        let found = documents(&[
-            ("a", "{\"n\":1.0}"),
-            ("c", "{\"y\":2,\"x\":1}"),
-            ("d", "{}"),
-        ]);
-        let told: Vec<String> = compare_documents(&expected, &found)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(
-            told,
-            [
-                "different: a: /n: expected 1, found 1.0",
-                "missing in the index: b",
-                "not in the table: d"
-            ]
-        );
+        let found = documents(&[("a", "{\"n\":1.0}"), ("c", "{\"y\":2,\"x\":1}"), ("d", "{}")]);
+        let told: Vec<String> = compare_documents(&expected, &found).iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["different: a: /n: expected 1, found 1.0", "missing in the index: b", "not in the table: d"]);
     }
 }

@@ -36,13 +36,7 @@ struct Hit {
 /// # Panics
 /// When the table cannot be read.
 pub async fn table_items(client: &Client, table: &str) -> Vec<Item> {
-    let mut pages = client
-        .scan()
-        .table_name(table)
-        .consistent_read(true)
-        .into_paginator()
-        .items()
-        .send();
+    let mut pages = client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
     let mut items = Vec::new();
     while let Some(item) = pages.next().await {
         items.push(item.expect("a page of the table").into_iter().collect());
@@ -66,46 +60,24 @@ pub async fn index_documents(url: &str, index: &str) -> BTreeMap<String, String>
     let search = r#"{"size":1000,"sort":["_doc"],"query":{"match_all":{}}}"#.to_owned();
     let (_, mut text) = send(&transport, &format!("/{index}/_search?scroll=1m"), search).await;
     loop {
-        let page: Page = serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("reading {index}: {error}: {text}"));
+        let page: Page = serde_json::from_str(&text).unwrap_or_else(|error| panic!("reading {index}: {error}: {text}"));
         if page.hits.hits.is_empty() {
             let close = format!(r#"{{"scroll_id":"{}"}}"#, page.scroll_id);
             let none = None::<&()>;
-            transport
-                .send(
-                    Method::Delete,
-                    "/_search/scroll",
-                    json(),
-                    none,
-                    Some(close),
-                    None,
-                )
-                .await
-                .unwrap();
+            transport.send(Method::Delete, "/_search/scroll", json(), none, Some(close), None).await.unwrap();
             return documents;
         }
-        documents.extend(
-            page.hits
-                .hits
-                .into_iter()
-                .map(|hit| (hit.id, hit.source.get().to_owned())),
-        );
+        documents.extend(page.hits.hits.into_iter().map(|hit| (hit.id, hit.source.get().to_owned())));
         let next = format!(r#"{{"scroll":"1m","scroll_id":"{}"}}"#, page.scroll_id);
         text = send(&transport, "/_search/scroll", next).await.1;
     }
 }
 
 async fn send(transport: &Transport, path: &str, body: String) -> (u16, String) {
-    let answer = transport
-        .send(Method::Post, path, json(), None::<&()>, Some(body), None)
-        .await
-        .unwrap();
+    let answer = transport.send(Method::Post, path, json(), None::<&()>, Some(body), None).await.unwrap();
     (answer.status_code().as_u16(), answer.text().await.unwrap())
 }
 
 fn json() -> HeaderMap {
-    HeaderMap::from_iter([(
-        "content-type".parse().unwrap(),
-        "application/json".parse().unwrap(),
-    )])
+    HeaderMap::from_iter([("content-type".parse().unwrap(), "application/json".parse().unwrap())])
 }

@@ -48,11 +48,7 @@ impl DynamoDbLocal {
             .map_err(|error| EngineError::io(format!("starting {}", Self::LABEL), &error))?;
         // Any answer at all: an unsigned GET is a 400.
         wait_until_up(Self::LABEL, &mut process, || get(address, "/").is_some())?;
-        Ok(Self {
-            process: Mutex::new(process),
-            _folder: folder,
-            port,
-        })
+        Ok(Self { process: Mutex::new(process), _folder: folder, port })
     }
 
     /// The one that all tests of this process share, started at the first call. Use [`super::unique_name`] for
@@ -64,8 +60,7 @@ impl DynamoDbLocal {
         static SHARED: Mutex<Option<Result<Arc<DynamoDbLocal>, EngineError>>> = Mutex::new(None);
         blocking(|| {
             let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.get_or_insert_with(|| Self::start_blocking().map(Arc::new))
-                .clone()
+            slot.get_or_insert_with(|| Self::start_blocking().map(Arc::new)).clone()
         })
         .await
     }
@@ -78,11 +73,7 @@ impl DynamoDbLocal {
 
     /// Ends it; everything in it is lost.
     pub fn kill(&self) {
-        self.process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .kill()
-            .unwrap();
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).kill().unwrap();
     }
 }
 
@@ -92,11 +83,7 @@ fn command(package: &Path, folder: &RunFolder, port: u16) -> Result<Command, Eng
     let mut command = Command::new(jdk.java);
     command
         .current_dir(folder.path())
-        .args([
-            "-Xmx512m",
-            "-XX:+UseSerialGC",
-            "--enable-native-access=ALL-UNNAMED",
-        ])
+        .args(["-Xmx512m", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED"])
         .arg(format!("-Djava.io.tmpdir={}", folder.path().display()))
         .arg(format!("-Dsqlite4java.library.path={}", jars.display()))
         .arg("-cp")

@@ -15,10 +15,7 @@ pub struct Dynoxide {
 
 impl fmt::Debug for Dynoxide {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Dynoxide")
-            .field("server", &self.server)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Dynoxide").field("server", &self.server).finish_non_exhaustive()
     }
 }
 
@@ -31,10 +28,7 @@ impl Dynoxide {
     /// # Errors
     /// When no port or no memory can be had.
     pub fn start() -> Result<Self, EngineError> {
-        let failed = |detail: String| EngineError::Start {
-            engine: Self::LABEL.to_owned(),
-            detail,
-        };
+        let failed = |detail: String| EngineError::Start { engine: Self::LABEL.to_owned(), detail };
         let database = Database::memory().map_err(|error| failed(error.to_string()))?;
         let served = database.clone();
         let server = ServerThread::start(|listener| dynoxide::server::serve_on(listener, served))
@@ -51,8 +45,6 @@ impl Dynoxide {
     /// Deletes the items whose TTL has passed, as the service does within days; returns how many there were.
     #[must_use]
     pub fn sweep_ttl(&self) -> usize {
-        self.database
-            .sweep_ttl()
-            .expect("the sweep of an in-memory database")
+        self.database.sweep_ttl().expect("the sweep of an in-memory database")
     }
 }

@@ -42,10 +42,7 @@ pub enum EngineError {
 
 impl EngineError {
     pub(crate) fn io(what: impl Into<String>, error: &io::Error) -> Self {
-        Self::Io {
-            what: what.into(),
-            detail: error.to_string(),
-        }
+        Self::Io { what: what.into(), detail: error.to_string() }
     }
 
     /// What to do about it, in one sentence.
@@ -56,16 +53,10 @@ impl EngineError {
                 "install a JDK of that version or newer; it need not be the default one, JAVA_HOME, PATH and the \
                  system's JVM folders are looked through"
             }
-            Self::Missing { tool, .. } if tool.contains("mvn") => {
-                "install Apache Maven (Debian: apt install maven)"
-            }
+            Self::Missing { tool, .. } if tool.contains("mvn") => "install Apache Maven (Debian: apt install maven)",
             Self::Missing { .. } => "install Python 3 with venv (Debian: apt install python3-venv)",
-            Self::Fetch { .. } => {
-                "look at the network and the proxy settings of the tool, then run it again"
-            }
-            Self::Start { .. } => {
-                "read the end of the log above; little memory and taken ports are the usual causes"
-            }
+            Self::Fetch { .. } => "look at the network and the proxy settings of the tool, then run it again",
+            Self::Start { .. } => "read the end of the log above; little memory and taken ports are the usual causes",
             Self::Io { .. } => "look at the free space and the permissions of the target folder",
         }
     }

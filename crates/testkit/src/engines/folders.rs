@@ -20,11 +20,7 @@ pub fn workspace_folder() -> PathBuf {
 pub fn target_folder() -> PathBuf {
     let of_this_program = env::current_exe().ok().and_then(|program| {
         let tagged = |folder: &&Path| folder.join("CACHEDIR.TAG").is_file();
-        program
-            .ancestors()
-            .skip(1)
-            .find(tagged)
-            .map(Path::to_path_buf)
+        program.ancestors().skip(1).find(tagged).map(Path::to_path_buf)
     });
     of_this_program.unwrap_or_else(|| match env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => workspace_folder().join(folder),
@@ -81,10 +77,7 @@ fn remove_abandoned(parent: &Path) {
         return;
     };
     for lock_path in entries.flatten().map(|entry| entry.path()) {
-        if lock_path
-            .extension()
-            .is_none_or(|extension| extension != "lock")
-        {
+        if lock_path.extension().is_none_or(|extension| extension != "lock") {
             continue;
         }
         let Ok(lock) = File::open(&lock_path) else {

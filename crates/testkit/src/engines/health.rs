@@ -33,29 +33,18 @@ pub(super) fn wait_until_up(
     mut is_up: impl FnMut() -> bool,
 ) -> Result<(), EngineError> {
     let deadline = Instant::now() + START_LIMIT;
-    let failed = |detail: String| EngineError::Start {
-        engine: engine.to_owned(),
-        detail,
-    };
+    let failed = |detail: String| EngineError::Start { engine: engine.to_owned(), detail };
     loop {
-        let exit = process
-            .try_wait()
-            .map_err(|error| EngineError::io("waiting for an engine", &error))?;
+        let exit = process.try_wait().map_err(|error| EngineError::io("waiting for an engine", &error))?;
         if let Some(status) = exit {
-            return Err(failed(format!(
-                "ended with {status}\n{}",
-                process.log_tail(20)
-            )));
+            return Err(failed(format!("ended with {status}\n{}", process.log_tail(20))));
         }
         if is_up() {
             return Ok(());
         }
         if Instant::now() >= deadline {
             let seconds = START_LIMIT.as_secs();
-            return Err(failed(format!(
-                "no answer within {seconds} s\n{}",
-                process.log_tail(20)
-            )));
+            return Err(failed(format!("no answer within {seconds} s\n{}", process.log_tail(20))));
         }
         thread::sleep(POLL_INTERVAL);
     }

@@ -19,19 +19,11 @@ pub struct Jdk {
 #[must_use]
 pub fn find_jdk(minimum: u32) -> Option<Jdk> {
     static FOUND: OnceLock<Vec<Jdk>> = OnceLock::new();
-    FOUND
-        .get_or_init(installed_jdks)
-        .iter()
-        .filter(|jdk| jdk.major >= minimum)
-        .min_by_key(|jdk| jdk.major)
-        .cloned()
+    FOUND.get_or_init(installed_jdks).iter().filter(|jdk| jdk.major >= minimum).min_by_key(|jdk| jdk.major).cloned()
 }
 
 fn installed_jdks() -> Vec<Jdk> {
-    let mut homes: Vec<PathBuf> = env::var_os("JAVA_HOME")
-        .map(PathBuf::from)
-        .into_iter()
-        .collect();
+    let mut homes: Vec<PathBuf> = env::var_os("JAVA_HOME").map(PathBuf::from).into_iter().collect();
     homes.extend(home_of_java_on_path());
     homes.extend(homes_in_jvm_folders());
     let mut found: Vec<Jdk> = homes.iter().filter_map(|home| jdk_at(home)).collect();
@@ -41,9 +33,7 @@ fn installed_jdks() -> Vec<Jdk> {
 
 fn home_of_java_on_path() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    let java = env::split_paths(&path)
-        .map(|folder| folder.join("java"))
-        .find(|java| java.is_file())?;
+    let java = env::split_paths(&path).map(|folder| folder.join("java")).find(|java| java.is_file())?;
     let java = fs::canonicalize(java).ok()?;
     Some(java.parent()?.parent()?.to_path_buf())
 }
@@ -97,9 +87,7 @@ fn major_by_running(java: &Path) -> Option<u32> {
 
 /// The feature version out of `JAVA_VERSION="17.0.15"`, `openjdk version "21" 2023-09-19` or `"1.8.0_402"`.
 fn major_in(text: &str) -> Option<u32> {
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("JAVA_VERSION=") || line.contains(" version \""))?;
+    let line = text.lines().find(|line| line.starts_with("JAVA_VERSION=") || line.contains(" version \""))?;
     let version = line.split('"').nth(1)?;
     let mut numbers = version.split(['.', '-', '+', '_']).map(str::parse::<u32>);
     match numbers.next()?.ok()? {
@@ -115,15 +103,9 @@ mod tests {
     #[test]
     fn feature_versions_are_read() {
         for (text, major) in [
-            (
-                "IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"17.0.15\"\nOS_NAME=\"Linux\"",
-                Some(17),
-            ),
+            ("IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"17.0.15\"\nOS_NAME=\"Linux\"", Some(17)),
             ("JAVA_VERSION=\"25\"", Some(25)),
-            (
-                "openjdk version \"21.0.4\" 2024-07-16\nOpenJDK Runtime",
-                Some(21),
-            ),
+            ("openjdk version \"21.0.4\" 2024-07-16\nOpenJDK Runtime", Some(21)),
             ("java version \"1.8.0_402\"", Some(8)),
             ("JAVA_VERSION=\"24-ea\"", Some(24)),
             ("no such thing", None),

@@ -7,8 +7,10 @@
 //! | `osmem-server` 0.1.6 | PyPI, into a private virtual environment | `python3` with `venv` |
 //! | dynoxide | a crate, in process | nothing |
 
+#[cfg(feature = "clients")]
 mod aws;
 mod dynamodb_local;
+#[cfg(feature = "clients")]
 mod dynoxide;
 mod error;
 mod folders;
@@ -18,8 +20,10 @@ mod package;
 mod ports;
 mod search;
 
+#[cfg(feature = "clients")]
 pub use aws::{REGION, child_environment, dynamodb_client, streams_client};
 pub use dynamodb_local::DynamoDbLocal;
+#[cfg(feature = "clients")]
 pub use dynoxide::Dynoxide;
 pub use error::EngineError;
 pub use folders::{target_folder, workspace_folder};

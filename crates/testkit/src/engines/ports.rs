@@ -31,17 +31,13 @@ impl ReservedPort {
     /// Reserves a free port of the range.
     pub(super) fn reserve(range: RangeInclusive<u16>) -> Result<Self, EngineError> {
         let folder = env::temp_dir().join("streamdex-test-ports");
-        fs::create_dir_all(&folder)
-            .map_err(|error| EngineError::io("making the folder of port locks", &error))?;
+        fs::create_dir_all(&folder).map_err(|error| EngineError::io("making the folder of port locks", &error))?;
         for number in range.clone() {
             let Ok(lock) = File::create(folder.join(number.to_string())) else {
                 continue;
             };
             if lock.try_lock().is_ok() && is_free(number) {
-                return Ok(Self {
-                    number,
-                    _lock: lock,
-                });
+                return Ok(Self { number, _lock: lock });
             }
         }
         Err(EngineError::Io {

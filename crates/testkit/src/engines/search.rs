@@ -36,20 +36,10 @@ pub enum SearchEngine {
 
 impl SearchEngine {
     /// All engines.
-    pub const ALL: [Self; 5] = [
-        Self::OpenSearch3,
-        Self::OpenSearch2,
-        Self::OpenSearch1,
-        Self::Elasticsearch7,
-        Self::Osmem,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::OpenSearch3, Self::OpenSearch2, Self::OpenSearch1, Self::Elasticsearch7, Self::Osmem];
     /// The real nodes.
-    pub const REAL: [Self; 4] = [
-        Self::OpenSearch3,
-        Self::OpenSearch2,
-        Self::OpenSearch1,
-        Self::Elasticsearch7,
-    ];
+    pub const REAL: [Self; 4] = [Self::OpenSearch3, Self::OpenSearch2, Self::OpenSearch1, Self::Elasticsearch7];
 
     /// What is downloaded for it.
     #[must_use]
@@ -94,10 +84,7 @@ pub struct NodeOptions {
 impl Default for NodeOptions {
     /// No extra settings, 512 MB of heap: enough for tests of some thousand documents.
     fn default() -> Self {
-        Self {
-            settings: Vec::new(),
-            heap_megabytes: 512,
-        }
+        Self { settings: Vec::new(), heap_megabytes: 512 }
     }
 }
 
@@ -169,18 +156,11 @@ impl SearchNode {
     /// # Errors
     /// As [`SearchNode::start`]; a failure is remembered, so that a hundred tests do not wait for it in turn.
     pub async fn shared(engine: SearchEngine) -> Result<Arc<Self>, EngineError> {
-        static SHARED: [SharedNode; SearchEngine::ALL.len()] =
-            [const { Mutex::new(None) }; SearchEngine::ALL.len()];
-        let slot = &SHARED[SearchEngine::ALL
-            .iter()
-            .position(|each| *each == engine)
-            .unwrap()];
+        static SHARED: [SharedNode; SearchEngine::ALL.len()] = [const { Mutex::new(None) }; SearchEngine::ALL.len()];
+        let slot = &SHARED[SearchEngine::ALL.iter().position(|each| *each == engine).unwrap()];
         blocking(move || {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.get_or_insert_with(|| {
-                Self::start_blocking(engine, NodeOptions::default()).map(Arc::new)
-            })
-            .clone()
+            slot.get_or_insert_with(|| Self::start_blocking(engine, NodeOptions::default()).map(Arc::new)).clone()
         })
         .await
     }
@@ -206,10 +186,7 @@ impl SearchNode {
     /// The end of the node's log.
     #[must_use]
     pub fn log_tail(&self, lines: usize) -> String {
-        self.lock()
-            .as_ref()
-            .map(|process| process.log_tail(lines))
-            .unwrap_or_default()
+        self.lock().as_ref().map(|process| process.log_tail(lines)).unwrap_or_default()
     }
 
     /// Ends the node in good order (SIGTERM).
@@ -256,11 +233,7 @@ impl SearchNode {
     }
 
     fn signal(&self, name: &str) {
-        self.lock()
-            .as_mut()
-            .expect("the node runs")
-            .signal(name)
-            .unwrap();
+        self.lock().as_mut().expect("the node runs").signal(name).unwrap();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Supervised>> {
@@ -273,19 +246,15 @@ impl SearchNode {
             _ => self.runner_command()?,
         };
         let log = self.folder.path().join("node.log");
-        let mut process = Supervised::spawn(command, &log).map_err(|error| {
-            EngineError::io(format!("starting {}", self.engine.label()), &error)
-        })?;
+        let mut process = Supervised::spawn(command, &log)
+            .map_err(|error| EngineError::io(format!("starting {}", self.engine.label()), &error))?;
         wait_until_up(self.engine.label(), &mut process, || self.is_up())?;
         *self.lock() = Some(process);
         Ok(())
     }
 
     fn is_up(&self) -> bool {
-        let health = get(
-            self.address(),
-            "/_cluster/health?wait_for_status=yellow&timeout=2s",
-        );
+        let health = get(self.address(), "/_cluster/health?wait_for_status=yellow&timeout=2s");
         let Some((200, health)) = health else {
             return false;
         };
@@ -295,17 +264,14 @@ impl SearchNode {
 
     fn osmem_command(&self) -> Command {
         let mut command = Command::new(self.package.join("bin/osmem-server"));
-        command
-            .args(["-no-stdin-watch", "-addr"])
-            .arg(self.address().to_string());
+        command.args(["-no-stdin-watch", "-addr"]).arg(self.address().to_string());
         command
     }
 
     fn runner_command(&self) -> Result<Command, EngineError> {
         let jdk = self.engine.package().jdk()?;
         let temporary = self.folder.path().join("tmp");
-        fs::create_dir_all(&temporary)
-            .map_err(|error| EngineError::io("making a folder", &error))?;
+        fs::create_dir_all(&temporary).map_err(|error| EngineError::io("making a folder", &error))?;
         let heap = self.options.heap_megabytes;
         let mut command = Command::new(jdk.java);
         command

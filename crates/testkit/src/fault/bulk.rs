@@ -21,19 +21,13 @@ impl BulkOperation {
     /// The document's id.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.meta
-            .get("_id")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.meta.get("_id").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The index.
     #[must_use]
     pub fn index(&self) -> &str {
-        self.meta
-            .get("_index")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.meta.get("_index").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The external version.
@@ -53,19 +47,10 @@ pub(super) fn operations(body: &[u8]) -> Vec<BulkOperation> {
     let mut operations = Vec::new();
     while let Some(action) = lines.next() {
         let parsed: Map<String, Value> = serde_json::from_str(action).expect("an action line");
-        let (kind, meta) = parsed
-            .into_iter()
-            .next()
-            .expect("an action line names its action");
-        let document =
-            (kind != "delete").then(|| lines.next().expect("a document line").to_owned());
+        let (kind, meta) = parsed.into_iter().next().expect("an action line names its action");
+        let document = (kind != "delete").then(|| lines.next().expect("a document line").to_owned());
         let meta = meta.as_object().cloned().unwrap_or_default();
-        operations.push(BulkOperation {
-            kind,
-            meta,
-            action: action.to_owned(),
-            document,
-        });
+        operations.push(BulkOperation { kind, meta, action: action.to_owned(), document });
     }
     operations
 }
@@ -95,11 +80,7 @@ pub(super) fn refused(operation: &BulkOperation, error: &ItemError) -> Value {
 
 /// The item that an operation gets from a server that takes everything.
 pub(super) fn taken(operation: &BulkOperation) -> Value {
-    let (status, result) = if operation.kind == "delete" {
-        (200, "deleted")
-    } else {
-        (201, "created")
-    };
+    let (status, result) = if operation.kind == "delete" { (200, "deleted") } else { (201, "created") };
     json!({ operation.kind.clone(): {
         "_index": operation.index(),
         "_id": operation.id(),
@@ -111,10 +92,8 @@ pub(super) fn taken(operation: &BulkOperation) -> Value {
 
 /// An answer with these items.
 pub(super) fn answer_of(items: &[Value]) -> String {
-    let failed = |item: &Value| {
-        item.as_object()
-            .is_some_and(|item| item.values().any(|one| one.get("error").is_some()))
-    };
+    let failed =
+        |item: &Value| item.as_object().is_some_and(|item| item.values().any(|one| one.get("error").is_some()));
     json!({ "took": 1, "errors": items.iter().any(failed), "items": items }).to_string()
 }
 
@@ -135,10 +114,7 @@ mod tests {
     fn a_body_is_taken_apart_and_put_together() {
         let operations = operations(BODY.as_bytes());
         assert_eq!(operations.len(), 2);
-        assert_eq!(
-            (operations[0].id(), operations[0].version()),
-            ("1", Some(9))
-        );
+        assert_eq!((operations[0].id(), operations[0].version()), ("1", Some(9)));
         assert_eq!(operations[1].document, None);
         assert_eq!(body_of(operations.iter()), BODY);
     }

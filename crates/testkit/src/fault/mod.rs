@@ -80,25 +80,15 @@ impl FaultServer {
         });
         let (control, commands) = tokio::sync::mpsc::channel(16);
         let served = Arc::clone(&shared);
-        let server =
-            ServerThread::start(|listener| serve::run(listener, commands, served, acceptor))
-                .expect("a port for a fault server");
-        Self {
-            shared,
-            control,
-            server,
-            certificate,
-        }
+        let server = ServerThread::start(|listener| serve::run(listener, commands, served, acceptor))
+            .expect("a port for a fault server");
+        Self { shared, control, server, certificate }
     }
 
     /// `http://127.0.0.1:PORT`, or `https://…` with TLS.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.certificate.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.server.address())
     }
 
@@ -108,10 +98,7 @@ impl FaultServer {
     /// Without TLS.
     #[must_use]
     pub fn trusted_ca(&self) -> &str {
-        self.certificate
-            .as_ref()
-            .expect("a server with TLS")
-            .trusted_ca()
+        self.certificate.as_ref().expect("a server with TLS").trusted_ca()
     }
 
     /// Adds a rule behind those that are there.
@@ -134,11 +121,7 @@ impl FaultServer {
     /// How many requests the rule was applied to.
     #[must_use]
     pub fn hits(&self, id: RuleId) -> u64 {
-        self.shared
-            .rules()
-            .iter()
-            .find(|(each, _)| *each == id)
-            .map_or(0, |(_, rule)| rule.hits())
+        self.shared.rules().iter().find(|(each, _)| *each == id).map_or(0, |(_, rule)| rule.hits())
     }
 
     /// Closes the port and cuts every connection: a connect is refused, as by a node that is down.
@@ -158,9 +141,7 @@ impl FaultServer {
 
     fn command(&self, control: fn(mpsc::Sender<()>) -> Control) {
         let (done, waiter) = mpsc::channel();
-        self.control
-            .try_send(control(done))
-            .expect("a running fault server");
+        self.control.try_send(control(done)).expect("a running fault server");
         waiter.recv().expect("a running fault server");
     }
 
@@ -173,10 +154,7 @@ impl FaultServer {
     /// The bulk requests so far.
     #[must_use]
     pub fn bulk_requests(&self) -> Vec<Recorded> {
-        self.requests()
-            .into_iter()
-            .filter(Recorded::is_bulk)
-            .collect()
+        self.requests().into_iter().filter(Recorded::is_bulk).collect()
     }
 
     /// Forgets the requests so far.
@@ -185,11 +163,7 @@ impl FaultServer {
     }
 
     /// Waits until the requests fulfil `condition`; `false` after `limit` of real time. Not for paused clocks.
-    pub async fn wait_until(
-        &self,
-        condition: impl Fn(&[Recorded]) -> bool,
-        limit: Duration,
-    ) -> bool {
+    pub async fn wait_until(&self, condition: impl Fn(&[Recorded]) -> bool, limit: Duration) -> bool {
         let mut changed = self.shared.changed.subscribe();
         let fulfilled = async {
             while !condition(&self.requests()) {

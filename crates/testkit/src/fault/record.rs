@@ -37,10 +37,7 @@ impl Recorded {
     /// A header's value, empty when it is absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// Whether this is a bulk request.
@@ -80,11 +77,7 @@ impl Records {
     }
 
     pub(super) fn answered(&mut self, number: u64, status: u16) {
-        if let Some(request) = self
-            .requests
-            .iter_mut()
-            .find(|request| request.number == number)
-        {
+        if let Some(request) = self.requests.iter_mut().find(|request| request.number == number) {
             request.status = Some(status);
         }
     }

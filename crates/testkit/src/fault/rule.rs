@@ -26,22 +26,14 @@ impl Reply {
     #[must_use]
     pub fn json(status: u16, body: impl Into<String>) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self {
-            status,
-            headers,
-            body: body.into().into_bytes(),
-        }
+        Self { status, headers, body: body.into().into_bytes() }
     }
 
     /// A status with a body that is not JSON, as a load balancer or API gateway sends it.
     #[must_use]
     pub fn html(status: u16, body: &str) -> Self {
         let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
-        Self {
-            status,
-            headers,
-            body: body.as_bytes().to_vec(),
-        }
+        Self { status, headers, body: body.as_bytes().to_vec() }
     }
 
     /// Adds a header, as `Retry-After`.
@@ -64,11 +56,7 @@ impl ItemError {
     /// A status and an error type, as `(429, "rejected_execution_exception")`.
     #[must_use]
     pub fn new(status: u16, kind: &str) -> Self {
-        Self {
-            status,
-            kind: kind.to_owned(),
-            reason: "made up by the test".to_owned(),
-        }
+        Self { status, kind: kind.to_owned(), reason: "made up by the test".to_owned() }
     }
 
     /// Another reason text.
@@ -190,10 +178,7 @@ impl Rule {
 
     /// Answers without asking the node, by the request.
     #[must_use]
-    pub fn answer_with(
-        mut self,
-        answers: impl Fn(&Recorded) -> Reply + Send + Sync + 'static,
-    ) -> Self {
+    pub fn answer_with(mut self, answers: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {
         self.action = Action::Answer(Arc::new(answers));
         self
     }

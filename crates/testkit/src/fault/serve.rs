@@ -10,9 +10,7 @@ use futures::{StreamExt, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING,
-};
+use hyper::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -38,20 +36,14 @@ type WholeAnswer = Response<Bytes>;
 /// What stands behind the rules.
 #[derive(Debug)]
 pub(super) enum Upstream {
-    Node {
-        url: String,
-        client: Box<Client<HttpConnector, Full<Bytes>>>,
-    },
+    Node { url: String, client: Box<Client<HttpConnector, Full<Bytes>>> },
     Mock,
 }
 
 impl Upstream {
     pub(super) fn node(url: &str) -> Self {
         let client = Box::new(Client::builder(TokioExecutor::new()).build_http());
-        Self::Node {
-            url: url.trim_end_matches('/').to_owned(),
-            client,
-        }
+        Self::Node { url: url.trim_end_matches('/').to_owned(), client }
     }
 }
 
@@ -137,9 +129,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sha
         async move { handled.await.map_err(io::Error::other)? }
     });
     // Cut connections are the purpose of this server, not a failure of it.
-    let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// One request; an error closes the connection without an answer.
@@ -148,10 +138,7 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<A
     let sent = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let recorded = shared.records().add(Recorded {
         number: 0,
-        path: parts
-            .uri
-            .path_and_query()
-            .map_or_else(|| "/".to_owned(), ToString::to_string),
+        path: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
         method: parts.method,
         body: decompressed(&parts.headers, &sent)?,
         headers: parts.headers,
@@ -166,10 +153,7 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<A
 }
 
 async fn decide(request: Recorded, sent: Bytes, shared: &Shared) -> io::Result<Answer> {
-    let taken = shared
-        .rules()
-        .iter_mut()
-        .find_map(|(_, rule)| rule.take(&request));
+    let taken = shared.rules().iter_mut().find_map(|(_, rule)| rule.take(&request));
     let (delay, action) = taken.unwrap_or_default();
     tokio::time::sleep(delay).await;
     match action {
@@ -177,9 +161,7 @@ async fn decide(request: Recorded, sent: Bytes, shared: &Shared) -> io::Result<A
         Action::Answer(answers) => Ok(whole(reply(answers(&request)))),
         Action::WithholdItems(selects, error) => withhold(&request, shared, &selects, &error).await,
         Action::RewriteItems(selects, error) => rewrite(&request, shared, &selects, &error).await,
-        Action::CutAnswer { after } => forward(&request, sent, shared)
-            .await
-            .map(|answer| cut(answer, after)),
+        Action::CutAnswer { after } => forward(&request, sent, shared).await.map(|answer| cut(answer, after)),
         Action::DropBefore => Err(io::ErrorKind::ConnectionAborted.into()),
         Action::DropAfter => {
             forward(&request, sent, shared).await?;
@@ -216,10 +198,7 @@ fn mock(request: &Recorded) -> WholeAnswer {
         let items: Vec<_> = request.operations().iter().map(taken).collect();
         return reply(Reply::json(200, answer_of(&items)));
     }
-    reply(Reply::json(
-        404,
-        r#"{"error":{"type":"no_rule","reason":"no rule answers this request"},"status":404}"#,
-    ))
+    reply(Reply::json(404, r#"{"error":{"type":"no_rule","reason":"no rule answers this request"},"status":404}"#))
 }
 
 /// The request without what hinders taking its body or answer apart.
@@ -230,25 +209,11 @@ fn plain(request: &Recorded) -> Recorded {
     plain
 }
 
-async fn withhold(
-    request: &Recorded,
-    shared: &Shared,
-    selects: &SelectsItem,
-    error: &ItemError,
-) -> io::Result<Answer> {
+async fn withhold(request: &Recorded, shared: &Shared, selects: &SelectsItem, error: &ItemError) -> io::Result<Answer> {
     let operations = request.operations();
-    let withheld: Vec<bool> = operations
-        .iter()
-        .enumerate()
-        .map(|(position, operation)| selects(position, operation))
-        .collect();
-    let kept = || {
-        operations
-            .iter()
-            .zip(&withheld)
-            .filter(|(_, withheld)| !**withheld)
-            .map(|(kept, _)| kept)
-    };
+    let withheld: Vec<bool> =
+        operations.iter().enumerate().map(|(position, operation)| selects(position, operation)).collect();
+    let kept = || operations.iter().zip(&withheld).filter(|(_, withheld)| !**withheld).map(|(kept, _)| kept);
     let mut answered = Vec::new();
     if kept().next().is_some() {
         let answer = forward(&plain(request), Bytes::from(body_of(kept())), shared).await?;
@@ -260,22 +225,13 @@ async fn withhold(
     let mut answered = answered.into_iter();
     let mut items = Vec::new();
     for (operation, withheld) in operations.iter().zip(&withheld) {
-        let item = if *withheld {
-            Some(refused(operation, error))
-        } else {
-            answered.next()
-        };
+        let item = if *withheld { Some(refused(operation, error)) } else { answered.next() };
         items.push(item.ok_or_else(|| io::Error::other("fewer items than operations"))?);
     }
     Ok(whole(reply(Reply::json(200, answer_of(&items)))))
 }
 
-async fn rewrite(
-    request: &Recorded,
-    shared: &Shared,
-    selects: &SelectsItem,
-    error: &ItemError,
-) -> io::Result<Answer> {
+async fn rewrite(request: &Recorded, shared: &Shared, selects: &SelectsItem, error: &ItemError) -> io::Result<Answer> {
     let answer = forward(&plain(request), request.body.clone(), shared).await?;
     let Some(mut items) = items_of(answer.body()) else {
         return Ok(whole(answer));
@@ -289,8 +245,7 @@ async fn rewrite(
 }
 
 fn reply(reply: Reply) -> WholeAnswer {
-    let mut answer =
-        Response::builder().status(StatusCode::from_u16(reply.status).expect("a status"));
+    let mut answer = Response::builder().status(StatusCode::from_u16(reply.status).expect("a status"));
     for (name, value) in &reply.headers {
         answer = answer.header(name, value);
     }
@@ -298,11 +253,7 @@ fn reply(reply: Reply) -> WholeAnswer {
 }
 
 fn whole(answer: WholeAnswer) -> Answer {
-    answer.map(|body| {
-        Full::new(body)
-            .map_err(|never: Infallible| match never {})
-            .boxed()
-    })
+    answer.map(|body| Full::new(body).map_err(|never: Infallible| match never {}).boxed())
 }
 
 /// Announces the whole length, sends a part of it and breaks off.
@@ -320,10 +271,7 @@ fn cut(answer: WholeAnswer, after: usize) -> Answer {
 }
 
 fn decompressed(headers: &HeaderMap, sent: &Bytes) -> io::Result<Bytes> {
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_none_or(|encoding| encoding != "gzip")
-    {
+    if headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding != "gzip") {
         return Ok(sent.clone());
     }
     let mut plain = Vec::new();

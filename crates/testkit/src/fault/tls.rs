@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -35,11 +34,7 @@ impl ServedCertificate {
     pub(super) fn issue(kind: CertificateKind) -> Self {
         let trusted = authority("streamdex test authority");
         let foreign = authority("some other authority");
-        let issuer = if kind == CertificateKind::ForeignCa {
-            &foreign
-        } else {
-            &trusted
-        };
+        let issuer = if kind == CertificateKind::ForeignCa { &foreign } else { &trusted };
         let hosts = match kind {
             CertificateKind::OtherHost => vec!["search.example".to_owned()],
             _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
@@ -52,11 +47,7 @@ impl ServedCertificate {
         let key = KeyPair::generate().expect("a key");
         let certificate = parameters.signed_by(&key, issuer).expect("a certificate");
         let chain = vec![certificate.der().clone(), issuer.der().clone()];
-        Self {
-            trusted_ca: trusted.pem(),
-            chain,
-            key: PrivatePkcs8KeyDer::from(key.serialize_der()),
-        }
+        Self { trusted_ca: trusted.pem(), chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()) }
     }
 
     pub(super) fn trusted_ca(&self) -> &str {
@@ -68,9 +59,7 @@ impl ServedCertificate {
             .with_safe_default_protocol_versions()
             .and_then(|builder| {
                 let key = PrivateKeyDer::Pkcs8(self.key.clone_key());
-                builder
-                    .with_no_client_auth()
-                    .with_single_cert(self.chain.clone(), key)
+                builder.with_no_client_auth().with_single_cert(self.chain.clone(), key)
             })
             .expect("a configuration for TLS");
         TlsAcceptor::from(Arc::new(config))
@@ -82,6 +71,5 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    CertifiedIssuer::self_signed(parameters, KeyPair::generate().expect("a key"))
-        .expect("a certificate")
+    CertifiedIssuer::self_signed(parameters, KeyPair::generate().expect("a key")).expect("a certificate")
 }

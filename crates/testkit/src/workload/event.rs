@@ -36,11 +36,8 @@ impl StreamRecord {
     pub fn to_json(&self) -> String {
         let image = self.new.as_ref().or(self.old.as_ref()).expect("an image");
         let is_key = |name: &str| name == PARTITION_KEY || name == SORT_KEY;
-        let keys: Item = image
-            .iter()
-            .filter(|(name, _)| is_key(name))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+        let keys: Item =
+            image.iter().filter(|(name, _)| is_key(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
         let mut images = String::new();
         for (name, image) in [("NewImage", &self.new), ("OldImage", &self.old)] {
             if let Some(image) = image {
@@ -102,11 +99,7 @@ mod tests {
     #[test]
     fn events_have_the_expected_size_and_are_reproducible() {
         let event = lambda_event(1, 1_000);
-        assert!(
-            (2_000_000..2_600_000).contains(&event.len()),
-            "{} bytes",
-            event.len()
-        );
+        assert!((2_000_000..2_600_000).contains(&event.len()), "{} bytes", event.len());
         assert_eq!(event, lambda_event(1, 1_000));
         assert_ne!(event, lambda_event(2, 1_000));
         let parsed: serde_json::Value = serde_json::from_str(&event).unwrap();

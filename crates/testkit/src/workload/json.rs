@@ -44,13 +44,9 @@ fn attribute(text: &mut String, value: &AttributeValue) {
     match value {
         AttributeValue::S(value) | AttributeValue::N(value) => quoted(text, value),
         AttributeValue::B(value) => binary(text, value),
-        AttributeValue::Bool(value) | AttributeValue::Null(value) => {
-            write!(text, "{value}").unwrap()
-        }
+        AttributeValue::Bool(value) | AttributeValue::Null(value) => write!(text, "{value}").unwrap(),
         AttributeValue::L(values) => list(text, values, attribute),
-        AttributeValue::M(values) => {
-            members(text, values.iter().collect::<BTreeMap<_, _>>().into_iter())
-        }
+        AttributeValue::M(values) => members(text, values.iter().collect::<BTreeMap<_, _>>().into_iter()),
         AttributeValue::Ss(values) | AttributeValue::Ns(values) => {
             list(text, values, |text, value| quoted(text, value))
         }
@@ -66,11 +62,7 @@ fn list<T>(text: &mut String, values: &[T], write: impl Fn(&mut String, &T)) {
     text.push(']');
 }
 
-fn separated<T>(
-    text: &mut String,
-    values: impl Iterator<Item = T>,
-    write: impl Fn(&mut String, T),
-) {
+fn separated<T>(text: &mut String, values: impl Iterator<Item = T>, write: impl Fn(&mut String, T)) {
     for (position, value) in values.enumerate() {
         if position > 0 {
             text.push(',');

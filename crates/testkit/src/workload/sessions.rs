@@ -22,22 +22,9 @@ const AGENTS: [&str; 4] = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36",
     "curl/8.7.1",
 ];
-const CITIES: [&str; 6] = [
-    "Dublin",
-    "São Paulo",
-    "東京",
-    "Zürich",
-    "Cork \"city\"",
-    "Reykjavík",
-];
+const CITIES: [&str; 6] = ["Dublin", "São Paulo", "東京", "Zürich", "Cork \"city\"", "Reykjavík"];
 const DEVICES: [&str; 3] = ["phone", "desktop", "tablet"];
-const PAGES: [&str; 5] = [
-    "/",
-    "/cart",
-    "/orders?page=2",
-    "/search?q=caf%C3%A9",
-    "/profile/settings",
-];
+const PAGES: [&str; 5] = ["/", "/cart", "/orders?page=2", "/search?q=caf%C3%A9", "/profile/settings"];
 
 /// A seeded source of items.
 #[derive(Debug, Clone)]
@@ -50,10 +37,7 @@ impl Sessions {
     /// Items around the time `now`, in seconds since 1970.
     #[must_use]
     pub fn new(seed: u64, now: u64) -> Self {
-        Self {
-            random: Rng::with_seed(seed),
-            now,
-        }
+        Self { random: Rng::with_seed(seed), now }
     }
 
     /// The key attributes of one of `users` times `sessions` items.
@@ -88,17 +72,11 @@ impl Sessions {
         let mut add = |name: &str, value| item.insert(name.to_owned(), value);
         add("balance", number("12345678901234567890123456789012345678"));
         add("tiny", number("0.00000000000000000000000000000000000001"));
-        add(
-            "ratios",
-            AttributeValue::L(vec![number("1"), number("2.5"), number("-0")]),
-        );
+        add("ratios", AttributeValue::L(vec![number("1"), number("2.5"), number("-0")]));
         add("nothing", AttributeValue::Null(true));
         add("empty", AttributeValue::M([].into()));
         add("nested", nested(8));
-        add(
-            "digests",
-            AttributeValue::Bs(vec![Blob::new([0, 255]), Blob::new([1, 2, 3])]),
-        );
+        add("digests", AttributeValue::Bs(vec![Blob::new([0, 255]), Blob::new([1, 2, 3])]));
         match self.random.u8(0..3) {
             0 => drop(item.remove(TTL)),
             1 => drop(item.insert(TTL.to_owned(), string("never"))),
@@ -110,10 +88,7 @@ impl Sessions {
     pub fn change(&mut self, item: &mut Item) {
         self.add_activity(item);
         if self.random.bool() {
-            item.insert(
-                "city".to_owned(),
-                string(self.random.choice(CITIES).unwrap()),
-            );
+            item.insert("city".to_owned(), string(self.random.choice(CITIES).unwrap()));
         }
     }
 
@@ -128,10 +103,7 @@ impl Sessions {
         add("started_at", number(&started.to_string()));
         add(TTL, number(&(self.now + 86_400).to_string()));
         add("signed_in", AttributeValue::Bool(true));
-        add(
-            "roles",
-            AttributeValue::Ss(vec!["reader".to_owned(), "buyer".to_owned()]),
-        );
+        add("roles", AttributeValue::Ss(vec!["reader".to_owned(), "buyer".to_owned()]));
         self.add_activity(item);
     }
 
@@ -156,22 +128,13 @@ impl Sessions {
             ("token", AttributeValue::B(Blob::new(token))),
             ("city", string(city)),
             ("visits", AttributeValue::L(visits)),
-            (
-                "scores",
-                AttributeValue::Ns(vec!["3".to_owned(), "1.50".to_owned(), "-7".to_owned()]),
-            ),
+            ("scores", AttributeValue::Ns(vec!["3".to_owned(), "1.50".to_owned(), "-7".to_owned()])),
             ("address", self.address()),
             ("ip", string(&format!("192.0.2.{}", self.random.u8(..)))),
             ("locale", string("en-IE")),
-            (
-                "referrer",
-                string("https://shop.example/campaign?utm_source=newsletter&utm_medium=email"),
-            ),
+            ("referrer", string("https://shop.example/campaign?utm_source=newsletter&utm_medium=email")),
             ("experiment", AttributeValue::Null(true)),
-            (
-                "note",
-                string("line one\nline two\t\"quoted\" \\ back, and a snowman \u{2603}"),
-            ),
+            ("note", string("line one\nline two\t\"quoted\" \\ back, and a snowman \u{2603}")),
         ];
         for (name, value) in optional {
             if self.random.u8(0..4) > 0 {
@@ -190,12 +153,7 @@ impl Sessions {
         let house = self.random.u16(1..300).to_string();
         let city = self.random.choice(CITIES).unwrap();
         let position = map([("lat", number("53.349805")), ("lon", number("-6.26031"))]);
-        map([
-            ("street", string("Main Street")),
-            ("house", number(&house)),
-            ("city", string(city)),
-            ("at", position),
-        ])
+        map([("street", string("Main Street")), ("house", number(&house)), ("city", string(city)), ("at", position)])
     }
 }
 
@@ -208,12 +166,7 @@ pub(super) fn number(text: &str) -> AttributeValue {
 }
 
 fn map<const N: usize>(members: [(&str, AttributeValue); N]) -> AttributeValue {
-    AttributeValue::M(
-        members
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect(),
-    )
+    AttributeValue::M(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 fn nested(depth: u32) -> AttributeValue {

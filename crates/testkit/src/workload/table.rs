@@ -2,8 +2,8 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-    StreamSpecification, StreamViewType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
+    StreamViewType, TimeToLiveSpecification,
 };
 
 use super::sessions::{PARTITION_KEY, SORT_KEY, TTL};
@@ -23,30 +23,13 @@ pub struct SessionsTable {
 ///
 /// # Panics
 /// When the emulator refuses.
-pub async fn create_sessions_table(
-    client: &Client,
-    name: &str,
-    view: StreamViewType,
-) -> SessionsTable {
-    let key = |name: &str, kind| {
-        KeySchemaElement::builder()
-            .attribute_name(name)
-            .key_type(kind)
-            .build()
-            .unwrap()
-    };
+pub async fn create_sessions_table(client: &Client, name: &str, view: StreamViewType) -> SessionsTable {
+    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
     let text = |name: &str| {
         let definition = AttributeDefinition::builder().attribute_name(name);
-        definition
-            .attribute_type(ScalarAttributeType::S)
-            .build()
-            .unwrap()
+        definition.attribute_type(ScalarAttributeType::S).build().unwrap()
     };
-    let stream = StreamSpecification::builder()
-        .stream_enabled(true)
-        .stream_view_type(view)
-        .build()
-        .unwrap();
+    let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build().unwrap();
     let created = client
         .create_table()
         .table_name(name)
@@ -59,18 +42,8 @@ pub async fn create_sessions_table(
         .send()
         .await
         .unwrap();
-    let ttl = TimeToLiveSpecification::builder()
-        .attribute_name(TTL)
-        .enabled(true)
-        .build()
-        .unwrap();
-    client
-        .update_time_to_live()
-        .table_name(name)
-        .time_to_live_specification(ttl)
-        .send()
-        .await
-        .unwrap();
+    let ttl = TimeToLiveSpecification::builder().attribute_name(TTL).enabled(true).build().unwrap();
+    client.update_time_to_live().table_name(name).time_to_live_specification(ttl).send().await.unwrap();
     let described = created.table_description.unwrap();
     SessionsTable {
         name: name.to_owned(),

@@ -48,10 +48,7 @@ impl RandomWriter {
     /// When the clock stands before 1970.
     #[must_use]
     pub fn new(client: Client, table: &str, seed: u64) -> Self {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         Self {
             client,
             table: table.to_owned(),
@@ -132,13 +129,7 @@ impl RandomWriter {
 
     async fn put(&self, item: Item) {
         let item = Some(item.into_iter().collect());
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(item)
-            .send()
-            .await
-            .unwrap();
+        self.client.put_item().table_name(&self.table).set_item(item).send().await.unwrap();
     }
 
     async fn update(&mut self, key: Item) {
@@ -147,10 +138,7 @@ impl RandomWriter {
             .table_name(&self.table)
             .set_key(Some(key.into_iter().collect()))
             .update_expression("SET last_page = :page ADD hits :one")
-            .expression_attribute_values(
-                ":page",
-                AttributeValue::S(format!("/page/{}", self.random.u16(..))),
-            )
+            .expression_attribute_values(":page", AttributeValue::S(format!("/page/{}", self.random.u16(..))))
             .expression_attribute_values(":one", number("1"))
             .send()
             .await
@@ -159,12 +147,6 @@ impl RandomWriter {
 
     async fn delete(&self, key: Item) {
         let key = Some(key.into_iter().collect());
-        self.client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(key)
-            .send()
-            .await
-            .unwrap();
+        self.client.delete_item().table_name(&self.table).set_key(key).send().await.unwrap();
     }
 }

@@ -1,0 +1,43 @@
+//! One step: a command with a name, its time, and whether it went well.
+
+use std::process::Command;
+use std::time::Instant;
+
+use streamdex_testkit::engines::workspace_folder;
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Passed,
+    Failed,
+    /// It could not be run here, and the run goes on without it.
+    NotRun,
+}
+
+/// A `cargo` command in the workspace's root.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    // The cargo that runs this task, of the pinned toolchain.
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(workspace_folder());
+    command
+}
+
+/// Runs the command with its output shown.
+pub(crate) fn run(name: &str, mut command: Command) -> Outcome {
+    println!("── {name}");
+    let begun = Instant::now();
+    let outcome = match command.status() {
+        Ok(status) if status.success() => Outcome::Passed,
+        Ok(status) => {
+            println!("   {name}: {status}");
+            Outcome::Failed
+        }
+        Err(error) => {
+            println!("   {name}: {error}");
+            Outcome::Failed
+        }
+    };
+    println!("   {name}: {outcome:?} in {:.1} s", begun.elapsed().as_secs_f32());
+    outcome
+}

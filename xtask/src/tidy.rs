@@ -1,0 +1,118 @@
+//! `cargo xtask tidy`: everything that can be told without running the code.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use streamdex_testkit::engines::workspace_folder;
+
+use crate::step::{self, Outcome, cargo};
+use crate::tools::{DENY, MACHETE, Tool};
+
+/// Above this many lines a file is mentioned, so that somebody asks whether it does one job.
+const LONG_FILE_LINES: usize = 400;
+
+type Step = fn(&str) -> Outcome;
+
+/// Runs every step, also after one that failed; whether none failed.
+pub(crate) fn run() -> bool {
+    let steps: [(&str, Step); 7] = [
+        ("format", format),
+        ("clippy", clippy),
+        ("documentation", documentation),
+        ("unused dependencies", unused_dependencies),
+        ("bans, licences, sources", bans_licences_sources),
+        ("advisories", advisories),
+        ("long files", long_files),
+    ];
+    let outcomes = steps.map(|(name, step)| (name, step(name)));
+    println!("── tidy");
+    for (name, outcome) in outcomes {
+        println!("   {name}: {outcome:?}");
+    }
+    outcomes.iter().all(|(_, outcome)| *outcome != Outcome::Failed)
+}
+
+fn format(name: &str) -> Outcome {
+    step::run(name, cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy(name: &str) -> Outcome {
+    let arguments = ["clippy", "--quiet", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+    step::run(name, cargo(&arguments))
+}
+
+fn documentation(name: &str) -> Outcome {
+    let mut command = cargo(&["doc", "--quiet", "--no-deps", "--workspace", "--all-features"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    step::run(name, command)
+}
+
+fn unused_dependencies(name: &str) -> Outcome {
+    with_tool(&MACHETE, name, |command| command.arg("--skip-target-dir"))
+}
+
+fn bans_licences_sources(name: &str) -> Outcome {
+    with_tool(&DENY, name, |command| {
+        command.args(["--offline", "--all-features", "check", "--hide-inclusion-graph"]);
+        command.args(["bans", "licenses", "sources"])
+    })
+}
+
+/// The advisory database is a git repository, which not every machine can reach.
+fn advisories(name: &str) -> Outcome {
+    let Ok(program) = DENY.program() else { return Outcome::Failed };
+    let mut fetch = Command::new(program);
+    fetch.current_dir(workspace_folder()).args(["fetch", "db"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if !fetch.status().is_ok_and(|status| status.success()) {
+        println!("── {name}\n   {name}: not checked, the advisory database could not be fetched");
+        return Outcome::NotRun;
+    }
+    with_tool(&DENY, name, |command| command.args(["--all-features", "check", "--disable-fetch", "advisories"]))
+}
+
+fn with_tool(tool: &Tool, name: &str, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Outcome {
+    match tool.program() {
+        Ok(program) => {
+            let mut command = Command::new(program);
+            arguments(command.current_dir(workspace_folder()));
+            step::run(name, command)
+        }
+        Err(error) => {
+            println!("── {name}\n   {name}: {error:#}");
+            Outcome::Failed
+        }
+    }
+}
+
+/// A report, not a rule: it never fails.
+fn long_files(name: &str) -> Outcome {
+    println!("── {name} (above {LONG_FILE_LINES} lines)");
+    let mut files = Vec::new();
+    for folder in ["crates", "tests", "xtask", "bench"] {
+        source_files(&workspace_folder().join(folder), &mut files);
+    }
+    let lines = |path: &PathBuf| fs::read_to_string(path).map_or(0, |text| text.lines().count());
+    for path in files {
+        let lines = lines(&path);
+        if lines > LONG_FILE_LINES {
+            let shown = path.strip_prefix(workspace_folder()).unwrap_or(&path);
+            println!("   {lines:5} {}", shown.display());
+        }
+    }
+    Outcome::Passed
+}
+
+fn source_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            source_files(&path, files);
+        } else if path.extension() == Some(OsStr::new("rs")) {
+            files.push(path);
+        }
+    }
+}

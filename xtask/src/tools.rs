@@ -1,0 +1,41 @@
+//! Tools that are not part of the toolchain: pinned, compiled once, kept under the target folder.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use streamdex_testkit::engines::target_folder;
+
+use crate::step::cargo;
+
+/// A tool of a fixed version.
+pub(crate) struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+pub(crate) const DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
+/// It looks at words instead of parsing Rust, so it has little to compile.
+pub(crate) const MACHETE: Tool = Tool { name: "cargo-machete", version: "0.9.2" };
+
+impl Tool {
+    /// The program; it is compiled if it is not there yet.
+    pub(crate) fn program(&self) -> anyhow::Result<PathBuf> {
+        let root = target_folder().join("tools").join(format!("{}-{}", self.name, self.version));
+        let program = root.join("bin").join(self.name);
+        if program.is_file() {
+            return Ok(program);
+        }
+        println!("   compiling {} {} (once; some minutes)", self.name, self.version);
+        let begun = Instant::now();
+        // Without optimisation it compiles in half the time, and is fast enough.
+        let mut install = cargo(&["install", "--quiet", "--debug", "--locked", self.name, "--version", self.version]);
+        install.arg("--root").arg(&root);
+        // The tools share dependencies, and the folder is thrown away with the target folder.
+        install.env("CARGO_TARGET_DIR", target_folder().join("tools/build"));
+        let status = install.status().with_context(|| format!("compiling {}", self.name))?;
+        ensure!(status.success(), "compiling {} ended with {status}", self.name);
+        println!("   compiled {} in {} s", self.name, begun.elapsed().as_secs());
+        Ok(program)
+    }
+}
