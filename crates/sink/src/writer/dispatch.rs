@@ -121,7 +121,7 @@ impl Dispatcher {
             if self.requests.is_empty() && (!open && self.queue.len() == 0 || self.stopped.is_some()) {
                 return;
             }
-            let wake = if self.stopped.is_some() { abort_at } else { self.next_wake() };
+            let wake = if self.stopped.is_some() { abort_at } else { self.next_wake(now) };
             tokio::select! {
                 biased;
                 Some(joined) = self.requests.join_next(), if !self.requests.is_empty() => self.joined(joined),
@@ -361,15 +361,20 @@ impl Dispatcher {
 
     // --- time and state ---
 
-    fn next_wake(&self) -> Option<Instant> {
+    /// When there may be something to do without anything coming in. A time that has passed is never named
+    /// unless it was acted on, or this task would spin.
+    fn next_wake(&self, now: Instant) -> Option<Instant> {
         let mut times = vec![self.queue.next_delayed(), self.pauses.next_reminder(), self.give_up_at()];
         if self.queue.len() > 0 && self.requests.len() < self.concurrency.limit() {
-            let global = [self.cluster.probe_at(), self.credentials.probe_at()];
-            // The later of the two, since both must let the probe through.
-            times.push(global.into_iter().flatten().max());
-            if self.cluster.is_open() && self.credentials.is_open() {
-                times.push(self.queue.next_probe());
-                times.push(self.queue.ready().oldest.map(|oldest| oldest + self.settings.linger));
+            match self.pace(now) {
+                // While a probe is under way, its answer is what is waited for.
+                Pace::Hold if self.cluster.is_probing() || self.credentials.is_probing() => {}
+                Pace::Hold => times.push(self.cluster.probe_at().max(self.credentials.probe_at())),
+                Pace::Probe => times.push(self.queue.next_probe()),
+                Pace::Flow => {
+                    times.push(self.queue.next_probe());
+                    times.push(self.queue.ready().oldest.map(|oldest| oldest + self.settings.linger));
+                }
             }
         }
         times.into_iter().flatten().min()

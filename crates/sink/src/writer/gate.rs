@@ -25,6 +25,11 @@ impl Gate {
         self.state == State::Open
     }
 
+    /// Whether a small request is under way.
+    pub(super) fn is_probing(&self) -> bool {
+        self.state == State::Probing
+    }
+
     /// Whether the time of the next probe has come.
     pub(super) fn may_probe(&self, now: Instant) -> bool {
         matches!(self.state, State::Closed(until) if until <= now)

@@ -1,0 +1,74 @@
+//! The writer against a model of OpenSearch, on paused time: no network, no sleeping, every fault on demand.
+
+mod random;
+mod scenarios;
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamdex_config::Compression;
+use streamdex_mapping::{Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Role};
+use tokio_util::sync::CancellationToken;
+
+use super::{BulkWriter, Patience, Targets, WriterSettings};
+use world::World;
+
+/// Every index is set up as `NAME-000001`, but those whose name starts with `unknown`.
+struct AllTargets;
+
+impl Targets for AllTargets {
+    fn concrete(&self, index: &IndexName) -> Option<Arc<str>> {
+        (!index.as_str().starts_with("unknown")).then(|| format!("{index}-000001").into())
+    }
+}
+
+fn settings() -> WriterSettings {
+    WriterSettings {
+        compression: Compression::None,
+        max_batch_bytes: 1024 * 1024,
+        max_batch_operations: 100,
+        max_concurrent_requests: 4,
+        request_timeout: Duration::from_secs(60),
+        linger: Duration::from_millis(100),
+        memory: 8 * 1024 * 1024,
+        first_retry: Duration::from_millis(100),
+        longest_retry: Duration::from_secs(30),
+        oldest_read: Duration::from_secs(30),
+        stop_grace: Duration::from_secs(8),
+        patience: Patience::Endless,
+        seed: Some(1),
+    }
+}
+
+fn start(world: &Arc<World>, settings: WriterSettings) -> (BulkWriter, CancellationToken) {
+    let cancel = CancellationToken::new();
+    let port: Arc<dyn super::request::Port> = Arc::clone(world) as _;
+    (BulkWriter::start_on(port, Arc::new(AllTargets), settings, cancel.clone()), cancel)
+}
+
+fn operation(index: &str, id: &str, seconds: u32, action: Action) -> Operation {
+    Operation {
+        address: Address { index: IndexName::parse(index).unwrap(), id: DocumentId::parse(id).unwrap(), routing: None },
+        version: ExternalVersion::of_change(CreationTime::from_seconds(seconds), None),
+        action,
+        origin: Origin::Image,
+        role: Role::Live,
+    }
+}
+
+fn index(index: &str, id: &str) -> Operation {
+    operation(index, id, 1, Action::Index(format!(r#"{{"id":"{id}"}}"#).into_bytes()))
+}
+
+fn delete(index: &str, id: &str) -> Operation {
+    operation(index, id, 1, Action::Delete)
+}
+
+fn read(index_name: &str, id: &str) -> Operation {
+    Operation { origin: Origin::Read { at: 0 }, ..index(index_name, id) }
+}
+
+fn many(index_name: &str, count: usize) -> Vec<Operation> {
+    (0..count).map(|n| index(index_name, &format!("d{n}"))).collect()
+}

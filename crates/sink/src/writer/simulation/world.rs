@@ -1,0 +1,256 @@
+//! A model of OpenSearch: external versions, tombstones, and faults that tests switch on.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io::Read as _;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::client::{Answer, BodyEncoding, ClientError};
+use crate::writer::request::Port;
+
+/// Documents whose id holds one of these meet a fault of their own.
+pub(super) const POISON: &str = "poison";
+pub(super) const UNMAPPABLE: &str = "unmappable";
+/// Documents that only ever get newer versions, so that they must arrive in that order.
+pub(super) const ORDERED: &str = "ordered";
+
+#[derive(Debug, Clone)]
+pub(super) enum Fault {
+    /// The whole request is answered so, and not carried out.
+    Whole(u16, &'static str, Option<Duration>),
+    /// Answered only after this long.
+    Slow(Duration),
+    /// Not carried out, and no answer.
+    LostBefore,
+    /// Carried out, and no answer.
+    LostAfter,
+    /// Carried out, and an answer with one item too few.
+    WrongCount,
+    /// Carried out, and no bulk answer.
+    Garbage,
+    Unreachable,
+    /// These items, by position, are answered so; the others are carried out.
+    Items(Vec<usize>, u16, &'static str),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// `(version, live)`: a tombstone keeps its version.
+    pub(super) documents: HashMap<(String, String), (u64, bool)>,
+    /// For the next requests, one each.
+    pub(super) faults: VecDeque<Fault>,
+    /// Drawn for each request without a fault of its own.
+    pub(super) chance: Option<fastrand::Rng>,
+    pub(super) blocked: HashSet<String>,
+    pub(super) missing: HashSet<String>,
+    pub(super) largest: Option<usize>,
+    pub(super) refuses_gzip: bool,
+    pub(super) refuses_all: bool,
+    pub(super) refuse_credentials: bool,
+    pub(super) refreshed: usize,
+    pub(super) unreachable: bool,
+    /// The sizes of all requests, in operations.
+    pub(super) requests: Vec<usize>,
+    /// Versions in the order in which they arrived, by document.
+    pub(super) arrivals: BTreeMap<(String, String), Vec<u64>>,
+    pub(super) documents_seen: HashMap<String, usize>,
+    under_way: HashSet<(String, String)>,
+    pub(super) most_in_flight: usize,
+    in_flight: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct World(Mutex<State>);
+
+struct Line {
+    key: (String, String),
+    version: u64,
+    is_index: bool,
+}
+
+impl World {
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+
+    pub(super) fn fault(&self, fault: Fault) {
+        self.with(|state| state.faults.push_back(fault));
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.with(|state| state.documents.values().filter(|(_, live)| *live).count())
+    }
+
+    pub(super) fn requests(&self) -> Vec<usize> {
+        self.with(|state| state.requests.clone())
+    }
+}
+
+#[async_trait]
+impl Port for World {
+    async fn bulk(&self, body: Bytes, encoding: BodyEncoding) -> Result<Answer, ClientError> {
+        let lines = read_lines(&decoded(&body, encoding));
+        let fault = self.with(|state| state.arrive(&lines));
+        let pause = match &fault {
+            Some(Fault::Slow(time)) => *time,
+            _ => Duration::from_millis(20),
+        };
+        tokio::time::sleep(pause).await;
+        self.with(|state| {
+            let answer = state.answer(&lines, body.len(), encoding, fault);
+            state.leave(&lines);
+            answer
+        })
+    }
+
+    fn refresh_credentials(&self) {
+        self.with(|state| state.refreshed += 1);
+    }
+}
+
+fn decoded(body: &Bytes, encoding: BodyEncoding) -> Vec<u8> {
+    if encoding == BodyEncoding::Identity {
+        return body.to_vec();
+    }
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&body[..]).read_to_end(&mut plain).unwrap();
+    plain
+}
+
+fn read_lines(body: &[u8]) -> Vec<Line> {
+    assert_eq!(body.last(), Some(&b'\n'), "a bulk body ends in a line break");
+    let mut lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        let action: Value = serde_json::from_slice(line).unwrap();
+        let is_index = action.get("index").is_some();
+        let fields = action.get("index").or(action.get("delete")).unwrap();
+        assert_eq!(fields["version_type"], "external_gte");
+        let text = |name: &str| fields[name].as_str().unwrap().to_owned();
+        found.push(Line { key: (text("_index"), text("_id")), version: fields["version"].as_u64().unwrap(), is_index });
+        if is_index {
+            serde_json::from_slice::<Value>(lines.next().unwrap()).unwrap();
+        }
+    }
+    found
+}
+
+impl State {
+    fn arrive(&mut self, lines: &[Line]) -> Option<Fault> {
+        self.requests.push(lines.len());
+        self.in_flight += 1;
+        self.most_in_flight = self.most_in_flight.max(self.in_flight);
+        for line in lines {
+            assert!(self.under_way.insert(line.key.clone()), "two operations on {:?} are in flight", line.key);
+            let versions = self.arrivals.entry(line.key.clone()).or_default();
+            let in_order = versions.last().is_none_or(|last| *last <= line.version);
+            assert!(in_order || !line.key.1.starts_with(ORDERED), "order of {:?} is inverted", line.key);
+            versions.push(line.version);
+            *self.documents_seen.entry(line.key.1.clone()).or_default() += 1;
+        }
+        self.faults.pop_front().or_else(|| self.chance.as_mut().and_then(|random| draw(random, lines.len())))
+    }
+
+    fn leave(&mut self, lines: &[Line]) {
+        self.in_flight -= 1;
+        for line in lines {
+            self.under_way.remove(&line.key);
+        }
+    }
+
+    fn answer(&mut self, lines: &[Line], bytes: usize, encoding: BodyEncoding, fault: Option<Fault>) -> Result<Answer, ClientError> {
+        if self.unreachable || matches!(fault, Some(Fault::Unreachable)) {
+            return Err(ClientError::Unreachable { endpoint: "model".into(), reason: "refused".into() });
+        }
+        if self.refuse_credentials {
+            return Ok(whole(401, "security_exception", None));
+        }
+        if self.refuses_all || (self.refuses_gzip && encoding == BodyEncoding::Gzip) {
+            return Ok(whole(400, "illegal_argument_exception", None));
+        }
+        if self.largest.is_some_and(|largest| bytes > largest) {
+            return Ok(Answer { status: 413, body: Bytes::from_static(b"<html>too large"), retry_after: None });
+        }
+        if lines.iter().any(|line| line.key.1.contains(POISON)) {
+            return Ok(whole(400, "illegal_argument_exception", None));
+        }
+        let lost = ClientError::Interrupted { endpoint: "model".into(), reason: "reset".into() };
+        match fault {
+            Some(Fault::Whole(status, error_type, retry_after)) => return Ok(whole(status, error_type, retry_after)),
+            Some(Fault::LostBefore) => return Err(lost),
+            _ => {}
+        }
+        let mut items: Vec<Value> = Vec::new();
+        for (position, line) in lines.iter().enumerate() {
+            items.push(match &fault {
+                Some(Fault::Items(positions, status, error_type)) if positions.contains(&position) => error(*status, error_type),
+                _ => self.apply(line),
+            });
+        }
+        match fault {
+            Some(Fault::LostAfter) => return Err(lost),
+            Some(Fault::Garbage) => return Ok(Answer { status: 200, body: Bytes::from_static(b"<html>hello"), retry_after: None }),
+            Some(Fault::WrongCount) => drop(items.pop()),
+            _ => {}
+        }
+        let body = serde_json::to_vec(&json!({"took": 1, "errors": false, "items": items})).unwrap();
+        Ok(Answer { status: 200, body: body.into(), retry_after: None })
+    }
+
+    fn apply(&mut self, line: &Line) -> Value {
+        if self.missing.contains(&line.key.0) {
+            return error(404, "index_not_found_exception");
+        }
+        if self.blocked.contains(&line.key.0) {
+            return error(403, "cluster_block_exception");
+        }
+        if line.key.1.contains(UNMAPPABLE) {
+            return error(400, "mapper_parsing_exception");
+        }
+        let known = self.documents.get(&line.key).copied();
+        if known.is_some_and(|(version, _)| version > line.version) {
+            return error(409, "version_conflict_engine_exception");
+        }
+        self.documents.insert(line.key.clone(), (line.version, line.is_index));
+        if line.is_index {
+            json!({"index": {"status": 201}})
+        } else if known.is_some_and(|(_, live)| live) {
+            json!({"delete": {"status": 200}})
+        } else {
+            json!({"delete": {"status": 404, "result": "not_found"}})
+        }
+    }
+}
+
+fn draw(random: &mut fastrand::Rng, operations: usize) -> Option<Fault> {
+    let positions: Vec<usize> = (0..operations).filter(|_| random.u8(..4) == 0).collect();
+    match random.u8(..40) {
+        0 => Some(Fault::Whole(503, "", None)),
+        1 => Some(Fault::Whole(429, "rejected_execution_exception", Some(Duration::from_secs(1)))),
+        2 => Some(Fault::Slow(Duration::from_millis(random.u64(..5000)))),
+        3 => Some(Fault::LostBefore),
+        4 => Some(Fault::LostAfter),
+        5 => Some(Fault::WrongCount),
+        6 => Some(Fault::Garbage),
+        7 => Some(Fault::Unreachable),
+        8 => Some(Fault::Items(positions, 429, "rejected_execution_exception")),
+        9 => Some(Fault::Items(positions, 503, "unavailable_shards_exception")),
+        10 => Some(Fault::Items(positions, 429, "circuit_breaking_exception")),
+        11 => Some(Fault::Items(positions, 403, "cluster_block_exception")),
+        12 => Some(Fault::Whole(401, "security_exception", None)),
+        _ => None,
+    }
+}
+
+fn whole(status: u16, error_type: &str, retry_after: Option<Duration>) -> Answer {
+    let body = if error_type.is_empty() { json!("<html>") } else { json!({"error": {"type": error_type, "reason": "S3CRET"}}) };
+    Answer { status, body: serde_json::to_vec(&body).unwrap().into(), retry_after }
+}
+
+fn error(status: u16, error_type: &str) -> Value {
+    json!({"index": {"status": status, "error": {"type": error_type, "reason": "S3CRET"}}})
+}
