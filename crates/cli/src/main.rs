@@ -1,2 +1,5 @@
-//! Keeps an OpenSearch index equal to a DynamoDB table: command line tool.
-fn main() {}
+//! The binary `streamdex`: everything is in the library, so that its parts can be tested and documented.
+
+fn main() -> std::process::ExitCode {
+    streamdex::run(std::env::args_os())
+}

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use streamdex_mapping::{Address, Batch, Change, MapError, Mapper, RecordError, RecordMeta, Trust};
+use streamdex_mapping::{
+    Address, Batch, Change, MapError, Mapper, Operation, Outcome, RecordError, RecordMeta, Trust,
+};
 
 /// The records of one page on their way. Pure: [`crate::deliver`] does what it asks for.
 #[derive(Debug, Default)]
@@ -26,6 +28,24 @@ pub(crate) struct RefusedRecord {
     pub(crate) address: Option<Address>,
     pub(crate) reason: &'static str,
     pub(crate) error: String,
+}
+
+/// What a record comes to, told without sending anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// At least one operation of it is sent.
+    Sent,
+    /// It sends nothing: unchanged, filtered, or coalesced.
+    Nothing(Outcome),
+    /// Its item has to be read.
+    Fetch,
+    /// It cannot be mapped.
+    Refused {
+        /// A word for the kind of problem.
+        reason: &'static str,
+        /// A sentence, without values.
+        error: String,
+    },
 }
 
 impl Page {
@@ -108,6 +128,30 @@ impl Page {
         }
         let digest = self.digests.iter().find(|(at, _)| *at == record);
         digest.map(|(_, digest)| digest.clone()).unwrap_or_default()
+    }
+
+    /// What would be sent, in order, and what each record comes to. For showing: nothing is decided.
+    pub fn into_parts(mut self) -> (Vec<Operation>, Vec<Fate>) {
+        let handles = self.batch.fetches();
+        let fetched: Vec<usize> = handles.iter().filter_map(|handle| Some(self.batch.fetch(*handle)?.1)).collect();
+        let operations = self.batch.take_operations().into_iter().map(|(_, operation)| operation).collect();
+        let mut fates: Vec<Fate> =
+            self.batch.outcomes().map(|outcome| outcome.map_or(Fate::Sent, Fate::Nothing)).collect();
+        let mut set = |record: usize, fate| {
+            if let Some(place) = fates.get_mut(record) {
+                *place = fate;
+            }
+        };
+        fetched.into_iter().for_each(|record| set(record, Fate::Fetch));
+        for refused in self.refused {
+            set(refused.record, Fate::Refused { reason: refused.reason, error: refused.error });
+        }
+        (operations, fates)
+    }
+
+    /// The keys of the records: two pages without a common one write no common document.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        (0..self.batch.len()).filter_map(|record| Some(self.batch.meta(record)?.keys.as_str()))
     }
 
     /// How many records were added.

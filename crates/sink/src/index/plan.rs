@@ -5,6 +5,7 @@ use streamdex_config::{IndexSettings, Manage};
 
 use super::catalog::{Entry, Fields};
 use super::merge::{FlatSettings, flatten_settings, merge_mapping, merge_settings};
+use super::names::of_generation;
 use super::owner::Owner;
 
 /// The wanted state of one logical index.
@@ -65,10 +66,7 @@ impl Wanted {
     /// The wanted state of the index `name` that belongs to `entry`.
     pub(crate) fn new(entry: &Entry, name: &str, offering: Offering) -> Wanted {
         let IndexSettings { manage, generation, .. } = entry.settings;
-        let concrete = match manage {
-            Manage::Create => format!("{name}-{generation:06}"),
-            Manage::Check | Manage::Never => name.to_owned(),
-        };
+        let concrete = of_generation(name, manage, generation);
         let (user_settings, user_mapping) = users_part(&entry.settings);
         let mut mapping = merge_mapping(safe_mapping(&entry.fields), &user_mapping);
         // Last, since the owner is not the user's to choose.
@@ -104,7 +102,8 @@ impl Wanted {
         match alias {
             Alias::Reader => json!({}),
             Alias::Live => {
-                let expired: Vec<Value> = self.fields.live.iter().map(|field| json!({"range": {field: {"lte": "now"}}})).collect();
+                let expired: Vec<Value> =
+                    self.fields.live.iter().map(|field| json!({"range": {field: {"lte": "now"}}})).collect();
                 json!({"filter": {"bool": {"must_not": expired}}})
             }
         }
@@ -112,7 +111,8 @@ impl Wanted {
 
     /// The body that creates the index with some of its aliases.
     pub fn create_body(&self, aliases: &[Alias]) -> Value {
-        let aliases: Map<String, Value> = aliases.iter().map(|alias| (self.alias_name(*alias), self.alias_body(*alias))).collect();
+        let aliases: Map<String, Value> =
+            aliases.iter().map(|alias| (self.alias_name(*alias), self.alias_body(*alias))).collect();
         json!({"settings": self.settings, "mappings": self.mapping, "aliases": aliases})
     }
 
@@ -160,7 +160,8 @@ fn safe_mapping(fields: &Fields) -> Map<String, Value> {
     properties.extend(fields.keywords.iter().map(|field| (field.clone(), keyword.clone())));
     properties.extend(fields.ttl.iter().map(|field| (field.clone(), ttl.clone())));
     if fields.archive {
-        let date = json!({"type": "date", "format": "epoch_second||strict_date_optional_time", "ignore_malformed": true});
+        let date =
+            json!({"type": "date", "format": "epoch_second||strict_date_optional_time", "ignore_malformed": true});
         properties.insert(EXPIRED_AT.to_owned(), date);
     }
     let templates = json!([

@@ -1,0 +1,254 @@
+//! `streamdex replay`: applies captured records.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use streamdex_config::{Config, DeadLetterKind};
+use streamdex_mapping::{Mapper, Tally, Trust};
+use streamdex_poller::aws::{SourceClients, state_client};
+use streamdex_poller::deliver::{Delivery, DeliveryFault, PageOutcome};
+use streamdex_poller::item::{BatchGetReader, ItemReader};
+use streamdex_poller::letter::{DeadLetterStore, FileLetters, TableLetters};
+use streamdex_poller::page::Page;
+use streamdex_poller::state::StateTable;
+use streamdex_poller::table::TableInfo;
+use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Global, ReplayArgs};
+use crate::captured::Capturer;
+use crate::exit::{CliError, Exit};
+use crate::input::Input;
+use crate::progress::Progress;
+use crate::summary::Summary;
+use crate::{connect, settings};
+
+/// Pages that are delivered at the same time; those that share a key wait for one another.
+const PAGES_AT_ONCE: usize = 6;
+/// Where dead letters of `--images` go, unless `[dead_letter]` says otherwise: no AWS call is made then.
+const LETTER_FILE: &str = "streamdex-dead-letters.ndjson";
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit, CliError> {
+    let config = settings::configuration(global)?;
+    let trust = if arguments.images { Trust::InOrder } else { Trust::ReadItem };
+    let capturer = Capturer::new(&config, arguments.source.as_deref(), trust)?;
+    let inputs = Input::open_all(&arguments.files)?;
+    let cancel = CancellationToken::new();
+    stop_on_ctrl_c(cancel.clone());
+    let deliveries = Box::pin(deliveries(&config, &capturer, trust, &cancel)).await?;
+    let mut replay = Replay::new(deliveries, cancel);
+    let ended = Box::pin(replay.work_off(inputs, &capturer)).await;
+    let ended = match ended {
+        Ok(()) => Box::pin(replay.drain()).await,
+        failed => {
+            // What was handed over is brought to its end, so that the summary is true.
+            let _ = Box::pin(replay.drain()).await;
+            failed
+        }
+    };
+    replay.finish(global, ended)
+}
+
+/// The state of one replay.
+struct Replay {
+    deliveries: BTreeMap<usize, Arc<Delivery>>,
+    in_flight: FuturesOrdered<tokio::task::JoinHandle<PageOutcome>>,
+    /// The keys of each page in flight, hashed, oldest first.
+    keys: std::collections::VecDeque<HashSet<u64>>,
+    hasher: RandomState,
+    cancel: CancellationToken,
+    tally: Tally,
+    undecided: u64,
+    fault: Option<DeliveryFault>,
+    started: Instant,
+    progress: Progress,
+}
+
+// === impl Replay ===
+
+impl Replay {
+    fn new(deliveries: BTreeMap<usize, Arc<Delivery>>, cancel: CancellationToken) -> Replay {
+        Replay {
+            deliveries,
+            in_flight: FuturesOrdered::new(),
+            keys: std::collections::VecDeque::new(),
+            hasher: RandomState::new(),
+            cancel,
+            tally: Tally::default(),
+            undecided: 0,
+            fault: None,
+            started: Instant::now(),
+            progress: Progress::start(None),
+        }
+    }
+
+    async fn work_off(&mut self, inputs: Vec<Input>, capturer: &Capturer<'_>) -> Result<(), CliError> {
+        for mut input in inputs {
+            while let Some(piece) = input.next_piece()? {
+                let pages = capturer.capture(&input.name, &piece)?;
+                if !pages.items.is_empty() {
+                    let message = format!("{}: items carry no change, so they cannot be replayed", input.name);
+                    return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex map` shows items"));
+                }
+                for (source, page) in pages.pages {
+                    self.submit(source, page).await;
+                }
+                if self.fault.is_some() || self.cancel.is_cancelled() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a page over as soon as no page in flight shares a key with it.
+    async fn submit(&mut self, source: usize, page: Page) {
+        let Some(delivery) = self.deliveries.get(&source).cloned() else { return };
+        let keys: HashSet<u64> = page.keys().map(|key| self.hasher.hash_one((source, key))).collect();
+        while self.in_flight.len() >= PAGES_AT_ONCE || self.keys.iter().any(|busy| !busy.is_disjoint(&keys)) {
+            if self.take_one().await.is_none() {
+                break;
+            }
+        }
+        let cancel = self.cancel.clone();
+        self.keys.push_back(keys);
+        self.in_flight.push_back(tokio::spawn(async move { delivery.deliver_page(page, &cancel).await }));
+    }
+
+    /// Waits for the oldest page.
+    async fn take_one(&mut self) -> Option<()> {
+        let done = self.in_flight.next().await?;
+        self.keys.pop_front();
+        if let Ok(outcome) = done {
+            outcome.outcomes.iter().for_each(|outcome| match outcome {
+                Some(outcome) => self.tally.add(*outcome),
+                None => self.undecided += 1,
+            });
+            if let Some(fault) = outcome.fault {
+                self.fault.get_or_insert(fault);
+            }
+            self.progress.set(self.tally.records(), &detail(&self.tally));
+        }
+        Some(())
+    }
+
+    async fn drain(&mut self) -> Result<(), CliError> {
+        while self.take_one().await.is_some() {}
+        Ok(())
+    }
+
+    fn finish(self, global: &Global, ended: Result<(), CliError>) -> Result<Exit, CliError> {
+        self.progress.finish();
+        let summary = Summary::new(self.tally, self.undecided, self.started.elapsed());
+        summary.print(global.json)?;
+        ended?;
+        match self.fault {
+            None => Ok(summary.exit()),
+            Some(fault) => Err(fault.into()),
+        }
+    }
+}
+
+fn detail(tally: &Tally) -> String {
+    match tally.dead_lettered {
+        0 => String::new(),
+        1 => "1 dead letter".to_owned(),
+        letters => format!("{letters} dead letters"),
+    }
+}
+
+/// A delivery for each source, over one writer.
+async fn deliveries(
+    config: &Config,
+    capturer: &Capturer<'_>,
+    trust: Trust,
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<usize, Arc<Delivery>>, CliError> {
+    let client = Client::connect(&config.opensearch, &config.aws).await?;
+    let context = match trust {
+        Trust::InOrder => SetupContext::new(),
+        Trust::ReadItem => Box::pin(connect::table_facts(config)).await,
+    };
+    let letters = letters(config, trust).await;
+    let readers = Box::pin(readers(config, trust)).await?;
+    let indices = Arc::new(Indices::new(client.clone(), config, &context));
+    connect::opensearch(&indices).await?;
+    let patience = Patience::one_shot();
+    let settings = WriterSettings::new(&config.opensearch, patience);
+    let writer = BulkWriter::start(client, indices.clone(), settings, cancel.clone());
+    let mut deliveries = BTreeMap::new();
+    for (place, (source, reader)) in config.sources.iter().zip(readers).enumerate() {
+        let mapper = capturer.mapper(place).cloned().unwrap_or_else(|| Arc::new(Mapper::new(Vec::new())));
+        let delivery = Delivery {
+            table: source.table.table_name().to_owned(),
+            mapper,
+            reader,
+            indices: indices.clone(),
+            writer: writer.clone(),
+            letters: letters.clone(),
+            patience,
+            progressed: true.into(),
+        };
+        deliveries.insert(place, Arc::new(delivery));
+    }
+    Ok(deliveries)
+}
+
+/// `--images` makes no AWS call, so its letters go to a file unless the configuration says otherwise.
+async fn letters(config: &Config, trust: Trust) -> Arc<dyn DeadLetterStore> {
+    match &config.dead_letter.kind {
+        DeadLetterKind::File(path) => Arc::new(FileLetters::new(path)),
+        DeadLetterKind::Table if trust == Trust::InOrder && !config.dead_letter.written_out => {
+            Arc::new(FileLetters::new(PathBuf::from(LETTER_FILE)))
+        }
+        DeadLetterKind::Table => {
+            let client = state_client(&config.state).await;
+            let table = StateTable::new(client, config.state.table.clone(), config.state.group.clone());
+            Arc::new(TableLetters::new(table))
+        }
+    }
+}
+
+/// A reader for each source, whose table is asked for first: without it nothing can be replayed.
+async fn readers(config: &Config, trust: Trust) -> Result<Vec<Option<Arc<dyn ItemReader>>>, CliError> {
+    let mut readers: Vec<Option<Arc<dyn ItemReader>>> = Vec::new();
+    for source in &config.sources {
+        if trust == Trust::InOrder {
+            readers.push(None);
+            continue;
+        }
+        let clients = SourceClients::connect(source).await;
+        Box::pin(reach(&clients, source)).await?;
+        readers.push(Some(Arc::new(BatchGetReader::new(clients.dynamodb, source.table.table_name()))));
+    }
+    Ok(readers)
+}
+
+/// Checks that items can be read from the table.
+async fn reach(clients: &SourceClients, source: &streamdex_config::Source) -> Result<(), CliError> {
+    let described = tokio::time::timeout(connect::PATIENCE, Box::pin(TableInfo::describe(clients, source))).await;
+    let problem = match described {
+        Ok(Ok(_)) => return Ok(()),
+        // Items are read from the table alone; its stream may be off or gone.
+        Ok(Err(streamdex_poller::table::TableError::StreamDisabled(_))) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "DynamoDB did not answer".to_owned(),
+    };
+    let message = format!("table {} cannot be read: {problem}", source.table.table_name());
+    let hint = "replay reads each item anew; to take the images as they were recorded, without the table, use --images";
+    Err(CliError::new(Exit::Unreachable, message).with_hint(hint))
+}
+
+fn stop_on_ctrl_c(cancel: CancellationToken) {
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            cancel.cancel();
+        }
+    });
+}
