@@ -43,11 +43,7 @@ pub(crate) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Expand
         rest = after;
     }
     out.push_str(rest);
-    if unset.is_empty() {
-        Expanded::Text(out)
-    } else {
-        Expanded::Unset(unset)
-    }
+    if unset.is_empty() { Expanded::Text(out) } else { Expanded::Unset(unset) }
 }
 
 fn is_name(name: &str) -> bool {
@@ -80,16 +76,9 @@ mod tests {
             ("${NONE:-}", ""),
         ];
         for (text, expected) in rows {
-            assert_eq!(
-                expand(text, &env),
-                Expanded::Text(expected.to_owned()),
-                "{text}"
-            );
+            assert_eq!(expand(text, &env), Expanded::Text(expected.to_owned()), "{text}");
         }
-        assert_eq!(
-            expand("${A}${HOST}${B}", &env),
-            Expanded::Unset(vec!["A".into(), "B".into()])
-        );
+        assert_eq!(expand("${A}${HOST}${B}", &env), Expanded::Unset(vec!["A".into(), "B".into()]));
         for malformed in ["${", "${}", "${1A}", "${A-b}", "${A B}"] {
             assert_eq!(expand(malformed, &env), Expanded::Malformed, "{malformed}");
         }

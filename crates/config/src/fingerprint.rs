@@ -54,29 +54,14 @@ pub(crate) fn route_json(route: &Route, order: &ListOrder) -> Value {
     let entries = [
         ("exclude", names(&route.exclude)),
         ("id", route.id.as_ref().map(|id| json!(id))),
-        (
-            "id_form",
-            (route.id_form == IdForm::Hash).then(|| json!("hash")),
-        ),
+        ("id_form", (route.id_form == IdForm::Hash).then(|| json!("hash"))),
         ("include", names(&route.include)),
         ("index", Some(json!(route.index.text()))),
-        (
-            "numbers",
-            (route.numbers == NumberForm::String).then(|| json!("string")),
-        ),
-        (
-            "rename",
-            (!route.rename.is_empty()).then(|| json!(route.rename)),
-        ),
-        (
-            "routing",
-            route.routing.as_ref().map(|routing| json!(routing)),
-        ),
+        ("numbers", (route.numbers == NumberForm::String).then(|| json!("string"))),
+        ("rename", (!route.rename.is_empty()).then(|| json!(route.rename))),
+        ("routing", route.routing.as_ref().map(|routing| json!(routing))),
         ("ttl", route.ttl.as_ref().map(ttl_json)),
-        (
-            "when",
-            (!route.when.is_empty()).then(|| route.when.iter().map(condition_json).collect()),
-        ),
+        ("when", (!route.when.is_empty()).then(|| route.when.iter().map(condition_json).collect())),
     ];
     object(entries)
 }
@@ -92,7 +77,7 @@ fn condition_json(condition: &Condition) -> Value {
     object([
         ("attribute", Some(json!(condition.attribute))),
         (test, Some(value)),
-        ("not", condition.not.then(|| json!(true))),
+        ("not", condition.not.then_some(json!(true))),
     ])
 }
 
@@ -104,7 +89,7 @@ fn ttl_json(ttl: &Ttl) -> Value {
     object([
         ("archive_index", archive_index.clone()),
         ("attribute", Some(json!(ttl.attribute))),
-        ("infer_expiry", ttl.infer_expiry.then(|| json!(true))),
+        ("infer_expiry", ttl.infer_expiry.then_some(json!(true))),
         ("on_expiry", archive_index.map(|_| json!("archive"))),
     ])
 }
@@ -147,11 +132,7 @@ mod tests {
     "#;
 
     fn source(text: &str) -> Source {
-        Config::parse(text, Path::new(""), &|_| None)
-            .unwrap()
-            .config
-            .sources
-            .remove(0)
+        Config::parse(text, Path::new(""), &|_| None).unwrap().config.sources.remove(0)
     }
 
     /// The text is written into every index: it may change only together with [`FORMAT`].
@@ -169,44 +150,27 @@ mod tests {
             "\n",
         );
         assert_eq!(canonical(&source(ROUTES)), expected);
-        assert_eq!(
-            fingerprint(&source(ROUTES)),
-            "98f8db21c71b8617532109629b443aa460d3e5d6c692209bbc4f5c20945c9913"
-        );
+        assert_eq!(fingerprint(&source(ROUTES)), "98f8db21c71b8617532109629b443aa460d3e5d6c692209bbc4f5c20945c9913");
     }
 
     #[test]
     fn only_what_changes_documents_changes_it() {
         let same = [
             ROUTES.replace(r#"["token", "secret"]"#, r#"["secret", "token"]"#),
-            ROUTES.replace(
-                "numbers = \"string\"",
-                "numbers = \"string\"\nid_form = \"plain\"\ninclude = []",
-            ),
+            ROUTES.replace("numbers = \"string\"", "numbers = \"string\"\nid_form = \"plain\"\ninclude = []"),
             format!("{ROUTES}\n[index.sessions]\ngeneration = 7"),
             ROUTES.replace("table = \"app\"", "table = \"other\"\nname = \"x\""),
         ];
         for text in same {
-            assert_eq!(
-                fingerprint(&source(&text)),
-                fingerprint(&source(ROUTES)),
-                "{text}"
-            );
+            assert_eq!(fingerprint(&source(&text)), fingerprint(&source(ROUTES)), "{text}");
         }
         let other = [
-            ROUTES.replace(
-                r#"["user_id", "session_id"]"#,
-                r#"["session_id", "user_id"]"#,
-            ),
+            ROUTES.replace(r#"["user_id", "session_id"]"#, r#"["session_id", "user_id"]"#),
             ROUTES.replace("equals = 10", "equals = \"10\""),
             ROUTES.replace(", not = true", ""),
         ];
         for text in other {
-            assert_ne!(
-                fingerprint(&source(&text)),
-                fingerprint(&source(ROUTES)),
-                "{text}"
-            );
+            assert_ne!(fingerprint(&source(&text)), fingerprint(&source(ROUTES)), "{text}");
         }
     }
 }

@@ -27,16 +27,11 @@ pub enum OldImageNeed {
 pub fn needs_old_images(route: &Route, key_names: &[String]) -> Vec<OldImageNeed> {
     let is_key = |attribute: &String| key_names.contains(attribute);
     let conditions = route.when.iter().map(|condition| &condition.attribute);
-    let mut needs: Vec<OldImageNeed> = conditions
-        .filter(|name| !is_key(name))
-        .cloned()
-        .map(OldImageNeed::Condition)
-        .collect();
+    let mut needs: Vec<OldImageNeed> =
+        conditions.filter(|name| !is_key(name)).cloned().map(OldImageNeed::Condition).collect();
     if let IndexPattern::Placeholders { parts, .. } = &route.index {
         needs.extend(parts.iter().filter_map(|part| match part {
-            PatternPart::Attribute(name) if !is_key(name) => {
-                Some(OldImageNeed::Placeholder(name.clone()))
-            }
+            PatternPart::Attribute(name) if !is_key(name) => Some(OldImageNeed::Placeholder(name.clone())),
             PatternPart::Attribute(_) | PatternPart::Literal(_) => None,
         }));
     }
@@ -61,12 +56,8 @@ impl OldImageNeed {
             OldImageNeed::Placeholder(_) => {
                 "let the stream carry NEW_AND_OLD_IMAGES, or use placeholders of key attributes"
             }
-            OldImageNeed::Archive => {
-                "let the stream carry NEW_AND_OLD_IMAGES, or set on_expiry = \"delete\""
-            }
-            OldImageNeed::InferExpiry => {
-                "let the stream carry NEW_AND_OLD_IMAGES, or leave infer_expiry out"
-            }
+            OldImageNeed::Archive => "let the stream carry NEW_AND_OLD_IMAGES, or set on_expiry = \"delete\"",
+            OldImageNeed::InferExpiry => "let the stream carry NEW_AND_OLD_IMAGES, or leave infer_expiry out",
         }
     }
 }
@@ -74,14 +65,12 @@ impl OldImageNeed {
 impl fmt::Display for OldImageNeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OldImageNeed::Condition(name) => write!(
-                f,
-                "a condition on {name:?}, which is no key attribute, needs old images"
-            ),
-            OldImageNeed::Placeholder(name) => write!(
-                f,
-                "the index placeholder {{{name}}}, which is no key attribute, needs old images"
-            ),
+            OldImageNeed::Condition(name) => {
+                write!(f, "a condition on {name:?}, which is no key attribute, needs old images")
+            }
+            OldImageNeed::Placeholder(name) => {
+                write!(f, "the index placeholder {{{name}}}, which is no key attribute, needs old images")
+            }
             OldImageNeed::Archive => f.write_str("on_expiry = \"archive\" needs old images"),
             OldImageNeed::InferExpiry => f.write_str("infer_expiry needs old images"),
         }
@@ -105,31 +94,13 @@ mod tests {
             when = [{ attribute = "pk", starts_with = "ORDER#" }, { attribute = "kind", equals = "order" }]
             ttl = { attribute = "expires_at", on_expiry = "archive", archive_index = "expired", infer_expiry = true }
         "#;
-        let route = Config::parse(text, Path::new(""), &|_| None)
-            .unwrap()
-            .config
-            .sources
-            .remove(0)
-            .routes
-            .remove(0);
-        let keys = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect::<Vec<_>>()
-        };
-        let (condition, placeholder) = (
-            OldImageNeed::Condition("kind".into()),
-            OldImageNeed::Placeholder("region".into()),
-        );
+        let route = Config::parse(text, Path::new(""), &|_| None).unwrap().config.sources.remove(0).routes.remove(0);
+        let keys = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let (condition, placeholder) =
+            (OldImageNeed::Condition("kind".into()), OldImageNeed::Placeholder("region".into()));
         assert_eq!(
             needs_old_images(&route, &keys(&["pk"])),
-            [
-                condition,
-                placeholder,
-                OldImageNeed::Archive,
-                OldImageNeed::InferExpiry
-            ]
+            [condition, placeholder, OldImageNeed::Archive, OldImageNeed::InferExpiry]
         );
         assert_eq!(
             needs_old_images(&route, &keys(&["pk", "kind", "region"])),

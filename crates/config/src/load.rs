@@ -24,10 +24,8 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or has problems: then all of them.
     pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let base_dir = path.parent().unwrap_or(Path::new(""));
         Config::parse(&text, base_dir, &|name| std::env::var(name).ok())
     }
@@ -37,11 +35,7 @@ impl Config {
     ///
     /// # Errors
     /// All problems of the text.
-    pub fn parse(
-        text: &str,
-        base_dir: &Path,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Loaded, ConfigError> {
+    pub fn parse(text: &str, base_dir: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigError> {
         let mut problems = Problems::default();
         let config = tree::parse(text, env, &mut problems)
             .and_then(|root| Root::read(&root, &mut problems))

@@ -216,12 +216,7 @@ pub enum Manage {
 
 impl Default for IndexSettings {
     fn default() -> IndexSettings {
-        IndexSettings {
-            manage: Manage::default(),
-            generation: 1,
-            settings: serde_json::Map::new(),
-            mapping: None,
-        }
+        IndexSettings { manage: Manage::default(), generation: 1, settings: serde_json::Map::new(), mapping: None }
     }
 }
 

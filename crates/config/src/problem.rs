@@ -56,29 +56,15 @@ struct Listed<'a>(&'a [Problem]);
 impl Place {
     /// The place of `key` below this one, as it is written in TOML.
     pub(crate) fn key(&self, key: &str, line: Option<usize>) -> Place {
-        let bare = !key.is_empty()
-            && key
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        let written = if bare {
-            key.to_owned()
-        } else {
-            format!("{key:?}")
-        };
-        let path = if self.path.is_empty() {
-            written
-        } else {
-            format!("{}.{written}", self.path)
-        };
+        let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let written = if bare { key.to_owned() } else { format!("{key:?}") };
+        let path = if self.path.is_empty() { written } else { format!("{}.{written}", self.path) };
         Place { path, line }
     }
 
     /// The place of an array's element.
     pub(crate) fn element(&self, index: usize, line: Option<usize>) -> Place {
-        Place {
-            path: format!("{}[{index}]", self.path),
-            line,
-        }
+        Place { path: format!("{}[{index}]", self.path), line }
     }
 }
 
@@ -107,11 +93,9 @@ impl ConfigError {
     /// What to do, in one sentence.
     pub fn hint(&self) -> String {
         match self {
-            ConfigError::Unreadable { .. } => {
-                "name the file with --config FILE or STREAMDEX_CONFIG=FILE".to_owned()
-            }
+            ConfigError::Unreadable { .. } => "name the file with --config FILE or STREAMDEX_CONFIG=FILE".to_owned(),
             ConfigError::Problems(_) => {
-                "correct the file; docs/configuration.md describes every key".to_owned()
+                "correct these places; `streamdex config schema` describes every key".to_owned()
             }
         }
     }
@@ -128,11 +112,7 @@ impl ConfigError {
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.0.len();
-        write!(
-            f,
-            "{count} problem{} in the configuration",
-            if count == 1 { "" } else { "s" }
-        )?;
+        write!(f, "{count} problem{} in the configuration", if count == 1 { "" } else { "s" })?;
         for problem in self.0 {
             write!(f, "\n  {problem}")?;
         }
@@ -149,52 +129,30 @@ impl Problems {
     }
 
     /// An error with its remedy.
-    pub(crate) fn error_with_hint(
-        &mut self,
-        place: &Place,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
-        self.errors
-            .push(problem(place, message.into(), Some(hint.into())));
+    pub(crate) fn error_with_hint(&mut self, place: &Place, message: impl Into<String>, hint: impl Into<String>) {
+        self.errors.push(problem(place, message.into(), Some(hint.into())));
     }
 
     /// Something that works, and is hardly meant.
-    pub(crate) fn warning(
-        &mut self,
-        place: &Place,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) {
-        self.warnings
-            .push(problem(place, message.into(), Some(hint.into())));
+    pub(crate) fn warning(&mut self, place: &Place, message: impl Into<String>, hint: impl Into<String>) {
+        self.warnings.push(problem(place, message.into(), Some(hint.into())));
     }
 
     /// A key or value that a later version knows.
     pub(crate) fn later(&mut self, place: &Place, what: &str) {
-        self.errors.push(problem(
-            place,
-            format!("{what} is not in this version"),
-            Some("leave it out".to_owned()),
-        ));
+        self.errors.push(problem(place, format!("{what} is not in this version"), Some("leave it out".to_owned())));
     }
 
     /// A key that has to be there.
     pub(crate) fn missing(&mut self, table: &Place, key: &str) {
-        self.errors.push(problem(
-            &table.key(key, table.line),
-            "this key is missing, and it is needed".to_owned(),
-            None,
-        ));
+        let hint = if table.path.is_empty() { format!("add [{key}]") } else { format!("add {key} = …") };
+        self.error_with_hint(&table.key(key, table.line), "this key is missing, and it is needed", hint);
     }
 
     /// Whether anything is wrong at `path` or below it.
     pub(crate) fn any_below(&self, path: &str) -> bool {
         self.errors.iter().any(|problem| {
-            problem
-                .path
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            problem.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         })
     }
 
@@ -214,12 +172,7 @@ impl Problems {
 }
 
 fn problem(place: &Place, message: String, hint: Option<String>) -> Problem {
-    Problem {
-        path: place.path.clone(),
-        line: place.line,
-        message,
-        hint,
-    }
+    Problem { path: place.path.clone(), line: place.line, message, hint }
 }
 
 #[cfg(test)]
@@ -229,30 +182,15 @@ mod tests {
     #[test]
     fn places_are_written_as_toml_paths() {
         let root = Place::default();
-        let index = root
-            .key("index", Some(1))
-            .key("orders-{region}", Some(2))
-            .key("generation", Some(3));
+        let index = root.key("index", Some(1)).key("orders-{region}", Some(2)).key("generation", Some(3));
         assert_eq!(index.path, r#"index."orders-{region}".generation"#);
-        assert_eq!(
-            root.key("route", None)
-                .element(1, None)
-                .key("when", None)
-                .path,
-            "route[1].when"
-        );
+        assert_eq!(root.key("route", None).element(1, None).key("when", None).path, "route[1].when");
     }
 
     #[test]
     fn a_place_is_below_another_by_whole_steps() {
         let mut problems = Problems::default();
-        problems.error(
-            &Place {
-                path: "route[10].when".into(),
-                line: None,
-            },
-            "x",
-        );
+        problems.error(&Place { path: "route[10].when".into(), line: None }, "x");
         assert!(problems.any_below("route[10]"));
         assert!(!problems.any_below("route[1]"));
     }

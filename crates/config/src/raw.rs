@@ -1,9 +1,7 @@
 //! The file as it is written: every key once, with its description. The parser, the JSON Schema and
 //! `docs/configuration.md` all come from here.
 
-use crate::read::{
-    ByteSize, Duration, JsonObject, Located, Named, OneOrMany, Scalar, tables, words,
-};
+use crate::read::{ByteSize, Duration, JsonObject, Located, Named, OneOrMany, Scalar, tables, words};
 
 tables! {
     /// The configuration of streamdex: which tables go to which indices.
@@ -339,10 +337,7 @@ words! {
 
 /// The JSON Schema of the file, as of draft 2020-12.
 pub fn json_schema() -> serde_json::Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12()
-        .with(|settings| settings.inline_subschemas = true);
-    settings
-        .into_generator()
-        .into_root_schema_for::<Root>()
-        .to_value()
+    let settings =
+        schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<Root>().to_value()
 }

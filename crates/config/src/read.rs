@@ -3,15 +3,13 @@
 //! A type that implements [`Read`] also says its JSON Schema, so one declaration gives both. Tables are
 //! declared with [`tables!`], sets of words with [`words!`].
 
-use std::borrow::Cow;
-use std::ops::Deref;
+mod schema;
+mod values;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::json;
+use std::ops::Deref;
 
 use crate::problem::{Place, Problems};
 use crate::tree::{Entry, Node, Value};
-use crate::units;
 
 /// Reads itself from a value. `None`: it could not, and the problem is reported.
 pub(crate) trait Read: Sized {
@@ -153,12 +151,7 @@ impl<'a> Table<'a> {
 }
 
 /// Reads one of `words`.
-pub(crate) fn word<T: Copy>(
-    node: &Node,
-    words: &[(&str, T)],
-    later: &[&str],
-    problems: &mut Problems,
-) -> Option<T> {
+pub(crate) fn word<T: Copy>(node: &Node, words: &[(&str, T)], later: &[&str], problems: &mut Problems) -> Option<T> {
     let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let Value::Text { text, written } = &node.value else {
         return wrong_kind(node, &format!("one of {}", quoted(&known)), problems);
@@ -170,13 +163,11 @@ pub(crate) fn word<T: Copy>(
         problems.later(&node.place, &format!("{text:?}"));
         return None;
     }
-    let message = format!("{written:?} is not one of {}", quoted(&known));
-    match nearest(written, &known) {
-        Some(near) => {
-            problems.error_with_hint(&node.place, message, format!("did you mean {near:?}?"))
-        }
-        None => problems.error(&node.place, message),
-    }
+    let hint = match nearest(written, &known) {
+        Some(near) => format!("did you mean {near:?}? known here: {}", quoted(&known)),
+        None => format!("known here: {}", quoted(&known)),
+    };
+    problems.error_with_hint(&node.place, format!("unknown value {written:?}"), hint);
     None
 }
 
@@ -188,31 +179,18 @@ fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     // One slip for each three letters; and a word cut short, or with something added.
     let close = distance(best) <= (lower.chars().count() / 3).max(1);
     let part = |candidate: &str| {
-        candidate.len() > 3
-            && lower.len() > 3
-            && (candidate.contains(&lower) || lower.contains(candidate))
+        candidate.len() > 3 && lower.len() > 3 && (candidate.contains(&lower) || lower.contains(candidate))
     };
-    if close {
-        Some(*best)
-    } else {
-        known.iter().copied().find(|candidate| part(candidate))
-    }
+    if close { Some(*best) } else { known.iter().copied().find(|candidate| part(candidate)) }
 }
 
 fn quoted(words: &[&str]) -> String {
-    words
-        .iter()
-        .map(|word| format!("{word:?}"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ")
 }
 
 fn wrong_kind<T>(node: &Node, expected: &str, problems: &mut Problems) -> Option<T> {
     if !matches!(node.value, Value::Unusable) {
-        problems.error(
-            &node.place,
-            format!("expected {expected}, found {}", node.value.kind()),
-        );
+        problems.error(&node.place, format!("expected {expected}, found {}", node.value.kind()));
     }
     None
 }
@@ -238,12 +216,7 @@ impl<T> Key<T> {
     }
 
     /// The value of a key that has to be there.
-    pub(crate) fn required(
-        &self,
-        table: &Place,
-        key: &str,
-        problems: &mut Problems,
-    ) -> Option<&Located<T>> {
+    pub(crate) fn required(&self, table: &Place, key: &str, problems: &mut Problems) -> Option<&Located<T>> {
         if self.is_absent() {
             problems.missing(table, key);
         }
@@ -261,251 +234,8 @@ impl<T> Deref for Located<T> {
 
 impl<T: Read> Read for Located<T> {
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        T::read(node, problems).map(|value| Located {
-            value,
-            place: node.place.clone(),
-        })
+        T::read(node, problems).map(|value| Located { value, place: node.place.clone() })
     }
-}
-
-// === impl Read ===
-
-impl Read for String {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match &node.value {
-            Value::Text { text, .. } => Some(text.clone()),
-            _ => wrong_kind(node, "a string", problems),
-        }
-    }
-}
-
-impl Read for bool {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match &node.value {
-            Value::Boolean(boolean) => Some(*boolean),
-            _ => wrong_kind(node, "true or false", problems),
-        }
-    }
-}
-
-impl Read for u64 {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let Value::Integer(text) = &node.value else {
-            return wrong_kind(node, "an integer", problems);
-        };
-        let number = text.parse().ok();
-        if number.is_none() {
-            problems.error(&node.place, format!("{text} is out of range"));
-        }
-        number
-    }
-}
-
-impl<T: Read> Read for Vec<T> {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        if let Value::Table(_) = &node.value {
-            let hint = format!("a list of tables is written [[{}]]", node.place.path);
-            problems.error_with_hint(&node.place, "expected an array, found a table", hint);
-            return None;
-        }
-        let Value::Array(elements) = &node.value else {
-            return wrong_kind(node, "an array", problems);
-        };
-        let read: Vec<Option<T>> = elements
-            .iter()
-            .map(|element| T::read(element, problems))
-            .collect();
-        read.into_iter().collect()
-    }
-}
-
-impl<T: Read> Read for Named<T> {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let Value::Table(entries) = &node.value else {
-            return wrong_kind(node, "a table", problems);
-        };
-        let read = entries
-            .iter()
-            .filter_map(|entry| Some((entry.key.clone(), Located::read(&entry.node, problems)?)));
-        Some(Named(read.collect()))
-    }
-}
-
-impl<T: Read> Read for OneOrMany<T> {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match &node.value {
-            Value::Array(elements) => Some(OneOrMany::Many(
-                elements
-                    .iter()
-                    .filter_map(|element| Located::read(element, problems))
-                    .collect(),
-            )),
-            Value::Table(_) => {
-                Located::read(node, problems).map(|one| OneOrMany::One(Box::new(one)))
-            }
-            _ => wrong_kind(node, "a table, or an array of tables", problems),
-        }
-    }
-}
-
-impl Read for Scalar {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match &node.value {
-            Value::Text { text, .. } => Some(Scalar::Text(text.clone())),
-            Value::Boolean(boolean) => Some(Scalar::Boolean(*boolean)),
-            Value::Integer(text) => Some(Scalar::Number(text.clone())),
-            Value::Float(text) if !text.ends_with("inf") && !text.ends_with("nan") => {
-                Some(Scalar::Number(text.clone()))
-            }
-            _ => wrong_kind(node, "a string, a number or a boolean", problems),
-        }
-    }
-}
-
-impl Read for JsonObject {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        match json_of(node, problems)? {
-            serde_json::Value::Object(object) => Some(JsonObject(object)),
-            _ => wrong_kind(node, "a table", problems),
-        }
-    }
-}
-
-fn json_of(node: &Node, problems: &mut Problems) -> Option<serde_json::Value> {
-    let number = |text: &str| {
-        text.parse::<serde_json::Number>()
-            .ok()
-            .map(serde_json::Value::Number)
-    };
-    let json = match &node.value {
-        Value::Text { text, .. } => Some(json!(text)),
-        Value::Boolean(boolean) => Some(json!(boolean)),
-        Value::Integer(text) | Value::Float(text) => number(text),
-        Value::Array(elements) => {
-            let read: Vec<_> = elements
-                .iter()
-                .map(|element| json_of(element, problems))
-                .collect();
-            return read
-                .into_iter()
-                .collect::<Option<Vec<_>>>()
-                .map(serde_json::Value::Array);
-        }
-        Value::Table(entries) => {
-            let read: Vec<_> = entries
-                .iter()
-                .map(|entry| Some((entry.key.clone(), json_of(&entry.node, problems)?)))
-                .collect();
-            return read
-                .into_iter()
-                .collect::<Option<serde_json::Map<_, _>>>()
-                .map(serde_json::Value::Object);
-        }
-        Value::Datetime => None,
-        Value::Unusable => return None,
-    };
-    if json.is_none() {
-        problems.error(
-            &node.place,
-            format!("JSON has no such value: {}", node.value.kind()),
-        );
-    }
-    json
-}
-
-impl Read for ByteSize {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let (size, written) = match &node.value {
-            Value::Integer(text) => (text.parse().ok(), text),
-            Value::Text { text, written } => (units::bytes(text), written),
-            _ => return wrong_kind(node, "a size, as \"5MiB\"", problems),
-        };
-        if size.is_none() {
-            problems.error_with_hint(
-                &node.place,
-                format!("{written:?} is no size"),
-                "write a size as \"5MiB\", \"512KiB\", or a number of bytes",
-            );
-        }
-        size.map(ByteSize)
-    }
-}
-
-impl Read for Duration {
-    fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
-        let Value::Text { text, written } = &node.value else {
-            return wrong_kind(node, "a duration, as \"60s\"", problems);
-        };
-        let duration = units::duration(text);
-        if duration.is_none() {
-            problems.error_with_hint(
-                &node.place,
-                format!("{written:?} is no duration"),
-                "write a duration as \"500ms\", \"60s\", \"5m\" or \"1h\"",
-            );
-        }
-        duration.map(Duration)
-    }
-}
-
-// === impl JsonSchema ===
-
-macro_rules! schema_of_inner {
-    ($($outer:ident),*) => { $(
-        impl<T: JsonSchema> JsonSchema for $outer<T> {
-            fn schema_name() -> Cow<'static, str> {
-                T::schema_name()
-            }
-
-            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-                T::json_schema(generator)
-            }
-        }
-    )* };
-}
-
-schema_of_inner!(Key, Located);
-
-impl<T: JsonSchema> JsonSchema for Named<T> {
-    fn schema_name() -> Cow<'static, str> {
-        format!("Named{}", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() })
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
-    fn schema_name() -> Cow<'static, str> {
-        format!("OneOrMany{}", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let one = generator.subschema_for::<T>();
-        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
-    }
-}
-
-macro_rules! plain_schema {
-    ($($name:ident: $schema:tt)*) => { $(
-        impl JsonSchema for $name {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($name).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    )* };
-}
-
-plain_schema! {
-    Scalar: { "type": ["string", "number", "boolean"] }
-    JsonObject: { "type": "object", "additionalProperties": true }
-    ByteSize: { "type": ["string", "integer"] }
-    Duration: { "type": "string" }
 }
 
 #[cfg(test)]
@@ -514,13 +244,7 @@ mod tests {
 
     #[test]
     fn the_nearest_key_is_named_only_where_it_is_near() {
-        let known = [
-            "table",
-            "region",
-            "endpoint_url",
-            "start",
-            "max_batch_bytes",
-        ];
+        let known = ["table", "region", "endpoint_url", "start", "max_batch_bytes"];
         let rows = [
             ("tabel", Some("table")),
             ("Region", Some("region")),

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::fingerprint::{EQUALS_NUMBER, ListOrder, route_json};
 use crate::model::{
-    Auth, AwsSettings, Compression, Config, DeadLetterKind, IndexSettings, Manage, OpenSearch,
-    PasswordSource, SigV4Service, Source, StartPosition, State, TableReference,
+    Auth, AwsSettings, Compression, Config, DeadLetterKind, IndexSettings, Manage, OpenSearch, PasswordSource,
+    SigV4Service, Source, StartPosition, State, TableReference,
 };
 
 /// What stands in place of a secret.
@@ -26,20 +26,10 @@ pub fn show(config: &Config) -> String {
             route
         })
     });
-    let indices = config
-        .indices
-        .iter()
-        .map(|(name, settings)| (name.clone(), index(settings)));
+    let indices = config.indices.iter().map(|(name, settings)| (name.clone(), index(settings)));
     let document = [
         ("aws", aws(&config.aws)),
-        (
-            "source",
-            if several {
-                json!(sources)
-            } else {
-                sources.into_iter().next().unwrap_or(Value::Null)
-            },
-        ),
+        ("source", if several { json!(sources) } else { sources.into_iter().next().unwrap_or(Value::Null) }),
         ("opensearch", opensearch(&config.opensearch)),
         ("state", state(&config.state)),
         ("dead_letter", dead_letter(&config.dead_letter.kind)),
@@ -49,17 +39,12 @@ pub fn show(config: &Config) -> String {
     let mut text = String::new();
     for (name, settings) in &config.indices {
         if settings.mapping.is_some() {
-            text.push_str(&format!(
-                "# [index.{name:?}] has a mapping_file, which is not shown\n"
-            ));
+            text.push_str(&format!("# [index.{name:?}] has a mapping_file, which is not shown\n"));
         }
     }
     for (key, value) in document {
         let table = toml::Table::from_iter([(key.to_owned(), toml_of(value))]);
-        if table
-            .values()
-            .any(|value| value.as_table().is_some_and(toml::Table::is_empty))
-        {
+        if table.values().any(|value| value.as_table().is_some_and(toml::Table::is_empty)) {
             continue;
         }
         if !text.is_empty() {
@@ -77,24 +62,9 @@ fn source(source: &Source) -> Value {
         TableReference::Name(name) => set(&mut table, "table", Some(json!(name))),
         TableReference::StreamArn { arn, .. } => set(&mut table, "stream_arn", Some(json!(arn))),
     }
-    set(
-        &mut table,
-        "region",
-        source.region.as_ref().map(|region| json!(region)),
-    );
-    set(
-        &mut table,
-        "endpoint_url",
-        source.endpoint_url.as_ref().map(|url| json!(url.as_str())),
-    );
-    set(
-        &mut table,
-        "streams_endpoint_url",
-        source
-            .streams_endpoint_url
-            .as_ref()
-            .map(|url| json!(url.as_str())),
-    );
+    set(&mut table, "region", source.region.as_ref().map(|region| json!(region)));
+    set(&mut table, "endpoint_url", source.endpoint_url.as_ref().map(|url| json!(url.as_str())));
+    set(&mut table, "streams_endpoint_url", source.streams_endpoint_url.as_ref().map(|url| json!(url.as_str())));
     let start = match source.start {
         StartPosition::TrimHorizon => "trim_horizon",
         StartPosition::Latest => "latest",
@@ -125,19 +95,13 @@ fn opensearch(settings: &OpenSearch) -> Value {
 fn auth(auth: &Auth) -> Value {
     match auth {
         Auth::None => json!({ "kind": "none" }),
-        Auth::Basic {
-            username,
-            password: PasswordSource::Environment(name),
-        } => json!({ "kind": "basic", "username": username, "password_env": name }),
-        Auth::Basic {
-            username,
-            password: PasswordSource::File(path),
-        } => json!({ "kind": "basic", "username": username, "password_file": path }),
-        Auth::SigV4 {
-            service,
-            region,
-            aws: credentials,
-        } => {
+        Auth::Basic { username, password: PasswordSource::Environment(name) } => {
+            json!({ "kind": "basic", "username": username, "password_env": name })
+        }
+        Auth::Basic { username, password: PasswordSource::File(path) } => {
+            json!({ "kind": "basic", "username": username, "password_file": path })
+        }
+        Auth::SigV4 { service, region, aws: credentials } => {
             let service = match service {
                 SigV4Service::Es => "es",
                 SigV4Service::Aoss => "aoss",
@@ -145,11 +109,7 @@ fn auth(auth: &Auth) -> Value {
             let mut table = aws(credentials);
             set(&mut table, "kind", Some(json!("sigv4")));
             set(&mut table, "service", Some(json!(service)));
-            set(
-                &mut table,
-                "region",
-                region.as_ref().map(|region| json!(region)),
-            );
+            set(&mut table, "region", region.as_ref().map(|region| json!(region)));
             table
         }
     }
@@ -158,21 +118,9 @@ fn auth(auth: &Auth) -> Value {
 fn aws(settings: &AwsSettings) -> Value {
     let external_id = settings.external_id.as_ref().map(|_| HIDDEN);
     let mut table = Value::Object(Map::new());
-    set(
-        &mut table,
-        "profile",
-        settings.profile.as_ref().map(|profile| json!(profile)),
-    );
-    set(
-        &mut table,
-        "role_arn",
-        settings.role_arn.as_ref().map(|role| json!(role)),
-    );
-    set(
-        &mut table,
-        "external_id",
-        external_id.map(|hidden| json!(hidden)),
-    );
+    set(&mut table, "profile", settings.profile.as_ref().map(|profile| json!(profile)));
+    set(&mut table, "role_arn", settings.role_arn.as_ref().map(|role| json!(role)));
+    set(&mut table, "external_id", external_id.map(|hidden| json!(hidden)));
     table
 }
 
@@ -180,16 +128,8 @@ fn state(state: &State) -> Value {
     let mut table = aws(&state.aws);
     set(&mut table, "table", Some(json!(state.table)));
     set(&mut table, "group", Some(json!(state.group)));
-    set(
-        &mut table,
-        "region",
-        state.region.as_ref().map(|region| json!(region)),
-    );
-    set(
-        &mut table,
-        "endpoint_url",
-        state.endpoint_url.as_ref().map(|url| json!(url.as_str())),
-    );
+    set(&mut table, "region", state.region.as_ref().map(|region| json!(region)));
+    set(&mut table, "endpoint_url", state.endpoint_url.as_ref().map(|url| json!(url.as_str())));
     table
 }
 
@@ -213,9 +153,7 @@ fn index(settings: &IndexSettings) -> Value {
 fn hide_secrets(settings: &Map<String, Value>) -> Value {
     let hidden = settings.iter().map(|(key, value)| {
         let lower = key.to_lowercase();
-        let secret = ["password", "secret", "token", "access_key"]
-            .iter()
-            .any(|word| lower.contains(word));
+        let secret = ["password", "secret", "token", "access_key"].iter().any(|word| lower.contains(word));
         let value = match value {
             _ if secret => json!(HIDDEN),
             Value::Object(inner) => hide_secrets(inner),
@@ -252,25 +190,19 @@ fn toml_of(value: Value) -> toml::Value {
         },
         Value::Array(elements) => toml::Value::Array(elements.into_iter().map(toml_of).collect()),
         Value::Object(entries) => {
-            let entries = entries
-                .into_iter()
-                .filter(|(_, value)| !value.is_null())
-                .map(|(key, value)| match (key.as_str(), &value) {
-                    (EQUALS_NUMBER, Value::String(number)) => {
-                        ("equals".to_owned(), toml_number(number))
-                    }
+            let entries = entries.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| {
+                match (key.as_str(), &value) {
+                    (EQUALS_NUMBER, Value::String(number)) => ("equals".to_owned(), toml_number(number)),
                     _ => (key, toml_of(value)),
-                });
+                }
+            });
             toml::Value::Table(entries.collect())
         }
     }
 }
 
 fn toml_number(text: &str) -> toml::Value {
-    let float = || {
-        text.parse()
-            .map_or_else(|_| toml::Value::String(text.to_owned()), toml::Value::Float)
-    };
+    let float = || text.parse().map_or_else(|_| toml::Value::String(text.to_owned()), toml::Value::Float);
     text.parse().map_or_else(|_| float(), toml::Value::Integer)
 }
 
@@ -309,9 +241,7 @@ mod tests {
             [index."orders-{region}"]
             settings = { number_of_shards = 3, analysis = { secret_key = "hush-2" } }
         "#;
-        let config = Config::parse(text, Path::new("/etc/streamdex"), &|_| None)
-            .unwrap()
-            .config;
+        let config = Config::parse(text, Path::new("/etc/streamdex"), &|_| None).unwrap().config;
         let shown = show(&config);
         assert!(!shown.contains("hush"), "{shown}");
         let again = Config::parse(&shown, Path::new("/elsewhere"), &|_| None)
@@ -320,9 +250,6 @@ mod tests {
         assert_eq!(show(&again), shown);
         assert_eq!(again.sources[0].routes, config.sources[0].routes);
         assert_eq!(again.sources[1].region.as_deref(), Some("eu-west-1"));
-        assert_eq!(
-            again.opensearch.request_timeout,
-            Duration::from_millis(1500)
-        );
+        assert_eq!(again.opensearch.request_timeout, Duration::from_millis(1500));
     }
 }

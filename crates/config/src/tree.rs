@@ -41,36 +41,19 @@ pub(crate) struct Entry {
 }
 
 /// Parses `text`. Text that is no TOML gives `None`, and a problem for each mistake.
-pub(crate) fn parse(
-    text: &str,
-    env: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Problems,
-) -> Option<Node> {
+pub(crate) fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>, problems: &mut Problems) -> Option<Node> {
     let lines = Lines::of(text);
     let (document, mistakes) = DeTable::parse_recoverable(text);
     for mistake in &mistakes {
         let line = mistake.span().map(|span| lines.line(span.start));
-        problems.error(
-            &Place {
-                path: String::new(),
-                line,
-            },
-            format!("not TOML: {}", mistake.message()),
-        );
+        problems.error(&Place { path: String::new(), line }, format!("not TOML: {}", mistake.message()));
     }
     if !mistakes.is_empty() {
         return None;
     }
-    let mut builder = Builder {
-        lines,
-        env,
-        problems,
-    };
+    let mut builder = Builder { lines, env, problems };
     let value = builder.table(document.get_ref(), &Place::default());
-    Some(Node {
-        place: Place::default(),
-        value,
-    })
+    Some(Node { place: Place::default(), value })
 }
 
 struct Builder<'a> {
@@ -89,9 +72,7 @@ impl Builder<'_> {
         let value = match value.get_ref() {
             DeValue::String(written) => self.text(written, &place),
             DeValue::Integer(integer) => decimal(integer),
-            DeValue::Float(float) => {
-                Value::Float(float.as_str().trim_start_matches('+').to_owned())
-            }
+            DeValue::Float(float) => Value::Float(float.as_str().trim_start_matches('+').to_owned()),
             DeValue::Boolean(boolean) => Value::Boolean(*boolean),
             DeValue::Datetime(_) => Value::Datetime,
             DeValue::Array(elements) => {
@@ -117,37 +98,24 @@ impl Builder<'_> {
                 Value::Text { text, .. } => text,
                 _ => key.get_ref().to_string(),
             };
-            Entry {
-                key,
-                key_place,
-                node,
-            }
+            Entry { key, key_place, node }
         });
         Value::Table(entries.collect())
     }
 
     fn text(&mut self, written: &str, place: &Place) -> Value {
         match expand(written, self.env) {
-            Expanded::Text(text) => Value::Text {
-                text,
-                written: written.to_owned(),
-            },
+            Expanded::Text(text) => Value::Text { text, written: written.to_owned() },
             Expanded::Unset(names) => {
                 for name in names {
                     let hint = format!("set {name}, or write ${{{name}:-default}}");
-                    self.problems.error_with_hint(
-                        place,
-                        format!("the environment variable {name} is not set"),
-                        hint,
-                    );
+                    self.problems.error_with_hint(place, format!("the environment variable {name} is not set"), hint);
                 }
                 Value::Unusable
             }
             Expanded::Malformed => {
-                let hint =
-                    "write ${NAME} or ${NAME:-default}, and $${ for the characters themselves";
-                self.problems
-                    .error_with_hint(place, "a '${' that is no variable", hint);
+                let hint = "write ${NAME} or ${NAME:-default}, and $${ for the characters themselves";
+                self.problems.error_with_hint(place, "a '${' that is no variable", hint);
                 Value::Unusable
             }
         }
@@ -168,11 +136,7 @@ fn decimal(integer: &DeInteger<'_>) -> Value {
 
 impl Lines {
     fn of(text: &str) -> Lines {
-        let breaks = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, byte)| *byte == b'\n')
-            .map(|(offset, _)| offset + 1);
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(offset, _)| offset + 1);
         Lines(std::iter::once(0).chain(breaks).collect())
     }
 
@@ -223,17 +187,9 @@ mod tests {
     #[test]
     fn unset_names_are_all_reported() {
         let mut problems = Problems::default();
-        parse(
-            "a = '${ONE}'\n[t]\nb = ['x', '${TWO}-${THREE}']\n",
-            &|_| None,
-            &mut problems,
-        )
-        .unwrap();
+        parse("a = '${ONE}'\n[t]\nb = ['x', '${TWO}-${THREE}']\n", &|_| None, &mut problems).unwrap();
         let (errors, _) = problems.finish();
         let seen: Vec<_> = errors.iter().map(|e| (e.path.as_str(), e.line)).collect();
-        assert_eq!(
-            seen,
-            [("a", Some(1)), ("t.b[1]", Some(3)), ("t.b[1]", Some(3))]
-        );
+        assert_eq!(seen, [("a", Some(1)), ("t.b[1]", Some(3)), ("t.b[1]", Some(3))]);
     }
 }

@@ -32,9 +32,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 }
 
 fn split(text: &str) -> Option<(&str, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(end)?;
     Some((number, unit.trim_start()))
 }
@@ -44,11 +42,7 @@ fn scaled(number: &str, factor: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let scale = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let parts = fraction.parse::<u64>().ok()?.checked_mul(factor)?;
-    whole
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(factor)?
-        .checked_add(parts / scale)
+    whole.parse::<u64>().ok()?.checked_mul(factor)?.checked_add(parts / scale)
 }
 
 #[cfg(test)]
@@ -69,35 +63,16 @@ mod tests {
         for (text, expected) in rows {
             assert_eq!(bytes(text), Some(expected), "{text}");
         }
-        for bad in [
-            "",
-            "MiB",
-            "5mib",
-            "5 M",
-            "-1",
-            "1.MiB",
-            "99999999999999999999",
-            "99999999999GiB",
-        ] {
+        for bad in ["", "MiB", "5mib", "5 M", "-1", "1.MiB", "99999999999999999999", "99999999999GiB"] {
             assert_eq!(bytes(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn durations() {
-        let rows = [
-            ("500ms", 500),
-            ("60s", 60_000),
-            ("1.5s", 1500),
-            ("5m", 300_000),
-            ("1h", 3_600_000),
-        ];
+        let rows = [("500ms", 500), ("60s", 60_000), ("1.5s", 1500), ("5m", 300_000), ("1h", 3_600_000)];
         for (text, expected) in rows {
-            assert_eq!(
-                duration(text),
-                Some(Duration::from_millis(expected)),
-                "{text}"
-            );
+            assert_eq!(duration(text), Some(Duration::from_millis(expected)), "{text}");
         }
         for bad in ["60", "", "s", "1d", "-1s"] {
             assert_eq!(duration(bad), None, "{bad}");

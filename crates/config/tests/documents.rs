@@ -16,10 +16,7 @@ fn the_schema_is_current() {
 
 #[test]
 fn the_reference_is_current() {
-    hold(
-        &repository().join("docs/configuration.md"),
-        &reference(&json_schema()),
-    );
+    hold(&repository().join("docs/configuration.md"), &reference(&json_schema()));
 }
 
 fn hold(path: &Path, expected: &str) {
@@ -39,7 +36,9 @@ fn reference(schema: &Value) -> String {
         "<!-- Generated from crates/config/src/raw.rs: UPDATE_DOCS=1 cargo test -p streamdex-config -->\n\n# Configuration\n\n",
     );
     writeln!(text, "{}\n", schema["description"].as_str().unwrap()).unwrap();
-    text.push_str("An empty text counts as left out where a key names a profile, a role, a region, an endpoint or `ca_file`.\n");
+    text.push_str(
+        "An empty text counts as left out where a key names a profile, a role, a region, an endpoint or `ca_file`.\n",
+    );
     text.push_str("Complete files are in [`examples/`](../examples), the JSON Schema is [config.schema.json](config.schema.json).\n");
     text.push_str("`streamdex config check` reports every problem of a file at once, `streamdex config show` prints what it amounts to.\n");
     section(&mut text, "", schema);
@@ -49,12 +48,7 @@ fn reference(schema: &Value) -> String {
 /// One table: its keys, then the tables below it.
 fn section(text: &mut String, path: &str, schema: &Value) {
     let properties = schema["properties"].as_object().unwrap();
-    let required: Vec<&str> = schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if !path.is_empty() {
         writeln!(text, "\n| key | type | default |  |\n|---|---|---|---|").unwrap();
         for (key, property) in properties {
@@ -64,12 +58,7 @@ fn section(text: &mut String, path: &str, schema: &Value) {
                 None => String::new(),
             };
             let description = in_a_cell(property["description"].as_str().unwrap());
-            writeln!(
-                text,
-                "| `{key}` | {} | {default} | {description} |",
-                kind(property)
-            )
-            .unwrap();
+            writeln!(text, "| `{key}` | {} | {default} | {description} |", kind(property)).unwrap();
         }
     }
     for (key, property) in properties {
@@ -106,17 +95,13 @@ fn table_of(property: &Value) -> Option<(&Value, Form)> {
     if is_table(property) {
         return Some((property, Form::One));
     }
-    if let Some(one) = property["anyOf"]
-        .as_array()
-        .and_then(|any| any.iter().find(|one| is_table(one)))
-    {
+    if let Some(one) = property["anyOf"].as_array().and_then(|any| any.iter().find(|one| is_table(one))) {
         return Some((one, Form::One));
     }
     if is_table(&property["items"]) {
         return Some((&property["items"], Form::List));
     }
-    is_table(&property["additionalProperties"])
-        .then(|| (&property["additionalProperties"], Form::Named))
+    is_table(&property["additionalProperties"]).then(|| (&property["additionalProperties"], Form::Named))
 }
 
 fn kind(property: &Value) -> String {
@@ -128,11 +113,7 @@ fn kind(property: &Value) -> String {
         };
     }
     match &property["type"] {
-        Value::Array(kinds) => kinds
-            .iter()
-            .filter_map(Value::as_str)
-            .collect::<Vec<_>>()
-            .join(" or "),
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
         Value::String(kind) if kind == "array" => {
             format!("list of {}s", property["items"]["type"].as_str().unwrap())
         }
@@ -144,13 +125,8 @@ fn kind(property: &Value) -> String {
 
 fn words(property: &Value) -> String {
     let words = property["oneOf"].as_array().unwrap();
-    let described = words.iter().map(|word| {
-        format!(
-            "`{}`: {}",
-            word["const"],
-            in_a_cell(word["description"].as_str().unwrap())
-        )
-    });
+    let described =
+        words.iter().map(|word| format!("`{}`: {}", word["const"], in_a_cell(word["description"].as_str().unwrap())));
     described.collect::<Vec<_>>().join("<br>")
 }
 

@@ -10,10 +10,7 @@ fn examples() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(repository().join("examples"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .collect();
     files.sort();
     assert!(files.len() >= 6, "{files:?}");
@@ -39,10 +36,8 @@ fn the_schema_takes_every_example() {
     for path in examples() {
         let text = std::fs::read_to_string(&path).unwrap();
         let json = serde_json::to_value(toml::from_str::<toml::Value>(&text).unwrap()).unwrap();
-        let errors: Vec<String> = schema
-            .iter_errors(&json)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
+        let errors: Vec<String> =
+            schema.iter_errors(&json).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert_eq!(errors, Vec::<String>::new(), "{}", path.display());
     }
 }
@@ -50,34 +45,14 @@ fn the_schema_takes_every_example() {
 #[test]
 fn what_the_examples_leave_out_is_filled_in() {
     let minimal = load(&repository().join("examples/minimal.toml")).config;
-    let Auth::SigV4 {
-        service, region, ..
-    } = &minimal.opensearch.auth
-    else {
-        panic!()
-    };
-    assert_eq!(
-        (*service, region.as_deref()),
-        (SigV4Service::Es, Some("eu-west-1"))
-    );
+    let Auth::SigV4 { service, region, .. } = &minimal.opensearch.auth else { panic!() };
+    assert_eq!((*service, region.as_deref()), (SigV4Service::Es, Some("eu-west-1")));
     assert_eq!(minimal.sources[0].name, "sessions");
-    assert_eq!(
-        (
-            minimal.opensearch.max_batch_bytes,
-            minimal.opensearch.max_batch_operations
-        ),
-        (5 << 20, 2000)
-    );
-    assert_eq!(
-        (minimal.state.table.as_str(), minimal.state.group.as_str()),
-        ("streamdex-state", "default")
-    );
+    assert_eq!((minimal.opensearch.max_batch_bytes, minimal.opensearch.max_batch_operations), (5 << 20, 2000));
+    assert_eq!((minimal.state.table.as_str(), minimal.state.group.as_str()), ("streamdex-state", "default"));
 
     let local = load(&repository().join("examples/local.toml")).config;
     assert_eq!(local.state.endpoint_url, local.sources[0].endpoint_url);
-    assert_eq!(
-        local.sources[0].streams_endpoint_url,
-        local.sources[0].endpoint_url
-    );
+    assert_eq!(local.sources[0].streams_endpoint_url, local.sources[0].endpoint_url);
     assert!(local.dead_letter.written_out);
 }

@@ -1,10 +1,5 @@
 //! The loader from outside: problems, examples, and the documents that are generated from it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod documents;
 mod drift;
@@ -17,10 +12,7 @@ use streamdex_config::{Config, ConfigError, Loaded};
 
 /// The folder of the repository.
 fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .canonicalize()
-        .unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 fn parse(text: &str) -> Result<Loaded, ConfigError> {

@@ -16,11 +16,7 @@ pub(super) fn endpoint(text: &Located<String>, problems: &mut Problems) -> Optio
         }
     };
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        problems.error_with_hint(
-            &text.place,
-            "an address begins with http:// or https://",
-            example,
-        );
+        problems.error_with_hint(&text.place, "an address begins with http:// or https://", example);
         return None;
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -29,11 +25,7 @@ pub(super) fn endpoint(text: &Located<String>, problems: &mut Problems) -> Optio
         return None;
     }
     if url.query().is_some() || url.fragment().is_some() {
-        problems.error_with_hint(
-            &text.place,
-            "an address ends with its path",
-            "leave out what follows '?' or '#'",
-        );
+        problems.error_with_hint(&text.place, "an address ends with its path", "leave out what follows '?' or '#'");
         return None;
     }
     Some(url)
@@ -52,9 +44,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 /// Signing name and region in the host name of a domain or collection (`….eu-west-1.es.amazonaws.com`).
 pub(super) fn signing_in_host(url: &Url) -> Option<(&str, &str)> {
     let host = url.host_str()?;
-    let amazon = host
-        .strip_suffix(".amazonaws.com")
-        .or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
+    let amazon = host.strip_suffix(".amazonaws.com").or_else(|| host.strip_suffix(".amazonaws.com.cn"))?;
     let (rest, service) = amazon.rsplit_once('.')?;
     let (_, region) = rest.rsplit_once('.')?;
     matches!(service, "es" | "aoss").then_some((service, region))
@@ -67,27 +57,14 @@ mod tests {
     #[test]
     fn signing_is_read_from_the_host() {
         let rows = [
-            (
-                "https://search-x-abc.eu-west-1.es.amazonaws.com",
-                Some(("es", "eu-west-1")),
-            ),
-            (
-                "https://abc.us-east-1.aoss.amazonaws.com/",
-                Some(("aoss", "us-east-1")),
-            ),
-            (
-                "https://vpc-x.cn-north-1.es.amazonaws.com.cn",
-                Some(("es", "cn-north-1")),
-            ),
+            ("https://search-x-abc.eu-west-1.es.amazonaws.com", Some(("es", "eu-west-1"))),
+            ("https://abc.us-east-1.aoss.amazonaws.com/", Some(("aoss", "us-east-1"))),
+            ("https://vpc-x.cn-north-1.es.amazonaws.com.cn", Some(("es", "cn-north-1"))),
             ("https://search.example", None),
             ("https://es.amazonaws.com", None),
         ];
         for (text, expected) in rows {
-            assert_eq!(
-                signing_in_host(&Url::parse(text).unwrap()),
-                expected,
-                "{text}"
-            );
+            assert_eq!(signing_in_host(&Url::parse(text).unwrap()), expected, "{text}");
         }
     }
 

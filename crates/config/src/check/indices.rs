@@ -23,11 +23,7 @@ pub(super) fn indices(
     let named = names(routes);
     let written = root.route.get().map_or(0, Vec::len);
     let mut indices = BTreeMap::new();
-    for (name, table) in root
-        .index
-        .get()
-        .map_or([].as_slice(), |named| named.0.as_slice())
-    {
+    for (name, table) in root.index.get().map_or([].as_slice(), |named| named.0.as_slice()) {
         // Where a route is broken, its index is not known.
         if !named.contains(name.as_str()) && routes.len() == written {
             let known = named.iter().copied().collect::<Vec<_>>().join(", ");
@@ -53,11 +49,7 @@ fn names(routes: &[Checked]) -> BTreeSet<&str> {
     names
 }
 
-fn settings(
-    table: &Located<IndexTable>,
-    base_dir: &Path,
-    problems: &mut Problems,
-) -> IndexSettings {
+fn settings(table: &Located<IndexTable>, base_dir: &Path, problems: &mut Problems) -> IndexSettings {
     let manage = match table.manage.get() {
         Some(ManageWord::Check) => Manage::Check,
         Some(ManageWord::Never) => Manage::Never,
@@ -67,18 +59,11 @@ fn settings(
         let unused = [
             ("generation", table.generation.given().map(|key| &key.place)),
             ("settings", table.settings.given().map(|key| &key.place)),
-            (
-                "mapping_file",
-                table.mapping_file.given().map(|key| &key.place),
-            ),
+            ("mapping_file", table.mapping_file.given().map(|key| &key.place)),
         ];
         for (key, place) in unused {
             if let Some(place) = place {
-                problems.warning(
-                    place,
-                    format!("{key} is used with manage = \"create\" alone"),
-                    "take it out",
-                );
+                problems.warning(place, format!("{key} is used with manage = \"create\" alone"), "take it out");
             }
         }
     }
@@ -95,14 +80,8 @@ fn settings(
     IndexSettings {
         manage,
         generation,
-        settings: table
-            .settings
-            .get()
-            .map_or_else(JsonObject::new, |object| object.0.clone()),
-        mapping: table
-            .mapping_file
-            .given()
-            .and_then(|file| mapping(file, base_dir, problems)),
+        settings: table.settings.get().map_or_else(JsonObject::new, |object| object.0.clone()),
+        mapping: table.mapping_file.given().and_then(|file| mapping(file, base_dir, problems)),
     }
 }
 
@@ -117,9 +96,7 @@ fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> 
         }
     };
     match serde_json::from_str(&text) {
-        Ok(serde_json::Value::Object(object))
-            if object.len() == 1 && object.contains_key("mappings") =>
-        {
+        Ok(serde_json::Value::Object(object)) if object.len() == 1 && object.contains_key("mappings") => {
             problems.error_with_hint(
                 &file.place,
                 "the mapping is wrapped in \"mappings\"",
@@ -137,14 +114,8 @@ fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> 
             None
         }
         Err(error) => {
-            problems.error(
-                &file.place,
-                format!(
-                    "this file is no JSON: line {}, column {}",
-                    error.line(),
-                    error.column()
-                ),
-            );
+            problems
+                .error(&file.place, format!("this file is no JSON: line {}, column {}", error.line(), error.column()));
             None
         }
     }

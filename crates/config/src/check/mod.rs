@@ -24,11 +24,7 @@ use crate::read::{Key, Located};
 pub(crate) fn config(root: &Root, base_dir: &Path, problems: &mut Problems) -> Option<Config> {
     let whole_file = Place::default();
     let aws = root.aws.get().map_or_else(AwsSettings::default, |table| {
-        credentials(
-            [&table.profile, &table.role_arn, &table.external_id],
-            &AwsSettings::default(),
-            problems,
-        )
+        credentials([&table.profile, &table.role_arn, &table.external_id], &AwsSettings::default(), problems)
     });
     let mut sources = source::sources(root, &aws, problems);
     let routes = route::routes(root, &mut sources, problems);
@@ -37,42 +33,20 @@ pub(crate) fn config(root: &Root, base_dir: &Path, problems: &mut Problems) -> O
         [source] => Some(source),
         _ => None,
     };
-    let opensearch = root
-        .opensearch
-        .required(&whole_file, "opensearch", problems)
-        .and_then(|table| {
-            opensearch::opensearch(
-                table,
-                &opensearch::Surroundings {
-                    base_dir,
-                    aws: &aws,
-                    sole_source,
-                },
-                problems,
-            )
-        });
+    let opensearch = root.opensearch.required(&whole_file, "opensearch", problems).and_then(|table| {
+        opensearch::opensearch(table, &opensearch::Surroundings { base_dir, aws: &aws, sole_source }, problems)
+    });
     let state = store::state(root, sole_source, &aws, problems);
     let dead_letter = store::dead_letter(root, base_dir, problems);
     let indices = indices::indices(root, &routes, base_dir, problems);
     if !problems.is_empty() {
         return None;
     }
-    Some(Config {
-        aws,
-        sources,
-        opensearch: opensearch?,
-        state,
-        dead_letter,
-        indices,
-    })
+    Some(Config { aws, sources, opensearch: opensearch?, state, dead_letter, indices })
 }
 
 /// Profile, role and external id: its own, else those of `fallback`. An external id goes with its role.
-fn credentials(
-    keys: [&Key<String>; 3],
-    fallback: &AwsSettings,
-    problems: &mut Problems,
-) -> AwsSettings {
+fn credentials(keys: [&Key<String>; 3], fallback: &AwsSettings, problems: &mut Problems) -> AwsSettings {
     let [profile, role_arn, external_id] = keys.map(present);
     if let Some(role) = role_arn
         && !(role.starts_with("arn:") && role.contains(":role/"))
@@ -93,11 +67,7 @@ fn credentials(
         },
     };
     if let (None, Some(external_id)) = (&settings.role_arn, external_id) {
-        problems.error_with_hint(
-            &external_id.place,
-            "an external id without a role",
-            "set role_arn too",
-        );
+        problems.error_with_hint(&external_id.place, "an external id without a role", "set role_arn too");
     }
     settings
 }

@@ -56,13 +56,7 @@ pub(super) fn is_field(name: &Located<String>, problems: &mut Problems) -> bool 
         return false;
     }
     if METADATA_FIELDS.contains(&name.as_str()) {
-        problems.error(
-            &name.place,
-            format!(
-                "{:?} is a name that OpenSearch keeps for itself",
-                name.value
-            ),
-        );
+        problems.error(&name.place, format!("{:?} is a name that OpenSearch keeps for itself", name.value));
         return false;
     }
     true
@@ -77,11 +71,7 @@ pub(super) fn is_table(name: &Located<String>, problems: &mut Problems) -> bool 
         } else {
             "give the name as DynamoDB shows it"
         };
-        problems.error_with_hint(
-            &name.place,
-            "a table's name has 3 to 255 letters, digits, '_', '-' or '.'",
-            hint,
-        );
+        problems.error_with_hint(&name.place, "a table's name has 3 to 255 letters, digits, '_', '-' or '.'", hint);
     }
     good
 }
@@ -90,15 +80,11 @@ pub(super) fn is_table(name: &Located<String>, problems: &mut Problems) -> bool 
 pub(super) fn is_label(name: &Located<String>, problems: &mut Problems) -> bool {
     let good = (1..=255).contains(&name.len()) && is_plain(name);
     if !good {
-        problems.error(
-            &name.place,
-            "this name has 1 to 255 letters, digits, '_', '-' or '.'",
-        );
+        problems.error(&name.place, "this name has 1 to 255 letters, digits, '_', '-' or '.'");
     }
     good
 }
 
 fn is_plain(name: &str) -> bool {
-    name.bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }

@@ -7,9 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::{credentials, endpoint, present};
-use crate::model::{
-    Auth, AwsSettings, Compression, OpenSearch, PasswordSource, SigV4Service, Source,
-};
+use crate::model::{Auth, AwsSettings, Compression, OpenSearch, PasswordSource, SigV4Service, Source};
 use crate::problem::Problems;
 use crate::raw::{AuthTable, AuthWord, CompressionWord, OpenSearchTable, ServiceWord};
 use crate::read::{Key, Located};
@@ -31,10 +29,7 @@ pub(super) fn opensearch(
     around: &Surroundings<'_>,
     problems: &mut Problems,
 ) -> Option<OpenSearch> {
-    let url = table
-        .url
-        .required(&table.place, "url", problems)
-        .and_then(|text| endpoint::endpoint(text, problems));
+    let url = table.url.required(&table.place, "url", problems).and_then(|text| endpoint::endpoint(text, problems));
     let auth = auth(table, url.as_ref(), around, problems);
     let max_batch_operations = within(&table.max_batch_operations, 1..=10_000, 2000, problems);
     let max_concurrent_requests = within(&table.max_concurrent_requests, 1..=256, 8, problems);
@@ -52,16 +47,11 @@ pub(super) fn opensearch(
         request_timeout: timeout(table, problems),
         url: url?,
     };
-    if let (Some(verify), false) = (
-        table.tls_verify.given(),
-        settings.tls_verify || endpoint::is_loopback(&settings.url),
-    ) {
+    if let (Some(verify), false) =
+        (table.tls_verify.given(), settings.tls_verify || endpoint::is_loopback(&settings.url))
+    {
         let hint = "name the server's certificate authority with ca_file";
-        problems.error_with_hint(
-            &verify.place,
-            "certificates go unchecked only for loopback hosts",
-            hint,
-        );
+        problems.error_with_hint(&verify.place, "certificates go unchecked only for loopback hosts", hint);
     }
     Some(settings)
 }
@@ -72,11 +62,7 @@ fn batch_bytes(table: &OpenSearchTable, problems: &mut Problems) -> usize {
         return DEFAULT;
     };
     if !(SMALLEST_BATCH..=LARGEST_BATCH).contains(&size.0) {
-        problems.error_with_hint(
-            &size.place,
-            format!("{} bytes is out of range", size.0),
-            "give 64KiB to 9.5MiB",
-        );
+        problems.error_with_hint(&size.place, format!("{} bytes is out of range", size.0), "give 64KiB to 9.5MiB");
     }
     usize::try_from(size.0).unwrap_or(DEFAULT)
 }
@@ -86,41 +72,23 @@ fn timeout(table: &OpenSearchTable, problems: &mut Problems) -> Duration {
         return Duration::from_secs(60);
     };
     if !(Duration::from_secs(1)..=Duration::from_secs(900)).contains(&timeout.0) {
-        problems.error_with_hint(
-            &timeout.place,
-            "this deadline is out of range",
-            "give 1s to 15m",
-        );
+        problems.error_with_hint(&timeout.place, "this deadline is out of range", "give 1s to 15m");
     }
     timeout.0
 }
 
-fn within(
-    key: &Key<u64>,
-    range: RangeInclusive<u64>,
-    default: usize,
-    problems: &mut Problems,
-) -> usize {
+fn within(key: &Key<u64>, range: RangeInclusive<u64>, default: usize, problems: &mut Problems) -> usize {
     let Some(number) = key.given() else {
         return default;
     };
     if !range.contains(&number.value) {
         let hint = format!("give {} to {}", range.start(), range.end());
-        problems.error_with_hint(
-            &number.place,
-            format!("{} is out of range", number.value),
-            hint,
-        );
+        problems.error_with_hint(&number.place, format!("{} is out of range", number.value), hint);
     }
     usize::try_from(number.value).unwrap_or(default)
 }
 
-fn auth(
-    table: &OpenSearchTable,
-    url: Option<&Url>,
-    around: &Surroundings<'_>,
-    problems: &mut Problems,
-) -> Auth {
+fn auth(table: &OpenSearchTable, url: Option<&Url>, around: &Surroundings<'_>, problems: &mut Problems) -> Auth {
     let Some(auth) = table.auth.given() else {
         return Auth::None;
     };
@@ -137,11 +105,7 @@ fn auth(
         && url.scheme() == "http"
         && !endpoint::is_loopback(url)
     {
-        problems.warning(
-            &auth.place,
-            "credentials go over an unencrypted connection",
-            "use https",
-        );
+        problems.warning(&auth.place, "credentials go over an unencrypted connection", "use https");
     }
     result
 }
@@ -150,24 +114,12 @@ fn auth(
 fn refuse_foreign_keys(auth: &AuthTable, kind: AuthWord, problems: &mut Problems) {
     let of_basic = [&auth.username, &auth.password_env, &auth.password_file]
         .map(|key| (AuthWord::Basic, key.given().map(|text| &text.place)));
-    let of_sigv4 = [
-        &auth.region,
-        &auth.profile,
-        &auth.role_arn,
-        &auth.external_id,
-    ]
-    .map(|key| (AuthWord::SigV4, key.given().map(|text| &text.place)));
-    let service = [(
-        AuthWord::SigV4,
-        auth.service.given().map(|word| &word.place),
-    )];
+    let of_sigv4 = [&auth.region, &auth.profile, &auth.role_arn, &auth.external_id]
+        .map(|key| (AuthWord::SigV4, key.given().map(|text| &text.place)));
+    let service = [(AuthWord::SigV4, auth.service.given().map(|word| &word.place))];
     for (owner, place) in of_basic.into_iter().chain(of_sigv4).chain(service) {
         if let (Some(place), true) = (place, owner != kind) {
-            let owner = if owner == AuthWord::Basic {
-                "basic"
-            } else {
-                "sigv4"
-            };
+            let owner = if owner == AuthWord::Basic { "basic" } else { "sigv4" };
             problems.error_with_hint(
                 place,
                 format!("this key belongs to kind = {owner:?}"),
@@ -178,10 +130,7 @@ fn refuse_foreign_keys(auth: &AuthTable, kind: AuthWord, problems: &mut Problems
 }
 
 fn basic(auth: &Located<AuthTable>, base_dir: &Path, problems: &mut Problems) -> Option<Auth> {
-    let username = auth
-        .username
-        .required(&auth.place, "username", problems)
-        .map(|name| name.value.clone());
+    let username = auth.username.required(&auth.place, "username", problems).map(|name| name.value.clone());
     let password = match (auth.password_env.given(), auth.password_file.given()) {
         (Some(variable), None) => Some(PasswordSource::Environment(variable.value.clone())),
         (None, Some(file)) => Some(PasswordSource::File(base_dir.join(&file.value))),
@@ -195,25 +144,16 @@ fn basic(auth: &Located<AuthTable>, base_dir: &Path, problems: &mut Problems) ->
         }
         (None, None) => {
             if auth.password_env.is_absent() && auth.password_file.is_absent() {
-                let hint =
-                    "name an environment variable in password_env, or a file in password_file";
+                let hint = "name an environment variable in password_env, or a file in password_file";
                 problems.error_with_hint(&auth.place, "the password's place is missing", hint);
             }
             None
         }
     };
-    Some(Auth::Basic {
-        username: username?,
-        password: password?,
-    })
+    Some(Auth::Basic { username: username?, password: password? })
 }
 
-fn sigv4(
-    auth: &AuthTable,
-    url: Option<&Url>,
-    around: &Surroundings<'_>,
-    problems: &mut Problems,
-) -> Auth {
+fn sigv4(auth: &AuthTable, url: Option<&Url>, around: &Surroundings<'_>, problems: &mut Problems) -> Auth {
     let in_host = url.and_then(endpoint::signing_in_host);
     let service = match auth.service.get() {
         Some(ServiceWord::Aoss) => "aoss",
@@ -232,27 +172,15 @@ fn sigv4(
     if let (Some((_, expected)), Some(given)) = (in_host, present(&auth.region))
         && expected != given.value
     {
-        problems.error_with_hint(
-            &given.place,
-            format!("this host is in {expected}"),
-            "leave region out",
-        );
+        problems.error_with_hint(&given.place, format!("this host is in {expected}"), "leave region out");
     }
     let region = present(&auth.region)
         .map(|Located { value, .. }| value.clone())
         .or_else(|| in_host.map(|(_, region)| region.to_owned()))
         .or_else(|| around.sole_source.and_then(|source| source.region.clone()));
     Auth::SigV4 {
-        service: if service == "aoss" {
-            SigV4Service::Aoss
-        } else {
-            SigV4Service::Es
-        },
+        service: if service == "aoss" { SigV4Service::Aoss } else { SigV4Service::Es },
         region,
-        aws: credentials(
-            [&auth.profile, &auth.role_arn, &auth.external_id],
-            around.aws,
-            problems,
-        ),
+        aws: credentials([&auth.profile, &auth.role_arn, &auth.external_id], around.aws, problems),
     }
 }

@@ -8,25 +8,16 @@ use crate::problem::{Place, Problems};
 
 /// Checks each pair of routes once. A route with problems of its own is left out.
 pub(super) fn check(routes: &[Checked], problems: &mut Problems) {
-    let whole: Vec<&Checked> = routes
-        .iter()
-        .filter(|checked| !problems.any_below(&checked.place.path))
-        .collect();
+    let whole: Vec<&Checked> = routes.iter().filter(|checked| !problems.any_below(&checked.place.path)).collect();
     for (position, later) in whole.iter().enumerate() {
         own_archive(later, problems);
         for earlier in whole.iter().take(position) {
             live_indices(earlier, later, problems);
             archives(earlier, later, problems);
             if earlier.source == later.source && hides(&earlier.route, &later.route) {
-                let message = format!(
-                    "this route takes nothing: {} takes every item that it would",
-                    earlier.place.path
-                );
-                problems.warning(
-                    &later.place,
-                    message,
-                    "put it before the other, or take it out",
-                );
+                let message =
+                    format!("this route takes nothing: {} takes every item that it would", earlier.place.path);
+                problems.warning(&later.place, message, "put it before the other, or take it out");
             }
         }
     }
@@ -45,38 +36,16 @@ fn live_indices(earlier: &Checked, later: &Checked, problems: &mut Problems) {
     let at = &earlier.place.path;
     if one.index.text() == other.index.text() {
         if earlier.source != later.source {
-            let message = format!(
-                "two sources write to {:?}; {at} is of the source {:?}",
-                other.index.text(),
-                earlier.source
-            );
-            problems.error_with_hint(
-                &later.index_place,
-                message,
-                "an index has one source; give each its own",
-            );
+            let message =
+                format!("two sources write to {:?}; {at} is of the source {:?}", other.index.text(), earlier.source);
+            problems.error_with_hint(&later.index_place, message, "an index has one source; give each its own");
         } else if !same_id {
-            let message = format!(
-                "{at} writes to {:?} too, with another id or id_form",
-                other.index.text()
-            );
-            problems.error_with_hint(
-                &later.index_place,
-                message,
-                "routes that share an index share id and id_form",
-            );
+            let message = format!("{at} writes to {:?} too, with another id or id_form", other.index.text());
+            problems.error_with_hint(&later.index_place, message, "routes that share an index share id and id_form");
         }
     } else if may_meet(&one.index, &other.index) && (earlier.source != later.source || !same_id) {
-        let message = format!(
-            "{:?} and {:?} of {at} can give the same index",
-            other.index.text(),
-            one.index.text()
-        );
-        problems.warning(
-            &later.index_place,
-            message,
-            "documents of one index need one source, one id and one id_form",
-        );
+        let message = format!("{:?} and {:?} of {at} can give the same index", other.index.text(), one.index.text());
+        problems.warning(&later.index_place, message, "documents of one index need one source, one id and one id_form");
     }
 }
 
@@ -98,32 +67,14 @@ fn archives(earlier: &Checked, later: &Checked, problems: &mut Problems) {
     }
 }
 
-fn archive_against_live(
-    archive: &IndexName,
-    place: &Place,
-    live: &Checked,
-    problems: &mut Problems,
-) {
+fn archive_against_live(archive: &IndexName, place: &Place, live: &Checked, problems: &mut Problems) {
     let index = &live.route.index;
     if index.text() == archive.as_str() {
-        let message = format!(
-            "{:?} is the live index of {} too",
-            archive.as_str(),
-            live.place.path
-        );
+        let message = format!("{:?} is the live index of {} too", archive.as_str(), live.place.path);
         problems.error_with_hint(place, message, "give the archive an index of its own");
     } else if may_meet(index, &IndexPattern::Fixed(archive.clone())) {
-        let message = format!(
-            "{:?} of {} can give {:?} too",
-            index.text(),
-            live.place.path,
-            archive.as_str()
-        );
-        problems.warning(
-            place,
-            message,
-            "give the archive a name that no placeholder can give",
-        );
+        let message = format!("{:?} of {} can give {:?} too", index.text(), live.place.path, archive.as_str());
+        problems.warning(place, message, "give the archive a name that no placeholder can give");
     }
 }
 
@@ -136,10 +87,7 @@ fn archive_of(route: &Route) -> Option<&IndexName> {
 
 /// Whether every item that `later` takes is taken by `earlier` already. Says no where it is not sure.
 fn hides(earlier: &Route, later: &Route) -> bool {
-    earlier
-        .when
-        .iter()
-        .all(|wider| later.when.iter().any(|narrower| implies(narrower, wider)))
+    earlier.when.iter().all(|wider| later.when.iter().any(|narrower| implies(narrower, wider)))
 }
 
 /// Whether `wider` holds wherever `narrower` does.
@@ -166,21 +114,10 @@ mod tests {
 
     #[test]
     fn conditions_imply_wider_ones() {
-        let is = |test: Test| Condition {
-            attribute: "kind".into(),
-            test,
-            not: false,
-        };
-        let not = |test: Test| Condition {
-            attribute: "kind".into(),
-            test,
-            not: true,
-        };
-        let (order, ord, exists) = (
-            Test::EqualsString("order".into()),
-            Test::StartsWith("ord".into()),
-            Test::Exists(true),
-        );
+        let is = |test: Test| Condition { attribute: "kind".into(), test, not: false };
+        let not = |test: Test| Condition { attribute: "kind".into(), test, not: true };
+        let (order, ord, exists) =
+            (Test::EqualsString("order".into()), Test::StartsWith("ord".into()), Test::Exists(true));
         assert!(implies(&is(order.clone()), &is(ord.clone())));
         assert!(implies(&is(ord.clone()), &is(exists.clone())));
         assert!(implies(&not(order.clone()), &not(order.clone())));

@@ -13,11 +13,7 @@ pub(super) fn pattern(text: &Located<String>, problems: &mut Problems) -> Option
         return fixed(text, problems).map(IndexPattern::Fixed);
     }
     let Some(parts) = split(text) else {
-        problems.error_with_hint(
-            &text.place,
-            "braces that do not pair up",
-            "write a placeholder as {attribute}",
-        );
+        problems.error_with_hint(&text.place, "braces that do not pair up", "write a placeholder as {attribute}");
         return None;
     };
     let mut good = true;
@@ -38,10 +34,7 @@ pub(super) fn pattern(text: &Located<String>, problems: &mut Problems) -> Option
         problems.error(&text.place, error.to_string());
         return None;
     }
-    good.then(|| IndexPattern::Placeholders {
-        text: text.value.clone(),
-        parts,
-    })
+    good.then(|| IndexPattern::Placeholders { text: text.value.clone(), parts })
 }
 
 /// Reads the name of one index.
@@ -51,11 +44,7 @@ pub(super) fn fixed(text: &Located<String>, problems: &mut Problems) -> Option<I
         Err(error) => {
             let lower = text.to_lowercase();
             match IndexName::parse(&lower) {
-                Ok(_) => problems.error_with_hint(
-                    &text.place,
-                    error.to_string(),
-                    format!("write {lower:?}"),
-                ),
+                Ok(_) => problems.error_with_hint(&text.place, error.to_string(), format!("write {lower:?}")),
                 Err(_) => problems.error(&text.place, error.to_string()),
             }
             None
@@ -112,21 +101,15 @@ struct Ends {
 impl Ends {
     fn of(pattern: &IndexPattern) -> Ends {
         match pattern {
-            IndexPattern::Fixed(name) => Ends {
-                start: name.as_str().to_owned(),
-                end: name.as_str().to_owned(),
-                whole: true,
-            },
+            IndexPattern::Fixed(name) => {
+                Ends { start: name.as_str().to_owned(), end: name.as_str().to_owned(), whole: true }
+            }
             IndexPattern::Placeholders { parts, .. } => {
                 let literal = |part: Option<&PatternPart>| match part {
                     Some(PatternPart::Literal(text)) => text.to_lowercase(),
                     Some(PatternPart::Attribute(_)) | None => String::new(),
                 };
-                Ends {
-                    start: literal(parts.first()),
-                    end: literal(parts.last()),
-                    whole: false,
-                }
+                Ends { start: literal(parts.first()), end: literal(parts.last()), whole: false }
             }
         }
     }
@@ -138,46 +121,20 @@ mod tests {
     use crate::problem::Place;
 
     fn read(text: &str) -> Option<IndexPattern> {
-        pattern(
-            &Located {
-                value: text.to_owned(),
-                place: Place::default(),
-            },
-            &mut Problems::default(),
-        )
+        pattern(&Located { value: text.to_owned(), place: Place::default() }, &mut Problems::default())
     }
 
     #[test]
     fn placeholders_are_split() {
-        let Some(IndexPattern::Placeholders { text, parts }) = read("Orders-{region}-{kind}")
-        else {
-            panic!()
-        };
+        let Some(IndexPattern::Placeholders { text, parts }) = read("Orders-{region}-{kind}") else { panic!() };
         assert_eq!(text, "Orders-{region}-{kind}");
         let literal = |text: &str| PatternPart::Literal(text.to_owned());
         let attribute = |text: &str| PatternPart::Attribute(text.to_owned());
-        assert_eq!(
-            parts,
-            [
-                literal("Orders-"),
-                attribute("region"),
-                literal("-"),
-                attribute("kind")
-            ]
-        );
+        assert_eq!(parts, [literal("Orders-"), attribute("region"), literal("-"), attribute("kind")]);
         assert!(matches!(read("orders"), Some(IndexPattern::Fixed(_))));
-        for bad in [
-            "orders-{",
-            "orders-}",
-            "o-{a}}",
-            "o-{{a}}",
-            "o-{}",
-            "o-{a.b}",
-            "-{a}",
-            "o-{a}-live",
-            "o {a}",
-            "Orders",
-        ] {
+        for bad in
+            ["orders-{", "orders-}", "o-{a}}", "o-{{a}}", "o-{}", "o-{a.b}", "-{a}", "o-{a}-live", "o {a}", "Orders"]
+        {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
@@ -195,13 +152,7 @@ mod tests {
         ];
         for (one, other, expected) in rows {
             let (one, other) = (read(one).unwrap(), read(other).unwrap());
-            assert_eq!(
-                may_meet(&one, &other),
-                expected,
-                "{} {}",
-                one.text(),
-                other.text()
-            );
+            assert_eq!(may_meet(&one, &other), expected, "{} {}", one.text(), other.text());
         }
     }
 }

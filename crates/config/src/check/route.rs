@@ -8,9 +8,7 @@ use streamdex_mapping::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, R
 use super::{name, pattern};
 use crate::model::Source;
 use crate::problem::{Place, Problems};
-use crate::raw::{
-    ConditionTable, IdFormWord, NumbersWord, OnExpiryWord, Root, RouteTable, TtlTable,
-};
+use crate::raw::{ConditionTable, IdFormWord, NumbersWord, OnExpiryWord, Root, RouteTable, TtlTable};
 use crate::read::{Located, OneOrMany, Scalar};
 
 /// A table has a partition key, and may have a sort key.
@@ -41,18 +39,12 @@ pub(super) fn routes(root: &Root, sources: &mut [Source], problems: &mut Problem
         let Some(route) = route(table, problems) else {
             continue;
         };
-        let (Some(index), Some(source)) = (
-            table.index.given(),
-            source.and_then(|position| sources.get_mut(position)),
-        ) else {
+        let (Some(index), Some(source)) = (table.index.given(), source.and_then(|position| sources.get_mut(position)))
+        else {
             continue;
         };
         source.routes.push(route.clone());
-        let archive_place = table
-            .ttl
-            .get()
-            .and_then(|ttl| ttl.archive_index.given())
-            .map(|text| text.place.clone());
+        let archive_place = table.ttl.get().and_then(|ttl| ttl.archive_index.given()).map(|text| text.place.clone());
         checked.push(Checked {
             place: table.place.clone(),
             index_place: index.place.clone(),
@@ -74,11 +66,7 @@ pub(super) fn routes(root: &Root, sources: &mut [Source], problems: &mut Problem
     checked
 }
 
-fn source_of(
-    table: &Located<RouteTable>,
-    sources: &[Source],
-    problems: &mut Problems,
-) -> Option<usize> {
+fn source_of(table: &Located<RouteTable>, sources: &[Source], problems: &mut Problems) -> Option<usize> {
     match table.source.given() {
         Some(given) => {
             let position = sources.iter().position(|source| source.name == given.value);
@@ -109,10 +97,7 @@ fn source_of(
 
 /// One route; `None` where it has no usable index.
 fn route(table: &Located<RouteTable>, problems: &mut Problems) -> Option<Route> {
-    let index = table
-        .index
-        .required(&table.place, "index", problems)
-        .and_then(|text| pattern::pattern(text, problems));
+    let index = table.index.required(&table.place, "index", problems).and_then(|text| pattern::pattern(text, problems));
     let list = |key: Option<&Vec<Located<String>>>, problems: &mut Problems| {
         key.map_or_else(Vec::new, |list| name::attributes(list, problems))
     };
@@ -135,10 +120,7 @@ fn route(table: &Located<RouteTable>, problems: &mut Problems) -> Option<Route> 
             Some(NumbersWord::String) => NumberForm::String,
             Some(NumbersWord::Exact) | None => NumberForm::Exact,
         },
-        ttl: table
-            .ttl
-            .given()
-            .and_then(|ttl| time_to_live(ttl, problems)),
+        ttl: table.ttl.given().and_then(|ttl| time_to_live(ttl, problems)),
         index: index?,
     };
     check_fields(table, &route, problems);
@@ -167,10 +149,7 @@ fn id(table: &RouteTable, problems: &mut Problems) -> Option<Vec<String>> {
         let hint = format!("name one of {}", names.join(", "));
         problems.error_with_hint(
             &routing.place,
-            format!(
-                "{:?} is not in id, and routing is by a key attribute",
-                routing.value
-            ),
+            format!("{:?} is not in id, and routing is by a key attribute", routing.value),
             hint,
         );
     }
@@ -183,15 +162,11 @@ fn rename(table: &RouteTable, problems: &mut Problems) -> BTreeMap<String, Strin
         return fields;
     };
     for (attribute, field) in &rename.0 {
-        if !name::is_attribute(attribute, &field.place, problems) | !name::is_field(field, problems)
-        {
+        if !name::is_attribute(attribute, &field.place, problems) | !name::is_field(field, problems) {
             continue;
         }
         if let Some((other, _)) = fields.iter().find(|(_, taken)| **taken == field.value) {
-            problems.error(
-                &field.place,
-                format!("{other:?} is renamed to {:?} too", field.value),
-            );
+            problems.error(&field.place, format!("{other:?} is renamed to {:?} too", field.value));
         }
         fields.insert(attribute.clone(), field.value.clone());
     }
@@ -203,24 +178,17 @@ fn time_to_live(table: &Located<TtlTable>, problems: &mut Problems) -> Option<Tt
         .attribute
         .required(&table.place, "attribute", problems)
         .filter(|name| name::is_attribute(name, &name.place, problems));
-    let archive = table
-        .archive_index
-        .given()
-        .map(|text| archive_index(text, problems));
+    let archive = table.archive_index.given().map(|text| archive_index(text, problems));
     let on_expiry = match (table.on_expiry.get(), archive) {
         (Some(OnExpiryWord::Archive), Some(index)) => index.map(OnExpiry::Archive),
         (Some(OnExpiryWord::Archive), None) => {
-            table
-                .archive_index
-                .required(&table.place, "archive_index", problems);
+            table.archive_index.required(&table.place, "archive_index", problems);
             None
         }
         (Some(OnExpiryWord::Delete) | None, archive) => {
-            if let (Some(text), Some(_), true) = (
-                table.archive_index.given(),
-                archive,
-                table.on_expiry.is_absent() || table.on_expiry.get().is_some(),
-            ) {
+            if let (Some(text), Some(_), true) =
+                (table.archive_index.given(), archive, table.on_expiry.is_absent() || table.on_expiry.get().is_some())
+            {
                 problems.error_with_hint(
                     &text.place,
                     "an archive_index, and nothing is archived",
@@ -237,10 +205,7 @@ fn time_to_live(table: &Located<TtlTable>, problems: &mut Problems) -> Option<Tt
     })
 }
 
-fn archive_index(
-    text: &Located<String>,
-    problems: &mut Problems,
-) -> Option<streamdex_mapping::IndexName> {
+fn archive_index(text: &Located<String>, problems: &mut Problems) -> Option<streamdex_mapping::IndexName> {
     if text.contains(['{', '}']) {
         problems.error(&text.place, "an archive_index cannot hold placeholders");
         return None;
@@ -252,10 +217,7 @@ fn conditions(table: &RouteTable, problems: &mut Problems) -> Vec<Condition> {
     match table.when.get() {
         None => Vec::new(),
         Some(OneOrMany::One(one)) => condition(one, problems).into_iter().collect(),
-        Some(OneOrMany::Many(many)) => many
-            .iter()
-            .filter_map(|one| condition(one, problems))
-            .collect(),
+        Some(OneOrMany::Many(many)) => many.iter().filter_map(|one| condition(one, problems)).collect(),
     }
 }
 
@@ -269,10 +231,7 @@ fn condition(table: &Located<ConditionTable>, problems: &mut Problems) -> Option
         Scalar::Number(text) => Test::EqualsNumber(text.clone()),
         Scalar::Boolean(boolean) => Test::EqualsBool(*boolean),
     });
-    let starts_with = table
-        .starts_with
-        .get()
-        .map(|text| Test::StartsWith(text.clone()));
+    let starts_with = table.starts_with.get().map(|text| Test::StartsWith(text.clone()));
     let exists = table.exists.get().map(|exists| Test::Exists(*exists));
     let mut tests = [equals, starts_with, exists].into_iter().flatten();
     let test = tests.next();
@@ -280,16 +239,11 @@ fn condition(table: &Located<ConditionTable>, problems: &mut Problems) -> Option
     if tests.next().is_some() {
         problems.error_with_hint(&table.place, "a condition with several tests", hint);
     }
-    let none_given =
-        table.equals.is_absent() && table.starts_with.is_absent() && table.exists.is_absent();
+    let none_given = table.equals.is_absent() && table.starts_with.is_absent() && table.exists.is_absent();
     if test.is_none() && none_given && !problems.any_below(&table.place.path) {
         problems.error_with_hint(&table.place, "a condition without a test", hint);
     }
-    Some(Condition {
-        attribute: attribute?.value.clone(),
-        test: test?,
-        not: table.not.get().copied().unwrap_or(false),
-    })
+    Some(Condition { attribute: attribute?.value.clone(), test: test?, not: table.not.get().copied().unwrap_or(false) })
 }
 
 /// What `include`, `exclude`, `rename` and `ttl` say about the same attribute.
@@ -303,34 +257,19 @@ fn check_fields(table: &RouteTable, route: &Route, problems: &mut Problems) {
             );
         }
     }
-    if let (Some(ttl), Some(attribute)) = (
-        &route.ttl,
-        table.ttl.get().and_then(|ttl| ttl.attribute.given()),
-    ) && route.field_of(&ttl.attribute).is_none()
+    if let (Some(ttl), Some(attribute)) = (&route.ttl, table.ttl.get().and_then(|ttl| ttl.attribute.given()))
+        && route.field_of(&ttl.attribute).is_none()
     {
         let hint = "take it out of exclude, or put it into include: the live alias needs it";
         problems.error_with_hint(
             &attribute.place,
-            format!(
-                "the TTL attribute {:?} is not in the document",
-                ttl.attribute
-            ),
+            format!("the TTL attribute {:?} is not in the document", ttl.attribute),
             hint,
         );
     }
-    let archives = matches!(
-        &route.ttl,
-        Some(Ttl {
-            on_expiry: OnExpiry::Archive(_),
-            ..
-        })
-    );
+    let archives = matches!(&route.ttl, Some(Ttl { on_expiry: OnExpiry::Archive(_), .. }));
     let known = known_attributes(route);
-    for (attribute, field) in table
-        .rename
-        .get()
-        .map_or([].as_slice(), |rename| rename.0.as_slice())
-    {
+    for (attribute, field) in table.rename.get().map_or([].as_slice(), |rename| rename.0.as_slice()) {
         if route.field_of(attribute).is_none() {
             problems.warning(
                 &field.place,
@@ -340,9 +279,7 @@ fn check_fields(table: &RouteTable, route: &Route, problems: &mut Problems) {
         } else if archives && field.value == EXPIRED_AT {
             problems.error(
                 &field.place,
-                format!(
-                    "{EXPIRED_AT:?} is the field in which archived documents say when they expired"
-                ),
+                format!("{EXPIRED_AT:?} is the field in which archived documents say when they expired"),
             );
         } else if known.contains(field.as_str())
             && attribute != &field.value
@@ -359,12 +296,7 @@ fn check_fields(table: &RouteTable, route: &Route, problems: &mut Problems) {
 
 /// The attributes that the route itself names as being in the table.
 fn known_attributes(route: &Route) -> BTreeSet<&str> {
-    let id = route
-        .id
-        .iter()
-        .flatten()
-        .chain(&route.include)
-        .chain(&route.routing);
+    let id = route.id.iter().flatten().chain(&route.include).chain(&route.routing);
     let conditions = route.when.iter().map(|condition| &condition.attribute);
     let renamed = route.rename.keys();
     let ttl = route.ttl.iter().map(|ttl| &ttl.attribute);
@@ -376,10 +308,5 @@ fn known_attributes(route: &Route) -> BTreeSet<&str> {
         PatternPart::Attribute(attribute) => Some(attribute),
         PatternPart::Literal(_) => None,
     });
-    id.chain(conditions)
-        .chain(renamed)
-        .chain(ttl)
-        .chain(placeholders)
-        .map(String::as_str)
-        .collect()
+    id.chain(conditions).chain(renamed).chain(ttl).chain(placeholders).map(String::as_str).collect()
 }

@@ -31,10 +31,7 @@ pub(super) fn sources(root: &Root, aws: &AwsSettings, problems: &mut Problems) -
             source.name.clear();
         } else if !source.name.is_empty() && sources.iter().any(|other| other.name == source.name) {
             let place = table.name.given().map_or(&table.place, |name| &name.place);
-            problems.error(
-                place,
-                format!("two sources have the name {:?}", source.name),
-            );
+            problems.error(place, format!("two sources have the name {:?}", source.name));
         }
         sources.push(source);
     }
@@ -48,21 +45,15 @@ fn source(table: &Located<SourceTable>, aws: &AwsSettings, problems: &mut Proble
         Some(_) => String::new(),
         None => reference.table_name().to_owned(),
     };
-    let endpoint_url =
-        present(&table.endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
-    let streams_endpoint_url =
-        present(&table.streams_endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
+    let endpoint_url = present(&table.endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
+    let streams_endpoint_url = present(&table.streams_endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
     Source {
         name,
         region: region(table, &reference, problems),
         table: reference,
         streams_endpoint_url: streams_endpoint_url.or_else(|| endpoint_url.clone()),
         endpoint_url,
-        aws: credentials(
-            [&table.profile, &table.role_arn, &table.external_id],
-            aws,
-            problems,
-        ),
+        aws: credentials([&table.profile, &table.role_arn, &table.external_id], aws, problems),
         start: match table.start.get() {
             Some(StartWord::Latest) => StartPosition::Latest,
             Some(StartWord::TrimHorizon) | None => StartPosition::TrimHorizon,
@@ -74,37 +65,23 @@ fn source(table: &Located<SourceTable>, aws: &AwsSettings, problems: &mut Proble
 fn reference(table: &Located<SourceTable>, problems: &mut Problems) -> TableReference {
     let nothing = TableReference::Name(String::new());
     match (table.table.given(), table.stream_arn.given()) {
-        (Some(name), None) if name::is_table(name, problems) => {
-            TableReference::Name(name.value.clone())
-        }
+        (Some(name), None) if name::is_table(name, problems) => TableReference::Name(name.value.clone()),
         (Some(_), None) => nothing,
         (None, Some(arn)) => match table_of(arn) {
-            Some((_, name)) => TableReference::StreamArn {
-                arn: arn.value.clone(),
-                table: name.to_owned(),
-            },
+            Some((_, name)) => TableReference::StreamArn { arn: arn.value.clone(), table: name.to_owned() },
             None => {
-                let hint =
-                    "a stream's ARN reads arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL";
+                let hint = "a stream's ARN reads arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL";
                 problems.error_with_hint(&arn.place, "this is no ARN of a DynamoDB stream", hint);
                 nothing
             }
         },
         (Some(_), Some(arn)) => {
-            problems.error_with_hint(
-                &arn.place,
-                "table and stream_arn exclude each other",
-                "keep one of them",
-            );
+            problems.error_with_hint(&arn.place, "table and stream_arn exclude each other", "keep one of them");
             nothing
         }
         (None, None) => {
             if table.table.is_absent() && table.stream_arn.is_absent() {
-                problems.error_with_hint(
-                    &table.place,
-                    "table is missing",
-                    "give the table's name, or its stream_arn",
-                );
+                problems.error_with_hint(&table.place, "table is missing", "give the table's name, or its stream_arn");
             }
             nothing
         }
@@ -121,16 +98,12 @@ fn table_of(arn: &str) -> Option<(&str, &str)> {
     (known && !table.is_empty() && !label.is_empty()).then_some((region, table))
 }
 
-fn region(
-    table: &SourceTable,
-    reference: &TableReference,
-    problems: &mut Problems,
-) -> Option<String> {
+fn region(table: &SourceTable, reference: &TableReference, problems: &mut Problems) -> Option<String> {
     let given = present(&table.region);
     let of_arn = match reference {
-        TableReference::StreamArn { arn, .. } => table_of(arn)
-            .map(|(region, _)| region)
-            .filter(|region| *region != REGION_OF_DYNAMODB_LOCAL),
+        TableReference::StreamArn { arn, .. } => {
+            table_of(arn).map(|(region, _)| region).filter(|region| *region != REGION_OF_DYNAMODB_LOCAL)
+        }
         TableReference::Name(_) => None,
     };
     if let (Some(given), Some(of_arn)) = (given, of_arn)
@@ -139,7 +112,5 @@ fn region(
         let hint = "leave region out; it is taken from stream_arn";
         problems.error_with_hint(&given.place, format!("the stream is in {of_arn}"), hint);
     }
-    given
-        .map(|region| region.value.clone())
-        .or_else(|| of_arn.map(str::to_owned))
+    given.map(|region| region.value.clone()).or_else(|| of_arn.map(str::to_owned))
 }

@@ -9,17 +9,11 @@ use crate::raw::{DeadLetterTable, DeadLetterWord, Root, StateTable};
 use crate::read::{Key, Located};
 
 /// The state table: its own settings, else the sole source's, else those of `[aws]`.
-pub(super) fn state(
-    root: &Root,
-    sole_source: Option<&Source>,
-    aws: &AwsSettings,
-    problems: &mut Problems,
-) -> State {
+pub(super) fn state(root: &Root, sole_source: Option<&Source>, aws: &AwsSettings, problems: &mut Problems) -> State {
     let nothing = StateTable::default();
     let table = root.state.get().unwrap_or(&nothing);
     let fallback = sole_source.map_or(aws, |source| &source.aws);
-    let endpoint_url =
-        present(&table.endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
+    let endpoint_url = present(&table.endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
     State {
         table: table
             .table
@@ -34,48 +28,31 @@ pub(super) fn state(
         region: present(&table.region)
             .map(|region| region.value.clone())
             .or_else(|| sole_source.and_then(|source| source.region.clone())),
-        endpoint_url: endpoint_url
-            .or_else(|| sole_source.and_then(|source| source.endpoint_url.clone())),
-        aws: credentials(
-            [&table.profile, &table.role_arn, &table.external_id],
-            fallback,
-            problems,
-        ),
+        endpoint_url: endpoint_url.or_else(|| sole_source.and_then(|source| source.endpoint_url.clone())),
+        aws: credentials([&table.profile, &table.role_arn, &table.external_id], fallback, problems),
     }
 }
 
 /// Where dead letters go.
 pub(super) fn dead_letter(root: &Root, base_dir: &Path, problems: &mut Problems) -> DeadLetter {
-    let nothing = Located {
-        value: DeadLetterTable::default(),
-        place: Place::default(),
-    };
+    let nothing = Located { value: DeadLetterTable::default(), place: Place::default() };
     let table = root.dead_letter.given().unwrap_or(&nothing);
     let kind = match (table.kind.get(), &table.path) {
         (Some(DeadLetterWord::File), Key::Given(path)) if path.is_empty() => {
             problems.error(&path.place, "the path is empty");
             DeadLetterKind::Table
         }
-        (Some(DeadLetterWord::File), Key::Given(path)) => {
-            DeadLetterKind::File(base_dir.join(&path.value))
-        }
+        (Some(DeadLetterWord::File), Key::Given(path)) => DeadLetterKind::File(base_dir.join(&path.value)),
         (Some(DeadLetterWord::File), path) => {
             path.required(&table.place, "path", problems);
             DeadLetterKind::Table
         }
         (Some(DeadLetterWord::Table) | None, path) => {
             if let (Some(path), false) = (path.given(), matches!(table.kind, Key::Bad)) {
-                problems.error_with_hint(
-                    &path.place,
-                    "a path, and the kind is \"table\"",
-                    "set kind = \"file\"",
-                );
+                problems.error_with_hint(&path.place, "a path, and the kind is \"table\"", "set kind = \"file\"");
             }
             DeadLetterKind::Table
         }
     };
-    DeadLetter {
-        kind,
-        written_out: !root.dead_letter.is_absent(),
-    }
+    DeadLetter { kind, written_out: !root.dead_letter.is_absent() }
 }
