@@ -135,14 +135,19 @@ async fn of_stream(clients: &SourceClients, arn: &str, table: &str) -> Result<Ta
     let missing = || AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds no description");
     let stream = answer.stream_description.ok_or_else(missing)?;
     let view = stream.stream_view_type().map(|view| view.as_str()).and_then(StreamView::parse).ok_or_else(missing)?;
-    let mut keys: Vec<_> = stream.key_schema().iter().collect();
-    keys.sort_by_key(|key| key.key_type.as_str() != "HASH");
+    let mut schema: Vec<_> = stream.key_schema().iter().collect();
+    schema.sort_by_key(|key| key.key_type.as_str() != "HASH");
+    let mut keys: Vec<String> = schema.into_iter().map(|key| key.attribute_name.clone()).collect();
+    if keys.is_empty() {
+        // An emulator leaves them out; the table has them.
+        keys = of_table(clients, table).await.map(|info| info.keys).unwrap_or_default();
+    }
     let enabled = stream.stream_status().is_none_or(|status| matches!(status.as_str(), "ENABLED" | "ENABLING"));
     Ok(TableInfo {
         table: stream.table_name().unwrap_or(table).to_owned(),
         arn: table_arn(arn),
         id: None,
-        keys: keys.into_iter().map(|key| key.attribute_name.clone()).collect(),
+        keys,
         replicas: Vec::new(),
         stream: StreamInfo { arn: arn.to_owned(), label: label(arn), view, enabled },
     })
