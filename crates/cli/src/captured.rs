@@ -69,7 +69,8 @@ impl<'c> Capturer<'c> {
                         Err(Problem::Form(CapturedError::Json { line: at, column })) => {
                             let shape = "broken JSON";
                             let reason = RecordProblem::Malformed { shape, line: at, column };
-                            self.record(Err(unreadable(line, reason)), &mut pages).map_err(|problem| problem.at(&place()))?;
+                            self.record(Err(unreadable(line, reason)), &mut pages)
+                                .map_err(|problem| problem.at(&place()))?;
                         }
                         read => read.map_err(|problem| problem.at(&place()))?,
                     }

@@ -3,12 +3,14 @@
 //! The way of a file: `tree` parses it into values that know their place, `raw` (declared once, for the
 //! parser and the schema) reads the tables, `check` turns them into the types of [`model`] and reports every
 //! problem there is. [`show`] writes a configuration out again; [`fingerprint`] tells whether two make the same
-//! documents; [`needs_old_images`] tells what a route asks of the stream.
+//! documents; [`needs_old_images`] and
+//! [`key_mismatches`] tell what a route asks of the stream and the table.
 
 mod check;
 mod environment;
 mod fingerprint;
 mod images;
+mod keys;
 mod load;
 pub mod model;
 mod problem;
@@ -20,6 +22,7 @@ mod units;
 
 pub use fingerprint::fingerprint;
 pub use images::{OldImageNeed, needs_old_images};
+pub use keys::{KeyMismatch, key_mismatches};
 pub use load::Loaded;
 pub use model::*;
 pub use problem::{ConfigError, Problem};

@@ -1,0 +1,126 @@
+//! First contact: one-shot commands wait ten seconds for it and then give up.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamdex_config::{Config, DeadLetterKind, TableReference};
+use streamdex_poller::aws::{SourceClients, state_client};
+use streamdex_poller::letter::{DeadLetterStore, FileLetters, TableLetters};
+use streamdex_poller::state::StateTable;
+use streamdex_poller::table::TableInfo;
+use streamdex_sink::index::{SetupErrorKind, TableFacts};
+use streamdex_sink::{Indices, SetupContext};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::exit::{CliError, Exit};
+
+/// How long a one-shot command waits for the first answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(1);
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// Waits until OpenSearch answers.
+pub(crate) async fn opensearch(indices: &Indices) -> Result<(), CliError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let error = match timeout(left, indices.flavour()).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let message = format!("OpenSearch did not answer within {} s", PATIENCE.as_secs());
+                let hint = "check that OpenSearch runs, and that opensearch.url, the network and security groups let this machine reach it";
+                return Err(CliError::new(Exit::Unreachable, message).with_hint(hint));
+            }
+        };
+        if error.kind() != SetupErrorKind::Transient || deadline.saturating_duration_since(Instant::now()) <= AGAIN {
+            return Err(error.into());
+        }
+        tracing::info!(error = %error, "OpenSearch does not answer yet");
+        sleep(AGAIN).await;
+    }
+}
+
+/// The store of dead letters that the configuration names.
+pub(crate) async fn letters(config: &Config) -> Arc<dyn DeadLetterStore> {
+    match &config.dead_letter.kind {
+        DeadLetterKind::File(path) => Arc::new(FileLetters::new(path)),
+        DeadLetterKind::Table => Arc::new(TableLetters::new(state_table(config).await)),
+    }
+}
+
+/// The state table, as the configured group sees it. No request is made.
+pub(crate) async fn state_table(config: &Config) -> StateTable {
+    let client = state_client(&config.state).await;
+    StateTable::new(client, config.state.table.clone(), config.state.group.clone())
+}
+
+/// Repeats a call that can succeed later: every few seconds, with a log line for each new reason and one a
+/// minute. `patience` is `None` for ever.
+///
+/// # Errors
+/// The call's own, where it cannot pass or patience is over.
+pub(crate) async fn insist<T, E, F>(
+    patience: Option<Duration>,
+    can_pass: impl Fn(&E) -> bool,
+    call: impl Fn() -> F,
+) -> Result<T, E>
+where
+    E: Error,
+    F: Future<Output = Result<T, E>>,
+{
+    let started = Instant::now();
+    let (mut told, mut told_at) = (String::new(), started);
+    loop {
+        let error = match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let over = patience.is_some_and(|patience| started.elapsed() + AGAIN > patience);
+        if over || !can_pass(&error) {
+            return Err(error);
+        }
+        let text = error.to_string();
+        if text != told || told_at.elapsed() >= REMINDER {
+            tracing::warn!("waiting: {text}");
+            (told, told_at) = (text, Instant::now());
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// What is known of the sources' tables. A table that cannot be asked is no obstacle here: what its
+/// description would have told is left out, and said.
+pub(crate) async fn table_facts(config: &Config) -> SetupContext {
+    let mut context = SetupContext::new();
+    for source in &config.sources {
+        let clients = SourceClients::connect(source).await;
+        let described = timeout(PATIENCE, Box::pin(TableInfo::describe(&clients, source))).await;
+        let facts = match described {
+            Ok(Ok(info)) => TableFacts { arn: Some(info.arn), id: info.id, key_attributes: info.keys },
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    source = source.name,
+                    hint = error.hint(),
+                    "the table was not asked for its keys: {error}"
+                );
+                unasked(&source.table)
+            }
+            Err(_) => {
+                tracing::warn!(source = source.name, "the table was not asked for its keys: DynamoDB did not answer");
+                unasked(&source.table)
+            }
+        };
+        context = context.with_table(source.name.clone(), facts);
+    }
+    context
+}
+
+fn unasked(table: &TableReference) -> TableFacts {
+    let arn = match table {
+        TableReference::Name(_) => None,
+        TableReference::StreamArn { arn, .. } => arn.split("/stream/").next().map(str::to_owned),
+    };
+    TableFacts { arn, ..TableFacts::default() }
+}

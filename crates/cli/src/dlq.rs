@@ -1,0 +1,135 @@
+//! `streamdex dlq list|show`.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use streamdex_poller::letter::{DeadLetter, DeadLetterStore, FileLetters, LetterKey};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::args::{DlqCommand, Global, LetterStoreArgs};
+use crate::exit::{CliError, Exit};
+use crate::{connect, output, settings};
+
+/// Keys of a letter that tell whose record it is; `show` alone prints them.
+const PRIVATE: [&str; 4] = ["keys", "id", "routing", "document"];
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, command: DlqCommand) -> Result<Exit, CliError> {
+    match command {
+        DlqCommand::List { store } => {
+            let store = open(global, &store).await?;
+            list(global, store.as_ref()).await
+        }
+        DlqCommand::Show { key, store } => {
+            let hint = "give the key as `streamdex dlq list` prints it, in quotes";
+            let parsed = LetterKey::parse(&key).ok_or_else(|| {
+                CliError::new(Exit::Usage, format!("{key:?} is no key of a dead letter")).with_hint(hint)
+            })?;
+            let store = open(global, &store).await?;
+            let letter = store.get(&parsed).await?;
+            let letter = letter
+                .ok_or_else(|| CliError::new(Exit::Usage, format!("there is no dead letter {key}")).with_hint(hint))?;
+            show(global, &letter)
+        }
+    }
+}
+
+async fn open(global: &Global, store: &LetterStoreArgs) -> Result<Arc<dyn DeadLetterStore>, CliError> {
+    if let Some(path) = &store.file {
+        if !path.exists() {
+            return Err(CliError::new(Exit::Usage, format!("there is no file {}", path.display())));
+        }
+        return Ok(Arc::new(FileLetters::new(path)));
+    }
+    let config = settings::configuration(global)?;
+    Ok(connect::letters(&config).await)
+}
+
+async fn list(global: &Global, store: &dyn DeadLetterStore) -> Result<Exit, CliError> {
+    let (mut letters, mut malformed) = (Vec::new(), Vec::new());
+    let mut after = None;
+    loop {
+        let page = store.list(after.as_ref()).await?;
+        malformed.extend(page.malformed);
+        if global.json {
+            letters.extend(page.letters.iter().map(without_private_keys));
+        } else {
+            let lines: String = page.letters.iter().map(line).collect();
+            output::print(&lines)?;
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    for place in &malformed {
+        tracing::warn!(place, "no readable dead letter here");
+    }
+    if global.json {
+        output::print_json(&json!({ "dead_letters": letters, "malformed": malformed }))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Key, time, index, reason: nothing that tells whose record it is.
+fn line(letter: &DeadLetter) -> String {
+    let index = letter.address.as_ref().map_or("-", |address| address.index.as_str());
+    format!("{}  {}  {}  {}  {}: {}\n", letter.key, date(letter.at), letter.table, index, letter.reason, letter.error)
+}
+
+fn without_private_keys(letter: &DeadLetter) -> Value {
+    let mut value = as_json(letter);
+    if let Value::Object(letter) = &mut value {
+        letter.retain(|key, _| !PRIVATE.contains(&key.as_str()));
+    }
+    value
+}
+
+/// The letter with the key under which `show` finds it.
+fn as_json(letter: &DeadLetter) -> Value {
+    let mut value = json!(letter);
+    if let Value::Object(entries) = &mut value {
+        entries.insert("key".to_owned(), json!(letter.key.to_string()));
+    }
+    value
+}
+
+fn show(global: &Global, letter: &DeadLetter) -> Result<Exit, CliError> {
+    if global.json {
+        output::print_json(&as_json(letter))?;
+        return Ok(Exit::Done);
+    }
+    let address = letter.address.as_ref();
+    let rows = [
+        ("key", Some(letter.key.to_string())),
+        ("table", Some(letter.table.clone())),
+        ("written", Some(date(letter.at))),
+        ("changed", letter.created.map(date)),
+        ("item key", letter.keys.clone()),
+        ("index", address.map(|address| address.index.clone())),
+        ("generation", address.and_then(|address| address.generation).map(|generation| generation.to_string())),
+        ("id", address.map(|address| address.id.clone())),
+        ("routing", address.and_then(|address| address.routing.clone())),
+        ("version", letter.version.map(|version| version.to_string())),
+        ("reason", Some(letter.reason.clone())),
+        ("error", Some(letter.error.clone())),
+        ("document", document(letter)),
+    ];
+    let lines = rows.into_iter().filter_map(|(name, value)| Some(format!("{name:<12}{}\n", value?)));
+    output::print(&lines.collect::<String>())?;
+    Ok(Exit::Done)
+}
+
+/// The kept form of an archived item; only archive copies have one.
+fn document(letter: &DeadLetter) -> Option<String> {
+    if letter.document_omitted {
+        return Some("too large, it was not kept".to_owned());
+    }
+    letter.document().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn date(seconds: u64) -> String {
+    let date = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    date.and_then(|date| date.format(&Rfc3339).ok()).unwrap_or_else(|| seconds.to_string())
+}

@@ -1,0 +1,57 @@
+//! `streamdex index plan|apply`.
+
+use std::fmt::Display;
+
+use serde::Serialize;
+use serde_json::json;
+use streamdex_sink::{Client, Indices, SetupError};
+
+use crate::args::{Global, IndexCommand};
+use crate::exit::{CliError, Exit, exit_of_setup};
+use crate::{connect, output, settings};
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, command: IndexCommand) -> Result<Exit, CliError> {
+    let config = settings::configuration(global)?;
+    let client = Client::connect(&config.opensearch, &config.aws).await?;
+    let context = Box::pin(connect::table_facts(&config)).await;
+    let indices = Indices::new(client, &config, &context);
+    connect::opensearch(&indices).await?;
+    match command {
+        IndexCommand::Plan => {
+            let plans = Box::pin(indices.plan()).await;
+            print(global, &plans)?;
+            finish(plans.iter().map(|plan| plan.result.as_ref().err()))
+        }
+        IndexCommand::Apply => {
+            let applied = Box::pin(indices.apply()).await;
+            print(global, &applied)?;
+            finish(applied.iter().map(|applied| applied.result.as_ref().err()))
+        }
+    }
+}
+
+fn print<T: Display + Serialize>(global: &Global, indices: &[T]) -> Result<(), CliError> {
+    if global.json {
+        return output::print_json(&json!({ "indices": indices }));
+    }
+    let texts: Vec<String> = indices.iter().map(ToString::to_string).collect();
+    output::print(&texts.join("\n"))
+}
+
+/// The worst of the errors decides the status. They were printed with the indices.
+fn finish<'a>(errors: impl Iterator<Item = Option<&'a SetupError>>) -> Result<Exit, CliError> {
+    let (mut indices, mut failed, mut worst) = (0_usize, 0_usize, Exit::Done);
+    for error in errors {
+        indices += 1;
+        if let Some(error) = error {
+            failed += 1;
+            worst = worst.max(exit_of_setup(error));
+        }
+    }
+    if failed == 0 {
+        return Ok(Exit::Done);
+    }
+    Err(CliError::new(worst, format!("{failed} of {indices} indices cannot be set up"))
+        .with_hint("follow the hints on stdout"))
+}

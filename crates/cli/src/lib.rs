@@ -1,0 +1,100 @@
+//! The command line of streamdex.
+//!
+//! [`args`] is the argument tree; each command is a module of its name. Results go to stdout through
+//! [`output`], logs and progress to stderr through [`logging`] and [`progress`], and every failure is a
+//! [`CliError`] that knows its [`Exit`] status and what to do about it.
+
+pub mod args;
+mod captured;
+mod completions;
+mod config;
+mod connect;
+mod dlq;
+pub mod exit;
+mod index;
+mod input;
+pub mod logging;
+mod map;
+pub mod output;
+pub mod progress;
+mod replay;
+mod run;
+pub mod settings;
+mod signals;
+mod state;
+pub mod summary;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+pub use crate::exit::{CliError, Exit};
+use crate::logging::LogFormat;
+
+/// Runs one command line and gives its exit status.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(refusal) => return refuse(&refusal).into(),
+    };
+    let log_format = cli.global.log_format;
+    logging::start(log_format);
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            report(&error, log_format);
+            error.exit().into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, CliError> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Map(arguments) => map::run(&global, &arguments),
+        Command::Replay(arguments) => block_on(replay::run(&global, &arguments)),
+        Command::Run(arguments) => block_on(run::run(&global, arguments)),
+        Command::Index(command) => block_on(index::run(&global, command)),
+        Command::State(command) => block_on(state::run(&global, command)),
+        Command::Dlq(command) => block_on(dlq::run(&global, command)),
+        Command::Config(command) => config::run(&global, command),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| CliError::new(Exit::Unreachable, "cannot start the runtime").caused_by(error))?;
+    runtime.block_on(work)
+}
+
+/// What clap has to say: help and version on stdout, mistakes on stderr with status 2.
+fn refuse(refusal: &clap::Error) -> Exit {
+    // Nobody is left to be told where this fails.
+    let _ = refusal.print();
+    if refusal.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// Tells the operator what went wrong, in the form of the logs.
+fn report(error: &CliError, format: LogFormat) {
+    if error.is_closed_pipe() {
+        return;
+    }
+    match format {
+        LogFormat::Json => {
+            tracing::error!(target: "streamdex", hint = error.hint(), exit = error.exit().code(), "{error}")
+        }
+        LogFormat::Text => {
+            let mut text = format!("error: {error}\n");
+            if let Some(hint) = error.hint() {
+                text.push_str(&format!("  hint: {hint}\n"));
+            }
+            // Nobody is left to be told where this fails.
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        }
+    }
+}

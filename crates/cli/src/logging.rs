@@ -1,0 +1,68 @@
+//! Logs on stderr, and how they share the terminal with a progress bar.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+
+use clap::ValueEnum;
+use indicatif::MultiProgress;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// What is logged where `RUST_LOG` says nothing else: our own events, and warnings of the rest.
+const DEFAULT_FILTER: &str = "warn,streamdex=info";
+
+/// Starts logging. Colours only on a terminal, and not under `NO_COLOR`.
+pub fn start(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BesideBars).with_ansi(colours());
+    // A second start, as in tests, keeps the first.
+    let _ = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// The place of all progress bars: what is logged appears above them.
+pub fn bars() -> &'static MultiProgress {
+    static BARS: OnceLock<MultiProgress> = OnceLock::new();
+    BARS.get_or_init(MultiProgress::new)
+}
+
+/// Whether people look at stderr.
+pub fn is_interactive() -> bool {
+    io::stderr().is_terminal()
+}
+
+fn colours() -> bool {
+    is_interactive() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes to stderr while the bars are out of the way.
+struct BesideBars;
+
+impl<'a> MakeWriter<'a> for BesideBars {
+    type Writer = BesideBars;
+
+    fn make_writer(&'a self) -> BesideBars {
+        BesideBars
+    }
+}
+
+impl Write for BesideBars {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        bars().suspend(|| io::stderr().lock().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}

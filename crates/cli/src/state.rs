@@ -1,0 +1,26 @@
+//! `streamdex state create`.
+
+use serde_json::json;
+use streamdex_poller::state::Creation;
+
+use crate::args::{Global, StateCommand};
+use crate::exit::{CliError, Exit};
+use crate::{connect, output, settings};
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, command: StateCommand) -> Result<Exit, CliError> {
+    let config = settings::configuration(global)?;
+    let table = connect::state_table(&config).await;
+    match command {
+        StateCommand::Create => {
+            let created = Box::pin(table.create()).await? == Creation::Created;
+            if global.json {
+                output::print_json(&json!({ "table": table.name(), "created": created }))?;
+            } else {
+                let what = if created { "created" } else { "is there already" };
+                output::print(&format!("state table {}: {what}\n", table.name()))?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Whether a route's `id` and `routing` fit the keys of the table.
+
+use std::fmt;
+
+use streamdex_mapping::Route;
+
+/// What does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyMismatch {
+    /// `id` leaves out this key attribute, so two items could get one id.
+    Omitted(String),
+    /// `id` names this attribute, which is no key.
+    NoKey(String),
+    /// `routing` names this attribute, which is no key.
+    Routing(String),
+}
+
+/// Everything in `route` that does not fit the names of the table's key attributes.
+pub fn key_mismatches(route: &Route, key_names: &[String]) -> Vec<KeyMismatch> {
+    let mut mismatches = Vec::new();
+    if let Some(id) = &route.id {
+        mismatches.extend(key_names.iter().filter(|key| !id.contains(key)).cloned().map(KeyMismatch::Omitted));
+        mismatches.extend(id.iter().filter(|name| !key_names.contains(name)).cloned().map(KeyMismatch::NoKey));
+    }
+    let routing = route.routing.iter().filter(|name| !key_names.contains(name));
+    mismatches.extend(routing.cloned().map(KeyMismatch::Routing));
+    mismatches
+}
+
+impl KeyMismatch {
+    /// What to do, in one sentence.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            KeyMismatch::Omitted(_) | KeyMismatch::NoKey(_) => {
+                "name every key attribute of the table in id and nothing else, or leave id out"
+            }
+            KeyMismatch::Routing(_) => "name a key attribute of the table in routing, or leave it out",
+        }
+    }
+}
+
+impl fmt::Display for KeyMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyMismatch::Omitted(name) => write!(f, "id leaves out the key attribute {name:?}"),
+            KeyMismatch::NoKey(name) => write!(f, "id names {name:?}, which is no key attribute of the table"),
+            KeyMismatch::Routing(name) => write!(f, "routing names {name:?}, which is no key attribute of the table"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use streamdex_mapping::IndexName;
+
+    use super::*;
+
+    #[test]
+    fn id_names_all_keys_and_nothing_else() {
+        let keys = ["pk".to_owned(), "sk".to_owned()];
+        let mut route = Route::to(IndexName::parse("x").unwrap());
+        assert_eq!(key_mismatches(&route, &keys), []);
+        route.id = Some(vec!["sk".into(), "pk".into()]);
+        assert_eq!(key_mismatches(&route, &keys), []);
+        route.id = Some(vec!["pk".into(), "kind".into()]);
+        route.routing = Some("kind".into());
+        let expected =
+            [KeyMismatch::Omitted("sk".into()), KeyMismatch::NoKey("kind".into()), KeyMismatch::Routing("kind".into())];
+        assert_eq!(key_mismatches(&route, &keys), expected);
+    }
+}
