@@ -47,7 +47,12 @@ impl Reply {
 }
 
 /// Sends one request; an answer of any status is `Ok`.
-pub(crate) async fn ask(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Result<Reply, SetupError> {
+pub(crate) async fn ask(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Reply, SetupError> {
     Ok(Reply::read(&client.json(method, path, body).await?))
 }
 
@@ -162,13 +167,18 @@ mod tests {
     #[test]
     fn errors_of_the_engine_and_of_what_stands_before_it_are_read() {
         let reply = |status, body| Reply { status, body };
-        let engine = reply(400, json!({"error": {"type": "illegal_argument_exception", "reason": "no", "caused_by": {"reason": "why"}}}));
+        let engine = reply(
+            400,
+            json!({"error": {"type": "illegal_argument_exception", "reason": "no", "caused_by": {"reason": "why"}}}),
+        );
         assert_eq!(
             engine.refused("look".into()).to_string(),
             "OpenSearch refused to look (400 illegal_argument_exception): why"
         );
         assert!(reply(403, json!({"Message": "not you"})).refused("look".into()).to_string().ends_with("not you"));
-        assert!(reply(405, json!({"error": "wrong method"})).refused("look".into()).to_string().ends_with("wrong method"));
+        assert!(
+            reply(405, json!({"error": "wrong method"})).refused("look".into()).to_string().ends_with("wrong method")
+        );
         assert!(reply(502, Value::Null).refused("look".into()).to_string().ends_with("no reason was given"));
     }
 }

@@ -34,7 +34,11 @@ pub(super) struct SetUp {
 
 /// Looks, does what is missing, and looks again, until nothing is missing. Workers that do the same at
 /// the same time do not disturb each other: an index and its aliases are created in one request.
-pub(super) async fn set_up(client: &Client, wanted: &Wanted, expected: Option<&KnownIndex>) -> Result<SetUp, SetupError> {
+pub(super) async fn set_up(
+    client: &Client,
+    wanted: &Wanted,
+    expected: Option<&KnownIndex>,
+) -> Result<SetUp, SetupError> {
     let mut done = Vec::new();
     for _ in 0..ROUNDS {
         let observed = admin::observe(client, wanted).await?;
@@ -127,7 +131,8 @@ impl Indices {
         let effective = simulate(&self.client, wanted).await?;
         let mut aliases = effective.aliases;
         let created = steps.iter().find_map(|step| if let Step::Create(aliases) = step { Some(aliases) } else { None });
-        aliases.extend(created.into_iter().flatten().map(|alias| (wanted.alias_name(*alias), wanted.alias_body(*alias))));
+        aliases
+            .extend(created.into_iter().flatten().map(|alias| (wanted.alias_name(*alias), wanted.alias_body(*alias))));
         let mut findings = effective.findings;
         findings.extend(inspect(&effective.settings, &effective.mapping, &wanted.fields));
         Ok(Plan { settings: effective.settings, mapping: effective.mapping, aliases, findings, ..Plan::of(wanted) })
@@ -135,7 +140,13 @@ impl Indices {
 
     async fn apply_one(&self, entry: &Entry, name: &str) -> Result<Applied, SetupError> {
         let wanted = self.wanted(entry, name);
-        let mut applied = Applied { writes_to: wanted.concrete.clone(), uuid: None, done: Vec::new(), findings: Vec::new(), note: None };
+        let mut applied = Applied {
+            writes_to: wanted.concrete.clone(),
+            uuid: None,
+            done: Vec::new(),
+            findings: Vec::new(),
+            note: None,
+        };
         if let Some(note) = note(entry, name) {
             applied.note = Some(note);
             return Ok(applied);
@@ -191,7 +202,8 @@ impl Plan {
         if wanted.manage != Manage::Create {
             return plan;
         }
-        let aliases = wanted.aliases().into_iter().map(|alias| (wanted.alias_name(alias), wanted.alias_body(alias))).collect();
+        let aliases =
+            wanted.aliases().into_iter().map(|alias| (wanted.alias_name(alias), wanted.alias_body(alias))).collect();
         let findings = inspect(&wanted.settings, &wanted.mapping, &wanted.fields);
         Plan { settings: wanted.settings.clone(), mapping: wanted.mapping.clone(), aliases, findings, ..plan }
     }

@@ -102,7 +102,12 @@ impl Catalog {
                 let fields = Fields::of_route(route, &facts);
                 if let Some(OnExpiry::Archive(archive)) = route.ttl.as_ref().map(|ttl| &ttl.on_expiry) {
                     let shape = NameShape::Fixed(archive.clone());
-                    catalog.add(config, shape, owner(config, source, &facts, archive.as_str()), fields.clone().of_archive());
+                    catalog.add(
+                        config,
+                        shape,
+                        owner(config, source, &facts, archive.as_str()),
+                        fields.clone().of_archive(),
+                    );
                 }
                 catalog.add(config, name, owner(config, source, &facts, route.index.text()), fields);
             }

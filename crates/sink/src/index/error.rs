@@ -72,7 +72,9 @@ pub enum SetupError {
         wanted: String,
     },
     /// The documents carry versions of another scheme.
-    #[error("the index {concrete} holds document versions of scheme {found}; this version of streamdex writes scheme {wanted}")]
+    #[error(
+        "the index {concrete} holds document versions of scheme {found}; this version of streamdex writes scheme {wanted}"
+    )]
     OtherVersionScheme {
         /// The index.
         concrete: String,
@@ -133,7 +135,9 @@ impl SetupError {
     /// What the error means for the one who asked.
     pub fn kind(&self) -> SetupErrorKind {
         match self {
-            SetupError::Client(ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::Interrupted { .. })
+            SetupError::Client(
+                ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::Interrupted { .. },
+            )
             | SetupError::Unsettled { .. } => SetupErrorKind::Transient,
             SetupError::Client(ClientError::Auth(_)) => SetupErrorKind::Credentials,
             SetupError::Refused { status: 401 | 403, .. } => SetupErrorKind::Credentials,
@@ -160,9 +164,13 @@ impl SetupError {
             }
             SetupError::NameTaken { .. } => "choose another name in the route, or remove the alias",
             SetupError::DataStream { .. } => "choose the name of a plain index, or one that does not exist yet",
-            SetupError::SeveralIndices { .. } => "name one of the indices in the route, or leave one index behind the alias",
+            SetupError::SeveralIndices { .. } => {
+                "name one of the indices in the route, or leave one index behind the alias"
+            }
             SetupError::Missing { .. } => "create the index, or set manage = \"create\"",
-            SetupError::OtherOwner { .. } => "an index has one owner: choose another index name, or another `generation`",
+            SetupError::OtherOwner { .. } => {
+                "an index has one owner: choose another index name, or another `generation`"
+            }
             SetupError::OtherVersionScheme { .. } => "raise `generation` of this index, so that it is written anew",
             SetupError::TooManyIndices { .. } => {
                 "use a placeholder attribute with few values, or one index with a field to filter by"
@@ -191,7 +199,9 @@ impl fmt::Display for VanishedIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let VanishedIndex { concrete, expected_uuid, .. } = self;
         match &self.found_uuid {
-            Some(found) => write!(f, "the index {concrete} ({expected_uuid}) is gone, and another one ({found}) has its name"),
+            Some(found) => {
+                write!(f, "the index {concrete} ({expected_uuid}) is gone, and another one ({found}) has its name")
+            }
             None => write!(f, "the index {concrete} ({expected_uuid}) is gone"),
         }
     }
@@ -207,7 +217,12 @@ mod tests {
 
     #[test]
     fn kinds_say_who_must_act() {
-        let vanished = VanishedIndex { index: "x".into(), concrete: "x-000001".into(), expected_uuid: "A".into(), found_uuid: None };
+        let vanished = VanishedIndex {
+            index: "x".into(),
+            concrete: "x-000001".into(),
+            expected_uuid: "A".into(),
+            found_uuid: None,
+        };
         let timed_out = ClientError::TimedOut { endpoint: "x".into(), after: std::time::Duration::from_secs(1) };
         let rows = [
             (refused(503), SetupErrorKind::Transient),

@@ -155,7 +155,8 @@ fn template_is_wide(mapping: &Map<String, Value>, detected: &str) -> bool {
         let narrowed = body.keys().any(|key| key != "match_mapping_type" && key.contains("match"));
         !narrowed && kind.is_none_or(|kind| kind == detected || kind == "*")
     });
-    let mapped = first.and_then(|body| body.get("mapping")).and_then(|mapping| mapping.get("type")).and_then(Value::as_str);
+    let mapped =
+        first.and_then(|body| body.get("mapping")).and_then(|mapping| mapping.get("type")).and_then(Value::as_str);
     mapped.is_some_and(|kind| WIDE.contains(&kind))
 }
 
@@ -187,7 +188,11 @@ fn of_settings(settings: &FlatSettings, fields: &Fields) -> Vec<Finding> {
     }
     for block in ["index.blocks.write", "index.blocks.read_only"] {
         if text(block).as_deref() == Some("true") {
-            findings.push(Finding::new(Code::Blocked, format!("`{block}` is set: nothing can be written"), "take the block off the index"));
+            findings.push(Finding::new(
+                Code::Blocked,
+                format!("`{block}` is set: nothing can be written"),
+                "take the block off the index",
+            ));
         }
     }
     if text("index.replication.type").as_deref() == Some("SEGMENT") {
@@ -210,7 +215,8 @@ fn of_settings(settings: &FlatSettings, fields: &Fields) -> Vec<Finding> {
 fn of_documents(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &Fields) -> Vec<Finding> {
     let mut findings = Vec::new();
     let source = mapping.get("_source").and_then(Value::as_object);
-    let disabled = source.is_some_and(|source| source.get("enabled").is_some_and(|enabled| text_of(enabled) == "false"));
+    let disabled =
+        source.is_some_and(|source| source.get("enabled").is_some_and(|enabled| text_of(enabled) == "false"));
     let cut = source.is_some_and(|source| source.contains_key("includes") || source.contains_key("excludes"));
     if disabled || cut {
         findings.push(Finding::new(
@@ -229,7 +235,10 @@ fn of_documents(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &
             ));
         }
     }
-    let required = mapping.get("_routing").and_then(|routing| routing.get("required")).is_some_and(|required| text_of(required) == "true");
+    let required = mapping
+        .get("_routing")
+        .and_then(|routing| routing.get("required"))
+        .is_some_and(|required| text_of(required) == "true");
     if required && fields.unrouted {
         findings.push(Finding::new(
             Code::RoutingRequired,
@@ -280,7 +289,9 @@ fn of_fields(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &Fie
 fn is_date_in_seconds(property: &Value, ignored: bool) -> bool {
     let text = |name: &str| property.get(name).map(text_of);
     let lets_pass = text("ignore_malformed").map_or(ignored, |value| value == "true");
-    text("type").as_deref() == Some("date") && text("format").is_some_and(|format| format.contains("epoch_second")) && lets_pass
+    text("type").as_deref() == Some("date")
+        && text("format").is_some_and(|format| format.contains("epoch_second"))
+        && lets_pass
 }
 
 fn collect_floats(object: &Map<String, Value>, path: &str, floats: &mut BTreeSet<String>) {
@@ -309,10 +320,14 @@ pub fn differences(wanted: &Wanted, settings: &FlatSettings, mapping: &Map<Strin
             ));
         }
     }
-    let properties = |mapping: &Map<String, Value>| mapping.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let properties = |mapping: &Map<String, Value>| {
+        mapping.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
+    };
     let found = properties(mapping);
     for (field, property) in &properties(&wanted.mapping) {
-        let kind = |property: Option<&Value>| property.map(|property| property.get("type").map_or_else(|| "object".to_owned(), text_of));
+        let kind = |property: Option<&Value>| {
+            property.map(|property| property.get("type").map_or_else(|| "object".to_owned(), text_of))
+        };
         let (mine, theirs) = (kind(Some(property)).unwrap_or_default(), kind(found.get(field)));
         if theirs.as_deref() != Some(mine.as_str()) {
             let theirs = theirs.unwrap_or_else(|| "not mapped".to_owned());

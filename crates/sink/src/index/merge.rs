@@ -159,7 +159,9 @@ mod tests {
         assert_eq!(wanted.keys().collect::<Vec<_>>(), ["index.number_of_shards"]);
         assert_eq!(flat(json!({"number_of_shards": 3})), wanted);
         assert_eq!(flat(json!({"index": {"number_of_shards": 3}})), wanted);
-        let deep = flat(json!({"mapping": {"depth": {"limit": 9}}, "index.mapping.nested_fields": {"limit": 4}, "analysis": {"filter": {"f": {"stopwords": ["a"]}}}}));
+        let deep = flat(
+            json!({"mapping": {"depth": {"limit": 9}}, "index.mapping.nested_fields": {"limit": 4}, "analysis": {"filter": {"f": {"stopwords": ["a"]}}}}),
+        );
         assert_eq!(
             deep.into_iter().collect::<Vec<_>>(),
             [

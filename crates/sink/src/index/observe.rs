@@ -49,7 +49,11 @@ impl Observed {
 
     /// The names of the indices behind an alias, in order.
     pub fn behind_alias(&self, alias: &str) -> Vec<&str> {
-        self.indices.iter().filter(|(_, index)| index.aliases.contains_key(alias)).map(|(name, _)| name.as_str()).collect()
+        self.indices
+            .iter()
+            .filter(|(_, index)| index.aliases.contains_key(alias))
+            .map(|(name, _)| name.as_str())
+            .collect()
     }
 
     /// Whether `name` is a data stream.

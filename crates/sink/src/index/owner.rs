@@ -134,7 +134,11 @@ mod tests {
     fn another_account_id_or_fingerprint_is_a_warning() {
         assert_eq!(codes(owner().compare(Some(&owner()), "x")), []);
         assert_eq!(codes(owner().compare(None, "x")), []);
-        let region = Owner { table_arn: Some("arn:aws:dynamodb:us-east-1:000000000000:table/sessions".into()), table_id: Some("b".into()), ..owner() };
+        let region = Owner {
+            table_arn: Some("arn:aws:dynamodb:us-east-1:000000000000:table/sessions".into()),
+            table_id: Some("b".into()),
+            ..owner()
+        };
         assert_eq!(codes(owner().compare(Some(&region), "x")), [Code::OtherTableArn]);
         let unknown = Owner { table_arn: None, table_id: Some("b".into()), routes: "f2".into(), ..owner() };
         assert_eq!(codes(owner().compare(Some(&unknown), "x")), [Code::OtherTableId, Code::OtherRoutes]);

@@ -46,7 +46,10 @@ async fn follow_rules(client: &Client, path: &str) -> Result<Option<Finding>, Se
         }
         return Ok(Some(Finding::new(
             Code::ExternalVersions,
-            format!("the engine does not keep external versions: {} (answered {reply}, expected {})", write.rule, write.wanted),
+            format!(
+                "the engine does not keep external versions: {} (answered {reply}, expected {})",
+                write.rule, write.wanted
+            ),
             "use a cluster (or a search collection) that takes external versions: without them a late redelivery overwrites newer documents",
         )));
     }

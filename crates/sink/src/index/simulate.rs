@@ -67,7 +67,10 @@ fn effective(wanted: &Wanted, simulated: &Value, findings: Vec<Finding>) -> Effe
 fn not_simulated(reply: &Reply) -> Finding {
     Finding::new(
         Code::OtherTemplate,
-        format!("whether another index template applies is not known: the engine answered {} to the simulation", reply.status),
+        format!(
+            "whether another index template applies is not known: the engine answered {} to the simulation",
+            reply.status
+        ),
         "allow these credentials to simulate index templates, or look at GET /_index_template by hand",
     )
 }
@@ -94,9 +97,9 @@ fn highest(templates: &Value, index: &str) -> Option<String> {
 fn matches_pattern(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((start, rest)) => name
-            .strip_prefix(start)
-            .is_some_and(|tail| (0..=tail.len()).filter_map(|at| tail.get(at..)).any(|tail| matches_pattern(rest, tail))),
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len()).filter_map(|at| tail.get(at..)).any(|tail| matches_pattern(rest, tail))
+        }),
     }
 }
 
@@ -121,9 +124,7 @@ mod tests {
 
     #[test]
     fn the_template_of_highest_priority_is_named() {
-        let template = |name: &str, pattern: &str, priority: Option<u64>| {
-            json!({"name": name, "index_template": {"index_patterns": [pattern], "priority": priority}})
-        };
+        let template = |name: &str, pattern: &str, priority: Option<u64>| json!({"name": name, "index_template": {"index_patterns": [pattern], "priority": priority}});
         let templates = json!({"index_templates": [
             template("low", "*", None), template("high", "a-*", Some(900)), template("other", "b-*", Some(999))
         ]});

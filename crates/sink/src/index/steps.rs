@@ -33,11 +33,14 @@ pub(crate) struct Located<'a> {
 impl Step {
     /// What the step does, as `create the index sessions-000001`.
     pub fn describe(&self, wanted: &Wanted) -> String {
-        let names = |aliases: &[Alias]| aliases.iter().map(|alias| wanted.alias_name(*alias)).collect::<Vec<_>>().join(", ");
+        let names =
+            |aliases: &[Alias]| aliases.iter().map(|alias| wanted.alias_name(*alias)).collect::<Vec<_>>().join(", ");
         match self {
             Step::Template => format!("install the index template {}", wanted.template_name()),
             Step::Create(aliases) if aliases.is_empty() => format!("create the index {}", wanted.concrete),
-            Step::Create(aliases) => format!("create the index {} with the aliases {}", wanted.concrete, names(aliases)),
+            Step::Create(aliases) => {
+                format!("create the index {} with the aliases {}", wanted.concrete, names(aliases))
+            }
             Step::AddAliases(aliases) => format!("add the aliases {} to {}", names(aliases), wanted.concrete),
         }
     }
@@ -56,7 +59,8 @@ pub(crate) fn steps(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, S
     match wanted.manage {
         Manage::Create => create_steps(wanted, observed),
         Manage::Check => {
-            let located = located(wanted, observed)?.ok_or_else(|| SetupError::Missing { index: wanted.index.clone() })?;
+            let located =
+                located(wanted, observed)?.ok_or_else(|| SetupError::Missing { index: wanted.index.clone() })?;
             check_owner(wanted, located)?;
             Ok(Vec::new())
         }
@@ -140,7 +144,12 @@ pub(crate) fn findings(wanted: &Wanted, observed: &Observed) -> Result<Vec<Findi
 
 fn alias_finding(wanted: &Wanted, observed: &Observed, alias: Alias) -> Option<Finding> {
     let name = wanted.alias_name(alias);
-    let elsewhere = observed.behind_alias(&name).into_iter().filter(|index| *index != wanted.concrete).collect::<Vec<_>>().join(", ");
+    let elsewhere = observed
+        .behind_alias(&name)
+        .into_iter()
+        .filter(|index| *index != wanted.concrete)
+        .collect::<Vec<_>>()
+        .join(", ");
     if !elsewhere.is_empty() {
         return Some(Finding::new(
             Code::AliasElsewhere,

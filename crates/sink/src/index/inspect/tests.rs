@@ -79,8 +79,18 @@ fn each_change_is_found() {
         (mapping(json!({"properties": {"price": {"type": "float"}}})), Code::FloatFields),
         (mapping(json!({"properties": {"user_id": {"type": "text"}}})), Code::NotKeyword),
         (mapping(json!({"properties": {"expires_at": {"ignore_malformed": false}}})), Code::TtlNotDate),
-        (mapping(json!({"dynamic_templates": [{"l": {"match_mapping_type": "long", "mapping": {"type": "integer"}}}]})), Code::DynamicIntegers),
-        (mapping(json!({"dynamic_templates": [{"l": {"match_mapping_type": "double", "mapping": {"type": "float"}}}]})), Code::DynamicDecimals),
+        (
+            mapping(
+                json!({"dynamic_templates": [{"l": {"match_mapping_type": "long", "mapping": {"type": "integer"}}}]}),
+            ),
+            Code::DynamicIntegers,
+        ),
+        (
+            mapping(
+                json!({"dynamic_templates": [{"l": {"match_mapping_type": "double", "mapping": {"type": "float"}}}]}),
+            ),
+            Code::DynamicDecimals,
+        ),
     ];
     for ((settings, mapping), code) in rows {
         let wanted = wanted();
@@ -118,7 +128,17 @@ fn merge(settings: &FlatSettings, more: Value) -> FlatSettings {
 
 #[test]
 fn times_are_read_as_opensearch_writes_them() {
-    for (text, wanted) in [("1h", Some(HOUR_MS)), ("60m", Some(HOUR_MS)), ("90s", Some(90_000)), ("5ms", Some(5)), ("2d", Some(48 * HOUR_MS)), ("0", Some(0)), ("-1", None), ("h", None), ("", None)] {
+    for (text, wanted) in [
+        ("1h", Some(HOUR_MS)),
+        ("60m", Some(HOUR_MS)),
+        ("90s", Some(90_000)),
+        ("5ms", Some(5)),
+        ("2d", Some(48 * HOUR_MS)),
+        ("0", Some(0)),
+        ("-1", None),
+        ("h", None),
+        ("", None),
+    ] {
         assert_eq!(milliseconds(text), wanted, "{text}");
     }
 }

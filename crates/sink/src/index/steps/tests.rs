@@ -43,7 +43,10 @@ fn what_is_missing_is_created_at_once_with_its_aliases() {
     let texts: Vec<String> = steps.iter().map(|step| step.describe(&wanted())).collect();
     assert_eq!(
         texts,
-        ["install the index template streamdex-sessions", "create the index sessions-000001 with the aliases sessions, sessions-live"]
+        [
+            "install the index template streamdex-sessions",
+            "create the index sessions-000001 with the aliases sessions, sessions-live"
+        ]
     );
 }
 
@@ -66,7 +69,9 @@ fn an_alias_is_added_where_it_is_nowhere_and_never_moved() {
 
 #[test]
 fn an_alias_elsewhere_or_with_another_filter_is_told() {
-    let codes = |observed: Observed| findings(&wanted(), &observed).unwrap().into_iter().map(|finding| finding.code).collect::<Vec<_>>();
+    let codes = |observed: Observed| {
+        findings(&wanted(), &observed).unwrap().into_iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
     let mut body = json!({"sessions-000000": {"aliases": {"sessions": {}}}});
     body["sessions-000001"] = made(&wanted());
     assert_eq!(codes(Observed::read(&body)), [Code::AliasElsewhere]);
@@ -97,7 +102,9 @@ fn names_that_are_taken_are_refused_with_a_hint() {
 
 #[test]
 fn an_index_of_another_owner_is_refused() {
-    let meta = |key: &'static str, value: Value| after(&wanted(), |index| index["mappings"]["_meta"]["streamdex"][key] = value);
+    let meta = |key: &'static str, value: Value| {
+        after(&wanted(), |index| index["mappings"]["_meta"]["streamdex"][key] = value)
+    };
     assert!(matches!(steps(&wanted(), &meta("table", json!("orders"))), Err(SetupError::OtherOwner { .. })));
     assert!(matches!(steps(&wanted(), &meta("version_scheme", json!(9))), Err(SetupError::OtherVersionScheme { .. })));
     let routes = meta("routes", json!("f0"));

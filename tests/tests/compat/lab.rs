@@ -1,0 +1,172 @@
+//! One node with a client, and what every check needs of it.
+
+use std::fmt::Debug;
+use std::path::Path;
+
+use bytes::Bytes;
+use opensearch::http::Method;
+use serde_json::{Value, json};
+use streamdex_config::Config;
+use streamdex_mapping::IndexName;
+use streamdex_sink::index::{Indices, SetupContext};
+use streamdex_sink::{BodyEncoding, Client};
+use streamdex_testkit::engines::unique_name;
+
+use super::Outcome;
+
+pub(crate) struct Lab {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+}
+
+/// Status and error type of one answer or bulk item; the type is empty where there is no error.
+pub(crate) type Answered = (u16, String);
+
+impl Lab {
+    pub(crate) async fn new(url: &str) -> Lab {
+        let config = config(&minimal(url, "lab"));
+        let client = Client::connect(&config.opensearch, &config.aws).await.unwrap();
+        Lab { url: url.to_owned(), client }
+    }
+
+    /// One request; `Value::Null` sends no body.
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let body = (!body.is_null()).then_some(&body);
+        let answer = self.client.json(method, path, body).await.unwrap();
+        (answer.status, answer.json().unwrap_or_default())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.ask(Method::Get, path, Value::Null).await
+    }
+
+    /// One request that must succeed.
+    pub(crate) async fn done(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.ask(method, path, body).await;
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        answer
+    }
+
+    /// An index of a name of its own, without replicas.
+    pub(crate) async fn index(&self, mapping: Value, settings: Value) -> String {
+        let name = unique_name("compat");
+        let mut all = json!({"index.number_of_replicas": 0});
+        all.as_object_mut().unwrap().extend(settings.as_object().cloned().unwrap_or_default());
+        let mapping = if mapping.is_null() { json!({}) } else { mapping };
+        self.done(Method::Put, &name, json!({"settings": all, "mappings": mapping})).await;
+        name
+    }
+
+    /// The indices of one route into `name`, as the TOML below and `more` describe them.
+    pub(crate) fn indices(&self, name: &str, more: &str) -> Indices {
+        let text = format!("{}{more}", minimal(&self.url, name));
+        Indices::new(self.client.clone(), &config(&text), &SetupContext::new())
+    }
+
+    /// The concrete name of an index that our own set-up made.
+    pub(crate) async fn made_by_us(&self) -> String {
+        let name = unique_name("compat");
+        let target = self.indices(&name, "").ensure(&logical(&name)).await.unwrap();
+        target.concrete.clone()
+    }
+
+    /// A whole bulk request: status and type of its own, or of each operation.
+    pub(crate) async fn bulk(&self, lines: &str) -> Result<Vec<Answered>, Answered> {
+        self.bulk_bytes(Bytes::from(lines.to_owned()), BodyEncoding::Identity).await
+    }
+
+    pub(crate) async fn bulk_bytes(&self, body: Bytes, encoding: BodyEncoding) -> Result<Vec<Answered>, Answered> {
+        let answer = self.client.bulk(body, encoding).await.unwrap();
+        let body: Value = answer.json().unwrap_or_default();
+        let Some(items) = body["items"].as_array() else {
+            return Err((answer.status, text(&body["error"]["type"])));
+        };
+        let item = |item: &Value| {
+            let item = item.as_object().unwrap().values().next().unwrap();
+            (u16::try_from(item["status"].as_u64().unwrap()).unwrap(), text(&item["error"]["type"]))
+        };
+        Ok(items.iter().map(item).collect())
+    }
+
+    /// Sends one document into the index under an id of its own.
+    pub(crate) async fn send(&self, index: &str, document: &str) -> Answered {
+        let lines = write(index, &unique_name("doc"), 1, document);
+        self.bulk(&lines).await.map_or_else(|whole| whole, |mut items| items.remove(0))
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The lines of one `index` operation.
+pub(crate) fn write(index: &str, id: &str, version: i64, document: &str) -> String {
+    let action = json!({"index": {"_index": index, "_id": id, "version": version, "version_type": "external_gte"}});
+    format!("{action}\n{document}\n")
+}
+
+/// The line of one `delete` operation.
+pub(crate) fn delete(index: &str, id: &str, version: i64) -> String {
+    let action = json!({"delete": {"_index": index, "_id": id, "version": version, "version_type": "external_gte"}});
+    format!("{action}\n")
+}
+
+/// The statuses of a bulk answer must be these.
+pub(crate) fn statuses(answered: Result<Vec<Answered>, Answered>, wanted: &[u16]) -> Outcome {
+    match answered {
+        Err(whole) => Err(format!("the whole request: {}", show(&whole))),
+        Ok(items) if items.iter().map(|(status, _)| *status).eq(wanted.iter().copied()) => Ok(()),
+        Ok(items) => Err(items.iter().map(show).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// An answer must be this one.
+pub(crate) fn answered(got: &Answered, status: u16, kind: &str) -> Outcome {
+    if *got == (status, kind.to_owned()) { Ok(()) } else { Err(show(got)) }
+}
+
+pub(crate) fn accepted(got: &Answered) -> Outcome {
+    if matches!(got.0, 200 | 201) { Ok(()) } else { Err(show(got)) }
+}
+
+fn show((status, kind): &Answered) -> String {
+    match kind.as_str() {
+        "" => format!("{status}"),
+        kind => format!("{status} `{kind}`"),
+    }
+}
+
+/// Two values must be equal; the message says which are not.
+pub(crate) fn equal<T: PartialEq + Debug>(what: &str, got: T, wanted: T) -> Outcome {
+    if got == wanted { Ok(()) } else { Err(format!("{what}: {got:?} instead of {wanted:?}")) }
+}
+
+pub(crate) fn holds(what: &str, condition: bool) -> Outcome {
+    if condition { Ok(()) } else { Err(format!("not so: {what}")) }
+}
+
+pub(crate) fn logical(name: &str) -> IndexName {
+    IndexName::parse(name).unwrap()
+}
+
+pub(crate) fn config(text: &str) -> Config {
+    Config::parse(text, Path::new(env!("CARGO_MANIFEST_DIR")), &|_| None).unwrap().config
+}
+
+/// Ends inside the `settings` of the index, so that more of its keys can follow.
+fn minimal(url: &str, index: &str) -> String {
+    format!(
+        r#"
+[source]
+table = "sessions"
+[opensearch]
+url = "{url}"
+[[route]]
+index = "{index}"
+id = ["user_id", "session_id"]
+ttl = {{ attribute = "expires_at" }}
+[index."{index}"]
+settings = {{ number_of_replicas = 0 }}
+"#
+    )
+}
