@@ -43,7 +43,7 @@ fn settings() -> WriterSettings {
 
 fn start(world: &Arc<World>, settings: WriterSettings) -> (BulkWriter, CancellationToken) {
     let cancel = CancellationToken::new();
-    let port: Arc<dyn super::request::Port> = Arc::clone(world) as _;
+    let port: Arc<dyn super::request::Port> = Arc::<World>::clone(world);
     (BulkWriter::start_on(port, Arc::new(AllTargets), settings, cancel.clone()), cancel)
 }
 

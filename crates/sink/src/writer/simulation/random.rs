@@ -91,11 +91,11 @@ async fn run(seed: u64) {
     let world = Arc::new(World::default());
     world.with(|state| {
         state.chance = Some(fastrand::Rng::with_seed(seed));
-        state.largest = (seed % 3 == 0).then_some(4000);
+        state.largest = seed.is_multiple_of(3).then_some(4000);
     });
     let mut settings = settings();
     settings.seed = Some(seed);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         settings.compression = Compression::Gzip;
     }
     let (writer, cancel) = start(&world, settings);

@@ -1,0 +1,160 @@
+//! Client and writer against a server that fails on demand, over real connections.
+
+use std::time::Duration;
+
+use opensearch::http::Method;
+use streamdex_config::{Auth, AwsSettings, Compression, PasswordSource};
+use streamdex_mapping::Outcome;
+use streamdex_sink::client::TlsProblem;
+use streamdex_sink::{Client, ClientError, Decision};
+use streamdex_testkit::fault::{FaultServer, ItemError, Reply, Rule};
+
+use crate::support::{applied, operation, operations, settings, writer};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+async fn client(settings: &streamdex_config::OpenSearch) -> Client {
+    Client::connect(settings, &AwsSettings::default()).await.unwrap()
+}
+
+/// Writes 500 operations through one fault, and expects all of them to be applied.
+async fn survives(rule: Rule) -> FaultServer {
+    let server = FaultServer::scripted();
+    server.add(rule);
+    let settings = settings(&server.url(), Auth::None);
+    let (writer, _cancel) = writer(client(&settings).await, &settings);
+    let decisions = tokio::time::timeout(LIMIT, writer.write(operations(500))).await.unwrap();
+    assert_eq!(applied(&decisions), 500);
+    server
+}
+
+#[tokio::test]
+async fn a_healthy_server_gets_one_compressed_request() {
+    let server = survives(Rule::any().skip(u64::MAX)).await;
+    let requests = server.bulk_requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].header("content-encoding"), "gzip");
+    assert_eq!(requests[0].header("content-type"), "application/x-ndjson");
+    assert!(requests[0].header("user-agent").starts_with("streamdex/"));
+    assert!(requests[0].path.contains("filter_path="));
+    assert_eq!(requests[0].operations().len(), 500);
+}
+
+#[tokio::test]
+async fn connections_that_break_are_survived() {
+    survives(Rule::bulk().times(3).drop_before()).await;
+    survives(Rule::bulk().times(3).drop_after()).await;
+    survives(Rule::bulk().times(3).cut_answer(40)).await;
+}
+
+#[tokio::test]
+async fn answers_of_proxies_are_survived() {
+    survives(Rule::bulk().times(3).answer(Reply::html(503, "<html>S3CRET"))).await;
+    survives(Rule::bulk().times(2).answer(Reply::html(502, ""))).await;
+    survives(Rule::bulk().times(2).answer(Reply::json(200, r#"{"items":[]}"#))).await;
+    survives(Rule::bulk().times(2).answer(Reply::json(403, r#"{"message":"Request throttled due to too many requests"}"#))).await;
+}
+
+#[tokio::test]
+async fn only_refused_items_are_sent_again() {
+    let error = ItemError::new(429, "rejected_execution_exception");
+    let server = survives(Rule::bulk().times(1).withhold_items(error, |position, _| position % 5 == 0)).await;
+    let sizes: Vec<usize> = server.bulk_requests().iter().map(|request| request.operations().len()).collect();
+    assert_eq!(sizes, [500, 100]);
+}
+
+#[tokio::test]
+async fn a_413_divides_the_request() {
+    let large = |request: &streamdex_testkit::fault::Recorded| request.is_bulk() && request.body.len() > 20_000;
+    let server = survives(Rule::when(large).answer(Reply::html(413, "too large"))).await;
+    assert!(server.bulk_requests().len() > 3);
+}
+
+#[tokio::test]
+async fn a_refused_value_is_told_without_the_value() {
+    let server = FaultServer::scripted();
+    let reason = "failed to parse field [age] of type [long] in document with id 'd1'. Preview of field's value: 'S3CRET'";
+    let error = ItemError::new(400, "mapper_parsing_exception").reason(reason);
+    server.add(Rule::bulk().rewrite_items(error, |position, _| position == 1));
+    let settings = settings(&server.url(), Auth::None);
+    let (writer, _cancel) = writer(client(&settings).await, &settings);
+    let decisions = writer.write(operations(3)).await;
+    let Decision::Refused(refusal) = &decisions[1] else { panic!("{:?}", decisions[1]) };
+    assert_eq!(refusal.message, "the value of field [age] is no long");
+    assert!(!format!("{decisions:?} {:?}", writer.stats()).contains("S3CRET"));
+}
+
+#[tokio::test]
+async fn a_rotated_password_is_read_without_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("password");
+    std::fs::write(&path, "old").unwrap();
+    let server = FaultServer::scripted();
+    let auth = Auth::Basic { username: "admin".into(), password: PasswordSource::File(path.clone()) };
+    let settings = settings(&server.url(), auth);
+    let (writer, _cancel) = writer(client(&settings).await, &settings);
+    assert_eq!(applied(&writer.write(operations(5)).await), 5);
+    server.add(Rule::when(|request| request.header("authorization") == "Basic YWRtaW46b2xk").answer(Reply::html(401, "Unauthorized")));
+    std::fs::write(&path, "new").unwrap();
+    assert_eq!(applied(&tokio::time::timeout(LIMIT, writer.write(operations(5))).await.unwrap()), 5);
+    assert!(writer.pauses().is_empty());
+}
+
+#[tokio::test]
+async fn admin_calls_refresh_credentials_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("password");
+    std::fs::write(&path, "p").unwrap();
+    let server = FaultServer::scripted();
+    server.add(Rule::any().times(1).answer(Reply::html(401, "")));
+    server.add(Rule::any().answer(Reply::json(200, r#"{"acknowledged":true}"#)));
+    let auth = Auth::Basic { username: "admin".into(), password: PasswordSource::File(path) };
+    let client = client(&settings(&server.url(), auth)).await;
+    let body = serde_json::json!({"settings": {}});
+    let answer = client.json(Method::Put, "sessions-000001?wait_for_active_shards=1", Some(&body)).await.unwrap();
+    assert!(answer.is_success());
+    assert_eq!(answer.json::<serde_json::Value>().unwrap()["acknowledged"], true);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[1].path, "/sessions-000001?wait_for_active_shards=1");
+    assert_eq!(requests[1].text(), r#"{"settings":{}}"#);
+}
+
+#[tokio::test]
+async fn silence_ends_at_the_deadline() {
+    let server = FaultServer::scripted();
+    server.add(Rule::any().hang());
+    let mut settings = settings(&server.url(), Auth::None);
+    settings.request_timeout = Duration::from_millis(200);
+    let error = client(&settings).await.json(Method::Get, "/", None).await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_closed_port_is_unreachable_and_tls_on_a_plain_port_is_told() {
+    let server = FaultServer::scripted();
+    let plain = server.url();
+    let error = client(&settings(&plain.replace("http:", "https:"), Auth::None)).await.json(Method::Get, "/", None).await.unwrap_err();
+    assert!(matches!(error, ClientError::Tls { problem: TlsProblem::Other(_), .. } | ClientError::Interrupted { .. }), "{error:?}");
+    server.refuse();
+    let error = client(&settings(&plain, Auth::None)).await.json(Method::Get, "/", None).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("127.0.0.1") && error.hint().contains("opensearch.url"));
+}
+
+#[tokio::test]
+async fn an_outage_is_waited_for() {
+    let server = FaultServer::scripted();
+    let mut settings = settings(&server.url(), Auth::None);
+    settings.compression = Compression::None;
+    let (writer, _cancel) = writer(client(&settings).await, &settings);
+    server.refuse();
+    let writing = tokio::spawn({
+        let writer = writer.clone();
+        async move { writer.write(vec![operation("x", b"{}".to_vec())]).await }
+    });
+    writer.watch_pauses().wait_for(|pauses| !pauses.is_empty()).await.unwrap();
+    server.accept();
+    assert!(matches!(tokio::time::timeout(LIMIT, writing).await.unwrap().unwrap()[..], [Decision::Done(Outcome::Applied)]));
+    writer.watch_pauses().wait_for(Vec::is_empty).await.unwrap();
+}
