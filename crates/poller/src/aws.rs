@@ -29,7 +29,10 @@ impl SourceClients {
     pub async fn connect(source: &Source) -> SourceClients {
         let shared = sdk_config(&source.aws, source.region.as_deref(), source.endpoint_url.as_ref()).await;
         let streams_endpoint = source.streams_endpoint_url.as_ref().or(source.endpoint_url.as_ref());
-        SourceClients { dynamodb: dynamodb(&shared, source.endpoint_url.as_ref()), streams: streams(&shared, streams_endpoint) }
+        SourceClients {
+            dynamodb: dynamodb(&shared, source.endpoint_url.as_ref()),
+            streams: streams(&shared, streams_endpoint),
+        }
     }
 }
 
@@ -40,7 +43,11 @@ pub async fn state_client(state: &State) -> aws_sdk_dynamodb::Client {
 }
 
 async fn sdk_config(aws: &AwsSettings, region: Option<&str>, endpoint: Option<&Url>) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
     if let Some(profile) = &aws.profile {
         loader = loader.profile_name(profile);

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodbstreams::types::Record;
 use aws_smithy_types::DateTime;
 use streamdex_mapping::image::Container;
-use streamdex_mapping::{Change, CreationTime, EventName, Image, ImageBuilder, RecordError, RecordProblem, SequenceNumber};
+use streamdex_mapping::{
+    Change, CreationTime, EventName, Image, ImageBuilder, RecordError, RecordProblem, SequenceNumber,
+};
 
 /// Items as the table API delivers them.
 pub type TableItem = HashMap<String, aws_sdk_dynamodb::types::AttributeValue>;
@@ -87,6 +89,7 @@ pub fn change<'a>(record: &'a Record, stream_arn: &'a str) -> Result<Change<'a>,
         created,
         keys: keys.map(|keys| streamdex_mapping::change::canonical_keys(&stream_image(keys))),
         stream_arn: Some(stream_arn.to_owned()),
+        digest: None,
         reason,
     };
     let event = record.event_name().and_then(|name| EventName::parse(name.as_str()));
@@ -176,7 +179,8 @@ mod tests {
 
     #[test]
     fn unknown_types_are_the_images_problem() {
-        let item: TableItem = HashMap::from([("x".to_owned(), aws_sdk_dynamodb::types::AttributeValue::N("1x".into()))]);
+        let item: TableItem =
+            HashMap::from([("x".to_owned(), aws_sdk_dynamodb::types::AttributeValue::N("1x".into()))]);
         assert_eq!(table_image(&item).problem().unwrap().attribute, "x");
     }
 }

@@ -63,8 +63,12 @@ impl Fault {
             "ResourceNotFoundException" | "TableNotFoundException" => Fault::NotFound,
             "ConditionalCheckFailedException" => Fault::Condition,
             "ResourceInUseException" => Fault::InUse,
-            "InternalServerError" | "InternalFailure" | "ServiceUnavailable" | "ServiceUnavailableException"
-            | "TransactionInProgressException" | "RequestTimeout" => Fault::Transient,
+            "InternalServerError"
+            | "InternalFailure"
+            | "ServiceUnavailable"
+            | "ServiceUnavailableException"
+            | "TransactionInProgressException"
+            | "RequestTimeout" => Fault::Transient,
             "ExpiredTokenException"
             | "ExpiredToken"
             | "UnrecognizedClientException"
@@ -173,13 +177,17 @@ impl AwsError {
     /// What to do, in one sentence.
     pub fn hint(&self) -> &'static str {
         match self.fault {
-            Fault::Throttled => "nothing to do if it passes; else look for another reader of the same stream or raise the table's capacity",
+            Fault::Throttled => {
+                "nothing to do if it passes; else look for another reader of the same stream or raise the table's capacity"
+            }
             Fault::ExpiredIterator => "nothing to do: a new iterator is asked for",
             Fault::Trimmed => "records were lost to the 24 hour retention: compare the index with the table",
             Fault::NotFound => "check the table's name, the region and the endpoint in the configuration",
             Fault::Condition => "another process writes to the same group: give each deployment its own state.group",
             Fault::InUse => "nothing to do if it passes: the table is being created or changed",
-            Fault::Transient => "check that the endpoint can be reached from here (a private network needs the DynamoDB Streams interface endpoint)",
+            Fault::Transient => {
+                "check that the endpoint can be reached from here (a private network needs the DynamoDB Streams interface endpoint)"
+            }
             Fault::Credentials => "check the credentials: environment, profile, or role_arn in the configuration",
             Fault::Denied => "grant the role the permission that the message names",
             Fault::Invalid => "check region, endpoint and names in the configuration",
@@ -250,7 +258,13 @@ mod tests {
     fn an_unknown_code_is_judged_by_its_status() {
         use aws_smithy_types::error::ErrorMetadata;
         let unknown = ErrorMetadata::builder().code("BrandNew").message("about the item").build();
-        let rows = [(400, Fault::Invalid), (403, Fault::Denied), (429, Fault::Throttled), (500, Fault::Transient), (503, Fault::Transient)];
+        let rows = [
+            (400, Fault::Invalid),
+            (403, Fault::Denied),
+            (429, Fault::Throttled),
+            (500, Fault::Transient),
+            (503, Fault::Transient),
+        ];
         for (status, fault) in rows {
             assert_eq!(AwsError::of_answer("GetRecords", &unknown, status).fault(), fault, "{status}");
         }

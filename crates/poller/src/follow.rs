@@ -1,9 +1,9 @@
 //! The supervisor behind `streamdex run`: one task per open shard, and the graph that starts them.
 
 pub(crate) mod confirm;
+pub mod delivery;
 mod discovery;
 mod error;
-pub mod delivery;
 mod prepare;
 pub mod status;
 
@@ -20,9 +20,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::confirm::Confirm;
+pub use self::delivery::{Deliver, Delivered, IndexWatch, Undecided};
 use self::discovery::{Discovered, Discovery};
 pub use self::error::FollowError;
-pub use self::delivery::{Deliver, Delivered, Undecided, IndexWatch};
 pub use self::prepare::{generations, sole_index};
 pub use self::status::{ShardStatus, Status, StatusBoard};
 use crate::gap::{Gap, GapKind};
@@ -150,7 +150,8 @@ impl Supervisor {
     fn new(follower: Follower, loaded: &Loaded, start: StreamStart, graph: ShardGraph) -> Supervisor {
         let Follower { parts, settings, board } = follower;
         let confirm = Confirm::new(parts.indices, Arc::clone(&parts.store), &loaded.indices);
-        let discovery = Discovery::new(Arc::clone(&parts.source), Arc::clone(&parts.store), board.clone(), settings.patience);
+        let discovery =
+            Discovery::new(Arc::clone(&parts.source), Arc::clone(&parts.store), board.clone(), settings.patience);
         let shared = Shared {
             source: parts.source,
             deliver: parts.deliver,
@@ -253,7 +254,8 @@ impl Supervisor {
                 self.obey(commands);
             }
             Discovered::CurrentStream(Some(current)) if current != self.settings.stream_arn => {
-                let gap = Gap::new(GapKind::StreamReplaced, &self.settings.stream_arn).with_detail(format!("now {current}"));
+                let gap =
+                    Gap::new(GapKind::StreamReplaced, &self.settings.stream_arn).with_detail(format!("now {current}"));
                 self.record(gap);
                 return Ok(Some(AllLost));
             }
@@ -297,7 +299,10 @@ impl Supervisor {
     fn indices_lost(&mut self, lost: &[VanishedIndex]) -> Option<AllLost> {
         for vanished in lost {
             let detail = match &vanished.found_uuid {
-                Some(found) => format!("it had the UUID {}; the index of that name with the UUID {found} is left alone", vanished.expected_uuid),
+                Some(found) => format!(
+                    "it had the UUID {}; the index of that name with the UUID {found} is left alone",
+                    vanished.expected_uuid
+                ),
                 None => format!("it had the UUID {}", vanished.expected_uuid),
             };
             self.record(Gap::new(GapKind::IndexVanished, &vanished.concrete).with_detail(detail));

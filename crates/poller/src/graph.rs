@@ -131,10 +131,15 @@ struct Node {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
     /// Not being read yet.
-    Waiting { begun: Option<Begun> },
+    Waiting {
+        begun: Option<Begun>,
+    },
     Reading,
     /// Drained and acknowledged.
-    Finished { search: Search, stale: bool },
+    Finished {
+        search: Search,
+        stale: bool,
+    },
     /// Read to the present end.
     AtEnd,
     Gapped,
@@ -201,7 +206,9 @@ impl ShardGraph {
         }
         for known in prior.shards {
             let stage = match known.progress {
-                KnownProgress::Begun(position) => Stage::Waiting { begun: Some(Begun { position, stale: known.stale }) },
+                KnownProgress::Begun(position) => {
+                    Stage::Waiting { begun: Some(Begun { position, stale: known.stale }) }
+                }
                 KnownProgress::Finished => Stage::Finished { search: Search::OPEN, stale: known.stale },
                 KnownProgress::Gapped => Stage::Gapped,
             };
@@ -330,7 +337,8 @@ impl ShardGraph {
     }
 
     fn skip_what_lies_before_the_roots(&mut self) {
-        let mut before: Vec<ShardId> = self.roots.iter().filter_map(|root| self.nodes.get(root)?.parent.clone()).collect();
+        let mut before: Vec<ShardId> =
+            self.roots.iter().filter_map(|root| self.nodes.get(root)?.parent.clone()).collect();
         while let Some(id) = before.pop() {
             if self.roots.contains(&id) {
                 continue;
@@ -348,7 +356,8 @@ impl ShardGraph {
         loop {
             let in_scope = |id: &ShardId| self.nodes.get(id).is_some_and(|node| node.in_scope);
             let heirs = |node: &Node| !node.in_scope && node.parent.as_ref().is_some_and(in_scope);
-            let found: Vec<ShardId> = self.nodes.iter().filter(|(_, node)| heirs(node)).map(|(id, _)| id.clone()).collect();
+            let found: Vec<ShardId> =
+                self.nodes.iter().filter(|(_, node)| heirs(node)).map(|(id, _)| id.clone()).collect();
             if found.is_empty() {
                 return;
             }
@@ -393,7 +402,8 @@ impl ShardGraph {
     /// Finished shards leave the listing after a day; whoever still waits for one keeps it here.
     fn forget_what_is_trimmed(&mut self) {
         let waiting = |node: &&Node| matches!(node.stage, Stage::Waiting { .. });
-        let awaited: HashSet<ShardId> = self.nodes.values().filter(waiting).filter_map(|node| node.parent.clone()).collect();
+        let awaited: HashSet<ShardId> =
+            self.nodes.values().filter(waiting).filter_map(|node| node.parent.clone()).collect();
         self.nodes.retain(|id, node| {
             let finished = matches!(node.stage, Stage::Finished { .. });
             !finished || node.absent < AGREEING_LISTINGS || awaited.contains(id)
@@ -402,7 +412,8 @@ impl ShardGraph {
 
     /// Starts whatever may start now.
     fn advance(&mut self) -> Vec<Command> {
-        let ready: Vec<ShardId> = self.nodes.iter().filter(|(id, node)| self.may_start(id, node)).map(|(id, _)| id.clone()).collect();
+        let ready: Vec<ShardId> =
+            self.nodes.iter().filter(|(id, node)| self.may_start(id, node)).map(|(id, _)| id.clone()).collect();
         ready.into_iter().filter_map(|id| self.start(id)).collect()
     }
 

@@ -83,14 +83,18 @@ impl BatchGetReader {
 
     /// Reads up to 100 different keys, and halves what is refused until the bad key stands alone: one
     /// bad record must not fail its neighbours.
-    fn read_isolating<'a>(&'a self, mut keys: Vec<(String, TableItem)>) -> BoxFuture<'a, Result<HashMap<String, ItemRead>, AwsError>> {
+    fn read_isolating<'a>(
+        &'a self,
+        mut keys: Vec<(String, TableItem)>,
+    ) -> BoxFuture<'a, Result<HashMap<String, ItemRead>, AwsError>> {
         Box::pin(async move {
             let error = match self.read_chunk(keys.clone()).await {
                 Err(error) if error.code() == Some("ValidationException") => error,
                 answered => return answered,
             };
             if keys.len() <= 1 {
-                let refused = |(identity, _)| (identity, ItemRead { found: Found::Refused(error.clone()), at: clock() });
+                let refused =
+                    |(identity, _)| (identity, ItemRead { found: Found::Refused(error.clone()), at: clock() });
                 return Ok(keys.into_iter().map(refused).collect());
             }
             let second = keys.split_off(keys.len() / 2);
@@ -113,7 +117,9 @@ impl BatchGetReader {
             for item in found {
                 // An item that nobody asked for would turn the one asked for into a delete.
                 let identity = identity_of_item(&item, &names).filter(|identity| pending.remove(identity).is_some());
-                let identity = identity.ok_or_else(|| AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds another item"))?;
+                let identity = identity.ok_or_else(|| {
+                    AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds another item")
+                })?;
                 answers.insert(identity, ItemRead { found: Found::Item(item), at });
             }
             let unanswered: Vec<String> = unanswered.iter().filter_map(|key| identity_of_item(key, &names)).collect();
@@ -124,7 +130,9 @@ impl BatchGetReader {
             }
             if !pending.is_empty() {
                 if started.elapsed() > PATIENCE {
-                    return Err(AwsError::new(Fault::Throttled, OPERATION).with_detail("keys stayed unprocessed for 60 s"));
+                    return Err(
+                        AwsError::new(Fault::Throttled, OPERATION).with_detail("keys stayed unprocessed for 60 s")
+                    );
                 }
                 tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
@@ -138,7 +146,8 @@ impl BatchGetReader {
         let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
         let request = request.map_err(|_| AwsError::new(Fault::Invalid, OPERATION))?;
         let date = ServerDate::default();
-        let call = self.client.batch_get_item().request_items(&self.table, request).customize().interceptor(date.clone());
+        let call =
+            self.client.batch_get_item().request_items(&self.table, request).customize().interceptor(date.clone());
         let answer = call.send().await.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         // One table was asked, whatever name the answer gives it.
         let found = answer.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
@@ -155,9 +164,11 @@ impl ItemReader for BatchGetReader {
         for (key, identity) in keys.iter().zip(&identities) {
             distinct.entry(identity).or_insert_with(|| key_item(key));
         }
-        let distinct: Vec<(String, TableItem)> = distinct.into_iter().map(|(identity, key)| (identity.to_owned(), key)).collect();
+        let distinct: Vec<(String, TableItem)> =
+            distinct.into_iter().map(|(identity, key)| (identity.to_owned(), key)).collect();
         let chunks: Vec<_> = distinct.chunks(KEYS_A_CALL).map(|chunk| self.read_isolating(chunk.to_vec())).collect();
-        let chunks: Vec<HashMap<String, ItemRead>> = stream::iter(chunks).buffer_unordered(CALLS_AT_ONCE).try_collect().await?;
+        let chunks: Vec<HashMap<String, ItemRead>> =
+            stream::iter(chunks).buffer_unordered(CALLS_AT_ONCE).try_collect().await?;
         let answers: HashMap<String, ItemRead> = chunks.into_iter().flatten().collect();
         let missing = || AwsError::new(Fault::Transient, OPERATION).with_detail("a key got no answer");
         identities.iter().map(|identity| answers.get(identity).cloned().ok_or_else(missing)).collect()
@@ -269,7 +280,9 @@ mod tests {
 
     #[test]
     fn equal_numbers_have_one_text() {
-        for group in [&["1", "1.0", "10E-1", "0.1e1", "01"][..], &["0", "-0", "0.00", "0e9"], &["-120", "-1.2E2", "-120.0"]] {
+        for group in
+            [&["1", "1.0", "10E-1", "0.1e1", "01"][..], &["0", "-0", "0.00", "0e9"], &["-120", "-1.2E2", "-120.0"]]
+        {
             for other in group {
                 assert_eq!(plain_number(group[0]), plain_number(other), "{other}");
             }

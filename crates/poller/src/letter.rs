@@ -253,7 +253,9 @@ impl LetterError {
     pub fn hint(&self) -> String {
         match self {
             LetterError::State(error) => error.hint(),
-            LetterError::File { .. } => "check that the folder is there and can be written to, or name another dead_letter.path".to_owned(),
+            LetterError::File { .. } => {
+                "check that the folder is there and can be written to, or name another dead_letter.path".to_owned()
+            }
             LetterError::NewerFormat { .. } => "use the newer version of streamdex".to_owned(),
             LetterError::Unstorable(_) => "this is a defect of streamdex: please report it".to_owned(),
         }
@@ -286,7 +288,9 @@ mod tests {
 
     #[test]
     fn a_letter_survives_json() {
-        for letter in [sample("1", 0), DeadLetter { address: None, keys: None, version: None, created: None, ..sample("2", 1) }] {
+        for letter in
+            [sample("1", 0), DeadLetter { address: None, keys: None, version: None, created: None, ..sample("2", 1) }]
+        {
             let text = serde_json::to_string(&letter).unwrap();
             assert_eq!(serde_json::from_str::<DeadLetter>(&text).unwrap(), letter, "{text}");
         }

@@ -72,10 +72,7 @@ pub(crate) enum ShardEnd {
     /// Stopped in good order.
     Stopped,
     /// A one-shot command met something that does not pass.
-    GaveUp {
-        message: String,
-        hint: String,
-    },
+    GaveUp { message: String, hint: String },
 }
 
 /// A checkpoint costs a write, and saves at most the repetition of so much.
@@ -211,7 +208,8 @@ impl<'a> Writer<'a> {
     /// Delivers a page until every record has an outcome.
     async fn write(&mut self, page: &Page) -> Result<(), ShardEnd> {
         self.shared.board.take(page.records.len(), page.before_start);
-        let changes: Vec<_> = page.records.iter().map(|record| convert::change(record, &self.shared.stream_arn)).collect();
+        let changes: Vec<_> =
+            page.records.iter().map(|record| convert::change(record, &self.shared.stream_arn)).collect();
         let mut rest = changes.as_slice();
         let mut wait = FIRST_WAIT;
         while !rest.is_empty() {
@@ -220,7 +218,7 @@ impl<'a> Writer<'a> {
             self.touched.extend(delivered.indices);
             self.shared.board.count(delivered.outcomes.iter().take(decided).filter_map(|outcome| *outcome));
             let (done, left) = rest.split_at(decided);
-            if let Some(last) = done.iter().rev().find_map(|change| sequence_of(change)) {
+            if let Some(last) = done.iter().rev().find_map(sequence_of) {
                 self.acknowledge(last);
             }
             rest = left;
@@ -369,7 +367,9 @@ fn gave_up(message: &str) -> ShardEnd {
     ShardEnd::GaveUp { message: message.to_owned(), hint: hint.to_owned() }
 }
 
-fn sequence_of(change: &Result<streamdex_mapping::Change<'_>, streamdex_mapping::RecordError>) -> Option<SequenceNumber> {
+fn sequence_of(
+    change: &Result<streamdex_mapping::Change<'_>, streamdex_mapping::RecordError>,
+) -> Option<SequenceNumber> {
     match change {
         Ok(change) => change.sequence.clone(),
         Err(error) => error.sequence.clone(),

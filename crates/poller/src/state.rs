@@ -172,7 +172,9 @@ impl StateError {
     pub fn hint(&self) -> String {
         match self {
             StateError::Aws { source, .. } => source.hint().to_owned(),
-            StateError::Missing(_) => "run `streamdex state create`, or name an existing table as state.table".to_owned(),
+            StateError::Missing(_) => {
+                "run `streamdex state create`, or name an existing table as state.table".to_owned()
+            }
             StateError::OtherKeys(_) => "name another table as state.table".to_owned(),
             StateError::NewerFormat { .. } => "use the newer version of streamdex, or another state.group".to_owned(),
         }

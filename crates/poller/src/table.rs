@@ -110,9 +110,11 @@ async fn of_table(clients: &SourceClients, name: &str) -> Result<TableInfo, Tabl
 
 fn read_table(table: &TableDescription, name: &str) -> Result<TableInfo, TableError> {
     let disabled = || TableError::StreamDisabled(name.to_owned());
-    let specification = table.stream_specification().filter(|specification| specification.stream_enabled).ok_or_else(disabled)?;
+    let specification =
+        table.stream_specification().filter(|specification| specification.stream_enabled).ok_or_else(disabled)?;
     let stream_arn = table.latest_stream_arn().ok_or_else(disabled)?;
-    let view = specification.stream_view_type().map(|view| view.as_str()).and_then(StreamView::parse).ok_or_else(disabled)?;
+    let view =
+        specification.stream_view_type().map(|view| view.as_str()).and_then(StreamView::parse).ok_or_else(disabled)?;
     let mut keys: Vec<_> = table.key_schema().iter().collect();
     keys.sort_by_key(|key| key.key_type != KeyType::Hash);
     Ok(TableInfo {
@@ -248,7 +250,8 @@ mod tests {
     const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions/stream/2026-11-22T15:01:21.123";
 
     fn described(enabled: bool) -> TableDescription {
-        let specification = StreamSpecification::builder().stream_enabled(enabled).stream_view_type(StreamViewType::NewImage);
+        let specification =
+            StreamSpecification::builder().stream_enabled(enabled).stream_view_type(StreamViewType::NewImage);
         let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
         TableDescription::builder()
             .table_name("sessions")
@@ -272,7 +275,8 @@ mod tests {
     fn a_view_without_old_images_cannot_serve_conditions() {
         let info = read_table(&described(true), "sessions").unwrap();
         let mut route = Route::to(IndexName::parse("sessions").unwrap());
-        let condition = |attribute: &str| Condition { attribute: attribute.into(), test: Test::Exists(true), not: false };
+        let condition =
+            |attribute: &str| Condition { attribute: attribute.into(), test: Test::Exists(true), not: false };
         let source = |routes| Source {
             name: "s".into(),
             table: TableReference::Name("sessions".into()),
@@ -287,7 +291,10 @@ mod tests {
         assert!(check_view(&source(vec![route.clone()]), &info).is_ok());
         route.when = vec![condition("kind")];
         let error = check_view(&source(vec![route]), &info).unwrap_err();
-        assert!(error.to_string().starts_with("the stream carries NEW_IMAGE, which cannot serve the route to sessions"), "{error}");
+        assert!(
+            error.to_string().starts_with("the stream carries NEW_IMAGE, which cannot serve the route to sessions"),
+            "{error}"
+        );
         assert!(!error.hint().is_empty());
     }
 }

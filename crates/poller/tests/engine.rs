@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification, StreamViewType,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    StreamSpecification, StreamViewType,
 };
 use streamdex_poller::aws::SourceClients;
 use streamdex_testkit::engines::{DynamoDbLocal, Dynoxide, dynamodb_client, streams_client, unique_name};
@@ -42,7 +43,9 @@ impl Engine {
     /// A table with the keys `pk` and `at` (N), and a stream of new and old images.
     pub(crate) async fn table(&self) -> String {
         let name = unique_name("poller");
-        let attribute = |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap();
+        let attribute = |name: &str, kind| {
+            AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap()
+        };
         let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
         let call = self.clients.dynamodb.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
         call.attribute_definitions(attribute("pk", ScalarAttributeType::S))
@@ -63,7 +66,14 @@ impl Engine {
     }
 
     pub(crate) async fn switch_stream(&self, table: &str, specification: StreamSpecification) {
-        self.clients.dynamodb.update_table().table_name(table).stream_specification(specification).send().await.unwrap();
+        self.clients
+            .dynamodb
+            .update_table()
+            .table_name(table)
+            .stream_specification(specification)
+            .send()
+            .await
+            .unwrap();
     }
 }
 

@@ -34,7 +34,12 @@ impl Notes {
 
 #[async_trait]
 impl Deliver for Notes {
-    async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], _trust: Trust, _cancel: &CancellationToken) -> Delivered {
+    async fn deliver(
+        &self,
+        records: &[Result<Change<'_>, RecordError>],
+        _trust: Trust,
+        _cancel: &CancellationToken,
+    ) -> Delivered {
         tokio::time::sleep(Duration::from_millis(20)).await;
         let keys = records.iter().map(|record| record.as_ref().unwrap().canonical_keys());
         self.0.lock().unwrap().extend(keys);

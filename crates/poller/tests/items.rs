@@ -21,8 +21,11 @@ async fn items_are_read_in_chunks_with_the_servers_time() {
     for engine in engines().await {
         let table = engine.table().await;
         for chunk in (0..220u64).collect::<Vec<_>>().chunks(25) {
-            let put = |at: &u64| PutRequest::builder().item("pk", s("p")).item("at", n(*at)).item("value", n(at * 2)).build().unwrap();
-            let requests: Vec<_> = chunk.iter().map(|at| WriteRequest::builder().put_request(put(at)).build()).collect();
+            let put = |at: &u64| {
+                PutRequest::builder().item("pk", s("p")).item("at", n(*at)).item("value", n(at * 2)).build().unwrap()
+            };
+            let requests: Vec<_> =
+                chunk.iter().map(|at| WriteRequest::builder().put_request(put(at)).build()).collect();
             engine.clients.dynamodb.batch_write_item().request_items(&table, requests).send().await.unwrap();
         }
         let reader = BatchGetReader::new(engine.clients.dynamodb.clone(), &table);
@@ -58,7 +61,12 @@ async fn a_key_of_another_shape_does_not_spoil_the_others() {
         let reads = reader.read(&[key("p", "1"), half, key("p", "2")]).await.unwrap();
         let found = |at: usize| &reads[at].found;
         assert!(matches!(found(0), Found::Item(_)), "{}", engine.name);
-        assert!(matches!(found(1), Found::Refused(error) if error.fault() == Fault::Invalid), "{}: {:?}", engine.name, found(1));
+        assert!(
+            matches!(found(1), Found::Refused(error) if error.fault() == Fault::Invalid),
+            "{}: {:?}",
+            engine.name,
+            found(1)
+        );
         assert!(matches!(found(2), Found::Absent), "{}", engine.name);
         let nowhere = BatchGetReader::new(engine.clients.dynamodb.clone(), "no-such-table");
         assert_eq!(nowhere.read(&[key("p", "1")]).await.unwrap_err().fault(), Fault::NotFound, "{}", engine.name);

@@ -1,4 +1,6 @@
-use streamdex_poller::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole, TableLetters};
+use streamdex_poller::letter::{
+    DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole, TableLetters,
+};
 use streamdex_poller::state::StateTable;
 use streamdex_testkit::engines::unique_name;
 
@@ -13,7 +15,12 @@ fn letter(record: usize, at: u64) -> DeadLetter {
         created: Some(at),
         keys: Some(r#"{"pk":{"S":"a"}}"#.into()),
         role: LetterRole::Archive,
-        address: Some(LetterAddress { index: "sessions".into(), generation: Some(1), id: "a".into(), routing: Some("r".into()) }),
+        address: Some(LetterAddress {
+            index: "sessions".into(),
+            generation: Some(1),
+            id: "a".into(),
+            routing: Some("r".into()),
+        }),
         version: Some(u64::MAX >> 1),
         reason: "mapper_parsing_exception".into(),
         error: "field [x] of type [long]".into(),
@@ -46,7 +53,10 @@ async fn letters_are_stored_once_and_paged() {
         assert_eq!(listed.len(), 510, "{}", engine.name);
         assert_eq!(listed[7], again);
         assert_eq!(listed[8], letters[8]);
-        assert_eq!(store.get(&again.key).await.unwrap().and_then(|letter| letter.document()).as_deref(), Some(&b"{\"a\":1}"[..]));
+        assert_eq!(
+            store.get(&again.key).await.unwrap().and_then(|letter| letter.document()).as_deref(),
+            Some(&b"{\"a\":1}"[..])
+        );
         assert_eq!(store.get(&letter(999_999, 1).key).await.unwrap(), None);
     }
 }

@@ -2,7 +2,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::StartPosition;
 use streamdex_mapping::SequenceNumber;
 use streamdex_poller::graph::KnownProgress;
-use streamdex_poller::state::{Checkpointed, Creation, Generations, ProgressStore, StateError, StateTable, StreamStart, StreamState};
+use streamdex_poller::state::{
+    Checkpointed, Creation, Generations, ProgressStore, StateError, StateTable, StreamStart, StreamState,
+};
 use streamdex_poller::stream::ShardId;
 use streamdex_poller::{Gap, GapKind};
 use streamdex_sink::index::KnownIndex;
@@ -61,7 +63,12 @@ async fn checkpoints_never_go_backwards() {
             ("999999999999999999999999999999999999999", Checkpointed::Overtaken),
         ];
         for (position, expected) in rows {
-            assert_eq!(state.checkpoint(&shard, &sequence(position)).await.unwrap(), expected, "{}: {position}", engine.name);
+            assert_eq!(
+                state.checkpoint(&shard, &sequence(position)).await.unwrap(),
+                expected,
+                "{}: {position}",
+                engine.name
+            );
         }
         // Beginning again forgets nothing.
         state.begin(&shard, None).await.unwrap();
@@ -79,13 +86,19 @@ async fn checkpoints_never_go_backwards() {
 async fn a_group_keeps_its_start_its_gaps_and_its_indices() {
     for engine in engines().await {
         let table = state_table(&engine).await;
-        let first = StreamStart { position: StartPosition::Latest, at: 7, roots: vec![ShardId::new("a"), ShardId::new("b")] };
+        let first =
+            StreamStart { position: StartPosition::Latest, at: 7, roots: vec![ShardId::new("a"), ShardId::new("b")] };
         let second = StreamStart { at: 8, ..first.clone() };
         let ours = state(&table, "L1");
         assert_eq!(ours.pin(&first).await.unwrap(), first);
         assert_eq!(ours.pin(&second).await.unwrap(), first, "the first writer wins");
         let gap = Gap::new(GapKind::Trimmed, "shardId-1").after(Some("42".into())).with_detail("why");
-        let index = KnownIndex { index: "sessions".into(), concrete: "sessions-000001".into(), uuid: "u1".into(), generation: 1 };
+        let index = KnownIndex {
+            index: "sessions".into(),
+            concrete: "sessions-000001".into(),
+            uuid: "u1".into(),
+            generation: 1,
+        };
         for _ in 0..2 {
             ours.gap(&gap).await.unwrap();
             ours.index(&index).await.unwrap();
@@ -116,6 +129,10 @@ async fn newer_formats_are_refused_and_malformed_items_reported() {
         assert_eq!((loaded.shards.len(), loaded.malformed), (0, vec!["shard|L1|broken".to_owned()]));
         put("shard|L1|newer", n(2)).await.unwrap();
         let error = state(&table, "L1").load().await.unwrap_err();
-        assert!(matches!(&error, StateError::NewerFormat { key, .. } if key == "shard|L1|newer"), "{}: {error}", engine.name);
+        assert!(
+            matches!(&error, StateError::NewerFormat { key, .. } if key == "shard|L1|newer"),
+            "{}: {error}",
+            engine.name
+        );
     }
 }

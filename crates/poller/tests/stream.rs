@@ -36,10 +36,13 @@ async fn tables_and_streams_are_described() {
         let by_stream = TableReference::StreamArn { arn: info.stream.arn.clone(), table: table.clone() };
         let same = TableInfo::describe(&engine.clients, &source(by_stream)).await.unwrap();
         assert_eq!((&same.stream, &same.keys, &same.arn), (&info.stream, &info.keys, &info.arn), "{}", engine.name);
-        let missing = TableInfo::describe(&engine.clients, &source(TableReference::Name("no-such-table".into()))).await.unwrap_err();
+        let missing = TableInfo::describe(&engine.clients, &source(TableReference::Name("no-such-table".into())))
+            .await
+            .unwrap_err();
         assert!(matches!(missing, TableError::NoTable(_)), "{}: {missing}", engine.name);
         engine.switch_stream(&table, stream(false)).await;
-        let disabled = TableInfo::describe(&engine.clients, &source(TableReference::Name(table.clone()))).await.unwrap_err();
+        let disabled =
+            TableInfo::describe(&engine.clients, &source(TableReference::Name(table.clone()))).await.unwrap_err();
         assert!(matches!(disabled, TableError::StreamDisabled(_)), "{}: {disabled}", engine.name);
     }
 }
@@ -77,7 +80,8 @@ async fn records_are_read_from_the_oldest_and_after_one() {
             // dynoxide gives an iterator for any name.
             continue;
         }
-        let nowhere = source.iterator(&ShardId::new("shardId-00000000000000000000-00000000"), &Position::TrimHorizon).await;
+        let nowhere =
+            source.iterator(&ShardId::new("shardId-00000000000000000000-00000000"), &Position::TrimHorizon).await;
         assert!(matches!(nowhere.unwrap_err().fault(), Fault::NotFound | Fault::Invalid), "{}", engine.name);
     }
 }

@@ -77,7 +77,9 @@ impl Confirm {
             let is_lost = vanished.iter().any(|vanished| vanished.concrete == known.concrete);
             if is_new && !is_lost {
                 let stored = timeout(DEADLINE, self.store.index(&known)).await;
-                stored.map_err(|_| "the state table did not answer within 10 s".to_owned())?.map_err(|error| error.to_string())?;
+                stored
+                    .map_err(|_| "the state table did not answer within 10 s".to_owned())?
+                    .map_err(|error| error.to_string())?;
                 self.seen().stored.insert(known.concrete);
             }
         }

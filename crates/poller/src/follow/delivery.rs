@@ -17,7 +17,12 @@ pub trait Deliver: Send + Sync {
     /// Brings the records, which came in this order from one shard, to an outcome each.
     ///
     /// Returns early, with records undecided, when `cancel` is cancelled or on a fault.
-    async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], trust: Trust, cancel: &CancellationToken) -> Delivered;
+    async fn deliver(
+        &self,
+        records: &[Result<Change<'_>, RecordError>],
+        trust: Trust,
+        cancel: &CancellationToken,
+    ) -> Delivered;
 }
 
 /// What became of the records of one page.
@@ -81,7 +86,12 @@ impl Delivered {
 
 #[async_trait]
 impl Deliver for Delivery {
-    async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], trust: Trust, cancel: &CancellationToken) -> Delivered {
+    async fn deliver(
+        &self,
+        records: &[Result<Change<'_>, RecordError>],
+        trust: Trust,
+        cancel: &CancellationToken,
+    ) -> Delivered {
         let mut page = Page::default();
         for record in records {
             let record = record.as_ref().map_err(RecordError::clone);

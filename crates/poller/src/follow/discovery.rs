@@ -15,9 +15,15 @@ use crate::stream::{ListedShard, ShardId, StreamSource, StreamStatus, list_shard
 
 /// What a call came to.
 pub(super) enum Discovered {
-    Shards { shards: Vec<ListedShard>, status: StreamStatus },
+    Shards {
+        shards: Vec<ListedShard>,
+        status: StreamStatus,
+    },
     StreamGone,
-    Children { parent: ShardId, children: Vec<ListedShard> },
+    Children {
+        parent: ShardId,
+        children: Vec<ListedShard>,
+    },
     CurrentStream(Option<String>),
     /// A gap is in the state table.
     Recorded,
@@ -46,7 +52,12 @@ const BELIEVE_NOT_FOUND: u32 = 4;
 const STATE_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Discovery {
-    pub(super) fn new(source: Arc<dyn StreamSource>, store: Arc<dyn ProgressStore>, board: StatusBoard, patience: Option<Duration>) -> Discovery {
+    pub(super) fn new(
+        source: Arc<dyn StreamSource>,
+        store: Arc<dyn ProgressStore>,
+        board: StatusBoard,
+        patience: Option<Duration>,
+    ) -> Discovery {
         Discovery {
             source,
             store,
@@ -118,7 +129,9 @@ impl Discovery {
                 caller.wait_for_turn().await;
                 match caller.source.children(&parent).await {
                     Ok(children) => return Discovered::Children { parent, children },
-                    Err(error) if error.fault() == Fault::NotFound => return Discovered::Children { parent, children: Vec::new() },
+                    Err(error) if error.fault() == Fault::NotFound => {
+                        return Discovered::Children { parent, children: Vec::new() };
+                    }
                     Err(error) => {
                         tracing::debug!(%parent, %error, "children cannot be asked for");
                         sleep(wait).await;
@@ -166,7 +179,12 @@ impl Discovery {
     }
 
     fn caller(&self) -> Caller {
-        Caller { source: Arc::clone(&self.source), board: self.board.clone(), turn: Arc::clone(&self.turn), patience: self.patience }
+        Caller {
+            source: Arc::clone(&self.source),
+            board: self.board.clone(),
+            turn: Arc::clone(&self.turn),
+            patience: self.patience,
+        }
     }
 }
 

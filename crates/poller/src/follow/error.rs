@@ -14,7 +14,9 @@ pub enum FollowError {
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// The group's checkpoints were made with another generation of an index (exit status 4).
-    #[error("the group's checkpoints were made with generation {stored} of {index}, and the configuration says {configured}")]
+    #[error(
+        "the group's checkpoints were made with generation {stored} of {index}, and the configuration says {configured}"
+    )]
     OtherGeneration {
         /// The index, as the configuration names it.
         index: String,

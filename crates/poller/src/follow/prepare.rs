@@ -16,11 +16,7 @@ use crate::stream::{ListedShard, StreamSource, list_shards};
 /// What the preparation came to.
 pub(super) enum Prepared {
     /// Shards can be read.
-    Ready {
-        loaded: Box<Loaded>,
-        start: StreamStart,
-        graph: ShardGraph,
-    },
+    Ready { loaded: Box<Loaded>, start: StreamStart, graph: ShardGraph },
     /// A gap that concerns every lineage is recorded already, or was found.
     OnlyGaps,
 }
@@ -45,7 +41,8 @@ pub(super) async fn prepare(parts: &Parts, settings: &Settings, board: &StatusBo
         board.gap(gap);
     }
     if loaded.start.is_none() && !loaded.other_streams.is_empty() {
-        let gap = Gap::new(GapKind::StreamReplaced, &settings.stream_arn).with_detail(format!("the group followed {}", loaded.other_streams.join(", ")));
+        let gap = Gap::new(GapKind::StreamReplaced, &settings.stream_arn)
+            .with_detail(format!("the group followed {}", loaded.other_streams.join(", ")));
         tracing::error!(gap = gap.kind.name(), hint = gap.kind.hint(), "{gap}");
         board.gap(&gap);
         insist.on(|| async { Ok(parts.store.gap(&gap).await?) }).await?;
@@ -71,7 +68,11 @@ pub(super) async fn prepare(parts: &Parts, settings: &Settings, board: &StatusBo
 
 /// Where a new group begins. The clock is read before the shards are listed, and the shards are listed
 /// twice, because one listing can miss a parent that was made while it was read.
-async fn new_start(source: &dyn StreamSource, settings: &Settings, insist: &Insist<'_>) -> Result<StreamStart, FollowError> {
+async fn new_start(
+    source: &dyn StreamSource,
+    settings: &Settings,
+    insist: &Insist<'_>,
+) -> Result<StreamStart, FollowError> {
     let at = seconds_now();
     let mut listed: Vec<ListedShard> = Vec::new();
     for _ in 0..2 {
@@ -87,7 +88,11 @@ fn check_generations(loaded: &Loaded, configured: &Generations) -> Result<(), Fo
     for (index, stored) in loaded.shards.iter().flat_map(|shard| &shard.generations) {
         match configured.get(index) {
             Some(configured) if configured != stored => {
-                return Err(FollowError::OtherGeneration { index: index.clone(), stored: *stored, configured: *configured });
+                return Err(FollowError::OtherGeneration {
+                    index: index.clone(),
+                    stored: *stored,
+                    configured: *configured,
+                });
             }
             _ => {}
         }
@@ -154,7 +159,11 @@ impl Insist<'_> {
         let started = Instant::now();
         let mut wait = FIRST_WAIT;
         loop {
-            let overdue = |_| Err(AwsError::new(crate::fault::Fault::Transient, "the first call").with_detail("no answer within 30 s").into());
+            let overdue = |_| {
+                Err(AwsError::new(crate::fault::Fault::Transient, "the first call")
+                    .with_detail("no answer within 30 s")
+                    .into())
+            };
             let error = match timeout(DEADLINE, call()).await.unwrap_or_else(overdue) {
                 Ok(answer) => {
                     self.board.pause_all(None);

@@ -1,0 +1,448 @@
+mod fakes;
+
+use std::sync::atomic::Ordering;
+
+use streamdex_mapping::SequenceNumber;
+use tokio::task::JoinHandle;
+
+use self::fakes::{ARN, FakeIndex, FakeStore, FakeStream};
+use super::*;
+use crate::fault::Fault;
+use crate::graph::KnownProgress;
+use crate::stream::Position;
+
+#[derive(Default)]
+struct Bench {
+    stream: Arc<FakeStream>,
+    index: Arc<FakeIndex>,
+    store: Arc<FakeStore>,
+}
+
+struct Running {
+    stop: CancellationToken,
+    board: StatusBoard,
+    task: JoinHandle<Result<Followed, FollowError>>,
+}
+
+impl Bench {
+    fn settings(&self) -> Settings {
+        Settings {
+            stream_arn: ARN.into(),
+            start: StartPosition::TrimHorizon,
+            until: Until::Stopped,
+            generations: Generations::from([("sessions".to_owned(), 1)]),
+            sole_index: Some("sessions".into()),
+            patience: None,
+            seed: 7,
+        }
+    }
+
+    fn follow(&self) -> Running {
+        self.follow_with(self.settings())
+    }
+
+    fn follow_with(&self, settings: Settings) -> Running {
+        let parts = Parts {
+            source: self.stream.clone(),
+            deliver: self.index.clone(),
+            store: self.store.clone(),
+            indices: self.index.clone(),
+        };
+        let follower = Follower::new(parts, settings);
+        let (stop, board) = (CancellationToken::new(), follower.board());
+        let task = tokio::spawn(follower.run(stop.clone()));
+        Running { stop, board, task }
+    }
+
+    async fn until_end(&self) -> Followed {
+        let settings =
+            Settings { until: Until::PresentEnd, patience: Some(Duration::from_secs(60)), ..self.settings() };
+        self.follow_with(settings).task.await.unwrap().unwrap()
+    }
+}
+
+impl Running {
+    async fn stop(self) -> Followed {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap()
+    }
+
+    async fn end(self) -> Followed {
+        self.task.await.unwrap().unwrap()
+    }
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_are_written_in_order_and_checkpointed() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=2_500);
+    let running = bench.follow();
+    seconds(5).await;
+    assert_eq!(bench.index.written(), (1..=2_500).collect::<Vec<_>>());
+    assert_eq!(bench.store.position("a").as_deref(), Some("2500"));
+    bench.stream.put("a", 2_501..=2_503);
+    seconds(3).await;
+    let status = running.board.snapshot();
+    assert_eq!((status.tally.applied, status.undecided), (2_503, 0));
+    assert!(status.is_caught_up(), "{status:?}");
+    let followed = running.stop().await;
+    assert_eq!(followed.end, FollowEnd::Stopped);
+    assert_eq!(bench.store.position("a").as_deref(), Some("2503"));
+    assert_eq!(bench.store.loaded.lock().unwrap().indices, [FakeIndex::known_index()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_goes_on_after_the_checkpoint() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=10);
+    let running = bench.follow();
+    seconds(3).await;
+    running.stop().await;
+    bench.stream.put("a", 11..=12);
+    let running = bench.follow();
+    seconds(3).await;
+    running.stop().await;
+    assert_eq!(bench.index.written(), (1..=12).collect::<Vec<_>>());
+    assert_eq!(bench.index.remembered.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_is_followed_at_once_and_after_the_parent() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=1_500);
+    let running = bench.follow();
+    bench.stream.shard("b", Some("a")).put("b", 3_000..=3_010).shard("c", Some("a")).put("c", 4_000..=4_010).close("a");
+    seconds(4).await;
+    let written = bench.index.written();
+    assert_eq!(written.len(), 1_522);
+    assert!(written[..1_500].iter().all(|sequence| *sequence <= 1_500));
+    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Finished));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn children_that_no_listing_shows_are_found_by_name() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3);
+    let running = bench.follow();
+    seconds(2).await;
+    bench.stream.close("a");
+    seconds(3).await;
+    bench.stream.shard("b", Some("a")).put("b", 10..=12).hide("b");
+    seconds(8).await;
+    assert_eq!(bench.index.written(), [1, 2, 3, 10, 11, 12]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_iterator_goes_on_after_the_last_record_read() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).fail("a", &[Fault::ExpiredIterator]);
+    let running = bench.follow();
+    seconds(2).await;
+    bench.stream.put("a", 1..=3);
+    seconds(2).await;
+    bench.stream.fail("a", &[Fault::ExpiredIterator, Fault::Throttled, Fault::Transient, Fault::ExpiredIterator]);
+    seconds(8).await;
+    bench.stream.put("a", 4..=5);
+    seconds(3).await;
+    running.stop().await;
+    assert_eq!(bench.index.written(), [1, 2, 3, 4, 5]);
+    let after = || Position::After(SequenceNumber::parse("3").unwrap());
+    let positions: Vec<_> =
+        bench.stream.iterators.lock().unwrap().iter().map(|(_, position)| position.clone()).collect();
+    assert_eq!(positions, [Position::TrimHorizon, Position::TrimHorizon, after(), after()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_is_slow_when_idle() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None);
+    let running = bench.follow();
+    seconds(10).await;
+    let before = bench.stream.records_calls.load(Ordering::SeqCst);
+    seconds(60).await;
+    let calls = bench.stream.records_calls.load(Ordering::SeqCst) - before;
+    assert!((54..=60).contains(&calls), "{calls}");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_page_is_read_ahead_and_no_more() {
+    let bench = Bench::default();
+    bench.stream.page_size(10).shard("a", None).put("a", 1..=1_000);
+    bench.index.slow.store(3_600_000, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(60).await;
+    assert_eq!(bench.stream.records_calls.load(Ordering::SeqCst), 2);
+    let followed = running.stop().await;
+    assert_eq!((followed.status.tally.records(), followed.status.undecided), (0, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn trimmed_records_are_a_gap_that_stops_their_lineage_alone() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3).shard("b", None).put("b", 100..=101).shard("c", Some("a"));
+    let running = bench.follow();
+    seconds(3).await;
+    running.stop().await;
+    bench.stream.put("a", 4..=9).trim_to("a", 6).close("a");
+    let running = bench.follow();
+    seconds(3).await;
+    bench.stream.put("b", 102..=102).put("c", 50..=51);
+    seconds(3).await;
+    assert_eq!(bench.store.gaps(), [("trimmed", "a".to_owned())]);
+    assert_eq!(bench.store.loaded.lock().unwrap().gaps[0].position.as_deref(), Some("3"));
+    assert_eq!(bench.index.written(), [1, 2, 3, 100, 101, 102]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_gaps_end_the_run_now_and_at_the_next_start() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3);
+    let running = bench.follow();
+    seconds(3).await;
+    bench.stream.vanish("a");
+    assert_eq!(running.end().await.end, FollowEnd::OnlyGaps);
+    assert_eq!(bench.store.gaps(), [("shard_vanished", "a".to_owned())]);
+    bench.store.loaded.lock().unwrap().shards[0].progress = KnownProgress::Gapped;
+    assert_eq!(bench.follow().end().await.end, FollowEnd::OnlyGaps);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_oldest_record_trimmed_at_the_start_is_no_gap() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3).fail("a", &[Fault::Trimmed, Fault::Trimmed]);
+    let running = bench.follow();
+    seconds(3).await;
+    assert_eq!(bench.index.written(), [1, 2, 3]);
+    running.stop().await;
+    assert_eq!(bench.store.gaps(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_index_is_a_gap_and_no_checkpoint_passes_it() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3);
+    let running = bench.follow();
+    seconds(3).await;
+    bench.index.vanished.store(true, Ordering::SeqCst);
+    bench.stream.put("a", 4..=4);
+    assert_eq!(running.end().await.end, FollowEnd::OnlyGaps);
+    assert_eq!(bench.store.position("a").as_deref(), Some("3"));
+    assert_eq!(bench.store.gaps(), [("index_vanished", "sessions-000001".to_owned())]);
+    let detail = bench.store.loaded.lock().unwrap().gaps[0].detail.clone().unwrap();
+    assert!(detail.contains("u1") && detail.contains("impostor"), "{detail}");
+    // The gap stands at the next start.
+    assert_eq!(bench.follow().end().await.end, FollowEnd::OnlyGaps);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_undecided_is_delivered_again_and_counted_once() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=8);
+    bench.index.down.store(true, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(60).await;
+    let status = running.board.snapshot();
+    assert_eq!(status.pauses(), ["down"]);
+    assert!(status.lag() > Some(Duration::from_secs(50)) && status.undecided > 0 && !status.is_caught_up());
+    bench.index.down.store(false, Ordering::SeqCst);
+    seconds(15).await;
+    assert_eq!(bench.index.written(), (1..=8).collect::<Vec<_>>());
+    let status = running.stop().await.status;
+    assert_eq!((status.tally.applied, status.undecided), (8, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_the_page_in_hand_and_is_over_in_ten_seconds() {
+    let bench = Bench::default();
+    bench.stream.page_size(2).shard("a", None).put("a", 1..=10);
+    bench.index.slow.store(3_000, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(1).await;
+    running.stop().await;
+    assert_eq!(bench.index.written(), [1, 2]);
+    assert_eq!(bench.store.position("a").as_deref(), Some("2"));
+    bench.index.slow.store(3_600_000, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(1).await;
+    let asked = Instant::now();
+    let followed = running.stop().await;
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert_eq!(followed.end, FollowEnd::Stopped);
+    assert_eq!(bench.store.position("a").as_deref(), Some("2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_the_present_end() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3).close("a").shard("b", Some("a")).put("b", 10..=11).shard("z", None);
+    let followed = bench.until_end().await;
+    assert_eq!(followed.end, FollowEnd::PresentEnd);
+    assert_eq!(followed.status.tally.applied, 5);
+    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Finished));
+    assert_eq!(bench.store.position("b").as_deref(), Some("11"));
+    assert!(matches!(bench.store.shard("b"), Some(KnownProgress::Begun(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_the_present_end_a_later_record_ends_the_shard_and_is_applied() {
+    let bench = Bench::default();
+    bench.stream.page_size(1).shard("a", None).put("a", 1..=2).put_at("a", 3..=3, 4_000_000_000).put("a", 4..=9);
+    let followed = bench.until_end().await;
+    assert_eq!((followed.end, bench.index.written()), (FollowEnd::PresentEnd, vec![1, 2, 3]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_shot_commands_give_up() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=2).fail("a", &[Fault::Credentials; 1_000]);
+    let settings = Settings { until: Until::PresentEnd, patience: Some(Duration::from_secs(60)), ..bench.settings() };
+    let error = bench.follow_with(settings).task.await.unwrap().unwrap_err();
+    assert!(matches!(&error, FollowError::GaveUp { message, .. } if message.contains("GetRecords")), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn latest_is_pinned_before_the_first_read() {
+    let bench = Bench::default();
+    let now = i64::from(now().seconds());
+    bench.stream.shard("a", None).put("a", 1..=2).close("a").shard("b", Some("a"));
+    bench.stream.put_at("b", 10..=11, now - 3_600).put_at("b", 12..=12, now);
+    let latest = || Settings { start: StartPosition::Latest, ..bench.settings() };
+    let running = bench.follow_with(latest());
+    seconds(3).await;
+    let status = running.stop().await.status;
+    assert_eq!((bench.index.written(), status.before_start), (vec![12], 2));
+    assert_eq!(bench.store.position("b").as_deref(), Some("12"));
+    // Written while nobody ran; a later shard is read from its beginning.
+    bench.stream.put_at("b", 13..=13, now).close("b").shard("c", Some("b")).put_at("c", 20..=20, now);
+    let running = bench.follow_with(latest());
+    seconds(3).await;
+    running.stop().await;
+    assert_eq!(bench.index.written(), [12, 13, 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_stream_of_the_same_table_is_a_gap() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None);
+    bench.store.loaded.lock().unwrap().other_streams.push("L0".into());
+    assert_eq!(bench.follow().end().await.end, FollowEnd::OnlyGaps);
+    assert_eq!(bench.store.gaps(), [("stream_replaced", ARN.to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_switched_off_and_on_is_a_gap_once_it_is_drained() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3);
+    let running = bench.follow();
+    seconds(2).await;
+    bench.stream.put("a", 4..=5).close("a").disable(Some("arn:aws:dynamodb:eu-west-1:123456789012:table/t/stream/L2"));
+    assert_eq!(running.end().await.end, FollowEnd::OnlyGaps);
+    assert_eq!(bench.index.written(), [1, 2, 3, 4, 5]);
+    assert_eq!(bench.store.gaps(), [("stream_replaced", ARN.to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_stream_is_a_gap() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None);
+    let running = bench.follow();
+    seconds(2).await;
+    bench.stream.delete();
+    assert_eq!(running.end().await.end, FollowEnd::OnlyGaps);
+    assert_eq!(bench.store.gaps(), [("stream_vanished", ARN.to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_generation_under_the_same_group_is_refused() {
+    let bench = Bench {
+        store: Arc::new(FakeStore {
+            generations: Generations::from([("sessions".to_owned(), 2)]),
+            ..FakeStore::default()
+        }),
+        ..Bench::default()
+    };
+    bench.stream.shard("a", None).put("a", 1..=1);
+    let running = bench.follow();
+    seconds(3).await;
+    running.stop().await;
+    let error = bench.follow().task.await.unwrap().unwrap_err();
+    assert!(matches!(error, FollowError::OtherGeneration { stored: 2, configured: 1, .. }), "{error}");
+    assert!(error.hint().contains("state.group"));
+}
+
+/// Shards split, calls are throttled and iterators expire, the index goes down, and the process is
+/// killed again and again: everything is written, and parents before their children.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_lost_whatever_happens() {
+    for seed in 0..40 {
+        let bench = Bench::default();
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut leaves = vec!["s000".to_owned()];
+        let mut parents: Vec<(String, Option<String>)> = vec![("s000".to_owned(), None)];
+        let mut of_shard: Vec<(u64, String)> = Vec::new();
+        bench.stream.page_size(random.usize(1..20)).shard("s000", None);
+        let mut running = bench.follow();
+        for _ in 0..120 {
+            let at = random.usize(0..leaves.len());
+            let leaf = leaves[at].clone();
+            match random.u8(0..12) {
+                0 => {
+                    bench.stream.close(&leaf);
+                    leaves.swap_remove(at);
+                    for _ in 0..random.usize(1..=2) {
+                        let child = format!("s{:03}", parents.len());
+                        bench.stream.shard(&child, Some(&leaf));
+                        parents.push((child.clone(), Some(leaf.clone())));
+                        leaves.push(child);
+                    }
+                }
+                1 => {
+                    let fault = [Fault::Throttled, Fault::ExpiredIterator, Fault::Transient][random.usize(0..3)];
+                    bench.stream.fail(&leaf, &[fault]);
+                }
+                2 => {
+                    running.task.abort();
+                    let _ = running.task.await;
+                    running = bench.follow();
+                }
+                3 => bench.index.down.store(random.bool(), Ordering::SeqCst),
+                4 => bench.index.slow.store(random.u64(0..2_000), Ordering::SeqCst),
+                _ => {
+                    for _ in 0..random.usize(1..30) {
+                        let sequence = u64::try_from(of_shard.len()).unwrap() + 1;
+                        bench.stream.put(&leaf, [sequence]);
+                        of_shard.push((sequence, leaf.clone()));
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(random.u64(0..1_500))).await;
+        }
+        bench.index.down.store(false, Ordering::SeqCst);
+        running.task.abort();
+        let _ = running.task.await;
+        assert_eq!(bench.until_end().await.end, FollowEnd::PresentEnd, "seed {seed}");
+        let written = bench.index.written();
+        let first = |sequence: u64| written.iter().position(|found| *found == sequence);
+        for (sequence, _) in &of_shard {
+            assert!(first(*sequence).is_some(), "seed {seed}: {sequence} is lost");
+        }
+        let seen = |shard: &str| -> Vec<Option<usize>> {
+            of_shard.iter().filter(|(_, of)| of == shard).map(|(sequence, _)| first(*sequence)).collect()
+        };
+        for (shard, parent) in &parents {
+            assert!(seen(shard).is_sorted(), "seed {seed}: {shard} is out of order");
+            if let (Some(parent), Some(begin)) = (parent, seen(shard).into_iter().min()) {
+                assert!(seen(parent).into_iter().all(|at| at < begin), "seed {seed}: {shard} before {parent}");
+            }
+        }
+        assert_eq!(bench.store.gaps(), [], "seed {seed}");
+    }
+}

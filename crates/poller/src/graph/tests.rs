@@ -154,7 +154,8 @@ fn restarts_go_on_where_the_state_table_says() {
     );
     let mut graph = ShardGraph::new(prior, Until::Stopped);
     // a and w are trimmed by now; h is a child of the lineage that has a gap.
-    let commands = graph.listed(&[shard("b", Some("a")), shard("x", Some("w")), shard("g", None), shard("h", Some("g"))]);
+    let commands =
+        graph.listed(&[shard("b", Some("a")), shard("x", Some("w")), shard("g", None), shard("h", Some("g"))]);
     assert_eq!(starts(&commands), ["b@0042", "x@beginning"]);
     assert_eq!(gaps(&commands), []);
 }
@@ -239,10 +240,14 @@ fn children_of_a_gap_never_start() {
 
 /// A forest of shards by index: each one's parent has a lower index.
 fn forests() -> impl Strategy<Value = Vec<Option<usize>>> {
-    proptest::collection::vec(proptest::option::weighted(0.8, any::<prop::sample::Index>()), 1..30).prop_map(|parents| {
-        let parent = |(at, parent): (usize, Option<prop::sample::Index>)| parent.filter(|_| at > 0).map(|parent| parent.index(at));
-        parents.into_iter().enumerate().map(parent).collect()
-    })
+    proptest::collection::vec(proptest::option::weighted(0.8, any::<prop::sample::Index>()), 1..30).prop_map(
+        |parents| {
+            let parent = |(at, parent): (usize, Option<prop::sample::Index>)| {
+                parent.filter(|_| at > 0).map(|parent| parent.index(at))
+            };
+            parents.into_iter().enumerate().map(parent).collect()
+        },
+    )
 }
 
 proptest! {

@@ -30,7 +30,10 @@ impl FileLetters {
         LetterError::File { path: self.path.display().to_string(), source }
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static) -> Result<T, LetterError> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, LetterError> {
         let path = self.path.clone();
         let done = tokio::task::spawn_blocking(move || work(&path)).await;
         done.map_err(io::Error::other).and_then(|result| result).map_err(|error| self.failed(error))
@@ -152,7 +155,10 @@ mod tests {
         let store = FileLetters::new(folder.path().join("letters.ndjson"));
         store.put(&[DeadLetter { format: 2, ..sample("1", 0) }]).await.unwrap();
         let error = store.list(None).await.unwrap_err();
-        assert_eq!(error.to_string(), "dead letter 2026-11-22T15:01:21.123|1|0 has format 2, and this version knows formats up to 1");
+        assert_eq!(
+            error.to_string(),
+            "dead letter 2026-11-22T15:01:21.123|1|0 has format 2, and this version knows formats up to 1"
+        );
     }
 
     #[tokio::test]

@@ -79,7 +79,14 @@ impl DeadLetterStore for TableLetters {
     }
 
     async fn get(&self, key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
-        let call = self.table.client.get_item().table_name(self.table.name()).consistent_read(true).set_key(Some(self.key(key))).send();
+        let call = self
+            .table
+            .client
+            .get_item()
+            .table_name(self.table.name())
+            .consistent_read(true)
+            .set_key(Some(self.key(key)))
+            .send();
         let answer = Box::pin(call).await.map_err(|error| self.table.failed(AwsError::from_sdk("GetItem", &error)))?;
         let Some(item) = answer.item() else { return Ok(None) };
         check_format(item, &key.to_string())?;
@@ -89,7 +96,9 @@ impl DeadLetterStore for TableLetters {
 
 /// A letter is flat, so its JSON members are the item's attributes.
 fn to_item(letter: &DeadLetter) -> Option<Item> {
-    let Value::Object(members) = serde_json::to_value(DeadLetter { format: FORMAT, ..letter.clone() }).ok()? else { return None };
+    let Value::Object(members) = serde_json::to_value(DeadLetter { format: FORMAT, ..letter.clone() }).ok()? else {
+        return None;
+    };
     let attribute = |(name, value): (String, Value)| {
         let value = match value {
             Value::String(text) => AttributeValue::S(text),
@@ -123,7 +132,10 @@ mod tests {
 
     #[test]
     fn letters_survive_the_table() {
-        for letter in [sample("1", 0).with_document(b"{}"), DeadLetter { address: None, keys: None, version: None, ..sample("2", 1) }] {
+        for letter in [
+            sample("1", 0).with_document(b"{}"),
+            DeadLetter { address: None, keys: None, version: None, ..sample("2", 1) },
+        ] {
             let mut item = to_item(&letter).unwrap();
             item.insert("pk".to_owned(), AttributeValue::S("letters|default".into()));
             item.insert("later".to_owned(), AttributeValue::Ss(vec!["x".into()]));

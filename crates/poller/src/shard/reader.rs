@@ -103,7 +103,11 @@ impl Page {
 impl<'a> Reader<'a> {
     pub(super) fn new(job: &'a Job, shared: &'a Shared, stop: CancellationToken) -> Reader<'a> {
         // Shards of one process must not poll in step.
-        let seed = job.shard.as_str().bytes().fold(shared.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let seed = job
+            .shard
+            .as_str()
+            .bytes()
+            .fold(shared.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
         Reader {
             job,
             shared,
@@ -182,7 +186,8 @@ impl<'a> Reader<'a> {
             Ok(page) => Ok(page),
             Err(error) => {
                 // Every other failure leaves the iterator good.
-                if !matches!(error.fault(), Fault::ExpiredIterator | Fault::Trimmed | Fault::NotFound | Fault::Invalid) {
+                if !matches!(error.fault(), Fault::ExpiredIterator | Fault::Trimmed | Fault::NotFound | Fault::Invalid)
+                {
                     self.iterator = Some(iterator);
                 }
                 Err(error)
@@ -200,7 +205,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn take(&mut self, page: RecordsPage, polled: Instant, memory: Option<OwnedSemaphorePermit>) -> (Option<Page>, Next) {
+    fn take(
+        &mut self,
+        page: RecordsPage,
+        polled: Instant,
+        memory: Option<OwnedSemaphorePermit>,
+    ) -> (Option<Page>, Next) {
         self.not_found = 0;
         self.progress = Instant::now();
         self.shared.board.polled(&self.job.shard);
@@ -237,7 +247,13 @@ impl<'a> Reader<'a> {
         self.job.end.is_some_and(|end| records.iter().filter_map(convert::created).any(|created| created > end))
     }
 
-    fn hand_over(&mut self, mut records: Vec<Record>, polled: Instant, is_full: bool, memory: Option<OwnedSemaphorePermit>) -> Page {
+    fn hand_over(
+        &mut self,
+        mut records: Vec<Record>,
+        polled: Instant,
+        is_full: bool,
+        memory: Option<OwnedSemaphorePermit>,
+    ) -> Page {
         let through = records.iter().rev().find_map(convert::sequence);
         let newest = records.iter().rev().find_map(convert::created);
         self.last_read = through.clone().or_else(|| self.last_read.take());
@@ -272,7 +288,9 @@ impl<'a> Reader<'a> {
                 }
                 self.fresh_starts += 1;
             }
-            Fault::NotFound if self.not_found >= BELIEVE_NOT_FOUND => return Next::End(Read::Gap(GapKind::ShardVanished)),
+            Fault::NotFound if self.not_found >= BELIEVE_NOT_FOUND => {
+                return Next::End(Read::Gap(GapKind::ShardVanished));
+            }
             _ => {}
         }
         if self.shared.patience.is_some_and(|patience| self.progress.elapsed() >= patience) {

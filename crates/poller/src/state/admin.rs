@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    TimeToLiveSpecification,
 };
 
 use crate::fault::{AwsError, Fault};
@@ -67,8 +68,11 @@ impl StateTable {
     async fn exists(&self) -> Result<bool, StateError> {
         match Box::pin(self.client.describe_table().table_name(&self.name).send()).await {
             Ok(answer) => {
-                let table = answer.table.unwrap_or_else(|| aws_sdk_dynamodb::types::TableDescription::builder().build());
-                let key = |kind: KeyType| table.key_schema().iter().find(|key| key.key_type == kind).map(|key| key.attribute_name.as_str());
+                let table =
+                    answer.table.unwrap_or_else(|| aws_sdk_dynamodb::types::TableDescription::builder().build());
+                let key = |kind: KeyType| {
+                    table.key_schema().iter().find(|key| key.key_type == kind).map(|key| key.attribute_name.as_str())
+                };
                 if (key(KeyType::Hash), key(KeyType::Range)) != (Some("pk"), Some("sk")) {
                     return Err(StateError::OtherKeys(self.name.clone()));
                 }
@@ -88,7 +92,9 @@ impl StateTable {
         for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
             let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
             let key = KeySchemaElement::builder().attribute_name(name).key_type(kind);
-            call = call.attribute_definitions(attribute.build().map_err(invalid)?).key_schema(key.build().map_err(invalid)?);
+            call = call
+                .attribute_definitions(attribute.build().map_err(invalid)?)
+                .key_schema(key.build().map_err(invalid)?);
         }
         call.send().await.map(drop).map_err(|error| AwsError::from_sdk(OPERATION, &error))
     }
@@ -110,7 +116,8 @@ impl StateTable {
                 return Ok(());
             }
             if started.elapsed() > PATIENCE {
-                let overdue = AwsError::new(Fault::Transient, OPERATION).with_detail("the table did not become active within 60 s");
+                let overdue = AwsError::new(Fault::Transient, OPERATION)
+                    .with_detail("the table did not become active within 60 s");
                 return Err(self.failed(overdue));
             }
             tokio::time::sleep(LOOK_AGAIN).await;

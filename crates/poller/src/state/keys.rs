@@ -12,10 +12,21 @@ pub(crate) enum Partition<'a> {
 /// A sort key in [`Partition::Follow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SortKey {
-    Stream { label: String },
-    Shard { label: String, shard: String },
-    Gap { label: String, kind: String, subject: String },
-    Index { concrete: String },
+    Stream {
+        label: String,
+    },
+    Shard {
+        label: String,
+        shard: String,
+    },
+    Gap {
+        label: String,
+        kind: String,
+        subject: String,
+    },
+    Index {
+        concrete: String,
+    },
     /// A kind that another version writes; it is none of ours.
     Other,
 }

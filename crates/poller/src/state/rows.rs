@@ -59,7 +59,9 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
         SortKey::Stream { label: found } if found == label => loaded.start = Some(read_start(item)?),
         SortKey::Stream { label: found } => loaded.other_streams.push(found),
         SortKey::Shard { label: found, shard } if found == label => loaded.shards.push(read_shard(item, &shard)?),
-        SortKey::Gap { label: found, kind, subject } if found == label => loaded.gaps.push(read_gap(item, &kind, subject)?),
+        SortKey::Gap { label: found, kind, subject } if found == label => {
+            loaded.gaps.push(read_gap(item, &kind, subject)?)
+        }
         SortKey::Index { concrete } => loaded.indices.push(read_index(item, concrete)?),
         SortKey::Shard { .. } | SortKey::Gap { .. } | SortKey::Other => {}
     }
@@ -73,7 +75,8 @@ fn read_start(item: &Item) -> Option<StreamStart> {
         _ => return None,
     };
     let roots = item.get("roots")?.as_l().ok()?;
-    let roots: Option<Vec<ShardId>> = roots.iter().map(|root| root.as_s().ok().map(|id| ShardId::new(id.as_str()))).collect();
+    let roots: Option<Vec<ShardId>> =
+        roots.iter().map(|root| root.as_s().ok().map(|id| ShardId::new(id.as_str()))).collect();
     Some(StreamStart { position, at: number(item, "at")?, roots: roots? })
 }
 
@@ -109,7 +112,12 @@ fn read_gap(item: &Item, kind: &str, subject: String) -> Option<Gap> {
 
 fn read_index(item: &Item, concrete: String) -> Option<KnownIndex> {
     let generation = u32::try_from(number(item, "generation")?).ok()?;
-    Some(KnownIndex { index: text(item, "index")?.to_owned(), concrete, uuid: text(item, "uuid")?.to_owned(), generation })
+    Some(KnownIndex {
+        index: text(item, "index")?.to_owned(),
+        concrete,
+        uuid: text(item, "uuid")?.to_owned(),
+        generation,
+    })
 }
 
 pub(crate) fn write_index(index: &KnownIndex) -> Item {
@@ -163,7 +171,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn item(sort_key: &str, attributes: &[(&str, AttributeValue)]) -> Item {
-        let mut item = HashMap::from([("sk".to_owned(), AttributeValue::S(sort_key.to_owned())), ("v".to_owned(), of_number(1))]);
+        let mut item =
+            HashMap::from([("sk".to_owned(), AttributeValue::S(sort_key.to_owned())), ("v".to_owned(), of_number(1))]);
         item.extend(attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         item
     }
@@ -178,13 +187,26 @@ mod tests {
         let start = StreamStart { position: StartPosition::Latest, at: 7, roots: vec![ShardId::new("a")] };
         let mut stream = item("stream|L1", &[]);
         stream.extend(write_start(&start));
-        let index = KnownIndex { index: "sessions".into(), concrete: "sessions-000001".into(), uuid: "u1".into(), generation: 1 };
+        let index = KnownIndex {
+            index: "sessions".into(),
+            concrete: "sessions-000001".into(),
+            uuid: "u1".into(),
+            generation: 1,
+        };
         let mut index_item = item("index|sessions-000001", &[]);
         index_item.extend(write_index(&index));
         let items = [
             stream,
             item("stream|L0", &[]),
-            item("shard|L1|a", &[("state", s("open")), ("position", s("0042")), ("updated", of_number(9)), ("generations", write_generations(&generations))]),
+            item(
+                "shard|L1|a",
+                &[
+                    ("state", s("open")),
+                    ("position", s("0042")),
+                    ("updated", of_number(9)),
+                    ("generations", write_generations(&generations)),
+                ],
+            ),
             item("shard|L1|b", &[("state", s("finished")), ("parent", s("a")), ("updated", of_number(9))]),
             item("shard|L1|c", &[("state", s("open")), ("updated", of_number(9))]),
             item("shard|L0|z", &[("state", s("open")), ("updated", of_number(9))]),
@@ -222,7 +244,10 @@ mod tests {
         assert_eq!(loaded.malformed.len(), bad.len());
         assert!(loaded.shards.is_empty());
         let newer = read_all(&[item("shard|L|a", &[("v", of_number(2))])], "L").unwrap_err();
-        assert_eq!(newer.to_string(), "shard shard|L|a in the state table has format 2, and this version knows formats up to 1");
+        assert_eq!(
+            newer.to_string(),
+            "shard shard|L|a in the state table has format 2, and this version knows formats up to 1"
+        );
     }
 
     proptest! {

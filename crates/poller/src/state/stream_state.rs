@@ -47,8 +47,12 @@ impl StreamState {
         for item in self.query().await? {
             let Some(AttributeValue::S(sort_key)) = item.get("sk") else { continue };
             let call = self.table.client.delete_item().table_name(&self.table.name);
-            let call = call.key("pk", AttributeValue::S(self.partition.clone())).key("sk", AttributeValue::S(sort_key.clone()));
-            Box::pin(call.send()).await.map_err(|error| self.failed("DeleteItem", AwsError::from_sdk("DeleteItem", &error)))?;
+            let call = call
+                .key("pk", AttributeValue::S(self.partition.clone()))
+                .key("sk", AttributeValue::S(sort_key.clone()));
+            Box::pin(call.send())
+                .await
+                .map_err(|error| self.failed("DeleteItem", AwsError::from_sdk("DeleteItem", &error)))?;
         }
         Ok(())
     }
@@ -84,7 +88,8 @@ impl StreamState {
         item.insert("v".to_owned(), of_number(FORMAT));
         let call = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item));
         let call = call.condition_expression("attribute_not_exists(pk)").send();
-        settled(Box::pin(call).await.map_err(|error| AwsError::from_sdk("PutItem", &error))).map_err(|error| self.failed("PutItem", error))
+        settled(Box::pin(call).await.map_err(|error| AwsError::from_sdk("PutItem", &error)))
+            .map_err(|error| self.failed("PutItem", error))
     }
 
     /// An update of the shard's own fields: what later versions add to the item survives.

@@ -8,7 +8,9 @@ use tokio::time::timeout;
 
 use crate::aws::SourceClients;
 use crate::fault::{AwsError, Fault};
-use crate::stream::{ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus};
+use crate::stream::{
+    ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
+};
 
 /// Over the SDK's own deadlines, which do not cover the reading of credentials.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -29,7 +31,11 @@ impl SdkStream {
         SdkStream { clients, arn: arn.into(), table }
     }
 
-    async fn describe(&self, after: Option<&ShardId>, filter: Option<ShardFilter>) -> Result<StreamDescription, AwsError> {
+    async fn describe(
+        &self,
+        after: Option<&ShardId>,
+        filter: Option<ShardFilter>,
+    ) -> Result<StreamDescription, AwsError> {
         const OPERATION: &str = "DescribeStream";
         let call = self
             .clients
@@ -41,7 +47,9 @@ impl SdkStream {
             .set_shard_filter(filter)
             .send();
         let answer = within(OPERATION, call).await?.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        answer.stream_description.ok_or_else(|| AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds no description"))
+        answer
+            .stream_description
+            .ok_or_else(|| AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds no description"))
     }
 }
 
@@ -49,7 +57,8 @@ impl SdkStream {
 impl StreamSource for SdkStream {
     async fn shards(&self, after: Option<&ShardId>) -> Result<ShardPage, AwsError> {
         let description = Box::pin(self.describe(after, None)).await?;
-        let disabled = description.stream_status().is_some_and(|status| matches!(status.as_str(), "DISABLED" | "DISABLING"));
+        let disabled =
+            description.stream_status().is_some_and(|status| matches!(status.as_str(), "DISABLED" | "DISABLING"));
         Ok(ShardPage {
             shards: description.shards().iter().filter_map(listed).collect(),
             next: description.last_evaluated_shard_id().map(ShardId::new),
@@ -90,7 +99,10 @@ impl StreamSource for SdkStream {
         const OPERATION: &str = "GetRecords";
         let call = self.clients.streams.get_records().shard_iterator(iterator.as_str()).send();
         let answer = within(OPERATION, call).await?.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        Ok(RecordsPage { records: answer.records.unwrap_or_default(), next: answer.next_shard_iterator.map(ShardIterator::new) })
+        Ok(RecordsPage {
+            records: answer.records.unwrap_or_default(),
+            next: answer.next_shard_iterator.map(ShardIterator::new),
+        })
     }
 
     async fn current_stream(&self) -> Result<Option<String>, AwsError> {
@@ -99,7 +111,10 @@ impl StreamSource for SdkStream {
         let call = self.clients.dynamodb.describe_table().table_name(table).send();
         let answer = within(OPERATION, call).await?.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         let described = answer.table;
-        let enabled = described.as_ref().and_then(|table| table.stream_specification.as_ref()).is_some_and(|spec| spec.stream_enabled);
+        let enabled = described
+            .as_ref()
+            .and_then(|table| table.stream_specification.as_ref())
+            .is_some_and(|spec| spec.stream_enabled);
         Ok(described.and_then(|table| table.latest_stream_arn).filter(|_| enabled))
     }
 }
