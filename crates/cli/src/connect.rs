@@ -10,7 +10,7 @@ use streamdex_poller::letter::{DeadLetterStore, FileLetters, TableLetters};
 use streamdex_poller::state::StateTable;
 use streamdex_poller::table::TableInfo;
 use streamdex_sink::index::{SetupErrorKind, TableFacts};
-use streamdex_sink::{Indices, SetupContext};
+use streamdex_sink::{Indices, SetupContext, SetupError};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::exit::{CliError, Exit};
@@ -22,23 +22,15 @@ const REMINDER: Duration = Duration::from_secs(60);
 
 /// Waits until OpenSearch answers.
 pub(crate) async fn opensearch(indices: &Indices) -> Result<(), CliError> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let error = match timeout(left, indices.flavour()).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(_) => {
-                let message = format!("OpenSearch did not answer within {} s", PATIENCE.as_secs());
-                let hint = "check that OpenSearch runs, and that opensearch.url, the network and security groups let this machine reach it";
-                return Err(CliError::new(Exit::Unreachable, message).with_hint(hint));
-            }
-        };
-        if error.kind() != SetupErrorKind::Transient || deadline.saturating_duration_since(Instant::now()) <= AGAIN {
-            return Err(error.into());
+    let can_pass = |error: &SetupError| error.kind() == SetupErrorKind::Transient;
+    match timeout(PATIENCE, insist(Some(PATIENCE), can_pass, || indices.flavour())).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => {
+            let message = format!("OpenSearch did not answer within {} s", PATIENCE.as_secs());
+            let hint = "check that OpenSearch runs, and that opensearch.url, the network and security groups let this machine reach it";
+            Err(CliError::new(Exit::Unreachable, message).with_hint(hint))
         }
-        tracing::info!(error = %error, "OpenSearch does not answer yet");
-        sleep(AGAIN).await;
     }
 }
 

@@ -110,7 +110,7 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        let mut source = self.source.as_deref().map(|source| source as &dyn Error);
+        let mut source = Error::source(self);
         while let Some(cause) = source {
             write!(f, ": {cause}")?;
             source = cause.source();
@@ -121,7 +121,8 @@ impl fmt::Display for CliError {
 
 impl Error for CliError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        let source = self.source.as_deref()?;
+        Some(source)
     }
 }
 
