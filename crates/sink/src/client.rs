@@ -1,6 +1,5 @@
 //! The one way to OpenSearch: the transport with authentication, TLS and a deadline on every request.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,9 @@ use opensearch::http::transport::{SingleNodeConnectionPool, Transport, Transport
 use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service};
 use url::{Host, Url};
 
-use crate::auth::{AuthError, Authentication, BasicAuth, CachedCredentials};
+use crate::auth::{Authentication, BasicAuth, CachedCredentials};
+use crate::client_error::{find_io_error, find_tls_problem, root_cause};
+pub use crate::client_error::{ClientError, TlsProblem};
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
 const BULK_PATH: &str = concat!(
@@ -58,90 +59,6 @@ pub enum BodyEncoding {
     Identity,
     /// `Content-Encoding: gzip`.
     Gzip,
-}
-
-/// No answer was had.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// The client cannot be made from its configuration.
-    #[error("the OpenSearch client cannot be made: {reason}")]
-    Build {
-        /// What is wrong.
-        reason: String,
-    },
-    /// The file of `opensearch.ca_file` cannot be used.
-    #[error("the certificate authority in {path} cannot be used: {reason}")]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// There is nothing to authenticate with.
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// No connection.
-    #[error("OpenSearch at {endpoint} cannot be reached: {reason}")]
-    Unreachable {
-        /// Host and port.
-        endpoint: String,
-        /// The root cause.
-        reason: String,
-    },
-    /// The deadline passed; whether the request was carried out is unknown.
-    #[error("OpenSearch at {endpoint} did not answer within {} s", after.as_secs_f32())]
-    TimedOut {
-        /// Host and port.
-        endpoint: String,
-        /// The deadline.
-        after: Duration,
-    },
-    /// The connection broke before the answer was complete; whether the request was carried out is unknown.
-    #[error("the connection to OpenSearch at {endpoint} broke: {reason}")]
-    Interrupted {
-        /// Host and port.
-        endpoint: String,
-        /// The root cause.
-        reason: String,
-    },
-    /// The server's certificate was not accepted, or TLS failed otherwise.
-    #[error("TLS with OpenSearch at {endpoint} failed: {problem}")]
-    Tls {
-        /// Host and port.
-        endpoint: String,
-        /// What is wrong.
-        problem: TlsProblem,
-    },
-    /// A request or answer that is not JSON where it must be.
-    #[error("the answer of OpenSearch at {endpoint} cannot be read: {reason}")]
-    Json {
-        /// Host and port.
-        endpoint: String,
-        /// Where it broke; never the text itself.
-        reason: String,
-    },
-}
-
-/// What is wrong with a TLS connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TlsProblem {
-    /// Past its end.
-    #[error("the server's certificate has expired")]
-    Expired,
-    /// Before its beginning.
-    #[error("the server's certificate is not valid yet")]
-    NotYetValid,
-    /// Signed by nobody who is trusted.
-    #[error("the server's certificate is signed by an unknown authority")]
-    UnknownAuthority,
-    /// Made out to another name.
-    #[error("the server's certificate is made out to another host name")]
-    WrongName,
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
 }
 
 // === impl Client ===
@@ -384,79 +301,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-// === looking into errors ===
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
-        let error: &'a (dyn Error + 'static) = *error;
-        // An I/O error hides the error that it wraps: its `source` is that one's source.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        wrapped.map(without_bounds).or_else(|| error.source())
-    })
-}
-
-fn without_bounds<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> &'a (dyn Error + 'static) {
-    error
-}
-
-fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    chain(error).last().unwrap_or(error)
-}
-
-fn find_io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a std::io::Error> {
-    chain(error).filter_map(|error| error.downcast_ref::<std::io::Error>()).last()
-}
-
-fn find_tls_problem(error: &(dyn Error + 'static)) -> Option<TlsProblem> {
-    use rustls::CertificateError as Certificate;
-    let tls = chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
-    let rustls::Error::InvalidCertificate(problem) = tls else {
-        return Some(TlsProblem::Other(tls.to_string()));
-    };
-    Some(match problem {
-        Certificate::Expired | Certificate::ExpiredContext { .. } => TlsProblem::Expired,
-        Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => TlsProblem::NotYetValid,
-        Certificate::UnknownIssuer => TlsProblem::UnknownAuthority,
-        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => TlsProblem::WrongName,
-        _ => TlsProblem::Other(tls.to_string()),
-    })
-}
-
-// === impl ClientError ===
-
-impl ClientError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            ClientError::Build { .. } => "check the [opensearch] table of the configuration",
-            ClientError::CaFile { .. } => "opensearch.ca_file must be a readable PEM file with the server's certificate authority",
-            ClientError::Auth(error) => error.hint(),
-            ClientError::Unreachable { .. } => {
-                "check that OpenSearch runs, and that opensearch.url, the network and security groups let this machine reach it"
-            }
-            ClientError::TimedOut { .. } => "look at the cluster's load, or raise opensearch.request_timeout",
-            ClientError::Interrupted { .. } => {
-                "look for a proxy or load balancer that closes connections, or for a restarting node; a port that speaks TLS needs https://"
-            }
-            ClientError::Tls { problem, .. } => problem.hint(),
-            ClientError::Json { .. } => "check that opensearch.url leads to OpenSearch and not to something else",
-        }
-    }
-}
-
-impl TlsProblem {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            TlsProblem::Expired => "renew the certificate of the OpenSearch nodes or of the proxy before them",
-            TlsProblem::NotYetValid => "compare the clocks of this machine and of the server",
-            TlsProblem::UnknownAuthority => "set opensearch.ca_file to the PEM file of the authority that signed the server's certificate",
-            TlsProblem::WrongName => "use a host name in opensearch.url that the certificate is made out to",
-            TlsProblem::Other(_) => "check that the port speaks TLS and that both sides share a TLS version",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -476,13 +320,5 @@ mod tests {
         let endpoint = |text: &str| endpoint_of(&Url::parse(text).unwrap());
         assert_eq!(endpoint("https://search.example/path"), "search.example:443");
         assert_eq!(endpoint("http://[::1]:9200"), "[::1]:9200");
-    }
-
-    #[test]
-    fn tls_errors_are_found_inside_io_errors() {
-        let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
-        let wrapped = std::io::Error::new(std::io::ErrorKind::InvalidData, tls);
-        let twice = std::io::Error::other(wrapped);
-        assert_eq!(find_tls_problem(&twice), Some(TlsProblem::Expired));
     }
 }

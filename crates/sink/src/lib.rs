@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod classify;
 pub mod client;
+mod client_error;
 pub mod encode;
 pub mod index;
 pub mod limit;
