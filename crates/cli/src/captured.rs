@@ -67,10 +67,10 @@ impl<'c> Capturer<'c> {
                     match self.text(line, &mut pages) {
                         // One bad line is one bad record.
                         Err(Problem::Form(CapturedError::Json { line: at, column })) => {
-                            let shape = "broken JSON";
-                            let reason = RecordProblem::Malformed { shape, line: at, column };
-                            self.record(Err(unreadable(line, reason)), &mut pages)
-                                .map_err(|problem| problem.at(&place()))?;
+                            self.unreadable(line, ("broken JSON", at, column), &mut pages);
+                        }
+                        Err(Problem::Form(CapturedError::Unknown)) => {
+                            self.unreadable(line, ("unexpected structure", 1, 1), &mut pages);
                         }
                         read => read.map_err(|problem| problem.at(&place()))?,
                     }
@@ -100,6 +100,15 @@ impl<'c> Capturer<'c> {
                 Ok(())
             }
         }
+    }
+
+    /// A line that is no record at all; it is known by its digest.
+    fn unreadable(&self, line: &str, (shape, at, column): (&'static str, usize, usize), pages: &mut Pages) {
+        let reason = RecordProblem::Malformed { shape, line: at, column };
+        let digest = Some(Box::new(digest(line)));
+        let error = RecordError { sequence: None, created: None, keys: None, stream_arn: None, digest, reason };
+        // A record that cannot be read is refused whatever the configuration says.
+        let _ = self.record(Err(error), pages);
     }
 
     fn item(&self, item: Result<streamdex_mapping::Image<'_>, RecordProblem>) -> MappedItem {
@@ -159,11 +168,6 @@ impl Problem {
         };
         CliError::new(Exit::Usage, format!("{place}: {self}")).with_hint(hint)
     }
-}
-
-/// A line that is no JSON; it is known by its digest.
-fn unreadable(line: &str, reason: RecordProblem) -> RecordError {
-    RecordError { sequence: None, created: None, keys: None, stream_arn: None, digest: Some(digest(line)), reason }
 }
 
 fn digest(text: &str) -> [u8; 32] {

@@ -4,6 +4,7 @@
 mod configuration;
 mod help;
 mod letters;
+mod map;
 mod reach;
 
 use std::path::{Path, PathBuf};

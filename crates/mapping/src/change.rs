@@ -48,11 +48,11 @@ pub struct RecordError {
     /// When it was created, where that much could be read.
     pub created: Option<CreationTime>,
     /// Its key as DynamoDB JSON, where that much could be read.
-    pub keys: Option<String>,
+    pub keys: Option<Box<str>>,
     /// The ARN of the stream, where that much could be read.
-    pub stream_arn: Option<String>,
+    pub stream_arn: Option<Box<str>>,
     /// SHA-256 of the raw record, where it has no sequence number to be known by.
-    pub digest: Option<[u8; 32]>,
+    pub digest: Option<Box<[u8; 32]>>,
     /// What is wrong.
     pub reason: RecordProblem,
 }

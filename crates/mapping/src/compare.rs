@@ -2,6 +2,7 @@
 
 use crate::document::{document, sorted};
 use crate::image::{Image, Members, Node, Values};
+use crate::project::is_kept;
 use crate::route::Route;
 
 /// Whether `left` under its route and `right` under its route give the same document: the same members
@@ -17,22 +18,18 @@ pub(crate) fn same_document(left: (&Route, &Image<'_>), right: (&Route, &Image<'
     if left_image.nodes == right_image.nodes {
         return true;
     }
-    let kept = |image: &Image<'_>| {
-        image.attributes().filter(|(name, _)| left_route.field_of(&name.decode()).is_some()).count()
-    };
+    let kept = |image: &Image<'_>| image.attributes().filter(|(name, _)| is_kept(left_route, *name)).count();
     if kept(left_image) != kept(right_image) {
         return false;
     }
     let mut others = right_image.attributes();
     for (name, value) in left_image.attributes() {
-        let attribute = name.decode();
         // Both images come from one serialiser, so mostly the next one is the same attribute.
         let other = match others.next() {
             Some((same, other)) if same == name => Some(other),
-            _ => right_image.get(&attribute),
+            _ => right_image.get(&name.decode()),
         };
-        let kept = left_route.field_of(&attribute).is_some();
-        if kept && !other.is_some_and(|other| same_value(value, other)) {
+        if is_kept(left_route, name) && !other.is_some_and(|other| same_value(value, other)) {
             return false;
         }
     }

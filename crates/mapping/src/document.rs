@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use crate::image::{Image, Members, Node, Values};
+use crate::project::{Projected, project};
 use crate::route::{NumberForm, Route};
-use crate::text::write_json_string;
+use crate::text::{Text, write_json_string};
 
 /// Why an item gives no document. It names the field, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,23 +75,36 @@ fn write_members(route: &Route, image: &Image<'_>, out: &mut Vec<u8>) -> Result<
     refuse_collisions(route, image)?;
     out.push(b'{');
     for (name, value) in image.attributes() {
-        let attribute = name.decode();
-        let Some(field) = route.field_of(&attribute) else {
+        let projected = project(route, name);
+        if projected == Projected::LeftOut {
             continue;
-        };
-        if field.starts_with('_') && RESERVED.contains(&field) {
-            return Err(DocumentError::ReservedName(field.to_owned()));
         }
         if out.len() > 1 {
             out.push(b',');
         }
-        if field == attribute {
-            name.write_json(out)
-        } else {
-            write_json_string(field, out)
+        match projected {
+            Projected::Renamed(field) => {
+                refuse_reserved(Text::Plain(field))?;
+                write_json_string(field, out);
+            }
+            _ => {
+                refuse_reserved(name)?;
+                name.write_json(out);
+            }
         }
         out.push(b':');
         write_value(value, route.numbers, out);
+    }
+    Ok(())
+}
+
+fn refuse_reserved(field: Text<'_>) -> Result<(), DocumentError> {
+    if !matches!(field.inner().as_bytes().first(), Some(b'_' | b'\\')) {
+        return Ok(());
+    }
+    let field = field.decode();
+    if RESERVED.contains(&field.as_ref()) {
+        return Err(DocumentError::ReservedName(field.into_owned()));
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ pub mod mapper;
 pub mod matching;
 pub mod operation;
 pub mod outcome;
+mod project;
 pub mod route;
 pub mod text;
 pub mod version;

@@ -87,8 +87,8 @@ pub fn change<'a>(record: &'a Record, stream_arn: &'a str) -> Result<Change<'a>,
     let problem = |reason| RecordError {
         sequence: sequence.clone(),
         created,
-        keys: keys.map(|keys| streamdex_mapping::change::canonical_keys(&stream_image(keys))),
-        stream_arn: Some(stream_arn.to_owned()),
+        keys: keys.map(|keys| streamdex_mapping::change::canonical_keys(&stream_image(keys)).into()),
+        stream_arn: Some(stream_arn.into()),
         digest: None,
         reason,
     };

@@ -11,13 +11,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::join_all;
 use streamdex_mapping::{
-    Action, Address, DocumentId, FetchHandle, IndexName, Key, MapError, Mapper, Operation, OperationHandle, Outcome, Role,
+    Action, Address, DocumentId, FetchHandle, IndexName, Key, MapError, Mapper, Operation, OperationHandle, Outcome,
+    Role,
 };
+use streamdex_sink::Indices;
+use streamdex_sink::index::Target;
 use streamdex_sink::index::{SetupError, SetupErrorKind};
 use streamdex_sink::retry::{Jitter, RetrySchedule};
-use streamdex_sink::index::Target;
 use streamdex_sink::writer::{BulkWriter, Decision, Fault as WriterFault, Patience, Refusal};
-use streamdex_sink::Indices;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

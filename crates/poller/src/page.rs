@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use streamdex_mapping::{
-    Address, Batch, Change, MapError, Mapper, Operation, Outcome, RecordError, RecordMeta, Trust,
-};
+use streamdex_mapping::{Address, Batch, Change, MapError, Mapper, Operation, Outcome, RecordError, RecordMeta, Trust};
 
 /// The records of one page on their way. Pure: [`crate::deliver`] does what it asks for.
 #[derive(Debug, Default)]
@@ -66,12 +64,12 @@ impl Page {
         };
         self.note_label(record.stream_arn.as_deref());
         if let Some(digest) = record.digest {
-            self.digests.push((self.batch.len(), hex(&digest)));
+            self.digests.push((self.batch.len(), hex(digest.as_slice())));
         }
         let meta = RecordMeta {
             sequence: record.sequence,
             created: record.created,
-            keys: record.keys.unwrap_or_default(),
+            keys: record.keys.map(String::from).unwrap_or_default(),
         };
         let (reason, error) = (record.reason.name(), record.reason.to_string());
         self.refuse(meta, RefusedRecord { record: 0, address: None, reason, error });
@@ -93,10 +91,7 @@ impl Page {
             Err(error) if error.is_configuration() => return Err(error),
             Err(error) => {
                 let address = mapper.known_address(change);
-                self.refuse(
-                    meta,
-                    RefusedRecord { record: 0, address, reason: error.name(), error: error.to_string() },
-                );
+                self.refuse(meta, RefusedRecord { record: 0, address, reason: error.name(), error: error.to_string() });
             }
         }
         Ok(())
@@ -163,7 +158,6 @@ impl Page {
     pub fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }
-
 }
 
 /// `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL` to `LABEL`; `-` without one.

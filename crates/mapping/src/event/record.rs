@@ -56,8 +56,8 @@ impl<'de> RecordReader<'de> {
         RecordError {
             sequence: self.change.sequence.clone(),
             created: self.change.created,
-            keys: (!self.change.keys.is_empty()).then(|| canonical_keys(&self.change.keys)),
-            stream_arn: self.change.stream_arn.as_deref().map(str::to_owned),
+            keys: (!self.change.keys.is_empty()).then(|| canonical_keys(&self.change.keys).into()),
+            stream_arn: self.change.stream_arn.as_deref().map(Box::from),
             digest: None,
             reason,
         }
@@ -84,7 +84,7 @@ impl<'de> RecordReader<'de> {
 fn with_digest(error: RecordError, raw: &RawValue) -> RecordError {
     match error.sequence {
         Some(_) => error,
-        None => RecordError { digest: Some(Sha256::digest(raw.get().as_bytes()).into()), ..error },
+        None => RecordError { digest: Some(Box::new(Sha256::digest(raw.get().as_bytes()).into())), ..error },
     }
 }
 
