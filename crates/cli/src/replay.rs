@@ -1,22 +1,20 @@
 //! `streamdex replay`: applies captured records.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use streamdex_config::{Config, DeadLetterKind};
+use streamdex_config::{Config, Source};
 use streamdex_mapping::{Mapper, Tally, Trust};
-use streamdex_poller::aws::{SourceClients, state_client};
+use streamdex_poller::aws::SourceClients;
 use streamdex_poller::deliver::{Delivery, DeliveryFault, PageOutcome};
 use streamdex_poller::item::{BatchGetReader, ItemReader};
-use streamdex_poller::letter::{DeadLetterStore, FileLetters, TableLetters};
+use streamdex_poller::letter::{DeadLetterStore, FileLetters};
 use streamdex_poller::page::Page;
-use streamdex_poller::state::StateTable;
-use streamdex_poller::table::TableInfo;
+use streamdex_poller::table::{TableError, TableInfo};
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +24,7 @@ use crate::exit::{CliError, Exit};
 use crate::input::Input;
 use crate::progress::Progress;
 use crate::summary::Summary;
-use crate::{connect, settings};
+use crate::{connect, settings, signals};
 
 /// Pages that are delivered at the same time; those that share a key wait for one another.
 const PAGES_AT_ONCE: usize = 6;
@@ -40,18 +38,12 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
     let capturer = Capturer::new(&config, arguments.source.as_deref(), trust)?;
     let inputs = Input::open_all(&arguments.files)?;
     let cancel = CancellationToken::new();
-    stop_on_ctrl_c(cancel.clone());
+    signals::cancel_on_signals(cancel.clone())?;
     let deliveries = Box::pin(deliveries(&config, &capturer, trust, &cancel)).await?;
     let mut replay = Replay::new(deliveries, cancel);
     let ended = Box::pin(replay.work_off(inputs, &capturer)).await;
-    let ended = match ended {
-        Ok(()) => Box::pin(replay.drain()).await,
-        failed => {
-            // What was handed over is brought to its end, so that the summary is true.
-            let _ = Box::pin(replay.drain()).await;
-            failed
-        }
-    };
+    // What was handed over is brought to its end even after a failure, so that the summary is true.
+    while replay.take_one().await.is_some() {}
     replay.finish(global, ended)
 }
 
@@ -60,7 +52,7 @@ struct Replay {
     deliveries: BTreeMap<usize, Arc<Delivery>>,
     in_flight: FuturesOrdered<tokio::task::JoinHandle<PageOutcome>>,
     /// The keys of each page in flight, hashed, oldest first.
-    keys: std::collections::VecDeque<HashSet<u64>>,
+    keys: VecDeque<HashSet<u64>>,
     hasher: RandomState,
     cancel: CancellationToken,
     tally: Tally,
@@ -77,7 +69,7 @@ impl Replay {
         Replay {
             deliveries,
             in_flight: FuturesOrdered::new(),
-            keys: std::collections::VecDeque::new(),
+            keys: VecDeque::new(),
             hasher: RandomState::new(),
             cancel,
             tally: Tally::default(),
@@ -136,11 +128,6 @@ impl Replay {
             self.progress.set(self.tally.records(), &detail(&self.tally));
         }
         Some(())
-    }
-
-    async fn drain(&mut self) -> Result<(), CliError> {
-        while self.take_one().await.is_some() {}
-        Ok(())
     }
 
     fn finish(self, global: &Global, ended: Result<(), CliError>) -> Result<Exit, CliError> {
@@ -202,17 +189,10 @@ async fn deliveries(
 
 /// `--images` makes no AWS call, so its letters go to a file unless the configuration says otherwise.
 async fn letters(config: &Config, trust: Trust) -> Arc<dyn DeadLetterStore> {
-    match &config.dead_letter.kind {
-        DeadLetterKind::File(path) => Arc::new(FileLetters::new(path)),
-        DeadLetterKind::Table if trust == Trust::InOrder && !config.dead_letter.written_out => {
-            Arc::new(FileLetters::new(PathBuf::from(LETTER_FILE)))
-        }
-        DeadLetterKind::Table => {
-            let client = state_client(&config.state).await;
-            let table = StateTable::new(client, config.state.table.clone(), config.state.group.clone());
-            Arc::new(TableLetters::new(table))
-        }
+    if trust == Trust::InOrder && !config.dead_letter.written_out {
+        return Arc::new(FileLetters::new(LETTER_FILE));
     }
+    connect::letters(config).await
 }
 
 /// A reader for each source, whose table is asked for first: without it nothing can be replayed.
@@ -231,24 +211,16 @@ async fn readers(config: &Config, trust: Trust) -> Result<Vec<Option<Arc<dyn Ite
 }
 
 /// Checks that items can be read from the table.
-async fn reach(clients: &SourceClients, source: &streamdex_config::Source) -> Result<(), CliError> {
+async fn reach(clients: &SourceClients, source: &Source) -> Result<(), CliError> {
     let described = tokio::time::timeout(connect::PATIENCE, Box::pin(TableInfo::describe(clients, source))).await;
     let problem = match described {
         Ok(Ok(_)) => return Ok(()),
         // Items are read from the table alone; its stream may be off or gone.
-        Ok(Err(streamdex_poller::table::TableError::StreamDisabled(_))) => return Ok(()),
+        Ok(Err(TableError::StreamDisabled(_))) => return Ok(()),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "DynamoDB did not answer".to_owned(),
     };
     let message = format!("table {} cannot be read: {problem}", source.table.table_name());
     let hint = "replay reads each item anew; to take the images as they were recorded, without the table, use --images";
     Err(CliError::new(Exit::Unreachable, message).with_hint(hint))
-}
-
-fn stop_on_ctrl_c(cancel: CancellationToken) {
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            cancel.cancel();
-        }
-    });
 }
