@@ -11,3 +11,4 @@
 )]
 
 mod compat;
+mod e2e;

@@ -4,7 +4,7 @@
 //! `docs/compatibility.md`. With `STREAMDEX_WRITE_COMPATIBILITY` set the file is written; else the test holds it to
 //! what the engines did.
 
-mod lab;
+pub(crate) mod lab;
 mod matrix;
 mod poison;
 mod refusals;

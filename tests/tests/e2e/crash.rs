@@ -1,0 +1,50 @@
+//! `kill -9` of `streamdex run` at random moments under load.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::types::StreamViewType;
+use fastrand::Rng;
+use streamdex_testkit::engines::SearchEngine;
+use streamdex_testkit::report::{dynamodb_local, search_node};
+
+use super::lab::{Lab, Load, now};
+
+const KILLS: u32 = 20;
+/// Repeats a run: its number is printed.
+const SEED: &str = "STREAMDEX_TEST_SEED";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_kills_leave_the_index_equal_to_the_table() {
+    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
+        return;
+    };
+    let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now);
+    println!("{SEED}={seed}");
+    let mut random = Rng::with_seed(seed);
+    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    let mut writer = lab.writer(seed);
+    let mut run = lab.start(&["run"]).await;
+    let begun = Instant::now();
+    for kill in 1..=KILLS {
+        let load = Load::start(writer);
+        tokio::time::sleep(Duration::from_millis(random.u64(20..1_500))).await;
+        run.must_run();
+        run.kill();
+        run = lab.start(&["run"]).await;
+        // Every fourth time once more, while it starts or takes up its work.
+        if kill % 4 == 0 {
+            tokio::time::sleep(Duration::from_millis(random.u64(0..1_000))).await;
+            run.kill();
+            run = lab.start(&["run"]).await;
+        }
+        tokio::time::sleep(Duration::from_millis(random.u64(0..700))).await;
+        writer = load.stop().await.0;
+        lab.until_equal(&format!("after kill {kill} (seed {seed})"), &run).await;
+    }
+    println!("{KILLS} kills in {:?}", begun.elapsed());
+    run.stop().await;
+    lab.no_letters().await;
+    // What a checkpoint passed over would never come again: a new reader of the whole stream changes nothing.
+    let again = lab.end(&["run", "--until-end", "--json"]).await;
+    assert_eq!((again.status, again.summary()["undecided"].as_u64()), (0, Some(0)), "{}", again.stderr);
+}

@@ -1,0 +1,239 @@
+//! One table, one index and one state table of a test's own, and the configuration that joins them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, StreamViewType, WriteRequest};
+use opensearch::http::Method;
+use serde_json::Value;
+use streamdex_testkit::compare::{Sides, table_items};
+use streamdex_testkit::engines::{dynamodb_client, unique_name};
+use streamdex_testkit::workload::{
+    Item, RandomWriter, SESSIONS_STREAM_ARN, Sessions, SessionsTable, Written, create_sessions_table,
+};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::expected::session;
+use super::program::{Ended, Running};
+use crate::compat::lab as compat;
+
+/// Long enough for a machine that does other things as well.
+pub(crate) const LONG: Duration = Duration::from_secs(120);
+/// Where `replay --images` puts dead letters.
+pub(crate) const LETTER_FILE: &str = "streamdex-dead-letters.ndjson";
+const COMMAND_LIMIT: Duration = Duration::from_secs(180);
+
+pub(crate) struct Lab {
+    pub(crate) folder: TempDir,
+    pub(crate) client: Client,
+    pub(crate) table: SessionsTable,
+    pub(crate) index: String,
+    state: String,
+    endpoint: String,
+    /// The node itself, whatever stands in front of it.
+    node: String,
+    started: AtomicU32,
+}
+
+/// A [`RandomWriter`] at work.
+pub(crate) struct Load {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<(RandomWriter, Written)>,
+}
+
+impl Lab {
+    /// A table at `endpoint` and an index on `node`, which is written to directly until [`Lab::configure`] says
+    /// otherwise.
+    pub(crate) async fn new(endpoint: &str, node: &str, view: StreamViewType) -> Lab {
+        let client = dynamodb_client(endpoint);
+        let table = create_sessions_table(&client, &unique_name("e2e"), view).await;
+        let lab = Lab {
+            folder: tempfile::tempdir().unwrap(),
+            client,
+            index: table.name.clone(),
+            state: format!("{}-state", table.name),
+            table,
+            endpoint: endpoint.to_owned(),
+            node: node.to_owned(),
+            started: AtomicU32::new(0),
+        };
+        lab.configure(node, "", "");
+        lab
+    }
+
+    /// Writes the configuration: OpenSearch at `url`, more lines of `[opensearch]`, and more at the end, inside
+    /// `[index.…]`.
+    pub(crate) fn configure(&self, url: &str, opensearch: &str, index: &str) {
+        let text = format!(
+            r#"
+[source]
+table = "{table}"
+region = "eu-west-1"
+endpoint_url = "{endpoint}"
+[opensearch]
+url = "{url}"
+{opensearch}
+[state]
+table = "{state}"
+[[route]]
+index = "{name}"
+id = ["user_id", "session_id"]
+ttl = {{ attribute = "expires_at" }}
+[index."{name}"]
+{index}
+"#,
+            table = self.table.name,
+            endpoint = self.endpoint,
+            state = self.state,
+            name = self.index,
+        );
+        let settings = if index.contains("settings") { "" } else { "settings = { number_of_replicas = 0 }\n" };
+        self.write_file("streamdex.toml", &format!("{text}{settings}"));
+    }
+
+    pub(crate) fn write_file(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    pub(crate) fn read_file(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+
+    /// Starts the program.
+    pub(crate) async fn start(&self, arguments: &[&str]) -> Running {
+        self.start_with(arguments, &[]).await
+    }
+
+    /// Starts the program with more in its environment.
+    pub(crate) async fn start_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Running {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let mut all = vec!["--config", "streamdex.toml"];
+        all.extend(arguments);
+        Running::start(self.folder.path(), &format!("{number}"), &all, env).await
+    }
+
+    /// Runs the program to its end.
+    pub(crate) async fn end(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).await.ended(COMMAND_LIMIT).await
+    }
+
+    /// As [`Lab::end`], with more in its environment.
+    pub(crate) async fn end_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Ended {
+        self.start_with(arguments, env).await.ended(COMMAND_LIMIT).await
+    }
+
+    /// The address of the node.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// The concrete name of the index.
+    pub(crate) fn concrete(&self) -> String {
+        format!("{}-000001", self.index)
+    }
+
+    pub(crate) fn writer(&self, seed: u64) -> RandomWriter {
+        RandomWriter::new(self.client.clone(), &self.table.name, seed)
+    }
+
+    /// Puts that many items, 25 at a time.
+    pub(crate) async fn fill(&self, seed: u64, count: u32) {
+        let mut sessions = Sessions::new(seed, now());
+        let items: Vec<Item> = (0..count).map(|n| sessions.item(Sessions::key_of(n / 4, n % 4))).collect();
+        for chunk in items.chunks(25) {
+            let put = |item: &Item| {
+                let request = PutRequest::builder().set_item(Some(item.clone().into_iter().collect()));
+                WriteRequest::builder().put_request(request.build().unwrap()).build()
+            };
+            let requests = HashMap::from([(self.table.name.clone(), chunk.iter().map(put).collect())]);
+            let answer = self.client.batch_write_item().set_request_items(Some(requests)).send().await.unwrap();
+            assert!(answer.unprocessed_items.unwrap_or_default().is_empty());
+        }
+    }
+
+    pub(crate) async fn put(&self, item: Item) {
+        let item = Some(item.into_iter().collect());
+        self.client.put_item().table_name(&self.table.name).set_item(item).send().await.unwrap();
+    }
+
+    pub(crate) async fn delete(&self, key: Item) {
+        let key = Some(key.into_iter().collect());
+        self.client.delete_item().table_name(&self.table.name).set_key(key).send().await.unwrap();
+    }
+
+    /// Waits until the index equals the table, without a second copy under another routing.
+    pub(crate) async fn until_equal(&self, what: &str, log: &Running) {
+        let sides = Sides { client: &self.client, table: &self.table.name, url: &self.node, index: &self.index };
+        if let Err(differences) = sides.until_equal(LONG, session).await {
+            let shown: Vec<String> = differences.iter().take(10).map(ToString::to_string).collect();
+            let count = differences.len();
+            panic!("{what}: {count} differences:\n{}\nits log:\n{}", shown.join("\n"), log.stderr());
+        }
+        let items = table_items(&self.client, &self.table.name).await.len();
+        let counted = self.ask(Method::Get, &format!("{}/_count", self.index)).await.1;
+        assert_eq!(counted["count"].as_u64(), u64::try_from(items).ok(), "{what}");
+    }
+
+    /// One request to the node.
+    pub(crate) async fn ask(&self, method: Method, path: &str) -> (u16, Value) {
+        compat::Lab::new(&self.node).await.ask(method, path, Value::Null).await
+    }
+
+    /// What the state table holds whose `pk` or `sk` begins so.
+    pub(crate) async fn state_rows(&self, attribute: &str, begins: &str) -> Vec<Item> {
+        let rows = table_items(&self.client, &self.state).await;
+        let is_meant =
+            |row: &Item| matches!(row.get(attribute), Some(AttributeValue::S(key)) if key.starts_with(begins));
+        rows.into_iter().filter(is_meant).collect()
+    }
+
+    /// The event as if it came from this lab's table.
+    pub(crate) fn of_this_table(&self, event: &str) -> String {
+        event.replace(SESSIONS_STREAM_ARN, &self.table.stream_arn)
+    }
+
+    /// The dead letters of `replay --images`.
+    pub(crate) fn file_letters(&self) -> Vec<Value> {
+        let text = self.read_file(LETTER_FILE);
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub(crate) async fn no_letters(&self) {
+        let letters = self.state_rows("pk", "letters|").await;
+        assert!(letters.is_empty(), "dead letters: {letters:?}");
+    }
+}
+
+impl Load {
+    pub(crate) fn start(mut writer: RandomWriter) -> Load {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let written = writer.write_until(async { drop(stopped.await) }).await;
+            (writer, written)
+        });
+        Load { stop, task }
+    }
+
+    /// Waits for the write under way.
+    pub(crate) async fn stop(self) -> (RandomWriter, Written) {
+        let _ = self.stop.send(());
+        self.task.await.unwrap()
+    }
+}
+
+pub(crate) fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+pub(crate) fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+pub(crate) fn number(digits: &str) -> AttributeValue {
+    AttributeValue::N(digits.to_owned())
+}

@@ -1,0 +1,13 @@
+//! The real program, as a child process, between real engines that are broken on purpose. The check is always the
+//! same: index equals table.
+
+mod crash;
+mod expected;
+mod lab;
+mod outage;
+mod pressure;
+mod program;
+mod replay;
+mod scrub;
+mod vanished;
+mod views;

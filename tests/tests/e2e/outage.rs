@@ -1,0 +1,144 @@
+//! OpenSearch is away, or does not let us in, for a while.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::types::StreamViewType;
+use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode};
+use streamdex_testkit::fault::{FaultServer, Reply, Rule};
+use streamdex_testkit::report::{dynamodb_local, needs, search_node};
+
+use super::lab::{LONG, Lab, Load};
+use super::program::lines;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_goes_on_when_the_node_was_killed() {
+    let own = SearchNode::start(SearchEngine::OpenSearch3, NodeOptions::default()).await;
+    let (Some(node), Some(dynamodb)) = (needs(SearchEngine::OpenSearch3.label(), own), dynamodb_local().await) else {
+        return;
+    };
+    let node = std::sync::Arc::new(node);
+    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    let mut run = lab.start(&["run"]).await;
+    let (mut writer, _) = Load::start(lab.writer(2)).stop().await;
+    writer.write(50).await;
+    lab.until_equal("before", &run).await;
+    for outage in 1..=2 {
+        let load = Load::start(writer);
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        node.kill();
+        let noticed = |log: &str| lines(log, "paused: ").len() >= outage;
+        run.until_logged("a pause", LONG, noticed).await;
+        // Several attempts fall into this time; none may write a line.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        node.restart().await.unwrap();
+        writer = load.stop().await.0;
+        lab.until_equal(&format!("after outage {outage}"), &run).await;
+    }
+    let log = run.stop().await.stderr;
+    let (paused, going_on) = (lines(&log, "paused: "), lines(&log, "going on"));
+    // Unreachable, then perhaps up without its shards: a change of the reason is a line too.
+    assert!((2..=6).contains(&paused.len()), "{log}");
+    assert!((2..=8).contains(&going_on.len()), "{log}");
+    assert!(lines(&log, " WARN ").len() <= 12, "{log}");
+    assert_eq!(lines(&log, "ERROR").len(), 0, "{log}");
+    lab.no_letters().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_waits_for_credentials_to_be_accepted() {
+    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
+        return;
+    };
+    let front = FaultServer::in_front_of(&node.url());
+    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    lab.configure(&front.url(), "", "");
+    let mut run = lab.start(&["run"]).await;
+    let mut writer = lab.writer(5);
+    writer.write(50).await;
+    lab.until_equal("before", &run).await;
+
+    let load = Load::start(writer);
+    let refusal = |status: u16| {
+        let error = r#"{"type":"security_exception","reason":"Missing authentication information for REST request"}"#;
+        Reply::json(
+            status,
+            format!(
+                r#"{{"error":{{"root_cause":[{error}],"type":"security_exception","reason":"no"}},"status":{status}}}"#
+            ),
+        )
+    };
+    let refused = front.add(Rule::any().answer(refusal(401)));
+    run.until_logged("a pause", LONG, |log| log.contains("paused: ")).await;
+    let begun = Instant::now();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let forbidden = front.add(Rule::any().answer(refusal(403)));
+    front.remove(refused);
+    tokio::time::sleep(Duration::from_secs(10).saturating_sub(begun.elapsed())).await;
+    run.must_run();
+    assert!(front.hits(forbidden) > 0, "nothing was tried while the credentials were refused");
+    front.clear_rules();
+    load.stop().await;
+    lab.until_equal("after", &run).await;
+    let log = run.stop().await.stderr;
+    let paused = lines(&log, "paused: ");
+    assert!(paused.iter().any(|line| line.contains("credentials")), "{log}");
+    assert!((1..=3).contains(&paused.len()) && lines(&log, " WARN ").len() <= 8, "{log}");
+    lab.no_letters().await;
+}
+
+/// An address where nobody listens.
+fn nobody() -> String {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    format!("http://127.0.0.1:{port}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_waits_for_a_node_that_is_down_at_the_start() {
+    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
+        return;
+    };
+    let front = FaultServer::in_front_of(&node.url());
+    front.refuse();
+    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    lab.configure(&front.url(), "", "");
+    lab.fill(7, 20).await;
+    let mut run = lab.start(&["run"]).await;
+    let address = front.url().trim_start_matches("http://").to_owned();
+    let said = |log: &str| lines(log, " WARN ").iter().any(|line| line.contains(&address));
+    run.until_logged("a line that names the node", Duration::from_secs(30), said).await;
+    let after_one = run.stderr();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    run.must_run();
+    assert_eq!(lines(&run.stderr(), " WARN ").len(), lines(&after_one, " WARN ").len(), "{}", run.stderr());
+    run.stop().await;
+
+    let mut run = lab.start(&["run"]).await;
+    run.until_logged("a line that names the node", Duration::from_secs(30), said).await;
+    front.accept();
+    lab.until_equal("after the node came up", &run).await;
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_shot_commands_give_up_on_a_node_that_is_down() {
+    let Some(dynamodb) = dynamodb_local().await else {
+        return;
+    };
+    let nobody = nobody();
+    let lab = Lab::new(&dynamodb.endpoint_url(), &nobody, StreamViewType::NewAndOldImages).await;
+    lab.fill(8, 4).await;
+    lab.write_file("event.json", r#"{"Records":[]}"#);
+    let host = nobody.trim_start_matches("http://");
+    for arguments in
+        [["replay", "--images", "event.json"].as_slice(), &["replay", "event.json"], &["run", "--until-end"]]
+    {
+        let begun = Instant::now();
+        let ended = lab.end(arguments).await;
+        let took = begun.elapsed();
+        assert_eq!(ended.status, 3, "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.contains(host) && ended.stderr.contains("hint: "), "{arguments:?}: {}", ended.stderr);
+        let in_time = Duration::from_secs(7)..Duration::from_secs(25);
+        assert!(in_time.contains(&took), "{arguments:?} took {took:?}: {}", ended.stderr);
+    }
+}

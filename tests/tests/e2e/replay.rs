@@ -1,0 +1,65 @@
+//! One bad record is one bad record.
+
+use std::collections::{BTreeMap, HashSet};
+
+use aws_sdk_dynamodb::types::StreamViewType;
+use opensearch::http::Method;
+use streamdex_testkit::engines::SearchEngine;
+use streamdex_testkit::report::{dynamodb_local, search_node};
+
+use super::lab::Lab;
+
+/// A record of a new item as the service delivers it; `attributes` are members after the key.
+pub(crate) fn insert(stream_arn: &str, position: u64, user: &str, attributes: &str) -> String {
+    let keys = format!(r#""user_id":{{"S":"{user}"}},"session_id":{{"S":"{position}"}}"#);
+    let comma = if attributes.is_empty() { "" } else { "," };
+    format!(
+        r#"{{"eventID":"{position:032x}","eventName":"INSERT","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"eu-west-1","dynamodb":{{"ApproximateCreationDateTime":1750000000,"Keys":{{{keys}}},"NewImage":{{{keys}{comma}{attributes}}},"SequenceNumber":"{position}00000000000000000000","SizeBytes":1,"StreamViewType":"NEW_AND_OLD_IMAGES"}},"eventSourceARN":"{stream_arn}"}}"#
+    )
+}
+
+pub(crate) fn event(records: &[String]) -> String {
+    format!(r#"{{"Records":[{}]}}"#, records.join(","))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_records_are_dead_letters_and_their_neighbours_are_applied() {
+    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
+        return;
+    };
+    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    let large = format!(r#""page":{{"S":"{}"}}"#, "ten bytes ".repeat(1_100_000));
+    let attributes = [
+        r#""city":{"S":"Cork"}"#,
+        r#""city":{"X":"Cork"}"#,
+        large.as_str(),
+        r#""mixed":{"L":[{"N":"1"},{"M":{"a":{"N":"1"}}}]}"#,
+        r#""city":{"S":"Dublin"}"#,
+    ];
+    let arn = &lab.table.stream_arn;
+    let records: Vec<String> =
+        (1_001..).zip(attributes).map(|(position, attributes)| insert(arn, position, "user", attributes)).collect();
+    lab.write_file("event.json", &event(&records));
+
+    let ended = lab.end(&["replay", "--images", "--json", "event.json"]).await;
+    assert_eq!(ended.status, 1, "{}", ended.stderr);
+    let summary = ended.summary();
+    let counts = ["applied", "dead_lettered"].map(|outcome| summary["outcomes"][outcome].as_u64().unwrap());
+    assert_eq!((summary["records"].as_u64(), counts, summary["undecided"].as_u64()), (Some(5), [2, 3], Some(0)));
+    for (position, status) in [(1_001, 200), (1_002, 404), (1_003, 404), (1_004, 404), (1_005, 200)] {
+        let (found, _) = lab.ask(Method::Get, &format!("{}/_doc/user%7C{position}", lab.index)).await;
+        assert_eq!(found, status, "{position}");
+    }
+    let letters = lab.file_letters();
+    let reasons: BTreeMap<&str, &str> =
+        letters.iter().map(|letter| (letter["record"].as_str().unwrap(), letter["reason"].as_str().unwrap())).collect();
+    println!("{reasons:#?}");
+    assert_eq!((reasons.len(), reasons.values().collect::<HashSet<_>>().len()), (3, 3), "{letters:#?}");
+
+    // Delivered again it ends the same, and doubles no letter.
+    let again = lab.end(&["replay", "--images", "--json", "event.json"]).await;
+    assert_eq!((again.status, &again.summary()["outcomes"]["dead_lettered"]), (1, &3.into()), "{}", again.stderr);
+    let listed = lab.end(&["dlq", "list", "--json", "--file", super::lab::LETTER_FILE]).await;
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(listed["dead_letters"].as_array().unwrap().len(), 3, "{listed:#}");
+}

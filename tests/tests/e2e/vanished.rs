@@ -1,0 +1,90 @@
+//! The index is deleted under `run`: a gap, and what comes in its place is left alone.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::StreamViewType;
+use opensearch::http::Method;
+use streamdex_testkit::engines::SearchEngine;
+use streamdex_testkit::report::{dynamodb_local, search_node};
+use streamdex_testkit::workload::Sessions;
+
+use super::lab::{Lab, now};
+use super::program::Ended;
+
+/// A checkpoint is written about once a second; the rest is for a busy machine.
+const SOON: Duration = Duration::from_secs(30);
+
+async fn lab() -> Option<Lab> {
+    let (node, dynamodb) = (search_node(SearchEngine::OpenSearch3).await?, dynamodb_local().await?);
+    Some(Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await)
+}
+
+async fn uuid(lab: &Lab) -> Option<String> {
+    let index = lab.concrete();
+    let (status, answer) = lab.ask(Method::Get, &format!("{index}/_settings/index.uuid?flat_settings=true")).await;
+    (status == 200).then(|| answer[&index]["settings"]["index.uuid"].as_str().unwrap().to_owned())
+}
+
+/// What every end by a lost index has in common.
+async fn is_a_recorded_gap(lab: &Lab, ended: &Ended, lost: &str) {
+    assert_eq!(ended.status, 4, "{}", ended.stderr);
+    assert!(ended.stderr.contains(&lab.concrete()) && ended.stderr.contains("hint"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(lost), "the lost index's UUID {lost}:\n{}", ended.stderr);
+    let gaps = lab.state_rows("sk", "gap|").await;
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    let key = gaps[0]["sk"].as_s().unwrap();
+    assert!(key.contains("index_vanished") && key.contains(&lab.concrete()), "{key}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_is_deleted_is_a_gap_and_its_impostor_is_named() {
+    let Some(lab) = lab().await else { return };
+    lab.fill(6, 40).await;
+    let mut run = lab.start(&["run"]).await;
+    lab.until_equal("before", &run).await;
+    let lost = uuid(&lab).await.unwrap();
+    assert_eq!(lab.ask(Method::Delete, &lab.concrete()).await.0, 200);
+    // A delete with an external version makes the index anew, whatever it is told.
+    lab.delete(Sessions::key_of(0, 0)).await;
+    let ended = run.ended(SOON).await;
+    is_a_recorded_gap(&lab, &ended, &lost).await;
+    let impostor = uuid(&lab).await;
+    if let Some(impostor) = &impostor {
+        assert!(ended.stderr.contains(impostor) && ended.stderr.contains("left alone"), "{}", ended.stderr);
+    }
+    // Started again it does not go on as if nothing had been, and touches nothing.
+    lab.put(Sessions::new(6, now()).item(Sessions::key_of(90, 0))).await;
+    let again = lab.start(&["run"]).await.ended(SOON).await;
+    assert_eq!(again.status, 4, "{}", again.stderr);
+    assert_eq!(uuid(&lab).await, impostor);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_in_the_place_of_the_deleted_one_is_named_and_left_alone() {
+    let Some(lab) = lab().await else { return };
+    lab.fill(6, 40).await;
+    let mut run = lab.start(&["run"]).await;
+    lab.until_equal("before", &run).await;
+    let lost = uuid(&lab).await.unwrap();
+    assert_eq!(lab.ask(Method::Delete, &lab.concrete()).await.0, 200);
+    assert_eq!(lab.ask(Method::Put, &lab.concrete()).await.0, 200);
+    let impostor = uuid(&lab).await.unwrap();
+    lab.put(Sessions::new(6, now()).item(Sessions::key_of(90, 0))).await;
+    let ended = run.ended(SOON).await;
+    is_a_recorded_gap(&lab, &ended, &lost).await;
+    assert!(ended.stderr.contains(&impostor) && ended.stderr.contains("left alone"), "{}", ended.stderr);
+    assert_eq!(uuid(&lab).await, Some(impostor));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_index_is_not_made_anew_by_a_put() {
+    let Some(lab) = lab().await else { return };
+    lab.fill(6, 40).await;
+    let mut run = lab.start(&["run"]).await;
+    lab.until_equal("before", &run).await;
+    let lost = uuid(&lab).await.unwrap();
+    assert_eq!(lab.ask(Method::Delete, &lab.concrete()).await.0, 200);
+    lab.put(Sessions::new(6, now()).item(Sessions::key_of(90, 0))).await;
+    let ended = run.ended(SOON).await;
+    is_a_recorded_gap(&lab, &ended, &lost).await;
+}
