@@ -1,5 +1,6 @@
 //! The argument tree.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -155,6 +156,9 @@ pub struct RunArgs {
     /// Read to the present end of the stream, then exit
     #[arg(long)]
     pub until_end: bool,
+    /// Where there is no terminal, log the outcomes so far every so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    pub report_every: NonZeroU64,
 }
 
 #[cfg(test)]

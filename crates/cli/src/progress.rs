@@ -3,12 +3,31 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+use streamdex_mapping::Tally;
 
 use crate::logging::{bars, is_interactive};
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(120);
+
+/// A log line whose fields are the number of records and their seven outcomes, and what else is given.
+macro_rules! with_outcomes {
+    ($tally:expr, $($rest:tt)+) => {
+        tracing::info!(
+            records = $tally.records(),
+            applied = $tally.applied,
+            superseded = $tally.superseded,
+            absent = $tally.absent,
+            coalesced = $tally.coalesced,
+            unchanged = $tally.unchanged,
+            filtered = $tally.filtered,
+            dead_lettered = $tally.dead_lettered,
+            $($rest)+
+        )
+    };
+}
+pub(crate) use with_outcomes;
 
 /// The progress of one command, in records.
 #[derive(Debug)]
@@ -45,18 +64,31 @@ impl Progress {
 
     /// So many records are done; `detail` says more, as `12 dead letters`.
     pub fn set(&mut self, records: u64, detail: &str) {
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(records);
-                bar.set_message(detail.to_owned());
-            }
-            None if self.last_line.elapsed() >= self.lines_every => {
-                self.last_line = Instant::now();
-                let seconds = self.started.elapsed().as_secs();
-                tracing::info!(records, seconds, "{detail}");
-            }
-            None => {}
+        if self.line_is_due(records, detail) {
+            tracing::info!(records, seconds = self.started.elapsed().as_secs(), "{detail}");
         }
+    }
+
+    /// The same with all outcomes, which a line tells as fields for programs to read.
+    pub fn set_outcomes(&mut self, tally: &Tally, lag: Option<Duration>, detail: &str) {
+        if self.line_is_due(tally.records(), detail) {
+            let lag_ms = lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+            with_outcomes!(tally, seconds = self.started.elapsed().as_secs(), lag_ms, "{detail}");
+        }
+    }
+
+    /// Shows it on the bar; without one, whether it is time for a line.
+    fn line_is_due(&mut self, records: u64, detail: &str) -> bool {
+        if let Some(bar) = &self.bar {
+            bar.set_position(records);
+            bar.set_message(detail.to_owned());
+            return false;
+        }
+        let due = self.last_line.elapsed() >= self.lines_every;
+        if due {
+            self.last_line = Instant::now();
+        }
+        due
     }
 
     /// Takes the bar away.

@@ -24,14 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{Global, RunArgs};
 use crate::exit::{CliError, Exit};
-use crate::progress::Progress;
+use crate::progress::{Progress, with_outcomes};
 use crate::summary::Summary;
 use crate::{connect, settings, signals};
 
 /// How often the progress is looked at.
 const LOOK: Duration = Duration::from_millis(500);
-/// How often a service writes a line where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(60);
 /// `--until-end` gives up after so long without progress.
 const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
 
@@ -49,7 +47,7 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
     };
     let Prepared { follower, writing } = prepared;
     let board = follower.board();
-    let progress = show_progress(&board, until);
+    let progress = show_progress(&board, until, Duration::from_secs(arguments.report_every.get()));
     let followed = Box::pin(follower.run(stop)).await;
     progress.abort();
     // Only now: a page in hand at the stop was to be written to its end.
@@ -61,7 +59,7 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
     if until == Until::PresentEnd {
         Summary::new(status.tally, status.undecided, started.elapsed()).print(global.json)?;
     } else {
-        tracing::info!(records = status.tally.records(), dead_lettered = status.tally.dead_lettered, "stopped");
+        with_outcomes!(status.tally, undecided = status.undecided, "stopped");
     }
     finish(followed?, until)
 }
@@ -174,17 +172,17 @@ fn passes(error: &AwsError) -> bool {
 }
 
 /// A task that shows the board's state, until it is aborted.
-fn show_progress(board: &StatusBoard, until: Until) -> tokio::task::JoinHandle<()> {
+fn show_progress(board: &StatusBoard, until: Until, lines_every: Duration) -> tokio::task::JoinHandle<()> {
     let board = board.clone();
     let progress = Progress::start(None);
-    let mut progress = if until == Until::Stopped { progress.with_lines_every(LINE_EVERY) } else { progress };
+    let mut progress = if until == Until::Stopped { progress.with_lines_every(lines_every) } else { progress };
     tokio::spawn(async move {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             ticks.tick().await;
             let status = board.snapshot();
-            progress.set(status.tally.records(), &detail(&status));
+            progress.set_outcomes(&status.tally, status.lag(), &detail(&status));
         }
     })
 }
