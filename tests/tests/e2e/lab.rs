@@ -24,6 +24,7 @@ use crate::compat::lab as compat;
 
 /// Long enough for a machine that does other things as well.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
+pub(crate) const CONFIG: &str = "streamdex.toml";
 /// Where `replay --images` puts dead letters.
 pub(crate) const LETTER_FILE: &str = "streamdex-dead-letters.ndjson";
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
@@ -93,7 +94,15 @@ ttl = {{ attribute = "expires_at" }}
             name = self.index,
         );
         let settings = if index.contains("settings") { "" } else { "settings = { number_of_replicas = 0 }\n" };
-        self.write_file("streamdex.toml", &format!("{text}{settings}"));
+        self.write_file(CONFIG, &format!("{text}{settings}"));
+    }
+
+    /// Goes on under another `state.group`, which knows of no progress.
+    pub(crate) fn use_group(&self, group: &str) {
+        let text = self.read_file(CONFIG);
+        let state = text.find("[state]\n").unwrap();
+        let group = format!("[state]\ngroup = \"{group}\"\n");
+        self.write_file(CONFIG, &format!("{}{group}{}", &text[..state], &text[state + "[state]\n".len()..]));
     }
 
     pub(crate) fn write_file(&self, name: &str, text: &str) {
@@ -112,7 +121,7 @@ ttl = {{ attribute = "expires_at" }}
     /// Starts the program with more in its environment.
     pub(crate) async fn start_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Running {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let mut all = vec!["--config", "streamdex.toml"];
+        let mut all = vec!["--config", CONFIG];
         all.extend(arguments);
         Running::start(self.folder.path(), &format!("{number}"), &all, env).await
     }

@@ -36,6 +36,7 @@ async fn run_goes_on_when_the_node_was_killed() {
         lab.until_equal(&format!("after outage {outage}"), &run).await;
     }
     let log = run.stop().await.stderr;
+    println!("{log}");
     let (paused, going_on) = (lines(&log, "paused: "), lines(&log, "going on"));
     // Unreachable, then perhaps up without its shards: a change of the reason is a line too.
     assert!((2..=6).contains(&paused.len()), "{log}");
@@ -81,6 +82,7 @@ async fn run_waits_for_credentials_to_be_accepted() {
     load.stop().await;
     lab.until_equal("after", &run).await;
     let log = run.stop().await.stderr;
+    println!("{log}");
     let paused = lines(&log, "paused: ");
     assert!(paused.iter().any(|line| line.contains("credentials")), "{log}");
     assert!((1..=3).contains(&paused.len()) && lines(&log, " WARN ").len() <= 8, "{log}");
@@ -111,7 +113,7 @@ async fn run_waits_for_a_node_that_is_down_at_the_start() {
     tokio::time::sleep(Duration::from_secs(8)).await;
     run.must_run();
     assert_eq!(lines(&run.stderr(), " WARN ").len(), lines(&after_one, " WARN ").len(), "{}", run.stderr());
-    run.stop().await;
+    println!("{}", run.stop().await.stderr);
 
     let mut run = lab.start(&["run"]).await;
     run.until_logged("a line that names the node", Duration::from_secs(30), said).await;
@@ -136,6 +138,7 @@ async fn one_shot_commands_give_up_on_a_node_that_is_down() {
         let begun = Instant::now();
         let ended = lab.end(arguments).await;
         let took = begun.elapsed();
+        println!("{arguments:?} took {took:?}: {}", ended.stderr);
         assert_eq!(ended.status, 3, "{arguments:?}: {ended:?}");
         assert!(ended.stderr.contains(host) && ended.stderr.contains("hint: "), "{arguments:?}: {}", ended.stderr);
         let in_time = Duration::from_secs(7)..Duration::from_secs(25);

@@ -27,6 +27,7 @@ async fn uuid(lab: &Lab) -> Option<String> {
 
 /// What every end by a lost index has in common.
 async fn is_a_recorded_gap(lab: &Lab, ended: &Ended, lost: &str) {
+    println!("{}", ended.stderr);
     assert_eq!(ended.status, 4, "{}", ended.stderr);
     assert!(ended.stderr.contains(&lab.concrete()) && ended.stderr.contains("hint"), "{}", ended.stderr);
     assert!(ended.stderr.contains(lost), "the lost index's UUID {lost}:\n{}", ended.stderr);
@@ -77,7 +78,7 @@ async fn an_index_in_the_place_of_the_deleted_one_is_named_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deleted_index_is_not_made_anew_by_a_put() {
+async fn a_put_after_the_index_was_deleted_is_no_quiet_new_beginning() {
     let Some(lab) = lab().await else { return };
     lab.fill(6, 40).await;
     let mut run = lab.start(&["run"]).await;
