@@ -17,7 +17,7 @@ pub(crate) struct Options {
     /// Run the tests only.
     #[arg(long)]
     no_tidy: bool,
-    /// Passed on to `cargo test`, as a filter of names.
+    /// What to test in place of the whole workspace, as `-p streamdex-mapping NAME`.
     #[arg(last = true)]
     arguments: Vec<String>,
 }
@@ -44,8 +44,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
 /// Runs all tests, doc tests included, shows their output, and counts.
 fn run_tests(arguments: &[String]) -> anyhow::Result<Counts> {
     println!("── cargo test");
-    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
-    command.args(arguments).stdout(Stdio::piped());
+    let mut command = cargo(&["test", "--no-fail-fast"]);
+    match arguments {
+        [] => command.arg("--workspace"),
+        arguments => command.args(arguments),
+    };
+    command.stdout(Stdio::piped());
     let mut child = command.spawn().context("starting cargo test")?;
     let output = child.stdout.take().context("the output of cargo test")?;
     let mut counts = Counts::default();
