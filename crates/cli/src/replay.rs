@@ -51,8 +51,8 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
 struct Replay {
     deliveries: BTreeMap<usize, Arc<Delivery>>,
     in_flight: FuturesOrdered<tokio::task::JoinHandle<PageOutcome>>,
-    /// The keys of each page in flight, hashed, oldest first.
-    keys: VecDeque<HashSet<u64>>,
+    /// The keys of each page in flight, hashed, and the number of its records; oldest first.
+    busy: VecDeque<(HashSet<u64>, usize)>,
     hasher: RandomState,
     cancel: CancellationToken,
     tally: Tally,
@@ -69,7 +69,7 @@ impl Replay {
         Replay {
             deliveries,
             in_flight: FuturesOrdered::new(),
-            keys: VecDeque::new(),
+            busy: VecDeque::new(),
             hasher: RandomState::new(),
             cancel,
             tally: Tally::default(),
@@ -102,32 +102,41 @@ impl Replay {
     /// Hands a page over as soon as no page in flight shares a key with it.
     async fn submit(&mut self, source: usize, page: Page) {
         let Some(delivery) = self.deliveries.get(&source).cloned() else { return };
-        let keys: HashSet<u64> = page.keys().map(|key| self.hasher.hash_one((source, key))).collect();
-        while self.in_flight.len() >= PAGES_AT_ONCE || self.keys.iter().any(|busy| !busy.is_disjoint(&keys)) {
+        let known = page.keys().filter(|key| !key.is_empty());
+        let keys: HashSet<u64> = known.map(|key| self.hasher.hash_one((source, key))).collect();
+        while self.in_flight.len() >= PAGES_AT_ONCE || self.busy.iter().any(|(busy, _)| !busy.is_disjoint(&keys)) {
             if self.take_one().await.is_none() {
                 break;
             }
         }
         let cancel = self.cancel.clone();
-        self.keys.push_back(keys);
+        self.busy.push_back((keys, page.len()));
         self.in_flight.push_back(tokio::spawn(async move { delivery.deliver_page(page, &cancel).await }));
     }
 
     /// Waits for the oldest page.
     async fn take_one(&mut self) -> Option<()> {
         let done = self.in_flight.next().await?;
-        self.keys.pop_front();
-        if let Ok(outcome) = done {
-            outcome.outcomes.iter().for_each(|outcome| match outcome {
-                Some(outcome) => self.tally.add(*outcome),
-                None => self.undecided += 1,
-            });
-            if let Some(fault) = outcome.fault {
-                self.fault.get_or_insert(fault);
-            }
-            self.progress.set(self.tally.records(), &detail(&self.tally));
+        let (_, records) = self.busy.pop_front()?;
+        match done {
+            Ok(delivered) => self.count(delivered),
+            // Its task broke, which is a defect; its records are not decided.
+            Err(_) => self.undecided += u64::try_from(records).unwrap_or(u64::MAX),
         }
+        self.progress.set(self.tally.records(), &detail(&self.tally));
         Some(())
+    }
+
+    fn count(&mut self, delivered: PageOutcome) {
+        for outcome in delivered.outcomes {
+            match outcome {
+                Some(outcome) => self.tally.add(outcome),
+                None => self.undecided += 1,
+            }
+        }
+        if let Some(fault) = delivered.fault {
+            self.fault.get_or_insert(fault);
+        }
     }
 
     fn finish(self, global: &Global, ended: Result<(), CliError>) -> Result<Exit, CliError> {

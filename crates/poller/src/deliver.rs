@@ -81,6 +81,9 @@ pub enum DeliveryFault {
     /// A record needs its item, and no call to the table may be made.
     #[error("a record does not carry the item, so it has to be read from the table")]
     NoReader,
+    /// Items are read and written again and again, and no answer is final.
+    #[error("no answer of OpenSearch was final for {} s", .0.as_secs())]
+    NoProgress(Duration),
     /// Told to stop.
     #[error("stopped")]
     Cancelled,
@@ -116,6 +119,7 @@ impl Delivery {
         self.store_refused(page, cancel).await?;
         let schedule = RetrySchedule::new(FIRST_WAIT, LONGEST_WAIT);
         let mut jitter = Jitter::default();
+        let (mut open, mut progressed_at) = (usize::MAX, Instant::now());
         for round in 0.. {
             self.read_items(page, cancel).await?;
             let operations = page.batch.take_operations();
@@ -123,8 +127,14 @@ impl Delivery {
                 break;
             }
             self.write(page, operations, cancel).await?;
-            if page.batch.fetches().is_empty() {
+            let to_read_again = page.batch.fetches().len();
+            if to_read_again == 0 {
                 break;
+            }
+            if to_read_again < open {
+                (open, progressed_at) = (to_read_again, Instant::now());
+            } else if progressed_at.elapsed() >= self.limit() {
+                return Err(DeliveryFault::NoProgress(progressed_at.elapsed()));
             }
             sleep(schedule.delay(round, None, &mut jitter), cancel).await?;
         }
@@ -404,6 +414,9 @@ impl DeliveryFault {
             DeliveryFault::Letters(error) => error.hint(),
             DeliveryFault::Configuration(error) => error.hint().to_owned(),
             DeliveryFault::NoReader => "leave --images out, so that the items are read from the table".to_owned(),
+            DeliveryFault::NoProgress(_) => {
+                "look at the health and load of the cluster, and run the command again: what is done stays done".to_owned()
+            }
             DeliveryFault::Cancelled => "the work goes on from the last checkpoint at the next start".to_owned(),
         }
     }
