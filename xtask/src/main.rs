@@ -2,10 +2,14 @@
 //!
 //! | task | does |
 //! |---|---|
+//! | `cargo xtask bench` | measurements, each beside a reference of the same run |
+//! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
 //! | `cargo xtask tidy` | everything about the code that can be told without running it |
 //! | `cargo xtask test` | tidy, then all tests, on engines that it fetches and starts |
 #![allow(clippy::print_stdout, reason = "a task runner for people: its output is what it is for")]
 
+mod bench;
+mod demo;
 mod engines;
 mod step;
 mod summary;
@@ -27,6 +31,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Measure mapping, sink and poller against their references, in the release profile.
+    Bench(bench::Options),
+    /// Keep an index equal to a table for a while, under load, and compare them.
+    Demo(demo::Options),
     /// Check format, lints, documentation, dependencies and licences.
     Tidy,
     /// Run tidy and all tests; engines are fetched into the target folder.
@@ -35,6 +43,8 @@ enum Task {
 
 fn main() -> anyhow::Result<ExitCode> {
     let passed = match Arguments::parse().task {
+        Task::Bench(options) => bench::run(&options)?,
+        Task::Demo(options) => demo::run(&options)?,
         Task::Tidy => tidy::run(),
         Task::Test(options) => test::run(&options)?,
     };

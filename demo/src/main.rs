@@ -1,0 +1,82 @@
+//! A table kept equal to an index, live: `cargo xtask demo`.
+//!
+//! Everything is real but the table: a search engine, the `streamdex` program that a user would start, and
+//! DynamoDB as dynoxide emulates it in this process. What the index must hold is worked out here a second time,
+//! without the code that is shown.
+#![allow(clippy::print_stdout, reason = "a demonstration for people: its output is what it is for")]
+
+mod awkward;
+mod choice;
+mod cluster;
+mod configuration;
+mod docker;
+mod expected;
+mod follower;
+mod freshness;
+mod live;
+mod load;
+mod script;
+mod verdict;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::choice::EngineKind;
+use crate::cluster::Traces;
+
+/// What a shell reports for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+/// A download under way is not waited for.
+const STOP_LIMIT: Duration = Duration::from_secs(1);
+
+/// Keeps an OpenSearch index equal to a DynamoDB table for a while, under load, and compares them.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask demo")]
+pub(crate) struct Options {
+    /// The search engine, in place of the first one that can be had
+    #[arg(long, value_enum)]
+    engine: Option<EngineKind>,
+    /// How long the table is written to
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(6..=3600))]
+    seconds: u64,
+    /// Leave everything running until Ctrl-C, and print where
+    #[arg(long)]
+    keep: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    let end = runtime.block_on(demonstrate(&options));
+    runtime.shutdown_timeout(STOP_LIMIT);
+    end
+}
+
+/// Runs the script, or as much of it as a signal allows, and removes its traces.
+async fn demonstrate(options: &Options) -> anyhow::Result<ExitCode> {
+    let mut traces = Traces::default();
+    let end = tokio::select! {
+        end = Box::pin(script::run(options, &mut traces)) => end.map(|equal| {
+            if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }),
+        signal = interrupted() => signal.map(|()| {
+            println!("\nstopping everything that was started");
+            ExitCode::from(INTERRUPTED)
+        }),
+    };
+    // Whatever ran was dropped, and so stopped, with the future of the script.
+    traces.remove().await;
+    end
+}
+
+async fn interrupted() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupt = tokio::signal::ctrl_c() => interrupt.context("listening for Ctrl-C"),
+    }
+}

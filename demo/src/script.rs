@@ -1,0 +1,183 @@
+//! What the demo does, from the first line to the last.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::StreamViewType;
+use serde_json::{Value, json};
+use streamdex_testkit::engines::{Dynoxide, dynamodb_client};
+use streamdex_testkit::workload::create_sessions_table;
+
+use crate::choice::Engine;
+use crate::cluster::{Cluster, Traces};
+use crate::configuration::{self, ARCHIVE, INDEX, LIVE, TABLE, shown};
+use crate::follower::{Follower, Report, Streamdex};
+use crate::freshness::Probe;
+use crate::load::{Changes, Load, now};
+use crate::verdict::Verdict;
+use crate::{Options, awkward, expected, live};
+
+/// How long the index may need to catch up when the writing stops.
+const CATCH_UP: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(30);
+
+/// Everything that runs.
+struct Stage {
+    // Dropped first: it follows the others.
+    follower: Follower,
+    streamdex: Streamdex,
+    engine: Engine,
+    cluster: Cluster,
+    client: Client,
+    dynamodb: Dynoxide,
+}
+
+/// Runs the demo; whether the index equals the table.
+pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Result<bool> {
+    let stage = Box::pin(set_up(options, traces)).await?;
+    println!("\nwriting to the table for {} s", options.seconds);
+    let Stage { mut follower, streamdex, engine, cluster, client, dynamodb } = stage;
+    let mut load = Load::new(&client, &dynamodb)?;
+    let mut probe = Probe::new(&client, &cluster);
+    let changes = {
+        let work = load.run(Duration::from_secs(options.seconds));
+        let sampling = probe.sample_forever(CATCH_UP);
+        let showing = live::show(&mut follower);
+        tokio::select! {
+            changes = work => changes?,
+            error = sampling => return Err(error),
+            error = showing => return Err(error),
+        }
+    };
+    // The last put: once it shows, so does nearly everything before it.
+    let stopped = Instant::now();
+    probe.put_and_see(CATCH_UP).await?;
+    let mut verdict = Verdict::default();
+    let left = CATCH_UP.saturating_sub(stopped.elapsed());
+    verdict.compare_index(&client, engine.url(), left).await;
+    println!("\nwriting stopped; compared table and index item by item after {:.1} s", stopped.elapsed().as_secs_f64());
+    verdict.compare_archive(engine.url(), &load.expired()).await;
+
+    let report = follower.stop().await?;
+    verdict.count(&report, changes.total() + probe.puts());
+    print_numbers(&changes, &probe, &report);
+    let letters = verdict.look_at_letters(&streamdex).await?;
+    println!("\n$ streamdex dlq list\n{}", letters.trim_end());
+    print_search(&cluster, &mut verdict).await?;
+    print_own_table();
+    let equal = print_verdict(&verdict);
+    if options.keep {
+        let log = streamdex.log();
+        let _follower = streamdex.follow(&log)?;
+        print_places(&engine, &dynamodb, &log);
+        // Ctrl-C drops this future, and everything with it.
+        std::future::pending::<()>().await;
+    }
+    Ok(equal)
+}
+
+async fn set_up(options: &Options, traces: &mut Traces) -> anyhow::Result<Stage> {
+    let engine = Engine::start(options.engine).await?;
+    let cluster = Cluster::new(engine.url())?;
+    cluster.insist_on_room().await?;
+    if engine.is_foreign() {
+        traces.left_in(&cluster);
+    }
+    let dynamodb = Dynoxide::start()?;
+    let client = dynamodb_client(&dynamodb.endpoint_url());
+    create_sessions_table(&client, TABLE, StreamViewType::NewAndOldImages).await;
+    println!("DynamoDB: {} in this process, table {TABLE} with new and old images and a TTL", Dynoxide::LABEL);
+
+    let folder = configuration::folder()?;
+    let file = folder.join("streamdex.toml");
+    fs::write(&file, configuration::text(&dynamodb.endpoint_url(), engine.url()))
+        .context("writing the configuration")?;
+    println!("configuration: {}", shown(&file));
+    let streamdex = Streamdex::beside_this(&file)?;
+    let applied = streamdex.output(&["index", "apply"]).await?;
+    println!("\n$ streamdex index apply\n{}", applied.trim_end());
+    let log = streamdex.log();
+    let mut follower = streamdex.follow(&log)?;
+    follower.until_following(START).await?;
+    println!("\n$ streamdex run   (its log: {})", shown(&log));
+    Ok(Stage { follower, streamdex, engine, cluster, client, dynamodb })
+}
+
+fn print_numbers(changes: &Changes, probe: &Probe<'_>, report: &Report) {
+    let Changes { sign_ins, updates, sign_outs, expiries, awkward } = changes;
+    println!("\nchanges of the table");
+    for (kind, count) in [
+        ("sign-ins", *sign_ins),
+        ("updates", *updates),
+        ("sign-outs", *sign_outs),
+        ("expiries", *expiries),
+        ("awkward items", *awkward),
+        ("freshness probes", probe.puts()),
+    ] {
+        println!("  {count:>7}  {kind}");
+    }
+    println!("outcomes of {} records", report.records);
+    for (outcome, count) in report.outcomes() {
+        println!("  {count:>7}  {outcome}");
+    }
+    if let Some((median, high, samples)) = probe.percentiles() {
+        let (median, high) = (median.as_millis(), high.as_millis());
+        println!("freshness, from a put to a GET that shows it: p50 {median} ms, p99 {high} ms ({samples} samples)");
+    }
+}
+
+/// A search as an application would do it, and what it does not see.
+async fn print_search(cluster: &Cluster, verdict: &mut Verdict) -> anyhow::Result<()> {
+    let query =
+        json!({ "bool": { "filter": [{ "match": { "device": "phone" } }, { "match": { "city": "Dublin" } }] } });
+    let body = json!({ "query": query, "size": 1, "sort": [{ "requests": "desc" }], "track_total_hits": true });
+    let found = cluster.search(LIVE, body).await?;
+    let hits = found.pointer("/hits/total/value").and_then(Value::as_u64).unwrap_or_default();
+    println!("\nsearch in {LIVE}: phones in Dublin, the busiest first: {hits} sessions");
+    if let Some(source) = found.pointer("/hits/hits/0/_source") {
+        let field = |name: &str| source.get(name).map(Value::to_string).unwrap_or_default();
+        println!(
+            "  first: user_id {}, requests {}, last_page {}",
+            field("user_id"),
+            field("requests"),
+            field("last_page")
+        );
+    }
+    let lingering = json!({ "ids": { "values": [expected::id(&awkward::lingering(now()?))] } });
+    let all = cluster.count(INDEX, lingering.clone()).await?;
+    let live = cluster.count(LIVE, lingering).await?;
+    println!("the session that expired an hour ago and was not swept yet: {all} in {INDEX}, {live} in {LIVE}");
+    if (all, live) != (1, 0) {
+        verdict.faults.push(format!("{LIVE} must hide what expired"));
+    }
+    Ok(())
+}
+
+fn print_own_table() {
+    println!("\nthe same on a table of your own, its stream on, with its name and your OpenSearch in streamdex.toml:");
+    println!("  streamdex --config streamdex.toml state create");
+    println!("  streamdex --config streamdex.toml index apply");
+    println!("  streamdex --config streamdex.toml run");
+}
+
+fn print_verdict(verdict: &Verdict) -> bool {
+    const SHOWN: usize = 50;
+    println!();
+    if verdict.faults.is_empty() {
+        println!("index equals table: {} items, 1 dead letter (the planted one)", verdict.equal);
+        return true;
+    }
+    println!("index and table differ, {} faults:", verdict.faults.len());
+    verdict.faults.iter().take(SHOWN).for_each(|fault| println!("  {fault}"));
+    false
+}
+
+fn print_places(engine: &Engine, dynamodb: &Dynoxide, log: &Path) {
+    println!("\neverything goes on until Ctrl-C:");
+    println!("  OpenSearch  {}  ({}; indices {INDEX}, {LIVE}, {ARCHIVE})", engine.url(), engine.keeper());
+    println!("  DynamoDB    {}  (table {TABLE}; any key will do)", dynamodb.endpoint_url());
+    println!("  streamdex   {}", shown(log));
+}

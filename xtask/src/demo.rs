@@ -1,0 +1,34 @@
+//! `cargo xtask demo`: builds what is shown and the demo itself, and becomes it.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+use crate::step::cargo;
+
+/// What the demo is told; `cargo xtask demo -- --help` lists it.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Options {
+    /// Passed on to the demo.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+/// Returns only when the demo could not be started: in place of this process it gets Ctrl-C at first hand.
+pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
+    println!("building streamdex and the demo (minutes in a fresh clone) …");
+    let begun = Instant::now();
+    // One command, so that what both need is compiled once.
+    let status = cargo(&["build", "--quiet", "-p", "streamdex", "-p", "streamdex-demo"]).status();
+    if !status.context("starting cargo build")?.success() {
+        bail!("cargo build failed");
+    }
+    println!("built in {:.0} s", begun.elapsed().as_secs_f64());
+    let program = std::env::current_exe().context("finding this program")?.with_file_name("streamdex-demo");
+    let error = Command::new(&program).args(&options.arguments).exec();
+    Err(error).with_context(|| format!("starting {}", program.display()))
+}
