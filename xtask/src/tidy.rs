@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use streamdex_testkit::engines::workspace_folder;
+use streamdex_testkit::engines::{target_folder, workspace_folder};
 
 use crate::step::{self, Outcome, cargo};
 use crate::tools::{DENY, MACHETE, Tool};
@@ -17,10 +17,12 @@ type Step = fn(&str) -> Outcome;
 
 /// Runs every step, also after one that failed; whether none failed.
 pub(crate) fn run() -> bool {
-    let steps: [(&str, Step); 7] = [
+    let steps: [(&str, Step); 9] = [
         ("format", format),
         ("clippy", clippy),
         ("documentation", documentation),
+        ("examples and generated documents", examples_and_documents),
+        ("fuzz target", fuzz_target),
         ("unused dependencies", unused_dependencies),
         ("bans, licences, sources", bans_licences_sources),
         ("advisories", advisories),
@@ -46,6 +48,27 @@ fn clippy(name: &str) -> Outcome {
 fn documentation(name: &str) -> Outcome {
     let mut command = cargo(&["doc", "--quiet", "--no-deps", "--workspace", "--all-features"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
+    step::run(name, command)
+}
+
+/// The tests of the configuration hold every example to loader and schema, and the generated documents to their
+/// source. They need neither AWS crates nor engines, so they are run instead of the whole program.
+fn examples_and_documents(name: &str) -> Outcome {
+    step::run(name, cargo(&["test", "--quiet", "-p", "streamdex-config", "--test", "main"]))
+}
+
+/// It is a workspace of its own, because it needs a nightly compiler. Here it is only built.
+fn fuzz_target(name: &str) -> Outcome {
+    let nightly = Command::new("rustup").args(["run", "nightly", "cargo", "--version"]).stdout(Stdio::null()).status();
+    if !nightly.is_ok_and(|status| status.success()) {
+        println!("── {name}\n   {name}: not built, there is no nightly toolchain");
+        return Outcome::NotRun;
+    }
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly", "cargo", "check", "--quiet", "--manifest-path", "fuzz/Cargo.toml"]);
+    // The pinned toolchain's variables would send the nightly cargo to the wrong compiler.
+    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTC");
+    command.current_dir(workspace_folder()).env("CARGO_TARGET_DIR", target_folder().join("fuzz"));
     step::run(name, command)
 }
 
@@ -90,7 +113,7 @@ fn with_tool(tool: &Tool, name: &str, arguments: impl FnOnce(&mut Command) -> &m
 fn long_files(name: &str) -> Outcome {
     println!("── {name} (above {LONG_FILE_LINES} lines)");
     let mut files = Vec::new();
-    for folder in ["crates", "tests", "xtask", "bench"] {
+    for folder in ["crates", "tests", "xtask", "bench", "demo"] {
         source_files(&workspace_folder().join(folder), &mut files);
     }
     let lines = |path: &PathBuf| fs::read_to_string(path).map_or(0, |text| text.lines().count());
