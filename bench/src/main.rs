@@ -1,0 +1,70 @@
+//! Benchmarks of streamdex, each as a ratio against a reference in the same run.
+//!
+//! `cargo xtask bench` runs this in the release profile. The machine's speed drifts, so a measurement and its
+//! reference take turns, and the median of the ratios is what counts.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+mod bulk;
+mod child;
+mod mapping;
+mod memory;
+mod poller;
+mod replay;
+mod search;
+mod statistics;
+mod typed;
+
+use clap::{Parser, ValueEnum};
+
+/// Benchmarks of streamdex against references in the same run.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to measure
+    #[arg(value_enum, default_values_t = [Part::Mapping, Part::Sink, Part::Poller])]
+    parts: Vec<Part>,
+    /// Documents for the sink, and records for the poller
+    #[arg(long, default_value_t = 100_000)]
+    documents: u32,
+    /// Runs of each contender
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Measures the peak memory of one mapping in a process of its own
+    #[arg(long, hide = true)]
+    peak: Option<mapping::Route>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// One Lambda event to its bulk body
+    Mapping,
+    /// Captured records through `replay --images`
+    Sink,
+    /// A full stream through `run --until-end`
+    Poller,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(route) = arguments.peak {
+        return mapping::print_peak(route);
+    }
+    println!("{}\n", memory::machine());
+    if arguments.parts.contains(&Part::Mapping) {
+        mapping::run()?;
+    }
+    let with_engine = arguments.parts.iter().any(|part| *part != Part::Mapping);
+    if with_engine {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(engines(&arguments))?;
+    }
+    Ok(())
+}
+
+async fn engines(arguments: &Arguments) -> anyhow::Result<()> {
+    let bench = search::Bench::start(arguments.documents).await?;
+    let replay = replay::run(&bench, arguments.rounds, arguments.parts.contains(&Part::Sink)).await?;
+    if arguments.parts.contains(&Part::Poller) {
+        poller::run(&bench, arguments.rounds, replay).await?;
+    }
+    Ok(())
+}

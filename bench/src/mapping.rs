@@ -1,0 +1,141 @@
+//! One Lambda event of 1,000 records to its bulk body: read, mapped with the old image compared, coalesced and
+//! encoded, against `serde_json` skipping over the same bytes.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::de::IgnoredAny;
+use streamdex_mapping::event::read_captured;
+use streamdex_mapping::{Batch, IndexName, Mapper, RecordMeta, Trust};
+use streamdex_sink::encode_operation;
+use streamdex_testkit::workload::lambda_event;
+
+use crate::memory::peak_kilobytes;
+use crate::statistics::{median, median_ratio, spread};
+use crate::typed;
+
+const ROUNDS: usize = 61;
+
+/// A way through the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Route {
+    /// `serde_json` skipping over it
+    Skip,
+    /// streamdex
+    Streamdex,
+    /// `aws_lambda_events`, `serde_dynamo`, `serde_json`
+    Typed,
+}
+
+const ROUTES: [Route; 3] = [Route::Skip, Route::Streamdex, Route::Typed];
+
+/// Measures and prints.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let event = lambda_event(1, 1000);
+    let mapper = mapper()?;
+    let mut body = Vec::new();
+    let mut times: [Vec<f64>; 3] = Default::default();
+    for round in 0..ROUNDS + 5 {
+        for (route, times) in ROUTES.iter().zip(&mut times) {
+            let started = Instant::now();
+            go(*route, black_box(&event), &mapper, &mut body)?;
+            if round >= 5 {
+                times.push(started.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+    }
+    go(Route::Streamdex, &event, &mapper, &mut body)?;
+    println!(
+        "## Mapping: {} bytes of event, 1,000 records with both images, to {} bytes of bulk body\n",
+        event.len(),
+        body.len()
+    );
+    println!("| route | ms (median) | ratio to the skip | peak memory beyond the event |");
+    println!("|---|---|---|---|");
+    let [skip, ..] = &times;
+    for (route, times) in ROUTES.iter().zip(&times) {
+        let ratio = format!("{:.2} ({})", median_ratio(times, skip), spread_of(times, skip));
+        println!("| {} | {:.2} | {ratio} | {} |", route.title(), median(times), peak_of(*route)?);
+    }
+    println!();
+    Ok(())
+}
+
+/// The middle half of the ratios; single outliers of a busy machine say nothing.
+fn spread_of(times: &[f64], skip: &[f64]) -> String {
+    let mut pairs: Vec<(f64, f64)> = times.iter().copied().zip(skip.iter().copied()).collect();
+    pairs.sort_by(|left, right| (left.0 / left.1).total_cmp(&(right.0 / right.1)));
+    let middle = pairs.get(pairs.len() / 4..pairs.len() * 3 / 4).unwrap_or(&[]);
+    let (left, right): (Vec<f64>, Vec<f64>) = middle.iter().copied().unzip();
+    spread(&left, &right)
+}
+
+fn mapper() -> anyhow::Result<Mapper> {
+    Ok(Mapper::new(vec![streamdex_mapping::Route::to(IndexName::parse("sessions")?)]))
+}
+
+fn go(route: Route, event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow::Result<()> {
+    match route {
+        Route::Skip => {
+            black_box(serde_json::from_str::<IgnoredAny>(event)?);
+        }
+        Route::Typed => {
+            black_box(typed::bulk_body(event)?);
+        }
+        Route::Streamdex => bulk_body(event, mapper, body)?,
+    }
+    Ok(())
+}
+
+fn bulk_body(event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow::Result<()> {
+    let mut batch = Batch::default();
+    let mut failed = None;
+    read_captured(event, |_, record| {
+        let Ok(change) = record else { return };
+        let meta =
+            RecordMeta { sequence: change.sequence.clone(), created: change.created, keys: change.canonical_keys() };
+        match mapper.map(change, Trust::InOrder) {
+            Ok(mapped) => batch.push(meta, mapped),
+            Err(error) => failed = Some(error),
+        }
+    })?;
+    anyhow::ensure!(failed.is_none(), "a record of the workload cannot be mapped");
+    body.clear();
+    for (_, operation) in batch.take_operations() {
+        encode_operation(body, "sessions-000001", &operation);
+    }
+    black_box(body);
+    Ok(())
+}
+
+/// The peak of a process that goes one way once, less what it had before; in a process of its own, because a
+/// peak is never taken back.
+fn peak_of(route: Route) -> anyhow::Result<String> {
+    let name = route.to_possible_value().context("a route has a name")?;
+    let output = std::process::Command::new(std::env::current_exe()?).args(["--peak", name.get_name()]).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// What [`peak_of`] starts.
+pub(crate) fn print_peak(route: Route) -> anyhow::Result<()> {
+    let event = lambda_event(1, 1000);
+    let mapper = mapper()?;
+    let before = peak_kilobytes("self").context("no /proc")?;
+    let mut body = Vec::new();
+    go(route, &event, &mapper, &mut body)?;
+    let after = peak_kilobytes("self").context("no /proc")?;
+    println!("{:.1} MB", f64::from(u32::try_from(after - before)?) / 1024.0);
+    Ok(())
+}
+
+impl Route {
+    fn title(self) -> &'static str {
+        match self {
+            Route::Skip => "`serde_json`, skipping",
+            Route::Streamdex => "streamdex, old image compared",
+            Route::Typed => "`aws_lambda_events` + `serde_dynamo` + `serde_json`",
+        }
+    }
+}

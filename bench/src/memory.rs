@@ -1,0 +1,22 @@
+//! Peak memory of a process, and the machine that all of it was measured on.
+
+use std::fs;
+
+/// The largest resident size that process `pid` (or `self`) has had, in kB; `None` once it is gone.
+pub(crate) fn peak_kilobytes(pid: &str) -> Option<u64> {
+    field(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")?.split_whitespace().next()?.parse().ok()
+}
+
+/// One line about the machine.
+pub(crate) fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = field(&cpu, "model name").map_or("unknown processor", |name| name.trim_start_matches([':', '\t', ' ']));
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = field(&memory, "MemTotal:").unwrap_or("unknown memory").trim();
+    format!("{cores} cores ({model}), {memory}")
+}
+
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
