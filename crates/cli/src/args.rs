@@ -99,6 +99,8 @@ pub enum DlqCommand {
     /// Show one dead letter, with id and keys
     Show {
         /// The letter's key, as `dlq list` prints it
+        // A record from no stream has a key that begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         key: String,
         /// Where the letters are.
         #[command(flatten)]
@@ -166,6 +168,15 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn a_key_may_begin_with_a_hyphen() {
+        for line in [["dlq", "show", "-|77|0", "--file", "letters"], ["dlq", "show", "--file", "letters", "-|77|0"]] {
+            let cli = Cli::try_parse_from(["streamdex"].into_iter().chain(line)).unwrap();
+            let Command::Dlq(DlqCommand::Show { key, store }) = cli.command else { panic!("{line:?}") };
+            assert_eq!((key.as_str(), store.file), ("-|77|0", Some("letters".into())));
+        }
+    }
 
     #[test]
     fn the_argument_tree_is_sound() {
