@@ -147,9 +147,13 @@ async fn replay_tells_no_values() {
     lab.end(&["replay", "--images", "event.json"]).await;
     let listed = lab.end(&["dlq", "list", "--json", "--file", LETTER_FILE]).await;
     let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
-    let key = listed["dead_letters"][0]["key"].as_str().unwrap();
-    let shown = lab.end(&["dlq", "show", key, "--file", LETTER_FILE]).await;
-    assert!(shown.stdout.contains(KEY) && !shown.stdout.contains(VALUE), "{shown:?}");
+    for letter in listed["dead_letters"].as_array().unwrap() {
+        let shown = lab.end(&["dlq", "show", letter["key"].as_str().unwrap(), "--file", LETTER_FILE]).await;
+        assert!(shown.status == 0 && !shown.stdout.contains(VALUE), "{letter}: {shown:?}");
+        if letter["record"] == "100100000000000000000000" {
+            assert!(shown.stdout.contains(KEY), "{shown:?}");
+        }
+    }
 }
 
 /// A secret that was never near an error proves nothing.
