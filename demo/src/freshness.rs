@@ -1,5 +1,6 @@
 //! How long a put takes to show in the index: measured on one item, from before the put until a GET by id shows it.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -34,17 +35,15 @@ impl<'a> Probe<'a> {
         Probe { client, cluster, random: Rng::new(), puts: 0, samples: Vec::new() }
     }
 
-    /// Samples until the future is dropped or something fails.
-    pub(crate) async fn sample_forever(&mut self, give_up: Duration) -> anyhow::Error {
-        loop {
+    /// Samples while the cell holds; the last one is finished.
+    pub(crate) async fn sample_while(&mut self, writing: &Cell<bool>, give_up: Duration) -> anyhow::Result<()> {
+        while writing.get() {
             // Random, so as not to fall in step with the polling.
-            let pause = Duration::from_millis(self.random.u64(20..200));
-            sleep(pause).await;
-            match self.put_and_see(give_up).await {
-                Ok(took) => self.samples.push(took),
-                Err(error) => return error,
-            }
+            sleep(Duration::from_millis(self.random.u64(20..200))).await;
+            let took = self.put_and_see(give_up).await?;
+            self.samples.push(took);
         }
+        Ok(())
     }
 
     /// Puts the item and returns how long it took to show; this one is no sample.

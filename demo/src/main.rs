@@ -3,7 +3,11 @@
 //! Everything is real but the table: a search engine, the `streamdex` program that a user would start, and
 //! DynamoDB as dynoxide emulates it in this process. What the index must hold is worked out here a second time,
 //! without the code that is shown.
-#![allow(clippy::print_stdout, reason = "a demonstration for people: its output is what it is for")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a demonstration for people: its output is what it is for"
+)]
 
 mod awkward;
 mod choice;
@@ -53,7 +57,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     let end = runtime.block_on(demonstrate(&options));
     runtime.shutdown_timeout(STOP_LIMIT);
-    end
+    Ok(end.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    }))
 }
 
 /// Runs the script, or as much of it as a signal allows, and removes its traces.

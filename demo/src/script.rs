@@ -1,5 +1,6 @@
 //! What the demo does, from the first line to the last.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -43,12 +44,17 @@ pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Resul
     let mut load = Load::new(&client, &dynamodb)?;
     let mut probe = Probe::new(&client, &cluster);
     let changes = {
-        let work = load.run(Duration::from_secs(options.seconds));
-        let sampling = probe.sample_forever(CATCH_UP);
+        let writing = Cell::new(true);
+        let work = async {
+            let changes = load.run(Duration::from_secs(options.seconds)).await;
+            writing.set(false);
+            changes
+        };
+        // To its end too: a put that is given up half-way may or may not have been made.
+        let sampling = probe.sample_while(&writing, CATCH_UP);
         let showing = live::show(&mut follower);
         tokio::select! {
-            changes = work => changes?,
-            error = sampling => return Err(error),
+            both = async { tokio::try_join!(work, sampling) } => both?.0,
             error = showing => return Err(error),
         }
     };
@@ -59,9 +65,10 @@ pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Resul
     let left = CATCH_UP.saturating_sub(stopped.elapsed());
     verdict.compare_index(&client, engine.url(), left).await;
     println!("\nwriting stopped; compared table and index item by item after {:.1} s", stopped.elapsed().as_secs_f64());
-    verdict.compare_archive(engine.url(), &load.expired()).await;
 
     let report = follower.stop().await?;
+    // A page that was in hand is written by now.
+    verdict.compare_archive(engine.url(), &load.expired()).await;
     verdict.count(&report, changes.total() + probe.puts());
     print_numbers(&changes, &probe, &report);
     let letters = verdict.look_at_letters(&streamdex).await?;

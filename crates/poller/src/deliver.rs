@@ -415,7 +415,8 @@ impl DeliveryFault {
             DeliveryFault::Configuration(error) => error.hint().to_owned(),
             DeliveryFault::NoReader => "leave --images out, so that the items are read from the table".to_owned(),
             DeliveryFault::NoProgress(_) => {
-                "look at the health and load of the cluster, and run the command again: what is done stays done".to_owned()
+                "look at the health and load of the cluster, and run the command again: what is done stays done"
+                    .to_owned()
             }
             DeliveryFault::Cancelled => "the work goes on from the last checkpoint at the next start".to_owned(),
         }

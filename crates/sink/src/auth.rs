@@ -100,7 +100,9 @@ impl AuthError {
     pub fn hint(&self) -> &'static str {
         match self {
             AuthError::Variable(_) => "set the variable that opensearch.auth.password_env names",
-            AuthError::File { .. } => "check that the file that opensearch.auth.password_file names exists and may be read",
+            AuthError::File { .. } => {
+                "check that the file that opensearch.auth.password_file names exists and may be read"
+            }
             AuthError::Header => "a password must not hold line breaks or control characters",
             AuthError::Aws { .. } => {
                 "check the profile, role_arn and external_id of opensearch.auth or [aws], or the task's or machine's role"

@@ -208,26 +208,52 @@ impl PauseReason {
     /// What to do about it.
     pub fn hint(self) -> &'static str {
         match self {
-            PauseReason::Unreachable => "check that OpenSearch runs, that opensearch.url is right and that the network lets this machine reach it",
-            PauseReason::NoAnswer => "look at the cluster's load and at the proxies before it, or raise opensearch.request_timeout",
-            PauseReason::Tls => "renew the server's certificate, or set opensearch.ca_file to the authority that signed it",
+            PauseReason::Unreachable => {
+                "check that OpenSearch runs, that opensearch.url is right and that the network lets this machine reach it"
+            }
+            PauseReason::NoAnswer => {
+                "look at the cluster's load and at the proxies before it, or raise opensearch.request_timeout"
+            }
+            PauseReason::Tls => {
+                "renew the server's certificate, or set opensearch.ca_file to the authority that signed it"
+            }
             PauseReason::CredentialsRefused => {
                 "check user and password, or role and region, of opensearch.auth; they are read again at each retry"
             }
-            PauseReason::CredentialsMissing => "give the process credentials: opensearch.auth, [aws], or the role of the task or machine",
-            PauseReason::Forbidden => "allow the user or role indices:data/write/bulk and indices:data/write/* on this index",
-            PauseReason::ReadOnly => "remove the block: PUT INDEX/_settings {\"index.blocks.write\": null, \"index.blocks.read_only\": null}",
-            PauseReason::DiskFull => "free disk space or add nodes; OpenSearch lifts the block itself once it is below the high watermark",
-            PauseReason::IndexMissing => "the index was deleted after it was set up: restore it, or make a new generation and load it again",
+            PauseReason::CredentialsMissing => {
+                "give the process credentials: opensearch.auth, [aws], or the role of the task or machine"
+            }
+            PauseReason::Forbidden => {
+                "allow the user or role indices:data/write/bulk and indices:data/write/* on this index"
+            }
+            PauseReason::ReadOnly => {
+                "remove the block: PUT INDEX/_settings {\"index.blocks.write\": null, \"index.blocks.read_only\": null}"
+            }
+            PauseReason::DiskFull => {
+                "free disk space or add nodes; OpenSearch lifts the block itself once it is below the high watermark"
+            }
+            PauseReason::IndexMissing => {
+                "the index was deleted after it was set up: restore it, or make a new generation and load it again"
+            }
             PauseReason::IndexClosed => "open the index: POST INDEX/_open",
-            PauseReason::RoutingRequired => "the index asks for routing: set `routing` in the route, or use an index without `_routing.required`",
+            PauseReason::RoutingRequired => {
+                "the index asks for routing: set `routing` in the route, or use an index without `_routing.required`"
+            }
             PauseReason::InvalidIndexName => "change the route's index to a name that OpenSearch takes",
-            PauseReason::Validation => "look at cluster.max_shards_per_node and at the index templates that match this index",
+            PauseReason::Validation => {
+                "look at cluster.max_shards_per_node and at the index templates that match this index"
+            }
             PauseReason::Unavailable => "look at the health of cluster and index: GET _cluster/health",
             PauseReason::ServerErrors => "look into the log of the OpenSearch nodes",
-            PauseReason::Throttled => "the cluster is too small for this write load: lower opensearch.max_concurrent_requests or add capacity",
-            PauseReason::RequestsRefused => "every bulk request is refused as malformed: look for a proxy that changes requests, and please report it",
-            PauseReason::NotOpenSearch => "check that opensearch.url leads to OpenSearch itself, with the right path, and not to something else",
+            PauseReason::Throttled => {
+                "the cluster is too small for this write load: lower opensearch.max_concurrent_requests or add capacity"
+            }
+            PauseReason::RequestsRefused => {
+                "every bulk request is refused as malformed: look for a proxy that changes requests, and please report it"
+            }
+            PauseReason::NotOpenSearch => {
+                "check that opensearch.url leads to OpenSearch itself, with the right path, and not to something else"
+            }
         }
     }
 }
@@ -306,7 +332,11 @@ mod tests {
         ];
         for (verb, status, error_type, expected) in rows {
             for origin in [Origin::Image, READ] {
-                assert_eq!(classify(*verb, origin, *status, *error_type), *expected, "{verb:?} {status} {error_type:?}");
+                assert_eq!(
+                    classify(*verb, origin, *status, *error_type),
+                    *expected,
+                    "{verb:?} {status} {error_type:?}"
+                );
             }
         }
     }

@@ -18,8 +18,8 @@ use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service};
 use url::{Host, Url};
 
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
-use crate::client_error::{find_io_error, find_tls_problem, root_cause};
 pub use crate::client_error::{ClientError, TlsProblem};
+use crate::client_error::{find_io_error, find_tls_problem, root_cause};
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
 const BULK_PATH: &str = concat!(
@@ -123,7 +123,8 @@ impl Client {
             };
             builder = builder.auth(Credentials::AwsSigV4(provider, region)).service_name(name);
         }
-        let transport = builder.build().map_err(|error| ClientError::Build { reason: root_cause(&error).to_string() })?;
+        let transport =
+            builder.build().map_err(|error| ClientError::Build { reason: root_cause(&error).to_string() })?;
         let endpoint = endpoint_of(&settings.url);
         Ok(Client(Arc::new(Inner { transport, authentication, timeout: settings.request_timeout, endpoint })))
     }

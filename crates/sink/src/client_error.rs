@@ -135,7 +135,9 @@ impl ClientError {
     pub fn hint(&self) -> &'static str {
         match self {
             ClientError::Build { .. } => "check the [opensearch] table of the configuration",
-            ClientError::CaFile { .. } => "opensearch.ca_file must be a readable PEM file with the server's certificate authority",
+            ClientError::CaFile { .. } => {
+                "opensearch.ca_file must be a readable PEM file with the server's certificate authority"
+            }
             ClientError::Auth(error) => error.hint(),
             ClientError::Unreachable { .. } => {
                 "check that OpenSearch runs, and that opensearch.url, the network and security groups let this machine reach it"
@@ -156,7 +158,9 @@ impl TlsProblem {
         match self {
             TlsProblem::Expired => "renew the certificate of the OpenSearch nodes or of the proxy before them",
             TlsProblem::NotYetValid => "compare the clocks of this machine and of the server",
-            TlsProblem::UnknownAuthority => "set opensearch.ca_file to the PEM file of the authority that signed the server's certificate",
+            TlsProblem::UnknownAuthority => {
+                "set opensearch.ca_file to the PEM file of the authority that signed the server's certificate"
+            }
             TlsProblem::WrongName => "use a host name in opensearch.url that the certificate is made out to",
             TlsProblem::Other(_) => "check that the port speaks TLS and that both sides share a TLS version",
         }

@@ -179,7 +179,8 @@ mod tests {
     #[test]
     fn a_delete_is_one_line() {
         let text = encoded(&operation("u1", None, Action::Delete));
-        let action = r#"{"delete":{"_index":"sessions-000001","_id":"u1","version":2147483648,"version_type":"external_gte"}}"#;
+        let action =
+            r#"{"delete":{"_index":"sessions-000001","_id":"u1","version":2147483648,"version_type":"external_gte"}}"#;
         assert_eq!(text, format!("{action}\n"));
     }
 

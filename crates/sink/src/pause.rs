@@ -179,7 +179,10 @@ mod tests {
         pauses.enter(Scope::Credentials, PauseReason::CredentialsRefused, Some("401".into()), now + REMIND_AFTER);
         pauses.enter(index("a"), PauseReason::ReadOnly, None, now);
         let shown: Vec<String> = pauses.snapshot().iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["index a: the index is write-protected", "credentials: OpenSearch refuses the credentials (401)"]);
+        assert_eq!(
+            shown,
+            ["index a: the index is write-protected", "credentials: OpenSearch refuses the credentials (401)"]
+        );
         assert!(pauses.get(&Scope::Cluster).is_none());
     }
 }

@@ -97,11 +97,15 @@ impl Scrubbed {
                 "raise index.mapping.total_fields.limit in [index.NAME] settings, or leave fields out with `include` and `exclude`"
             }
             Some(Detail::TooManyDocuments) => "make a new generation of the index with more primary shards",
-            Some(Detail::TooDeep { .. }) => "raise index.mapping.depth.limit, or leave the attribute out with `exclude`",
+            Some(Detail::TooDeep { .. }) => {
+                "raise index.mapping.depth.limit, or leave the attribute out with `exclude`"
+            }
             Some(Detail::ImmenseTerm { .. }) => "map the field with ignore_above, or as text alone, in mapping_file",
             Some(Detail::UnknownField { .. }) => "add the field to the mapping, or leave it out with `exclude`",
             Some(Detail::MetadataField { .. }) => "rename the attribute with `rename`",
-            Some(_) => "make the attribute's values of one kind, map the field otherwise in mapping_file, or leave it out with `exclude`",
+            Some(_) => {
+                "make the attribute's values of one kind, map the field otherwise in mapping_file, or leave it out with `exclude`"
+            }
             None => "compare the item with the mapping of the index",
         }
     }
@@ -173,10 +177,17 @@ fn conflicts(reason: &str) -> Option<Detail> {
         "object mapping [",
         "mapper [",
     ];
-    const ENDS: [&str; 5] =
-        ["] with an object mapping", "] with a nested mapping", "] with a non-nested mapping", "] can't be changed from nested", "] of different type"];
+    const ENDS: [&str; 5] = [
+        "] with an object mapping",
+        "] with a nested mapping",
+        "] with a non-nested mapping",
+        "] can't be changed from nested",
+        "] of different type",
+    ];
     let beginnings = BEGINNINGS.iter();
-    let field = beginnings.flat_map(|begin| ENDS.iter().map(move |end| (begin, end))).find_map(|(begin, end)| split_after(reason, begin, end));
+    let field = beginnings
+        .flat_map(|begin| ENDS.iter().map(move |end| (begin, end)))
+        .find_map(|(begin, end)| split_after(reason, begin, end));
     field.map(|(field, _)| Detail::Conflict { field: safe_field(field) })
 }
 
@@ -226,9 +237,13 @@ impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Detail::Unparsable { field, expected } => write!(f, "the value of field [{field}] is no {expected}"),
-            Detail::NotAnObject { field } => write!(f, "field [{field}] holds a plain value where the mapping has an object"),
+            Detail::NotAnObject { field } => {
+                write!(f, "field [{field}] holds a plain value where the mapping has an object")
+            }
             Detail::Conflict { field } => write!(f, "field [{field}] is an object here and a plain value there"),
-            Detail::TypeChange { field, from, to } => write!(f, "field [{field}] would have to change from {from} to {to}"),
+            Detail::TypeChange { field, from, to } => {
+                write!(f, "field [{field}] would have to change from {from} to {to}")
+            }
             Detail::UnknownField { field } => write!(f, "field [{field}] is not in the mapping, which is strict"),
             Detail::ImmenseTerm { field } => write!(f, "field [{field}] holds a term longer than 32,766 bytes"),
             Detail::MetadataField { field } => write!(f, "field [{field}] has a name that OpenSearch keeps for itself"),
@@ -341,7 +356,10 @@ mod tests {
     #[test]
     fn a_value_never_passes_for_a_type() {
         let reason = "failed to parse field [age] of type [S3CRET value] in document";
-        assert_eq!(text("mapper_parsing_exception", reason), "mapper_parsing_exception: the value of field [age] is no ?");
+        assert_eq!(
+            text("mapper_parsing_exception", reason),
+            "mapper_parsing_exception: the value of field [age] is no ?"
+        );
     }
 
     #[test]
@@ -353,8 +371,14 @@ mod tests {
     #[test]
     fn secrets_in_random_places_after_the_field_never_show() {
         let mut random = fastrand::Rng::with_seed(11);
-        let pieces = ["[", "]", "'", "\"", " of type [", "] to [", "S3CRET", " in document with id '", "long", "field=\"", "\n"];
-        let beginnings = ["failed to parse field [f] of type [long]", "mapper [f] cannot be changed from type [long] to [float]", "S3CRET", "routing is required for ["];
+        let pieces =
+            ["[", "]", "'", "\"", " of type [", "] to [", "S3CRET", " in document with id '", "long", "field=\"", "\n"];
+        let beginnings = [
+            "failed to parse field [f] of type [long]",
+            "mapper [f] cannot be changed from type [long] to [float]",
+            "S3CRET",
+            "routing is required for [",
+        ];
         for _ in 0..2000 {
             let mut reason = beginnings[random.usize(..beginnings.len())].to_owned();
             for _ in 0..random.usize(..12) {

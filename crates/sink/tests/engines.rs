@@ -88,7 +88,8 @@ async fn each_answer_has_its_position(client: &Client, real: bool) {
         assert_eq!(refusal.message, "the value of field [age] is no long");
     }
     assert!(!format!("{decisions:?}{:?}", writer.stats()).contains("S3CRET"));
-    let many = (0..3000).map(|n| index.write(&format!("d{n}"), 2, &format!(r#"{{"age":{n},"text":"{}"}}"#, "x".repeat(1000))));
+    let many =
+        (0..3000).map(|n| index.write(&format!("d{n}"), 2, &format!(r#"{{"age":{n},"text":"{}"}}"#, "x".repeat(1000))));
     assert_eq!(applied(&writer.write(many.collect()).await), 3000);
     assert!(index.count().await >= 3004);
 }
@@ -99,10 +100,15 @@ async fn a_write_block_holds_until_it_is_lifted(client: &Client) {
     let (blocked, free) = (Index::create(client).await, Index::create(client).await);
     blocked.block(json!(true)).await;
     let writing = tokio::spawn({
-        let (writer, operations) = (writer.clone(), (0..50).map(|n| blocked.write(&format!("d{n}"), 1, "{}")).collect());
+        let (writer, operations) =
+            (writer.clone(), (0..50).map(|n| blocked.write(&format!("d{n}"), 1, "{}")).collect());
         async move { writer.write(operations).await }
     });
-    writer.watch_pauses().wait_for(|pauses| pauses.iter().any(|pause| pause.reason == PauseReason::ReadOnly)).await.unwrap();
+    writer
+        .watch_pauses()
+        .wait_for(|pauses| pauses.iter().any(|pause| pause.reason == PauseReason::ReadOnly))
+        .await
+        .unwrap();
     assert_eq!(applied(&writer.write(vec![free.write("x", 1, "{}")]).await), 1);
     blocked.block(Value::Null).await;
     assert_eq!(applied(&tokio::time::timeout(LIMIT, writing).await.unwrap().unwrap()), 50);

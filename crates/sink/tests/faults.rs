@@ -52,7 +52,10 @@ async fn answers_of_proxies_are_survived() {
     survives(Rule::bulk().times(3).answer(Reply::html(503, "<html>S3CRET"))).await;
     survives(Rule::bulk().times(2).answer(Reply::html(502, ""))).await;
     survives(Rule::bulk().times(2).answer(Reply::json(200, r#"{"items":[]}"#))).await;
-    survives(Rule::bulk().times(2).answer(Reply::json(403, r#"{"message":"Request throttled due to too many requests"}"#))).await;
+    survives(
+        Rule::bulk().times(2).answer(Reply::json(403, r#"{"message":"Request throttled due to too many requests"}"#)),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -73,7 +76,8 @@ async fn a_413_divides_the_request() {
 #[tokio::test]
 async fn a_refused_value_is_told_without_the_value() {
     let server = FaultServer::scripted();
-    let reason = "failed to parse field [age] of type [long] in document with id 'd1'. Preview of field's value: 'S3CRET'";
+    let reason =
+        "failed to parse field [age] of type [long] in document with id 'd1'. Preview of field's value: 'S3CRET'";
     let error = ItemError::new(400, "mapper_parsing_exception").reason(reason);
     server.add(Rule::bulk().rewrite_items(error, |position, _| position == 1));
     let settings = settings(&server.url(), Auth::None);
@@ -94,7 +98,10 @@ async fn a_rotated_password_is_read_without_a_restart() {
     let settings = settings(&server.url(), auth);
     let (writer, _cancel) = writer(client(&settings).await, &settings);
     assert_eq!(applied(&writer.write(operations(5)).await), 5);
-    server.add(Rule::when(|request| request.header("authorization") == "Basic YWRtaW46b2xk").answer(Reply::html(401, "Unauthorized")));
+    server.add(
+        Rule::when(|request| request.header("authorization") == "Basic YWRtaW46b2xk")
+            .answer(Reply::html(401, "Unauthorized")),
+    );
     std::fs::write(&path, "new").unwrap();
     assert_eq!(applied(&tokio::time::timeout(LIMIT, writer.write(operations(5))).await.unwrap()), 5);
     assert!(writer.pauses().is_empty());
@@ -134,8 +141,15 @@ async fn silence_ends_at_the_deadline() {
 async fn a_closed_port_is_unreachable_and_tls_on_a_plain_port_is_told() {
     let server = FaultServer::scripted();
     let plain = server.url();
-    let error = client(&settings(&plain.replace("http:", "https:"), Auth::None)).await.json(Method::Get, "/", None).await.unwrap_err();
-    assert!(matches!(error, ClientError::Tls { problem: TlsProblem::Other(_), .. } | ClientError::Interrupted { .. }), "{error:?}");
+    let error = client(&settings(&plain.replace("http:", "https:"), Auth::None))
+        .await
+        .json(Method::Get, "/", None)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, ClientError::Tls { problem: TlsProblem::Other(_), .. } | ClientError::Interrupted { .. }),
+        "{error:?}"
+    );
     server.refuse();
     let error = client(&settings(&plain, Auth::None)).await.json(Method::Get, "/", None).await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
@@ -155,6 +169,9 @@ async fn an_outage_is_waited_for() {
     });
     writer.watch_pauses().wait_for(|pauses| !pauses.is_empty()).await.unwrap();
     server.accept();
-    assert!(matches!(tokio::time::timeout(LIMIT, writing).await.unwrap().unwrap()[..], [Decision::Done(Outcome::Applied)]));
+    assert!(matches!(
+        tokio::time::timeout(LIMIT, writing).await.unwrap().unwrap()[..],
+        [Decision::Done(Outcome::Applied)]
+    ));
     writer.watch_pauses().wait_for(Vec::is_empty).await.unwrap();
 }

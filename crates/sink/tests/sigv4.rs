@@ -25,7 +25,9 @@ const TOKEN: &str = "a/session+token==";
 fn python() -> Result<PathBuf, EngineError> {
     let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/engines/botocore");
     let python = environment.join("bin/python");
-    let works = |python: &Path| Command::new(python).args(["-c", "import botocore"]).output().is_ok_and(|output| output.status.success());
+    let works = |python: &Path| {
+        Command::new(python).args(["-c", "import botocore"]).output().is_ok_and(|output| output.status.success())
+    };
     if works(&python) {
         return Ok(python);
     }
@@ -33,11 +35,14 @@ fn python() -> Result<PathBuf, EngineError> {
     if !created.is_ok_and(|output| output.status.success()) {
         return Err(EngineError::Missing { engine: BOTOCORE.into(), tool: "python3 with venv".into() });
     }
-    let install = Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", BOTOCORE]).output();
+    let install = Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", BOTOCORE])
+        .output();
     if works(&python) {
         return Ok(python);
     }
-    let detail = install.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stderr).into_owned());
+    let detail =
+        install.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stderr).into_owned());
     Err(EngineError::Fetch { engine: BOTOCORE.into(), detail })
 }
 

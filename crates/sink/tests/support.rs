@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_config::{Auth, Compression, OpenSearch};
-use streamdex_mapping::{Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Outcome, Role};
+use streamdex_mapping::{
+    Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Outcome, Role,
+};
 use streamdex_sink::{BulkWriter, Client, Decision, Patience, Targets, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +50,11 @@ pub(crate) fn operations(count: usize) -> Vec<Operation> {
 
 pub(crate) fn operation(id: &str, document: Vec<u8>) -> Operation {
     Operation {
-        address: Address { index: IndexName::parse("sessions").unwrap(), id: DocumentId::parse(id).unwrap(), routing: None },
+        address: Address {
+            index: IndexName::parse("sessions").unwrap(),
+            id: DocumentId::parse(id).unwrap(),
+            routing: None,
+        },
         version: ExternalVersion::of_change(CreationTime::from_seconds(1), None),
         action: Action::Index(document),
         origin: Origin::Image,

@@ -33,7 +33,11 @@ async fn ask(kind: CertificateKind) -> Ways {
             client.json(Method::Get, "/", None).await
         }
     };
-    Ways { trusted: with(Some(ca_file), true).await, untrusted: with(None, true).await, unchecked: with(None, false).await }
+    Ways {
+        trusted: with(Some(ca_file), true).await,
+        untrusted: with(None, true).await,
+        unchecked: with(None, false).await,
+    }
 }
 
 fn problem(result: Result<Answer, ClientError>) -> TlsProblem {

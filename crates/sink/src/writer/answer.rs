@@ -161,7 +161,14 @@ mod tests {
 
     #[test]
     fn what_is_no_bulk_answer_is_told_without_its_text() {
-        for body in [&b""[..], b"<html>SECRET", b"{}", br#"{"items":[{"index":{}}]}"#, br#"{"items":[{}]}"#, br#"{"items":[{"index":{"status":"SECRET"}}]}"#] {
+        for body in [
+            &b""[..],
+            b"<html>SECRET",
+            b"{}",
+            br#"{"items":[{"index":{}}]}"#,
+            br#"{"items":[{}]}"#,
+            br#"{"items":[{"index":{"status":"SECRET"}}]}"#,
+        ] {
             let error = read_items(body).unwrap_err();
             assert!(!error.contains("SECRET"), "{error}");
         }
@@ -170,7 +177,10 @@ mod tests {
     #[test]
     fn whole_errors_have_a_type_where_opensearch_gave_one() {
         let rows: [(&[u8], Option<&str>); 7] = [
-            (br#"{"error":{"root_cause":[],"type":"illegal_argument_exception","reason":"x"},"status":400}"#, Some("illegal_argument_exception")),
+            (
+                br#"{"error":{"root_cause":[],"type":"illegal_argument_exception","reason":"x"},"status":400}"#,
+                Some("illegal_argument_exception"),
+            ),
             (br#"{"error":"Unauthorized","status":401}"#, None),
             (br#"{"message":"Request throttled due to too many requests"}"#, Some(FRONT_END_THROTTLED)),
             (br#"{"Message":"User: anonymous is not authorized"}"#, None),

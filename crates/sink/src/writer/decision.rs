@@ -90,7 +90,8 @@ impl Decision {
 impl Refusal {
     /// From an answer of OpenSearch.
     pub(crate) fn answered(status: u16, error: &Scrubbed) -> Refusal {
-        let message = error.detail.as_ref().map_or_else(|| "OpenSearch refuses the document".to_owned(), ToString::to_string);
+        let message =
+            error.detail.as_ref().map_or_else(|| "OpenSearch refuses the document".to_owned(), ToString::to_string);
         Refusal { status: Some(status), error_type: error.error_type.clone(), message, hint: error.hint() }
     }
 
@@ -99,7 +100,9 @@ impl Refusal {
         Refusal {
             status: Some(413),
             error_type: "document_too_large".to_owned(),
-            message: format!("the document has {bytes} bytes with its action, which the server does not take even alone"),
+            message: format!(
+                "the document has {bytes} bytes with its action, which the server does not take even alone"
+            ),
             hint: "raise http.max_content_length or the proxy's limit, or leave large attributes out with `exclude`",
         }
     }
@@ -128,7 +131,9 @@ impl Fault {
             Fault::IndexMissing { .. } => crate::classify::PauseReason::IndexMissing.hint(),
             Fault::NotSetUp(_) => "run `streamdex index apply`",
             Fault::Paused(pause) => pause.hint(),
-            Fault::NoProgress { .. } => "look at the health and load of the cluster, and run the command again: what is done stays done",
+            Fault::NoProgress { .. } => {
+                "look at the health and load of the cluster, and run the command again: what is done stays done"
+            }
             Fault::Broken => "please report this with the log; running it again is safe",
         }
     }

@@ -246,7 +246,17 @@ impl BulkWriter {
             return None;
         }
         let document = self.0.hasher.hash_one((&address.index, &address.id));
-        Some(Op { operation, concrete, bytes, document, taken_at, attempts: 0, suspicion: Suspicion::NONE, epoch: 0, ticket })
+        Some(Op {
+            operation,
+            concrete,
+            bytes,
+            document,
+            taken_at,
+            attempts: 0,
+            suspicion: Suspicion::NONE,
+            epoch: 0,
+            ticket,
+        })
     }
 
     /// Waits for room in memory and hands the operations to the dispatcher. Where it has ended, dropping them

@@ -194,7 +194,14 @@ impl Dispatcher {
 
     // --- answers to whole requests ---
 
-    fn settle_whole(&mut self, sent: &Sent, ops: Vec<Op>, answer: &WholeAnswer, retry_after: Option<Duration>, now: Instant) {
+    fn settle_whole(
+        &mut self,
+        sent: &Sent,
+        ops: Vec<Op>,
+        answer: &WholeAnswer,
+        retry_after: Option<Duration>,
+        now: Instant,
+    ) {
         let detail = answer.error.to_string();
         self.counters.note_error(detail.clone());
         match classify_request(answer.status, answer.error_type.as_deref()) {
@@ -360,7 +367,8 @@ fn lasting(class: Class, attempts: u32) -> Class {
 fn note(news: &mut Vec<News>, op: &Op, class: Class, error: Option<&Scrubbed>) {
     let index = &op.operation.address.index;
     let known = news.iter().position(|news| news.index == *index);
-    let accepted = matches!(class, Class::Refuse | Class::Done(Outcome::Applied | Outcome::Superseded | Outcome::Absent));
+    let accepted =
+        matches!(class, Class::Refuse | Class::Done(Outcome::Applied | Outcome::Superseded | Outcome::Absent));
     let pause = match class {
         Class::Pause(reason) => Some((reason, error.map(ToString::to_string))),
         _ => None,

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_config::Compression;
-use streamdex_mapping::{Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Role};
+use streamdex_mapping::{
+    Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Role,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{BulkWriter, Patience, Targets, WriterSettings};

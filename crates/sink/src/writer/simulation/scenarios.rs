@@ -28,7 +28,14 @@ async fn outcomes_keep_their_positions() {
     let newer = operation("a", "x", 9, Action::Index(b"{}".to_vec()));
     writer.write(vec![newer]).await;
     let too_large = operation("a", "big", 1, Action::Index(vec![b' '; crate::encode::LARGEST_BODY]));
-    let batch = vec![index("a", "x"), delete("a", "y"), index("unknown", "z"), too_large, index("a", "unmappable"), index("a", "v")];
+    let batch = vec![
+        index("a", "x"),
+        delete("a", "y"),
+        index("unknown", "z"),
+        too_large,
+        index("a", "unmappable"),
+        index("a", "v"),
+    ];
     let decisions = writer.write(batch).await;
     assert!(matches!(decisions[0], Decision::Done(Outcome::Superseded)));
     assert!(matches!(decisions[1], Decision::Done(Outcome::Absent)));
@@ -129,7 +136,9 @@ async fn a_413_divides_and_the_lower_cap_is_remembered() {
     let world = Arc::new(World::default());
     world.with(|state| state.largest = Some(300_000));
     let (writer, _cancel) = start(&world, settings());
-    let large = |n: usize| operation("a", &format!("d{n}"), 1, Action::Index(vec![b' '; 100_000].into_iter().chain(*b"{}").collect()));
+    let large = |n: usize| {
+        operation("a", &format!("d{n}"), 1, Action::Index(vec![b' '; 100_000].into_iter().chain(*b"{}").collect()))
+    };
     let decisions = writer.write((0..9).map(large).collect()).await;
     assert_eq!(applied(&decisions), 9);
     let before = world.requests().len();
@@ -166,7 +175,10 @@ async fn a_blocked_index_holds_back_only_its_own_operations() {
     let mut pauses = writer.watch_pauses();
     pauses.wait_for(|pauses| !pauses.is_empty()).await.unwrap();
     let pause = writer.pauses().remove(0);
-    assert_eq!((pause.reason, matches!(&pause.scope, Scope::Index(name) if name.as_str() == "a")), (PauseReason::ReadOnly, true));
+    assert_eq!(
+        (pause.reason, matches!(&pause.scope, Scope::Index(name) if name.as_str() == "a")),
+        (PauseReason::ReadOnly, true)
+    );
     assert_eq!(applied(&writer.write(many("b", 60)).await), 60);
     tokio::time::sleep(Duration::from_secs(300)).await;
     // Probes are small and rare.
@@ -203,7 +215,9 @@ async fn one_shot_commands_stop_for_refused_credentials() {
     let start = Instant::now();
     let decisions = writer.write(many("a", 20)).await;
     for decision in &decisions {
-        assert!(matches!(decision, Decision::Stopped(fault) if matches!(&**fault, Stop::Paused(pause) if pause.scope == Scope::Credentials)));
+        assert!(
+            matches!(decision, Decision::Stopped(fault) if matches!(&**fault, Stop::Paused(pause) if pause.scope == Scope::Credentials))
+        );
     }
     assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(world.with(|state| state.refreshed), 1);
@@ -216,7 +230,9 @@ async fn one_shot_commands_give_up_when_nothing_is_decided() {
     let (writer, _cancel) = start(&world, one_shot());
     let begin = Instant::now();
     let decisions = writer.write(many("a", 20)).await;
-    assert!(matches!(&decisions[0], Decision::Stopped(fault) if fault.to_string().contains("cannot be reached") && !fault.hint().is_empty()));
+    assert!(
+        matches!(&decisions[0], Decision::Stopped(fault) if fault.to_string().contains("cannot be reached") && !fault.hint().is_empty())
+    );
     assert_eq!(begin.elapsed().as_secs(), 10);
     world.with(|state| state.unreachable = false);
     assert_eq!(applied(&writer.write(many("a", 20)).await), 20);
@@ -281,10 +297,12 @@ async fn operations_wait_for_company_only_behind_a_request() {
     let begin = Instant::now();
     assert_eq!(applied(&writer.write(vec![index("a", "alone")]).await), 1);
     assert_eq!(begin.elapsed(), Duration::from_millis(20), "nothing is in flight, so nothing is waited for");
-    let writes: Vec<_> = (0..10).map(|n| {
-        let writer = writer.clone();
-        tokio::spawn(async move { writer.write(vec![index("a", &format!("d{n}"))]).await })
-    }).collect();
+    let writes: Vec<_> = (0..10)
+        .map(|n| {
+            let writer = writer.clone();
+            tokio::spawn(async move { writer.write(vec![index("a", &format!("d{n}"))]).await })
+        })
+        .collect();
     for write in writes {
         write.await.unwrap();
     }
@@ -344,11 +362,15 @@ async fn memory_is_bounded_by_bytes() {
     let world = Arc::new(World::default());
     world.with(|state| state.unreachable = true);
     let (writer, _cancel) = start(&world, WriterSettings { memory: 64 * 1024, ..settings() });
-    let large = |n: usize| operation("a", &format!("d{n}"), 1, Action::Index(vec![b' '; 30_000].into_iter().chain(*b"{}").collect()));
-    let writes: Vec<_> = (0..6).map(|n| {
-        let writer = writer.clone();
-        tokio::spawn(async move { writer.write(vec![large(n)]).await })
-    }).collect();
+    let large = |n: usize| {
+        operation("a", &format!("d{n}"), 1, Action::Index(vec![b' '; 30_000].into_iter().chain(*b"{}").collect()))
+    };
+    let writes: Vec<_> = (0..6)
+        .map(|n| {
+            let writer = writer.clone();
+            tokio::spawn(async move { writer.write(vec![large(n)]).await })
+        })
+        .collect();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(writer.stats().waiting <= 2);
     world.with(|state| state.unreachable = false);

@@ -162,7 +162,13 @@ impl State {
         }
     }
 
-    fn answer(&mut self, lines: &[Line], bytes: usize, encoding: BodyEncoding, fault: Option<Fault>) -> Result<Answer, ClientError> {
+    fn answer(
+        &mut self,
+        lines: &[Line],
+        bytes: usize,
+        encoding: BodyEncoding,
+        fault: Option<Fault>,
+    ) -> Result<Answer, ClientError> {
         if self.unreachable || matches!(fault, Some(Fault::Unreachable)) {
             return Err(ClientError::Unreachable { endpoint: "model".into(), reason: "refused".into() });
         }
@@ -187,13 +193,17 @@ impl State {
         let mut items: Vec<Value> = Vec::new();
         for (position, line) in lines.iter().enumerate() {
             items.push(match &fault {
-                Some(Fault::Items(positions, status, error_type)) if positions.contains(&position) => error(*status, error_type),
+                Some(Fault::Items(positions, status, error_type)) if positions.contains(&position) => {
+                    error(*status, error_type)
+                }
                 _ => self.apply(line),
             });
         }
         match fault {
             Some(Fault::LostAfter) => return Err(lost),
-            Some(Fault::Garbage) => return Ok(Answer { status: 200, body: Bytes::from_static(b"<html>hello"), retry_after: None }),
+            Some(Fault::Garbage) => {
+                return Ok(Answer { status: 200, body: Bytes::from_static(b"<html>hello"), retry_after: None });
+            }
             Some(Fault::WrongCount) => drop(items.pop()),
             _ => {}
         }
@@ -247,7 +257,11 @@ fn draw(random: &mut fastrand::Rng, operations: usize) -> Option<Fault> {
 }
 
 fn whole(status: u16, error_type: &str, retry_after: Option<Duration>) -> Answer {
-    let body = if error_type.is_empty() { json!("<html>") } else { json!({"error": {"type": error_type, "reason": "S3CRET"}}) };
+    let body = if error_type.is_empty() {
+        json!("<html>")
+    } else {
+        json!({"error": {"type": error_type, "reason": "S3CRET"}})
+    };
     Answer { status, body: serde_json::to_vec(&body).unwrap().into(), retry_after }
 }
 
