@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use streamdex_mapping::event::read_captured;
 use streamdex_mapping::{Batch, IndexName, Mapper, RecordMeta, Trust};
 use streamdex_sink::encode_operation;
-use streamdex_testkit::workload::lambda_event;
+use streamdex_testkit::workload::{EVENT_TIME, Item, Sessions, StreamRecord, lambda_event_of};
 
 use crate::memory::peak_kilobytes;
 use crate::statistics::{median, median_ratio, spread};
@@ -33,7 +33,7 @@ const ROUTES: [Route; 3] = [Route::Skip, Route::Streamdex, Route::Typed];
 
 /// Measures and prints.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let event = lambda_event(1, 1000);
+    let event = event();
     let mapper = mapper()?;
     let mut body = Vec::new();
     let mut times: [Vec<f64>; 3] = Default::default();
@@ -70,6 +70,29 @@ fn spread_of(times: &[f64], skip: &[f64]) -> String {
     let middle = pairs.get(pairs.len() / 4..pairs.len() * 3 / 4).unwrap_or(&[]);
     let (left, right): (Vec<f64>, Vec<f64>) = middle.iter().copied().unzip();
     spread(&left, &right)
+}
+
+/// 1,000 changes with both images. Without binary values, on which the typed route fails.
+fn event() -> String {
+    let mut sessions = Sessions::new(1, EVENT_TIME);
+    let records = (0..1000).map(|number| {
+        let old = sessions.item(Sessions::key_of(number % 500, number));
+        let mut new = old.clone();
+        sessions.change(&mut new);
+        StreamRecord {
+            event_name: "MODIFY",
+            seconds: EVENT_TIME + u64::from(number) / 100,
+            position: 1_000_000 + u64::from(number),
+            old: Some(without_binary(old)),
+            new: Some(without_binary(new)),
+        }
+    });
+    lambda_event_of(records)
+}
+
+fn without_binary(mut item: Item) -> Item {
+    item.retain(|_, value| !value.is_b() && !value.is_bs());
+    item
 }
 
 fn mapper() -> anyhow::Result<Mapper> {
@@ -120,7 +143,7 @@ fn peak_of(route: Route) -> anyhow::Result<String> {
 
 /// What [`peak_of`] starts.
 pub(crate) fn print_peak(route: Route) -> anyhow::Result<()> {
-    let event = lambda_event(1, 1000);
+    let event = event();
     let mapper = mapper()?;
     let before = peak_kilobytes("self").context("no /proc")?;
     let mut body = Vec::new();

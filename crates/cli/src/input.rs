@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use crate::exit::{CliError, Exit};
 
 /// A piece is closed at so many lines, or so many bytes.
-const LINES_A_PIECE: usize = 1000;
+const LINES_A_PIECE: usize = 2000;
 const BYTES_A_PIECE: usize = 4 * 1024 * 1024;
 
 /// A piece of the input: JSON texts that stand for themselves.

@@ -27,7 +27,7 @@ use crate::summary::Summary;
 use crate::{connect, settings, signals};
 
 /// Pages that are delivered at the same time; those that share a key wait for one another.
-const PAGES_AT_ONCE: usize = 6;
+const PAGES_AT_ONCE: usize = 8;
 /// Where dead letters of `--images` go, unless `[dead_letter]` says otherwise: no AWS call is made then.
 const LETTER_FILE: &str = "streamdex-dead-letters.ndjson";
 

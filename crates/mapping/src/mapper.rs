@@ -139,7 +139,7 @@ impl Mapper {
             let addresses = self.addresses_seen(change)?;
             return Ok(Mapped::Fetch { fetch: Fetch::new(&change.keys, version, addresses)?, archive });
         }
-        self.from_images(change, version, archive)
+        self.write_images(change, version, archive)
     }
 
     /// What is to be done about an item that was read because of `fetch`.
@@ -209,7 +209,7 @@ impl Mapper {
             .map(|placed| placed.address)
     }
 
-    fn from_images(
+    fn write_images(
         &self,
         change: &Change<'_>,
         version: ExternalVersion,

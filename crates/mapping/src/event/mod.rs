@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::change::{Change, RecordError, RecordProblem};
 use crate::image::Image;
 use attribute::ImageSeed;
-use record::{Name, RecordReader, RecordSeed};
+use record::{Member, RecordReader, RecordSeed};
 use shape::{Shape, recognise};
 
 /// What a captured JSON text was.
@@ -186,14 +186,14 @@ impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> Visitor<'de> for &
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
         let mut found = Found::default();
         self.reader.begin();
-        while let Some(name) = map.next_key::<Name>()? {
+        while let Some(name) = map.next_key::<Member>()? {
             match name {
-                Name::Records => found.list |= map.next_value_seed(&mut *self)?.list,
-                Name::Payload | Name::Items | Name::Item | Name::Window | Name::BatchInfo => {
+                Member::Records => found.list |= map.next_value_seed(&mut *self)?.list,
+                Member::Payload | Member::Items | Member::Item | Member::Window | Member::BatchInfo => {
                     found.rest.note(name, map.next_value()?);
                 }
                 member => {
-                    found.record |= member == Name::Dynamodb;
+                    found.record |= member == Member::Dynamodb;
                     self.reader.read_member(member, &mut map)?;
                 }
             }

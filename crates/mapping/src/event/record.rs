@@ -118,7 +118,7 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Name>()? {
+        while let Some(name) = map.next_key::<Member>()? {
             self.0.read_member(name, &mut map)?;
         }
         Ok(())
@@ -127,17 +127,17 @@ impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
 
 impl<'de> RecordReader<'de> {
     /// Reads the value of one member of a record.
-    pub(super) fn read_member<A: MapAccess<'de>>(&mut self, name: Name, map: &mut A) -> Result<(), A::Error> {
+    pub(super) fn read_member<A: MapAccess<'de>>(&mut self, name: Member, map: &mut A) -> Result<(), A::Error> {
         let reader = self;
         match name {
-            Name::EventName => {
+            Member::EventName => {
                 let event = text(map.next_value()?).and_then(|text| EventName::parse(&text.decode()));
                 reader.event_name_found = event.is_some();
                 reader.change.event = event.unwrap_or_default();
             }
-            Name::Dynamodb => map.next_value_seed(DataSeed(reader))?,
-            Name::UserIdentity => reader.change.expired = is_expiry(map.next_value()?),
-            Name::EventSourceArn => {
+            Member::Dynamodb => map.next_value_seed(DataSeed(reader))?,
+            Member::UserIdentity => reader.change.expired = is_expiry(map.next_value()?),
+            Member::EventSourceArn => {
                 reader.change.stream_arn = text(map.next_value()?).map(Text::decode);
             }
             _ => {
@@ -167,24 +167,24 @@ impl<'de> Visitor<'de> for DataSeed<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let reader = self.0;
-        while let Some(name) = map.next_key::<Name>()? {
+        while let Some(name) = map.next_key::<Member>()? {
             match name {
-                Name::Keys => map.next_value_seed(ImageSeed(&mut reader.change.keys))?,
-                Name::NewImage => {
+                Member::Keys => map.next_value_seed(ImageSeed(&mut reader.change.keys))?,
+                Member::NewImage => {
                     let mut image = reader.fresh_image();
                     map.next_value_seed(ImageSeed(&mut image))?;
                     reader.change.new_image = (!image.is_empty()).then_some(image);
                 }
-                Name::OldImage => {
+                Member::OldImage => {
                     let mut image = reader.fresh_image();
                     map.next_value_seed(ImageSeed(&mut image))?;
                     reader.change.old_image = (!image.is_empty()).then_some(image);
                 }
-                Name::SequenceNumber => {
+                Member::SequenceNumber => {
                     let sequence = text(map.next_value()?).and_then(|text| SequenceNumber::parse(&text.decode()).ok());
                     reader.change.sequence = sequence;
                 }
-                Name::CreationDateTime => reader.change.created = creation_time(map.next_value()?),
+                Member::CreationDateTime => reader.change.created = creation_time(map.next_value()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -223,7 +223,7 @@ fn is_expiry(identity: &RawValue) -> bool {
 
 /// The names of members that are read, of records and of what records come in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Name {
+pub(super) enum Member {
     Records,
     Payload,
     Items,
@@ -242,8 +242,8 @@ pub(super) enum Name {
     Other,
 }
 
-impl<'de> serde::Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+impl<'de> serde::Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Member, D::Error> {
         deserializer.deserialize_identifier(NameVisitor)
     }
 }
@@ -251,30 +251,30 @@ impl<'de> serde::Deserialize<'de> for Name {
 struct NameVisitor;
 
 impl Visitor<'_> for NameVisitor {
-    type Value = Name;
+    type Value = Member;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+    fn visit_str<E>(self, name: &str) -> Result<Member, E> {
         Ok(match name {
-            "Records" => Name::Records,
-            "payload" => Name::Payload,
-            "Items" => Name::Items,
-            "Item" => Name::Item,
-            "window" => Name::Window,
-            "DDBStreamBatchInfo" => Name::BatchInfo,
-            "eventName" => Name::EventName,
-            "dynamodb" => Name::Dynamodb,
-            "userIdentity" => Name::UserIdentity,
-            "eventSourceARN" => Name::EventSourceArn,
-            "Keys" => Name::Keys,
-            "NewImage" => Name::NewImage,
-            "OldImage" => Name::OldImage,
-            "SequenceNumber" => Name::SequenceNumber,
-            "ApproximateCreationDateTime" => Name::CreationDateTime,
-            _ => Name::Other,
+            "Records" => Member::Records,
+            "payload" => Member::Payload,
+            "Items" => Member::Items,
+            "Item" => Member::Item,
+            "window" => Member::Window,
+            "DDBStreamBatchInfo" => Member::BatchInfo,
+            "eventName" => Member::EventName,
+            "dynamodb" => Member::Dynamodb,
+            "userIdentity" => Member::UserIdentity,
+            "eventSourceARN" => Member::EventSourceArn,
+            "Keys" => Member::Keys,
+            "NewImage" => Member::NewImage,
+            "OldImage" => Member::OldImage,
+            "SequenceNumber" => Member::SequenceNumber,
+            "ApproximateCreationDateTime" => Member::CreationDateTime,
+            _ => Member::Other,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::record::Name;
+use super::record::Member;
 use super::{Captured, CapturedError};
 
 /// The members of a captured object that tell what it is.
@@ -38,15 +38,15 @@ pub(super) fn recognise(text: &str) -> Result<Shape<'_>, CapturedError> {
 }
 
 impl<'a> Shape<'a> {
-    pub(super) fn note(&mut self, name: Name, value: &'a RawValue) {
+    pub(super) fn note(&mut self, name: Member, value: &'a RawValue) {
         match name {
-            Name::Records => self.records = Some(value),
-            Name::Dynamodb => self.record = Some(value),
-            Name::Items => self.items = Some(value),
-            Name::Item => self.item = Some(value),
-            Name::Payload => self.payload = Some(value),
-            Name::BatchInfo => self.batch_info = true,
-            Name::Window => self.window = true,
+            Member::Records => self.records = Some(value),
+            Member::Dynamodb => self.record = Some(value),
+            Member::Items => self.items = Some(value),
+            Member::Item => self.item = Some(value),
+            Member::Payload => self.payload = Some(value),
+            Member::BatchInfo => self.batch_info = true,
+            Member::Window => self.window = true,
             _ => {}
         }
     }
@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape<'de>, A::Error> {
         let mut shape = Shape::default();
-        while let Some(name) = map.next_key::<Name>()? {
+        while let Some(name) = map.next_key::<Member>()? {
             shape.note(name, map.next_value()?);
         }
         Ok(shape)
