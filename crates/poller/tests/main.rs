@@ -1,4 +1,12 @@
 //! The poller against real engines: DynamoDB Local and dynoxide.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "code of tests: stopping on a broken assumption is what it is for"
+)]
 
 mod engine;
 mod equal_forms;

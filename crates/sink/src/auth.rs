@@ -1,7 +1,7 @@
 //! How requests are authenticated, and how refused credentials are read anew.
 //!
 //! Signing itself is done by the `opensearch` crate, which asks its provider for credentials at every
-//! request; so [`CachedCredentials`] keeps them until shortly before they expire, and a refresh forgets
+//! request; so `CachedCredentials` keeps them until shortly before they expire, and a refresh forgets
 //! them *and* builds the provider chain again, since the SDK's providers read files only once.
 
 use std::path::PathBuf;

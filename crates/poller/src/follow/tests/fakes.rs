@@ -174,7 +174,7 @@ impl StreamSource for FakeStream {
         }
         let waiting: Vec<_> = shard.records.iter().filter(|(sequence, _)| *sequence > after).collect();
         let page: Vec<_> = waiting.iter().take(most).map(|(sequence, created)| record(*sequence, *created)).collect();
-        let last = waiting.iter().take(most).last().map_or(after, |(sequence, _)| *sequence);
+        let last = waiting.iter().take(most).next_back().map_or(after, |(sequence, _)| *sequence);
         let drained = shard.closed && waiting.len() <= most;
         Ok(RecordsPage { records: page, next: (!drained).then(|| ShardIterator::new(format!("{name}|{last}"))) })
     }
