@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::Context;
+use streamdex_testkit::engines::target_folder;
 use streamdex_testkit::report;
 
 use crate::step::cargo;
@@ -46,7 +47,8 @@ fn run_tests(arguments: &[String]) -> anyhow::Result<Counts> {
     println!("── cargo test");
     let mut command = cargo(&["test", "--no-fail-fast"]);
     match arguments {
-        [] => command.arg("--workspace"),
+        // The whole workspace includes the program, so the end-to-end tests need not build it once more.
+        [] => command.arg("--workspace").env("STREAMDEX_BINARY", target_folder().join("debug/streamdex")),
         arguments => command.args(arguments),
     };
     command.stdout(Stdio::piped());

@@ -1,12 +1,12 @@
 //! OpenSearch is away, or does not let us in, for a while.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::StreamViewType;
 use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode};
 use streamdex_testkit::fault::{FaultServer, Reply, Rule};
 use streamdex_testkit::report::{dynamodb_local, needs, search_node};
+use tokio::net::TcpSocket;
 
 use super::lab::{LONG, Lab, Load};
 use super::program::lines;
@@ -89,10 +89,12 @@ async fn run_waits_for_credentials_to_be_accepted() {
     lab.no_letters().await;
 }
 
-/// An address where nobody listens.
-fn nobody() -> String {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    format!("http://127.0.0.1:{port}")
+/// An address that refuses connections: its port is taken, so that nobody else can, and not listened on.
+fn nobody() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    (socket, url)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,11 +129,13 @@ async fn one_shot_commands_give_up_on_a_node_that_is_down() {
     let Some(dynamodb) = dynamodb_local().await else {
         return;
     };
-    let nobody = nobody();
+    let (_held, nobody) = nobody();
     let lab = Lab::new(&dynamodb.endpoint_url(), &nobody, StreamViewType::NewAndOldImages).await;
     lab.fill(8, 4).await;
     lab.write_file("event.json", r#"{"Records":[]}"#);
     let host = nobody.trim_start_matches("http://");
+    // The program may have to be built first, which is not to be timed.
+    assert_eq!(lab.end(&["--version"]).await.status, 0);
     for arguments in
         [["replay", "--images", "event.json"].as_slice(), &["replay", "event.json"], &["run", "--until-end"]]
     {
