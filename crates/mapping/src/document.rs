@@ -24,8 +24,9 @@ pub const EXPIRED_AT: &str = "expired_at";
 
 /// Root names that are metadata on one of the supported lines of OpenSearch; refused there, or taken as
 /// plain fields with another meaning.
-const RESERVED: [&str; 17] = [
+const RESERVED: [&str; 18] = [
     "_all",
+    "_data_stream_timestamp",
     "_doc_count",
     "_field_names",
     "_id",
@@ -43,6 +44,11 @@ const RESERVED: [&str; 17] = [
     "_uid",
     "_version",
 ];
+
+/// Whether a root field of this name would be metadata to OpenSearch; the configuration refuses to rename to it.
+pub fn is_reserved_field(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
 
 /// Writes the document of `image` under `route`.
 ///
@@ -103,7 +109,7 @@ fn refuse_reserved(field: Text<'_>) -> Result<(), DocumentError> {
         return Ok(());
     }
     let field = field.decode();
-    if RESERVED.contains(&field.as_ref()) {
+    if is_reserved_field(&field) {
         return Err(DocumentError::ReservedName(field.into_owned()));
     }
     Ok(())

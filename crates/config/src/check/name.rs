@@ -1,25 +1,9 @@
 //! Names of attributes, fields, tables and deployments.
 
+use streamdex_mapping::document::is_reserved_field;
+
 use crate::problem::{Place, Problems};
 use crate::read::Located;
-
-/// Root names that OpenSearch keeps for itself.
-const METADATA_FIELDS: [&str; 14] = [
-    "_data_stream_timestamp",
-    "_doc_count",
-    "_field_names",
-    "_id",
-    "_ignored",
-    "_index",
-    "_nested_path",
-    "_primary_term",
-    "_routing",
-    "_seq_no",
-    "_size",
-    "_source",
-    "_type",
-    "_version",
-];
 
 /// A top-level attribute. `.` and `\` belong to the path grammar of a later version.
 pub(super) fn is_attribute(name: &str, place: &Place, problems: &mut Problems) -> bool {
@@ -55,7 +39,7 @@ pub(super) fn is_field(name: &Located<String>, problems: &mut Problems) -> bool 
     if !is_attribute(name, &name.place, problems) {
         return false;
     }
-    if METADATA_FIELDS.contains(&name.as_str()) {
+    if is_reserved_field(name) {
         problems.error(&name.place, format!("{:?} is a name that OpenSearch keeps for itself", name.value));
         return false;
     }
