@@ -14,6 +14,8 @@ mod search;
 mod statistics;
 mod typed;
 
+use std::path::PathBuf;
+
 use clap::{Parser, ValueEnum};
 
 /// Benchmarks of streamdex against references in the same run.
@@ -28,9 +30,15 @@ struct Arguments {
     /// Runs of each contender
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Goes one way of the mapping again and again, for a profiler to watch
+    #[arg(long, value_name = "ROUTE")]
+    repeat: Option<mapping::Route>,
     /// Measures the peak memory of one mapping in a process of its own
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, requires = "event")]
     peak: Option<mapping::Route>,
+    /// The event to map
+    #[arg(long, hide = true)]
+    event: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,8 +53,11 @@ enum Part {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if let Some(route) = arguments.peak {
-        return mapping::print_peak(route);
+    if let (Some(route), Some(event)) = (arguments.peak, &arguments.event) {
+        return mapping::print_peak(route, event);
+    }
+    if let Some(route) = arguments.repeat {
+        return mapping::repeat(route);
     }
     println!("{}\n", memory::machine());
     if arguments.parts.contains(&Part::Mapping) {

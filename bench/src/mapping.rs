@@ -2,6 +2,7 @@
 //! encoded, against `serde_json` skipping over the same bytes.
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -10,7 +11,8 @@ use serde::de::IgnoredAny;
 use streamdex_mapping::event::read_captured;
 use streamdex_mapping::{Batch, IndexName, Mapper, RecordMeta, Trust};
 use streamdex_sink::encode_operation;
-use streamdex_testkit::workload::{EVENT_TIME, Item, Sessions, StreamRecord, lambda_event_of};
+use streamdex_testkit::engines::target_folder;
+use streamdex_testkit::workload::{Item, StreamRecord, lambda_event_of, modifications};
 
 use crate::memory::peak_kilobytes;
 use crate::statistics::{median, median_ratio, spread};
@@ -31,9 +33,23 @@ pub(crate) enum Route {
 
 const ROUTES: [Route; 3] = [Route::Skip, Route::Streamdex, Route::Typed];
 
+/// Goes one way again and again, for a profiler to watch.
+pub(crate) fn repeat(route: Route) -> anyhow::Result<()> {
+    let event = event();
+    let mapper = mapper()?;
+    let mut body = Vec::new();
+    for _ in 0..ROUNDS * 10 {
+        go(route, black_box(&event), &mapper, &mut body)?;
+    }
+    Ok(())
+}
+
 /// Measures and prints.
 pub(crate) fn run() -> anyhow::Result<()> {
     let event = event();
+    let file = target_folder().join("bench").join("event.json");
+    std::fs::create_dir_all(file.with_file_name(""))?;
+    std::fs::write(&file, &event)?;
     let mapper = mapper()?;
     let mut body = Vec::new();
     let mut times: [Vec<f64>; 3] = Default::default();
@@ -57,7 +73,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let [skip, ..] = &times;
     for (route, times) in ROUTES.iter().zip(&times) {
         let ratio = format!("{:.2} ({})", median_ratio(times, skip), spread_of(times, skip));
-        println!("| {} | {:.2} | {ratio} | {} |", route.title(), median(times), peak_of(*route)?);
+        println!("| {} | {:.2} | {ratio} | {} |", route.title(), median(times), peak_of(*route, &file)?);
     }
     println!();
     Ok(())
@@ -74,20 +90,11 @@ fn spread_of(times: &[f64], skip: &[f64]) -> String {
 
 /// 1,000 changes with both images. Without binary values, on which the typed route fails.
 fn event() -> String {
-    let mut sessions = Sessions::new(1, EVENT_TIME);
-    let records = (0..1000).map(|number| {
-        let old = sessions.item(Sessions::key_of(number % 500, number));
-        let mut new = old.clone();
-        sessions.change(&mut new);
-        StreamRecord {
-            event_name: "MODIFY",
-            seconds: EVENT_TIME + u64::from(number) / 100,
-            position: 1_000_000 + u64::from(number),
-            old: Some(without_binary(old)),
-            new: Some(without_binary(new)),
-        }
-    });
-    lambda_event_of(records)
+    lambda_event_of(modifications(1, 1000).map(|record| StreamRecord {
+        old: record.old.map(without_binary),
+        new: record.new.map(without_binary),
+        ..record
+    }))
 }
 
 fn without_binary(mut item: Item) -> Item {
@@ -133,17 +140,18 @@ fn bulk_body(event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow::Result
     Ok(())
 }
 
-/// The peak of a process that goes one way once, less what it had before; in a process of its own, because a
-/// peak is never taken back.
-fn peak_of(route: Route) -> anyhow::Result<String> {
+/// The peak of a process that goes one way once, less what it had when it had read the event; in a process of its
+/// own, because a peak is never taken back.
+fn peak_of(route: Route, event: &Path) -> anyhow::Result<String> {
     let name = route.to_possible_value().context("a route has a name")?;
-    let output = std::process::Command::new(std::env::current_exe()?).args(["--peak", name.get_name()]).output()?;
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    let output = command.args(["--peak", name.get_name(), "--event"]).arg(event).output()?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 /// What [`peak_of`] starts.
-pub(crate) fn print_peak(route: Route) -> anyhow::Result<()> {
-    let event = event();
+pub(crate) fn print_peak(route: Route, event: &Path) -> anyhow::Result<()> {
+    let event = std::fs::read_to_string(event)?;
     let mapper = mapper()?;
     let before = peak_kilobytes("self").context("no /proc")?;
     let mut body = Vec::new();

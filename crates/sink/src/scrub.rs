@@ -63,6 +63,8 @@ pub enum Detail {
         /// The field.
         field: String,
     },
+    /// A field name that cannot be one: empty, or with a dot at an end.
+    FieldName,
     /// Nested deeper than the index allows.
     TooDeep {
         /// `index.mapping.depth.limit`.
@@ -77,9 +79,10 @@ pub enum Detail {
     TooManyDocuments,
 }
 
-/// Cuts an error down.
-pub fn scrub(error_type: Option<&str>, reason: Option<&str>) -> Scrubbed {
-    Scrubbed { error_type: safe_type(error_type), detail: reason.and_then(Detail::read) }
+/// Cuts an error down. `reasons` are the error's own and its cause's; the first that is understood counts, since
+/// some versions say no more than "failed to parse" at the top.
+pub fn scrub<'a>(error_type: Option<&str>, reasons: impl IntoIterator<Item = &'a str>) -> Scrubbed {
+    Scrubbed { error_type: safe_type(error_type), detail: reasons.into_iter().find_map(Detail::read) }
 }
 
 // === impl Scrubbed ===
@@ -102,7 +105,9 @@ impl Scrubbed {
             }
             Some(Detail::ImmenseTerm { .. }) => "map the field with ignore_above, or as text alone, in mapping_file",
             Some(Detail::UnknownField { .. }) => "add the field to the mapping, or leave it out with `exclude`",
-            Some(Detail::MetadataField { .. }) => "rename the attribute with `rename`",
+            Some(Detail::MetadataField { .. } | Detail::FieldName) => {
+                "rename the attribute with `rename`, or leave it out with `exclude`"
+            }
             Some(_) => {
                 "make the attribute's values of one kind, map the field otherwise in mapping_file, or leave it out with `exclude`"
             }
@@ -142,6 +147,7 @@ impl Detail {
             .or_else(|| type_change(reason))
             .or_else(|| conflicts(reason))
             .or_else(|| single_fields(reason))
+            .or_else(|| field_names(reason))
             .or_else(|| limits(reason))
     }
 }
@@ -203,6 +209,17 @@ fn single_fields(reason: &str) -> Option<Detail> {
     Some(Detail::MetadataField { field: safe_field(field) })
 }
 
+/// Sentences about names that are empty, blank or begin or end with a dot; which name it is, they say only now and then.
+fn field_names(reason: &str) -> Option<Detail> {
+    const BEGINNINGS: [&str; 4] = [
+        "object field starting or ending with a [.]",
+        "object field cannot contain only whitespace",
+        "field name cannot be an empty string",
+        "name cannot be empty string",
+    ];
+    BEGINNINGS.iter().any(|begin| reason.starts_with(begin)).then_some(Detail::FieldName)
+}
+
 fn limits(reason: &str) -> Option<Detail> {
     if let Some((limit, _)) = split_after(reason, "Limit of total fields [", "] has been exceeded") {
         return Some(Detail::FieldLimit { limit: digits(limit)? });
@@ -247,6 +264,7 @@ impl fmt::Display for Detail {
             Detail::UnknownField { field } => write!(f, "field [{field}] is not in the mapping, which is strict"),
             Detail::ImmenseTerm { field } => write!(f, "field [{field}] holds a term longer than 32,766 bytes"),
             Detail::MetadataField { field } => write!(f, "field [{field}] has a name that OpenSearch keeps for itself"),
+            Detail::FieldName => f.write_str("a field name is empty, or begins or ends with a dot"),
             Detail::TooDeep { limit } => write!(f, "objects are nested deeper than {limit} levels"),
             Detail::FieldLimit { limit } => write!(f, "the index would have more than {limit} fields"),
             Detail::TooManyDocuments => f.write_str("the shard cannot hold more documents"),
@@ -261,7 +279,7 @@ mod tests {
     const SECRET: &str = "S3CRET";
 
     fn text(error_type: &str, reason: &str) -> String {
-        let scrubbed = scrub(Some(error_type), Some(reason));
+        let scrubbed = scrub(Some(error_type), [reason]);
         assert!(!scrubbed.hint().is_empty());
         let shown = scrubbed.to_string();
         assert!(!shown.contains(SECRET), "{shown}");
@@ -313,6 +331,11 @@ mod tests {
                 "illegal_argument_exception: objects are nested deeper than 20 levels",
             ),
             (
+                "mapper_parsing_exception",
+                "object field starting or ending with a [.] makes object resolution ambiguous: [.S3CRET]",
+                "mapper_parsing_exception: a field name is empty, or begins or ends with a dot",
+            ),
+            (
                 "illegal_argument_exception",
                 "number of documents in the index cannot exceed 2147483519",
                 "illegal_argument_exception: the shard cannot hold more documents",
@@ -334,6 +357,13 @@ mod tests {
     }
 
     #[test]
+    fn the_cause_speaks_where_the_reason_does_not() {
+        let reasons = ["failed to parse", "Limit of mapping depth [20] has been exceeded due to object field [S3CRET]"];
+        let scrubbed = scrub(Some("mapper_parsing_exception"), reasons);
+        assert_eq!(scrubbed.to_string(), "mapper_parsing_exception: objects are nested deeper than 20 levels");
+    }
+
+    #[test]
     fn unknown_reasons_are_dropped() {
         let reasons = [
             "[S3CRET]: version conflict, current version [3] is higher than the one provided [2]",
@@ -350,7 +380,7 @@ mod tests {
             assert_eq!(text("some_exception", reason), "some_exception");
         }
         assert_eq!(text("<html>S3CRET</html>", "S3CRET"), "unknown_error");
-        assert_eq!(scrub(None, None).to_string(), "unknown_error");
+        assert_eq!(scrub(None, []).to_string(), "unknown_error");
     }
 
     #[test]
@@ -364,8 +394,8 @@ mod tests {
 
     #[test]
     fn only_limits_concern_the_next_documents() {
-        assert!(scrub(Some("x"), Some("Limit of total fields [10] has been exceeded")).concerns_all());
-        assert!(!scrub(Some("x"), Some("mapper [l.q] cannot be changed from type [long] to [float]")).concerns_all());
+        assert!(scrub(Some("x"), ["Limit of total fields [10] has been exceeded"]).concerns_all());
+        assert!(!scrub(Some("x"), ["mapper [l.q] cannot be changed from type [long] to [float]"]).concerns_all());
     }
 
     #[test]

@@ -87,6 +87,14 @@ struct ErrorObject<'a> {
     error_type: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    caused_by: Option<Cause<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Cause<'a> {
+    #[serde(borrow, default)]
+    reason: Option<Cow<'a, str>>,
 }
 
 // === impl ===
@@ -101,8 +109,11 @@ impl ErrorBody<'_> {
 
     fn scrub(&self) -> Scrubbed {
         match self {
-            ErrorBody::Object(object) => scrub(object.error_type.as_deref(), object.reason.as_deref()),
-            ErrorBody::Other(_) => scrub(None, None),
+            ErrorBody::Object(object) => {
+                let cause = object.caused_by.as_ref().and_then(|cause| cause.reason.as_deref());
+                scrub(object.error_type.as_deref(), object.reason.as_deref().into_iter().chain(cause))
+            }
+            ErrorBody::Other(_) => scrub(None, []),
         }
     }
 }

@@ -66,11 +66,10 @@ fn sequence_number(position: u64) -> String {
     format!("{position}000000000000{low:08}")
 }
 
-/// An event of `count` MODIFY records with both images, about 2.3 kB each.
-#[must_use]
-pub fn lambda_event(seed: u64, count: u32) -> String {
+/// `count` MODIFY records with both images, about 2.3 kB each.
+pub fn modifications(seed: u64, count: u32) -> impl Iterator<Item = StreamRecord> {
     let mut sessions = Sessions::new(seed, EVENT_TIME);
-    let records = (0..count).map(|number| {
+    (0..count).map(move |number| {
         let old = sessions.item(Sessions::key_of(number % 500, number));
         let mut new = old.clone();
         sessions.change(&mut new);
@@ -81,8 +80,13 @@ pub fn lambda_event(seed: u64, count: u32) -> String {
             old: Some(old),
             new: Some(new),
         }
-    });
-    lambda_event_of(records)
+    })
+}
+
+/// An event of [`modifications`].
+#[must_use]
+pub fn lambda_event(seed: u64, count: u32) -> String {
+    lambda_event_of(modifications(seed, count))
 }
 
 /// An event of these records.
