@@ -15,7 +15,11 @@
 pub mod compare;
 pub mod engines;
 #[cfg(feature = "clients")]
+pub mod event_source;
+#[cfg(feature = "clients")]
 pub mod fault;
+#[cfg(feature = "clients")]
+pub mod lambda;
 pub mod process;
 pub mod report;
 #[cfg(feature = "clients")]
