@@ -11,11 +11,13 @@ mod config;
 mod connect;
 mod dlq;
 pub mod exit;
+mod iam_policy;
 mod index;
 mod input;
 pub mod logging;
 mod map;
 pub mod output;
+mod policy;
 pub mod progress;
 mod replay;
 mod run;
@@ -61,6 +63,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Command::State(command) => block_on(state::run(&global, command)),
         Command::Dlq(command) => block_on(dlq::run(&global, command)),
         Command::Config(command) => config::run(&global, command),
+        Command::IamPolicy(arguments) => iam_policy::run(&global, &arguments),
         Command::Completions { shell } => completions::run(shell),
     }
 }

@@ -6,7 +6,7 @@ use crate::{end, streamdex};
 
 #[test]
 fn help_texts() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 15] = [
         &[],
         &["run"],
         &["replay"],
@@ -20,6 +20,7 @@ fn help_texts() {
         &["dlq", "show"],
         &["config"],
         &["config", "check"],
+        &["iam-policy"],
         &["completions"],
     ];
     let mut all = String::new();

@@ -3,6 +3,7 @@
 
 mod configuration;
 mod help;
+mod iam_policy;
 mod letters;
 mod map;
 mod reach;

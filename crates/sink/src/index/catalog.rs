@@ -160,6 +160,20 @@ impl Entry {
             NameShape::Placeholders(_) => None,
         }
     }
+
+    /// The name, with `*` for each placeholder.
+    pub(crate) fn pattern(&self) -> String {
+        match &self.name {
+            NameShape::Fixed(name) => name.to_string(),
+            NameShape::Placeholders(parts) => {
+                let parts = parts.iter().map(|part| match part {
+                    PatternPart::Literal(text) => text.to_lowercase(),
+                    PatternPart::Attribute(_) => "*".to_owned(),
+                });
+                parts.collect()
+            }
+        }
+    }
 }
 
 // === impl NameShape ===

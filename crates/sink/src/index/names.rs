@@ -7,7 +7,33 @@ use streamdex_mapping::IndexName;
 
 use super::Indices;
 use super::catalog::{Catalog, SetupContext};
+use super::plan::{Offering, Wanted};
 use crate::writer::Targets;
+
+/// The names that belong to one index of the configuration, with `*` for each placeholder of its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexNames {
+    /// Who makes the index.
+    pub manage: Manage,
+    /// The name that documents are written to.
+    pub concrete: String,
+    /// The aliases that set-up makes; none where the user makes the index.
+    pub aliases: Vec<String>,
+}
+
+/// The names of all indices that the routes of `config` give: what access must be granted to.
+pub fn index_names(config: &Config) -> Vec<IndexNames> {
+    let catalog = Catalog::new(config, &SetupContext::new());
+    let names = catalog.entries().iter().map(|entry| {
+        let wanted = Wanted::new(entry, &entry.pattern(), Offering::Cluster);
+        let aliases = match wanted.manage {
+            Manage::Create => wanted.aliases().into_iter().map(|alias| wanted.alias_name(alias)).collect(),
+            Manage::Check | Manage::Never => Vec::new(),
+        };
+        IndexNames { manage: wanted.manage, concrete: wanted.concrete, aliases }
+    });
+    names.collect()
+}
 
 /// The name that the documents of `index` go to under `config`, as `sessions-000001`; `None` where no route
 /// gives `index`. Nobody is asked whether the index is there.
@@ -28,5 +54,38 @@ pub(super) fn of_generation(index: impl std::fmt::Display, manage: Manage, gener
 impl Targets for Indices {
     fn concrete(&self, index: &IndexName) -> Option<Arc<str>> {
         self.target(index).map(|target| target.concrete.as_str().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::samples::{config, route, session_route};
+    use streamdex_config::IndexSettings;
+    use streamdex_mapping::route::PatternPart;
+    use streamdex_mapping::{IndexPattern, Route};
+
+    #[test]
+    fn every_name_of_a_configuration_is_told() {
+        let parts = vec![PatternPart::Literal("Orders-".into()), PatternPart::Attribute("region".into())];
+        let pattern = IndexPattern::Placeholders { text: "Orders-{region}".into(), parts };
+        let placeholders = Route { index: pattern, ..route("orders") };
+        let mut config = config(vec![placeholders, session_route(), route("own")]);
+        let own = IndexSettings { manage: Manage::Check, generation: 3, ..IndexSettings::default() };
+        config.indices.insert("own".into(), own);
+        let told = |manage, concrete: &str, aliases: &[&str]| IndexNames {
+            manage,
+            concrete: concrete.to_owned(),
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+        };
+        let mut names = index_names(&config);
+        names.sort_by(|one, other| one.concrete.cmp(&other.concrete));
+        let expected = [
+            told(Manage::Create, "orders-*-000001", &["orders-*"]),
+            told(Manage::Check, "own", &[]),
+            told(Manage::Create, "sessions-000001", &["sessions", "sessions-live"]),
+            told(Manage::Create, "sessions-expired-000001", &["sessions-expired"]),
+        ];
+        assert_eq!(names, expected);
     }
 }

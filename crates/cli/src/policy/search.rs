@@ -1,0 +1,298 @@
+//! The OpenSearch half: what IAM, fine-grained access control and Serverless must allow for the requests of
+//! `streamdex-sink`.
+//!
+//! | request | permission |
+//! |---|---|
+//! | `GET /` | cluster `cluster:monitor/main` |
+//! | `POST /_bulk` | cluster `indices:data/write/bulk`; index `indices:data/write/bulk*`, `…/index`, `…/delete`, and `indices:admin/mapping/put` for new fields |
+//! | `GET /NAMES` | index `indices:admin/get` |
+//! | `GET /NAMES/_settings/index.uuid` | index `indices:monitor/settings/get` |
+//! | `PUT /NAME` with aliases | index `indices:admin/create`, `indices:admin/aliases` |
+//! | `POST /_aliases` | index `indices:admin/aliases` |
+//! | `PUT /_index_template/NAME` | cluster `indices:admin/index_template/put` |
+//! | `index plan`: `GET /_index_template…`, `POST /_index_template/_simulate_index/NAME` | cluster `…/get`, `…/simulate_index` |
+//! | `index apply`: `PUT`, `DELETE /NAME/_doc/ID` | as `_bulk` |
+//!
+//! From the security plugin's `PrivilegesEvaluator`: a create request with aliases needs both permissions, dynamic
+//! mappings count as `mapping/put`, each item of a bulk request as `index` or `delete`.
+
+use serde::Serialize;
+use streamdex_config::{Auth, AwsSettings, Config, Manage, SigV4Service};
+use streamdex_sink::index::{IndexNames, index_names};
+use url::Url;
+
+use super::place::Place;
+use super::{Facts, Grants, Purpose, Statement};
+
+/// In place of names that nobody told.
+pub(crate) const DOMAIN: &str = "${DomainName}";
+pub(crate) const COLLECTION: &str = "${CollectionName}";
+pub(crate) const SIGNER: &str = "${RoleName}";
+/// The name of role and mapping.
+const ROLE: &str = "streamdex";
+
+const MAIN: &str = "cluster:monitor/main";
+const BULK: &str = "indices:data/write/bulk";
+const TEMPLATE_PUT: &str = "indices:admin/index_template/put";
+const TEMPLATE_ASK: [&str; 2] = ["indices:admin/index_template/get", "indices:admin/index_template/simulate_index"];
+
+const WRITE: [&str; 4] =
+    ["indices:admin/mapping/put", "indices:data/write/bulk*", "indices:data/write/delete", "indices:data/write/index"];
+/// The scratch document of `index apply` has no fields.
+const PROBE: [&str; 3] = ["indices:data/write/bulk*", "indices:data/write/delete", "indices:data/write/index"];
+const OBSERVE: &str = "indices:admin/get";
+const WATCH: &str = "indices:monitor/settings/get";
+const MAKE: [&str; 2] = ["indices:admin/aliases", "indices:admin/create"];
+
+/// What OpenSearch itself must allow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Access {
+    /// A domain or cluster with the security plugin.
+    FineGrained(Box<FineGrained>),
+    /// The data access policy of a Serverless collection.
+    DataAccess([DataAccess; 1]),
+}
+
+/// A role and its mapping, with the paths to put them at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct FineGrained {
+    role: Put<Role>,
+    role_mapping: Put<RoleMapping>,
+}
+
+/// A body for a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Put<T> {
+    path: String,
+    body: T,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Role {
+    cluster_permissions: Vec<&'static str>,
+    index_permissions: Vec<IndexPermission>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct IndexPermission {
+    index_patterns: Vec<String>,
+    allowed_actions: Vec<&'static str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct RoleMapping {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    backend_roles: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    users: Vec<String>,
+}
+
+/// One element of a data access policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct DataAccess {
+    description: &'static str,
+    rules: Vec<Rule>,
+    principal: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Rule {
+    resource_type: &'static str,
+    resource: Vec<String>,
+    permission: Vec<&'static str>,
+}
+
+/// The IAM statement of requests that are signed.
+pub(super) fn grant(grants: &mut Grants, config: &Config, purpose: Purpose, facts: &Facts) {
+    let Auth::SigV4 { service, region, aws } = &config.opensearch.auth else { return };
+    let names = index_names(config);
+    if cluster_actions(purpose, &names).is_empty() {
+        return;
+    }
+    let place = Place::new(&facts.around, region.as_deref(), aws);
+    let statement = match service {
+        SigV4Service::Es => {
+            let domain = domain(config, facts);
+            Statement::new("OpenSearch", &methods(purpose, &names), place.arn("es", &format!("domain/{domain}/*")))
+        }
+        SigV4Service::Aoss => {
+            let id = first_label(&config.opensearch.url).unwrap_or("*");
+            Statement::new("OpenSearch", &["aoss:APIAccessAll"], place.arn("aoss", &format!("collection/{id}")))
+        }
+    };
+    grants.allow(aws, statement);
+}
+
+/// What OpenSearch itself must allow; `None` where it asks nobody who he is, or is not asked for anything.
+pub(crate) fn access(config: &Config, purpose: Purpose, facts: &Facts) -> Option<Access> {
+    let names = index_names(config);
+    let cluster = cluster_actions(purpose, &names);
+    if cluster.is_empty() {
+        return None;
+    }
+    match &config.opensearch.auth {
+        Auth::None => None,
+        Auth::Basic { username, .. } => {
+            let mapping = RoleMapping { backend_roles: Vec::new(), users: vec![username.clone()] };
+            Some(fine_grained(purpose, cluster, &names, mapping))
+        }
+        Auth::SigV4 { service: SigV4Service::Es, aws, region } => {
+            let signer = signer(aws, region.as_deref(), facts);
+            let mapping = RoleMapping { backend_roles: vec![signer], users: Vec::new() };
+            Some(fine_grained(purpose, cluster, &names, mapping))
+        }
+        Auth::SigV4 { service: SigV4Service::Aoss, aws, region } => {
+            let signer = signer(aws, region.as_deref(), facts);
+            Some(Access::DataAccess([data_access(purpose, &names, signer, facts)]))
+        }
+    }
+}
+
+fn fine_grained(purpose: Purpose, cluster: Vec<&'static str>, names: &[IndexNames], mapping: RoleMapping) -> Access {
+    let permissions = by_manage(names, |manage| index_actions(purpose, manage)).into_iter();
+    let permissions = permissions
+        .map(|(index_patterns, allowed_actions)| IndexPermission { index_patterns, allowed_actions })
+        .collect();
+    let role = Role { cluster_permissions: cluster, index_permissions: permissions };
+    let path = |what: &str| format!("_plugins/_security/api/{what}/{ROLE}");
+    let role = Put { path: path("roles"), body: role };
+    Access::FineGrained(Box::new(FineGrained { role, role_mapping: Put { path: path("rolesmapping"), body: mapping } }))
+}
+
+fn data_access(purpose: Purpose, names: &[IndexNames], signer: String, facts: &Facts) -> DataAccess {
+    let collection = facts.collection.as_deref().unwrap_or(COLLECTION);
+    let mut rules: Vec<Rule> = by_manage(names, |manage| serverless_actions(purpose, manage))
+        .into_iter()
+        .map(|(patterns, permission)| Rule {
+            resource_type: "index",
+            resource: patterns.iter().map(|pattern| format!("index/{collection}/{pattern}")).collect(),
+            permission,
+        })
+        .collect();
+    if makes(names) {
+        // Aliases and index templates belong to the collection.
+        let permission =
+            vec!["aoss:CreateCollectionItems", "aoss:DescribeCollectionItems", "aoss:UpdateCollectionItems"];
+        let resource = vec![format!("collection/{collection}")];
+        rules.push(Rule { resource_type: "collection", resource, permission });
+    }
+    DataAccess { description: ROLE, rules, principal: vec![signer] }
+}
+
+/// Patterns and what is allowed on them, for each way in which an index can be managed.
+fn by_manage(
+    names: &[IndexNames],
+    actions: impl Fn(Manage) -> Vec<&'static str>,
+) -> Vec<(Vec<String>, Vec<&'static str>)> {
+    let permission = |manage| {
+        let of_manage = names.iter().filter(|names| names.manage == manage);
+        let mut patterns: Vec<String> =
+            of_manage.flat_map(|names| names.aliases.iter().chain([&names.concrete])).cloned().collect();
+        patterns.sort();
+        patterns.dedup();
+        let actions = actions(manage);
+        (!patterns.is_empty() && !actions.is_empty()).then_some((patterns, actions))
+    };
+    [Manage::Create, Manage::Check, Manage::Never].into_iter().filter_map(permission).collect()
+}
+
+fn makes(names: &[IndexNames]) -> bool {
+    names.iter().any(|names| names.manage == Manage::Create)
+}
+
+/// Permissions that no index limits; empty where OpenSearch is not asked.
+fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
+    let template = makes(names).then_some(TEMPLATE_PUT);
+    match purpose {
+        Purpose::Run | Purpose::Lambda | Purpose::Replay => [MAIN].into_iter().chain(template).chain([BULK]).collect(),
+        Purpose::Index => {
+            let asks = if makes(names) { TEMPLATE_ASK.as_slice() } else { &[] };
+            let probes = names.iter().any(|names| names.manage != Manage::Never).then_some(BULK);
+            [MAIN].into_iter().chain(asks.iter().copied()).chain(template).chain(probes).collect()
+        }
+        Purpose::Dlq | Purpose::StateCreate => Vec::new(),
+    }
+}
+
+fn index_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
+    let writes = match (purpose, manage) {
+        (Purpose::Index, Manage::Never) => [].as_slice(),
+        (Purpose::Index, _) => &PROBE,
+        _ => &WRITE,
+    };
+    let makes = if manage == Manage::Create { MAKE.as_slice() } else { &[] };
+    let observes = (manage != Manage::Never).then_some(OBSERVE);
+    // UUIDs are compared by what goes on writing.
+    let watches = (manage != Manage::Never && purpose != Purpose::Index).then_some(WATCH);
+    let mut actions: Vec<&str> = writes.iter().chain(makes).copied().chain(observes).chain(watches).collect();
+    actions.sort_unstable();
+    actions
+}
+
+fn serverless_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
+    let creates = (manage == Manage::Create).then_some("aoss:CreateIndex");
+    let describes = (manage != Manage::Never).then_some("aoss:DescribeIndex");
+    // New fields change the mapping.
+    let writes = ["aoss:UpdateIndex", "aoss:WriteDocument"];
+    let writes = if (purpose, manage) == (Purpose::Index, Manage::Never) { [].as_slice() } else { &writes };
+    creates.into_iter().chain(describes).chain(writes.iter().copied()).collect()
+}
+
+/// The HTTP methods that are used, as IAM names them for a domain.
+fn methods(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
+    let makes = makes(names);
+    let probes = purpose == Purpose::Index && names.iter().any(|names| names.manage != Manage::Never);
+    let posts = purpose != Purpose::Index || makes;
+    let methods = [
+        (probes, "es:ESHttpDelete"),
+        (true, "es:ESHttpGet"),
+        (posts, "es:ESHttpPost"),
+        (makes || probes, "es:ESHttpPut"),
+    ];
+    methods.into_iter().filter_map(|(used, method)| used.then_some(method)).collect()
+}
+
+/// The domain in `search-NAME-HASH.REGION.es.amazonaws.com`.
+fn domain<'a>(config: &'a Config, facts: &'a Facts) -> &'a str {
+    let of_host = || {
+        let label = first_label(&config.opensearch.url)?;
+        let name = label.strip_prefix("search-").or_else(|| label.strip_prefix("vpc-"))?;
+        name.rsplit_once('-').map(|(name, _)| name)
+    };
+    facts.domain.as_deref().or_else(of_host).unwrap_or(DOMAIN)
+}
+
+/// The first label of an AWS host.
+fn first_label(url: &Url) -> Option<&str> {
+    let host = url.host_str()?;
+    let of_aws = host.contains(".amazonaws.com") || host.ends_with(".on.aws");
+    host.split_once('.').map(|(first, _)| first).filter(|_| of_aws)
+}
+
+/// Who signs: the role that the configuration names, else who was given.
+fn signer(credentials: &AwsSettings, region: Option<&str>, facts: &Facts) -> String {
+    let place = Place::new(&facts.around, region, credentials);
+    let unknown = || format!("arn:{}:iam::{}:role/{SIGNER}", place.partition, place.account);
+    credentials.role_arn.clone().or_else(|| facts.signer.clone()).unwrap_or_else(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_is_read_off_its_address() {
+        for (url, expected) in [
+            ("https://search-my-domain-abc123.eu-west-1.es.amazonaws.com", Some("search-my-domain-abc123")),
+            ("https://vpc-d-x.eu-west-1.aos.on.aws/", Some("vpc-d-x")),
+            ("https://search-d-x.cn-north-1.es.amazonaws.com.cn", Some("search-d-x")),
+            ("https://search.example", None),
+            ("http://127.0.0.1:9200", None),
+        ] {
+            assert_eq!(first_label(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+}

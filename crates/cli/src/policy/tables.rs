@@ -1,0 +1,101 @@
+//! The AWS calls that streamdex makes itself: to the followed tables, their streams and the state table.
+
+use streamdex_config::{AwsSettings, Config, DeadLetterKind, Source, TableReference};
+
+use super::place::Place;
+use super::{Facts, Grants, Purpose, Statement};
+
+/// Following a stream.
+pub(super) const READ_STREAM: [&str; 3] =
+    ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"];
+const DESCRIBE_STREAM: [&str; 1] = ["dynamodb:DescribeStream"];
+const DESCRIBE_TABLE: &str = "dynamodb:DescribeTable";
+const READ_ITEMS: &str = "dynamodb:BatchGetItem";
+
+/// The state table as the poller uses it: is it there, checkpoints read and written, starts, gaps and letters put.
+const KEEP_PROGRESS: [&str; 4] =
+    ["dynamodb:DescribeTable", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"];
+const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
+const READ_LETTERS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:Query"];
+const CREATE_TABLE: [&str; 3] = ["dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"];
+
+const DECRYPT: [&str; 1] = ["kms:Decrypt"];
+const DECRYPT_AND_WRITE: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
+
+pub(super) fn grant(grants: &mut Grants, config: &Config, sources: &[&Source], purpose: Purpose, facts: &Facts) {
+    for source in sources {
+        let place = Place::of_source(&facts.around, source);
+        let stream = stream_actions(source, purpose);
+        let table = table_actions(source, purpose, facts);
+        let table_arn = place.arn("dynamodb", &format!("table/{}", source.table.table_name()));
+        let reads = table.contains(&READ_ITEMS) || stream.contains(&"dynamodb:GetRecords");
+        grants.allow(&source.aws, Statement::new("SourceStream", stream, stream_arn(source, &place)));
+        grants.allow(&source.aws, Statement::new("SourceTable", &table, table_arn));
+        if reads {
+            grant_source_keys(grants, &source.aws, &place, facts);
+        }
+    }
+    grant_state(grants, config, purpose, facts);
+}
+
+/// The stream's ARN; where the table is named, every stream that it will have, because switching a stream off and
+/// on makes another one.
+pub(super) fn stream_arn(source: &Source, place: &Place) -> String {
+    match &source.table {
+        TableReference::StreamArn { arn, .. } => arn.clone(),
+        TableReference::Name(name) => place.arn("dynamodb", &format!("table/{name}/stream/*")),
+    }
+}
+
+/// Reading what a customer key encrypts, by way of DynamoDB alone.
+pub(super) fn grant_source_keys(grants: &mut Grants, credentials: &AwsSettings, place: &Place, facts: &Facts) {
+    for key in &facts.source_keys {
+        let statement = Statement::new("SourceKey", &DECRYPT, key.clone());
+        grants.allow(credentials, statement.via([place.via("dynamodb")]));
+    }
+}
+
+fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] {
+    let by_arn = matches!(source.table, TableReference::StreamArn { .. });
+    match purpose {
+        Purpose::Run => &READ_STREAM,
+        // A table that is known by its stream alone is described by its stream.
+        Purpose::Replay | Purpose::Index if by_arn => &DESCRIBE_STREAM,
+        // The stream is read by AWS Lambda: see `lambda`.
+        _ => &[],
+    }
+}
+
+fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'static str> {
+    let by_name = matches!(source.table, TableReference::Name(_));
+    let describes = by_name && matches!(purpose, Purpose::Run | Purpose::Replay | Purpose::Index);
+    let mut actions = Vec::new();
+    actions.extend(purpose.reads_items(facts).then_some(READ_ITEMS));
+    actions.extend(describes.then_some(DESCRIBE_TABLE));
+    actions
+}
+
+fn grant_state(grants: &mut Grants, config: &Config, purpose: Purpose, facts: &Facts) {
+    let letters = config.dead_letter.kind == DeadLetterKind::Table;
+    let actions: &[&str] = match purpose {
+        Purpose::Run => &KEEP_PROGRESS,
+        Purpose::Lambda | Purpose::Replay if letters => &PUT_LETTERS,
+        Purpose::Dlq if letters => &READ_LETTERS,
+        Purpose::StateCreate => &CREATE_TABLE,
+        _ => &[],
+    };
+    let state = &config.state;
+    let place = Place::new(&facts.around, state.region.as_deref(), &state.aws);
+    let table = place.arn("dynamodb", &format!("table/{}", state.table));
+    grants.allow(&state.aws, Statement::new("StateTable", actions, table));
+    let key_actions: &[&str] = match purpose {
+        Purpose::Run | Purpose::Lambda | Purpose::Replay => &DECRYPT_AND_WRITE,
+        _ => &DECRYPT,
+    };
+    // A table is made without a customer key.
+    let uses_key = !actions.is_empty() && purpose != Purpose::StateCreate;
+    if let (Some(key), true) = (&facts.state_key, uses_key) {
+        let statement = Statement::new("StateKey", key_actions, key.clone());
+        grants.allow(&state.aws, statement.via([place.via("dynamodb")]));
+    }
+}

@@ -1,0 +1,216 @@
+//! `streamdex iam-policy`: what it prints for a handful of configurations.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::{Ended, end, file, streamdex};
+
+const SESSIONS: &str = r#"
+[source]
+table = "sessions"
+region = "eu-west-1"
+[opensearch]
+url = "https://search-sessions-abcdefghijklmnopqrstuvwxyz.eu-west-1.es.amazonaws.com"
+auth = { kind = "sigv4" }
+[[route]]
+index = "sessions"
+ttl = { attribute = "expires_at", on_expiry = "archive", archive_index = "sessions-expired" }
+"#;
+
+/// Each part under a role of its own, the source by its stream, indices of every kind.
+const ROLES: &str = r#"
+[aws]
+profile = "deploy"
+[[source]]
+name = "orders"
+stream_arn = "arn:aws:dynamodb:us-east-1:111111111111:table/orders/stream/2026-11-22T15:01:21.123"
+role_arn = "arn:aws:iam::111111111111:role/reader"
+[[source]]
+name = "parts"
+table = "parts"
+region = "us-east-1"
+role_arn = "arn:aws:iam::111111111111:role/reader"
+[opensearch]
+url = "https://search.example"
+auth = { kind = "sigv4", region = "us-east-1", role_arn = "arn:aws:iam::222222222222:role/writer" }
+[state]
+region = "us-east-1"
+[[route]]
+source = "orders"
+index = "orders-{region}"
+id = ["id"]
+[[route]]
+source = "parts"
+index = "parts"
+[index.parts]
+manage = "check"
+"#;
+
+const SERVERLESS: &str = r#"
+[source]
+table = "sessions"
+[opensearch]
+url = "https://abc123.eu-central-1.aoss.amazonaws.com"
+auth = { kind = "sigv4" }
+[dead_letter]
+kind = "file"
+path = "letters.ndjson"
+[[route]]
+index = "sessions"
+[index.sessions]
+generation = 7
+"#;
+
+const BASIC: &str = r#"
+[source]
+table = "sessions"
+region = "cn-north-1"
+[opensearch]
+url = "https://search.example"
+auth = { kind = "basic", username = "streamdex", password_env = "PASSWORD" }
+[[route]]
+index = "sessions"
+[index.sessions]
+manage = "never"
+"#;
+
+fn run(folder: &Path, arguments: &[&str]) -> Ended {
+    end(streamdex(&["iam-policy", "-c", "streamdex.toml"]).args(arguments).current_dir(folder))
+}
+
+/// stdout of each command line, and what it says on stderr.
+fn printed(configuration: &str, command_lines: &[&[&str]]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "streamdex.toml", configuration);
+    let mut all = String::new();
+    for arguments in command_lines {
+        let ended = run(folder.path(), arguments);
+        assert_eq!(ended.status, 0, "{arguments:?}: {}", ended.stderr);
+        serde_json::from_str::<Value>(&ended.stdout).unwrap();
+        // Without its time, which is the first word.
+        let logged = ended.stderr.lines().map(|line| line.split_once(' ').map_or(line, |(_, rest)| rest.trim_start()));
+        let logged: Vec<&str> = logged.collect();
+        all.push_str(&format!("$ iam-policy {}\n{}{}\n\n", arguments.join(" "), ended.stdout, logged.join("\n")));
+    }
+    all
+}
+
+#[test]
+fn one_table_into_one_domain() {
+    insta::assert_snapshot!(
+        "sessions",
+        printed(
+            SESSIONS,
+            &[
+                &["--for", "run"],
+                &[
+                    "--for",
+                    "run",
+                    "--view",
+                    "KEYS_ONLY",
+                    "--account",
+                    "123456789012",
+                    "--source-key",
+                    "arn:aws:kms:eu-west-1:123456789012:key/1",
+                    "--state-key",
+                    "arn:aws:kms:eu-west-1:123456789012:key/2"
+                ],
+                &["--for", "run", "--opensearch", "--principal", "arn:aws:iam::123456789012:role/poller"],
+                &["--for", "replay", "--account", "123456789012"],
+                &["--for", "dlq", "--account", "123456789012"],
+                &["--for", "state-create", "--account", "123456789012"],
+                &["--for", "index", "--account", "123456789012"],
+                &["--for", "index", "--opensearch", "--account", "123456789012"],
+            ],
+        )
+    );
+}
+
+#[test]
+fn a_function_with_everything() {
+    insta::assert_snapshot!(
+        "lambda",
+        printed(
+            SESSIONS,
+            &[
+                &["--for", "lambda"],
+                &[
+                    "--for",
+                    "lambda",
+                    "--view",
+                    "OLD_IMAGE",
+                    "--vpc",
+                    "--on-failure-bucket",
+                    "given-up",
+                    "--log-group",
+                    "/aws/lambda/streamdex",
+                    "--source-key",
+                    "arn:aws:kms:eu-west-1:123456789012:key/1",
+                    "--state-key",
+                    "arn:aws:kms:eu-west-1:123456789012:key/1",
+                    "--bucket-key",
+                    "arn:aws:kms:eu-west-1:123456789012:key/1",
+                    "--account",
+                    "123456789012",
+                    "--region",
+                    "eu-west-1"
+                ],
+            ],
+        )
+    );
+}
+
+#[test]
+fn every_role_has_a_policy_of_its_own() {
+    insta::assert_snapshot!(
+        "roles",
+        printed(
+            ROLES,
+            &[
+                &["--for", "replay", "--account", "333333333333", "--json", "--domain", "search"],
+                &["--for", "lambda", "--region", "us-east-1"],
+                &["--for", "replay", "--role", "arn:aws:iam::222222222222:role/writer"],
+                &["--for", "replay", "--profile", "deploy"],
+                &["--for", "replay", "--opensearch"],
+            ],
+        )
+    );
+}
+
+#[test]
+fn a_serverless_collection() {
+    insta::assert_snapshot!(
+        "serverless",
+        printed(
+            SERVERLESS,
+            &[
+                &["--for", "lambda", "--region", "eu-central-1", "--account", "123456789012", "--redrive"],
+                &["--for", "lambda", "--opensearch", "--collection", "sessions"],
+            ],
+        )
+    );
+}
+
+#[test]
+fn a_user_and_an_index_of_ones_own() {
+    insta::assert_snapshot!("basic", printed(BASIC, &[&["--for", "run"], &["--for", "run", "--opensearch"]]));
+}
+
+#[test]
+fn what_needs_no_policy_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "streamdex.toml", SERVERLESS);
+    let none = run(folder.path(), &["--for", "dlq"]);
+    assert_eq!((none.status, none.stdout.as_str()), (2, ""));
+    assert!(none.stderr.contains("no AWS call is made"), "{}", none.stderr);
+    let other = run(folder.path(), &["--for", "run", "--role", "arn:aws:iam::1:role/other"]);
+    assert_eq!((other.status, other.stdout.as_str()), (2, ""));
+    assert!(other.stderr.contains("needs no policy here"), "{}", other.stderr);
+    let silent = run(folder.path(), &["--for", "state-create", "--opensearch"]);
+    assert_eq!((silent.status, silent.stdout.as_str()), (2, ""));
+    file(folder.path(), "streamdex.toml", ROLES);
+    let several = run(folder.path(), &["--for", "run"]);
+    assert_eq!((several.status, several.stdout.as_str()), (2, ""));
+    assert!(several.stderr.contains("several [[source]]"), "{}", several.stderr);
+}
