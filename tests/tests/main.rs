@@ -12,3 +12,4 @@
 
 mod compat;
 mod e2e;
+mod lab;

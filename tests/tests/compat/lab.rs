@@ -1,4 +1,4 @@
-//! One node with a client, and what every check needs of it.
+//! What every check needs of a node.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -8,45 +8,18 @@ use opensearch::http::Method;
 use serde_json::{Value, json};
 use streamdex_config::Config;
 use streamdex_mapping::IndexName;
+use streamdex_sink::BodyEncoding;
 use streamdex_sink::index::{Indices, SetupContext};
-use streamdex_sink::{BodyEncoding, Client};
 use streamdex_testkit::engines::unique_name;
 
 use super::Outcome;
-
-pub(crate) struct Lab {
-    pub(crate) url: String,
-    pub(crate) client: Client,
-}
+pub(crate) use crate::lab::Node as Lab;
+use crate::lab::route;
 
 /// Status and error type of one answer or bulk item; the type is empty where there is no error.
 pub(crate) type Answered = (u16, String);
 
 impl Lab {
-    pub(crate) async fn new(url: &str) -> Lab {
-        let config = config(&minimal(url, "lab"));
-        let client = Client::connect(&config.opensearch, &config.aws).await.unwrap();
-        Lab { url: url.to_owned(), client }
-    }
-
-    /// One request; `Value::Null` sends no body.
-    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        let body = (!body.is_null()).then_some(&body);
-        let answer = self.client.json(method, path, body).await.unwrap();
-        (answer.status, answer.json().unwrap_or_default())
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
-        self.ask(Method::Get, path, Value::Null).await
-    }
-
-    /// One request that must succeed.
-    pub(crate) async fn done(&self, method: Method, path: &str, body: Value) -> Value {
-        let (status, answer) = self.ask(method, path, body).await;
-        assert!((200..300).contains(&status), "{path}: {status} {answer}");
-        answer
-    }
-
     /// An index of a name of its own, without replicas.
     pub(crate) async fn index(&self, mapping: Value, settings: Value) -> String {
         let name = unique_name("compat");
@@ -153,20 +126,8 @@ pub(crate) fn config(text: &str) -> Config {
     Config::parse(text, Path::new(env!("CARGO_MANIFEST_DIR")), &|_| None).unwrap().config
 }
 
-/// Ends inside the `settings` of the index, so that more of its keys can follow.
+/// Ends inside `[index.…]`, so that more of its keys can follow.
 fn minimal(url: &str, index: &str) -> String {
-    format!(
-        r#"
-[source]
-table = "sessions"
-[opensearch]
-url = "{url}"
-[[route]]
-index = "{index}"
-id = ["user_id", "session_id"]
-ttl = {{ attribute = "expires_at" }}
-[index."{index}"]
-settings = {{ number_of_replicas = 0 }}
-"#
-    )
+    let source = "[source]\ntable = \"sessions\"";
+    format!("{source}\n[opensearch]\nurl = \"{url}\"\n{}\nsettings = {{ number_of_replicas = 0 }}\n", route(index))
 }

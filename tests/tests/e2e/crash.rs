@@ -7,7 +7,7 @@ use fastrand::Rng;
 use streamdex_testkit::engines::SearchEngine;
 use streamdex_testkit::report::{dynamodb_local, search_node};
 
-use super::lab::{Lab, Load, now};
+use crate::lab::{Lab, Load, now};
 
 const KILLS: u32 = 20;
 /// Repeats a run: its number is printed.
@@ -39,7 +39,7 @@ async fn twenty_kills_leave_the_index_equal_to_the_table() {
         }
         tokio::time::sleep(Duration::from_millis(random.u64(0..700))).await;
         writer = load.stop().await.0;
-        lab.until_equal(&format!("after kill {kill} (seed {seed})"), &run).await;
+        lab.until_equal(&format!("after kill {kill} (seed {seed})"), || run.stderr()).await;
     }
     println!("{KILLS} kills in {:?}", begun.elapsed());
     run.stop().await;
@@ -50,5 +50,5 @@ async fn twenty_kills_leave_the_index_equal_to_the_table() {
     let summary = again.summary();
     assert_eq!((again.status, &summary["undecided"]), (0, &0.into()), "{}", again.stderr);
     assert!(summary["records"].as_u64().unwrap() > 1_000, "{summary}");
-    lab.until_equal("after the whole stream again", &run).await;
+    lab.until_equal("after the whole stream again", || run.stderr()).await;
 }

@@ -2,8 +2,6 @@
 //! same: index equals table.
 
 mod crash;
-mod expected;
-mod lab;
 mod outage;
 mod pressure;
 mod program;

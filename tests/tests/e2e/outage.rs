@@ -8,8 +8,8 @@ use streamdex_testkit::fault::{FaultServer, Reply, Rule};
 use streamdex_testkit::report::{dynamodb_local, needs, search_node};
 use tokio::net::TcpSocket;
 
-use super::lab::{LONG, Lab, Load};
 use super::program::lines;
+use crate::lab::{LONG, Lab, Load};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_goes_on_when_the_node_was_killed() {
@@ -22,7 +22,7 @@ async fn run_goes_on_when_the_node_was_killed() {
     let mut run = lab.start(&["run"]).await;
     let (mut writer, _) = Load::start(lab.writer(2)).stop().await;
     writer.write(50).await;
-    lab.until_equal("before", &run).await;
+    lab.until_equal("before", || run.stderr()).await;
     for outage in 1..=2 {
         let load = Load::start(writer);
         tokio::time::sleep(Duration::from_millis(700)).await;
@@ -33,7 +33,7 @@ async fn run_goes_on_when_the_node_was_killed() {
         tokio::time::sleep(Duration::from_secs(4)).await;
         node.restart().await.unwrap();
         writer = load.stop().await.0;
-        lab.until_equal(&format!("after outage {outage}"), &run).await;
+        lab.until_equal(&format!("after outage {outage}"), || run.stderr()).await;
     }
     let log = run.stop().await.stderr;
     println!("{log}");
@@ -57,7 +57,7 @@ async fn run_waits_for_credentials_to_be_accepted() {
     let mut run = lab.start(&["run"]).await;
     let mut writer = lab.writer(5);
     writer.write(50).await;
-    lab.until_equal("before", &run).await;
+    lab.until_equal("before", || run.stderr()).await;
 
     let load = Load::start(writer);
     let refusal = |status: u16| {
@@ -80,7 +80,7 @@ async fn run_waits_for_credentials_to_be_accepted() {
     assert!(front.hits(forbidden) > 0, "nothing was tried while the credentials were refused");
     front.clear_rules();
     load.stop().await;
-    lab.until_equal("after", &run).await;
+    lab.until_equal("after", || run.stderr()).await;
     let log = run.stop().await.stderr;
     println!("{log}");
     let paused = lines(&log, "paused: ");
@@ -120,7 +120,7 @@ async fn run_waits_for_a_node_that_is_down_at_the_start() {
     let mut run = lab.start(&["run"]).await;
     run.until_logged("a line that names the node", Duration::from_secs(30), said).await;
     front.accept();
-    lab.until_equal("after the node came up", &run).await;
+    lab.until_equal("after the node came up", || run.stderr()).await;
     run.stop().await;
 }
 

@@ -12,8 +12,7 @@ use streamdex_testkit::fault::FaultServer;
 use streamdex_testkit::report::{dynamodb_local, needs};
 use streamdex_testkit::workload::{EVENT_TIME, Item, Sessions, StreamRecord, lambda_event_of};
 
-use super::expected::session;
-use super::lab::{Lab, Load, text};
+use crate::lab::{Lab, Load, session, text};
 
 async fn node(options: NodeOptions) -> Option<Arc<SearchNode>> {
     let own = SearchNode::start(SearchEngine::OpenSearch3, options).await;
@@ -42,7 +41,7 @@ async fn a_full_write_queue_loses_nothing() {
     let load = Load::start(lab.writer(3).keys(750, 4));
     tokio::time::sleep(Duration::from_secs(5)).await;
     load.stop().await;
-    lab.until_equal("after the rush", &run).await;
+    lab.until_equal("after the rush", || run.stderr()).await;
     let rejected = rejected(&lab).await;
     println!("{rejected} rejections");
     assert!(rejected > 0, "the node took everything: {}", run.stderr());

@@ -1,18 +1,21 @@
 //! The program under test.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use streamdex_testkit::engines::{child_environment, target_folder, workspace_folder};
+use streamdex_testkit::engines::child_environment;
 use streamdex_testkit::process::Supervised;
-use tokio::sync::OnceCell;
 
-/// A program to test in place of the one that is built from this workspace.
-const BINARY: &str = "STREAMDEX_BINARY";
+use crate::lab::{CONFIG, Lab, Program};
+
+static STREAMDEX: Program = Program::new("streamdex", "streamdex", "STREAMDEX_BINARY");
+/// Where `replay --images` puts dead letters.
+pub(crate) const LETTER_FILE: &str = "streamdex-dead-letters.ndjson";
+const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
 /// A started `streamdex`, killed when dropped.
 pub(crate) struct Running {
@@ -29,11 +32,42 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+impl Lab {
+    /// Starts the program.
+    pub(crate) async fn start(&self, arguments: &[&str]) -> Running {
+        self.start_with(arguments, &[]).await
+    }
+
+    /// Starts the program with more in its environment.
+    pub(crate) async fn start_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Running {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let mut all = vec!["--config", CONFIG];
+        all.extend(arguments);
+        Running::start(self.folder.path(), &format!("{number}"), &all, env).await
+    }
+
+    /// Runs the program to its end.
+    pub(crate) async fn end(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).await.ended(COMMAND_LIMIT).await
+    }
+
+    /// As [`Lab::end`], with more in its environment.
+    pub(crate) async fn end_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Ended {
+        self.start_with(arguments, env).await.ended(COMMAND_LIMIT).await
+    }
+
+    /// The dead letters of `replay --images`.
+    pub(crate) fn file_letters(&self) -> Vec<Value> {
+        let text = self.read_file(LETTER_FILE);
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
 impl Running {
     /// Starts `arguments` in `folder`, with nothing but the emulators to reach. `name` tells the output files of
     /// one folder apart.
     pub(crate) async fn start(folder: &Path, name: &str, arguments: &[&str], env: &[(&str, &str)]) -> Running {
-        let mut command = Command::new(binary().await);
+        let mut command = Command::new(STREAMDEX.path().await);
         command.args(arguments).current_dir(folder);
         for name in ["RUST_LOG", "STREAMDEX_CONFIG", "STREAMDEX_CONFIG_TOML"] {
             command.env_remove(name);
@@ -121,34 +155,4 @@ fn code(status: ExitStatus) -> i32 {
 /// The lines of a log that contain `part`.
 pub(crate) fn lines<'a>(log: &'a str, part: &str) -> Vec<&'a str> {
     log.lines().filter(|line| line.contains(part)).collect()
-}
-
-/// The program, built once by the cargo that runs these tests: nothing is done where it is fresh.
-async fn binary() -> &'static Path {
-    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
-    BUILT.get_or_init(|| async { tokio::task::spawn_blocking(build).await.unwrap() }).await
-}
-
-fn build() -> PathBuf {
-    if let Some(given) = env::var_os(BINARY) {
-        return given.into();
-    }
-    let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--package", "streamdex", "--bin", "streamdex", "--message-format", "json"])
-        .args(["--profile", profile()])
-        .arg("--target-dir")
-        .arg(target_folder())
-        .current_dir(workspace_folder())
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo");
-    assert!(built.status.success(), "the program does not build");
-    let messages = String::from_utf8(built.stdout).unwrap();
-    let made = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let made: Vec<PathBuf> = made.filter_map(|message| Some(message["executable"].as_str()?.into())).collect();
-    made.last().expect("cargo names the program that it made").clone()
-}
-
-fn profile() -> &'static str {
-    if cfg!(debug_assertions) { "dev" } else { "release" }
 }

@@ -7,20 +7,9 @@ use opensearch::http::Method;
 use streamdex_testkit::engines::SearchEngine;
 use streamdex_testkit::report::{dynamodb_local, search_node};
 
-use super::lab::Lab;
-
-/// A record of a new item as the service delivers it; `attributes` are members after the key.
-pub(crate) fn insert(stream_arn: &str, position: u64, user: &str, attributes: &str) -> String {
-    let keys = format!(r#""user_id":{{"S":"{user}"}},"session_id":{{"S":"{position}"}}"#);
-    let comma = if attributes.is_empty() { "" } else { "," };
-    format!(
-        r#"{{"eventID":"{position:032x}","eventName":"INSERT","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"eu-west-1","dynamodb":{{"ApproximateCreationDateTime":1750000000,"Keys":{{{keys}}},"NewImage":{{{keys}{comma}{attributes}}},"SequenceNumber":"{position}00000000000000000000","SizeBytes":1,"StreamViewType":"NEW_AND_OLD_IMAGES"}},"eventSourceARN":"{stream_arn}"}}"#
-    )
-}
-
-pub(crate) fn event(records: &[String]) -> String {
-    format!(r#"{{"Records":[{}]}}"#, records.join(","))
-}
+use super::program::LETTER_FILE;
+use crate::lab::Lab;
+use crate::lab::event::{event, insert};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_records_are_dead_letters_and_their_neighbours_are_applied() {
@@ -59,7 +48,7 @@ async fn bad_records_are_dead_letters_and_their_neighbours_are_applied() {
     // Delivered again it ends the same, and doubles no letter.
     let again = lab.end(&["replay", "--images", "--json", "event.json"]).await;
     assert_eq!((again.status, &again.summary()["outcomes"]["dead_lettered"]), (1, &3.into()), "{}", again.stderr);
-    let listed = lab.end(&["dlq", "list", "--json", "--file", super::lab::LETTER_FILE]).await;
+    let listed = lab.end(&["dlq", "list", "--json", "--file", LETTER_FILE]).await;
     let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     assert_eq!(listed["dead_letters"].as_array().unwrap().len(), 3, "{listed:#}");
 }

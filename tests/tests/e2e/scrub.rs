@@ -8,8 +8,9 @@ use streamdex_testkit::engines::SearchEngine;
 use streamdex_testkit::report::{dynamodb_local, search_node};
 use streamdex_testkit::workload::{Item, PARTITION_KEY, SORT_KEY};
 
-use super::lab::{CONFIG, LETTER_FILE, Lab, number, text};
-use super::replay::{event, insert};
+use super::program::LETTER_FILE;
+use crate::lab::event::{event, insert};
+use crate::lab::{CONFIG, Lab, number, text};
 
 // Lower case, because a name of an index is made so.
 const VALUE: &str = "zqvalsecret7x";

@@ -8,15 +8,28 @@ use streamdex_testkit::engines::SearchEngine;
 use streamdex_testkit::report::{dynamodb_local, search_node};
 use streamdex_testkit::workload::Sessions;
 
-use super::lab::{Lab, now};
-use super::program::Ended;
+use super::program::{Ended, Running};
+use crate::lab::{Lab, now};
 
 /// A checkpoint is written about once a second; the rest is for a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
-async fn lab() -> Option<Lab> {
+/// A program that runs, and whose index was deleted.
+struct Lost {
+    lab: Lab,
+    run: Running,
+    uuid: String,
+}
+
+async fn lost() -> Option<Lost> {
     let (node, dynamodb) = (search_node(SearchEngine::OpenSearch3).await?, dynamodb_local().await?);
-    Some(Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await)
+    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    lab.fill(6, 40).await;
+    let run = lab.start(&["run"]).await;
+    lab.until_equal("before", || run.stderr()).await;
+    let uuid = uuid(&lab).await.unwrap();
+    assert_eq!(lab.ask(Method::Delete, &lab.concrete()).await.0, 200);
+    Some(Lost { lab, run, uuid })
 }
 
 async fn uuid(lab: &Lab) -> Option<String> {
@@ -39,12 +52,7 @@ async fn is_a_recorded_gap(lab: &Lab, ended: &Ended, lost: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_that_is_deleted_is_a_gap_and_its_impostor_is_named() {
-    let Some(lab) = lab().await else { return };
-    lab.fill(6, 40).await;
-    let mut run = lab.start(&["run"]).await;
-    lab.until_equal("before", &run).await;
-    let lost = uuid(&lab).await.unwrap();
-    assert_eq!(lab.ask(Method::Delete, &lab.concrete()).await.0, 200);
+    let Some(Lost { lab, mut run, uuid: lost }) = lost().await else { return };
     // A delete with an external version makes the index anew, whatever it is told.
     lab.delete(Sessions::key_of(0, 0)).await;
     let ended = run.ended(SOON).await;
@@ -62,12 +70,7 @@ async fn an_index_that_is_deleted_is_a_gap_and_its_impostor_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_in_the_place_of_the_deleted_one_is_named_and_left_alone() {
-    let Some(lab) = lab().await else { return };
-    lab.fill(6, 40).await;
-    let mut run = lab.start(&["run"]).await;
-    lab.until_equal("before", &run).await;
-    let lost = uuid(&lab).await.unwrap();
-    assert_eq!(lab.ask(Method::Delete, &lab.concrete()).await.0, 200);
+    let Some(Lost { lab, mut run, uuid: lost }) = lost().await else { return };
     assert_eq!(lab.ask(Method::Put, &lab.concrete()).await.0, 200);
     let impostor = uuid(&lab).await.unwrap();
     lab.put(Sessions::new(6, now()).item(Sessions::key_of(90, 0))).await;
@@ -79,12 +82,7 @@ async fn an_index_in_the_place_of_the_deleted_one_is_named_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_put_after_the_index_was_deleted_is_no_quiet_new_beginning() {
-    let Some(lab) = lab().await else { return };
-    lab.fill(6, 40).await;
-    let mut run = lab.start(&["run"]).await;
-    lab.until_equal("before", &run).await;
-    let lost = uuid(&lab).await.unwrap();
-    assert_eq!(lab.ask(Method::Delete, &lab.concrete()).await.0, 200);
+    let Some(Lost { lab, mut run, uuid: lost }) = lost().await else { return };
     lab.put(Sessions::new(6, now()).item(Sessions::key_of(90, 0))).await;
     let ended = run.ended(SOON).await;
     is_a_recorded_gap(&lab, &ended, &lost).await;

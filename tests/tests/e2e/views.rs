@@ -8,7 +8,7 @@ use streamdex_testkit::engines::SearchEngine;
 use streamdex_testkit::report::{dynamodb_local, dynoxide, search_node};
 use streamdex_testkit::workload::{Item, Sessions, StreamRecord, lambda_event_of};
 
-use super::lab::{Lab, Load, now};
+use crate::lab::{Lab, Load, now};
 
 async fn follows(endpoint: &str, view: StreamViewType) {
     let Some(node) = search_node(SearchEngine::OpenSearch3).await else { return };
@@ -19,7 +19,7 @@ async fn follows(endpoint: &str, view: StreamViewType) {
     let load = Load::start(lab.writer(10));
     tokio::time::sleep(Duration::from_secs(3)).await;
     load.stop().await;
-    lab.until_equal(&what, &run).await;
+    lab.until_equal(&what, || run.stderr()).await;
     run.stop().await;
     lab.no_letters().await;
 }
@@ -83,10 +83,10 @@ async fn a_replay_of_old_records_writes_what_is_in_the_table_now() {
     assert_eq!(run.ended(Duration::from_secs(60)).await.status, 0, "{}", run.stderr());
     let ended = lab.end(&["replay", "--json", "old.json"]).await;
     assert_eq!((ended.status, ended.summary()["records"].as_u64()), (0, Some(60)), "{ended:?}");
-    lab.until_equal("after the first replay", &run).await;
+    lab.until_equal("after the first replay", || run.stderr()).await;
     let followed = lab.end(&["run", "--until-end", "--json"]).await;
     assert_eq!(followed.status, 0, "{}", followed.stderr);
-    lab.until_equal("after the stream", &run).await;
+    lab.until_equal("after the stream", || run.stderr()).await;
 
     // A closed index forgets what it knew of deleted documents: nothing but the table stands against the old record.
     let index = lab.concrete();
@@ -96,5 +96,5 @@ async fn a_replay_of_old_records_writes_what_is_in_the_table_now() {
     let ended = lab.end(&["replay", "--json", "old.json"]).await;
     assert_eq!(ended.status, 0, "{}", ended.stderr);
     assert_eq!(ended.summary()["outcomes"]["dead_lettered"], 0, "{}", ended.stdout);
-    lab.until_equal("after the tombstones were forgotten", &run).await;
+    lab.until_equal("after the tombstones were forgotten", || run.stderr()).await;
 }

@@ -1,8 +1,14 @@
 //! One table, one index and one state table of a test's own, and the configuration that joins them.
 
+pub(crate) mod event;
+mod expected;
+mod load;
+mod node;
+mod program;
+
 use std::collections::HashMap;
 use std::fs;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -12,39 +18,30 @@ use serde_json::Value;
 use streamdex_testkit::compare::{Sides, table_items};
 use streamdex_testkit::engines::{dynamodb_client, unique_name};
 use streamdex_testkit::workload::{
-    Item, RandomWriter, SESSIONS_STREAM_ARN, Sessions, SessionsTable, Written, create_sessions_table,
+    Item, RandomWriter, SESSIONS_STREAM_ARN, Sessions, SessionsTable, create_sessions_table,
 };
 use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
-use super::expected::session;
-use super::program::{Ended, Running};
-use crate::compat::lab as compat;
+pub(crate) use expected::session;
+pub(crate) use load::Load;
+pub(crate) use node::Node;
+pub(crate) use program::Program;
 
 /// Long enough for a machine that does other things as well.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 pub(crate) const CONFIG: &str = "streamdex.toml";
-/// Where `replay --images` puts dead letters.
-pub(crate) const LETTER_FILE: &str = "streamdex-dead-letters.ndjson";
-const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
 pub(crate) struct Lab {
     pub(crate) folder: TempDir,
     pub(crate) client: Client,
     pub(crate) table: SessionsTable,
     pub(crate) index: String,
-    state: String,
+    pub(crate) state: String,
     endpoint: String,
     /// The node itself, whatever stands in front of it.
-    node: String,
-    started: AtomicU32,
-}
-
-/// A [`RandomWriter`] at work.
-pub(crate) struct Load {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<(RandomWriter, Written)>,
+    node: Node,
+    /// How many programs were started.
+    pub(crate) started: AtomicU32,
 }
 
 impl Lab {
@@ -60,7 +57,7 @@ impl Lab {
             state: format!("{}-state", table.name),
             table,
             endpoint: endpoint.to_owned(),
-            node: node.to_owned(),
+            node: Node::new(node).await,
             started: AtomicU32::new(0),
         };
         lab.configure(node, "", "");
@@ -81,17 +78,13 @@ url = "{url}"
 {opensearch}
 [state]
 table = "{state}"
-[[route]]
-index = "{name}"
-id = ["user_id", "session_id"]
-ttl = {{ attribute = "expires_at" }}
-[index."{name}"]
+{route}
 {index}
 "#,
             table = self.table.name,
             endpoint = self.endpoint,
             state = self.state,
-            name = self.index,
+            route = route(&self.index),
         );
         let settings = if index.contains("settings") { "" } else { "settings = { number_of_replicas = 0 }\n" };
         self.write_file(CONFIG, &format!("{text}{settings}"));
@@ -113,32 +106,9 @@ ttl = {{ attribute = "expires_at" }}
         fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
     }
 
-    /// Starts the program.
-    pub(crate) async fn start(&self, arguments: &[&str]) -> Running {
-        self.start_with(arguments, &[]).await
-    }
-
-    /// Starts the program with more in its environment.
-    pub(crate) async fn start_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Running {
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let mut all = vec!["--config", CONFIG];
-        all.extend(arguments);
-        Running::start(self.folder.path(), &format!("{number}"), &all, env).await
-    }
-
-    /// Runs the program to its end.
-    pub(crate) async fn end(&self, arguments: &[&str]) -> Ended {
-        self.start(arguments).await.ended(COMMAND_LIMIT).await
-    }
-
-    /// As [`Lab::end`], with more in its environment.
-    pub(crate) async fn end_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Ended {
-        self.start_with(arguments, env).await.ended(COMMAND_LIMIT).await
-    }
-
     /// The address of the node.
     pub(crate) fn node(&self) -> &str {
-        &self.node
+        &self.node.url
     }
 
     /// The concrete name of the index.
@@ -176,12 +146,12 @@ ttl = {{ attribute = "expires_at" }}
     }
 
     /// Waits until the index equals the table, without a second copy under another routing.
-    pub(crate) async fn until_equal(&self, what: &str, log: &Running) {
-        let sides = Sides { client: &self.client, table: &self.table.name, url: &self.node, index: &self.index };
+    pub(crate) async fn until_equal(&self, what: &str, log: impl Fn() -> String) {
+        let sides = Sides { client: &self.client, table: &self.table.name, url: &self.node.url, index: &self.index };
         if let Err(differences) = sides.until_equal(LONG, session).await {
             let shown: Vec<String> = differences.iter().take(10).map(ToString::to_string).collect();
             let count = differences.len();
-            panic!("{what}: {count} differences:\n{}\nits log:\n{}", shown.join("\n"), log.stderr());
+            panic!("{what}: {count} differences:\n{}\nits log:\n{}", shown.join("\n"), log());
         }
         let items = table_items(&self.client, &self.table.name).await.len();
         let counted = self.ask(Method::Get, &format!("{}/_count", self.index)).await.1;
@@ -190,7 +160,7 @@ ttl = {{ attribute = "expires_at" }}
 
     /// One request to the node.
     pub(crate) async fn ask(&self, method: Method, path: &str) -> (u16, Value) {
-        compat::Lab::new(&self.node).await.ask(method, path, Value::Null).await
+        self.node.ask(method, path, Value::Null).await
     }
 
     /// What the state table holds whose `pk` or `sk` begins so.
@@ -206,32 +176,9 @@ ttl = {{ attribute = "expires_at" }}
         event.replace(SESSIONS_STREAM_ARN, &self.table.stream_arn)
     }
 
-    /// The dead letters of `replay --images`.
-    pub(crate) fn file_letters(&self) -> Vec<Value> {
-        let text = self.read_file(LETTER_FILE);
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
     pub(crate) async fn no_letters(&self) {
         let letters = self.state_rows("pk", "letters|").await;
         assert!(letters.is_empty(), "dead letters: {letters:?}");
-    }
-}
-
-impl Load {
-    pub(crate) fn start(mut writer: RandomWriter) -> Load {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(async move {
-            let written = writer.write_until(async { drop(stopped.await) }).await;
-            (writer, written)
-        });
-        Load { stop, task }
-    }
-
-    /// Waits for the write under way.
-    pub(crate) async fn stop(self) -> (RandomWriter, Written) {
-        let _ = self.stop.send(());
-        self.task.await.unwrap()
     }
 }
 
@@ -245,4 +192,15 @@ pub(crate) fn text(value: &str) -> AttributeValue {
 
 pub(crate) fn number(digits: &str) -> AttributeValue {
     AttributeValue::N(digits.to_owned())
+}
+
+/// The route of all session items into `index`. It ends inside `[index.…]`, so that more of its keys can follow.
+pub(crate) fn route(index: &str) -> String {
+    format!(
+        r#"[[route]]
+index = "{index}"
+id = ["user_id", "session_id"]
+ttl = {{ attribute = "expires_at" }}
+[index."{index}"]"#
+    )
 }
