@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `cargo xtask bench` | measurements, each beside a reference of the same run |
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
+//! | `cargo xtask templates` | the part of tidy that checks the templates of `deploy/` |
 //! | `cargo xtask tidy` | everything about the code that can be told without running it |
 //! | `cargo xtask test` | tidy, then all tests, on engines that it fetches and starts |
 #![allow(clippy::print_stdout, reason = "a task runner for people: its output is what it is for")]
 
 mod bench;
 mod demo;
+mod deploy;
 mod engines;
 mod step;
 mod summary;
@@ -37,6 +39,8 @@ enum Task {
     Demo(demo::Options),
     /// Check format, lints, documentation, dependencies and licences.
     Tidy,
+    /// Check the templates of deploy/, without AWS.
+    Templates,
     /// Run tidy and all tests; engines are fetched into the target folder.
     Test(test::Options),
 }
@@ -46,6 +50,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Bench(options) => bench::run(&options)?,
         Task::Demo(options) => demo::run(&options)?,
         Task::Tidy => tidy::run(),
+        Task::Templates => deploy::templates("deployment templates") != step::Outcome::Failed,
         Task::Test(options) => test::run(&options)?,
     };
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

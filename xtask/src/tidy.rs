@@ -17,12 +17,13 @@ type Step = fn(&str) -> Outcome;
 
 /// Runs every step, also after one that failed; whether none failed.
 pub(crate) fn run() -> bool {
-    let steps: [(&str, Step); 9] = [
+    let steps: [(&str, Step); 10] = [
         ("format", format),
         ("clippy", clippy),
         ("documentation", documentation),
         ("examples and generated documents", examples_and_documents),
         ("fuzz target", fuzz_target),
+        ("deployment templates", crate::deploy::templates),
         ("unused dependencies", unused_dependencies),
         ("bans, licences, sources", bans_licences_sources),
         ("advisories", advisories),

@@ -1,0 +1,147 @@
+"""What the templates promise and no linter looks for."""
+
+import json
+import re
+
+import yaml
+
+# Statements that name no resource, or a kind of resource instead of one: (template, Sid) and the reason.
+# A reason that no statement needs any more is a finding too.
+WILDCARDS = {
+    ("cloudformation/key.yaml", "Account"): "in a key policy `*` is the key itself, and IAM policies decide further",
+    ("cloudformation/key.yaml", "LogGroups"): "in a key policy `*` is the key itself",
+    ("cloudformation/search-domain.yaml", "FunctionIsNoAdministrator"): "a Deny",
+    ("cloudformation/search-domain.yaml", "Administrator"): "every method, of one domain, for who administers it",
+    ("sam/template.yaml", "TlsOnly"): "a Deny",
+    ("sam/template.yaml", "Tls12"): "a Deny",
+    ("sam/template.yaml", "Network"): "an interface that is being made has no id yet; subnets and group are named",
+    ("sam/template.yaml", "NetworkInterfaces"): "Lambda makes the interfaces, so that their ids are not known before",
+    ("sam/template.yaml", "NetworkLists"): "EC2's Describe actions take no resource",
+    ("sam/template.yaml", "NetworkNotFromCode"): "a Deny",
+}
+
+
+def problems(templates):
+    """All findings in templates, a mapping of name to content."""
+    found, used = [], set()
+    for name, template in templates.items():
+        for statement in statements(template):
+            where = (name, statement.get("Sid", "(a statement without Sid)"))
+            wide = list(too_wide(statement))
+            if wide and where in WILDCARDS:
+                used.add(where)
+            elif wide:
+                found.extend(f"{name}: {where[1]}: {text}" for text in wide)
+            if "Sid" not in statement:
+                found.append(f"{name}: a statement has no Sid")
+            if open_to_all(statement):
+                found.append(f"{name}: {where[1]}: allows every account")
+        found.extend(f"{name}: managed policies are wider than what is needed: {arns}" for arns in managed(template))
+        found.extend(f"{name}: {problem}" for problem in texts(template))
+    found.extend(f"{name}: {sid} is listed in WILDCARDS, and needs no reason" for name, sid in WILDCARDS.keys() - used)
+    return found
+
+
+def aliases(text):
+    """CloudFormation refuses YAML aliases, which every linter resolves."""
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            yield f"line {event.start_mark.line + 1}: a YAML alias"
+
+
+def statements(node):
+    """Every IAM statement below node: in roles, policies of resources, endpoints, and JSON texts."""
+    if isinstance(node, dict):
+        if node.get("Effect") in ("Allow", "Deny"):
+            yield node
+        else:
+            for value in node.values():
+                yield from statements(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from statements(value)
+    elif isinstance(node, str) and node.lstrip().startswith(("{", "[")):
+        try:
+            yield from statements(as_json(node))
+        except ValueError:
+            return
+
+
+def as_json(text):
+    """A text for Fn::Sub, with something in place of its variables."""
+    return json.loads(re.sub(r"\$\{[^}]*\}", "x", text))
+
+
+def texts(node):
+    """Policies, dashboards and filters that are texts must be JSON."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            text = value.get("Fn::Sub") if isinstance(value, dict) else value
+            if key in ("DashboardBody", "Pattern", "Policy", "PolicyDocument") and isinstance(text, str):
+                try:
+                    as_json(text)
+                except ValueError as error:
+                    yield f"{key} is no JSON: {error}"
+            yield from texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from texts(value)
+
+
+def managed(node):
+    """Managed policies that a role or function takes."""
+    if isinstance(node, dict):
+        if "ManagedPolicyArns" in node:
+            yield node["ManagedPolicyArns"]
+        for value in node.values():
+            yield from managed(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from managed(value)
+
+
+def too_wide(statement):
+    """What a statement says with a star instead of a name."""
+    for key in ("NotAction", "NotResource", "NotPrincipal"):
+        if key in statement:
+            yield f"{key} allows what is not thought of"
+    for action in listed(statement.get("Action")):
+        if "*" in action:
+            yield f"action {action}"
+    for resource in listed(statement.get("Resource")):
+        if not names_one(resource):
+            yield f"resource {resource}"
+
+
+def names_one(resource):
+    """Whether an ARN names account, region and a thing; a star may stand only behind a name."""
+    if isinstance(resource, dict):
+        if "Fn::If" in resource:
+            return all(names_one(branch) for branch in resource["Fn::If"][1:])
+        if "Fn::Sub" not in resource:
+            # A reference: a parameter or an attribute, which is one thing.
+            return True
+        resource = resource["Fn::Sub"]
+        resource = resource[0] if isinstance(resource, list) else resource
+    # A variable can be a whole ARN with colons in it, but is one name here.
+    plain = re.sub(r"\$\{[^}]*\}", "x", resource)
+    if not plain.startswith("arn:"):
+        return not plain.startswith("*")
+    *head, thing = plain.split(":", 5)
+    # A bucket has no kind before its name.
+    kind, _, name = ("bucket", "/", thing) if head[2] == "s3" else thing.partition("/")
+    return not any("*" in part for part in head) and not kind.startswith("*") and not name.startswith("*")
+
+
+def open_to_all(statement):
+    """Whether anybody is allowed, of whatever account."""
+    principal = statement.get("Principal")
+    everybody = principal == "*" or (isinstance(principal, dict) and "*" in listed(principal.get("AWS")))
+    account = (statement.get("Condition") or {}).get("StringEquals", {}).get("aws:PrincipalAccount")
+    return statement["Effect"] == "Allow" and everybody and account != {"Ref": "AWS::AccountId"}
+
+
+def listed(value):
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,66 @@
+"""The rules find what they are for."""
+
+import unittest
+
+import rules
+
+
+def sub(text):
+    return {"Fn::Sub": text}
+
+
+class Rules(unittest.TestCase):
+    def test_what_names_one_thing(self):
+        for resource in [
+            "arn:aws:s3:::bucket/*",
+            {"Fn::GetAtt": ["Bucket", "Arn"]},
+            sub("${Bucket.Arn}/*"),
+            sub("arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${Table}/stream/*"),
+            sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Logs}:*"),
+            {"Fn::If": ["Made", {"Ref": "KeyArn"}, {"Fn::GetAtt": ["Key", "Arn"]}]},
+        ]:
+            self.assertTrue(rules.names_one(resource), resource)
+
+    def test_what_does_not(self):
+        for resource in [
+            "*",
+            sub("*"),
+            "arn:aws:s3:::*",
+            sub("arn:${AWS::Partition}:dynamodb:*:${AWS::AccountId}:table/x"),
+            sub("arn:${AWS::Partition}:dynamodb:${AWS::Region}:*:table/x"),
+            sub("arn:aws:ec2:x:y:subnet/*"),
+            {"Fn::If": ["Made", "*", {"Ref": "KeyArn"}]},
+        ]:
+            self.assertFalse(rules.names_one(resource), resource)
+
+    def test_statements_are_found_wherever_they_are(self):
+        nested = {"Resources": {"R": {"Policies": [{"Fn::If": ["C", {"Effect": "Allow", "Sid": "A"}, {"Ref": "N"}]}]}}}
+        text = {"PolicyDocument": sub('{"Statement": [{"Effect": "Deny", "Sid": "${B}"}]}')}
+        self.assertEqual([found["Sid"] for found in rules.statements([nested, text])], ["A", "x"])
+
+    def test_a_statement_without_a_listed_reason_is_a_finding(self):
+        statement = {"Effect": "Allow", "Sid": "S", "Action": "s3:*", "Resource": "*"}
+        found = [text for text in rules.problems({"t.yaml": {"Statement": statement}}) if "WILDCARDS" not in text]
+        self.assertEqual(found, ["t.yaml: S: action s3:*", "t.yaml: S: resource *"])
+
+    def test_reasons_that_nothing_needs_are_findings(self):
+        self.assertEqual(len(rules.problems({})), len(rules.WILDCARDS))
+
+    def test_everybody_needs_an_account(self):
+        statement = {"Effect": "Allow", "Principal": "*"}
+        self.assertTrue(rules.open_to_all(statement))
+        self.assertTrue(rules.open_to_all({**statement, "Principal": {"AWS": "*"}}))
+        own = {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}
+        self.assertFalse(rules.open_to_all({**statement, "Condition": own}))
+        self.assertFalse(rules.open_to_all({**statement, "Effect": "Deny"}))
+
+    def test_managed_policies_are_found(self):
+        self.assertEqual(list(rules.managed({"R": {"ManagedPolicyArns": ["arn"]}})), [["arn"]])
+
+    def test_aliases_are_found(self):
+        self.assertEqual(list(rules.aliases("a: &x 1\nb: *x\n")), ["line 2: a YAML alias"])
+        self.assertEqual(list(rules.aliases("a: 1\n")), [])
+
+    def test_texts_must_be_json(self):
+        self.assertEqual(list(rules.texts({"DashboardBody": sub('{"a": "${B}"}')})), [])
+        self.assertEqual(len(list(rules.texts({"Policy": sub('{"a": ${B},}')}))), 1)
