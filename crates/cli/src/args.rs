@@ -202,9 +202,18 @@ pub struct IamPolicyArgs {
     /// lambda: the function's log group
     #[arg(long, value_name = "NAME")]
     pub log_group: Option<String>,
-    /// lambda: the function is in a VPC
-    #[arg(long)]
-    pub vpc: bool,
+    /// lambda: the customer key of the function's environment
+    #[arg(long, value_name = "ARN")]
+    pub function_key: Option<String>,
+    /// lambda: the function's name, to keep its code from what its VPC needs
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<String>,
+    /// lambda: a subnet of the function; may be given several times
+    #[arg(long, value_name = "ID", requires = "security_group")]
+    pub subnet: Vec<String>,
+    /// lambda: a security group of the function; may be given several times
+    #[arg(long, value_name = "ID", requires = "subnet")]
+    pub security_group: Vec<String>,
     /// The OpenSearch domain, where opensearch.url is not its own address
     #[arg(long, value_name = "NAME")]
     pub domain: Option<String>,

@@ -91,7 +91,10 @@ fn facts(config: &Config, arguments: &IamPolicyArgs) -> Facts {
         failure_bucket: arguments.on_failure_bucket.clone(),
         bucket_key: arguments.bucket_key.clone(),
         log_group: arguments.log_group.clone(),
-        vpc: arguments.vpc,
+        function_key: arguments.function_key.clone(),
+        function: arguments.function.clone(),
+        subnets: arguments.subnet.clone(),
+        security_groups: arguments.security_group.clone(),
         domain: arguments.domain.clone(),
         collection: arguments.collection.clone(),
         signer: arguments.principal.clone(),
@@ -169,9 +172,10 @@ fn note_missing(purpose: Purpose, facts: &Facts, arguments: &IamPolicyArgs, poli
         let options = [
             (facts.failure_bucket.is_none(), "the on-failure bucket", "--on-failure-bucket NAME"),
             (facts.log_group.is_none(), "the log group", "--log-group NAME"),
+            (!facts.subnets.is_empty() && facts.function.is_none(), "the function's name", "--function NAME"),
         ];
         for (_, what, option) in options.into_iter().filter(|(missing, ..)| *missing) {
-            tracing::info!(hint = format!("add {option}"), "{what} is not known, so nothing is granted on it");
+            tracing::info!(hint = format!("add {option}"), "{what} is not known, so what names it is left out");
         }
     }
 }

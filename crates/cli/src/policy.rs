@@ -74,8 +74,13 @@ pub(crate) struct Facts {
     pub(crate) bucket_key: Option<String>,
     /// The function's log group.
     pub(crate) log_group: Option<String>,
-    /// Whether the function is in a VPC.
-    pub(crate) vpc: bool,
+    /// The customer key of the function's environment.
+    pub(crate) function_key: Option<String>,
+    /// The function's name.
+    pub(crate) function: Option<String>,
+    /// Where the function is, in a VPC.
+    pub(crate) subnets: Vec<String>,
+    pub(crate) security_groups: Vec<String>,
     /// The OpenSearch domain, where its address does not tell.
     pub(crate) domain: Option<String>,
     /// The name of the Serverless collection; its address tells the id alone.

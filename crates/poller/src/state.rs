@@ -139,6 +139,16 @@ pub trait ProgressStore: Send + Sync {
     async fn index(&self, index: &KnownIndex) -> Result<(), StateError>;
 }
 
+/// The partition key of a group's dead letters, for those who grant access to them.
+pub fn letters_partition(group: &str) -> String {
+    Partition::Letters { group }.key()
+}
+
+/// The partition key of a group's progress on one table, for those who grant access to it.
+pub fn follow_partition(group: &str, table_arn: &str) -> String {
+    Partition::Follow { group, table_arn }.key()
+}
+
 // === impl StateTable ===
 
 impl StateTable {

@@ -12,6 +12,9 @@ pub(crate) struct PolicyDocument {
     pub(crate) statement: Vec<Statement>,
 }
 
+/// What must hold besides: operator, key, values.
+type Conditions = BTreeMap<&'static str, BTreeMap<&'static str, Vec<String>>>;
+
 /// Actions on resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -20,15 +23,8 @@ pub(crate) struct Statement {
     effect: &'static str,
     pub(crate) action: Vec<String>,
     pub(crate) resource: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    condition: Option<Condition>,
-}
-
-/// What must hold besides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Condition {
-    string_equals: BTreeMap<String, Vec<String>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    condition: Conditions,
 }
 
 // === impl PolicyDocument ===
@@ -45,7 +41,10 @@ impl PolicyDocument {
     pub(crate) fn add(&mut self, mut statement: Statement) {
         let base = statement.sid.clone();
         let same = |other: &&mut Statement| {
-            other.is(&base) && other.action == statement.action && other.condition == statement.condition
+            other.is(&base)
+                && other.effect == statement.effect
+                && other.action == statement.action
+                && other.condition == statement.condition
         };
         if let Some(known) = self.statement.iter_mut().find(same) {
             let new = statement.resource.into_iter().filter(|resource| !known.resource.contains(resource));
@@ -70,7 +69,7 @@ impl Statement {
             effect: "Allow",
             action: actions.iter().map(|action| (*action).to_owned()).collect(),
             resource: vec![resource.into()],
-            condition: None,
+            condition: Conditions::new(),
         }
     }
 
@@ -79,13 +78,32 @@ impl Statement {
         self.sid.trim_end_matches(|digit: char| digit.is_ascii_digit()) == sid
     }
 
-    /// Only by way of these services, as `dynamodb.eu-west-1.amazonaws.com`.
-    pub(crate) fn via(self, services: impl IntoIterator<Item = String>) -> Statement {
-        let mut services: Vec<String> = services.into_iter().collect();
-        services.sort();
-        services.dedup();
-        let string_equals = BTreeMap::from([("kms:ViaService".to_owned(), services)]);
-        Statement { condition: Some(Condition { string_equals }), ..self }
+    /// The same actions, forbidden.
+    pub(crate) fn denied(self) -> Statement {
+        Statement { effect: "Deny", ..self }
+    }
+
+    /// On these resources too.
+    pub(crate) fn and_on(mut self, resources: impl IntoIterator<Item = String>) -> Statement {
+        self.resource.extend(resources);
+        self
+    }
+
+    /// Only where the request's `key` is one of `values`.
+    pub(crate) fn when(
+        mut self,
+        operator: &'static str,
+        key: &'static str,
+        values: impl IntoIterator<Item = String>,
+    ) -> Statement {
+        self.condition.entry(operator).or_default().entry(key).or_default().extend(values);
+        self
+    }
+
+    /// Only by way of this service, as `dynamodb.eu-west-1.amazonaws.com`: a key is of no use to the credentials
+    /// themselves.
+    pub(crate) fn via(self, service: String) -> Statement {
+        self.when("StringEquals", "kms:ViaService", [service])
     }
 }
 

@@ -8,39 +8,54 @@ use super::tables::{READ_STREAM, grant_source_keys, stream_arn};
 use super::{Facts, Grants, Statement};
 
 const LIST_STREAMS: [&str; 1] = ["dynamodb:ListStreams"];
-/// EC2 knows no resources for these; Lambda's own managed policy has them for everything too.
-const NETWORK_INTERFACES: [&str; 6] = [
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:UnassignPrivateIpAddresses",
-];
+/// EC2 knows no resources for these two.
+const LIST_NETWORK: [&str; 2] = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"];
+const KEEP_INTERFACES: [&str; 3] =
+    ["ec2:AssignPrivateIpAddresses", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"];
 
 pub(super) fn grant(grants: &mut Grants, sources: &[&Source], facts: &Facts) {
     let role = AwsSettings::default();
     for source in sources {
         let place = Place::of_source(&facts.around, source);
         let actions = [READ_STREAM.as_slice(), &LIST_STREAMS].concat();
-        grants.allow(&role, Statement::new("SourceStream", &actions, stream_arn(source, &place)));
+        grants.allow(&role, Statement::new("EventSource", &actions, stream_arn(source, &place)));
         grant_source_keys(grants, &role, &place, facts);
     }
     let place = Place::new(&facts.around, None, &role);
+    let mut allow = |statement| grants.allow(&role, statement);
     if let Some(bucket) = &facts.failure_bucket {
-        let bucket = format!("arn:{}:s3:::{bucket}", place.partition);
-        grants.allow(&role, Statement::new("FailureObjects", &["s3:PutObject"], format!("{bucket}/*")));
-        grants.allow(&role, Statement::new("FailureBucket", &["s3:ListBucket"], bucket));
+        let arn = format!("arn:{}:s3:::{bucket}", place.partition);
+        let own = |statement: Statement| statement.when("StringEquals", "s3:ResourceAccount", [place.account.clone()]);
+        allow(own(Statement::new("OnFailure", &["s3:PutObject"], format!("{arn}/*"))));
+        allow(own(Statement::new("OnFailureBucket", &["s3:ListBucket"], arn)));
     }
     if let Some(key) = &facts.bucket_key {
-        let statement = Statement::new("FailureBucketKey", &["kms:GenerateDataKey"], key.clone());
-        grants.allow(&role, statement.via([place.via("s3")]));
+        allow(Statement::new("OnFailureKey", &["kms:GenerateDataKey"], key.clone()).via(place.via("s3")));
+    }
+    if let Some(key) = &facts.function_key {
+        allow(Statement::new("FunctionKey", &["kms:Decrypt"], key.clone()).via(place.via("lambda")));
     }
     if let Some(group) = &facts.log_group {
         let group = place.arn("logs", &format!("log-group:{group}:*"));
-        grants.allow(&role, Statement::new("Logs", &["logs:CreateLogStream", "logs:PutLogEvents"], group));
+        allow(Statement::new("Logs", &["logs:CreateLogStream", "logs:PutLogEvents"], group));
     }
-    if facts.vpc {
-        grants.allow(&role, Statement::new("NetworkInterfaces", &NETWORK_INTERFACES, "*"));
+    if !facts.subnets.is_empty() {
+        network(&mut allow, &place, facts);
+    }
+}
+
+fn network(allow: &mut impl FnMut(Statement), place: &Place, facts: &Facts) {
+    let interfaces = place.arn("ec2", "network-interface/*");
+    let subnets = facts.subnets.iter().map(|id| place.arn("ec2", &format!("subnet/{id}")));
+    let groups = facts.security_groups.iter().map(|id| place.arn("ec2", &format!("security-group/{id}")));
+    let create = Statement::new("Network", &["ec2:CreateNetworkInterface"], interfaces.clone());
+    allow(create.and_on(subnets.chain(groups)));
+    allow(Statement::new("NetworkInterfaces", &KEEP_INTERFACES, interfaces));
+    allow(Statement::new("NetworkLists", &LIST_NETWORK, "*"));
+    if let Some(function) = &facts.function {
+        // Lambda manages the interfaces before the code runs; the code itself has no business there.
+        let function = place.arn("lambda", &format!("function:{function}"));
+        let denied = Statement::new("NetworkNotFromCode", &["ec2:*"], "*").denied();
+        allow(denied.when("ArnEquals", "lambda:SourceFunctionArn", [function]));
     }
 }

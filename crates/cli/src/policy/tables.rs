@@ -1,6 +1,7 @@
 //! The AWS calls that streamdex makes itself: to the followed tables, their streams and the state table.
 
 use streamdex_config::{AwsSettings, Config, DeadLetterKind, Source, TableReference};
+use streamdex_poller::state::{follow_partition, letters_partition};
 
 use super::place::Place;
 use super::{Facts, Grants, Purpose, Statement};
@@ -35,7 +36,7 @@ pub(super) fn grant(grants: &mut Grants, config: &Config, sources: &[&Source], p
             grant_source_keys(grants, &source.aws, &place, facts);
         }
     }
-    grant_state(grants, config, purpose, facts);
+    grant_state(grants, config, sources, purpose, facts);
 }
 
 /// The stream's ARN; where the table is named, every stream that it will have, because switching a stream off and
@@ -51,7 +52,7 @@ pub(super) fn stream_arn(source: &Source, place: &Place) -> String {
 pub(super) fn grant_source_keys(grants: &mut Grants, credentials: &AwsSettings, place: &Place, facts: &Facts) {
     for key in &facts.source_keys {
         let statement = Statement::new("SourceKey", &DECRYPT, key.clone());
-        grants.allow(credentials, statement.via([place.via("dynamodb")]));
+        grants.allow(credentials, statement.via(place.via("dynamodb")));
     }
 }
 
@@ -75,27 +76,41 @@ fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'stat
     actions
 }
 
-fn grant_state(grants: &mut Grants, config: &Config, purpose: Purpose, facts: &Facts) {
+fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpose: Purpose, facts: &Facts) {
     let letters = config.dead_letter.kind == DeadLetterKind::Table;
     let actions: &[&str] = match purpose {
         Purpose::Run => &KEEP_PROGRESS,
         Purpose::Lambda | Purpose::Replay if letters => &PUT_LETTERS,
         Purpose::Dlq if letters => &READ_LETTERS,
         Purpose::StateCreate => &CREATE_TABLE,
-        _ => &[],
+        _ => return,
     };
     let state = &config.state;
     let place = Place::new(&facts.around, state.region.as_deref(), &state.aws);
     let table = place.arn("dynamodb", &format!("table/{}", state.table));
-    grants.allow(&state.aws, Statement::new("StateTable", actions, table));
-    let key_actions: &[&str] = match purpose {
-        Purpose::Run | Purpose::Lambda | Purpose::Replay => &DECRYPT_AND_WRITE,
-        _ => &DECRYPT,
-    };
-    // A table is made without a customer key.
-    let uses_key = !actions.is_empty() && purpose != Purpose::StateCreate;
-    if let (Some(key), true) = (&facts.state_key, uses_key) {
-        let statement = Statement::new("StateKey", key_actions, key.clone());
-        grants.allow(&state.aws, statement.via([place.via("dynamodb")]));
+    let statement = Statement::new("StateTable", actions, table);
+    if purpose == Purpose::StateCreate {
+        // The table is made without a customer key.
+        return grants.allow(&state.aws, statement);
     }
+    // Other groups share the table, and are none of this one's business.
+    let partitions = partitions(config, sources, purpose, facts);
+    grants.allow(&state.aws, statement.when("ForAllValues:StringEquals", "dynamodb:LeadingKeys", partitions));
+    let key_actions: &[&str] = if purpose == Purpose::Dlq { &DECRYPT } else { &DECRYPT_AND_WRITE };
+    if let Some(key) = &facts.state_key {
+        grants.allow(&state.aws, Statement::new("StateKey", key_actions, key.clone()).via(place.via("dynamodb")));
+    }
+}
+
+/// The partition keys in the state table that are read or written.
+fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Facts) -> Vec<String> {
+    let group = &config.state.group;
+    let follow = |source: &&Source| {
+        let table = format!("table/{}", source.table.table_name());
+        follow_partition(group, &Place::of_source(&facts.around, source).arn("dynamodb", &table))
+    };
+    let followed = if purpose == Purpose::Run { sources } else { &[] };
+    let letters =
+        (purpose != Purpose::Run || config.dead_letter.kind == DeadLetterKind::Table).then(|| letters_partition(group));
+    followed.iter().map(follow).chain(letters).collect()
 }
