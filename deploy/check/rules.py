@@ -42,6 +42,26 @@ def problems(templates):
     return found
 
 
+def variables(function, config):
+    """The configuration takes from the environment what the function sets, and nothing else."""
+    given = {name for name in function["Properties"]["Environment"]["Variables"] if name.startswith("STREAMDEX_")}
+    taken = set(re.findall(r"\$\{(\w+)", config))
+    for name in sorted(given ^ taken):
+        yield f"{name} is " + ("set, and not used by streamdex.toml" if name in given else "not set by template.yaml")
+
+
+def metrics(monitoring, source):
+    """Alarms and dashboard show metrics that the function writes."""
+    alarms = [resource["Properties"] for resource in monitoring["Resources"].values()]
+    shown = {alarm["MetricName"] for alarm in alarms if alarm.get("Namespace") == "streamdex"}
+    dashboard = as_json(monitoring["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    for widget in dashboard["widgets"]:
+        lines = widget["properties"].get("metrics", [])
+        shown |= {line[1] for line in lines if line[0] == "streamdex"}
+    for name in sorted(name for name in shown if f'"{name}"' not in source):
+        yield f"the function writes no metric {name}"
+
+
 def aliases(text):
     """CloudFormation refuses YAML aliases, which every linter resolves."""
     for event in yaml.parse(text, Loader=yaml.SafeLoader):

@@ -64,3 +64,20 @@ class Rules(unittest.TestCase):
     def test_texts_must_be_json(self):
         self.assertEqual(list(rules.texts({"DashboardBody": sub('{"a": "${B}"}')})), [])
         self.assertEqual(len(list(rules.texts({"Policy": sub('{"a": ${B},}')}))), 1)
+
+    def test_variables_are_those_that_are_set(self):
+        function = {"Properties": {"Environment": {"Variables": {"STREAMDEX_A": "a", "STREAMDEX_B": "b", "RUST_LOG": ""}}}}
+        found = list(rules.variables(function, 'x = "${STREAMDEX_A}"\ny = "${STREAMDEX_C:-c}"'))
+        self.assertEqual(
+            found, ["STREAMDEX_B is set, and not used by streamdex.toml", "STREAMDEX_C is not set by template.yaml"]
+        )
+
+    def test_metrics_are_those_that_are_written(self):
+        body = '{"widgets": [{"properties": {"metrics": [["streamdex", "Applied", "x"], ["AWS/Lambda", "Errors"]]}}]}'
+        monitoring = {
+            "Resources": {
+                "Alarm": {"Properties": {"Namespace": "streamdex", "MetricName": "Pauses"}},
+                "Dashboard": {"Properties": {"DashboardBody": sub(body)}},
+            }
+        }
+        self.assertEqual(list(rules.metrics(monitoring, '"Applied"')), ["the function writes no metric Pauses"])
