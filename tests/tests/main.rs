@@ -13,3 +13,4 @@
 mod compat;
 mod e2e;
 mod lab;
+mod lambda;

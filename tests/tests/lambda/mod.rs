@@ -1,0 +1,15 @@
+//! The real Lambda function, as a child process of a Runtime API, between real engines that are broken on purpose.
+
+mod deadline;
+mod forms;
+mod freeze;
+mod function;
+mod letters;
+mod model;
+mod order;
+mod pressure;
+mod redrive;
+mod size;
+mod stream;
+mod telling;
+mod views;

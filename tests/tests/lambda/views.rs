@@ -1,0 +1,57 @@
+//! Streams that do not carry the whole item.
+
+use aws_sdk_dynamodb::types::StreamViewType;
+use streamdex_testkit::event_source::Record;
+
+use super::function::{AMPLE, Bench, counted, wanted_again};
+use super::stream::{event, small};
+
+/// Writes the table and its stream.
+async fn changes(bench: &mut Bench) -> Vec<Record> {
+    let mut records = Vec::new();
+    for place in 0..30 {
+        bench.lab.put(small(place, "first")).await;
+        records.push(bench.stream.put(small(place, "first")));
+        match place % 3 {
+            0 => {}
+            1 => {
+                bench.lab.put(small(place, "second")).await;
+                records.push(bench.stream.put(small(place, "second")));
+            }
+            _ => {
+                let mut key = small(place, "");
+                records.push(bench.stream.remove(&key));
+                key.retain(|name, _| name == "user_id" || name == "session_id");
+                bench.lab.delete(key).await;
+            }
+        }
+    }
+    records
+}
+
+async fn is_followed(view: StreamViewType) {
+    let Some(mut bench) = Bench::with_view(view.clone()).await else { return };
+    let mut sandbox = bench.sandbox().await;
+    let records = changes(&mut bench).await;
+    for piece in [&records[..], &records[20..], &records[..10]] {
+        let invocation = sandbox.invoke(event(piece), AMPLE).await;
+        assert_eq!(wanted_again(&invocation), None, "{view}: {}", sandbox.log());
+        assert_eq!(counted(&invocation).undecided, 0);
+        bench.index_is_current(view.as_str()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_keys_is_followed_by_reading_the_items() {
+    is_followed(StreamViewType::KeysOnly).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_old_images_is_followed_by_reading_the_items() {
+    is_followed(StreamViewType::OldImage).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_new_images_is_followed() {
+    is_followed(StreamViewType::NewImage).await;
+}
