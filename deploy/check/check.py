@@ -1,7 +1,8 @@
 """Checks the templates without AWS: `cargo xtask tidy` runs it in an environment of its own.
 
-1. IAM statements name their resources, except where WILDCARDS says why not; the configuration takes the
-   variables that are set; alarms and dashboard show metrics that are written (rules.py).
+1. IAM statements name their resources, except where WILDCARDS says why not; resources say what PROMISES
+   wants; the configuration takes the variables that are set; alarms and dashboard show metrics that are
+   written (rules.py).
 2. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
 3. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
    resource.
@@ -77,12 +78,14 @@ def main(work):
         if path != SAM_TEMPLATE:
             shutil.copy(path, work / name)
     whole = work / "sam" / "template.json"
-    whole.write_text(json.dumps(transformed(), indent=2))
+    plain = transformed()
+    whole.write_text(json.dumps(plain, indent=2))
 
     function = readable["sam/template.yaml"]["Resources"]["Function"]
     metrics = (DEPLOY.parent / "crates" / "lambda" / "src" / "metrics.rs").read_text()
     for problem in [
         *rules.problems(readable),
+        *rules.promises({**readable, "sam/template.yaml": plain}),
         *rules.variables(function, (DEPLOY / "sam" / "streamdex.toml").read_text()),
         *rules.metrics(readable["sam/monitoring.yaml"], metrics),
     ]:

@@ -20,6 +20,81 @@ WILDCARDS = {
     ("sam/template.yaml", "NetworkNotFromCode"): "a Deny",
 }
 
+# What resources of a type must say, by path; ANY is any value but none.
+ANY = object()
+PROMISES = {
+    "AWS::DynamoDB::Table": {
+        "DeletionProtectionEnabled": True,
+        "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled": True,
+        "SSESpecification.KMSMasterKeyId": ANY,
+        "SSESpecification.SSEEnabled": True,
+        "TimeToLiveSpecification.Enabled": True,
+    },
+    # Without a rule CloudFormation lets everything out.
+    "AWS::EC2::SecurityGroup": {"SecurityGroupEgress": ANY},
+    "AWS::EC2::VPCEndpoint": {"PolicyDocument": ANY},
+    "AWS::KMS::Key": {"EnableKeyRotation": True},
+    "AWS::Lambda::EventSourceMapping": {
+        "BatchSize": 1000,
+        "BisectBatchOnFunctionError": True,
+        "DestinationConfig.OnFailure.Destination": ANY,
+        # Without it Lambda takes every answer for a success.
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "MaximumBatchingWindowInSeconds": 1,
+        "MaximumRecordAgeInSeconds": ANY,
+        "MaximumRetryAttempts": ANY,
+        "MetricsConfig.Metrics": ["EventCount"],
+        "StartingPosition": ANY,
+    },
+    "AWS::Lambda::Function": {
+        "KmsKeyArn": ANY,
+        "LoggingConfig.LogGroup": ANY,
+        "ReservedConcurrentExecutions": ANY,
+        "VpcConfig.SubnetIds": ANY,
+    },
+    "AWS::Logs::LogGroup": {"KmsKeyId": ANY, "RetentionInDays": ANY},
+    "AWS::OpenSearchService::Domain": {
+        "AccessPolicies": ANY,
+        "AdvancedSecurityOptions.Enabled": True,
+        "AdvancedSecurityOptions.InternalUserDatabaseEnabled": False,
+        "DomainEndpointOptions.EnforceHTTPS": True,
+        "DomainEndpointOptions.TLSSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10",
+        "EncryptionAtRestOptions.Enabled": True,
+        "EncryptionAtRestOptions.KmsKeyId": ANY,
+        "NodeToNodeEncryptionOptions.Enabled": True,
+        "VPCOptions.SubnetIds": ANY,
+    },
+    "AWS::S3::Bucket": {
+        "BucketEncryption": ANY,
+        "LifecycleConfiguration.Rules": ANY,
+        "PublicAccessBlockConfiguration.BlockPublicPolicy": True,
+        "PublicAccessBlockConfiguration.RestrictPublicBuckets": True,
+    },
+}
+# Ways out of the VPC.
+WAYS_OUT = ("AWS::EC2::EgressOnlyInternetGateway", "AWS::EC2::InternetGateway", "AWS::EC2::NatGateway")
+
+
+def promises(templates):
+    """Resources that do not say what they must; types that no template holds any more."""
+    seen = set()
+    for name, template in templates.items():
+        for logical, resource in template["Resources"].items():
+            kind = resource["Type"]
+            seen.add(kind)
+            if kind in WAYS_OUT:
+                yield f"{name}: {logical}: a way out of the VPC"
+            for path, wanted in PROMISES.get(kind, {}).items():
+                value = resource.get("Properties", {})
+                for part in path.split("."):
+                    value = value.get(part) if isinstance(value, dict) else None
+                if value is None or wanted not in (ANY, value):
+                    yield f"{name}: {logical}: {path} is {value}"
+            if kind.startswith("AWS::EC2::SecurityGroup") and "0.0.0.0/0" in json.dumps(resource, default=str):
+                yield f"{name}: {logical}: open to the world"
+    for kind in sorted(PROMISES.keys() - seen):
+        yield f"no template holds a {kind}"
+
 
 def problems(templates):
     """All findings in templates, a mapping of name to content."""

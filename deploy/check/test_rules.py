@@ -65,6 +65,21 @@ class Rules(unittest.TestCase):
         self.assertEqual(list(rules.texts({"DashboardBody": sub('{"a": "${B}"}')})), [])
         self.assertEqual(len(list(rules.texts({"Policy": sub('{"a": ${B},}')}))), 1)
 
+    def test_resources_must_say_what_is_promised(self):
+        def found(resource):
+            problems = rules.promises({"t.yaml": {"Resources": {"R": resource}}})
+            return [problem for problem in problems if not problem.startswith("no template holds")]
+
+        group = {"Type": "AWS::Logs::LogGroup", "Properties": {"KmsKeyId": {"Ref": "Key"}, "RetentionInDays": 1}}
+        self.assertEqual(found(group), [])
+        self.assertEqual(found({**group, "Properties": {"KmsKeyId": "k"}}), ["t.yaml: R: RetentionInDays is None"])
+        key = {"Type": "AWS::KMS::Key", "Properties": {"EnableKeyRotation": False}}
+        self.assertEqual(found(key), ["t.yaml: R: EnableKeyRotation is False"])
+        self.assertEqual(found({"Type": "AWS::EC2::NatGateway"}), ["t.yaml: R: a way out of the VPC"])
+        world = {"Type": "AWS::EC2::SecurityGroupEgress", "Properties": {"CidrIp": "0.0.0.0/0"}}
+        self.assertEqual(found(world), ["t.yaml: R: open to the world"])
+        self.assertEqual(len(list(rules.promises({}))), len(rules.PROMISES))
+
     def test_variables_are_those_that_are_set(self):
         function = {"Properties": {"Environment": {"Variables": {"STREAMDEX_A": "a", "STREAMDEX_B": "b", "RUST_LOG": ""}}}}
         found = list(rules.variables(function, 'x = "${STREAMDEX_A}"\ny = "${STREAMDEX_C:-c}"'))
