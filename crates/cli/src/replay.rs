@@ -80,7 +80,7 @@ impl Replay {
         }
     }
 
-    async fn work_off(&mut self, inputs: Vec<Input>, capturer: &Capturer<'_>) -> Result<(), CliError> {
+    async fn work_off(&mut self, inputs: Vec<Input>, capturer: &Capturer) -> Result<(), CliError> {
         for mut input in inputs {
             while let Some(piece) = input.next_piece()? {
                 let pages = capturer.capture(&input.name, &piece)?;
@@ -162,7 +162,7 @@ fn detail(tally: &Tally) -> String {
 /// A delivery for each source, over one writer.
 async fn deliveries(
     config: &Config,
-    capturer: &Capturer<'_>,
+    capturer: &Capturer,
     trust: Trust,
     cancel: &CancellationToken,
 ) -> Result<BTreeMap<usize, Arc<Delivery>>, CliError> {

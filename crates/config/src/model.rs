@@ -20,6 +20,8 @@ pub struct Config {
     pub state: State,
     /// `[dead_letter]`.
     pub dead_letter: DeadLetter,
+    /// `[lambda]`.
+    pub lambda: Lambda,
     /// `[index.NAME]`, by the text that routes give as `index` or `archive_index`.
     pub indices: BTreeMap<String, IndexSettings>,
 }
@@ -187,6 +189,13 @@ pub enum DeadLetterKind {
     File(PathBuf),
 }
 
+/// `[lambda]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lambda {
+    /// How long before the end of an invocation nothing is sent any more.
+    pub deadline_margin: Duration,
+}
+
 /// `[index.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexSettings {
@@ -213,6 +222,12 @@ pub enum Manage {
 }
 
 // === impl ===
+
+impl Default for Lambda {
+    fn default() -> Lambda {
+        Lambda { deadline_margin: Duration::from_secs(2) }
+    }
+}
 
 impl Default for IndexSettings {
     fn default() -> IndexSettings {

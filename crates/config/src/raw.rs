@@ -21,6 +21,8 @@ tables! {
         state: StateTable,
         /// Where records go that can never be indexed.
         dead_letter: DeadLetterTable,
+        /// How the Lambda function works; nothing else looks at it.
+        lambda: LambdaTable,
         /// Which items go to which index, and how. The first route whose conditions hold takes an item; an
         /// item that no route takes is not indexed.
         route: Vec<Located<RouteTable>>,
@@ -156,6 +158,15 @@ tables! {
         kind: DeadLetterWord,
         /// `file`: the file to append to.
         path: String,
+    }
+    later []
+
+    /// How the Lambda function works; nothing else looks at it.
+    table LambdaTable {
+        /// How long before the end of an invocation nothing is sent any more, so that there is time to answer:
+        /// 200 milliseconds to 5 minutes. Of an invocation with little time, at most half.
+        #[schemars(extend("default" = "2s"))]
+        deadline_margin: Duration,
     }
     later []
 

@@ -33,6 +33,7 @@ pub fn show(config: &Config) -> String {
         ("opensearch", opensearch(&config.opensearch)),
         ("state", state(&config.state)),
         ("dead_letter", dead_letter(&config.dead_letter.kind)),
+        ("lambda", json!({ "deadline_margin": duration(config.lambda.deadline_margin) })),
         ("route", Value::Array(routes.collect())),
         ("index", Value::Object(indices.collect())),
     ];
@@ -218,6 +219,7 @@ mod tests {
             aws = { role_arn = "arn:aws:iam::123456789012:role/reader", external_id = "hush-1" }
             state = { group = "blue" }
             dead_letter = { kind = "file", path = "letters.ndjson" }
+            lambda = { deadline_margin = "2500ms" }
             [[source]]
             name = "app"
             table = "app"
@@ -251,5 +253,6 @@ mod tests {
         assert_eq!(again.sources[0].routes, config.sources[0].routes);
         assert_eq!(again.sources[1].region.as_deref(), Some("eu-west-1"));
         assert_eq!(again.opensearch.request_timeout, Duration::from_millis(1500));
+        assert_eq!(again.lambda.deadline_margin, Duration::from_millis(2500));
     }
 }

@@ -65,6 +65,7 @@ fn every_property_of_the_schema_is_described_and_known_to_the_loader() {
         "aws",
         "dead_letter",
         "index.NAME",
+        "lambda",
         "opensearch",
         "opensearch.auth",
         "route",

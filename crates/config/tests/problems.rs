@@ -167,6 +167,12 @@ fn opensearch() {
 }
 
 #[test]
+fn the_margin_of_the_lambda_function() {
+    only(&with("[lambda]\ndeadline_margin = '6m'"), "lambda.deadline_margin", "out of range");
+    only(&with("[lambda]\nmargin = '6s'"), "lambda.margin", "unknown key");
+}
+
+#[test]
 fn authentication() {
     let auth =
         |auth: &str| with_opensearch(&format!("url = 'https://x.eu-west-1.es.amazonaws.com'\nauth = {{ {auth} }}"));

@@ -1,1 +1,21 @@
-//! The Lambda function.
+//! The AWS Lambda function: the records of an event source mapping into OpenSearch.
+//!
+//! The way of an invocation: [`event`] tells what the event is and maps its records, [`deadline`] says how
+//! much time there is, [`handler`] delivers the records with what the [`sandbox`] holds, [`answer`] says from
+//! which record on they are wanted again, and [`metrics`] counts. [`settings`] is where the configuration
+//! comes from, [`logging`] where lines go, and [`error`] why an invocation fails.
+//!
+//! Architecture invariant: when an invocation is answered, nothing of it runs any more; a sandbox that is
+//! thawed later must not finish an old request.
+
+pub mod answer;
+pub mod deadline;
+mod delivery;
+pub mod error;
+pub mod event;
+pub mod handler;
+mod lazy;
+pub mod logging;
+pub mod metrics;
+pub mod sandbox;
+pub mod settings;

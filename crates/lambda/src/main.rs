@@ -1,2 +1,93 @@
-//! The binary.
-fn main() {}
+//! The binary `bootstrap`, which Lambda starts: reads the configuration, and asks for invocations.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use lambda_runtime::layers::TracingLayer;
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, Runtime, service_fn};
+use lambda_runtime_api_client::{PooledClient, body::Body, build_request};
+use serde_json::value::RawValue;
+use streamdex_config::Config;
+use streamdex_lambda::handler::{Handler, Invocation};
+use streamdex_lambda::logging;
+use streamdex_lambda::settings::{self, SettingsError};
+
+const INIT_ERROR: &str = "/2018-06-01/runtime/init/error";
+
+fn main() -> ExitCode {
+    let env = |name: &str| std::env::var(name).ok();
+    logging::start(&env);
+    // One thread: a sandbox of the usual size has one processor or less, and compression has threads of its own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start the asynchronous runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = match settings::load(&env) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                let (place, line, hint) = (&warning.path, warning.line, &warning.hint);
+                tracing::warn!(place, line, hint, "configuration: {}", warning.message);
+            }
+            runtime.block_on(serve(loaded.config, env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default()))
+        }
+        Err(error) => {
+            tell(&error);
+            runtime.block_on(report(&error)).and(Err("no configuration".into()))
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the function ends: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Handles one invocation after the other, until Lambda ends the sandbox.
+async fn serve(config: Config, function: String) -> Result<(), Error> {
+    let handler = Arc::new(Handler::new(config, function));
+    let service = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let handler = Arc::clone(&handler);
+        async move {
+            let LambdaEvent { payload, context } = event;
+            let invocation = Invocation { request_id: &context.request_id, deadline: context.deadline };
+            Box::pin(handler.handle(payload, invocation)).await
+        }
+    });
+    Runtime::new(service).layer(TracingLayer::new()).run().await
+}
+
+/// One line for each problem.
+fn tell(error: &SettingsError) {
+    let hint = error.hint();
+    match error {
+        SettingsError::Config { place: file, source } if !source.problems().is_empty() => {
+            for problem in source.problems() {
+                tracing::error!(file, hint, "configuration: {problem}");
+            }
+        }
+        error => tracing::error!(hint, "{error}"),
+    }
+}
+
+/// Tells Lambda why the sandbox cannot work, so that the caller of the function sees it too.
+async fn report(error: &SettingsError) -> Result<(), Error> {
+    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
+        return Err("this program is started by AWS Lambda: AWS_LAMBDA_RUNTIME_API is not set".into());
+    }
+    let diagnostic = Diagnostic {
+        error_type: "Streamdex.Configuration".to_owned(),
+        error_message: format!("{error} (hint: {})", error.hint()),
+    };
+    let request = build_request()
+        .method("POST")
+        .uri(INIT_ERROR)
+        .header("lambda-runtime-function-error-type", "Streamdex.Configuration")
+        .body(Body::from(serde_json::to_vec(&diagnostic)?))?;
+    PooledClient::builder().build().call(request).await?;
+    Ok(())
+}

@@ -116,7 +116,15 @@ impl Delivery {
     }
 
     async fn work_off(&self, page: &mut Page, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-        self.store_refused(page, cancel).await?;
+        let written = self.write_all(page, cancel).await;
+        // Last, and whatever became of the writes: a store of letters that does not answer must not hold
+        // back the neighbours of a bad record.
+        let stored = self.store_refused(page, cancel).await;
+        written.and(stored)
+    }
+
+    /// Reads and writes in rounds, until no answer asks for another one.
+    async fn write_all(&self, page: &mut Page, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
         let schedule = RetrySchedule::new(FIRST_WAIT, LONGEST_WAIT);
         let mut jitter = Jitter::default();
         let (mut open, mut progressed_at) = (usize::MAX, Instant::now());

@@ -6,6 +6,7 @@
 //! outlive the process is in [`state`] and [`letter`]; what is lost is a [`gap`].
 
 pub mod aws;
+pub mod capture;
 pub mod convert;
 pub mod deliver;
 pub mod fault;

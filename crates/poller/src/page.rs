@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use streamdex_mapping::{Address, Batch, Change, MapError, Mapper, Operation, Outcome, RecordError, RecordMeta, Trust};
+use streamdex_mapping::{
+    Address, Batch, Change, MapError, Mapper, Operation, Outcome, RecordError, RecordMeta, SequenceNumber, Trust,
+};
 
 /// The records of one page on their way. Pure: [`crate::deliver`] does what it asks for.
 #[derive(Debug, Default)]
@@ -147,6 +149,22 @@ impl Page {
     /// The keys of the records: two pages without a common one write no common document.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         (0..self.batch.len()).filter_map(|record| Some(self.batch.meta(record)?.keys.as_str()))
+    }
+
+    /// The sequence numbers of the records, in order; `None` where a record has none that can be read.
+    pub fn sequences(&self) -> impl Iterator<Item = Option<&SequenceNumber>> {
+        (0..self.batch.len()).map(|record| self.batch.meta(record)?.sequence.as_ref())
+    }
+
+    /// When the newest change happened, in seconds since 1970; `None` where no record says.
+    pub fn newest(&self) -> Option<u32> {
+        let created = |record| Some(self.batch.meta(record)?.created?.seconds());
+        (0..self.batch.len()).filter_map(created).max()
+    }
+
+    /// How many records cannot be mapped, and wait for their dead letters.
+    pub fn refused(&self) -> usize {
+        self.refused.len()
     }
 
     /// How many records were added.

@@ -60,6 +60,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
             aws: AwsSettings::default(),
         },
         dead_letter: DeadLetter { kind: DeadLetterKind::Table, written_out: false },
+        lambda: streamdex_config::Lambda::default(),
         indices: BTreeMap::new(),
     }
 }

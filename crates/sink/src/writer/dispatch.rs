@@ -263,8 +263,7 @@ impl Dispatcher {
         self.slot_freed = true;
         match joined {
             Ok(finished) => {
-                Counters::add(&self.counters.requests, 1);
-                Counters::add(&self.counters.bytes, finished.sent.bytes);
+                self.counters.note_request(finished.sent.bytes, finished.took);
                 self.settle(finished, Instant::now());
             }
             // Aborted after cancellation; dropping the operations decided them.

@@ -30,6 +30,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 pub use decision::{Decision, Fault, Refusal};
 pub use stats::WriterStats;
@@ -171,7 +172,8 @@ impl BulkWriter {
         let memory = usize::try_from(capacity).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let tasks = TaskTracker::new();
         let dispatcher = Dispatcher::new(port, settings, inbox, publish, Arc::clone(&counters));
-        tasks.spawn(dispatcher.run(cancel.clone()));
+        // Its log lines belong to whoever started the writer: an invocation, say.
+        tasks.spawn(dispatcher.run(cancel.clone()).in_current_span());
         tasks.close();
         BulkWriter(Arc::new(Shared {
             targets,

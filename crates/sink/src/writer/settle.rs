@@ -342,6 +342,7 @@ impl Dispatcher {
     fn enter(&mut self, scope: Scope, reason: PauseReason, detail: Option<String>, now: Instant) {
         let shown = detail.clone();
         if self.pauses.enter(scope.clone(), reason, detail, now) == Change::New {
+            self.counters.note_pause(reason.name());
             tracing::warn!(%scope, reason = reason.name(), detail = shown, hint = reason.hint(), "paused: {reason}");
         }
     }

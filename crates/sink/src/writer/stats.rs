@@ -1,7 +1,9 @@
 //! What a writer counts.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// A look at a writer's counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub struct WriterStats {
     pub requests: u64,
     /// Bytes of bulk bodies before compression, of those requests.
     pub bytes: u64,
+    /// How long those requests took, added up.
+    pub took: Duration,
     /// Operations with a final decision.
     pub decided: u64,
     /// Operations that were sent again or given back to be read again.
@@ -27,6 +31,8 @@ pub struct WriterStats {
     pub byte_cap: u64,
     /// Operations that wait to be sent.
     pub waiting: u64,
+    /// How often something was paused, by the name of the reason.
+    pub paused: BTreeMap<&'static str, u64>,
     /// The last error, scrubbed.
     pub last_error: Option<String>,
 }
@@ -35,6 +41,7 @@ pub struct WriterStats {
 pub(super) struct Counters {
     pub(super) requests: AtomicU64,
     pub(super) bytes: AtomicU64,
+    took_micros: AtomicU64,
     pub(super) decided: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) overloaded: AtomicU64,
@@ -43,6 +50,7 @@ pub(super) struct Counters {
     pub(super) limit: AtomicU64,
     pub(super) byte_cap: AtomicU64,
     pub(super) waiting: AtomicU64,
+    paused: Mutex<BTreeMap<&'static str, u64>>,
     last_error: Mutex<Option<String>>,
 }
 
@@ -53,6 +61,16 @@ impl Counters {
 
     pub(super) fn set(gauge: &AtomicU64, value: usize) {
         gauge.store(u64::try_from(value).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_request(&self, bytes: usize, took: Duration) {
+        Counters::add(&self.requests, 1);
+        Counters::add(&self.bytes, bytes);
+        self.took_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_pause(&self, reason: &'static str) {
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
     }
 
     pub(super) fn note_error(&self, error: String) {
@@ -68,6 +86,7 @@ impl Counters {
         WriterStats {
             requests: get(&self.requests),
             bytes: get(&self.bytes),
+            took: Duration::from_micros(get(&self.took_micros)),
             decided: get(&self.decided),
             retried: get(&self.retried),
             overloaded: get(&self.overloaded),
@@ -76,6 +95,7 @@ impl Counters {
             limit: get(&self.limit),
             byte_cap: get(&self.byte_cap),
             waiting: get(&self.waiting),
+            paused: self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             last_error: self.last_error(),
         }
     }

@@ -1,0 +1,84 @@
+//! Why an invocation fails. Its text reaches logs, the caller, and on-failure destinations.
+
+use std::fmt;
+
+use lambda_runtime::Diagnostic;
+use streamdex_sink::ClientError;
+
+use crate::event::EventError;
+
+/// Why an invocation fails. A source mapping delivers the whole batch again.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum InvocationError {
+    /// The event cannot be taken.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The client of OpenSearch cannot be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Records have no outcome, and a list of them would be read by nobody.
+    #[error("{undecided} of {records} records have no outcome: {reason}")]
+    Undecided {
+        /// How many.
+        undecided: usize,
+        /// Of how many.
+        records: usize,
+        /// Why.
+        reason: String,
+        /// What to do, in one sentence.
+        hint: String,
+    },
+    /// Records have no outcome, and no sequence number can be named without losing one of them.
+    #[error(
+        "{undecided} of {records} records have no outcome, and none from which on to go again can be named: {reason}"
+    )]
+    Unnamed {
+        /// How many.
+        undecided: usize,
+        /// Of how many.
+        records: usize,
+        /// Why.
+        reason: String,
+        /// What to do, in one sentence.
+        hint: String,
+    },
+}
+
+// === impl InvocationError ===
+
+impl InvocationError {
+    /// A word for the kind of error.
+    pub fn name(&self) -> &'static str {
+        match self {
+            InvocationError::Event(error) => error.name(),
+            InvocationError::Client(_) => "OpenSearchClient",
+            InvocationError::Undecided { .. } | InvocationError::Unnamed { .. } => "Undecided",
+        }
+    }
+
+    /// What to do, in one sentence.
+    pub fn hint(&self) -> &str {
+        match self {
+            InvocationError::Event(error) => error.hint(),
+            InvocationError::Client(error) => error.hint(),
+            InvocationError::Undecided { hint, .. } | InvocationError::Unnamed { hint, .. } => hint,
+        }
+    }
+}
+
+/// The runtime writes an error as it shows itself for debugging.
+impl fmt::Debug for InvocationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self} ({})", self.hint())
+    }
+}
+
+impl From<InvocationError> for Diagnostic {
+    fn from(error: InvocationError) -> Diagnostic {
+        Diagnostic {
+            error_type: format!("Streamdex.{}", error.name()),
+            error_message: format!("{error} (hint: {})", error.hint()),
+        }
+    }
+}

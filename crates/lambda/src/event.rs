@@ -1,0 +1,163 @@
+//! What an event is, and its records, mapped. Nothing is sent here.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use streamdex_mapping::Trust;
+use streamdex_mapping::event::CapturedError;
+use streamdex_poller::capture::{Capture, CaptureError, Capturer};
+
+/// What an event is: who reads the answer, and whether its images are current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// It comes from an event source mapping: an object with `Records`, whose readable records all name one
+    /// stream (`eventSourceARN`). The records come in order from their shard, so their images are written, and
+    /// the mapping reads the list of what is to come again.
+    SourceMapping,
+    /// Anything else that carries stream records: an on-failure record sent again, the output of `get-records`,
+    /// a list, one record, records of several streams. Each item is read anew from the table, and nobody reads a
+    /// list, so an undecided record fails the invocation.
+    ByHand,
+}
+
+/// An event, read.
+#[derive(Debug)]
+pub struct Event {
+    /// What it is.
+    pub form: Form,
+    /// Its records, mapped.
+    pub capture: Capture,
+}
+
+/// Why an event cannot be taken. Nothing of it was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EventError {
+    /// It is of no known form, or its records do not fit the configuration.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Its records come from another service.
+    #[error("the event comes from {0}, and this function takes the records of DynamoDB streams")]
+    OtherService(String),
+    /// It is nothing that holds stream records.
+    #[error(
+        "the event is no DynamoDB stream event: expected {{\"Records\": […]}} with stream records, or an on-failure record with its payload"
+    )]
+    NoEvent,
+    /// It holds items instead of changes.
+    #[error("the event holds items, and items carry no change")]
+    Items,
+}
+
+/// Reads an event and maps its records.
+///
+/// # Errors
+/// See [`EventError`].
+pub fn read(capturer: &Capturer, text: &str) -> Result<Event, EventError> {
+    let is_object_with_records = has_records(text);
+    let mut capture = Capture::default();
+    let trust = if is_object_with_records { Trust::InOrder } else { Trust::ReadItem };
+    if let Some(payload) = capturer.read(text, trust, &mut capture).map_err(refuse)? {
+        return redriven(capturer, &payload);
+    }
+    if !capture.items.is_empty() {
+        return Err(EventError::Items);
+    }
+    check_service(text, &capture)?;
+    if is_object_with_records && !capture.origin.is_doubtful() {
+        return Ok(Event { form: Form::SourceMapping, capture });
+    }
+    if trust == Trust::InOrder {
+        // Made by hand after all, which only its records show.
+        capture = Capture::default();
+        capturer.read(text, Trust::ReadItem, &mut capture).map_err(refuse)?;
+    }
+    Ok(Event { form: Form::ByHand, capture })
+}
+
+/// The event inside an on-failure record. No destination wraps a failure twice.
+fn redriven(capturer: &Capturer, payload: &str) -> Result<Event, EventError> {
+    let mut capture = Capture::default();
+    if capturer.read(payload, Trust::ReadItem, &mut capture).map_err(refuse)?.is_some() {
+        return Err(EventError::NoEvent);
+    }
+    if !capture.items.is_empty() {
+        return Err(EventError::Items);
+    }
+    check_service(payload, &capture)?;
+    Ok(Event { form: Form::ByHand, capture })
+}
+
+fn refuse(error: CaptureError) -> EventError {
+    match error {
+        CaptureError::Form(CapturedError::Unknown) => EventError::NoEvent,
+        error => EventError::Capture(error),
+    }
+}
+
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(borrow, rename = "Records")]
+    records: Option<&'a RawValue>,
+}
+
+/// Whether the text is an object with a member `Records`. Lambda writes that member first and alone, so the
+/// rest is rarely looked at.
+fn has_records(text: &str) -> bool {
+    let Some(inside) = text.trim_start().strip_prefix('{') else { return false };
+    inside.trim_start().starts_with("\"Records\"")
+        || serde_json::from_str::<Members<'_>>(text).is_ok_and(|members| members.records.is_some())
+}
+
+#[derive(Deserialize)]
+struct Sender<'a> {
+    #[serde(borrow, rename = "eventSource", alias = "EventSource")]
+    event_source: Option<Cow<'a, str>>,
+}
+
+/// Records of another service cannot be read; they must not become dead letters.
+fn check_service(text: &str, capture: &Capture) -> Result<(), EventError> {
+    if capture.pages.values().all(|page| page.refused() == 0) {
+        return Ok(());
+    }
+    let members: Option<Members<'_>> = serde_json::from_str(text).ok();
+    let records = members.and_then(|members| members.records);
+    let records: Vec<&RawValue> = records.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default();
+    let senders = records.iter().filter_map(|record| serde_json::from_str::<Sender<'_>>(record.get()).ok());
+    match senders.filter_map(|sender| sender.event_source).find(|source| source != DYNAMODB) {
+        Some(other) => Err(EventError::OtherService(other.chars().take(64).collect())),
+        None => Ok(()),
+    }
+}
+
+const DYNAMODB: &str = "aws:dynamodb";
+
+// === impl EventError ===
+
+impl EventError {
+    /// A word for the kind of error, as Lambda's metrics and destinations show it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            EventError::Capture(CaptureError::UnknownTable { .. } | CaptureError::NoTable) => "UnknownTable",
+            EventError::Capture(CaptureError::Configuration(_)) => "Configuration",
+            EventError::Capture(_) | EventError::NoEvent | EventError::Items => "UnknownEvent",
+            EventError::OtherService(_) => "OtherService",
+        }
+    }
+
+    /// What to do, in one sentence.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            EventError::Capture(error) => error.hint(),
+            EventError::OtherService(_) => "take this trigger away from the function",
+            EventError::NoEvent => {
+                "add an event source mapping for the table's stream; to try the function by hand, send {\"Records\": []}"
+            }
+            EventError::Items => "write the items to the table again, or use `streamdex map` to see what they give",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use std::path::Path;
+
+use streamdex_config::Config;
+use streamdex_poller::page::Fate;
+
+use super::*;
+
+const ARN: &str = "arn:aws:dynamodb:eu-west-1:1:table/orders/stream/2026-01-01T00:00:00.000";
+
+fn capturer() -> Capturer {
+    let text = r#"
+        source = { table = "orders" }
+        opensearch = { url = "http://127.0.0.1:9200" }
+        route = [{ index = "orders" }]
+    "#;
+    Capturer::new(&Config::parse(text, Path::new(""), &|_| None).unwrap().config)
+}
+
+fn record(key: &str, arn: Option<&str>) -> String {
+    let arn = arn.map(|arn| format!(r#","eventSourceARN":"{arn}""#)).unwrap_or_default();
+    let image = format!(r#"{{"pk":{{"S":"{key}"}}}}"#);
+    format!(
+        r#"{{"eventName":"INSERT","eventSource":"aws:dynamodb","dynamodb":{{"ApproximateCreationDateTime":1700000000,
+        "Keys":{image},"NewImage":{image},"SequenceNumber":"7"}}{arn}}}"#
+    )
+}
+
+fn form(text: &str) -> (Form, Vec<Fate>) {
+    let event = read(&capturer(), text).unwrap();
+    let fates = event.capture.pages.into_values().flat_map(|page| page.into_parts().1).collect();
+    (event.form, fates)
+}
+
+fn refusal(text: &str) -> EventError {
+    let error = read(&capturer(), text).unwrap_err();
+    assert!(!error.hint().is_empty());
+    error
+}
+
+#[test]
+fn events_of_a_source_mapping_are_written_from_their_images() {
+    let (a, b) = (record("a", Some(ARN)), record("b", Some(ARN)));
+    assert_eq!(form(&format!(r#"{{"Records":[{a},{b}]}}"#)), (Form::SourceMapping, vec![Fate::Sent, Fate::Sent]));
+    assert_eq!(form(&format!(r#" {{ "x": 1, "Records":[{a}]}}"#)), (Form::SourceMapping, vec![Fate::Sent]));
+    assert_eq!(form(r#"{"Records":[]}"#), (Form::SourceMapping, vec![]));
+    // A record that cannot be read says nothing of where the others come from.
+    let (of, fates) = form(&format!(r#"{{"Records":[5,{a}]}}"#));
+    assert_eq!((of, &fates[1]), (Form::SourceMapping, &Fate::Sent));
+}
+
+#[test]
+fn everything_else_is_read_from_the_table() {
+    let (a, nameless) = (record("a", Some(ARN)), record("b", None));
+    let other = record("c", Some(&ARN.replace("2026", "2027")));
+    let escaped = serde_json::to_string(&format!(r#"{{"Records":[{a}]}}"#)).unwrap();
+    let texts = [
+        a.clone(),
+        format!("[{a}]"),
+        format!(r#"{{"Records":[{nameless}]}}"#),
+        format!(r#"{{"Records":[{a},{nameless}]}}"#),
+        format!(r#"{{"Records":[{a},{other}]}}"#),
+        format!(r#"{{"requestContext":{{}},"payload":{escaped}}}"#),
+        format!(r#"{{"payload":{{"Records":[{a}]}}}}"#),
+    ];
+    for text in texts {
+        let (form, fates) = form(&text);
+        assert_eq!(form, Form::ByHand, "{text}");
+        assert!(fates.iter().all(|fate| *fate == Fate::Fetch), "{text}: {fates:?}");
+    }
+}
+
+#[test]
+fn what_holds_no_stream_records_is_refused() {
+    let console = r#"{"key1":"value1","key2":"value2","key3":"value3"}"#;
+    for text in [console, "{}", "null", "\"text\"", "7", r#"{"Records":5}"#, r#"{"payload":"{\"payload\":\"{}\"}"}"#] {
+        let error = refusal(text);
+        assert!(matches!(error, EventError::NoEvent), "{text}: {error}");
+        assert!(error.to_string().contains("Records"), "{error}");
+    }
+    assert!(matches!(refusal(r#"{"Items":[{"pk":{"S":"a"}}]}"#), EventError::Items));
+    let error = refusal(r#"{"requestContext":{},"DDBStreamBatchInfo":{"shardId":"s"}}"#);
+    assert!(error.hint().contains("S3"), "{error}");
+}
+
+#[test]
+fn a_window_is_refused_even_with_records() {
+    let a = record("a", Some(ARN));
+    for text in [
+        format!(r#"{{"Records":[{a}],"shardId":"s","eventSourceARN":"{ARN}","window":{{}},"state":{{}}}}"#),
+        r#"{"window":{},"state":{},"shardId":"s","Records":[],"isFinalInvokeForWindow":true}"#.to_owned(),
+    ] {
+        assert!(refusal(&text).to_string().contains("tumbling window"));
+    }
+}
+
+#[test]
+fn other_services_are_named() {
+    let events = [
+        (
+            "aws:sqs",
+            r#"{"Records":[{"messageId":"1","body":"{}","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:eu-west-1:1:q"}]}"#,
+        ),
+        (
+            "aws:kinesis",
+            r#"{"Records":[{"kinesis":{"data":"eA=="},"eventSource":"aws:kinesis","eventName":"aws:kinesis:record"}]}"#,
+        ),
+        ("aws:sns", r#"{"Records":[{"EventSource":"aws:sns","Sns":{"Message":"x"}}]}"#),
+        (
+            "aws:s3",
+            r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"object":{"key":"k"}}}]}"#,
+        ),
+    ];
+    for (service, text) in events {
+        let error = refusal(text);
+        assert!(matches!(&error, EventError::OtherService(found) if found == service), "{text}: {error}");
+    }
+}
+
+#[test]
+fn the_sample_of_the_console_names_its_table() {
+    let sample = record(
+        "a",
+        Some("arn:aws:dynamodb:us-west-2:account-id:table/ExampleTableWithTimeStream/stream/2015-06-27T00:48:05.899"),
+    );
+    let error = refusal(&format!(r#"{{"Records":[{sample}]}}"#));
+    let text = error.to_string();
+    assert!(text.contains("ExampleTableWithTimeStream") && text.contains("orders"), "{text}");
+    assert_eq!(error.name(), "UnknownTable");
+}

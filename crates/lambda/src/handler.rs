@@ -1,0 +1,192 @@
+//! One invocation: its records delivered, counted, and answered for.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_lambda_events::streams::DynamoDbEventResponse;
+use futures::future::join_all;
+use serde_json::value::RawValue;
+use streamdex_config::Config;
+use streamdex_mapping::{Outcome, Tally};
+use streamdex_poller::capture::Capture;
+use streamdex_poller::page::Page;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::{self, Record, Report};
+use crate::deadline::{Allowance, left_until};
+use crate::delivery::{Delivered, Why, Work};
+use crate::error::InvocationError;
+use crate::event::{self, Form};
+use crate::metrics::{self, Counts, Labels};
+use crate::sandbox::Sandbox;
+
+/// Handles the invocations of one sandbox, one after the other.
+pub struct Handler {
+    sandbox: Sandbox,
+    function: String,
+}
+
+/// One invocation, apart from its event.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation<'a> {
+    /// Its id.
+    pub request_id: &'a str,
+    /// When Lambda ends it, in milliseconds since 1970.
+    pub deadline: u64,
+}
+
+// === impl Handler ===
+
+impl Handler {
+    /// For the function of this name. No request is made.
+    pub fn new(config: Config, function: impl Into<String>) -> Handler {
+        Handler { sandbox: Sandbox::new(config), function: function.into() }
+    }
+
+    /// Delivers the records of an event. When this returns, nothing of the invocation runs any more.
+    ///
+    /// # Errors
+    /// See [`InvocationError`]; a source mapping delivers the batch again.
+    pub async fn handle(
+        &self,
+        event: Box<RawValue>,
+        invocation: Invocation<'_>,
+    ) -> Result<DynamoDbEventResponse, InvocationError> {
+        let answered = self.answer(event, invocation).await;
+        if let Err(error) = &answered {
+            tracing::error!(kind = error.name(), hint = error.hint(), "the invocation fails: {error}");
+        }
+        answered
+    }
+
+    async fn answer(
+        &self,
+        event: Box<RawValue>,
+        invocation: Invocation<'_>,
+    ) -> Result<DynamoDbEventResponse, InvocationError> {
+        let began = Instant::now();
+        let left = left_until(invocation.deadline, SystemTime::now());
+        let event::Event { form, capture } = event::read(&self.sandbox.capturer, event.get())?;
+        // The text of a large event is half of what an invocation holds.
+        drop(event);
+        if capture.order.is_empty() {
+            tracing::debug!("an event without records");
+            return Ok(answer::response(None));
+        }
+        let sequences =
+            in_order(&capture.order, &capture.pages, |page| page.sequences().map(Option::<&_>::cloned).collect());
+        let newest = capture.pages.values().filter_map(Page::newest).max();
+        let table = self.table(&capture);
+        let order = capture.order.clone();
+        let left = left.saturating_sub(began.elapsed());
+        let allowance = Allowance::of(left, self.sandbox.config.lambda.deadline_margin);
+        let delivered = self.deliver(capture, allowance).await?;
+        let outcomes = in_order(&order, &delivered, |delivered| delivered.outcomes.clone());
+        let counts = count(&outcomes, &delivered, newest.map(age_of));
+        let labels = Labels {
+            function: &self.function,
+            table: &table,
+            request_id: invocation.request_id,
+            at: milliseconds_now(),
+        };
+        metrics::emit(&labels, &counts);
+        tracing::debug!(
+            records = counts.records,
+            undecided = counts.undecided,
+            milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "delivered"
+        );
+        let records: Vec<Record> = sequences
+            .into_iter()
+            .zip(&outcomes)
+            .map(|(sequence, outcome)| Record { sequence, decided: outcome.is_some() })
+            .collect();
+        conclude(form, &records, delivered.into_values().find_map(|delivered| delivered.why))
+    }
+
+    /// Delivers the page of each source, with time for the answer.
+    async fn deliver(
+        &self,
+        capture: Capture,
+        allowance: Allowance,
+    ) -> Result<BTreeMap<usize, Delivered>, InvocationError> {
+        let cancel = CancellationToken::new();
+        let stream = capture.origin.sole_stream().map(str::to_owned);
+        let work = Work { sandbox: &self.sandbox, stream_arn: stream.as_deref(), allowance, cancel: &cancel };
+        let deliveries = capture
+            .pages
+            .into_iter()
+            .map(|(place, page)| async move { Ok((place, Box::pin(work.deliver(place, page)).await?)) });
+        let mut deliveries = Box::pin(join_all(deliveries));
+        let delivered = tokio::select! {
+            biased;
+            delivered = &mut deliveries => delivered,
+            () = tokio::time::sleep(allowance.sending) => {
+                cancel.cancel();
+                deliveries.await
+            }
+        };
+        delivered.into_iter().collect()
+    }
+
+    /// The table of the event; all of them where someone has mixed records by hand.
+    fn table(&self, capture: &Capture) -> String {
+        let sources = capture.pages.keys().filter_map(|place| self.sandbox.config.sources.get(*place));
+        sources.map(|source| source.table.table_name()).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Says what the caller is told.
+fn conclude(form: Form, records: &[Record], why: Option<Why>) -> Result<DynamoDbEventResponse, InvocationError> {
+    let undecided = records.iter().filter(|record| !record.decided).count();
+    let Why { reason, hint } = why.unwrap_or_else(|| Why {
+        reason: "unknown".to_owned(),
+        hint: "this is a defect of streamdex: please report it".to_owned(),
+    });
+    let records_in_all = records.len();
+    match (form, answer::report(records)) {
+        (_, Report::Done) => Ok(answer::response(None)),
+        (Form::ByHand, _) => Err(InvocationError::Undecided { undecided, records: records_in_all, reason, hint }),
+        (Form::SourceMapping, Report::Unnamed) => {
+            Err(InvocationError::Unnamed { undecided, records: records_in_all, reason, hint })
+        }
+        (Form::SourceMapping, Report::From(from)) => {
+            tracing::warn!(undecided, records = records_in_all, %from, hint, "records are to come again: {reason}");
+            Ok(answer::response(Some(from)))
+        }
+    }
+}
+
+/// What was made of each source's records, in the order of the event.
+fn in_order<P, T>(order: &[usize], pages: &BTreeMap<usize, P>, of: impl Fn(&P) -> Vec<Option<T>>) -> Vec<Option<T>> {
+    let mut rest: BTreeMap<usize, _> = pages.iter().map(|(place, page)| (*place, of(page).into_iter())).collect();
+    order.iter().map(|place| rest.get_mut(place).and_then(Iterator::next).flatten()).collect()
+}
+
+fn count(outcomes: &[Option<Outcome>], delivered: &BTreeMap<usize, Delivered>, lag: Option<Duration>) -> Counts {
+    let mut tally = Tally::default();
+    outcomes.iter().flatten().for_each(|outcome| tally.add(*outcome));
+    let records = u64::try_from(outcomes.len()).unwrap_or(u64::MAX);
+    let mut counts =
+        Counts { records, outcomes: tally, undecided: records - tally.records(), lag, ..Counts::default() };
+    for stats in delivered.values().filter_map(|delivered| delivered.stats.as_ref()) {
+        counts.bytes += stats.bytes;
+        counts.bulk += stats.took;
+        counts.retries += stats.retried;
+        for (reason, times) in &stats.paused {
+            *counts.pauses.entry(reason).or_default() += times;
+        }
+    }
+    counts
+}
+
+fn age_of(seconds: u32) -> Duration {
+    let then = UNIX_EPOCH + Duration::from_secs(seconds.into());
+    SystemTime::now().duration_since(then).unwrap_or_default()
+}
+
+fn milliseconds_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,80 @@
+//! AWS clients that are made when they are first needed: most sandboxes never read an item or write a letter,
+//! and a client costs milliseconds of a cold start.
+
+use async_trait::async_trait;
+use streamdex_config::{Config, DeadLetterKind, Source, State};
+use streamdex_mapping::Key;
+use streamdex_poller::AwsError;
+use streamdex_poller::aws::{SourceClients, state_client};
+use streamdex_poller::item::{BatchGetReader, ItemRead, ItemReader};
+use streamdex_poller::letter::{
+    DeadLetter, DeadLetterStore, FileLetters, LetterError, LetterKey, LetterPage, TableLetters,
+};
+use streamdex_poller::state::StateTable;
+use tokio::sync::OnceCell;
+
+/// Reads items of one source.
+pub(crate) struct LazyReader {
+    source: Source,
+    reader: OnceCell<BatchGetReader>,
+}
+
+/// Dead letters in the state table.
+struct LazyLetters {
+    state: State,
+    letters: OnceCell<TableLetters>,
+}
+
+/// The store of dead letters that the configuration names.
+pub(crate) fn letters(config: &Config) -> Box<dyn DeadLetterStore> {
+    match &config.dead_letter.kind {
+        DeadLetterKind::File(path) => Box::new(FileLetters::new(path)),
+        DeadLetterKind::Table => Box::new(LazyLetters { state: config.state.clone(), letters: OnceCell::new() }),
+    }
+}
+
+// === impl LazyReader ===
+
+impl LazyReader {
+    pub(crate) fn new(source: &Source) -> LazyReader {
+        LazyReader { source: source.clone(), reader: OnceCell::new() }
+    }
+}
+
+#[async_trait]
+impl ItemReader for LazyReader {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<ItemRead>, AwsError> {
+        let connect = || async {
+            let clients = Box::pin(SourceClients::connect(&self.source)).await;
+            BatchGetReader::new(clients.dynamodb, self.source.table.table_name())
+        };
+        self.reader.get_or_init(connect).await.read(keys).await
+    }
+}
+
+// === impl LazyLetters ===
+
+impl LazyLetters {
+    async fn letters(&self) -> &TableLetters {
+        let connect = || async {
+            let client = Box::pin(state_client(&self.state)).await;
+            TableLetters::new(StateTable::new(client, self.state.table.clone(), self.state.group.clone()))
+        };
+        self.letters.get_or_init(connect).await
+    }
+}
+
+#[async_trait]
+impl DeadLetterStore for LazyLetters {
+    async fn put(&self, letters: &[DeadLetter]) -> Result<(), LetterError> {
+        self.letters().await.put(letters).await
+    }
+
+    async fn list(&self, after: Option<&LetterKey>) -> Result<LetterPage, LetterError> {
+        self.letters().await.list(after).await
+    }
+
+    async fn get(&self, key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
+        self.letters().await.get(key).await
+    }
+}

@@ -1,0 +1,130 @@
+//! What is made once for a sandbox and used by all its invocations, each part when it is first needed.
+//!
+//! Connections are part of it. One that died while the sandbox was frozen costs a retry inside the invocation
+//! and no more: the writer sends again on a new one, and connections idle for 90 s are not used at all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::de::IgnoredAny;
+use streamdex_config::{Config, Source};
+use streamdex_poller::capture::Capturer;
+use streamdex_poller::item::ItemReader;
+use streamdex_poller::letter::DeadLetterStore;
+use streamdex_poller::page::Page;
+use streamdex_sink::index::TableFacts;
+use streamdex_sink::{Client, ClientError, Indices, SetupContext, VanishedIndex};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use crate::lazy::{self, LazyReader};
+
+/// What is made once for a sandbox.
+pub struct Sandbox {
+    pub(crate) config: Config,
+    pub(crate) capturer: Capturer,
+    pub(crate) letters: Arc<dyn DeadLetterStore>,
+    client: OnceCell<Client>,
+    /// By the source's place in the configuration.
+    sources: Vec<Followed>,
+}
+
+/// One source.
+pub(crate) struct Followed {
+    pub(crate) source: Source,
+    pub(crate) reader: Arc<dyn ItemReader>,
+    /// Known with the first event, whose records tell the names of the key attributes.
+    indices: OnceCell<Arc<Indices>>,
+    looked_at: Mutex<Option<Instant>>,
+}
+
+/// So often are the UUIDs of the indices looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+// === impl Sandbox ===
+
+impl Sandbox {
+    /// Makes what costs nothing. No request is made.
+    pub fn new(config: Config) -> Sandbox {
+        let followed = |source: &Source| Followed {
+            source: source.clone(),
+            reader: Arc::new(LazyReader::new(source)),
+            indices: OnceCell::new(),
+            looked_at: Mutex::new(None),
+        };
+        let sources = config.sources.iter().map(followed).collect();
+        let letters = Arc::from(lazy::letters(&config));
+        Sandbox { capturer: Capturer::new(&config), letters, client: OnceCell::new(), sources, config }
+    }
+
+    pub(crate) fn source(&self, place: usize) -> Option<&Followed> {
+        self.sources.get(place)
+    }
+
+    /// The one client of OpenSearch.
+    pub(crate) async fn client(&self) -> Result<&Client, ClientError> {
+        let connect = || Box::pin(Client::connect(&self.config.opensearch, &self.config.aws));
+        self.client.get_or_try_init(connect).await
+    }
+
+    /// The indices of a source, with what `page`, the first that comes from it, tells of its table.
+    pub(crate) async fn indices(
+        &self,
+        followed: &Followed,
+        page: &Page,
+        stream_arn: Option<&str>,
+    ) -> Result<Arc<Indices>, ClientError> {
+        let client = self.client().await?.clone();
+        let make = || async move {
+            let facts = TableFacts {
+                arn: stream_arn.and_then(|arn| arn.split("/stream/").next()).map(str::to_owned),
+                id: None,
+                key_attributes: key_names(page),
+            };
+            let context = SetupContext::new().with_table(followed.source.name.clone(), facts);
+            Arc::new(Indices::new(client, &self.config, &context))
+        };
+        Ok(Arc::clone(followed.indices.get_or_init(make).await))
+    }
+}
+
+/// The names of the key attributes, from the first record that has them.
+fn key_names(page: &Page) -> Vec<String> {
+    let keys = page.keys().find_map(|keys| serde_json::from_str::<BTreeMap<String, IgnoredAny>>(keys).ok());
+    keys.into_iter().flatten().map(|(name, _)| name).collect()
+}
+
+// === impl Followed ===
+
+impl Followed {
+    /// Looks, at most once a minute, whether the indices are still those that were written to. Without an
+    /// answer nothing is known; the writes will show what is the matter.
+    pub(crate) async fn look(&self, indices: &Indices) -> Vec<VanishedIndex> {
+        let due = self.looked_at().is_some_and(|at| at.elapsed() >= LOOK_EVERY);
+        if !due {
+            self.set_looked_at(self.looked_at().unwrap_or_else(Instant::now));
+            return Vec::new();
+        }
+        match indices.watch().await {
+            // Not noted, so that the next invocation looks again before it writes.
+            Ok(vanished) if !vanished.is_empty() => vanished,
+            Ok(_) => {
+                self.set_looked_at(Instant::now());
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::warn!(hint = error.hint(), "cannot look at the indices: {error}");
+                Vec::new()
+            }
+        }
+    }
+
+    fn looked_at(&self) -> Option<Instant> {
+        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_looked_at(&self, at: Instant) {
+        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+}
