@@ -15,13 +15,6 @@ pub(crate) fn same_document(left: (&Route, &Image<'_>), right: (&Route, &Image<'
         let texts = (document(left_route, left_image), document(right_route, right_image));
         return matches!(texts, (Ok(left), Ok(right)) if left == right);
     }
-    if left_image.nodes == right_image.nodes {
-        return true;
-    }
-    let kept = |image: &Image<'_>| image.attributes().filter(|(name, _)| is_kept(left_route, *name)).count();
-    if kept(left_image) != kept(right_image) {
-        return false;
-    }
     let mut others = right_image.attributes();
     for (name, value) in left_image.attributes() {
         // Both images come from one serialiser, so mostly the next one is the same attribute.
@@ -29,11 +22,13 @@ pub(crate) fn same_document(left: (&Route, &Image<'_>), right: (&Route, &Image<'
             Some((same, other)) if same == name => Some(other),
             _ => right_image.get(&name.decode()),
         };
-        if is_kept(left_route, name) && !other.is_some_and(|other| same_value(value, other)) {
+        if !other.is_some_and(|other| same_value(value, other)) && is_kept(left_route, name) {
             return false;
         }
     }
-    true
+    // All that the left one has; the right one may still have more.
+    let kept = |image: &Image<'_>| image.attributes().filter(|(name, _)| is_kept(left_route, *name)).count();
+    kept(left_image) == kept(right_image)
 }
 
 fn same_value(left: &[Node<'_>], right: &[Node<'_>]) -> bool {

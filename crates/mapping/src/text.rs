@@ -10,6 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 pub enum Text<'a> {
     /// A whole JSON string literal, quotes and escapes included. Always starts and ends with `"`.
     Json(&'a str),
+    /// What stands between the quotes of a JSON string literal without escapes: the decoded string, fit to be
+    /// written between quotes again.
+    Clean(&'a str),
     /// The decoded string.
     Plain(&'a str),
 }
@@ -30,7 +33,7 @@ impl<'a> Text<'a> {
     pub(crate) fn inner(self) -> &'a str {
         match self {
             Text::Json(literal) => literal.get(1..literal.len().saturating_sub(1)).unwrap_or(""),
-            Text::Plain(text) => text,
+            Text::Clean(text) | Text::Plain(text) => text,
         }
     }
 
@@ -38,7 +41,7 @@ impl<'a> Text<'a> {
     fn is_literal(self) -> bool {
         match self {
             Text::Json(literal) => !literal.as_bytes().contains(&b'\\'),
-            Text::Plain(_) => true,
+            Text::Clean(_) | Text::Plain(_) => true,
         }
     }
 
@@ -50,7 +53,7 @@ impl<'a> Text<'a> {
         }
         match self {
             Text::Json(literal) => serde_json::from_str(literal).map_or(Cow::Borrowed(self.inner()), Cow::Owned),
-            Text::Plain(text) => Cow::Borrowed(text),
+            Text::Clean(text) | Text::Plain(text) => Cow::Borrowed(text),
         }
     }
 
@@ -63,6 +66,11 @@ impl<'a> Text<'a> {
     pub fn write_json(self, out: &mut Vec<u8>) {
         match self {
             Text::Json(literal) => out.extend_from_slice(literal.as_bytes()),
+            Text::Clean(text) => {
+                out.push(b'"');
+                out.extend_from_slice(text.as_bytes());
+                out.push(b'"');
+            }
             Text::Plain(text) => write_json_string(text, out),
         }
     }
@@ -71,15 +79,12 @@ impl<'a> Text<'a> {
 /// Equal where the decoded strings are.
 impl PartialEq for Text<'_> {
     fn eq(&self, other: &Text<'_>) -> bool {
-        if let (Text::Json(left), Text::Json(right)) | (Text::Plain(left), Text::Plain(right)) = (self, other)
-            && left == right
-        {
-            return true;
+        match (self, other) {
+            (Text::Clean(left) | Text::Plain(left), Text::Clean(right) | Text::Plain(right)) => left == right,
+            (Text::Json(left), Text::Json(right)) if left == right => true,
+            _ if self.is_literal() && other.is_literal() => self.inner() == other.inner(),
+            _ => self.decode() == other.decode(),
         }
-        if self.is_literal() && other.is_literal() {
-            return self.inner() == other.inner();
-        }
-        self.decode() == other.decode()
     }
 }
 
@@ -145,6 +150,8 @@ mod tests {
     fn texts_are_equal_when_their_decoded_strings_are() {
         assert_eq!(Text::Json(r#""a\u00e9""#), Text::Plain("aé"));
         assert_eq!(Text::Json(r#""a\/b""#), Text::Json(r#""a/b""#));
+        assert_eq!(Text::Json(r#""a\/b""#), Text::Clean("a/b"));
+        assert_ne!(Text::Clean("a"), Text::Plain("b"));
         assert_ne!(Text::Json(r#""a\n""#), Text::Plain("a\\n"));
         assert!(Text::Json(r#""\"""#).is("\""));
     }

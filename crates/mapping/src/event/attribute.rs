@@ -3,17 +3,18 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
+use super::string::{Scalar, ScalarSeed, Strings};
 use crate::image::{AttributeProblemKind, Container, Image, Node, is_json_number};
 use crate::text::{Binary, Text};
 
 /// Reads a map of attributes and appends it to the image. `null` reads as no attributes.
-pub(super) struct ImageSeed<'i, 'de>(pub(super) &'i mut Image<'de>);
+pub(super) struct ImageSeed<'i, 'de>(pub(super) &'i mut Image<'de>, pub(super) Strings<'de>);
 
 /// Reads one attribute value and appends it to the image.
 struct ValueSeed<'i, 'de> {
     image: &'i mut Image<'de>,
+    strings: Strings<'de>,
     /// The top-level attribute that this is in, for problems.
     attribute: Text<'de>,
 }
@@ -21,6 +22,8 @@ struct ValueSeed<'i, 'de> {
 /// Reads the content of a container, value by value.
 struct ContentSeed<'i, 'de> {
     image: &'i mut Image<'de>,
+    /// They stand behind the container's type tag.
+    strings: Strings<'de>,
     attribute: Text<'de>,
     container: Container,
 }
@@ -44,22 +47,33 @@ enum Tag {
 struct TagSeed;
 
 impl<'de> DeserializeSeed<'de> for TagSeed {
-    type Value = Tag;
+    /// The tag, and its text where that has no escapes.
+    type Value = (Tag, Option<&'de str>);
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tag, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for TagSeed {
-    type Value = Tag;
+impl<'de> Visitor<'de> for TagSeed {
+    type Value = (Tag, Option<&'de str>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a type tag")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Tag, E> {
-        Ok(match text {
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok((Tag::parse(text), Some(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok((Tag::parse(text), None))
+    }
+}
+
+impl Tag {
+    fn parse(text: &str) -> Tag {
+        match text {
             "S" => Tag::S,
             "N" => Tag::N,
             "B" => Tag::B,
@@ -71,7 +85,7 @@ impl Visitor<'_> for TagSeed {
             "NS" => Tag::Ns,
             "BS" => Tag::Bs,
             _ => Tag::Unknown,
-        })
+        }
     }
 }
 
@@ -97,10 +111,10 @@ impl<'de> Visitor<'de> for ImageSeed<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<&RawValue>()? {
-            let attribute = Text::Json(name.get());
-            self.0.nodes.push(Node::Name(attribute));
-            map.next_value_seed(ValueSeed { image: self.0, attribute })?;
+        let ImageSeed(image, strings) = self;
+        while let Some(attribute) = strings.next_name(&mut map)? {
+            image.nodes.push(Node::Name(attribute));
+            map.next_value_seed(ValueSeed { image, strings, attribute })?;
         }
         Ok(())
     }
@@ -109,46 +123,31 @@ impl<'de> Visitor<'de> for ImageSeed<'_, 'de> {
 // === impl ValueSeed ===
 
 impl<'de> ValueSeed<'_, 'de> {
-    fn literal(&mut self, raw: &'de RawValue) -> Option<Text<'de>> {
-        let literal = raw.get();
-        if literal.starts_with('"') {
-            return Some(Text::Json(literal));
-        }
-        self.image.report(self.attribute, AttributeProblemKind::WrongValue);
-        None
-    }
-
-    fn push_scalar(&mut self, tag: Tag, raw: &'de RawValue) {
-        let node = match tag {
-            Tag::Bool => match raw.get() {
-                "true" => Some(Node::Bool(true)),
-                "false" => Some(Node::Bool(false)),
-                _ => None,
-            },
-            Tag::Null => Some(Node::Null),
-            _ => self.literal(raw).and_then(|text| scalar(tag, text)),
+    fn push_scalar(&mut self, tag: Tag, value: Scalar<'de>) {
+        let node = match (tag, value) {
+            (Tag::Bool, Scalar::Bool(value)) => Some(Node::Bool(value)),
+            (Tag::Null, _) => Some(Node::Null),
+            (Tag::S, Scalar::Text(text)) => Some(Node::String(text)),
+            (Tag::B, Scalar::Text(text)) => Some(Node::Binary(Binary::Base64(text))),
+            (Tag::N, Scalar::Text(text)) => {
+                Some(text.inner()).filter(|digits| is_json_number(digits)).map(Node::Number)
+            }
+            _ => None,
         };
         match node {
             Some(node) => self.image.nodes.push(node),
-            None => self.wrong(tag),
+            None => self.wrong(tag, value),
         }
     }
 
     /// Keeps the run of nodes whole, and remembers that the image is not to be used.
-    fn wrong(&mut self, tag: Tag) {
-        let kind =
-            if matches!(tag, Tag::N) { AttributeProblemKind::NotANumber } else { AttributeProblemKind::WrongValue };
+    fn wrong(&mut self, tag: Tag, value: Scalar<'_>) {
+        let kind = match (tag, value) {
+            (Tag::N, Scalar::Text(_)) => AttributeProblemKind::NotANumber,
+            _ => AttributeProblemKind::WrongValue,
+        };
         self.image.report(self.attribute, kind);
         self.image.nodes.push(Node::Null);
-    }
-}
-
-/// The node of a value that is written as a JSON string; `None`: an `N` that is no number.
-fn scalar(tag: Tag, text: Text<'_>) -> Option<Node<'_>> {
-    match tag {
-        Tag::N => Some(text.inner()).filter(|digits| is_json_number(digits)).map(Node::Number),
-        Tag::B => Some(Node::Binary(Binary::Base64(text))),
-        _ => Some(Node::String(text)),
     }
 }
 
@@ -168,12 +167,13 @@ impl<'de> Visitor<'de> for ValueSeed<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let Some(tag) = map.next_key_seed(TagSeed)? else {
+        let Some((tag, tag_text)) = map.next_key_seed(TagSeed)? else {
             self.image.report(self.attribute, AttributeProblemKind::NoTag);
             self.image.nodes.push(Node::Null);
             return Ok(());
         };
         let attribute = self.attribute;
+        let strings = self.strings.behind(tag_text);
         let container = match tag {
             Tag::L => Some(Container::List),
             Tag::M => Some(Container::Map),
@@ -186,14 +186,19 @@ impl<'de> Visitor<'de> for ValueSeed<'_, 'de> {
                 self.image.nodes.push(Node::Null);
                 None
             }
-            scalar => {
-                let raw = map.next_value::<&RawValue>()?;
-                self.push_scalar(scalar, raw);
+            Tag::Bool | Tag::Null => {
+                let value = map.next_value_seed(ScalarSeed::Bool(strings))?;
+                self.push_scalar(tag, value);
+                None
+            }
+            Tag::S | Tag::N | Tag::B => {
+                let value = map.next_value_seed(ScalarSeed::String(strings))?;
+                self.push_scalar(tag, value);
                 None
             }
         };
         if let Some(container) = container {
-            map.next_value_seed(ContentSeed { image: self.image, attribute, container })?;
+            map.next_value_seed(ContentSeed { image: self.image, strings, attribute, container })?;
         }
         while map.next_key::<IgnoredAny>()?.is_some() {
             map.next_value::<IgnoredAny>()?;
@@ -212,8 +217,8 @@ impl<'de> DeserializeSeed<'de> for ContentSeed<'_, 'de> {
         let at = self.image.nodes.len();
         self.image.nodes.push(Node::Null);
         let container = self.container;
-        let ContentSeed { image, attribute, .. } = self;
-        let content = ContentSeed { image: &mut *image, attribute, container };
+        let ContentSeed { image, strings, attribute, .. } = self;
+        let content = ContentSeed { image: &mut *image, strings, attribute, container };
         if container == Container::Map {
             deserializer.deserialize_map(content)?
         } else {
@@ -232,18 +237,19 @@ impl<'de> Visitor<'de> for ContentSeed<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<&RawValue>()? {
-            self.image.nodes.push(Node::Name(Text::Json(name.get())));
-            map.next_value_seed(ValueSeed { image: self.image, attribute: self.attribute })?;
+        let ContentSeed { image, strings, attribute, .. } = self;
+        while let Some(name) = strings.next_name(&mut map)? {
+            image.nodes.push(Node::Name(name));
+            map.next_value_seed(ValueSeed { image, strings, attribute })?;
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let tag = match self.container {
+        let ContentSeed { image, mut strings, attribute, container } = self;
+        let tag = match container {
             Container::List => {
-                let values = (self.image, self.attribute);
-                while seq.next_element_seed(ValueSeed { image: values.0, attribute: values.1 })?.is_some() {}
+                while seq.next_element_seed(ValueSeed { image, strings, attribute })?.is_some() {}
                 return Ok(());
             }
             Container::StringSet => Tag::S,
@@ -251,9 +257,9 @@ impl<'de> Visitor<'de> for ContentSeed<'_, 'de> {
             Container::BinarySet => Tag::B,
             Container::Map => return Err(A::Error::custom("a map is no list")),
         };
-        let mut value = ValueSeed { image: self.image, attribute: self.attribute };
-        while let Some(raw) = seq.next_element::<&RawValue>()? {
-            value.push_scalar(tag, raw);
+        while let Some(element) = seq.next_element_seed(ScalarSeed::String(strings))? {
+            strings = strings.behind_element(element);
+            ValueSeed { image, strings, attribute }.push_scalar(tag, element);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod attribute;
 mod record;
 mod shape;
+mod string;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::image::Image;
 use attribute::ImageSeed;
 use record::{Member, RecordReader, RecordSeed};
 use shape::{Shape, recognise};
+use string::Strings;
 
 /// What a captured JSON text was.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ pub fn read_captured<'a>(
     text: &'a str,
     mut each: impl FnMut(usize, Result<&Change<'a>, RecordError>),
 ) -> Result<Captured<'a>, CapturedError> {
-    let mut pass = Pass { reader: RecordReader::default(), count: 0, each: &mut each };
+    let mut pass = Pass { reader: RecordReader::new(Strings::lent(text)), count: 0, each: &mut each };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let end = (&mut pass).deserialize(&mut deserializer).and_then(|shape| deserializer.end().map(|()| shape));
     let Pass { reader, count, .. } = pass;
@@ -106,7 +108,7 @@ fn isolate<'a>(
         Shape { record: Some(record), .. } => vec![record],
         other => return other.into_captured(),
     };
-    let mut reader = RecordReader::default();
+    let mut reader = RecordReader::new(Strings::Raw);
     for (index, raw) in records.into_iter().enumerate().skip(done) {
         each(index, reader.read(raw));
     }
@@ -118,7 +120,7 @@ fn isolate<'a>(
 /// # Errors
 /// It is broken, or no stream record; what could be read of it is in the error.
 pub fn read_record(record: &RawValue) -> Result<Change<'_>, RecordError> {
-    let mut reader = RecordReader::default();
+    let mut reader = RecordReader::new(Strings::Raw);
     reader.read(record).cloned()
 }
 
@@ -129,7 +131,7 @@ pub fn read_record(record: &RawValue) -> Result<Change<'_>, RecordError> {
 pub fn read_item(item: &RawValue) -> Result<Image<'_>, RecordProblem> {
     let mut image = Image::default();
     let mut deserializer = serde_json::Deserializer::from_str(item.get());
-    ImageSeed(&mut image).deserialize(&mut deserializer).map_err(|error| record::malformed(&error))?;
+    ImageSeed(&mut image, Strings::Raw).deserialize(&mut deserializer).map_err(|error| record::malformed(&error))?;
     Ok(image)
 }
 

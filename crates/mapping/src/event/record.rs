@@ -8,14 +8,15 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::attribute::ImageSeed;
+use super::string::Strings;
 use crate::change::{Change, EventName, RecordError, RecordProblem, canonical_keys};
 use crate::image::Image;
 use crate::text::Text;
 use crate::version::{CreationTime, SequenceNumber};
 
 /// Reads records one after the other into the same memory.
-#[derive(Default)]
 pub(super) struct RecordReader<'de> {
+    strings: Strings<'de>,
     change: Change<'de>,
     /// Memory of images that the last record did not have.
     spare: Vec<Image<'de>>,
@@ -31,6 +32,10 @@ struct DataSeed<'r, 'de>(&'r mut RecordReader<'de>);
 // === impl RecordReader ===
 
 impl<'de> RecordReader<'de> {
+    pub(super) fn new(strings: Strings<'de>) -> RecordReader<'de> {
+        RecordReader { strings, change: Change::default(), spare: Vec::new(), event_name_found: false }
+    }
+
     pub(super) fn read(&mut self, raw: &'de RawValue) -> Result<&Change<'de>, RecordError> {
         let mut deserializer = serde_json::Deserializer::from_str(raw.get());
         let read = RecordSeed(self).deserialize(&mut deserializer);
@@ -167,17 +172,18 @@ impl<'de> Visitor<'de> for DataSeed<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let reader = self.0;
+        let strings = reader.strings;
         while let Some(name) = map.next_key::<Member>()? {
             match name {
-                Member::Keys => map.next_value_seed(ImageSeed(&mut reader.change.keys))?,
+                Member::Keys => map.next_value_seed(ImageSeed(&mut reader.change.keys, strings))?,
                 Member::NewImage => {
                     let mut image = reader.fresh_image();
-                    map.next_value_seed(ImageSeed(&mut image))?;
+                    map.next_value_seed(ImageSeed(&mut image, strings))?;
                     reader.change.new_image = (!image.is_empty()).then_some(image);
                 }
                 Member::OldImage => {
                     let mut image = reader.fresh_image();
-                    map.next_value_seed(ImageSeed(&mut image))?;
+                    map.next_value_seed(ImageSeed(&mut image, strings))?;
                     reader.change.old_image = (!image.is_empty()).then_some(image);
                 }
                 Member::SequenceNumber => {

@@ -147,3 +147,60 @@ fn thirty_two_levels_and_more_are_read() {
     assert_eq!(kind, Ok("records"));
     assert!(matches!(records[0], Err(RecordError { reason: RecordProblem::Malformed { .. }, .. })));
 }
+
+/// One pass borrows strings as the parser lends them, record by record they are raw JSON; nobody may see a difference.
+#[test]
+fn one_pass_and_record_by_record_give_the_same() {
+    let values = [
+        r#"{"S":"plain"}"#,
+        r#"{ "S" : "a\"b\\" }"#,
+        r#"{"S":"\ud83d\ude00 \u00e9 \/"}"#,
+        r#"{"S":"\ud800"}"#,
+        r#"{"S":""}"#,
+        r#"{"S":7}"#,
+        r#"{"S":{"S":"x"}}"#,
+        r#"{"N":"1.50"}"#,
+        r#"{"N":"\u0031"}"#,
+        r#"{"N":1}"#,
+        r#"{"N":1e999}"#,
+        r#"{"B":"AP8="}"#,
+        r#"{"B":"AP\/8"}"#,
+        r#"{"BOOL":true}"#,
+        r#"{"BOOL":"true"}"#,
+        r#"{"NULL":true}"#,
+        r#"{"NULL":"x"}"#,
+        r#"{"SS":["a","\"b\"", "\\" , "c"]}"#,
+        r#"{"SS":["a",1,"\"b\""]}"#,
+        r#"{"NS":["1","2"]}"#,
+        r#"{"BS":["AA==","\u0041A=="]}"#,
+        r#"{"L":[{"S":"\n"},{"S":"x"},{"L":[{"S":"\t"}]}]}"#,
+        r#"{"M":{"k":{"S":"\n"},"esc\u0061ped":{"S":"\"x\""}}}"#,
+        r#"{"\u0053":"escaped tag"}"#,
+        r#"{"\u0053":"escaped \"tag\""}"#,
+        r#"{"S":"several","N":"1"}"#,
+        r#"{"Q":["\"x\""]}"#,
+        r#"{}"#,
+    ];
+    for first in values {
+        for second in ["{\"S\":\"\\\"last\\\"\"}", "{\"N\":\"2\"}"] {
+            let data = format!(r#""NewImage":{{"a":{first},"b":{second}}}"#);
+            let text = record(&data);
+            let event = format!(r#"{{"Records":[{text},{text}]}}"#);
+            let raw: &RawValue = serde_json::from_str(&text).unwrap();
+            let alone = read_record(raw).map(|change| (change.new_image.unwrap(), change.sequence));
+            let (together, _) = read(&event);
+            assert_eq!(together.len(), 2, "{first}");
+            for change in together {
+                let change = change.map(|change| (change.new_image.unwrap(), change.sequence));
+                match (&alone, &change) {
+                    (Ok((left, _)), Ok((right, _))) => {
+                        assert_eq!(left.nodes, right.nodes, "{first}");
+                        assert_eq!(left.problem, right.problem, "{first}");
+                    }
+                    (Err(left), Err(right)) => assert_eq!(left.sequence, right.sequence, "{first}"),
+                    _ => panic!("{first}: {alone:?} and {change:?}"),
+                }
+            }
+        }
+    }
+}
