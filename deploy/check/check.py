@@ -3,8 +3,9 @@
 1. IAM statements name their resources, except where WILDCARDS says why not; resources say what PROMISES
    wants; the configuration takes the variables that are set; alarms and dashboard show metrics that are
    written (rules.py).
-2. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
-3. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
+2. The function's role is function-policy.json, which is what `streamdex iam-policy` prints.
+3. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
+4. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
    resource.
 
 Usage: check.py FOLDER, where the transformed template may be written to.
@@ -21,10 +22,12 @@ from pathlib import Path
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+import resolve
 import rules
 import test_rules
 
 DEPLOY = Path(__file__).resolve().parent.parent
+EXPECTED_POLICY = DEPLOY / "check" / "function-policy.json"
 SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
 
 
@@ -54,6 +57,18 @@ def transformed():
     return whole
 
 
+def function_policy(template):
+    """The function's role against the policy that the command line tool prints for the same deployment."""
+    expected = json.loads(EXPECTED_POLICY.read_text())
+    stack = resolve.Stack(expected["values"], expected["conditions"])
+    [policy] = stack.resolve(template["Resources"]["FunctionRole"]["Properties"]["Policies"])
+    policy = resolve.policy(policy["PolicyDocument"])
+    if os.environ.get("UPDATE_DOCS"):
+        EXPECTED_POLICY.write_text(json.dumps({**expected, "policy": policy}, indent=2) + "\n")
+    elif policy != expected["policy"]:
+        yield f"{EXPECTED_POLICY.name} is not the policy of FunctionRole: UPDATE_DOCS=1 cargo xtask templates"
+
+
 def tool(name, *arguments):
     """Runs a tool of this environment; whether it found nothing."""
     program = Path(sys.executable).parent / name
@@ -81,11 +96,13 @@ def main(work):
     plain = transformed()
     whole.write_text(json.dumps(plain, indent=2))
 
-    function = readable["sam/template.yaml"]["Resources"]["Function"]
+    main_template = readable["sam/template.yaml"]
+    function = main_template["Resources"]["Function"]
     metrics = (DEPLOY.parent / "crates" / "lambda" / "src" / "metrics.rs").read_text()
     for problem in [
         *rules.problems(readable),
         *rules.promises({**readable, "sam/template.yaml": plain}),
+        *function_policy(main_template),
         *rules.variables(function, (DEPLOY / "sam" / "streamdex.toml").read_text()),
         *rules.metrics(readable["sam/monitoring.yaml"], metrics),
     ]:
