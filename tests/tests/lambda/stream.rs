@@ -26,6 +26,12 @@ impl Stream {
         Stream { arn, view, position: 1_000, seconds: now() - 3_600, items: BTreeMap::new() }
     }
 
+    /// Goes on at this position, so that two streams of one table have no number in common.
+    pub(crate) fn at(mut self, position: u64) -> Stream {
+        self.position = position;
+        self
+    }
+
     /// The item is written over what was there.
     pub(crate) fn put(&mut self, item: Item) -> Record {
         let old = self.items.insert(id(&item), item.clone());
@@ -90,7 +96,6 @@ pub(crate) fn event(records: &[Record]) -> String {
     let records: Vec<String> = records.iter().map(|record| record.json.clone()).collect();
     crate::lab::event::event(&records)
 }
-
 
 /// The record with something else in its place, as a broken writer or reader leaves it.
 pub(crate) fn altered(record: &Record, from: &str, to: &str) -> Record {
