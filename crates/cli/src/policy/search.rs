@@ -199,6 +199,11 @@ fn by_manage(
     [Manage::Create, Manage::Check, Manage::Never].into_iter().filter_map(permission).collect()
 }
 
+/// The function asks for the engine's version when it sets up its first index, commands when they start.
+fn asks_version(purpose: Purpose, names: &[IndexNames]) -> bool {
+    purpose != Purpose::Lambda || names.iter().any(|names| names.manage != Manage::Never)
+}
+
 fn makes(names: &[IndexNames]) -> bool {
     names.iter().any(|names| names.manage == Manage::Create)
 }
@@ -207,7 +212,10 @@ fn makes(names: &[IndexNames]) -> bool {
 fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
     let template = makes(names).then_some(TEMPLATE_PUT);
     match purpose {
-        Purpose::Run | Purpose::Lambda | Purpose::Replay => [MAIN].into_iter().chain(template).chain([BULK]).collect(),
+        Purpose::Run | Purpose::Lambda | Purpose::Replay => {
+            let main = asks_version(purpose, names).then_some(MAIN);
+            main.into_iter().chain(template).chain([BULK]).collect()
+        }
         Purpose::Index => {
             let asks = if makes(names) { TEMPLATE_ASK.as_slice() } else { &[] };
             let probes = names.iter().any(|names| names.manage != Manage::Never).then_some(BULK);
@@ -226,7 +234,7 @@ fn index_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
     let makes = if manage == Manage::Create { MAKE.as_slice() } else { &[] };
     let observes = (manage != Manage::Never).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
-    let watches = (manage != Manage::Never && purpose != Purpose::Index).then_some(WATCH);
+    let watches = (manage != Manage::Never && matches!(purpose, Purpose::Run | Purpose::Lambda)).then_some(WATCH);
     let mut actions: Vec<&str> = writes.iter().chain(makes).copied().chain(observes).chain(watches).collect();
     actions.sort_unstable();
     actions
@@ -248,7 +256,7 @@ fn methods(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
     let posts = purpose != Purpose::Index || makes;
     let methods = [
         (probes, "es:ESHttpDelete"),
-        (true, "es:ESHttpGet"),
+        (asks_version(purpose, names), "es:ESHttpGet"),
         (posts, "es:ESHttpPost"),
         (makes || probes, "es:ESHttpPut"),
     ];

@@ -2,6 +2,7 @@
 
 use opensearch::http::Method;
 use serde_json::Value;
+use streamdex_config::Manage;
 use url::form_urlencoded::byte_serialize;
 
 use super::error::SetupError;
@@ -70,9 +71,11 @@ pub(crate) async fn flavour(client: &Client) -> Result<Flavour, SetupError> {
     Ok(Flavour::read(reply.status, &reply.body))
 }
 
-/// Everything that is to be known of the names of an index.
+/// Everything that is to be known of the names of an index. Aliases are asked for only where set-up makes them:
+/// credentials for an index of the user's may know nothing else.
 pub(crate) async fn observe(client: &Client, wanted: &Wanted) -> Result<Observed, SetupError> {
-    let aliases = wanted.aliases().into_iter().map(|alias| wanted.alias_name(alias));
+    let aliases = if wanted.manage == Manage::Create { wanted.aliases() } else { Vec::new() };
+    let aliases = aliases.into_iter().map(|alias| wanted.alias_name(alias));
     let mut names: Vec<String> = std::iter::once(wanted.concrete.clone()).chain(aliases).collect();
     names.dedup();
     get_indices(client, &names, "", &format!("describe the index {}", wanted.concrete)).await

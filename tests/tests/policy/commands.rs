@@ -1,0 +1,111 @@
+//! The commands of the program.
+
+use aws_sdk_dynamodb::types::{AttributeValue, StreamViewType};
+use serde_json::Value;
+use streamdex_testkit::workload::Sessions;
+
+use super::granted::{Rights, granted};
+use super::recorded::Overheard;
+use crate::lab::event::{event, insert};
+use crate::lab::{number, text};
+
+/// Items of every fate: indexed, deleted, refused by OpenSearch.
+async fn fill(overheard: &Overheard) {
+    let lab = &overheard.lab;
+    lab.fill(3, 12).await;
+    lab.delete(Sessions::key_of(0, 0)).await;
+    let mut refused = Sessions::key_of(99, 0);
+    let map = AttributeValue::M([("a".to_owned(), number("1"))].into());
+    refused.insert("mixed".to_owned(), AttributeValue::L(vec![number("1"), map]));
+    lab.put(refused).await;
+}
+
+async fn run_needs_what_is_granted(view: StreamViewType) {
+    let Some(overheard) = Overheard::new(view.clone()).await else { return };
+    overheard.needed(&["state", "create"], 0).await;
+    fill(&overheard).await;
+    let needed = overheard.needed(&["run", "--until-end"], 1).await;
+    assert_eq!(needed, granted(&overheard.lab, &["--for", "run", "--view", view.as_str()]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_makes_the_granted_calls_and_no_other() {
+    run_needs_what_is_granted(StreamViewType::NewAndOldImages).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_reads_items_of_a_stream_of_keys() {
+    run_needs_what_is_granted(StreamViewType::KeysOnly).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn state_create_makes_the_granted_calls_and_no_other() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let needed = overheard.needed(&["state", "create"], 0).await;
+    assert_eq!(needed, granted(&overheard.lab, &["--for", "state-create"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_and_dlq_make_the_granted_calls_and_no_other() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let lab = &overheard.lab;
+    overheard.needed(&["state", "create"], 0).await;
+    let arn = &lab.table.stream_arn;
+    // There, gone, and not to be read.
+    let records = [
+        insert(arn, 1_001, "there", r#""city":{"S":"Cork"}"#),
+        insert(arn, 1_002, "gone", r#""city":{"S":"Cork"}"#),
+        insert(arn, 1_003, "bad", r#""city":{"X":"Cork"}"#),
+    ];
+    lab.write_file("event.json", &event(&records));
+    let there = [("user_id", "there"), ("session_id", "1001")];
+    lab.put(there.map(|(name, value)| (name.to_owned(), text(value))).into()).await;
+    let needed = overheard.needed(&["replay", "event.json"], 1).await;
+    assert_eq!(needed, granted(lab, &["--for", "replay"]).await);
+
+    let listed = lab.end(&["dlq", "list", "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    let key = listed["dead_letters"][0]["key"].as_str().unwrap_or_else(|| panic!("{listed}"));
+    let list = overheard.needed(&["dlq", "list"], 0).await;
+    let show = overheard.needed(&["dlq", "show", key], 0).await;
+    assert_eq!(both(list, show), granted(lab, &["--for", "dlq"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn index_makes_the_granted_requests_and_no_other() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let plan = overheard.needed(&["index", "plan"], 0).await;
+    let apply = overheard.needed(&["index", "apply"], 0).await;
+    assert_eq!(both(plan, apply), granted(&overheard.lab, &["--for", "index"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_of_ones_own_needs_less() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let lab = &overheard.lab;
+    overheard.needed(&["state", "create"], 0).await;
+    overheard.needed(&["index", "apply"], 0).await;
+    fill(&overheard).await;
+    // What set-up made under the alias is now taken for somebody else's.
+    for (manage, group) in [("check", "one"), ("never", "two")] {
+        let text = lab.read_file(crate::lab::CONFIG);
+        let text = text.replace("manage = \"check\"\n", "").replace("settings = { number_of_replicas = 0 }\n", "");
+        lab.write_file(crate::lab::CONFIG, &format!("{text}manage = \"{manage}\"\n"));
+        lab.use_group(group);
+        let mut needed = overheard.needed(&["run", "--until-end"], 1).await;
+        // The index behind the name that is granted: the security plugin takes an alias for its indices.
+        assert_eq!(needed.names.remove(&lab.concrete()), manage == "check");
+        assert_eq!(needed, granted(lab, &["--for", "run"]).await, "{manage}");
+        let text = lab.read_file(crate::lab::CONFIG);
+        lab.write_file(crate::lab::CONFIG, &text.replace(&format!("group = \"{group}\"\n"), ""));
+    }
+}
+
+fn both(mut one: Rights, other: Rights) -> Rights {
+    one.actions.extend(other.actions);
+    one.partitions.extend(other.partitions);
+    one.cluster.extend(other.cluster);
+    one.index.extend(other.index);
+    one.names.extend(other.names);
+    one
+}
