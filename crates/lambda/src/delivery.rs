@@ -137,10 +137,10 @@ impl Why {
     }
 
     fn of(fault: &DeliveryFault, writer: &BulkWriter) -> Why {
-        let is_late = match fault {
-            DeliveryFault::Cancelled => true,
-            DeliveryFault::Writer(fault) => matches!(**fault, Fault::Cancelled),
-            _ => false,
+        let (is_late, last) = match fault {
+            DeliveryFault::Cancelled(last) => (true, last.clone()),
+            DeliveryFault::Writer(fault) => (matches!(**fault, Fault::Cancelled), None),
+            _ => (false, None),
         };
         if !is_late {
             return Why { reason: fault.to_string(), hint: fault.hint() };
@@ -149,8 +149,8 @@ impl Why {
         if let Some(pause) = writer.pauses().first() {
             return Why { reason: format!("{}: paused, {pause}", late.reason), hint: pause.hint().to_owned() };
         }
-        match writer.stats().last_error {
-            Some(error) => Why { reason: format!("{}: last answer {error}", late.reason), ..late },
+        match last.or(writer.stats().last_error) {
+            Some(error) => Why { reason: format!("{}, after: {error}", late.reason), ..late },
             None => late,
         }
     }

@@ -25,7 +25,11 @@ use crate::sandbox::Sandbox;
 pub struct Handler {
     sandbox: Sandbox,
     function: String,
+    metrics: MetricsOutput,
 }
+
+/// Where the line of metrics of each invocation goes.
+pub type MetricsOutput = Box<dyn Fn(&str) + Send + Sync>;
 
 /// One invocation, apart from its event.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +44,8 @@ pub struct Invocation<'a> {
 
 impl Handler {
     /// For the function of this name. No request is made.
-    pub fn new(config: Config, function: impl Into<String>) -> Handler {
-        Handler { sandbox: Sandbox::new(config), function: function.into() }
+    pub fn new(config: Config, function: impl Into<String>, metrics: MetricsOutput) -> Handler {
+        Handler { sandbox: Sandbox::new(config), function: function.into(), metrics }
     }
 
     /// Delivers the records of an event. When this returns, nothing of the invocation runs any more.
@@ -90,7 +94,7 @@ impl Handler {
             request_id: invocation.request_id,
             at: milliseconds_now(),
         };
-        metrics::emit(&labels, &counts);
+        (self.metrics)(&metrics::line(&labels, &counts));
         tracing::debug!(
             records = counts.records,
             undecided = counts.undecided,

@@ -9,8 +9,8 @@ use lambda_runtime_api_client::{PooledClient, body::Body, build_request};
 use serde_json::value::RawValue;
 use streamdex_config::Config;
 use streamdex_lambda::handler::{Handler, Invocation};
-use streamdex_lambda::logging;
 use streamdex_lambda::settings::{self, SettingsError};
+use streamdex_lambda::{logging, metrics};
 
 const INIT_ERROR: &str = "/2018-06-01/runtime/init/error";
 
@@ -35,7 +35,11 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             tell(&error);
-            runtime.block_on(report(&error)).and(Err("no configuration".into()))
+            let reported = runtime.block_on(report(&error));
+            if let Err(error) = reported {
+                tracing::error!("Lambda cannot be told: {error}");
+            }
+            return ExitCode::FAILURE;
         }
     };
     match ended {
@@ -49,7 +53,7 @@ fn main() -> ExitCode {
 
 /// Handles one invocation after the other, until Lambda ends the sandbox.
 async fn serve(config: Config, function: String) -> Result<(), Error> {
-    let handler = Arc::new(Handler::new(config, function));
+    let handler = Arc::new(Handler::new(config, function, Box::new(metrics::to_stdout)));
     let service = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let handler = Arc::clone(&handler);
         async move {

@@ -146,12 +146,11 @@ pub fn line(labels: &Labels<'_>, counts: &Counts) -> String {
     serde_json::to_string(&line).unwrap_or_default()
 }
 
-/// Writes the line to stdout.
-pub fn emit(labels: &Labels<'_>, counts: &Counts) {
-    let mut line = line(labels, counts);
-    line.push('\n');
+/// Writes a line to stdout, where CloudWatch reads it.
+pub fn to_stdout(line: &str) {
+    let mut out = std::io::stdout().lock();
     // Nobody is left to be told where this fails.
-    let _ = std::io::stdout().lock().write_all(line.as_bytes());
+    let _ = out.write_all(format!("{line}\n").as_bytes());
 }
 
 #[cfg(test)]

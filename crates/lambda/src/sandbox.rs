@@ -128,3 +128,58 @@ impl Followed {
         *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "code of tests")]
+mod tests {
+    use std::path::Path;
+
+    use streamdex_sink::index::KnownIndex;
+    use streamdex_testkit::fault::{FaultServer, Rule};
+
+    use super::*;
+
+    async fn sandbox(server: &FaultServer) -> (Sandbox, Arc<Indices>) {
+        let text = format!(
+            "source = {{ table = 'orders' }}\nopensearch = {{ url = '{}' }}\nroute = [{{ index = 'orders' }}]",
+            server.url()
+        );
+        let sandbox = Sandbox::new(Config::parse(&text, Path::new(""), &|_| None).unwrap().config);
+        let indices = sandbox.indices(sandbox.source(0).unwrap(), &Page::default(), None).await.unwrap();
+        let known =
+            KnownIndex { index: "orders".into(), concrete: "orders-000001".into(), uuid: "A".into(), generation: 1 };
+        indices.remember([known]);
+        (sandbox, indices)
+    }
+
+    #[tokio::test]
+    async fn indices_are_looked_at_once_a_minute_until_one_is_gone() {
+        let server = FaultServer::scripted();
+        let (sandbox, indices) = sandbox(&server).await;
+        let followed = sandbox.source(0).unwrap();
+        for _ in 0..3 {
+            assert_eq!(followed.look(&indices).await, []);
+        }
+        assert!(server.requests().is_empty());
+        let Some(long_ago) = Instant::now().checked_sub(LOOK_EVERY) else { return };
+        followed.set_looked_at(long_ago);
+        let dropped = server.add(Rule::any().drop_before());
+        assert_eq!(followed.look(&indices).await, [], "no answer is no gap");
+        server.remove(dropped);
+        // The server has no such index; each invocation is told until it is mended.
+        for _ in 0..2 {
+            assert_eq!(followed.look(&indices).await[0].concrete, "orders-000001");
+        }
+    }
+
+    #[test]
+    fn key_attributes_are_known_from_the_first_record() {
+        let mapper = streamdex_mapping::Mapper::new(Vec::new());
+        let text =
+            r#"[5,{"eventName":"REMOVE","dynamodb":{"Keys":{"sk":{"N":"1"},"pk":{"S":"a"}},"SequenceNumber":"7"}}]"#;
+        let mut page = Page::default();
+        let add = |_, record: Result<&_, _>| page.add(&mapper, record, streamdex_mapping::Trust::InOrder).unwrap();
+        streamdex_mapping::event::read_captured(text, add).unwrap();
+        assert_eq!(key_names(&page), ["pk", "sk"]);
+    }
+}

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     const MINIMAL: &str =
-        "source = { table = 't' }\nopensearch = { url = 'http://127.0.0.1:9200' }\nroute = [{ index = 'i' }]\n";
+        "source = { table = 'orders' }\nopensearch = { url = 'http://127.0.0.1:9200' }\nroute = [{ index = 'i' }]\n";
 
     fn chosen(variables: &[(&str, &str)], files: &[&str]) -> Result<Origin, SettingsError> {
         let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn problems_are_all_told_with_their_place() {
-        let env = |name: &str| (name == TEXT).then(|| "source = { tabel = 't' }\n".to_owned());
+        let env = |name: &str| (name == TEXT).then(|| "source = { tabel = 'orders' }\n".to_owned());
         let error = load(&env).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("STREAMDEX_CONFIG_TOML: ") && text.contains("tabel"), "{text}");
@@ -217,7 +217,7 @@ mod tests {
         assert!(with("").is_ok());
         let letters = "dead_letter = { kind = 'file', path = 'letters.ndjson' }\n";
         assert!(matches!(with(letters), Err(SettingsError::FileLetters)));
-        let emulated = MINIMAL.replace("table = 't'", "table = 't', endpoint_url = 'http://127.0.0.1:8000'");
+        let emulated = MINIMAL.replace("table = 'orders'", "table = 'orders', endpoint_url = 'http://127.0.0.1:8000'");
         let env = |name: &str| (name == TEXT).then(|| format!("{emulated}{letters}"));
         assert!(load(&env).is_ok());
     }

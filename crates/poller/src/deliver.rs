@@ -85,8 +85,8 @@ pub enum DeliveryFault {
     #[error("no answer of OpenSearch was final for {} s", .0.as_secs())]
     NoProgress(Duration),
     /// Told to stop.
-    #[error("stopped")]
-    Cancelled,
+    #[error("stopped{}", .0.as_deref().map(|error| format!(" after: {error}")).unwrap_or_default())]
+    Cancelled(Option<String>),
 }
 
 /// What is kept of an operation while the writer has it: enough for its dead letter.
@@ -285,7 +285,7 @@ impl Delivery {
         for round in 0.. {
             let outcome = tokio::select! {
                 biased;
-                () = cancel.cancelled() => return Err(DeliveryFault::Cancelled),
+                () = cancel.cancelled() => return Err(DeliveryFault::Cancelled(said.map(|(error, _)| error))),
                 outcome = attempt() => outcome,
             };
             let error: DeliveryFault = match outcome {
@@ -304,9 +304,10 @@ impl Delivery {
                 tracing::warn!(error = text, hint = error.hint(), "cannot {what}, trying again");
                 said = Some((text, Instant::now()));
             }
-            sleep(schedule.delay(round, None, &mut jitter), cancel).await?;
+            // A cancellation is noticed at the next attempt.
+            let _ = sleep(schedule.delay(round, None, &mut jitter), cancel).await;
         }
-        Err(DeliveryFault::Cancelled)
+        Err(DeliveryFault::Cancelled(None))
     }
 
     /// How long one thing may fail.
@@ -426,14 +427,14 @@ impl DeliveryFault {
                 "look at the health and load of the cluster, and run the command again: what is done stays done"
                     .to_owned()
             }
-            DeliveryFault::Cancelled => "the work goes on from the last checkpoint at the next start".to_owned(),
+            DeliveryFault::Cancelled(_) => "the work goes on from the last checkpoint at the next start".to_owned(),
         }
     }
 }
 
 async fn sleep(time: Duration, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
     tokio::select! {
-        () = cancel.cancelled() => Err(DeliveryFault::Cancelled),
+        () = cancel.cancelled() => Err(DeliveryFault::Cancelled(None)),
         () = tokio::time::sleep(time) => Ok(()),
     }
 }

@@ -110,7 +110,7 @@ impl Undecided {
     fn of(fault: &DeliveryFault, indices: &Indices) -> Undecided {
         let later = || Undecided::Later { message: fault.to_string(), hint: fault.hint() };
         match fault {
-            DeliveryFault::Cancelled => Undecided::Stopped,
+            DeliveryFault::Cancelled(_) => Undecided::Stopped,
             DeliveryFault::Setup(SetupError::Vanished(vanished)) => Undecided::IndexVanished(vanished.clone()),
             DeliveryFault::Writer(writer) => match &**writer {
                 writer::Fault::Cancelled => Undecided::Stopped,

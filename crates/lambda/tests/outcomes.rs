@@ -1,0 +1,80 @@
+//! What is answered.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use streamdex_lambda::error::InvocationError;
+use streamdex_testkit::fault::{FaultServer, ItemError, Reply, Rule};
+
+use crate::function::{AMPLE, counted, event, function, invoke, orders, raw, record, sequence};
+
+const SHORT: Duration = Duration::from_millis(1_500);
+
+#[tokio::test]
+async fn a_batch_that_is_written_is_done() {
+    let server = FaultServer::scripted();
+    let function = function(&server, "");
+    assert_eq!(invoke(&function, orders(1..51), AMPLE).await.unwrap(), None);
+    let requests = server.bulk_requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].operations().len(), 50);
+    // No probe, no set-up: nothing else was asked.
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn an_event_without_records_asks_nothing() {
+    let server = FaultServer::scripted();
+    assert_eq!(invoke(&function(&server, ""), event(&[]), AMPLE).await.unwrap(), None);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn refused_items_are_sent_again_while_there_is_time() {
+    let server = FaultServer::scripted();
+    let full = || ItemError::new(429, "rejected_execution_exception");
+    server.add(Rule::bulk().times(2).withhold_items(full(), |position, _| position % 3 == 0));
+    let function = function(&server, "");
+    assert_eq!(invoke(&function, orders(1..31), AMPLE).await.unwrap(), None);
+    server.add(Rule::bulk().withhold_items(full(), |_, operation| operation.id() == "k7"));
+    assert_eq!(invoke(&function, orders(1..31), SHORT).await.unwrap(), sequence(7));
+}
+
+#[tokio::test]
+async fn a_whole_refusal_asks_for_all_again() {
+    let server = FaultServer::scripted();
+    server.add(Rule::bulk().answer(Reply::html(503, "busy")));
+    let (function, lines) = counted(&server, "");
+    let began = Instant::now();
+    assert_eq!(invoke(&function, orders(5..9), SHORT).await.unwrap(), sequence(5));
+    // It used its time, and kept what the answer needs.
+    assert!(began.elapsed() < SHORT, "{:?}", began.elapsed());
+    assert!(server.bulk_requests().len() > 1);
+    let line = lines.lock().unwrap().pop().unwrap();
+    assert_eq!((&line["Table"], &line["Records"], &line["Undecided"]), (&json!("orders"), &json!(4), &json!(4)));
+    assert!(line["Retries"].as_u64() >= Some(4) && line["Bytes"].as_u64() > Some(0), "{line}");
+    assert_eq!(line["Pauses"], line["Pauses.unavailable"]);
+}
+
+#[tokio::test]
+async fn each_source_has_its_own_routes() {
+    let server = FaultServer::scripted();
+    let function = function(&server, "");
+    assert_eq!(invoke(&function, event(&[record("carts", 1)]), AMPLE).await.unwrap(), None);
+    assert_eq!(server.bulk_requests()[0].operations()[0].index(), "carts");
+    let error = invoke(&function, event(&[record("unknown", 1)]), AMPLE).await.unwrap_err();
+    assert!(error.to_string().contains("\"unknown\"") && error.to_string().contains("orders, carts"), "{error}");
+}
+
+/// There is no table to read the item from, so nothing can be decided.
+#[tokio::test]
+async fn undecided_records_fail_what_is_no_source_mapping() {
+    let server = FaultServer::scripted();
+    let function = function(&server, "");
+    for text in [format!("[{}]", record("orders", 1)), format!(r#"{{"payload":{}}}"#, orders(1..3).get())] {
+        let error = invoke(&function, raw(&text), SHORT).await.unwrap_err();
+        assert!(matches!(error, InvocationError::Undecided { .. }), "{error}");
+        assert!(error.to_string().contains("BatchGetItem"), "{error}");
+    }
+    assert!(server.requests().is_empty());
+}
