@@ -14,3 +14,4 @@ mod compat;
 mod e2e;
 mod lab;
 mod lambda;
+mod policy;
