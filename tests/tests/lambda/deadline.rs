@@ -71,7 +71,7 @@ async fn an_answer_that_does_not_come_is_reported_in_time_by_its_first_record() 
 async fn slow_answers_stop_the_sending_before_the_deadline() {
     let Some(mut bench) = Bench::new().await else { return };
     let (mut sandbox, records) = forty(&mut bench).await;
-    bench.front.add(Rule::bulk().delay(Duration::from_millis(2_500)));
+    bench.front.add(Rule::bulk().delay(Duration::from_millis(3_000)));
     let invocation = sandbox.invoke(event(&records), SHORT).await;
     let place = match wanted_again(&invocation) {
         None => panic!("all of it in so short a time: {}", counted(&invocation).line),

@@ -9,13 +9,13 @@ use super::function::{AMPLE, Bench, counted, wanted_again};
 use super::stream::{altered, event};
 
 const SHORT: Duration = Duration::from_secs(6);
-const MIXED: &str = r#"{"L":[{"N":"1"},{"M":{"a":{"N":"1"}}}]}"#;
+const MIXED: &str = r#""mixed":{"L":[{"N":"1"},{"M":{"a":{"N":"1"}}}]}"#;
 
 /// Ten records, of which the fifth has an attribute of an unknown type and the eighth one that OpenSearch refuses.
 fn poisoned(bench: &mut Bench) -> Vec<Record> {
     let mut records = bench.stream.put_small(10, "good");
     records[4] = altered(&records[4], r#""note":{"S":"#, r#""note":{"X":"#);
-    records[7] = altered(&records[7], r#"{"S":"good"}"#, MIXED);
+    records[7] = altered(&records[7], r#""note":{"S":"good"}"#, MIXED);
     for bad in [4, 7] {
         bench.stream.items.remove(&records[bad].item);
     }

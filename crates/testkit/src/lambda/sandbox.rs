@@ -5,14 +5,13 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
 
 use super::answer::{Answer, FunctionError};
 use super::runtime_api::RuntimeApi;
-use crate::engines::child_environment;
+use crate::engines::{child_environment, unique_name};
 use crate::process::Supervised;
 
 /// For a machine that does other things as well.
@@ -26,7 +25,6 @@ pub struct Function {
     program: PathBuf,
     folder: PathBuf,
     environment: BTreeMap<String, String>,
-    started: AtomicU32,
 }
 
 /// One process of a function with its Runtime API, killed when dropped.
@@ -77,7 +75,7 @@ impl Function {
             environment.insert(name.to_owned(), value.to_owned());
         }
         environment.insert("LAMBDA_TASK_ROOT".to_owned(), folder.display().to_string());
-        Self { program: program.to_owned(), folder: folder.to_owned(), environment, started: AtomicU32::new(0) }
+        Self { program: program.to_owned(), folder: folder.to_owned(), environment }
     }
 
     /// Adds to the environment.
@@ -93,7 +91,7 @@ impl Function {
     /// When the program cannot be started.
     #[must_use]
     pub fn start(&self) -> Sandbox {
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let name = unique_name("sandbox");
         let api = RuntimeApi::start();
         let mut command = Command::new(&self.program);
         command
@@ -101,7 +99,7 @@ impl Function {
             .env_clear()
             .envs(&self.environment)
             .env("AWS_LAMBDA_RUNTIME_API", api.address());
-        let file = |ending| self.folder.join(format!("sandbox-{number}.{ending}"));
+        let file = |ending| self.folder.join(format!("{name}.{ending}"));
         let (stdout, stderr) = (file("out"), file("err"));
         let process = Supervised::spawn_split(command, &stdout, &stderr)
             .unwrap_or_else(|error| panic!("starting {}: {error}", self.program.display()));
@@ -138,6 +136,17 @@ impl Sandbox {
             self.kill();
         }
         Invocation { request_id, answer, stdout, took }
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits until the process asks for an invocation; `false` after `limit`.
+    pub async fn asked_for_next(&self, limit: Duration) -> bool {
+        self.api.asked_for_next(limit).await
     }
 
     /// Whether the process can take another invocation.

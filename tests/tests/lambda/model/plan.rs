@@ -80,7 +80,7 @@ impl Plan {
         match self.random.u8(0..40) {
             0 => {
                 // OpenSearch refuses it.
-                item.insert("note".to_owned(), mixed());
+                item.insert("mixed".to_owned(), mixed());
                 Change { shard, record: stream.put(item), is_poison: true }
             }
             1 => {
