@@ -1,5 +1,7 @@
 //! `streamdex iam-policy`: what it prints for a handful of configurations.
 
+mod documents;
+
 use std::path::Path;
 
 use serde_json::Value;
