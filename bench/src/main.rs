@@ -6,13 +6,13 @@
 
 mod bulk;
 mod child;
+mod lambda;
 mod mapping;
 mod memory;
 mod poller;
 mod replay;
 mod search;
 mod statistics;
-mod typed;
 
 use std::path::PathBuf;
 
@@ -22,11 +22,14 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Parser)]
 struct Arguments {
     /// What to measure
-    #[arg(value_enum, default_values_t = [Part::Mapping, Part::Sink, Part::Poller])]
+    #[arg(value_enum, default_values_t = [Part::Mapping, Part::Sink, Part::Poller, Part::Lambda])]
     parts: Vec<Part>,
     /// Documents for the sink, and records for the poller
     #[arg(long, default_value_t = 100_000)]
     documents: u32,
+    /// Measures the Lambda functions of others as well; needs Node.js and Python
+    #[arg(long)]
+    peers: bool,
     /// Runs of each contender
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -49,6 +52,8 @@ enum Part {
     Sink,
     /// A full stream through `run --until-end`
     Poller,
+    /// An event through the Lambda function
+    Lambda,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -73,9 +78,16 @@ fn main() -> anyhow::Result<()> {
 
 async fn engines(arguments: &Arguments) -> anyhow::Result<()> {
     let bench = search::Bench::start(arguments.documents).await?;
-    let replay = replay::run(&bench, arguments.rounds, arguments.parts.contains(&Part::Sink)).await?;
-    if arguments.parts.contains(&Part::Poller) {
-        poller::run(&bench, arguments.rounds, replay).await?;
+    let wanted = |part| arguments.parts.contains(&part);
+    if wanted(Part::Sink) || wanted(Part::Poller) {
+        let replay = replay::run(&bench, arguments.rounds, wanted(Part::Sink)).await?;
+        if wanted(Part::Poller) {
+            poller::run(&bench, arguments.rounds, replay).await?;
+        }
+    }
+    if wanted(Part::Lambda) {
+        let peers = if arguments.peers { lambda::Peers::All } else { lambda::Peers::None };
+        lambda::run(&bench, arguments.rounds, peers).await?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::de::IgnoredAny;
+use streamdex_bench::typed;
 use streamdex_mapping::event::read_captured;
 use streamdex_mapping::{Batch, IndexName, Mapper, RecordMeta, Trust};
 use streamdex_sink::encode_operation;
@@ -16,7 +17,6 @@ use streamdex_testkit::workload::{Item, StreamRecord, lambda_event_of, modificat
 
 use crate::memory::peak_kilobytes;
 use crate::statistics::{median, median_ratio, spread};
-use crate::typed;
 
 const ROUNDS: usize = 61;
 
@@ -88,13 +88,17 @@ fn spread_of(times: &[f64], skip: &[f64]) -> String {
     spread(&left, &right)
 }
 
-/// 1,000 changes with both images. Without binary values, on which the typed route fails.
-fn event() -> String {
-    lambda_event_of(modifications(1, 1000).map(|record| StreamRecord {
+/// Changes with both images, without binary values, on which the typed route fails.
+pub(crate) fn plain_modifications(count: u32) -> impl Iterator<Item = StreamRecord> {
+    modifications(1, count).map(|record| StreamRecord {
         old: record.old.map(without_binary),
         new: record.new.map(without_binary),
         ..record
-    }))
+    })
+}
+
+fn event() -> String {
+    lambda_event_of(plain_modifications(1000))
 }
 
 fn without_binary(mut item: Item) -> Item {
@@ -112,7 +116,7 @@ fn go(route: Route, event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow:
             black_box(serde_json::from_str::<IgnoredAny>(event)?);
         }
         Route::Typed => {
-            black_box(typed::bulk_body(event)?);
+            black_box(typed::bulk_body(serde_json::from_str(event)?, "sessions-000001")?);
         }
         Route::Streamdex => bulk_body(event, mapper, body)?,
     }

@@ -7,6 +7,15 @@ pub(crate) fn peak_kilobytes(pid: &str) -> Option<u64> {
     field(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")?.split_whitespace().next()?.parse().ok()
 }
 
+/// The processor time that process `pid` has used, in seconds, in steps of a hundredth.
+pub(crate) fn cpu_seconds(pid: &str) -> Option<f64> {
+    // proc(5): utime and stime are fields 14 and 15, counted behind the name, which may hold spaces; USER_HZ is 100.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, behind) = stat.rsplit_once(") ")?;
+    let ticks = behind.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().ok());
+    Some(f64::from(ticks.sum::<Option<u32>>()?) / 100.0)
+}
+
 /// One line about the machine.
 pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);

@@ -37,7 +37,10 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, replay: Vec<f64>) -> anyho
         bench.fresh_index().await?;
         let config = bench.folder.join("poller.toml");
         // A group of its own for each round, so that each begins at the trim horizon.
-        let text = format!("{}\n[state]\ngroup = \"round-{round}\"\n", config_text(&bench.node.url(), Some(&endpoint)));
+        let text = format!(
+            "{}\n[state]\ngroup = \"round-{round}\"\n",
+            config_text(&bench.node.url(), Some(&endpoint), "sessions")
+        );
         std::fs::write(&config, text)?;
         let sentinel = Sessions::new(u64::try_from(round)?, EVENT_TIME).item(Sessions::key_of(u32::MAX, 0));
         let Run { seconds, peak_megabytes } = run_to_the_end(&client, &config, sentinel).await?;

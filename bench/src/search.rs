@@ -36,7 +36,7 @@ impl Bench {
         let options = NodeOptions::default().heap_megabytes(1024);
         let node = SearchNode::start(SearchEngine::OpenSearch3, options).await?;
         let config = folder.join("streamdex.toml");
-        std::fs::write(&config, config_text(&node.url(), None))?;
+        std::fs::write(&config, config_text(&node.url(), None, "sessions"))?;
         let client = OpenSearch::new(Transport::single_node(&node.url())?);
         Ok(Bench { documents, folder, records, config, node, client })
     }
@@ -62,10 +62,10 @@ impl Bench {
 }
 
 /// The configuration of all runs. Loopback gains nothing from compression, and the bare loop has none either.
-pub(crate) fn config_text(url: &str, endpoint: Option<&str>) -> String {
+pub(crate) fn config_text(url: &str, endpoint: Option<&str>, index: &str) -> String {
     let endpoint = endpoint.map_or_else(String::new, |endpoint| format!("endpoint_url = \"{endpoint}\"\n"));
     format!(
-        "[source]\ntable = \"sessions\"\nregion = \"eu-west-1\"\n{endpoint}\n[opensearch]\nurl = \"{url}\"\ncompression = \"none\"\n\n[[route]]\nindex = \"sessions\"\n"
+        "[source]\ntable = \"sessions\"\nregion = \"eu-west-1\"\n{endpoint}\n[opensearch]\nurl = \"{url}\"\ncompression = \"none\"\n\n[[route]]\nindex = \"{index}\"\n"
     )
 }
 

@@ -5,8 +5,10 @@ use aws_lambda_events::event::dynamodb::Event;
 use serde_json::{Value, json};
 
 /// The bulk body of `event`.
-pub(crate) fn bulk_body(event: &str) -> anyhow::Result<Vec<u8>> {
-    let event: Event = serde_json::from_str(event)?;
+///
+/// # Errors
+/// A value that JSON has no place for.
+pub fn bulk_body(event: Event, index: &str) -> anyhow::Result<Vec<u8>> {
     let mut body = Vec::new();
     for record in event.records {
         let key: Value = serde_dynamo::from_item(record.change.keys)?;
@@ -16,7 +18,7 @@ pub(crate) fn bulk_body(event: &str) -> anyhow::Result<Vec<u8>> {
         if old == new {
             continue;
         }
-        let action = json!({ "index": { "_index": "sessions-000001", "_id": id } });
+        let action = json!({ "index": { "_index": index, "_id": id } });
         serde_json::to_writer(&mut body, &action)?;
         body.push(b'\n');
         serde_json::to_writer(&mut body, &new)?;

@@ -1,0 +1,81 @@
+//! The functions that are compared, each with an index of its own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use streamdex_testkit::lambda::Function;
+
+use crate::child;
+use crate::search::{Bench, config_text};
+
+/// One function.
+pub(crate) struct Contender {
+    pub(crate) title: &'static str,
+    pub(crate) function: Function,
+    index: &'static str,
+    folder: PathBuf,
+    make: Box<dyn Fn(&str) -> anyhow::Result<Function>>,
+}
+
+impl Contender {
+    /// A contender whose function for an OpenSearch URL is what `make` gives.
+    pub(crate) fn new(
+        bench: &Bench,
+        (title, index): (&'static str, &'static str),
+        make: impl Fn(&Path, &str) -> anyhow::Result<Function> + 'static,
+    ) -> anyhow::Result<Contender> {
+        let folder = bench.folder.join("lambda").join(index);
+        std::fs::create_dir_all(&folder)?;
+        let at = folder.clone();
+        let make = Box::new(move |url: &str| make(&at, url));
+        Ok(Contender { title, function: make(&bench.node.url())?, index, folder, make })
+    }
+
+    /// streamdex's function.
+    pub(crate) fn streamdex(bench: &Bench) -> anyhow::Result<Contender> {
+        let program = beside("bootstrap")?;
+        Contender::new(bench, ("streamdex", "streamdex"), move |folder, url| {
+            let name = format!("{}.toml", url.rsplit(':').next().unwrap_or_default());
+            let letters = folder.join("letters.ndjson");
+            // Nothing listens there: with both images in the records, no call to DynamoDB is made.
+            let text = config_text(url, Some("http://127.0.0.1:9"), "streamdex");
+            std::fs::write(
+                folder.join(&name),
+                format!("{text}\n[dead_letter]\nkind = \"file\"\npath = {letters:?}\n"),
+            )?;
+            Ok(Function::new(&program, folder).env("STREAMDEX_CONFIG", name))
+        })
+    }
+
+    /// A function as it is usually written in Rust.
+    pub(crate) fn naive(bench: &Bench) -> anyhow::Result<Contender> {
+        let program = beside("naive_handler")?;
+        Contender::new(bench, ("typed event, `serde_dynamo`, one bulk (Rust)", "naive"), move |folder, url| {
+            Ok(plain(&program, folder, url, "naive"))
+        })
+    }
+
+    /// The same function before another URL.
+    pub(crate) fn function_at(&self, url: &str) -> anyhow::Result<Function> {
+        (self.make)(url)
+    }
+
+    /// An empty index, set up by streamdex, so that all of them index the same way.
+    pub(crate) fn make_index(&self, bench: &Bench) -> anyhow::Result<()> {
+        let config = self.folder.join("index.toml");
+        std::fs::write(&config, config_text(&bench.node.url(), None, self.index))?;
+        child::run(&config, &["index", "apply"], None)?;
+        Ok(())
+    }
+}
+
+/// A function that is told by its environment where to write.
+pub(crate) fn plain(program: &Path, folder: &Path, url: &str, index: &str) -> Function {
+    Function::new(program, folder).env("ENDPOINT", url).env("INDEX", format!("{index}-000001"))
+}
+
+fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe().context("no path to this program")?.with_file_name(name);
+    anyhow::ensure!(path.exists(), "{} is not built: use `cargo xtask bench`", path.display());
+    Ok(path)
+}

@@ -1,0 +1,65 @@
+//! The functions of others, installed from npm and PyPI into the target folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::contender::{Contender, plain};
+use crate::search::Bench;
+
+/// `dynamodb-stream-elasticsearch` of npm.
+pub(crate) fn node(bench: &Bench) -> anyhow::Result<Contender> {
+    let folder = copied(bench, "node")?;
+    run(Command::new("npm").args(["ci", "--silent", "--ignore-scripts"]).current_dir(&folder))?;
+    let program = script(&folder, "node --no-deprecation", "bootstrap.mjs")?;
+    Contender::new(bench, ("`dynamodb-stream-elasticsearch` 3.3.1 (Node.js)", "node"), move |folder, url| {
+        Ok(plain(&program, folder, url, "node"))
+    })
+}
+
+/// boto3's `TypeDeserializer` and opensearch-py.
+pub(crate) fn python(bench: &Bench) -> anyhow::Result<Contender> {
+    let folder = copied(bench, "python")?;
+    let environment = folder.join("venv");
+    let interpreter = environment.join("bin/python");
+    if !interpreter.exists() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
+    run(Command::new(&interpreter).args(install).current_dir(&folder))?;
+    let program = script(&folder, &interpreter.display().to_string(), "bootstrap.py")?;
+    Contender::new(bench, ("boto3 `TypeDeserializer`, opensearch-py (Python)", "python"), move |folder, url| {
+        Ok(plain(&program, folder, url, "python"))
+    })
+}
+
+/// A copy of a peer's files where things may be installed.
+fn copied(bench: &Bench, name: &str) -> anyhow::Result<PathBuf> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name);
+    let to = bench.folder.join("peers").join(name);
+    fs::create_dir_all(&to)?;
+    for entry in fs::read_dir(&from)? {
+        let path = entry?.path();
+        if let Some(file) = path.file_name().filter(|_| path.is_file()) {
+            fs::copy(&path, to.join(file))?;
+        }
+    }
+    Ok(to)
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("starting {:?}", command.get_program()))?;
+    anyhow::ensure!(status.success(), "{:?} ended with {status}", command.get_program());
+    Ok(())
+}
+
+/// What Lambda would start: a program without arguments.
+fn script(folder: &Path, interpreter: &str, file: &str) -> anyhow::Result<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join("bootstrap");
+    fs::write(&path, format!("#!/bin/sh\nexec {interpreter} {}\n", folder.join(file).display()))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(path)
+}
