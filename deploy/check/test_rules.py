@@ -1,7 +1,8 @@
-"""The rules find what they are for."""
+"""The rules find what they are for, and a stack resolves as CloudFormation would."""
 
 import unittest
 
+import resolve
 import rules
 
 
@@ -96,3 +97,24 @@ class Rules(unittest.TestCase):
             }
         }
         self.assertEqual(list(rules.metrics(monitoring, '"Applied"')), ["the function writes no metric Pauses"])
+
+
+class Resolve(unittest.TestCase):
+    def test_functions_are_carried_out(self):
+        stack = resolve.Stack({"A": "a", "Key.Arn": "k", "AWS::Region": "r"}, {"Yes": True, "No": False})
+        for node, expected in [
+            ({"Ref": "A"}, "a"),
+            ({"Fn::GetAtt": ["Key", "Arn"]}, "k"),
+            (sub("${Key.Arn}/${AWS::Region}"), "k/r"),
+            ({"Fn::Sub": ["${Own}-${A}", {"Own": {"Ref": "A"}}]}, "a-a"),
+            ({"Fn::If": ["Yes", {"Ref": "A"}, "b"]}, "a"),
+            ([{"Fn::If": ["No", "x", {"Ref": "AWS::NoValue"}]}, "y"], ["y"]),
+            ({"x": {"Fn::If": ["No", "x", {"Ref": "AWS::NoValue"}]}, "y": 1}, {"y": 1}),
+        ]:
+            self.assertEqual(stack.resolve(node), expected, node)
+
+    def test_a_policy_has_lists_everywhere(self):
+        statement = {"Effect": "Allow", "Action": "a:B", "Resource": ["r"], "Condition": {"Op": {"key": "v"}}}
+        [listed] = resolve.policy({"Version": "v", "Statement": [statement]})["Statement"]
+        self.assertEqual(listed["Action"], ["a:B"])
+        self.assertEqual(listed["Condition"], {"Op": {"key": ["v"]}})
