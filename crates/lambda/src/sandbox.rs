@@ -135,7 +135,7 @@ mod tests {
     use std::path::Path;
 
     use streamdex_sink::index::KnownIndex;
-    use streamdex_testkit::fault::{FaultServer, Rule};
+    use streamdex_testkit::fault::{FaultServer, Reply, Rule};
 
     use super::*;
 
@@ -166,7 +166,8 @@ mod tests {
         let dropped = server.add(Rule::any().drop_before());
         assert_eq!(followed.look(&indices).await, [], "no answer is no gap");
         server.remove(dropped);
-        // The server has no such index; each invocation is told until it is mended.
+        server.add(Rule::any().answer(Reply::json(200, "{}")));
+        // There is no such index; each invocation is told until it is mended.
         for _ in 0..2 {
             assert_eq!(followed.look(&indices).await[0].concrete, "orders-000001");
         }
