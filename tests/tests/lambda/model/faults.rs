@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use streamdex_testkit::fault::{FaultServer, ItemError, Recorded, Reply, Rule};
+use streamdex_testkit::fault::{BulkOperation, FaultServer, ItemError, Recorded, Reply, Rule};
 
 /// Puts the faults of this seed before the node. Which request meets which depends on its number alone.
 pub(super) fn arm(front: &FaultServer, seed: u64) {
@@ -15,9 +15,15 @@ pub(super) fn arm(front: &FaultServer, seed: u64) {
         let mut random = Rng::with_seed(seed.wrapping_mul(1_000_003) ^ number);
         // Once more, because neighbouring seeds begin alike.
         random.u64(..);
-        let drawn = random.u8(0..100);
-        (drawn, request.is_bulk())
+        (number, random.u8(0..100), request.is_bulk())
     };
+    // For a while everything is refused, and for another while one document in three.
+    let mut random = Rng::with_seed(seed);
+    let outage = random.u64(5..25);
+    let outage = outage..outage + random.u64(0..14);
+    let busy_from = random.u64(0..25);
+    let busy_time = busy_from..busy_from + random.u64(0..20);
+    let busy_place = random.usize(0..3);
     // The first rule sees every request and draws for it; the others look at what was drawn for it.
     let drawn = Arc::new(std::sync::Mutex::new(std::collections::HashMap::new()));
     let seen = Arc::clone(&drawn);
@@ -29,11 +35,22 @@ pub(super) fn arm(front: &FaultServer, seed: u64) {
         let drawn = Arc::clone(&drawn);
         Rule::when(move |request| {
             let drawn = drawn.lock().unwrap().get(&request.number).copied();
-            drawn.is_some_and(|(drawn, bulk)| range.contains(&drawn) && is_bulk.is_none_or(|wanted| wanted == bulk))
+            drawn.is_some_and(|(_, drawn, bulk)| range.contains(&drawn) && is_bulk.is_none_or(|wanted| wanted == bulk))
+        })
+    };
+    let during = |time: std::ops::Range<u64>| {
+        let drawn = Arc::clone(&drawn);
+        Rule::when(move |request| {
+            let drawn = drawn.lock().unwrap().get(&request.number).copied();
+            drawn.is_some_and(|(number, _, _)| time.contains(&number) && request.is_bulk())
         })
     };
     let busy = || ItemError::new(429, "rejected_execution_exception");
     let bulk = Some(true);
+    front.add(during(outage).answer(Reply::html(503, "<html>busy</html>")));
+    let is_busy =
+        move |operation: &BulkOperation| operation.id().bytes().map(usize::from).sum::<usize>() % 3 == busy_place;
+    front.add(during(busy_time).withhold_items(busy(), move |_, operation| is_busy(operation)));
     front.add(when(0..6, bulk).withhold_items(busy(), |place, _| place % 2 == 0));
     front.add(
         when(6..9, bulk).rewrite_items(ItemError::new(503, "unavailable_shards_exception"), |place, _| place % 3 == 0),
