@@ -194,3 +194,31 @@ fn milliseconds_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_come_back_in_the_order_of_the_event() {
+        let pages = BTreeMap::from([(0, vec![Some('a'), None]), (1, vec![Some('x'), Some('y'), Some('z')])]);
+        let found = in_order(&[1, 0, 1, 0, 1], &pages, Vec::clone);
+        assert_eq!(found, [Some('x'), Some('a'), Some('y'), None, Some('z')]);
+        // What is missing is undecided, never decided by accident.
+        assert_eq!(in_order(&[0, 0, 0, 2], &pages, Vec::clone), [Some('a'), None, None, None]);
+    }
+
+    #[test]
+    fn nobody_reads_a_list_of_what_was_made_by_hand() {
+        let records = [Record { sequence: None, decided: true }, Record { sequence: None, decided: false }];
+        let done = &records[..1];
+        let why = || Some(Why { reason: "busy".into(), hint: "wait".into() });
+        assert!(conclude(Form::ByHand, done, None).unwrap().batch_item_failures.is_empty());
+        let error = conclude(Form::ByHand, &records, why()).unwrap_err();
+        assert_eq!(error.to_string(), "1 of 2 records have no outcome: busy");
+        assert!(matches!(
+            conclude(Form::SourceMapping, &records, why()),
+            Err(InvocationError::Unnamed { undecided: 1, records: 2, .. })
+        ));
+    }
+}
