@@ -4,15 +4,21 @@
 //! |---|---|
 //! | `cargo xtask bench` | measurements, each beside a reference of the same run |
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
+//! | `cargo xtask dist` | static archives of the command line tool, for two architectures |
+//! | `cargo xtask package-lambda` | the Lambda function's zip |
 //! | `cargo xtask templates` | the part of tidy that checks the templates of `deploy/` |
 //! | `cargo xtask tidy` | everything about the code that can be told without running it |
 //! | `cargo xtask test` | tidy, then all tests, on engines that it fetches and starts |
 #![allow(clippy::print_stdout, reason = "a task runner for people: its output is what it is for")]
 
 mod bench;
+mod cross;
 mod demo;
 mod deploy;
+mod dist;
+mod elf;
 mod engines;
+mod package;
 mod step;
 mod summary;
 mod test;
@@ -37,6 +43,10 @@ enum Task {
     Bench(bench::Options),
     /// Keep an index equal to a table for a while, under load, and compare them.
     Demo(demo::Options),
+    /// Build static archives of the command line tool, under target/dist; no Docker.
+    Dist(dist::Options),
+    /// Build the Lambda function's zip, under target/lambda; no Docker.
+    PackageLambda(package::Options),
     /// Check format, lints, documentation, dependencies and licences.
     Tidy,
     /// Check the templates of deploy/, without AWS.
@@ -49,6 +59,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let passed = match Arguments::parse().task {
         Task::Bench(options) => bench::run(&options)?,
         Task::Demo(options) => demo::run(&options)?,
+        Task::Dist(options) => dist::run(&options)?,
+        Task::PackageLambda(options) => package::run(&options)?,
         Task::Tidy => tidy::run(),
         Task::Templates => deploy::templates("deployment templates") != step::Outcome::Failed,
         Task::Test(options) => test::run(&options)?,

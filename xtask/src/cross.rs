@@ -1,0 +1,160 @@
+//! Compiling for other machines, without Docker: rustup has the targets, and zig, from PyPI, is C compiler and linker
+//! for all of them. Of C there is aws-lc alone, which needs no more than that.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use clap::ValueEnum;
+use streamdex_testkit::engines::{target_folder, workspace_folder};
+
+use crate::elf;
+
+const TOOLS: [&str; 2] = ["cargo-zigbuild==0.24.0", "ziglang==0.17.1"];
+const PROFILE: &str = "packaged";
+
+/// A processor, as AWS Lambda names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Architecture {
+    /// Intel and AMD
+    #[value(name = "x86_64")]
+    X86_64,
+    /// Graviton
+    Arm64,
+}
+
+/// Which C library a program stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Library {
+    /// glibc of this minor version or newer: its allocator is the faster one.
+    Glibc(u32),
+    /// musl, inside the program, which then runs anywhere.
+    Musl,
+}
+
+// === impl Architecture ===
+
+impl Architecture {
+    /// Its name in folders and in AWS's parameters.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Architecture::X86_64 => "x86_64",
+            Architecture::Arm64 => "arm64",
+        }
+    }
+
+    /// The triple of Rust's target.
+    pub(crate) fn triple(self, library: Library) -> String {
+        let processor = match self {
+            Architecture::X86_64 => "x86_64",
+            Architecture::Arm64 => "aarch64",
+        };
+        let environment = if library == Library::Musl { "musl" } else { "gnu" };
+        format!("{processor}-unknown-linux-{environment}")
+    }
+
+    /// A way to run its programs here, if there is one: a prefix of the command line.
+    fn runner(self) -> Option<Vec<OsString>> {
+        match (self, std::env::consts::OS, std::env::consts::ARCH) {
+            (Architecture::X86_64, "linux", "x86_64") | (Architecture::Arm64, "linux", "aarch64") => Some(Vec::new()),
+            (Architecture::Arm64, "linux", _) => {
+                let found = Command::new("qemu-aarch64").arg("--version").output();
+                // Where Debian puts the libraries of that machine.
+                found.is_ok().then(|| ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"].map(OsString::from).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// A command that runs `program` here, if one can.
+    pub(crate) fn command(self, program: &Path) -> Option<Command> {
+        let mut words = self.runner()?;
+        words.push(program.into());
+        let (first, rest) = words.split_first()?;
+        let mut command = Command::new(first);
+        command.args(rest).env_clear();
+        Some(command)
+    }
+}
+
+/// Compiles a program of this workspace and checks what it needs of the machine it will run on.
+pub(crate) fn build(
+    package: &str,
+    program: &str,
+    architecture: Architecture,
+    library: Library,
+) -> anyhow::Result<PathBuf> {
+    let triple = architecture.triple(library);
+    let tools = tools()?;
+    let added = Command::new("rustup").args(["target", "add", &triple]).current_dir(workspace_folder()).status();
+    ensure!(
+        added.context("starting rustup, which has the target's standard library")?.success(),
+        "rustup target add {triple}"
+    );
+    let target = match library {
+        Library::Glibc(minor) => format!("{triple}.2.{minor}"),
+        Library::Musl => triple.clone(),
+    };
+    println!("── compiling {program} for {target} (some minutes)");
+    let mut build = Command::new(tools.join("cargo-zigbuild"));
+    build.args(["zigbuild", "--locked", "--profile", PROFILE, "--target", &target]);
+    build.args(["--package", package, "--bin", program]).arg("--target-dir").arg(target_folder());
+    build.current_dir(workspace_folder()).env("PATH", with_first(&tools)?).env("RUSTFLAGS", without_local_paths()?);
+    let status = build.status().context("starting cargo-zigbuild")?;
+    ensure!(status.success(), "compiling {program} ended with {status}");
+    let built = target_folder().join(&triple).join(PROFILE).join(program);
+    let needs = elf::needs(&fs::read(&built).with_context(|| format!("reading {}", built.display()))?)?;
+    match library {
+        Library::Musl => ensure!(!needs.interpreter, "{program} is not static"),
+        Library::Glibc(minor) => ensure!(
+            needs.glibc <= minor,
+            "{program} needs glibc 2.{}, and there is 2.{minor} where it will run",
+            needs.glibc
+        ),
+    }
+    Ok(built)
+}
+
+/// The programs of the environment with cargo-zigbuild and zig; made once.
+fn tools() -> anyhow::Result<PathBuf> {
+    let environment = target_folder().join("tools/zig");
+    let wanted = TOOLS.join("\n");
+    // Written last, so that an interrupted installation is done again.
+    let installed = environment.join("installed.txt");
+    if !fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
+        println!("── installing {} (once; 100 MB)", TOOLS.join(" and "));
+        let created = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment).status();
+        ensure!(
+            created.context("starting python3")?.success(),
+            "python3 -m venv failed (Debian: apt install python3-venv)"
+        );
+        let mut install = Command::new(environment.join("bin/python"));
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(TOOLS);
+        ensure!(install.status().context("starting pip")?.success(), "pip could not install {}", TOOLS.join(", "));
+        fs::write(&installed, wanted).with_context(|| format!("writing {}", installed.display()))?;
+    }
+    Ok(environment.join("bin"))
+}
+
+/// `PATH` with a folder before all others.
+fn with_first(folder: &Path) -> anyhow::Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Ok(std::env::join_paths([folder.to_owned()].into_iter().chain(std::env::split_paths(&path)))?)
+}
+
+/// Panics and logs name sources; where those lay on this machine is nobody's business, and would make the same
+/// sources another program.
+fn without_local_paths() -> anyhow::Result<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).context("no home folder")?;
+    let local = [(home, "cargo"), (workspace_folder(), "streamdex")];
+    let flags = local.iter().map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()));
+    Ok(flags.collect::<Vec<_>>().join(" "))
+}
+
+/// A program's size for people.
+pub(crate) fn megabytes(bytes: u64) -> String {
+    format!("{}.{:02} MB", bytes / 1_000_000, bytes % 1_000_000 / 10_000)
+}
