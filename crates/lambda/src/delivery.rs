@@ -8,7 +8,7 @@ use streamdex_poller::deliver::{Delivery, DeliveryFault};
 use streamdex_poller::page::Page;
 use streamdex_sink::writer::Fault;
 use streamdex_sink::{
-    BulkWriter, ClientError, Indices, Patience, SetupError, VanishedIndex, WriterSettings, WriterStats,
+    BulkWriter, ClientError, Indices, Patience, PauseReason, SetupError, VanishedIndex, WriterSettings, WriterStats,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,8 @@ pub(crate) struct Delivered {
 /// Why records are undecided, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Why {
+    /// A word for metrics.
+    pub(crate) kind: &'static str,
     pub(crate) reason: String,
     pub(crate) hint: String,
 }
@@ -126,6 +128,7 @@ impl Why {
     /// Nothing was heard before the time was over.
     fn late() -> Why {
         Why {
+            kind: "no_time",
             reason: "the time of the invocation was over".to_owned(),
             hint: "look at the health and load of the cluster, or give the function more time".to_owned(),
         }
@@ -133,7 +136,7 @@ impl Why {
 
     fn vanished(vanished: &VanishedIndex) -> Why {
         let error = SetupError::Vanished(vanished.clone());
-        Why { reason: error.to_string(), hint: error.hint().to_owned() }
+        Why { kind: PauseReason::IndexMissing.name(), reason: error.to_string(), hint: error.hint().to_owned() }
     }
 
     fn of(fault: &DeliveryFault, writer: &BulkWriter) -> Why {
@@ -143,11 +146,18 @@ impl Why {
             _ => (false, None),
         };
         if !is_late {
-            return Why { reason: fault.to_string(), hint: fault.hint() };
+            let kind = match fault {
+                DeliveryFault::Setup(_) => "index_setup",
+                DeliveryFault::Read(_) => "item_read",
+                DeliveryFault::Letters(_) => "dead_letter",
+                _ => "fault",
+            };
+            return Why { kind, reason: fault.to_string(), hint: fault.hint() };
         }
         let late = Why::late();
         if let Some(pause) = writer.pauses().first() {
-            return Why { reason: format!("{}: paused, {pause}", late.reason), hint: pause.hint().to_owned() };
+            let reason = format!("{}: paused, {pause}", late.reason);
+            return Why { kind: pause.reason.name(), reason, hint: pause.hint().to_owned() };
         }
         match last.or(writer.stats().last_error) {
             Some(error) => Why { reason: format!("{}, after: {error}", late.reason), ..late },

@@ -10,6 +10,7 @@ use streamdex_config::Config;
 use streamdex_mapping::{Outcome, Tally};
 use streamdex_poller::capture::Capture;
 use streamdex_poller::page::Page;
+use streamdex_sink::WriterStats;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -144,7 +145,8 @@ impl Handler {
 /// Says what the caller is told.
 fn conclude(form: Form, records: &[Record], why: Option<Why>) -> Result<DynamoDbEventResponse, InvocationError> {
     let undecided = records.iter().filter(|record| !record.decided).count();
-    let Why { reason, hint } = why.unwrap_or_else(|| Why {
+    let Why { reason, hint, .. } = why.unwrap_or_else(|| Why {
+        kind: "fault",
         reason: "unknown".to_owned(),
         hint: "this is a defect of streamdex: please report it".to_owned(),
     });
@@ -174,12 +176,18 @@ fn count(outcomes: &[Option<Outcome>], delivered: &BTreeMap<usize, Delivered>, l
     let records = u64::try_from(outcomes.len()).unwrap_or(u64::MAX);
     let mut counts =
         Counts { records, outcomes: tally, undecided: records - tally.records(), lag, ..Counts::default() };
-    for stats in delivered.values().filter_map(|delivered| delivered.stats.as_ref()) {
+    for delivered in delivered.values() {
+        let nothing = WriterStats::default();
+        let stats = delivered.stats.as_ref().unwrap_or(&nothing);
         counts.bytes += stats.bytes;
         counts.bulk += stats.took;
         counts.retries += stats.retried;
         for (reason, times) in &stats.paused {
             *counts.pauses.entry(reason).or_default() += times;
+        }
+        // What holds records back is a pause, whoever meets it.
+        if let (Some(why), true) = (&delivered.why, stats.paused.is_empty()) {
+            *counts.pauses.entry(why.kind).or_default() += 1;
         }
     }
     counts
@@ -212,7 +220,7 @@ mod tests {
     fn nobody_reads_a_list_of_what_was_made_by_hand() {
         let records = [Record { sequence: None, decided: true }, Record { sequence: None, decided: false }];
         let done = &records[..1];
-        let why = || Some(Why { reason: "busy".into(), hint: "wait".into() });
+        let why = || Some(Why { kind: "no_time", reason: "busy".into(), hint: "wait".into() });
         assert!(conclude(Form::ByHand, done, None).unwrap().batch_item_failures.is_empty());
         let error = conclude(Form::ByHand, &records, why()).unwrap_err();
         assert_eq!(error.to_string(), "1 of 2 records have no outcome: busy");

@@ -13,10 +13,22 @@ use streamdex_lambda::settings::{self, SettingsError};
 use streamdex_lambda::{logging, metrics};
 
 const INIT_ERROR: &str = "/2018-06-01/runtime/init/error";
+/// What the runtime needs of its environment.
+const REQUIRED: [&str; 4] = [
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+];
 
 fn main() -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     logging::start(&env);
+    if let Some(missing) = REQUIRED.into_iter().find(|name| env(name).is_none()) {
+        let hint = "AWS Lambda starts this program; to apply an event by hand, use `streamdex replay`";
+        tracing::error!(hint, "{missing} is not set");
+        return ExitCode::FAILURE;
+    }
     // One thread: a sandbox of the usual size has one processor or less, and compression has threads of its own.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -80,9 +92,6 @@ fn tell(error: &SettingsError) {
 
 /// Tells Lambda why the sandbox cannot work, so that the caller of the function sees it too.
 async fn report(error: &SettingsError) -> Result<(), Error> {
-    if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
-        return Err("this program is started by AWS Lambda: AWS_LAMBDA_RUNTIME_API is not set".into());
-    }
     let diagnostic = Diagnostic {
         error_type: "Streamdex.Configuration".to_owned(),
         error_message: format!("{error} (hint: {})", error.hint()),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use streamdex_testkit::fault::FaultServer;
 
-use crate::function::{AMPLE, event, function, invoke, record, record_with, sequence};
+use crate::function::{AMPLE, counted, event, function, invoke, record, record_with, sequence};
 
 fn poisoned() -> Vec<String> {
     let poison = record_with("orders", 2, r#"{"pk":{"S":"k2"},"x":{"WHAT":"?"}}"#);
@@ -32,11 +33,13 @@ async fn a_bad_record_is_a_letter_and_its_neighbours_are_written() {
 async fn a_letter_that_cannot_be_stored_is_what_comes_again() {
     let folder = tempfile::tempdir().unwrap();
     let server = FaultServer::scripted();
-    let function = function(&server, &letters_in(&folder.path().join("no/such/folder")));
+    let (function, lines) = counted(&server, &letters_in(&folder.path().join("no/such/folder")));
     let answered = invoke(&function, event(&poisoned()), Duration::from_millis(1_200)).await.unwrap();
     assert_eq!(answered, sequence(2));
     // Its neighbours were written all the same.
     assert_eq!(server.bulk_requests()[0].operations().len(), 2);
+    let line = lines.lock().unwrap().pop().unwrap();
+    assert_eq!((&line["Applied"], &line["Undecided"], &line["Pauses"]), (&json!(2), &json!(1), &json!(1)), "{line}");
 }
 
 #[tokio::test]
