@@ -47,8 +47,11 @@ fn run_tests(arguments: &[String]) -> anyhow::Result<Counts> {
     println!("── cargo test");
     let mut command = cargo(&["test", "--no-fail-fast"]);
     match arguments {
-        // The whole workspace includes the program, so the end-to-end tests need not build it once more.
-        [] => command.arg("--workspace").env("STREAMDEX_BINARY", target_folder().join("debug/streamdex")),
+        // The whole workspace includes the programs, so the end-to-end tests need not build them once more.
+        [] => command
+            .arg("--workspace")
+            .env("STREAMDEX_BINARY", target_folder().join("debug/streamdex"))
+            .env("STREAMDEX_BOOTSTRAP", target_folder().join("debug/bootstrap")),
         arguments => command.args(arguments),
     };
     command.stdout(Stdio::piped());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use streamdex_testkit::event_source::Record;
-use streamdex_testkit::fault::FaultServer;
+use streamdex_testkit::fault::{FaultServer, Rule};
 
 use super::function::{AMPLE, Bench, counted, wanted_again};
 use super::stream::{altered, event};
@@ -71,6 +71,22 @@ async fn a_letter_that_cannot_be_written_is_no_outcome() {
     assert_eq!(wanted_again(&again), None, "{}", sandbox.log());
     assert_eq!(kept(&bench).await, [records[4].sequence.clone(), records[7].sequence.clone()]);
     bench.index_is_current("after the second delivery").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_table_that_does_not_answer_is_reported_in_time() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let letters = with_letters_behind(&bench);
+    let mut sandbox = bench.sandbox().await;
+    letters.add(Rule::any().hang());
+    let records = poisoned(&mut bench);
+    let invocation = sandbox.invoke(event(&records), SHORT).await;
+    assert_eq!(wanted_again(&invocation), Some(records[4].sequence.clone()), "{}", sandbox.log());
+    assert_eq!(counted(&invocation).undecided, 2);
+    bench.index_is_current("while the state table is silent").await;
+    letters.clear_rules();
+    assert_eq!(wanted_again(&sandbox.invoke(event(&records[4..]), AMPLE).await), None, "{}", sandbox.log());
+    assert_eq!(kept(&bench).await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -140,6 +140,30 @@ async fn documents_that_have_nothing_in_common_go_out_at_once() {
     assert_eq!(ids.len(), sent, "a document was in two requests");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_index_and_refused_credentials_are_pauses_with_their_reason() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let mut sandbox = bench.sandbox().await;
+    let warm = bench.stream.put_small(1, "warm");
+    assert_eq!(wanted_again(&sandbox.invoke(event(&warm), AMPLE).await), None, "{}", sandbox.log());
+    let blocked = ItemError::new(403, "cluster_block_exception");
+    let refused = r#"{"error":{"type":"security_exception","reason":"no permissions"},"status":403}"#;
+    for (reason, rule) in [
+        ("read_only", Rule::bulk().withhold_items(blocked, |_, _| true)),
+        ("credentials", Rule::bulk().answer(Reply::json(403, refused))),
+    ] {
+        let rule = bench.front.add(rule);
+        let records = bench.stream.put_small(5, reason);
+        let invocation = sandbox.invoke(event(&records), SHORT).await;
+        assert_eq!(wanted_again(&invocation), Some(records[0].sequence.clone()), "{}", sandbox.log());
+        let line = counted(&invocation).line;
+        assert!(line["Pauses"].as_u64().unwrap() >= 1 && line[format!("Pauses.{reason}")].is_u64(), "{reason}: {line}");
+        bench.front.remove(rule);
+        assert_eq!(wanted_again(&sandbox.invoke(event(&records), AMPLE).await), None, "{}", sandbox.log());
+        bench.index_is_current(reason).await;
+    }
+}
+
 /// The UUIDs are looked at once a minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vanished_index_is_named_within_about_a_minute_and_its_impostor_is_left_alone() {

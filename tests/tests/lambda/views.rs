@@ -1,7 +1,10 @@
 //! Streams that do not carry the whole item.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::StreamViewType;
 use streamdex_testkit::event_source::Record;
+use streamdex_testkit::fault::{FaultServer, Reply, Rule};
 
 use super::function::{AMPLE, Bench, counted, wanted_again};
 use super::stream::{event, small};
@@ -54,4 +57,22 @@ async fn a_stream_of_old_images_is_followed_by_reading_the_items() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_of_new_images_is_followed() {
     is_followed(StreamViewType::NewImage).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_does_not_answer_is_reported_in_time() {
+    let Some(mut bench) = Bench::with_view(StreamViewType::KeysOnly).await else { return };
+    let table = FaultServer::in_front_of(&bench.dynamodb.endpoint_url());
+    bench.reconfigure(&bench.dynamodb.endpoint_url(), &table.url());
+    let mut sandbox = bench.sandbox().await;
+    let records = changes(&mut bench).await;
+    for broken in [Rule::any().hang(), Rule::any().answer(Reply::json(500, "{}"))] {
+        table.add(broken);
+        let invocation = sandbox.invoke(event(&records), Duration::from_secs(6)).await;
+        assert_eq!(wanted_again(&invocation), Some(records[0].sequence.clone()), "{}", sandbox.log());
+        assert_eq!(counted(&invocation).undecided, u64::try_from(records.len()).unwrap());
+        table.clear_rules();
+    }
+    assert_eq!(wanted_again(&sandbox.invoke(event(&records), AMPLE).await), None, "{}", sandbox.log());
+    bench.index_is_current("after the table answered again").await;
 }

@@ -60,7 +60,7 @@ pub(super) fn arm(front: &FaultServer, seed: u64) {
     front.add(when(15..18, None).drop_after());
     front.add(when(18..20, bulk).cut_answer(30));
     // Too late for its invocation, and still applied: an old write that comes behind newer ones.
-    front.add(when(20..22, bulk).delay(Duration::from_millis(2_500)));
+    front.add(when(20..22, bulk).delay(Duration::from_millis(2_000)));
     front.add(when(22..24, bulk).delay(Duration::from_millis(300)));
     front.add(
         when(24..26, bulk)

@@ -50,7 +50,7 @@ impl Plan {
             batch_size: random.usize(3..30),
             parallelization_factor: random.usize(1..4),
             bisect_on_error: random.bool(),
-            maximum_retry_attempts: Some(random.u32(0..4)),
+            maximum_retry_attempts: Some(random.u32(0..3)),
             lost_answers: 8,
             ..Settings::default()
         };

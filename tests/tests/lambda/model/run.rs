@@ -17,8 +17,8 @@ use crate::lab::{session, text};
 use crate::lambda::function::{AMPLE, Bench, counted, told, wanted_again};
 use crate::lambda::stream::{Stream, event};
 
-/// With the margin below, a second and a half for sending.
-const TIME: Duration = Duration::from_millis(2_000);
+/// With the margin below, a second for sending.
+const TIME: Duration = Duration::from_millis(1_500);
 const MARGIN: &str = "[lambda]\ndeadline_margin = \"500ms\"";
 
 /// How much happened.
