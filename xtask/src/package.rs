@@ -19,6 +19,14 @@ const PROGRAM: &str = "bootstrap";
 const CONFIGURATION: &str = "streamdex.toml";
 /// Keys of the configuration that name files.
 const FILE_KEYS: [&str; 3] = ["ca_file", "mapping_file", "password_file"];
+/// What Lambda sets. Nothing listens at that address, and it must not come to that.
+const SANDBOX: [(&str, &str); 5] = [
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+    ("AWS_LAMBDA_FUNCTION_NAME", "streamdex"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+    ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9"),
+    ("LAMBDA_TASK_ROOT", "/nowhere"),
+];
 const EXECUTABLE: u32 = 0o755;
 const READABLE: u32 = 0o644;
 
@@ -71,9 +79,7 @@ fn start(architecture: Architecture, program: &Path) -> anyhow::Result<()> {
         println!("   not started here: there is no qemu-aarch64 (Debian: apt install qemu-user libc6-arm64-cross)");
         return Ok(());
     };
-    // Nothing listens there; it must not come to that.
-    command.env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9").env("LAMBDA_TASK_ROOT", "/nowhere");
-    let output = command.output().with_context(|| format!("starting {}", program.display()))?;
+    let output = command.envs(SANDBOX).output().with_context(|| format!("starting {}", program.display()))?;
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(said.contains("no configuration"), "the program does not start:\n{said}");
     println!("   it starts, and asks for its configuration");
