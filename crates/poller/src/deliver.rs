@@ -3,6 +3,8 @@
 //! What every way of running streamdex shares. It returns when each record has its outcome, or when it
 //! was told to stop; what has no outcome then is undecided, and no checkpoint may pass it.
 
+mod fault;
+
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::Arc;
@@ -11,21 +13,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::join_all;
 use streamdex_mapping::{
-    Action, Address, DocumentId, FetchHandle, IndexName, Key, MapError, Mapper, Operation, OperationHandle, Outcome,
-    Role,
+    Action, Address, DocumentId, FetchHandle, IndexName, Key, Mapper, Operation, OperationHandle, Outcome, Role,
 };
 use streamdex_sink::Indices;
 use streamdex_sink::index::Target;
-use streamdex_sink::index::{SetupError, SetupErrorKind};
 use streamdex_sink::retry::{Jitter, RetrySchedule};
-use streamdex_sink::writer::{BulkWriter, Decision, Fault as WriterFault, Patience, Refusal};
+use streamdex_sink::writer::{BulkWriter, Decision, Patience, Refusal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::fault::DeliveryFault;
 use crate::convert::table_image;
-use crate::fault::AwsError;
 use crate::item::{Found, ItemReader};
-use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterError, LetterKey, LetterRole};
+use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole};
 use crate::page::{Page, RefusedRecord};
 
 /// Delivers the pages of one table.
@@ -57,36 +57,6 @@ pub struct PageOutcome {
     pub indices: BTreeSet<String>,
     /// Why there are undecided ones.
     pub fault: Option<DeliveryFault>,
-}
-
-/// Why a delivery stopped before every record had an outcome.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeliveryFault {
-    /// The writer stopped.
-    #[error(transparent)]
-    Writer(Arc<WriterFault>),
-    /// An index could not be set up.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// An item could not be read.
-    #[error(transparent)]
-    Read(#[from] AwsError),
-    /// Dead letters could not be stored.
-    #[error(transparent)]
-    Letters(#[from] LetterError),
-    /// The configuration does not fit the table.
-    #[error(transparent)]
-    Configuration(#[from] MapError),
-    /// A record needs its item, and no call to the table may be made.
-    #[error("a record does not carry the item, so it has to be read from the table")]
-    NoReader,
-    /// Items are read and written again and again, and no answer is final.
-    #[error("no answer of OpenSearch was final for {} s", .0.as_secs())]
-    NoProgress(Duration),
-    /// Told to stop.
-    #[error("stopped{}", .0.as_deref().map(|error| format!(" after: {error}")).unwrap_or_default())]
-    Cancelled(Option<String>),
 }
 
 /// What is kept of an operation while the writer has it: enough for its dead letter.
@@ -393,41 +363,6 @@ impl Sent {
             version: operation.version.get(),
             role: operation.role,
             archive,
-        }
-    }
-}
-
-// === impl DeliveryFault ===
-
-impl DeliveryFault {
-    /// Whether trying again is of no use. A one-shot command does not wait for what a person must mend.
-    fn is_final(&self, patience: Patience) -> bool {
-        match self {
-            DeliveryFault::Setup(error) => match error.kind() {
-                SetupErrorKind::Gap => true,
-                SetupErrorKind::Transient => false,
-                _ => patience != Patience::Endless,
-            },
-            DeliveryFault::Read(error) => !error.fault().passes_by_itself() && patience != Patience::Endless,
-            DeliveryFault::Letters(_) => patience != Patience::Endless,
-            _ => true,
-        }
-    }
-
-    /// What to do about it, in one sentence.
-    pub fn hint(&self) -> String {
-        match self {
-            DeliveryFault::Writer(fault) => fault.hint().to_owned(),
-            DeliveryFault::Setup(error) => error.hint().to_owned(),
-            DeliveryFault::Read(error) => error.hint().to_owned(),
-            DeliveryFault::Letters(error) => error.hint(),
-            DeliveryFault::Configuration(error) => error.hint().to_owned(),
-            DeliveryFault::NoReader => "leave --images out, so that the items are read from the table".to_owned(),
-            DeliveryFault::NoProgress(_) => {
-                "look at the health and load of the cluster, and run the command again: what is done stays done"
-                    .to_owned()
-            }
-            DeliveryFault::Cancelled(_) => "the work goes on from the last checkpoint at the next start".to_owned(),
         }
     }
 }
