@@ -53,6 +53,8 @@ struct Record {
     open: usize,
     /// The first outcome, in order of precedence, of the parts that have one.
     outcome: Option<Outcome>,
+    /// The fetch that it was coalesced into.
+    joined: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl Batch {
     /// Adds a record that was mapped; its place is the number of records before it.
     pub fn push(&mut self, meta: RecordMeta, mapped: Mapped) {
         let record = self.records.len();
-        self.records.push(Record { meta, open: 0, outcome: None });
+        self.records.push(Record { meta, open: 0, outcome: None, joined: None });
         match mapped {
             Mapped::Nothing(outcome) => self.settle(record, outcome),
             Mapped::Operations(operations) => {
@@ -101,7 +103,7 @@ impl Batch {
 
     /// Adds a record that cannot be mapped. It stays undecided until [`Batch::dead_lettered`].
     pub fn push_refused(&mut self, meta: RecordMeta) -> usize {
-        self.records.push(Record { meta, open: 1, outcome: None });
+        self.records.push(Record { meta, open: 1, outcome: None, joined: None });
         self.records.len() - 1
     }
 
@@ -206,7 +208,14 @@ impl Batch {
 
     /// The outcome of each record, in order; `None` while it is undecided.
     pub fn outcomes(&self) -> impl Iterator<Item = Option<Outcome>> + '_ {
-        self.records.iter().map(|record| record.outcome.filter(|_| record.open == 0))
+        self.records.iter().map(|record| record.outcome.filter(|_| record.open == 0 && !self.waits_for_fetch(record)))
+    }
+
+    /// A record that was coalesced into a fetch handed its addresses over. While the fetch is undecided it must come
+    /// again with it: alone, the fetch's own record does not know of those addresses.
+    fn waits_for_fetch(&self, record: &Record) -> bool {
+        let owner = record.joined.and_then(|fetch| self.records.get(self.fetches.get(fetch)?.owner));
+        owner.is_some_and(|owner| owner.open > 0)
     }
 
     /// The count of all outcomes, and the number of records without one.
@@ -294,6 +303,9 @@ impl Batch {
         } else {
             record
         };
+        if let Some(record) = self.records.get_mut(coalesced) {
+            record.joined = Some(index);
+        }
         self.close(coalesced, Some(Outcome::Coalesced));
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::StreamViewType;
+use streamdex_testkit::compare::index_documents;
 use streamdex_testkit::event_source::Record;
 use streamdex_testkit::fault::{FaultServer, Reply, Rule};
 
@@ -75,4 +76,32 @@ async fn a_table_that_does_not_answer_is_reported_in_time() {
     }
     assert_eq!(wanted_again(&sandbox.invoke(event(&records), AMPLE).await), None, "{}", sandbox.log());
     bench.index_is_current("after the table answered again").await;
+}
+
+/// The earlier record alone knows that the document was there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_that_moves_twice_is_deleted_where_it_was_first_although_the_answer_did_not_come() {
+    let Some(mut bench) = Bench::with_view(StreamViewType::OldImage).await else { return };
+    let index = bench.lab.index.clone();
+    bench.reconfigure(&format!("index = \"{index}\""), &format!("index = \"{index}-{{note}}\""));
+    bench.reconfigure(&format!("[index.\"{index}\"]"), &format!("[index.\"{index}-{{note}}\"]"));
+    let mut sandbox = bench.sandbox().await;
+    let mut records = Vec::new();
+    for place in ["first", "second", "third"] {
+        bench.lab.put(small(1, place)).await;
+        records.push(bench.stream.put(small(1, place)));
+        if place == "first" {
+            assert_eq!(wanted_again(&sandbox.invoke(event(&records), AMPLE).await), None, "{}", sandbox.log());
+        }
+    }
+    let silent = bench.front.add(Rule::bulk().answer(Reply::json(503, "{}")));
+    let invocation = sandbox.invoke(event(&records[1..]), Duration::from_secs(4)).await;
+    let wanted = wanted_again(&invocation).expect("nothing was written");
+    bench.front.remove(silent);
+    let from = records.iter().position(|record| record.sequence == wanted).unwrap();
+    assert_eq!(wanted_again(&sandbox.invoke(event(&records[from..]), AMPLE).await), None, "{}", sandbox.log());
+    for (place, count) in [("first", 0), ("second", 0), ("third", 1)] {
+        let found = index_documents(bench.lab.node(), &format!("{index}-{place}")).await;
+        assert_eq!(found.len(), count, "{place}: {found:?}");
+    }
 }

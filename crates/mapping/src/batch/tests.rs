@@ -69,6 +69,23 @@ fn a_record_of_two_operations_waits_for_both() {
 }
 
 #[test]
+fn a_record_that_handed_its_address_to_a_fetch_waits_for_it() {
+    let mut batch = Batch::default();
+    batch.push(meta("a"), fetch("a", 1));
+    batch.push(meta("a"), fetch("a", 2));
+    assert_eq!(outcomes(&batch), [None, None]);
+    let handles = batch.fetches();
+    batch.resolved(handles[0], vec![operation("old", 2, None), operation("new", 2, Some("now"))]);
+    let sent = batch.take_operations();
+    batch.decide(sent[1].0, Outcome::Applied);
+    // Were the first one done with, nobody would delete at its address.
+    assert_eq!(outcomes(&batch), [None, None]);
+    assert_eq!(batch.tally().1, 2);
+    batch.decide(sent[0].0, Outcome::Absent);
+    assert_eq!(outcomes(&batch), [Some(Outcome::Coalesced), Some(Outcome::Applied)]);
+}
+
+#[test]
 fn records_of_one_key_are_read_once_at_the_highest_version() {
     let mut batch = Batch::default();
     batch.push(meta("a"), fetch("a", 1));
