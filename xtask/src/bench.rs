@@ -19,7 +19,9 @@ pub(crate) struct Options {
 /// Whether everything could be measured; no figure fails it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     println!("building streamdex and the benchmarks in the release profile (minutes in a fresh clone) …");
-    let status = cargo(&["build", "--quiet", "--release", "-p", "streamdex", "-p", "streamdex-lambda", "-p", "streamdex-bench"]).status();
+    let status =
+        cargo(&["build", "--quiet", "--release", "-p", "streamdex", "-p", "streamdex-lambda", "-p", "streamdex-bench"])
+            .status();
     if !status.context("starting cargo build")?.success() {
         bail!("cargo build failed");
     }

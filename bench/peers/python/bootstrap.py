@@ -16,7 +16,7 @@ index = os.environ["INDEX"]
 
 def plain(value):
     if isinstance(value, Decimal):
-        return int(value) if value % 1 == 0 else float(value)
+        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, Binary):
         return value.value.decode("latin-1")
     if isinstance(value, set):
