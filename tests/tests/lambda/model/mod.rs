@@ -13,36 +13,38 @@ use std::time::Instant;
 
 use futures::future::join_all;
 
+use self::plan::{Kind, kind_of};
 use self::run::{Line, Totals};
 use super::function::Bench;
 
 const SEEDS: u64 = 200;
 /// Runs this seed alone.
 const SEED: &str = "STREAMDEX_SEED";
-/// So many seeds at once: they wait more than they work.
-const LINES: usize = 8;
+/// So many seeds of each kind at once: they wait more than they work.
+const LINES: [(Kind, usize); 2] = [(Kind::Moving, 6), (Kind::Staying, 2)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_faults_the_index_equals_the_table_and_redrives_heal_what_was_given_up() {
     let given: Option<u64> = std::env::var(SEED).ok().map(|seed| seed.parse().expect("STREAMDEX_SEED is a number"));
     let seeds = given.map_or(0..SEEDS, |seed| seed..seed + 1);
     let begun = Instant::now();
-    let next = AtomicU64::new(seeds.start);
-    let line = async || {
+    let next = LINES.map(|_| AtomicU64::new(seeds.start));
+    let line = async |kind: Kind, next: &AtomicU64| {
         let mut totals = Totals::default();
-        let bench = Bench::new().await?;
-        let mut line = Line::new(bench).await;
+        let mut line = Line::new(Bench::new().await?, kind).await;
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if !seeds.contains(&seed) {
                 return Some(totals);
             }
-            let _told = Told(seed);
-            totals.add(line.run(seed).await);
+            if kind_of(seed) == kind {
+                let _told = Told(seed);
+                totals.add(line.run(seed).await);
+            }
         }
     };
-    let count = if given.is_some() { 1 } else { LINES };
-    let totals: Vec<Option<Totals>> = join_all((0..count).map(|_| line())).await;
+    let lines = LINES.iter().zip(&next).flat_map(|((kind, count), next)| (0..*count).map(|_| line(*kind, next)));
+    let totals: Vec<Option<Totals>> = join_all(lines).await;
     let mut sum = Totals::default();
     for totals in totals {
         let Some(totals) = totals else { return };

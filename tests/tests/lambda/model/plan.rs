@@ -8,7 +8,25 @@ use streamdex_testkit::event_source::{Record, Settings};
 use streamdex_testkit::workload::{Item, PARTITION_KEY, SORT_KEY};
 
 use crate::lab::{number, text};
-use crate::lambda::stream::Stream;
+use crate::lambda::stream::{Stream, id};
+
+/// Whether documents move between indices, which takes old images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Staying,
+    Moving,
+}
+
+pub(super) fn kind_of(seed: u64) -> Kind {
+    if seed % 4 == 3 { Kind::Staying } else { Kind::Moving }
+}
+
+/// Names the index of an item that may move: the end of its name.
+pub(super) const HOME: &str = "home";
+/// The index that all seeds have in common.
+pub(super) const COMMON: &str = "common";
+/// An item that has it is in no index.
+pub(super) const HIDDEN: &str = "hidden";
 
 /// One seed.
 pub(super) struct Plan {
@@ -18,6 +36,7 @@ pub(super) struct Plan {
     pub(super) view: StreamViewType,
     pub(super) settings: Settings,
     pub(super) sandboxes: usize,
+    kind: Kind,
     items: u32,
     count: u32,
 }
@@ -40,11 +59,11 @@ pub(super) const ROUNDS: u32 = 3;
 impl Plan {
     pub(super) fn new(seed: u64) -> Plan {
         let mut random = Rng::with_seed(seed);
-        let view = match random.u8(0..10) {
-            0 => StreamViewType::KeysOnly,
-            1 => StreamViewType::OldImage,
-            2 => StreamViewType::NewImage,
-            _ => StreamViewType::NewAndOldImages,
+        let view = match (kind_of(seed), random.u8(0..4)) {
+            (Kind::Staying, 0..2) => StreamViewType::KeysOnly,
+            (Kind::Staying, _) => StreamViewType::NewImage,
+            (Kind::Moving, 0) => StreamViewType::OldImage,
+            (Kind::Moving, _) => StreamViewType::NewAndOldImages,
         };
         let settings = Settings {
             batch_size: random.usize(3..30),
@@ -55,7 +74,7 @@ impl Plan {
             ..Settings::default()
         };
         let (items, count, sandboxes) = (random.u32(3..12), random.u32(5..25), random.usize(1..3));
-        Plan { random, partition: format!("s{seed}"), view, settings, sandboxes, items, count }
+        Plan { random, partition: format!("s{seed}"), view, settings, sandboxes, kind: kind_of(seed), items, count }
     }
 
     /// The changes of one round.
@@ -74,7 +93,7 @@ impl Plan {
         let place = self.random.u32(0..self.items);
         let shard = SHARDS[(place % 2 + if round == 0 { 0 } else { 2 }) as usize].0;
         let mut item = self.item(place, &format!("round {round} change {change}"));
-        if stream.items.contains_key(&crate::lambda::stream::id(&item)) && self.random.u8(0..4) == 0 {
+        if stream.items.contains_key(&id(&item)) && self.random.u8(0..4) == 0 {
             return Change { shard, record: stream.remove(&item), is_poison: false };
         }
         match self.random.u8(0..40) {
@@ -84,7 +103,13 @@ impl Plan {
                 Change { shard, record: stream.put(item), is_poison: true }
             }
             1 => {
-                // The record cannot be read, where it has an image.
+                // The record cannot be read, where it has an image. Nothing of it is done, so it must not move.
+                if let Some(before) = stream.items.get(&id(&item)) {
+                    for name in [HOME, HIDDEN] {
+                        item.remove(name);
+                        item.extend(before.get(name).map(|value| (name.to_owned(), value.clone())));
+                    }
+                }
                 let mut record = stream.put(item);
                 let broken = record.json.replacen(r#""note":{"S":"#, r#""note":{"X":"#, 1);
                 let is_poison = broken != record.json;
@@ -95,13 +120,21 @@ impl Plan {
         }
     }
 
-    fn item(&self, place: u32, note: &str) -> Item {
-        BTreeMap::from([
+    fn item(&mut self, place: u32, note: &str) -> Item {
+        let mut item = BTreeMap::from([
             (PARTITION_KEY.to_owned(), text(&self.partition)),
             (SORT_KEY.to_owned(), text(&format!("item {place}"))),
             ("place".to_owned(), number(&place.to_string())),
             ("note".to_owned(), text(note)),
-        ])
+        ]);
+        if self.kind == Kind::Moving {
+            let home = if self.random.u8(0..4) == 0 { COMMON } else { &self.partition };
+            item.insert(HOME.to_owned(), text(home));
+            if self.random.u8(0..8) == 0 {
+                item.insert(HIDDEN.to_owned(), AttributeValue::Bool(true));
+            }
+        }
+        item
     }
 }
 
