@@ -4,6 +4,7 @@
 //! A seed has a table partition and an index of its own. Requests are delayed, refused and cut, sandboxes are killed,
 //! answers get lost, records are broken; batches run out of attempts and land in the bucket.
 
+mod compare;
 mod faults;
 mod plan;
 mod run;

@@ -3,19 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use fastrand::Rng;
-use streamdex_testkit::compare::{Difference, compare_documents, index_documents};
-use streamdex_testkit::event_source::{Batch, EventSource, Record, Reply, drain};
+use streamdex_testkit::event_source::{Batch, EventSource, Reply, drain};
 use streamdex_testkit::lambda::{Answer, Function, Sandbox};
 use streamdex_testkit::workload::{Item, PARTITION_KEY, SORT_KEY};
 use tokio::sync::Mutex;
 
 use super::faults::arm;
-use super::plan::{COMMON, Change, HIDDEN, HOME, Kind, Plan, ROUNDS, SHARDS};
-use crate::lab::{session, text};
-use crate::lambda::function::{AMPLE, Bench, counted, told, wanted_again};
-use crate::lambda::stream::{Stream, event, id};
+use super::plan::{Change, HIDDEN, HOME, Kind, Plan, ROUNDS, SHARDS};
+use crate::lab::text;
+use crate::lambda::function::{AMPLE, Bench, counted, wanted_again};
+use crate::lambda::stream::{Stream, event};
 
 /// With the margin below, a second for sending.
 const TIME: Duration = Duration::from_millis(1_500);
@@ -24,7 +22,7 @@ const MARGIN: &str = "[lambda]\ndeadline_margin = \"500ms\"";
 /// How much happened.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
-    records: usize,
+    pub(super) records: usize,
     invocations: usize,
     pub(super) partial: usize,
     failed: usize,
@@ -37,24 +35,24 @@ pub(super) struct Totals {
 
 /// Seeds that run one after the other in the same sandboxes.
 pub(super) struct Line {
-    bench: Bench,
+    pub(super) bench: Bench,
     function: Function,
     sandboxes: Vec<Mutex<Sandbox>>,
 }
 
 /// A seed under way.
-struct Seed<'l> {
-    line: &'l Line,
-    plan: Plan,
-    stream: Stream,
-    source: EventSource,
+pub(super) struct Seed<'l> {
+    pub(super) line: &'l Line,
+    pub(super) plan: Plan,
+    pub(super) stream: Stream,
+    pub(super) source: EventSource,
     /// By sequence number.
-    changes: BTreeMap<String, Change>,
+    pub(super) changes: BTreeMap<String, Change>,
     /// By document: the sequence number of its last change.
-    last: BTreeMap<String, String>,
+    pub(super) last: BTreeMap<String, String>,
     /// How many of the bucket's objects were sent again.
-    redriven: usize,
-    totals: Mutex<Totals>,
+    pub(super) redriven: usize,
+    pub(super) totals: Mutex<Totals>,
 }
 
 impl Totals {
@@ -213,105 +211,6 @@ impl Seed<'_> {
         }
         drop(sandbox);
         self.redriven = self.source.on_failure().len();
-    }
-
-    /// The index must equal the table, but for documents whose last change lies in the bucket still, or can never be
-    /// indexed and is kept as a letter.
-    async fn compare(&self, when: &str) {
-        let lab = &self.line.bench.lab;
-        let items = self.table().await;
-        assert!(
-            items.iter().map(id).eq(self.stream.items.keys().cloned()),
-            "{}: the table is not as it was written",
-            self.plan.partition
-        );
-        let expected: BTreeMap<String, String> = items.iter().filter_map(|item| self.expected(item)).collect();
-        let mut found = BTreeMap::new();
-        for home in [self.plan.partition.as_str(), COMMON] {
-            let documents = index_documents(lab.node(), &format!("{}-{home}", lab.index)).await;
-            let of_this_seed = format!("{}|", self.plan.partition);
-            let own = documents.into_iter().filter(|(id, _)| id.starts_with(&of_this_seed));
-            found.extend(own.map(|(id, document)| (format!("{home}/{id}"), document)));
-        }
-        let differences = compare_documents(&expected, &found);
-        let in_bucket: BTreeSet<&str> = self.source.on_failure()[self.redriven..]
-            .iter()
-            .flat_map(|given_up| &given_up.records)
-            .map(|record| record.sequence.as_str())
-            .collect();
-        let letters = self.letters().await;
-        let is_excused = |difference: &Difference| {
-            let (Difference::Missing { id } | Difference::Extra { id } | Difference::Different { id, .. }) = difference;
-            let id = id.split_once('/').unwrap().1;
-            let last = self.last[id].as_str();
-            // Where it was before, only the record that moved it knows.
-            let mut records = self.changes.values().map(|change| &change.record).filter(|record| record.item == id);
-            let has_moved = matches!(difference, Difference::Extra { .. })
-                && records.any(|record| in_bucket.contains(record.sequence.as_str()));
-            has_moved || in_bucket.contains(last) || (self.is_poison(last) && letters.contains(last))
-        };
-        let (_, left): (Vec<Difference>, Vec<Difference>) = differences.into_iter().partition(is_excused);
-        if left.is_empty() {
-            let mut totals = self.totals.lock().await;
-            totals.letters = letters.len();
-            totals.records = self.changes.len();
-            totals.given_up = self.source.on_failure().iter().map(|given_up| given_up.records.len()).sum();
-            return;
-        }
-        let mut logs = String::new();
-        for sandbox in &self.line.sandboxes {
-            let log = sandbox.lock().await.log();
-            logs.extend(log.lines().filter(|line| line.contains(&self.plan.partition)).map(|line| format!("{line}\n")));
-        }
-        let of_item = |record: &&Record| left.iter().any(|difference| difference.to_string().contains(&record.item));
-        let records: Vec<String> = self
-            .changes
-            .values()
-            .map(|change| &change.record)
-            .filter(of_item)
-            .map(|record| {
-                format!(
-                    "{}{}: {}",
-                    record.sequence,
-                    if in_bucket.contains(&*record.sequence) { " (in the bucket)" } else { "" },
-                    record.json
-                )
-            })
-            .collect();
-        panic!("seed {} {when}: {}\nits records:\n{}\n{logs}", self.plan.partition, told(&left), records.join("\n"));
-    }
-
-    /// The document that an item must be, by its index and id.
-    fn expected(&self, item: &Item) -> Option<(String, String)> {
-        if item.contains_key(HIDDEN) {
-            return None;
-        }
-        let home = item.get(HOME).map_or(&self.plan.partition, |home| home.as_s().unwrap());
-        let expected = session(item)?;
-        Some((format!("{home}/{}", expected.id), expected.document))
-    }
-
-    fn is_poison(&self, sequence: &str) -> bool {
-        self.changes.get(sequence).is_some_and(|change| change.is_poison)
-    }
-
-    /// The items of this seed as the table holds them.
-    async fn table(&self) -> Vec<Item> {
-        let lab = &self.line.bench.lab;
-        let query = lab.client.query().table_name(&lab.table.name).consistent_read(true);
-        let query = query
-            .key_condition_expression("#p = :p")
-            .expression_attribute_names("#p", PARTITION_KEY)
-            .expression_attribute_values(":p", AttributeValue::S(self.plan.partition.clone()));
-        let items = query.into_paginator().items().send().try_collect().await.unwrap();
-        items.into_iter().map(|item| item.into_iter().collect()).collect()
-    }
-
-    /// The sequence numbers of this seed that have letters.
-    async fn letters(&self) -> BTreeSet<String> {
-        let rows = self.line.bench.letters().await;
-        let sequences = rows.iter().map(|row| row["sk"].as_s().unwrap().split('|').nth(1).unwrap().to_owned());
-        sequences.filter(|sequence| self.changes.contains_key(sequence)).collect()
     }
 }
 
