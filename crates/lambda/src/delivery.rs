@@ -6,6 +6,7 @@ use std::time::Duration;
 use streamdex_mapping::{Mapper, Outcome};
 use streamdex_poller::deliver::{Delivery, DeliveryFault};
 use streamdex_poller::page::Page;
+use streamdex_poller::state::StateError;
 use streamdex_sink::writer::Fault;
 use streamdex_sink::{
     BulkWriter, ClientError, Indices, Patience, PauseReason, SetupError, VanishedIndex, WriterSettings, WriterStats,
@@ -13,7 +14,7 @@ use streamdex_sink::{
 use tokio_util::sync::CancellationToken;
 
 use crate::deadline::Allowance;
-use crate::sandbox::{Followed, Sandbox};
+use crate::sandbox::{Followed, Sandbox, Unprepared};
 
 /// What the deliveries of one invocation share.
 #[derive(Clone, Copy)]
@@ -61,29 +62,36 @@ impl Work<'_> {
         let prepared = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Ok(Delivered::nothing(page.len(), Why::late())),
-            prepared = self.prepare(followed, &page) => prepared?,
+            prepared = self.prepare(followed, &page) => prepared,
         };
-        let (indices, vanished) = prepared;
+        let (indices, vanished) = match prepared {
+            Ok(prepared) => prepared,
+            Err(Unprepared::Client(error)) => return Err(error),
+            Err(Unprepared::State(error)) => return Ok(Delivered::nothing(page.len(), Why::unknown(&error))),
+        };
         if let Some(vanished) = vanished.first() {
             return Ok(Delivered::nothing(page.len(), Why::vanished(vanished)));
         }
         let stop = self.cancel.child_token();
         let client = self.sandbox.client().await?.clone();
         let writer = BulkWriter::start(client, indices.clone(), self.settings(), stop.clone());
-        let delivery = self.delivery(followed, indices, writer.clone(), place);
+        let delivery = self.delivery(followed, Arc::clone(&indices), writer.clone(), place);
         let outcome = Box::pin(delivery.deliver_page(page, self.cancel)).await;
         let why = outcome.fault.as_ref().map(|fault| Why::of(fault, &writer));
         stop.cancel();
         writer.ended().await;
+        if let Some(memory) = &followed.memory {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => {}
+                () = memory.keep(self.stream_arn, &indices) => {}
+            }
+        }
         Ok(Delivered { outcomes: outcome.outcomes, stats: Some(writer.stats()), why })
     }
 
     /// What is made or asked once in a while: the indices, and whether they are still the same.
-    async fn prepare(
-        self,
-        followed: &Followed,
-        page: &Page,
-    ) -> Result<(Arc<Indices>, Vec<VanishedIndex>), ClientError> {
+    async fn prepare(self, followed: &Followed, page: &Page) -> Result<(Arc<Indices>, Vec<VanishedIndex>), Unprepared> {
         let indices = self.sandbox.indices(followed, page, self.stream_arn).await?;
         let vanished = followed.look(&indices).await;
         Ok((indices, vanished))
@@ -137,6 +145,11 @@ impl Why {
     fn vanished(vanished: &VanishedIndex) -> Why {
         let error = SetupError::Vanished(vanished.clone());
         Why { kind: PauseReason::IndexMissing.name(), reason: error.to_string(), hint: error.hint().to_owned() }
+    }
+
+    /// Whether an index has vanished cannot be told.
+    fn unknown(error: &StateError) -> Why {
+        Why { kind: "state_table", reason: error.to_string(), hint: error.hint() }
     }
 
     fn of(fault: &DeliveryFault, writer: &BulkWriter) -> Why {

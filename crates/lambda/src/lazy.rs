@@ -1,6 +1,8 @@
 //! AWS clients that are made when they are first needed: most sandboxes never read an item or write a letter,
 //! and a client costs milliseconds of a cold start.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use streamdex_config::{Config, DeadLetterKind, Source, State};
 use streamdex_mapping::Key;
@@ -19,17 +21,39 @@ pub(crate) struct LazyReader {
     reader: OnceCell<BatchGetReader>,
 }
 
+/// The state table.
+pub(crate) struct LazyState {
+    state: State,
+    table: OnceCell<StateTable>,
+}
+
 /// Dead letters in the state table.
 struct LazyLetters {
-    state: State,
+    state: Arc<LazyState>,
     letters: OnceCell<TableLetters>,
 }
 
 /// The store of dead letters that the configuration names.
-pub(crate) fn letters(config: &Config) -> Box<dyn DeadLetterStore> {
+pub(crate) fn letters(config: &Config, state: &Arc<LazyState>) -> Arc<dyn DeadLetterStore> {
     match &config.dead_letter.kind {
-        DeadLetterKind::File(path) => Box::new(FileLetters::new(path)),
-        DeadLetterKind::Table => Box::new(LazyLetters { state: config.state.clone(), letters: OnceCell::new() }),
+        DeadLetterKind::File(path) => Arc::new(FileLetters::new(path)),
+        DeadLetterKind::Table => Arc::new(LazyLetters { state: Arc::clone(state), letters: OnceCell::new() }),
+    }
+}
+
+// === impl LazyState ===
+
+impl LazyState {
+    pub(crate) fn new(config: &Config) -> LazyState {
+        LazyState { state: config.state.clone(), table: OnceCell::new() }
+    }
+
+    pub(crate) async fn table(&self) -> &StateTable {
+        let connect = || async {
+            let client = Box::pin(state_client(&self.state)).await;
+            StateTable::new(client, self.state.table.clone(), self.state.group.clone())
+        };
+        self.table.get_or_init(connect).await
     }
 }
 
@@ -56,10 +80,7 @@ impl ItemReader for LazyReader {
 
 impl LazyLetters {
     async fn letters(&self) -> &TableLetters {
-        let connect = || async {
-            let client = Box::pin(state_client(&self.state)).await;
-            TableLetters::new(StateTable::new(client, self.state.table.clone(), self.state.group.clone()))
-        };
+        let connect = || async { TableLetters::new(self.state.table().await.clone()) };
         self.letters.get_or_init(connect).await
     }
 }

@@ -16,6 +16,7 @@ pub mod event;
 pub mod handler;
 mod lazy;
 pub mod logging;
+mod memory;
 pub mod metrics;
 pub mod sandbox;
 pub mod settings;

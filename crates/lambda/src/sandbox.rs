@@ -8,17 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
-use streamdex_config::{Config, Source};
+use streamdex_config::{Config, DeadLetterKind, Source};
 use streamdex_poller::capture::Capturer;
 use streamdex_poller::item::ItemReader;
 use streamdex_poller::letter::DeadLetterStore;
 use streamdex_poller::page::Page;
+use streamdex_poller::state::StateError;
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{Client, ClientError, Indices, SetupContext, VanishedIndex};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::lazy::{self, LazyReader};
+use crate::lazy::{self, LazyReader, LazyState};
+use crate::memory::IndexMemory;
 
 /// What is made once for a sandbox.
 pub struct Sandbox {
@@ -34,9 +36,22 @@ pub struct Sandbox {
 pub(crate) struct Followed {
     pub(crate) source: Source,
     pub(crate) reader: Arc<dyn ItemReader>,
+    /// What earlier sandboxes knew of the indices; `None` where there is no state table.
+    pub(crate) memory: Option<IndexMemory>,
     /// Known with the first event, whose records tell the names of the key attributes.
     indices: OnceCell<Arc<Indices>>,
     looked_at: Mutex<Option<Instant>>,
+}
+
+/// Why nothing can be sent yet.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unprepared {
+    /// The client of OpenSearch cannot be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The state table does not tell which indices are known.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// So often are the UUIDs of the indices looked at.
@@ -47,14 +62,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 impl Sandbox {
     /// Makes what costs nothing. No request is made.
     pub fn new(config: Config) -> Sandbox {
+        let state = Arc::new(LazyState::new(&config));
+        // Letters in files are for emulators, and do without a state table.
+        let has_state = config.dead_letter.kind == DeadLetterKind::Table;
         let followed = |source: &Source| Followed {
             source: source.clone(),
             reader: Arc::new(LazyReader::new(source)),
+            memory: has_state.then(|| IndexMemory::new(Arc::clone(&state))),
             indices: OnceCell::new(),
             looked_at: Mutex::new(None),
         };
         let sources = config.sources.iter().map(followed).collect();
-        let letters = Arc::from(lazy::letters(&config));
+        let letters = lazy::letters(&config, &state);
         Sandbox { capturer: Capturer::new(&config), letters, client: OnceCell::new(), sources, config }
     }
 
@@ -74,7 +93,7 @@ impl Sandbox {
         followed: &Followed,
         page: &Page,
         stream_arn: Option<&str>,
-    ) -> Result<Arc<Indices>, ClientError> {
+    ) -> Result<Arc<Indices>, Unprepared> {
         let client = self.client().await?.clone();
         let make = || async move {
             let facts = TableFacts {
@@ -85,7 +104,11 @@ impl Sandbox {
             let context = SetupContext::new().with_table(followed.source.name.clone(), facts);
             Arc::new(Indices::new(client, &self.config, &context))
         };
-        Ok(Arc::clone(followed.indices.get_or_init(make).await))
+        let indices = followed.indices.get_or_init(make).await;
+        if let Some(memory) = &followed.memory {
+            memory.recall(stream_arn, indices).await?;
+        }
+        Ok(Arc::clone(indices))
     }
 }
 
@@ -141,7 +164,8 @@ mod tests {
 
     async fn sandbox(server: &FaultServer) -> (Sandbox, Arc<Indices>) {
         let text = format!(
-            "source = {{ table = 'orders' }}\nopensearch = {{ url = '{}' }}\nroute = [{{ index = 'orders' }}]",
+            "source = {{ table = 'orders' }}\nopensearch = {{ url = '{}' }}\nroute = [{{ index = 'orders' }}]\n\
+             dead_letter = {{ kind = 'file', path = 'none' }}",
             server.url()
         );
         let sandbox = Sandbox::new(Config::parse(&text, Path::new(""), &|_| None).unwrap().config);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use streamdex_testkit::event_source::Record;
 use streamdex_testkit::fault::{FaultServer, Rule};
+use streamdex_testkit::lambda::Sandbox;
 
 use super::function::{AMPLE, Bench, counted, wanted_again};
 use super::stream::{altered, event};
@@ -23,10 +24,18 @@ fn poisoned(bench: &mut Bench) -> Vec<Record> {
 }
 
 /// A state table that can be taken away.
-fn with_letters_behind(bench: &Bench) -> FaultServer {
+pub(crate) fn with_letters_behind(bench: &Bench) -> FaultServer {
     let front = FaultServer::in_front_of(&bench.dynamodb.endpoint_url());
     bench.reconfigure("[state]\n", &format!("[state]\nregion = \"eu-west-1\"\nendpoint_url = \"{}\"\n", front.url()));
     front
+}
+
+/// A sandbox that has asked the state table which indices are known, as it does before its first write.
+async fn begun(bench: &mut Bench) -> Sandbox {
+    let mut sandbox = bench.sandbox().await;
+    let first = sandbox.invoke(event(&bench.stream.put_small(1, "first")), AMPLE).await;
+    assert_eq!(wanted_again(&first), None, "{}", sandbox.log());
+    sandbox
 }
 
 /// The sequence numbers of the letters.
@@ -57,7 +66,7 @@ async fn poison_in_the_middle_is_kept_and_its_neighbours_are_applied() {
 async fn a_letter_that_cannot_be_written_is_no_outcome() {
     let Some(mut bench) = Bench::new().await else { return };
     let letters = with_letters_behind(&bench);
-    let mut sandbox = bench.sandbox().await;
+    let mut sandbox = begun(&mut bench).await;
     letters.refuse();
     let records = poisoned(&mut bench);
     let invocation = sandbox.invoke(event(&records), SHORT).await;
@@ -77,7 +86,7 @@ async fn a_letter_that_cannot_be_written_is_no_outcome() {
 async fn a_state_table_that_does_not_answer_is_reported_in_time() {
     let Some(mut bench) = Bench::new().await else { return };
     let letters = with_letters_behind(&bench);
-    let mut sandbox = bench.sandbox().await;
+    let mut sandbox = begun(&mut bench).await;
     letters.add(Rule::any().hang());
     let records = poisoned(&mut bench);
     let invocation = sandbox.invoke(event(&records), SHORT).await;
@@ -93,7 +102,7 @@ async fn a_state_table_that_does_not_answer_is_reported_in_time() {
 async fn a_record_without_a_number_is_reported_by_the_nearest_before_it() {
     let Some(mut bench) = Bench::new().await else { return };
     let letters = with_letters_behind(&bench);
-    let mut sandbox = bench.sandbox().await;
+    let mut sandbox = begun(&mut bench).await;
     let mut records = bench.stream.put_small(6, "good");
     records[3] = altered(&records[3], "\"SequenceNumber\":", "\"NoNumber\":");
     records[3] = altered(&records[3], r#""note":{"S":"#, r#""note":{"X":"#);

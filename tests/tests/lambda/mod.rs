@@ -12,4 +12,5 @@ mod redrive;
 mod size;
 mod stream;
 mod telling;
+mod vanished;
 mod views;

@@ -1,8 +1,7 @@
 //! OpenSearch refuses, stumbles and stops in the middle.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use opensearch::http::Method;
 use streamdex_testkit::fault::{ItemError, Reply, Rule};
 
 use super::function::{AMPLE, Bench, counted, wanted_again};
@@ -162,32 +161,4 @@ async fn a_blocked_index_and_refused_credentials_are_pauses_with_their_reason() 
         assert_eq!(wanted_again(&sandbox.invoke(event(&records), AMPLE).await), None, "{}", sandbox.log());
         bench.index_is_current(reason).await;
     }
-}
-
-/// The UUIDs are looked at once a minute.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_vanished_index_is_named_within_about_a_minute_and_its_impostor_is_left_alone() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let mut sandbox = bench.sandbox().await;
-    let records = bench.stream.put_small(5, "before");
-    assert_eq!(wanted_again(&sandbox.invoke(event(&records), AMPLE).await), None, "{}", sandbox.log());
-    assert_eq!(bench.lab.ask(Method::Delete, &bench.lab.concrete()).await.0, 200);
-    // What OpenSearch makes of a write to no index.
-    let begun = Instant::now();
-    let wanted = loop {
-        let records = bench.stream.put_small(1, &format!("after {:?}", begun.elapsed()));
-        let invocation = sandbox.invoke(event(&records), AMPLE).await;
-        if let Some(wanted) = wanted_again(&invocation) {
-            assert_eq!(wanted, records[0].sequence);
-            break wanted;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(90), "not noticed: {}", sandbox.log());
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    };
-    let log = sandbox.log();
-    assert!(log.contains(&bench.lab.concrete()) && log.contains(&wanted), "{log}");
-    bench.front.forget_requests();
-    let records = bench.stream.put_small(1, "still");
-    assert!(wanted_again(&sandbox.invoke(event(&records), AMPLE).await).is_some());
-    assert_eq!(bench.front.bulk_requests().len(), 0, "written to the impostor");
 }

@@ -16,6 +16,8 @@ const READ_ITEMS: &str = "dynamodb:BatchGetItem";
 /// The state table as the poller uses it: is it there, checkpoints read and written, starts, gaps and letters put.
 const KEEP_PROGRESS: [&str; 4] =
     ["dynamodb:DescribeTable", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"];
+/// The function keeps which indices it has written to, and its letters; Lambda keeps the progress.
+const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
 const READ_LETTERS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:Query"];
 const CREATE_TABLE: [&str; 3] = ["dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"];
@@ -80,7 +82,8 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
     let letters = config.dead_letter.kind == DeadLetterKind::Table;
     let actions: &[&str] = match purpose {
         Purpose::Run => &KEEP_PROGRESS,
-        Purpose::Lambda | Purpose::Replay if letters => &PUT_LETTERS,
+        Purpose::Lambda if letters => &KEEP_INDICES,
+        Purpose::Replay if letters => &PUT_LETTERS,
         Purpose::Dlq if letters => &READ_LETTERS,
         Purpose::StateCreate => &CREATE_TABLE,
         _ => return,
@@ -109,7 +112,7 @@ fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Fa
         let table = format!("table/{}", source.table.table_name());
         follow_partition(group, &Place::of_source(&facts.around, source).arn("dynamodb", &table))
     };
-    let followed = if purpose == Purpose::Run { sources } else { &[] };
+    let followed = if matches!(purpose, Purpose::Run | Purpose::Lambda) { sources } else { &[] };
     let letters =
         (purpose != Purpose::Run || config.dead_letter.kind == DeadLetterKind::Table).then(|| letters_partition(group));
     followed.iter().map(follow).chain(letters).collect()

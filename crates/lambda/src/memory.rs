@@ -1,0 +1,72 @@
+//! The UUIDs of indices that were written to, kept in the state table beyond the sandbox: a new sandbox must not make
+//! an index anew that has vanished, which would be a gap that nobody hears of.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use streamdex_poller::state::{Generations, ProgressStore, StateError, StreamState};
+use streamdex_sink::Indices;
+
+use tokio::sync::OnceCell;
+
+use crate::lazy::LazyState;
+
+/// What is known of the indices of one source.
+pub(crate) struct IndexMemory {
+    state: Arc<LazyState>,
+    recalled: OnceCell<()>,
+    /// Concrete names that are in the state table.
+    stored: Mutex<BTreeSet<String>>,
+}
+
+// === impl IndexMemory ===
+
+impl IndexMemory {
+    pub(crate) fn new(state: Arc<LazyState>) -> IndexMemory {
+        IndexMemory { state, recalled: OnceCell::new(), stored: Mutex::default() }
+    }
+
+    /// Tells `indices` what earlier sandboxes knew, once, before anything is written. Where nothing says which table
+    /// the records come from, nothing is known yet.
+    pub(crate) async fn recall(&self, stream_arn: Option<&str>, indices: &Indices) -> Result<(), StateError> {
+        let Some(stored) = self.of_table(stream_arn).await else { return Ok(()) };
+        let load = || async {
+            let known = stored.load().await?.indices;
+            self.stored().extend(known.iter().map(|known| known.concrete.clone()));
+            indices.remember(known);
+            Ok(())
+        };
+        self.recalled.get_or_try_init(load).await.copied()
+    }
+
+    /// Stores what this sandbox has come to know. What cannot be stored is tried again with the next event.
+    pub(crate) async fn keep(&self, stream_arn: Option<&str>, indices: &Indices) {
+        let mut known = indices.known();
+        known.retain(|known| !self.stored().contains(&known.concrete));
+        if known.is_empty() {
+            return;
+        }
+        let Some(stored) = self.of_table(stream_arn).await else { return };
+        for known in known {
+            match stored.index(&known).await {
+                Ok(()) => {
+                    self.stored().insert(known.concrete);
+                }
+                Err(error) => {
+                    tracing::warn!(index = known.concrete, hint = error.hint(), "the index is not noted: {error}");
+                }
+            }
+        }
+    }
+
+    /// Progress on the stream itself is Lambda's business; only what concerns the table is read and written.
+    async fn of_table(&self, stream_arn: Option<&str>) -> Option<StreamState> {
+        let (table_arn, label) = stream_arn?.split_once("/stream/")?;
+        let table = self.state.table().await.clone();
+        Some(StreamState::new(table, table_arn, label, Generations::default(), "lambda"))
+    }
+
+    fn stored(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
