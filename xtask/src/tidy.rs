@@ -78,6 +78,12 @@ fn unused_dependencies(name: &str) -> Outcome {
 }
 
 fn bans_licences_sources(name: &str) -> Outcome {
+    // It looks at crates of every platform, and a build has fetched those of this one alone.
+    let mut fetch = cargo(&["fetch", "--locked", "--quiet"]);
+    if !fetch.status().is_ok_and(|status| status.success()) {
+        println!("── {name}\n   {name}: the dependencies cannot be fetched");
+        return Outcome::Failed;
+    }
     with_tool(&DENY, name, |command| {
         command.args(["--offline", "--all-features", "check", "--hide-inclusion-graph"]);
         command.args(["bans", "licenses", "sources"])

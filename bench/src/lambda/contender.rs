@@ -14,8 +14,11 @@ pub(crate) struct Contender {
     pub(crate) function: Function,
     index: &'static str,
     folder: PathBuf,
-    make: Box<dyn Fn(&str) -> anyhow::Result<Function>>,
+    make: Make,
 }
+
+/// The function that writes to an OpenSearch URL.
+type Make = Box<dyn Fn(&str) -> anyhow::Result<Function>>;
 
 impl Contender {
     /// A contender whose function for an OpenSearch URL is what `make` gives.

@@ -14,7 +14,7 @@ use streamdex_poller::item::ItemReader;
 use streamdex_poller::letter::DeadLetterStore;
 use streamdex_poller::page::Page;
 use streamdex_poller::state::StateError;
-use streamdex_sink::index::TableFacts;
+use streamdex_sink::index::{TableFacts, watches_indices};
 use streamdex_sink::{Client, ClientError, Indices, SetupContext, VanishedIndex};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -64,11 +64,11 @@ impl Sandbox {
     pub fn new(config: Config) -> Sandbox {
         let state = Arc::new(LazyState::new(&config));
         // Letters in files are for emulators, and do without a state table.
-        let has_state = config.dead_letter.kind == DeadLetterKind::Table;
+        let remembers = config.dead_letter.kind == DeadLetterKind::Table && watches_indices(&config);
         let followed = |source: &Source| Followed {
             source: source.clone(),
             reader: Arc::new(LazyReader::new(source)),
-            memory: has_state.then(|| IndexMemory::new(Arc::clone(&state))),
+            memory: remembers.then(|| IndexMemory::new(Arc::clone(&state))),
             indices: OnceCell::new(),
             looked_at: Mutex::new(None),
         };

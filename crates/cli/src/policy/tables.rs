@@ -2,6 +2,7 @@
 
 use streamdex_config::{AwsSettings, Config, DeadLetterKind, Source, TableReference};
 use streamdex_poller::state::{follow_partition, letters_partition};
+use streamdex_sink::index::watches_indices;
 
 use super::place::Place;
 use super::{Facts, Grants, Purpose, Statement};
@@ -82,8 +83,8 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
     let letters = config.dead_letter.kind == DeadLetterKind::Table;
     let actions: &[&str] = match purpose {
         Purpose::Run => &KEEP_PROGRESS,
-        Purpose::Lambda if letters => &KEEP_INDICES,
-        Purpose::Replay if letters => &PUT_LETTERS,
+        Purpose::Lambda if letters && watches_indices(config) => &KEEP_INDICES,
+        Purpose::Lambda | Purpose::Replay if letters => &PUT_LETTERS,
         Purpose::Dlq if letters => &READ_LETTERS,
         Purpose::StateCreate => &CREATE_TABLE,
         _ => return,
@@ -112,7 +113,8 @@ fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Fa
         let table = format!("table/{}", source.table.table_name());
         follow_partition(group, &Place::of_source(&facts.around, source).arn("dynamodb", &table))
     };
-    let followed = if matches!(purpose, Purpose::Run | Purpose::Lambda) { sources } else { &[] };
+    let follows = purpose == Purpose::Run || purpose == Purpose::Lambda && watches_indices(config);
+    let followed = if follows { sources } else { &[] };
     let letters =
         (purpose != Purpose::Run || config.dead_letter.kind == DeadLetterKind::Table).then(|| letters_partition(group));
     followed.iter().map(follow).chain(letters).collect()

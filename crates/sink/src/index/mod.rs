@@ -34,5 +34,5 @@ pub use error::{SetupError, SetupErrorKind, VanishedIndex};
 pub use flavour::Flavour;
 pub use indices::{Indices, KnownIndex, Target};
 pub use inspect::{Code, Finding};
-pub use names::{IndexNames, concrete_name, index_names};
+pub use names::{IndexNames, concrete_name, index_names, watches_indices};
 pub use report::{Applied, IndexApplied, IndexPlan, Plan};

@@ -21,6 +21,11 @@ pub struct IndexNames {
     pub aliases: Vec<String>,
 }
 
+/// Whether the UUID of any index is watched: those under `manage = "never"` are not.
+pub fn watches_indices(config: &Config) -> bool {
+    index_names(config).iter().any(|names| names.manage != Manage::Never)
+}
+
 /// The names of all indices that the routes of `config` give: what access must be granted to.
 pub fn index_names(config: &Config) -> Vec<IndexNames> {
     let catalog = Catalog::new(config, &SetupContext::new());
