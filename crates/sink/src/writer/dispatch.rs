@@ -277,9 +277,13 @@ impl Dispatcher {
 
     // --- decisions ---
 
+    pub(super) fn note_progress(&mut self) {
+        self.progress_at = Instant::now();
+    }
+
     pub(super) fn decide(&mut self, op: Op, decision: Decision) {
         if matches!(decision, Decision::Done(_) | Decision::Refused(_)) {
-            self.progress_at = Instant::now();
+            self.note_progress();
             self.ever_decided = true;
             self.troubled = false;
             Counters::add(&self.counters.decided, 1);

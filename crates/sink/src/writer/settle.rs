@@ -248,6 +248,8 @@ impl Dispatcher {
             return;
         }
         Counters::add(&self.counters.split, 1);
+        // OpenSearch answers, and what is sent next is smaller: that is no reason to give up.
+        self.note_progress();
         for op in &mut ops {
             op.suspicion.company = suspicion.company;
             if suspicion.of != Suspect::Nothing {
