@@ -29,7 +29,7 @@ pub(crate) fn settings(url: &str, auth: Auth) -> OpenSearch {
         max_batch_bytes: 5 * 1024 * 1024,
         max_batch_operations: 2000,
         max_concurrent_requests: 4,
-        request_timeout: Duration::from_secs(5),
+        request_timeout: Duration::from_secs(20),
     }
 }
 
