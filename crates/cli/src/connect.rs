@@ -8,7 +8,7 @@ use streamdex_config::{Config, DeadLetterKind, TableReference};
 use streamdex_poller::aws::{SourceClients, state_client};
 use streamdex_poller::letter::{DeadLetterStore, FileLetters, TableLetters};
 use streamdex_poller::state::StateTable;
-use streamdex_poller::table::TableInfo;
+use streamdex_poller::table::{TableInfo, table_arn};
 use streamdex_sink::index::{SetupErrorKind, TableFacts};
 use streamdex_sink::{Indices, SetupContext, SetupError};
 use tokio::time::{Instant, sleep, timeout};
@@ -112,7 +112,7 @@ pub(crate) async fn table_facts(config: &Config) -> SetupContext {
 fn unasked(table: &TableReference) -> TableFacts {
     let arn = match table {
         TableReference::Name(_) => None,
-        TableReference::StreamArn { arn, .. } => arn.split("/stream/").next().map(str::to_owned),
+        TableReference::StreamArn { arn, .. } => Some(table_arn(arn).to_owned()),
     };
     TableFacts { arn, ..TableFacts::default() }
 }

@@ -14,6 +14,7 @@ use streamdex_poller::item::ItemReader;
 use streamdex_poller::letter::DeadLetterStore;
 use streamdex_poller::page::Page;
 use streamdex_poller::state::StateError;
+use streamdex_poller::table::table_arn;
 use streamdex_sink::index::{TableFacts, watches_indices};
 use streamdex_sink::{Client, ClientError, Indices, SetupContext, VanishedIndex};
 use tokio::sync::OnceCell;
@@ -97,7 +98,7 @@ impl Sandbox {
         let client = self.client().await?.clone();
         let make = || async move {
             let facts = TableFacts {
-                arn: stream_arn.and_then(|arn| arn.split("/stream/").next()).map(str::to_owned),
+                arn: stream_arn.map(|arn| table_arn(arn).to_owned()),
                 id: None,
                 key_attributes: key_names(page),
             };

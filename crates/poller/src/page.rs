@@ -8,6 +8,8 @@ use streamdex_mapping::{
     Address, Batch, Change, MapError, Mapper, Operation, Outcome, RecordError, RecordMeta, SequenceNumber, Trust,
 };
 
+use crate::table;
+
 /// The records of one page on their way. Pure: [`crate::deliver`] does what it asks for.
 #[derive(Debug, Default)]
 pub struct Page {
@@ -105,7 +107,7 @@ impl Page {
     }
 
     fn note_label(&mut self, stream_arn: Option<&str>) {
-        let label = stream_label(stream_arn);
+        let label = stream_arn.map_or("-", table::label);
         if self.labels.last().is_none_or(|(_, last)| &**last != label) {
             self.labels.push((self.batch.len(), label.into()));
         }
@@ -176,11 +178,6 @@ impl Page {
     pub fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }
-}
-
-/// `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL` to `LABEL`; `-` without one.
-fn stream_label(arn: Option<&str>) -> &str {
-    arn.and_then(|arn| arn.rsplit_once("/stream/")).map_or("-", |(_, label)| label)
 }
 
 fn hex(bytes: &[u8]) -> String {

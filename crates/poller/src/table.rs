@@ -119,11 +119,11 @@ fn read_table(table: &TableDescription, name: &str) -> Result<TableInfo, TableEr
     keys.sort_by_key(|key| key.key_type != KeyType::Hash);
     Ok(TableInfo {
         table: table.table_name().unwrap_or(name).to_owned(),
-        arn: table.table_arn().map_or_else(|| table_arn(stream_arn), str::to_owned),
+        arn: table.table_arn().unwrap_or_else(|| table_arn(stream_arn)).to_owned(),
         id: table.table_id().map(str::to_owned),
         keys: keys.into_iter().map(|key| key.attribute_name.clone()).collect(),
         replicas: table.replicas().iter().filter_map(|replica| replica.region_name.clone()).collect(),
-        stream: StreamInfo { arn: stream_arn.to_owned(), label: label(stream_arn), view, enabled: true },
+        stream: StreamInfo { arn: stream_arn.to_owned(), label: label(stream_arn).to_owned(), view, enabled: true },
     })
 }
 
@@ -147,21 +147,22 @@ async fn of_stream(clients: &SourceClients, arn: &str, table: &str) -> Result<Ta
     let enabled = stream.stream_status().is_none_or(|status| matches!(status.as_str(), "ENABLED" | "ENABLING"));
     Ok(TableInfo {
         table: stream.table_name().unwrap_or(table).to_owned(),
-        arn: table_arn(arn),
+        arn: table_arn(arn).to_owned(),
         id: None,
         keys,
         replicas: Vec::new(),
-        stream: StreamInfo { arn: arn.to_owned(), label: label(arn), view, enabled },
+        stream: StreamInfo { arn: arn.to_owned(), label: label(arn).to_owned(), view, enabled },
     })
 }
 
-fn table_arn(stream_arn: &str) -> String {
-    stream_arn.split("/stream/").next().unwrap_or(stream_arn).to_owned()
+/// The ARN of the table that a stream ARN names.
+pub fn table_arn(stream_arn: &str) -> &str {
+    stream_arn.split_once("/stream/").map_or(stream_arn, |(table, _)| table)
 }
 
 /// The label of a stream ARN; `-` where it has none.
-pub fn label(stream_arn: &str) -> String {
-    stream_arn.split_once("/stream/").map_or("-", |(_, label)| label).to_owned()
+pub fn label(stream_arn: &str) -> &str {
+    stream_arn.split_once("/stream/").map_or("-", |(_, label)| label)
 }
 
 /// The one source of a configuration.
