@@ -3,8 +3,8 @@
 //! The way of a file: `tree` parses it into values that know their place, `raw` (declared once, for the
 //! parser and the schema) reads the tables, `check` turns them into the types of [`model`] and reports every
 //! problem there is. [`show`] writes a configuration out again; [`fingerprint`] tells whether two make the same
-//! documents; [`needs_old_images`] and
-//! [`key_mismatches`] tell what a route asks of the stream and the table.
+//! documents; [`needs_old_images`] and [`key_mismatches`] tell what a route asks of the stream and the table;
+//! [`is_loopback`] tells whether an address is this machine's.
 
 mod check;
 mod environment;
@@ -20,6 +20,7 @@ mod show;
 mod tree;
 mod units;
 
+pub use check::is_loopback;
 pub use fingerprint::fingerprint;
 pub use images::{OldImageNeed, needs_old_images};
 pub use keys::{KeyMismatch, key_mismatches};

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use streamdex_config::{Config, ConfigError, DeadLetterKind, Loaded};
-use url::{Host, Url};
+use streamdex_config::{Config, ConfigError, DeadLetterKind, Loaded, is_loopback};
+use url::Url;
 
 /// Names a configuration file: absolute, or relative to the function's code.
 pub const FILE: &str = "STREAMDEX_CONFIG";
@@ -112,15 +112,6 @@ fn check_letters(config: &Config) -> Result<(), SettingsError> {
         return Err(SettingsError::FileLetters);
     }
     Ok(())
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 // === impl SettingsError ===

@@ -14,8 +14,8 @@ use opensearch::http::headers::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
-use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service};
-use url::{Host, Url};
+use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service, is_loopback};
+use url::Url;
 
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
 pub use crate::client_error::{ClientError, TlsProblem};
@@ -277,15 +277,6 @@ fn read_authority(path: &PathBuf) -> Result<Certificate, ClientError> {
     let refuse = |reason: String| ClientError::CaFile { path: path.clone(), reason };
     let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
     Certificate::from_pem(&pem).map_err(|error| refuse(root_cause(&error).to_string()))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 fn endpoint_of(url: &Url) -> String {

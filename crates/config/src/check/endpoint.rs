@@ -31,8 +31,8 @@ pub(super) fn endpoint(text: &Located<String>, problems: &mut Problems) -> Optio
     Some(url)
 }
 
-/// Whether the address is of this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
+/// Whether the address is of this machine: `localhost`, a name below it, or a loopback address. No name is resolved.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

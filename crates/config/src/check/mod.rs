@@ -21,6 +21,8 @@ use crate::problem::{Place, Problems};
 use crate::raw::Root;
 use crate::read::{Key, Located};
 
+pub use endpoint::is_loopback;
+
 /// Checks the whole file.
 pub(crate) fn config(root: &Root, base_dir: &Path, problems: &mut Problems) -> Option<Config> {
     let whole_file = Place::default();
