@@ -25,4 +25,6 @@ pub mod report;
 #[cfg(feature = "clients")]
 mod server_thread;
 #[cfg(feature = "clients")]
+pub mod streams;
+#[cfg(feature = "clients")]
 pub mod workload;

@@ -1,0 +1,158 @@
+//! A table's stream out of memory, over loopback HTTP: as many records and shards as a measurement wants, served as
+//! fast as they are asked for.
+//!
+//! ```text
+//! measurement ── append ──▶ ServedStream ◀── DescribeTable, DescribeStream, GetShardIterator, GetRecords ── program
+//! ```
+//! It holds the table's description, and no items: an append stands for the put that the service would make a record
+//! of. Iterators never expire, nothing is trimmed, and nobody is throttled.
+
+mod answer;
+mod log;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::log::ShardLog;
+use crate::engines::REGION;
+use crate::server_thread::ServerThread;
+
+/// Emulators put their tables into this account.
+const ACCOUNT: &str = "000000000000";
+const LABEL: &str = "2025-06-15T00:00:00.000";
+
+/// A stream that is being served; it ends when dropped.
+#[derive(Debug)]
+pub struct ServedStream {
+    shared: Arc<Shared>,
+    server: ServerThread,
+}
+
+/// A shard to be opened.
+#[derive(Debug, Clone)]
+pub struct NewShard {
+    id: String,
+    parent: Option<String>,
+    starting: String,
+}
+
+/// What the connections and the measurement share.
+#[derive(Debug)]
+struct Shared {
+    table: String,
+    table_arn: String,
+    stream_arn: String,
+    shards: Mutex<BTreeMap<String, ShardLog>>,
+    calls: Mutex<BTreeMap<String, u64>>,
+}
+
+// === impl NewShard ===
+
+impl NewShard {
+    /// A shard without a parent.
+    #[must_use]
+    pub fn root(id: &str) -> Self {
+        Self { id: id.to_owned(), parent: None, starting: "100000000000000000000".to_owned() }
+    }
+
+    /// A shard that came from `parent`, which need not be listed any more.
+    #[must_use]
+    pub fn child(id: &str, parent: &str) -> Self {
+        Self { parent: Some(parent.to_owned()), ..Self::root(id) }
+    }
+
+    /// Where its sequence numbers begin.
+    #[must_use]
+    pub fn starting_at(mut self, sequence_number: &str) -> Self {
+        sequence_number.clone_into(&mut self.starting);
+        self
+    }
+}
+
+// === impl ServedStream ===
+
+impl ServedStream {
+    /// Serves the stream of a sessions table (see [`workload`](crate::workload)) with both images, without shards.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    #[must_use]
+    pub fn start(table: &str) -> Self {
+        let table_arn = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}");
+        let shared = Arc::new(Shared {
+            table: table.to_owned(),
+            stream_arn: format!("{table_arn}/stream/{LABEL}"),
+            table_arn,
+            shards: Mutex::default(),
+            calls: Mutex::default(),
+        });
+        let served = Arc::clone(&shared);
+        let server = ServerThread::start(|listener| serve::run(listener, served)).expect("a port for a stream");
+        Self { shared, server }
+    }
+
+    /// `http://127.0.0.1:PORT`, for table and stream.
+    #[must_use]
+    pub fn endpoint_url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// The stream's ARN, in the account of emulators.
+    #[must_use]
+    pub fn stream_arn(&self) -> &str {
+        &self.shared.stream_arn
+    }
+
+    /// Adds an open shard, which is listed from now on.
+    pub fn open_shard(&self, shard: NewShard) {
+        let NewShard { id, parent, starting } = shard;
+        self.shared.shards().insert(id, ShardLog::new(parent, starting));
+    }
+
+    /// Ends a shard: what it holds can still be read, and its last page has no next iterator.
+    ///
+    /// # Panics
+    /// When there is no such shard.
+    pub fn close_shard(&self, id: &str) {
+        self.shared.shards().get_mut(id).expect("an open shard").close();
+    }
+
+    /// Puts records behind those of the shard, as GetRecords gives them: JSON objects with ascending
+    /// `dynamodb.SequenceNumber`. They can be read when this returns.
+    ///
+    /// # Panics
+    /// When there is no such open shard, or a text is no such record.
+    pub fn append<T: AsRef<str>>(&self, id: &str, records: impl IntoIterator<Item = T>) {
+        let mut shards = self.shared.shards();
+        let shard = shards.get_mut(id).expect("an open shard");
+        for record in records {
+            shard.append(record.as_ref());
+        }
+    }
+
+    /// How often an operation was called, as `GetRecords`.
+    #[must_use]
+    pub fn calls(&self, operation: &str) -> u64 {
+        self.shared.lock_calls().get(operation).copied().unwrap_or_default()
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn shards(&self) -> MutexGuard<'_, BTreeMap<String, ShardLog>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_calls(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, operation: &str) {
+        *self.lock_calls().entry(operation.to_owned()).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;
