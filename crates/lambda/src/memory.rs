@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use streamdex_poller::state::{Generations, ProgressStore, StateError, StreamState};
 use streamdex_sink::Indices;
-
 use tokio::sync::OnceCell;
 
 use crate::lazy::LazyState;
@@ -27,8 +26,11 @@ impl IndexMemory {
     }
 
     /// Tells `indices` what earlier sandboxes knew, once, before anything is written. Where nothing says which table
-    /// the records come from, nothing is known yet.
+    /// the records come from, nothing is known yet; where no index is watched, nothing is asked.
     pub(crate) async fn recall(&self, stream_arn: Option<&str>, indices: &Indices) -> Result<(), StateError> {
+        if self.recalled.initialized() || !indices.is_watched() {
+            return Ok(());
+        }
         let Some(stored) = self.of_table(stream_arn).await else { return Ok(()) };
         let load = || async {
             let known = stored.load().await?.indices;

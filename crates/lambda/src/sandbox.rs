@@ -15,7 +15,7 @@ use streamdex_poller::letter::DeadLetterStore;
 use streamdex_poller::page::Page;
 use streamdex_poller::state::StateError;
 use streamdex_poller::table::table_arn;
-use streamdex_sink::index::{TableFacts, watches_indices};
+use streamdex_sink::index::TableFacts;
 use streamdex_sink::{Client, ClientError, Indices, SetupContext, VanishedIndex};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -65,7 +65,7 @@ impl Sandbox {
     pub fn new(config: Config) -> Sandbox {
         let state = Arc::new(LazyState::new(&config));
         // Letters in files are for emulators, and do without a state table.
-        let remembers = config.dead_letter.kind == DeadLetterKind::Table && watches_indices(&config);
+        let remembers = config.dead_letter.kind == DeadLetterKind::Table;
         let followed = |source: &Source| Followed {
             source: source.clone(),
             reader: Arc::new(LazyReader::new(source)),
@@ -163,13 +163,16 @@ mod tests {
 
     use super::*;
 
-    async fn sandbox(server: &FaultServer) -> (Sandbox, Arc<Indices>) {
+    fn configured(server: &FaultServer, more: &str) -> Sandbox {
         let text = format!(
-            "source = {{ table = 'orders' }}\nopensearch = {{ url = '{}' }}\nroute = [{{ index = 'orders' }}]\n\
-             dead_letter = {{ kind = 'file', path = 'none' }}",
+            "source = {{ table = 'orders' }}\nopensearch = {{ url = '{}' }}\nroute = [{{ index = 'orders' }}]\n{more}",
             server.url()
         );
-        let sandbox = Sandbox::new(Config::parse(&text, Path::new(""), &|_| None).unwrap().config);
+        Sandbox::new(Config::parse(&text, Path::new(""), &|_| None).unwrap().config)
+    }
+
+    async fn sandbox(server: &FaultServer) -> (Sandbox, Arc<Indices>) {
+        let sandbox = configured(server, "dead_letter = { kind = 'file', path = 'none' }");
         let indices = sandbox.indices(sandbox.source(0).unwrap(), &Page::default(), None).await.unwrap();
         let known =
             KnownIndex { index: "orders".into(), concrete: "orders-000001".into(), uuid: "A".into(), generation: 1 };
@@ -196,6 +199,16 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(followed.look(&indices).await[0].concrete, "orders-000001");
         }
+    }
+
+    #[tokio::test]
+    async fn the_state_table_is_not_asked_for_indices_that_are_not_watched() {
+        let server = FaultServer::scripted();
+        let never = format!("state = {{ endpoint_url = '{}' }}\nindex.orders = {{ manage = 'never' }}", server.url());
+        let sandbox = configured(&server, &never);
+        let arn = Some("arn:aws:dynamodb:eu-west-1:0:table/orders/stream/2026-01-01T00:00:00.000");
+        sandbox.indices(sandbox.source(0).unwrap(), &Page::default(), arn).await.unwrap();
+        assert!(server.requests().is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use streamdex_config::{Config, IndexSettings, Source};
+use streamdex_config::{Config, IndexSettings, Manage, Source};
 use streamdex_mapping::route::PatternPart;
 use streamdex_mapping::{Condition, IndexName, IndexPattern, OnExpiry, Route, Test};
 
@@ -135,6 +135,11 @@ impl Catalog {
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
+
+    /// Whether the UUID of any index is watched: those under `manage = "never"` are not.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.entries.iter().any(|entry| entry.settings.manage != Manage::Never)
+    }
 }
 
 fn owner(config: &Config, source: &Source, facts: &TableFacts, text: &str) -> (String, Owner) {
@@ -251,7 +256,6 @@ fn is_of_one_scalar_type(condition: &Condition) -> bool {
 mod tests {
     use super::*;
     use crate::index::samples::{config, route};
-    use streamdex_config::Manage;
     use streamdex_mapping::Ttl;
 
     fn name(text: &str) -> IndexName {

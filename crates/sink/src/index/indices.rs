@@ -117,6 +117,11 @@ impl Indices {
         Ok(known.iter().filter_map(|known| known.compare(found(&known.concrete))).collect())
     }
 
+    /// Whether the UUID of any index is watched: those under `manage = "never"` are not. No I/O.
+    pub fn is_watched(&self) -> bool {
+        self.catalog.is_watched()
+    }
+
     /// The indices whose UUIDs are known, for the state table.
     pub fn known(&self) -> Vec<KnownIndex> {
         self.state().known.values().cloned().collect()

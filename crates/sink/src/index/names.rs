@@ -21,9 +21,9 @@ pub struct IndexNames {
     pub aliases: Vec<String>,
 }
 
-/// Whether the UUID of any index is watched: those under `manage = "never"` are not.
+/// [`Indices::is_watched`], told of the configuration alone.
 pub fn watches_indices(config: &Config) -> bool {
-    index_names(config).iter().any(|names| names.manage != Manage::Never)
+    Catalog::new(config, &SetupContext::new()).is_watched()
 }
 
 /// The names of all indices that the routes of `config` give: what access must be granted to.
@@ -92,5 +92,17 @@ mod tests {
             told(Manage::Create, "sessions-expired-000001", &["sessions-expired"]),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn one_index_is_enough_to_be_watched() {
+        let mut config = config(vec![route("orders"), route("carts")]);
+        let mut manage = |index: &str, manage| {
+            config.indices.insert(index.into(), IndexSettings { manage, ..IndexSettings::default() });
+            watches_indices(&config)
+        };
+        assert!(manage("orders", Manage::Never));
+        assert!(!manage("carts", Manage::Never));
+        assert!(manage("carts", Manage::Check));
     }
 }
