@@ -28,16 +28,13 @@ pub(crate) struct LazyState {
 }
 
 /// Dead letters in the state table.
-struct LazyLetters {
-    state: Arc<LazyState>,
-    letters: OnceCell<TableLetters>,
-}
+struct LazyLetters(Arc<LazyState>);
 
 /// The store of dead letters that the configuration names.
 pub(crate) fn letters(config: &Config, state: &Arc<LazyState>) -> Arc<dyn DeadLetterStore> {
     match &config.dead_letter.kind {
         DeadLetterKind::File(path) => Arc::new(FileLetters::new(path)),
-        DeadLetterKind::Table => Arc::new(LazyLetters { state: Arc::clone(state), letters: OnceCell::new() }),
+        DeadLetterKind::Table => Arc::new(LazyLetters(Arc::clone(state))),
     }
 }
 
@@ -79,9 +76,8 @@ impl ItemReader for LazyReader {
 // === impl LazyLetters ===
 
 impl LazyLetters {
-    async fn letters(&self) -> &TableLetters {
-        let connect = || async { TableLetters::new(self.state.table().await.clone()) };
-        self.letters.get_or_init(connect).await
+    async fn letters(&self) -> TableLetters {
+        TableLetters::new(self.0.table().await.clone())
     }
 }
 
