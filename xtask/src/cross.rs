@@ -11,8 +11,9 @@ use clap::ValueEnum;
 use streamdex_testkit::engines::{target_folder, workspace_folder};
 
 use crate::elf;
+use crate::tools::python_environment;
 
-const TOOLS: [&str; 2] = ["cargo-zigbuild==0.24.0", "ziglang==0.17.1"];
+const TOOLS: &str = "cargo-zigbuild==0.24.0\nziglang==0.17.1";
 const PROFILE: &str = "packaged";
 
 /// A processor, as AWS Lambda names it.
@@ -87,7 +88,7 @@ pub(crate) fn build(
     library: Library,
 ) -> anyhow::Result<PathBuf> {
     let triple = architecture.triple(library);
-    let tools = tools()?;
+    let tools = python_environment("zig", TOOLS)?.join("bin");
     let added = Command::new("rustup").args(["target", "add", &triple]).current_dir(workspace_folder()).status();
     ensure!(
         added.context("starting rustup, which has the target's standard library")?.success(),
@@ -115,27 +116,6 @@ pub(crate) fn build(
         ),
     }
     Ok(built)
-}
-
-/// The programs of the environment with cargo-zigbuild and zig; made once.
-fn tools() -> anyhow::Result<PathBuf> {
-    let environment = target_folder().join("tools/zig");
-    let wanted = TOOLS.join("\n");
-    // Written last, so that an interrupted installation is done again.
-    let installed = environment.join("installed.txt");
-    if !fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
-        println!("── installing {} (once; 100 MB)", TOOLS.join(" and "));
-        let created = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment).status();
-        ensure!(
-            created.context("starting python3")?.success(),
-            "python3 -m venv failed (Debian: apt install python3-venv)"
-        );
-        let mut install = Command::new(environment.join("bin/python"));
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(TOOLS);
-        ensure!(install.status().context("starting pip")?.success(), "pip could not install {}", TOOLS.join(", "));
-        fs::write(&installed, wanted).with_context(|| format!("writing {}", installed.display()))?;
-    }
-    Ok(environment.join("bin"))
 }
 
 /// `PATH` with a folder before all others.

@@ -1,6 +1,8 @@
-//! Tools that are not part of the toolchain: pinned, compiled once, kept under the target folder.
+//! Tools that are not part of the toolchain: pinned, compiled or installed once, kept under the target folder.
 
+use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
@@ -38,4 +40,29 @@ impl Tool {
         println!("   compiled {} in {} s", self.name, begun.elapsed().as_secs());
         Ok(program)
     }
+}
+
+/// The folder of a Python environment with the packages of `requirements`, which are pinned; made anew when they change.
+pub(crate) fn python_environment(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
+    let environment = target_folder().join("tools").join(name);
+    // Written last, so that an interrupted installation is done again.
+    let installed = environment.join("installed.txt");
+    if fs::read_to_string(&installed).is_ok_and(|installed| installed == requirements) {
+        return Ok(environment);
+    }
+    let packages: Vec<&str> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
+    let packages = packages.join(", ");
+    println!("   installing {packages} (once; 100 MB and more)");
+    let created = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment).status();
+    ensure!(
+        created.context("starting python3")?.success(),
+        "python3 -m venv failed (Debian: apt install python3-venv)"
+    );
+    let wanted = environment.join("requirements.txt");
+    fs::write(&wanted, requirements).with_context(|| format!("writing {}", wanted.display()))?;
+    let mut install = Command::new(environment.join("bin/python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&wanted);
+    ensure!(install.status().context("starting pip")?.success(), "pip could not install {packages}");
+    fs::rename(&wanted, &installed).with_context(|| format!("writing {}", installed.display()))?;
+    Ok(environment)
 }
