@@ -1,6 +1,7 @@
 //! The validated configuration: what the other crates work with. Made by the loader alone.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub dead_letter: DeadLetter,
     /// `[lambda]`.
     pub lambda: Lambda,
+    /// `[http]`.
+    pub http: Http,
     /// `[index.NAME]`, by the text that routes give as `index` or `archive_index`.
     pub indices: BTreeMap<String, IndexSettings>,
 }
@@ -54,6 +57,8 @@ pub struct Source {
     pub aws: AwsSettings,
     /// Where a new group begins.
     pub start: StartPosition,
+    /// How old news may be before it is looked for on an idle shard.
+    pub freshness: Duration,
     /// The routes of this source, in order; the first match takes an image.
     pub routes: Vec<Route>,
 }
@@ -196,6 +201,13 @@ pub struct Lambda {
     pub deadline_margin: Duration,
 }
 
+/// `[http]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Http {
+    /// Where `run` serves probes and metrics; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
 /// `[index.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IndexSettings {
@@ -222,6 +234,11 @@ pub enum Manage {
 }
 
 // === impl ===
+
+impl Source {
+    /// What [`Source::freshness`] is where the file gives none.
+    pub const DEFAULT_FRESHNESS: Duration = Duration::from_secs(1);
+}
 
 impl Default for Lambda {
     fn default() -> Lambda {

@@ -23,6 +23,8 @@ tables! {
         dead_letter: DeadLetterTable,
         /// How the Lambda function works; nothing else looks at it.
         lambda: LambdaTable,
+        /// Where `streamdex run` answers probes and tells its metrics; nothing else looks at it.
+        http: HttpTable,
         /// Which items go to which index, and how. The first route whose conditions hold takes an item; an
         /// item that no route takes is not indexed.
         route: Vec<Located<RouteTable>>,
@@ -63,6 +65,11 @@ tables! {
         /// What happens when records were lost before they could be read.
         #[schemars(extend("default" = "fail"))]
         on_gap: OnGapWord,
+        /// How old news may be before it is looked for on a shard where nothing comes: 200 milliseconds to 1 minute.
+        /// A busy shard is read without waiting. An idle one costs a call to DynamoDB Streams each time: `"1s"`
+        /// is 3,600 calls for each shard and hour, `"10s"` is 360. `streamdex status` shows what is projected.
+        #[schemars(extend("default" = "1s"))]
+        freshness: Duration,
         /// A profile of the shared AWS configuration files, for this source alone.
         profile: String,
         /// A role to assume for this source.
@@ -70,7 +77,7 @@ tables! {
         /// The external id that the role asks for.
         external_id: String,
     }
-    later ["backfill", "freshness"]
+    later ["backfill"]
 
     /// OpenSearch: the address, and how to write to it.
     #[schemars(extend("required" = ["url"]))]
@@ -167,6 +174,16 @@ tables! {
         /// 200 milliseconds to 5 minutes. Of an invocation with little time, at most half.
         #[schemars(extend("default" = "2s"))]
         deadline_margin: Duration,
+    }
+    later []
+
+    /// Where `streamdex run` answers probes and tells its metrics; nothing else looks at it.
+    table HttpTable {
+        /// Address and port to listen on, as `127.0.0.1:9464`, or `0.0.0.0:9464` for every interface, as probes
+        /// from outside a container need it. Served are `/livez`, `/readyz`, `/metrics` and `/status`, to
+        /// everyone who reaches the port; no contents and no ids of documents are among it. Without it nothing is
+        /// listened on. `streamdex run --listen` and `STREAMDEX_LISTEN` go before it.
+        listen: String,
     }
     later []
 

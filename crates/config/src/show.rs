@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fingerprint::{EQUALS_NUMBER, ListOrder, route_json};
 use crate::model::{
-    Auth, AwsSettings, Compression, Config, DeadLetterKind, IndexSettings, Manage, OpenSearch, PasswordSource,
+    Auth, AwsSettings, Compression, Config, DeadLetterKind, Http, IndexSettings, Manage, OpenSearch, PasswordSource,
     SigV4Service, Source, StartPosition, State, TableReference,
 };
 
@@ -34,6 +34,7 @@ pub fn show(config: &Config) -> String {
         ("state", state(&config.state)),
         ("dead_letter", dead_letter(&config.dead_letter.kind)),
         ("lambda", json!({ "deadline_margin": duration(config.lambda.deadline_margin) })),
+        ("http", http(&config.http)),
         ("route", Value::Array(routes.collect())),
         ("index", Value::Object(indices.collect())),
     ];
@@ -72,6 +73,7 @@ fn source(source: &Source) -> Value {
     };
     set(&mut table, "start", Some(json!(start)));
     set(&mut table, "on_gap", Some(json!("fail")));
+    set(&mut table, "freshness", Some(json!(duration(source.freshness))));
     table
 }
 
@@ -139,6 +141,12 @@ fn dead_letter(kind: &DeadLetterKind) -> Value {
         DeadLetterKind::Table => json!({ "kind": "table" }),
         DeadLetterKind::File(path) => json!({ "kind": "file", "path": path }),
     }
+}
+
+fn http(http: &Http) -> Value {
+    let mut table = Value::Object(Map::new());
+    set(&mut table, "listen", http.listen.map(|address| json!(address.to_string())));
+    table
 }
 
 fn index(settings: &IndexSettings) -> Value {
@@ -220,6 +228,7 @@ mod tests {
             state = { group = "blue" }
             dead_letter = { kind = "file", path = "letters.ndjson" }
             lambda = { deadline_margin = "2500ms" }
+            http = { listen = "[::1]:9464" }
             [[source]]
             name = "app"
             table = "app"
@@ -228,6 +237,7 @@ mod tests {
             name = "other"
             stream_arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/other/stream/2026-01-01T00:00:00.000"
             start = "latest"
+            freshness = "250ms"
             [opensearch]
             url = "https://localhost:9200"
             auth = { kind = "basic", username = "writer", password_env = "PASSWORD" }
@@ -252,6 +262,8 @@ mod tests {
         assert_eq!(show(&again), shown);
         assert_eq!(again.sources[0].routes, config.sources[0].routes);
         assert_eq!(again.sources[1].region.as_deref(), Some("eu-west-1"));
+        assert_eq!(again.sources.iter().map(|source| source.freshness.as_millis()).collect::<Vec<_>>(), [1000, 250]);
+        assert_eq!(again.http, config.http);
         assert_eq!(again.opensearch.request_timeout, Duration::from_millis(1500));
         assert_eq!(again.lambda.deadline_margin, Duration::from_millis(2500));
     }

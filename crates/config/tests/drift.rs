@@ -64,6 +64,7 @@ fn every_property_of_the_schema_is_described_and_known_to_the_loader() {
         "",
         "aws",
         "dead_letter",
+        "http",
         "index.NAME",
         "lambda",
         "opensearch",

@@ -115,8 +115,9 @@ fn sources() {
     );
     only(&with_source("table = 'app'\nendpoint_url = 'localhost:8000'"), "source.endpoint_url", "http://");
     only(&with_source("table = 'app'\nstart = 'now'"), "source.start", "\"trim_horizon\", \"latest\"");
+    only(&with_source("table = 'app'\nfreshness = '100ms'"), "source.freshness", "out of range");
+    only(&with_source("table = 'app'\nfreshness = '2m'"), "source.freshness", "out of range");
     only(&with_source("table = 'app'\nbackfill = 'never'"), "source.backfill", "not in this version");
-    only(&with_source("table = 'app'\nfreshness = '1s'"), "source.freshness", "not in this version");
     only(&with_source("table = 'app'\nexternal_id = 'x'"), "source.external_id", "role_arn");
     only(&with_source("table = 'app'\nrole_arn = 'reader'"), "source.role_arn", "no ARN");
 }
@@ -170,6 +171,13 @@ fn opensearch() {
 fn the_margin_of_the_lambda_function() {
     only(&with("[lambda]\ndeadline_margin = '6m'"), "lambda.deadline_margin", "out of range");
     only(&with("[lambda]\nmargin = '6s'"), "lambda.margin", "unknown key");
+}
+
+#[test]
+fn where_probes_and_metrics_are_served() {
+    for bad in ["9464", ":9464", "127.0.0.1", "localhost:9464", "127.0.0.1:99999"] {
+        only(&with(&format!("[http]\nlisten = '{bad}'")), "http.listen", "no address with a port");
+    }
 }
 
 #[test]

@@ -286,6 +286,7 @@ mod tests {
             streams_endpoint_url: None,
             aws: AwsSettings::default(),
             start: StartPosition::TrimHorizon,
+            freshness: Source::DEFAULT_FRESHNESS,
             routes,
         };
         route.when = vec![condition("pk")];

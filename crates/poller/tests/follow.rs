@@ -83,6 +83,7 @@ impl Bench<'_> {
             streams_endpoint_url: None,
             aws: AwsSettings::default(),
             start: StartPosition::TrimHorizon,
+            freshness: Source::DEFAULT_FRESHNESS,
             routes: vec![Route::to(IndexName::parse("sessions").unwrap())],
         };
         let info = TableInfo::describe(&self.engine.clients, &source).await.unwrap();

@@ -17,6 +17,7 @@ fn source(table: TableReference) -> Source {
         streams_endpoint_url: None,
         aws: AwsSettings::default(),
         start: StartPosition::TrimHorizon,
+        freshness: Source::DEFAULT_FRESHNESS,
         routes: vec![Route::to(IndexName::parse("sessions").unwrap())],
     }
 }

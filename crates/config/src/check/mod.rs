@@ -4,6 +4,7 @@
 //! counts only where nothing was reported.
 
 mod endpoint;
+mod http;
 mod indices;
 mod lambda;
 mod name;
@@ -42,11 +43,12 @@ pub(crate) fn config(root: &Root, base_dir: &Path, problems: &mut Problems) -> O
     let state = store::state(root, sole_source, &aws, problems);
     let dead_letter = store::dead_letter(root, base_dir, problems);
     let lambda = lambda::lambda(root, problems);
+    let http = http::http(root, problems);
     let indices = indices::indices(root, &routes, base_dir, problems);
     if !problems.is_empty() {
         return None;
     }
-    Some(Config { aws, sources, opensearch: opensearch?, state, dead_letter, lambda, indices })
+    Some(Config { aws, sources, opensearch: opensearch?, state, dead_letter, lambda, http, indices })
 }
 
 /// Profile, role and external id: its own, else those of `fallback`. An external id goes with its role.

@@ -1,5 +1,7 @@
 //! `[source]` and `[[source]]`.
 
+use std::time::Duration;
+
 use super::{credentials, endpoint, name, present};
 use crate::model::{AwsSettings, Source, StartPosition, TableReference};
 use crate::problem::{Place, Problems};
@@ -58,8 +60,17 @@ fn source(table: &Located<SourceTable>, aws: &AwsSettings, problems: &mut Proble
             Some(StartWord::Latest) => StartPosition::Latest,
             Some(StartWord::TrimHorizon) | None => StartPosition::TrimHorizon,
         },
+        freshness: freshness(table, problems),
         routes: Vec::new(),
     }
+}
+
+fn freshness(table: &SourceTable, problems: &mut Problems) -> Duration {
+    let Some(freshness) = table.freshness.given() else { return Source::DEFAULT_FRESHNESS };
+    if !(Duration::from_millis(200)..=Duration::from_secs(60)).contains(&freshness.0) {
+        problems.error_with_hint(&freshness.place, "this freshness is out of range", "give 200ms to 60s");
+    }
+    freshness.0
 }
 
 fn reference(table: &Located<SourceTable>, problems: &mut Problems) -> TableReference {

@@ -36,6 +36,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         streams_endpoint_url: None,
         aws: AwsSettings::default(),
         start: StartPosition::default(),
+        freshness: Source::DEFAULT_FRESHNESS,
         routes,
     };
     Config {
@@ -61,6 +62,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         },
         dead_letter: DeadLetter { kind: DeadLetterKind::Table, written_out: false },
         lambda: streamdex_config::Lambda::default(),
+        http: streamdex_config::Http::default(),
         indices: BTreeMap::new(),
     }
 }
