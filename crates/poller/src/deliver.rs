@@ -5,7 +5,7 @@
 
 mod fault;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,6 @@ use futures::future::join_all;
 use streamdex_mapping::{
     Action, Address, DocumentId, FetchHandle, IndexName, Key, Mapper, Operation, OperationHandle, Outcome, Role,
 };
-use streamdex_sink::Indices;
 use streamdex_sink::index::Target;
 use streamdex_sink::retry::{Jitter, RetrySchedule};
 use streamdex_sink::writer::{BulkWriter, Decision, Patience, Refusal};
@@ -24,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::fault::DeliveryFault;
 use crate::convert::table_image;
+use crate::follow::IndexSetup;
 use crate::item::{Found, ItemReader};
 use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole};
 use crate::page::{Page, RefusedRecord};
@@ -37,7 +37,7 @@ pub struct Delivery {
     /// Reads items; `None` where no call to the table may be made.
     pub reader: Option<Arc<dyn ItemReader>>,
     /// Makes sure that indices are there.
-    pub indices: Arc<Indices>,
+    pub indices: Arc<dyn IndexSetup>,
     /// Writes operations.
     pub writer: BulkWriter,
     /// Keeps dead letters.
@@ -179,7 +179,7 @@ impl Delivery {
         operations: Vec<(OperationHandle, Operation)>,
         cancel: &CancellationToken,
     ) -> Result<(), DeliveryFault> {
-        let mut groups: HashMap<IndexName, (Vec<Sent>, Vec<Operation>)> = HashMap::new();
+        let mut groups: BTreeMap<IndexName, (Vec<Sent>, Vec<Operation>)> = BTreeMap::new();
         for (handle, operation) in operations {
             let (sent, group) = groups.entry(operation.address.index.clone()).or_default();
             sent.push(Sent::of(handle, &operation));
@@ -369,6 +369,7 @@ impl Sent {
 
 async fn sleep(time: Duration, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
     tokio::select! {
+        biased;
         () = cancel.cancelled() => Err(DeliveryFault::Cancelled(None)),
         () = tokio::time::sleep(time) => Ok(()),
     }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::confirm::Confirm;
-pub use self::delivery::{Deliver, Delivered, IndexWatch, Undecided};
+pub use self::delivery::{Deliver, Delivered, IndexSetup, IndexWatch, Undecided};
 use self::discovery::{Discovered, Discovery};
 pub use self::error::FollowError;
 pub use self::prepare::{generations, sole_index};

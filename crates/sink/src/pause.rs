@@ -1,6 +1,6 @@
 //! What is held back, why and since when; and when to say so. Pure: times are arguments.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::classify::PauseReason;
 const REMIND_AFTER: Duration = Duration::from_secs(60);
 
 /// What a pause holds back.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Scope {
     /// The operations of one index.
@@ -40,7 +40,7 @@ pub struct Pause {
 /// All pauses of a writer.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
-    entries: HashMap<Scope, Entry>,
+    entries: BTreeMap<Scope, Entry>,
 }
 
 #[derive(Debug)]

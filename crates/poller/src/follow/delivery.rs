@@ -1,10 +1,11 @@
 //! What the follower asks of delivery: the seam between reading a stream and writing to an index.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use streamdex_mapping::{Change, Outcome, RecordError, Tally, Trust};
-use streamdex_sink::index::{Indices, KnownIndex, SetupError, VanishedIndex};
+use streamdex_mapping::{Change, IndexName, Outcome, RecordError, Tally, Trust};
+use streamdex_sink::index::{Indices, KnownIndex, SetupError, Target, VanishedIndex};
 use streamdex_sink::writer;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +64,18 @@ pub trait IndexWatch: Send + Sync {
     async fn watch(&self) -> Result<Vec<VanishedIndex>, SetupError>;
 }
 
+/// Makes the indices that are written to.
+#[async_trait]
+pub trait IndexSetup: IndexWatch {
+    /// Makes sure that the index is there; see [`Indices::ensure`].
+    ///
+    /// # Errors
+    /// [`SetupError::kind`] tells whether to try again later.
+    async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError>;
+    /// Where the documents of `index` go; `None` before [`IndexSetup::ensure`]. No I/O.
+    fn target(&self, index: &IndexName) -> Option<Arc<Target>>;
+}
+
 // === impl Delivered ===
 
 impl Delivered {
@@ -101,13 +114,13 @@ impl Deliver for Delivery {
             }
         }
         let page = Box::pin(self.deliver_page(page, cancel)).await;
-        let fault = page.fault.map(|fault| Undecided::of(&fault, &self.indices));
+        let fault = page.fault.map(|fault| Undecided::of(&fault, &*self.indices));
         Delivered { outcomes: page.outcomes, indices: page.indices, fault }
     }
 }
 
 impl Undecided {
-    fn of(fault: &DeliveryFault, indices: &Indices) -> Undecided {
+    fn of(fault: &DeliveryFault, indices: &dyn IndexSetup) -> Undecided {
         let later = || Undecided::Later { message: fault.to_string(), hint: fault.hint() };
         match fault {
             DeliveryFault::Cancelled(_) => Undecided::Stopped,
@@ -142,5 +155,16 @@ impl IndexWatch for Indices {
 
     async fn watch(&self) -> Result<Vec<VanishedIndex>, SetupError> {
         Indices::watch(self).await
+    }
+}
+
+#[async_trait]
+impl IndexSetup for Indices {
+    async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError> {
+        Indices::ensure(self, index).await
+    }
+
+    fn target(&self, index: &IndexName) -> Option<Arc<Target>> {
+        Indices::target(self, index)
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::decision::{Decision, Fault};
 use super::gate::Gate;
 use super::queue::{Queue, Room, Taken};
-use super::request::{Finished, Port, Sent, exchange};
+use super::request::{BulkTransport, Finished, Sent, exchange};
 use super::stats::Counters;
 use super::submission::{Op, Suspicion};
 use super::{Patience, WriterSettings};
@@ -23,7 +23,7 @@ use crate::pause::{Pause, Pauses};
 use crate::retry::{Jitter, RetrySchedule};
 
 pub(super) struct Dispatcher {
-    port: Arc<dyn Port>,
+    transport: Arc<dyn BulkTransport>,
     pub(super) settings: WriterSettings,
     inbox: mpsc::Receiver<Vec<Op>>,
     publish: watch::Sender<Vec<Pause>>,
@@ -76,14 +76,14 @@ const MOST_SUSPECTS: usize = 10_000;
 
 impl Dispatcher {
     pub(super) fn new(
-        port: Arc<dyn Port>,
+        transport: Arc<dyn BulkTransport>,
         settings: WriterSettings,
         inbox: mpsc::Receiver<Vec<Op>>,
         publish: watch::Sender<Vec<Pause>>,
         counters: Arc<Counters>,
     ) -> Dispatcher {
         Dispatcher {
-            port,
+            transport,
             inbox,
             publish,
             counters,
@@ -238,7 +238,7 @@ impl Dispatcher {
     fn launch(&mut self, taken: Taken, probes: Option<IndexName>, pace: Pace) {
         if pace == Pace::Probe {
             if !self.credentials.is_open() {
-                self.port.refresh_credentials();
+                self.transport.refresh_credentials();
             }
             self.cluster.probe();
             self.credentials.probe();
@@ -256,7 +256,7 @@ impl Dispatcher {
             at_limit: self.requests.len() + 1 >= self.concurrency.limit(),
         };
         self.slot_freed = false;
-        self.requests.spawn(exchange(Arc::clone(&self.port), sent));
+        self.requests.spawn(exchange(Arc::clone(&self.transport), sent));
     }
 
     fn joined(&mut self, joined: Result<Finished, JoinError>) {

@@ -20,7 +20,7 @@ mod simulation;
 mod stats;
 mod submission;
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,13 +33,13 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 pub use decision::{Decision, Fault, Refusal};
+pub use request::BulkTransport;
 pub use stats::WriterStats;
 
 use crate::client::Client;
 use crate::encode::{LARGEST_BODY, check, encoded_len};
 use crate::pause::Pause;
 use dispatch::Dispatcher;
-use request::Port;
 use stats::Counters;
 use submission::{Op, Submission, Suspicion, Ticket, Waiting};
 
@@ -90,7 +90,7 @@ pub struct WriterSettings {
     pub stop_grace: Duration,
     /// What is done about a state that lasts.
     pub patience: Patience,
-    /// The seed of the jitter; `None`: a random one.
+    /// The seed of jitter and hashes; `None`: a random one.
     pub seed: Option<u64>,
 }
 
@@ -104,7 +104,8 @@ struct Shared {
     memory: Arc<Semaphore>,
     /// In [`UNIT`]s.
     capacity: u32,
-    hasher: RandomState,
+    /// Of the hashes that documents are known by; a secret, so that nobody can make them collide.
+    seed: u64,
     cancel: CancellationToken,
     tasks: TaskTracker,
     pauses: watch::Receiver<Vec<Pause>>,
@@ -159,8 +160,9 @@ impl BulkWriter {
         BulkWriter::start_on(Arc::new(client), targets, settings, cancel)
     }
 
-    fn start_on(
-        port: Arc<dyn Port>,
+    /// As [`BulkWriter::start`], over any transport.
+    pub fn start_on(
+        transport: Arc<dyn BulkTransport>,
         targets: Arc<dyn Targets>,
         settings: WriterSettings,
         cancel: CancellationToken,
@@ -170,8 +172,9 @@ impl BulkWriter {
         let counters = Arc::new(Counters::default());
         let capacity = u32::try_from(settings.memory.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
         let memory = usize::try_from(capacity).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
         let tasks = TaskTracker::new();
-        let dispatcher = Dispatcher::new(port, settings, inbox, publish, Arc::clone(&counters));
+        let dispatcher = Dispatcher::new(transport, settings, inbox, publish, Arc::clone(&counters));
         // Its log lines belong to whoever started the writer: an invocation, say.
         tasks.spawn(dispatcher.run(cancel.clone()).in_current_span());
         tasks.close();
@@ -180,7 +183,7 @@ impl BulkWriter {
             inbox: sender,
             memory: Arc::new(Semaphore::new(memory)),
             capacity,
-            hasher: RandomState::new(),
+            seed,
             cancel,
             tasks,
             pauses,
@@ -247,7 +250,9 @@ impl BulkWriter {
             ticket.decide(Decision::Refused(Refusal::from(&problem)));
             return None;
         }
-        let document = self.0.hasher.hash_one((&address.index, &address.id));
+        let mut hasher = DefaultHasher::new();
+        (self.0.seed, &address.index, &address.id).hash(&mut hasher);
+        let document = hasher.finish();
         Some(Op {
             operation,
             concrete,
@@ -266,8 +271,9 @@ impl BulkWriter {
     async fn hand_in(&self, ops: Vec<Op>, bytes: usize, submission: &Submission) {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, self.0.capacity);
         let room = tokio::select! {
-            room = Arc::clone(&self.0.memory).acquire_many_owned(units) => room,
+            biased;
             () = self.0.cancel.cancelled() => return,
+            room = Arc::clone(&self.0.memory).acquire_many_owned(units) => room,
         };
         let Ok(room) = room else { return };
         submission.keep(room);

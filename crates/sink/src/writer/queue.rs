@@ -177,7 +177,9 @@ impl Queue {
         let mut all: Vec<Op> = self.lanes.values_mut().flat_map(|lane| lane.ops.drain(..)).collect();
         self.lanes.values_mut().for_each(|lane| lane.bytes = 0);
         all.extend(std::mem::take(&mut self.delayed).into_values().flatten());
-        let behind: Vec<Op> = self.documents.values_mut().flat_map(|waiting| waiting.drain(..)).collect();
+        // Callers are told in this order, which must not hang on that of a hash map.
+        let mut behind: Vec<Op> = self.documents.values_mut().flat_map(|waiting| waiting.drain(..)).collect();
+        behind.sort_by_key(|op| (op.taken_at, op.document));
         for op in &all {
             self.documents.remove(&op.document);
         }

@@ -17,10 +17,16 @@ use crate::client::{Answer, BodyEncoding, Client, ClientError};
 use crate::encode::encode_operation;
 use crate::limit::Round;
 
-/// What the writer needs of a client; tests have one without a network.
+/// What carries bulk requests: a [`Client`], or in tests a model of OpenSearch without a network.
 #[async_trait]
-pub(super) trait Port: Send + Sync + 'static {
+pub trait BulkTransport: Send + Sync + 'static {
+    /// Sends one bulk body, newline-delimited JSON, and waits for the answer, of whatever status.
+    ///
+    /// # Errors
+    /// There is no answer; [`ClientError::Unreachable`] alone says that nothing was carried out.
     async fn bulk(&self, body: Bytes, encoding: BodyEncoding) -> Result<Answer, ClientError>;
+
+    /// The credentials were refused: the next request asks for fresh ones.
     fn refresh_credentials(&self);
 }
 
@@ -63,7 +69,7 @@ pub(super) enum Reply {
 }
 
 #[async_trait]
-impl Port for Client {
+impl BulkTransport for Client {
     async fn bulk(&self, body: Bytes, encoding: BodyEncoding) -> Result<Answer, ClientError> {
         Client::bulk(self, body, encoding).await
     }
@@ -74,7 +80,7 @@ impl Port for Client {
 }
 
 /// Sends a request and waits for its answer.
-pub(super) async fn exchange(port: Arc<dyn Port>, mut sent: Sent) -> Finished {
+pub(super) async fn exchange(transport: Arc<dyn BulkTransport>, mut sent: Sent) -> Finished {
     let body = encode(&sent.ops, sent.bytes);
     let body = match sent.encoding {
         BodyEncoding::Identity => body,
@@ -87,7 +93,7 @@ pub(super) async fn exchange(port: Arc<dyn Port>, mut sent: Sent) -> Finished {
         },
     };
     let started = Instant::now();
-    let reply = match port.bulk(body, sent.encoding).await {
+    let reply = match transport.bulk(body, sent.encoding).await {
         Err(error) => Reply::Nothing(error),
         Ok(answer) => read(&answer, sent.ops.len()),
     };

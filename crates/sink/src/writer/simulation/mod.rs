@@ -45,8 +45,8 @@ fn settings() -> WriterSettings {
 
 fn start(world: &Arc<World>, settings: WriterSettings) -> (BulkWriter, CancellationToken) {
     let cancel = CancellationToken::new();
-    let port: Arc<dyn super::request::Port> = Arc::<World>::clone(world);
-    (BulkWriter::start_on(port, Arc::new(AllTargets), settings, cancel.clone()), cancel)
+    let transport: Arc<dyn super::BulkTransport> = Arc::<World>::clone(world);
+    (BulkWriter::start_on(transport, Arc::new(AllTargets), settings, cancel.clone()), cancel)
 }
 
 fn operation(index: &str, id: &str, seconds: u32, action: Action) -> Operation {

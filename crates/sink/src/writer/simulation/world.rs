@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, BodyEncoding, ClientError};
-use crate::writer::request::Port;
+use crate::writer::BulkTransport;
 
 /// Documents whose id holds one of these meet a fault of their own.
 pub(super) const POISON: &str = "poison";
@@ -91,7 +91,7 @@ impl World {
 }
 
 #[async_trait]
-impl Port for World {
+impl BulkTransport for World {
     async fn bulk(&self, body: Bytes, encoding: BodyEncoding) -> Result<Answer, ClientError> {
         let lines = read_lines(&decoded(&body, encoding));
         let fault = self.with(|state| state.arrive(&lines));
