@@ -1,4 +1,5 @@
-//! The bare loop: prepared bulk bodies posted over keep-alive connections, and nothing else.
+//! The bare loop: prepared bulk bodies posted over keep-alive connections, and nothing else. What streamdex is
+//! compared with.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -10,18 +11,22 @@ use opensearch::http::Method;
 use opensearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use opensearch::http::transport::Transport;
 
+use crate::child;
+use crate::records::Records;
+use crate::search::Bench;
+
 /// How the loop posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settings {
-    pub(crate) connections: usize,
-    pub(crate) documents_a_request: usize,
+    connections: usize,
+    documents_a_request: usize,
 }
 
 /// Where the search begins.
-pub(crate) const FIRST: Settings = Settings { connections: 1, documents_a_request: 1000 };
+const FIRST: Settings = Settings { connections: 1, documents_a_request: 1000 };
 
 /// What is tried to find the loop's best settings.
-pub(crate) const CANDIDATES: [Settings; 6] = [
+const CANDIDATES: [Settings; 6] = [
     FIRST,
     Settings { connections: 1, documents_a_request: 4000 },
     Settings { connections: 2, documents_a_request: 1000 },
@@ -30,12 +35,51 @@ pub(crate) const CANDIDATES: [Settings; 6] = [
     Settings { connections: 4, documents_a_request: 2000 },
 ];
 
+/// Documents of a trial of the settings.
+const TRIAL: usize = 20_000;
+
+/// The bare loop over the documents that some records make, with the settings that are best today.
+pub(crate) struct BareLoop {
+    settings: Settings,
+    /// Of all bodies.
+    pub(crate) bytes: usize,
+    documents: u32,
+    bodies: Bodies,
+}
+
 /// Bulk lines, two a document.
-pub(crate) struct Bodies(Vec<Bytes>);
+struct Bodies(Vec<Bytes>);
+
+impl BareLoop {
+    /// Has streamdex make the bodies, and looks for the best settings where none were found yet.
+    pub(crate) async fn prepare(bench: &Bench, records: &Records) -> anyhow::Result<BareLoop> {
+        let path = bench.folder.join("bodies.ndjson");
+        let captured = records.path.to_str().context("a path in UTF-8")?;
+        child::run(&bench.config, &["map", captured], Some(&path))?;
+        let body = Bytes::from(std::fs::read(&path)?);
+        let settings = *bench.bare_settings.get_or_try_init(|| best_settings(bench, &body)).await?;
+        let bodies = Bodies::cut(&body, settings.documents_a_request, usize::MAX);
+        Ok(BareLoop { settings, bytes: body.len(), documents: records.documents, bodies })
+    }
+
+    /// Fills a new index; seconds.
+    pub(crate) async fn run(&self, bench: &Bench) -> anyhow::Result<f64> {
+        bench.fresh_index().await?;
+        let seconds = post(&bench.node.url(), &self.bodies, self.settings).await?;
+        bench.expect_documents(self.documents).await?;
+        Ok(seconds)
+    }
+
+    /// What it is, for a table.
+    pub(crate) fn title(&self) -> String {
+        let Settings { connections, documents_a_request } = self.settings;
+        format!("bare loop, prepared bodies, {connections} connections, {documents_a_request} documents a request")
+    }
+}
 
 impl Bodies {
     /// Cuts a bulk body into requests.
-    pub(crate) fn cut(body: &Bytes, documents_a_request: usize, most: usize) -> Bodies {
+    fn cut(body: &Bytes, documents_a_request: usize, most: usize) -> Bodies {
         let ends = body.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
         let ends: Vec<usize> = ends.skip(1).step_by(2).take(most).collect();
         let mut requests = Vec::new();
@@ -49,8 +93,23 @@ impl Bodies {
     }
 }
 
+/// The settings with which the bare loop is fastest on this machine today.
+async fn best_settings(bench: &Bench, body: &Bytes) -> anyhow::Result<Settings> {
+    let mut best: Option<(f64, Settings)> = None;
+    // The first trial warms the node up and does not count.
+    for (trial, settings) in std::iter::once(&FIRST).chain(&CANDIDATES).enumerate() {
+        bench.fresh_index().await?;
+        let bodies = Bodies::cut(body, settings.documents_a_request, TRIAL);
+        let seconds = post(&bench.node.url(), &bodies, *settings).await?;
+        if trial > 0 && best.is_none_or(|(fastest, _)| seconds < fastest) {
+            best = Some((seconds, *settings));
+        }
+    }
+    best.map(|(_, settings)| settings).context("no trial")
+}
+
 /// Posts all of it; seconds.
-pub(crate) async fn post(url: &str, bodies: &Bodies, settings: Settings) -> anyhow::Result<f64> {
+async fn post(url: &str, bodies: &Bodies, settings: Settings) -> anyhow::Result<f64> {
     let queue: Arc<Mutex<VecDeque<Bytes>>> = Arc::new(Mutex::new(bodies.0.iter().cloned().collect()));
     let started = Instant::now();
     let loops: Vec<_> = (0..settings.connections)

@@ -1,4 +1,4 @@
-//! Runs the released binary and watches its memory.
+//! Runs the released binary and watches what it uses.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use streamdex_testkit::engines::child_environment;
+use streamdex_testkit::process::Supervised;
 
-use crate::memory::peak_kilobytes;
+use crate::memory::{cpu_seconds, peak_kilobytes, resident_kilobytes};
 
 /// One run of the binary.
 #[derive(Debug, Clone, Copy)]
@@ -44,4 +45,57 @@ pub(crate) fn run(config: &Path, arguments: &[&str], stdout: Option<&Path>) -> a
     let complaint = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(output.status.success(), "streamdex {arguments:?} ended with {}: {complaint}", output.status);
     Ok(Run { seconds, peak_megabytes: peak / 1024 })
+}
+
+/// `streamdex run` under way; killed when dropped.
+pub(crate) struct Running {
+    process: Supervised,
+}
+
+/// What a running process has used so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    pub(crate) cpu_seconds: f64,
+    pub(crate) resident_megabytes: u64,
+    pub(crate) peak_megabytes: u64,
+}
+
+/// The time that a stop may take, and some more.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+impl Running {
+    /// Starts `streamdex run`, with its log beside the configuration.
+    pub(crate) fn start(config: &Path) -> anyhow::Result<Running> {
+        let mut command = Command::new(binary()?);
+        command.arg("--config").arg(config).arg("run").envs(child_environment());
+        let log = config.with_extension("log");
+        std::fs::write(&log, "")?;
+        Ok(Running { process: Supervised::spawn(command, &log).context("cannot start streamdex")? })
+    }
+
+    /// The end of its log.
+    pub(crate) fn log_tail(&self) -> String {
+        format!("streamdex said: {}", self.process.log_tail(20))
+    }
+
+    /// What it has used.
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
+        let pid = self.process.id().to_string();
+        let gone = || self.log_tail();
+        Ok(Usage {
+            cpu_seconds: cpu_seconds(&pid).with_context(gone)?,
+            resident_megabytes: resident_kilobytes(&pid).with_context(gone)? / 1024,
+            peak_megabytes: peak_kilobytes(&pid).with_context(gone)? / 1024,
+        })
+    }
+
+    /// SIGTERM, after which it must end well.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let stopped = tokio::task::spawn_blocking(move || {
+            let status = self.process.stop(STOP_WITHIN)?;
+            anyhow::ensure!(status.success(), "streamdex run ended with {status}; {}", self.log_tail());
+            Ok(())
+        });
+        stopped.await?
+    }
 }

@@ -6,27 +6,37 @@
 
 mod bulk;
 mod child;
+mod idle;
 mod lambda;
 mod mapping;
 mod memory;
 mod poller;
+mod records;
 mod replay;
 mod search;
+mod source;
 mod statistics;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+
+const SINK_DOCUMENTS: u32 = 100_000;
+const BACKLOG_DOCUMENTS: u32 = 200_000;
 
 /// Benchmarks of streamdex against references in the same run.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// What to measure
-    #[arg(value_enum, default_values_t = [Part::Mapping, Part::Sink, Part::Poller, Part::Lambda])]
+    #[arg(value_enum, default_values_t = [Part::Mapping, Part::Sink, Part::Poller, Part::Idle, Part::Lambda])]
     parts: Vec<Part>,
-    /// Documents for the sink, and records for the poller
-    #[arg(long, default_value_t = 100_000)]
-    documents: u32,
+    /// Documents for the sink (default 100,000) and records for the poller's backlog (default 200,000)
+    #[arg(long)]
+    documents: Option<u32>,
+    /// How long each row of freshness and of idle shards is watched
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    seconds: u32,
     /// Measures the Lambda functions of others as well; needs Node.js and Python
     #[arg(long)]
     peers: bool,
@@ -50,8 +60,10 @@ enum Part {
     Mapping,
     /// Captured records through `replay --images`
     Sink,
-    /// A full stream through `run --until-end`
+    /// A backlog through `run --until-end`, and the freshness of `run`
     Poller,
+    /// What `run` costs while nothing is written
+    Idle,
     /// An event through the Lambda function
     Lambda,
 }
@@ -77,13 +89,19 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn engines(arguments: &Arguments) -> anyhow::Result<()> {
-    let bench = search::Bench::start(arguments.documents).await?;
+    let bench = search::Bench::start().await?;
+    let watched = Duration::from_secs(arguments.seconds.into());
     let wanted = |part| arguments.parts.contains(&part);
-    if wanted(Part::Sink) || wanted(Part::Poller) {
-        let replay = replay::run(&bench, arguments.rounds, wanted(Part::Sink)).await?;
-        if wanted(Part::Poller) {
-            poller::run(&bench, arguments.rounds, replay).await?;
-        }
+    if wanted(Part::Sink) {
+        replay::run(&bench, arguments.rounds, arguments.documents.unwrap_or(SINK_DOCUMENTS)).await?;
+    }
+    if wanted(Part::Poller) {
+        let documents = arguments.documents.unwrap_or(BACKLOG_DOCUMENTS);
+        poller::backlog::run(&bench, arguments.rounds, documents).await?;
+        poller::freshness::run(&bench, watched).await?;
+    }
+    if wanted(Part::Idle) {
+        idle::run(&bench, watched).await?;
     }
     if wanted(Part::Lambda) {
         let peers = if arguments.peers { lambda::Peers::All } else { lambda::Peers::None };

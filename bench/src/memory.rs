@@ -1,10 +1,19 @@
-//! Peak memory of a process, and the machine that all of it was measured on.
+//! Memory and processor time of a process, and the machine that all of it was measured on.
 
 use std::fs;
 
 /// The largest resident size that process `pid` (or `self`) has had, in kB; `None` once it is gone.
 pub(crate) fn peak_kilobytes(pid: &str) -> Option<u64> {
-    field(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")?.split_whitespace().next()?.parse().ok()
+    status(pid, "VmHWM:")
+}
+
+/// The resident size that process `pid` has now, in kB; `None` once it is gone.
+pub(crate) fn resident_kilobytes(pid: &str) -> Option<u64> {
+    status(pid, "VmRSS:")
+}
+
+fn status(pid: &str, name: &str) -> Option<u64> {
+    field(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, name)?.split_whitespace().next()?.parse().ok()
 }
 
 /// The processor time that process `pid` has used, in seconds, in steps of a hundredth.

@@ -1,44 +1,49 @@
-//! The search node, the captured records and the configuration that all runs share.
+//! The search node and the configuration that all runs share.
 
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use opensearch::OpenSearch;
 use opensearch::http::transport::Transport;
-use opensearch::indices::IndicesDeleteParts;
+use opensearch::indices::{IndicesDeleteParts, IndicesRefreshParts};
+use opensearch::{CountParts, GetParts, OpenSearch};
 use serde_json::Value;
 use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode, target_folder};
-use streamdex_testkit::workload::{EVENT_TIME, Sessions, StreamRecord};
+use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
+use crate::bulk::Settings;
 use crate::child;
 
 /// What the runs share.
 pub(crate) struct Bench {
-    pub(crate) documents: u32,
     pub(crate) folder: PathBuf,
-    /// One stream record a line, new images of about 1 KB.
-    pub(crate) records: PathBuf,
     pub(crate) config: PathBuf,
     pub(crate) node: SearchNode,
+    /// The bare loop's best settings, once they were looked for.
+    pub(crate) bare_settings: OnceCell<Settings>,
     client: OpenSearch,
 }
+
+/// Reads single documents.
+#[derive(Clone)]
+pub(crate) struct Reader(OpenSearch);
 
 /// The index that all of them write to.
 pub(crate) const INDEX: &str = "sessions-000001";
 
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 impl Bench {
-    pub(crate) async fn start(documents: u32) -> anyhow::Result<Bench> {
+    pub(crate) async fn start() -> anyhow::Result<Bench> {
         let folder = target_folder().join("bench");
         std::fs::create_dir_all(&folder)?;
-        let records = folder.join("records.ndjson");
-        write_records(&records, documents)?;
         let options = NodeOptions::default().heap_megabytes(1024);
         let node = SearchNode::start(SearchEngine::OpenSearch3, options).await?;
         let config = folder.join("streamdex.toml");
         std::fs::write(&config, config_text(&node.url(), None, "sessions"))?;
         let client = OpenSearch::new(Transport::single_node(&node.url())?);
-        Ok(Bench { documents, folder, records, config, node, client })
+        Ok(Bench { folder, config, node, bare_settings: OnceCell::new(), client })
     }
 
     /// An empty index, set up by streamdex.
@@ -50,38 +55,53 @@ impl Bench {
     }
 
     /// Checks that every document has arrived.
-    pub(crate) async fn expect_documents(&self) -> anyhow::Result<()> {
-        use opensearch::CountParts;
-        use opensearch::indices::IndicesRefreshParts;
+    pub(crate) async fn expect_documents(&self, documents: u32) -> anyhow::Result<()> {
+        let count = self.count().await?;
+        anyhow::ensure!(count == u64::from(documents), "{count} documents of {documents}");
+        Ok(())
+    }
+
+    /// Waits until every document has arrived.
+    pub(crate) async fn wait_for_documents(&self, documents: u32, limit: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if self.count().await? >= u64::from(documents) {
+                break;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        self.expect_documents(documents).await
+    }
+
+    /// A reader of single documents.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader(self.client.clone())
+    }
+
+    async fn count(&self) -> anyhow::Result<u64> {
         self.client.indices().refresh(IndicesRefreshParts::Index(&[INDEX])).send().await?;
         let answer = self.client.count(CountParts::Index(&[INDEX])).send().await?;
-        let count = answer.json::<Value>().await?.get("count").and_then(Value::as_u64).context("no count")?;
-        anyhow::ensure!(count == u64::from(self.documents), "{count} documents of {}", self.documents);
-        Ok(())
+        answer.json::<Value>().await?.get("count").and_then(Value::as_u64).context("no count")
     }
 }
 
-/// The configuration of all runs. Loopback gains nothing from compression, and the bare loop has none either.
+impl Reader {
+    /// Whether a document can be read; nothing is refreshed for it.
+    pub(crate) async fn has(&self, id: &str) -> anyhow::Result<bool> {
+        let answer = self.0.get(GetParts::IndexId(INDEX, id))._source(&["false"]).send().await?;
+        match answer.status_code().as_u16() {
+            200 => Ok(true),
+            404 => Ok(false),
+            status => anyhow::bail!("a GET was answered with {status}: {}", answer.text().await?),
+        }
+    }
+}
+
+/// The configuration of what is compared with the bare loop. Loopback gains nothing from compression, and the bare
+/// loop has none either.
 pub(crate) fn config_text(url: &str, endpoint: Option<&str>, index: &str) -> String {
     let endpoint = endpoint.map_or_else(String::new, |endpoint| format!("endpoint_url = \"{endpoint}\"\n"));
     format!(
         "[source]\ntable = \"sessions\"\nregion = \"eu-west-1\"\n{endpoint}\n[opensearch]\nurl = \"{url}\"\ncompression = \"none\"\n\n[[route]]\nindex = \"{index}\"\n"
     )
-}
-
-fn write_records(path: &Path, count: u32) -> anyhow::Result<()> {
-    let mut sessions = Sessions::new(7, EVENT_TIME);
-    let mut file = BufWriter::new(std::fs::File::create(path)?);
-    for number in 0..count {
-        let record = StreamRecord {
-            event_name: "INSERT",
-            seconds: EVENT_TIME + u64::from(number) / 1000,
-            position: 1_000_000 + u64::from(number),
-            old: None,
-            new: Some(sessions.item(Sessions::key_of(number % 5000, number))),
-        };
-        writeln!(file, "{}", record.to_json())?;
-    }
-    file.flush()?;
-    Ok(())
 }

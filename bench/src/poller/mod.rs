@@ -1,0 +1,4 @@
+//! `streamdex run` on a stream out of memory, into a real node.
+
+pub(crate) mod backlog;
+pub(crate) mod freshness;
