@@ -1,5 +1,11 @@
 //! What the follower is doing, for people and metrics.
 
+mod entry;
+mod lag;
+mod rate;
+mod summary;
+mod view;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,140 +13,301 @@ use std::time::Duration;
 use streamdex_mapping::{Outcome, Tally};
 use tokio::time::Instant;
 
+use self::entry::Entry;
+use self::rate::Rate;
+pub use self::summary::Summary;
+pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Membership, Phase, ShardStatus, Status};
 use crate::gap::Gap;
 use crate::stream::ShardId;
 
-/// A snapshot.
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    /// What became of the records.
-    pub tally: Tally,
-    /// Records that were taken up and have no outcome (yet).
-    pub undecided: u64,
-    /// Records from before the start, passed over under `start = "latest"`; they are not counted above.
-    pub before_start: u64,
-    /// The shards that are being read.
-    pub shards: Vec<ShardStatus>,
-    /// The gaps met or found.
-    pub gaps: Vec<Gap>,
-    /// What holds the whole follower back, as the state table or the listing of shards.
-    pub paused: Option<String>,
-}
-
-/// One shard that is being read.
-#[derive(Debug, Clone)]
-pub struct ShardStatus {
-    /// The shard.
-    pub shard: ShardId,
-    /// How old the index is with regard to this shard. It grows while reading or writing fails.
-    pub lag: Duration,
-    /// Whether everything there was at the last poll is acknowledged.
-    pub at_tip: bool,
-    /// Why it does not go on, if it does not.
-    pub paused: Option<String>,
-}
-
 /// Where shard tasks note what they do. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct StatusBoard(Arc<Mutex<Board>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Board {
+    following: Following,
     tally: Tally,
-    taken: u64,
+    /// Records without an outcome that were taken up for no shard in particular.
+    unattributed: u64,
     before_start: u64,
+    rate: Rate,
     shards: BTreeMap<ShardId, Entry>,
-    /// Until when finished shards were current: their children begin there.
-    ended: BTreeMap<ShardId, Instant>,
+    elsewhere: BTreeMap<ShardId, String>,
+    ended: BTreeMap<ShardId, Ended>,
     gaps: Vec<Gap>,
     paused: Option<String>,
+    membership: Membership,
+    beat: Option<Instant>,
+    turned: Option<Instant>,
+    projected_calls: f64,
+    prefetched: u64,
+    counters: Counters,
 }
 
+/// A shard that is not read any more.
 #[derive(Debug)]
-struct Entry {
-    /// The index shows everything of this shard up to this moment.
+struct Ended {
+    /// Its children begin there, and so does whoever takes it up again.
     current_as_of: Instant,
-    at_tip: bool,
-    polled: Instant,
-    paused: Option<String>,
+    /// Records that were taken up and never decided. Who reads the shard again counts them again.
+    undecided: u64,
 }
 
-/// A shard at its tip is polled at least this often, so younger news than this counts as none.
-const BETWEEN_POLLS: Duration = Duration::from_millis(1_500);
 /// Children begin within a day, or meet a gap.
 const KEEP_ENDED: Duration = Duration::from_secs(24 * 60 * 60);
 
-// === impl Status ===
+// === impl StatusBoard ===
 
-impl Status {
-    /// The lag of the shard that is furthest behind; `None` where no shard is being read.
-    pub fn lag(&self) -> Option<Duration> {
-        self.shards.iter().map(|shard| shard.lag).max()
-    }
-
-    /// Whether every shard is at its tip and nothing is undecided.
-    pub fn is_caught_up(&self) -> bool {
-        self.undecided == 0 && !self.shards.is_empty() && self.shards.iter().all(|shard| shard.at_tip)
-    }
-
-    /// The reasons for which something does not go on, each once.
-    pub fn pauses(&self) -> Vec<&str> {
-        let of_shards = self.shards.iter().filter_map(|shard| shard.paused.as_deref());
-        let mut pauses: Vec<&str> = of_shards.chain(self.paused.as_deref()).collect();
-        pauses.sort_unstable();
-        pauses.dedup();
-        pauses
+impl Default for StatusBoard {
+    fn default() -> StatusBoard {
+        StatusBoard(Arc::new(Mutex::new(Board {
+            following: Following::default(),
+            tally: Tally::default(),
+            unattributed: 0,
+            before_start: 0,
+            rate: Rate::new(Instant::now()),
+            shards: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            gaps: Vec::new(),
+            paused: None,
+            membership: Membership::default(),
+            beat: None,
+            turned: None,
+            projected_calls: 0.0,
+            prefetched: 0,
+            counters: Counters::default(),
+        })))
     }
 }
-
-// === impl StatusBoard ===
 
 impl StatusBoard {
     /// What is known now.
     pub fn snapshot(&self) -> Status {
         let board = self.board();
         let now = Instant::now();
+        let freshness = board.following.freshness;
         Status {
+            following: board.following.clone(),
             tally: board.tally,
-            undecided: board.taken.saturating_sub(board.tally.records()),
+            undecided: board.undecided(),
             before_start: board.before_start,
-            shards: board.shards.iter().map(|(shard, entry)| entry.status(shard, now)).collect(),
+            rate: board.rate.at(now),
+            shards: board.shards.iter().map(|(shard, entry)| entry.status(shard, freshness, now)).collect(),
+            elsewhere: board.elsewhere.clone(),
             gaps: board.gaps.clone(),
             paused: board.paused.clone(),
+            membership: board.membership.clone(),
+            heartbeat_age: board.beat.map(|beat| now.duration_since(beat)),
+            turned: board.turned.map(|turned| now.duration_since(turned)),
+            projected_calls: board.projected_calls,
+            prefetched: board.prefetched,
+            counters: board.counters.clone(),
         }
     }
 
-    /// A shard is being read from now on.
+    /// What a heartbeat says of this worker: JSON of less than 1 KB.
+    pub fn summary(&self) -> String {
+        Summary::of(&self.snapshot()).to_json()
+    }
+
+    // --- the follower as a whole ---
+
+    /// This is what is followed; a table whose stream was switched off and on has another one.
+    pub fn follows(&self, following: Following) {
+        self.board().following = following;
+    }
+
+    /// The supervisor's loop has turned. `/livez` fails a minute after the last time.
+    pub fn turned(&self) {
+        self.board().turned = Some(Instant::now());
+    }
+
+    /// The supervisor's loop is over, and is not expected to turn any more.
+    pub fn over(&self) {
+        self.board().turned = None;
+    }
+
+    /// Who works on the table, as of the last refresh.
+    pub fn workers(&self, membership: Membership) {
+        self.board().membership = membership;
+    }
+
+    /// A beat is confirmed; `begun` is when its write was started.
+    pub fn beat_confirmed(&self, begun: Instant) {
+        self.board().beat = Some(begun);
+    }
+
+    /// This worker's beat was not confirmed in time, and it gave up its leases.
+    pub fn tenure_lapsed(&self) {
+        self.board().counters.tenure_lapses += 1;
+    }
+
+    /// A lease of this worker's has changed.
+    pub fn lease_changed(&self, change: LeaseChange) {
+        *self.board().counters.lease_changes.entry(change).or_default() += 1;
+    }
+
+    /// All shards that others care for, and who does. A shard among them that this worker cared for is gone
+    /// from here, with what it left undecided: whoever has it now counts it.
+    pub fn elsewhere(&self, shards: &[(ShardId, String)]) {
+        let now = Instant::now();
+        let mut board = self.board();
+        for (shard, _) in shards {
+            board.forget_undecided(shard);
+            board.end(shard, now);
+        }
+        board.elsewhere = shards.iter().cloned().collect();
+    }
+
+    /// Calls to DynamoDB Streams in an hour, as things are now.
+    pub fn projected_calls(&self, per_hour: f64) {
+        self.board().projected_calls = per_hour;
+    }
+
+    /// Bytes of records that were read and are not written yet.
+    pub fn prefetched(&self, bytes: u64) {
+        self.board().prefetched = bytes;
+    }
+
+    pub(crate) fn pause_all(&self, reason: Option<String>) {
+        let mut board = self.board();
+        let changed = board.paused != reason;
+        board.paused.clone_from(&reason);
+        drop(board);
+        match reason {
+            Some(reason) if changed => tracing::warn!(reason, "paused"),
+            None if changed => tracing::info!("going on"),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn gap(&self, gap: &Gap) {
+        let mut board = self.board();
+        if !board.gaps.contains(gap) {
+            board.gaps.push(gap.clone());
+        }
+    }
+
+    // --- one shard ---
+
+    /// A shard is being read from now on. Where it was read before, or its parent was, it is as far behind as
+    /// that was.
     pub(crate) fn begin(&self, shard: &ShardId, parent: Option<&ShardId>) {
         let now = Instant::now();
         let mut board = self.board();
-        let inherited = parent.and_then(|parent| board.ended.get(parent)).copied();
-        let entry = Entry { current_as_of: inherited.unwrap_or(now), at_tip: false, polled: now, paused: None };
+        let before = board.known_until(shard).or_else(|| board.known_until(parent?));
+        board.forget_undecided(shard);
+        board.elsewhere.remove(shard);
+        if let Some(parent) = parent
+            && board.shards.get(parent).is_some_and(|entry| entry.phase == Phase::SearchingChildren)
+        {
+            board.end(parent, now);
+        }
+        let mut entry = Entry::new(Phase::Reading, now);
+        entry.polled = Some(now);
+        entry.current_as_of = Some(before.unwrap_or(now));
         board.shards.insert(shard.clone(), entry);
     }
 
-    /// Records are taken up; `before_start` more are passed over.
+    /// Something else is going on with the shard. A shard that nothing was known of is shown from now on.
+    ///
+    /// [`Phase::Waiting`] is also for a shard whose task has ended and that nobody else has (yet): its lag
+    /// grows on. [`Phase::Elsewhere`] is not for this: see [`StatusBoard::elsewhere`].
+    pub fn phase(&self, shard: &ShardId, phase: Phase) {
+        let now = Instant::now();
+        let mut board = self.board();
+        let before = board.known_until(shard);
+        let entry = board.shards.entry(shard.clone()).or_insert_with(|| Entry::new(phase, now));
+        entry.phase = phase;
+        entry.current_as_of = entry.current_as_of.or(before);
+        if phase != Phase::Reading {
+            entry.at_tip = false;
+            entry.paused = None;
+        }
+    }
+
+    /// Records of no shard in particular are taken up; `before_start` more are passed over.
     pub(crate) fn take(&self, records: usize, before_start: usize) {
         let mut board = self.board();
-        board.taken += u64::try_from(records).unwrap_or_default();
-        board.before_start += u64::try_from(before_start).unwrap_or_default();
+        board.unattributed += count(records);
+        board.before_start += count(before_start);
     }
 
     pub(crate) fn count(&self, outcomes: impl Iterator<Item = Outcome>) {
+        let now = Instant::now();
         let mut board = self.board();
-        outcomes.for_each(|outcome| board.tally.add(outcome));
+        for outcome in outcomes {
+            board.unattributed = board.unattributed.saturating_sub(1);
+            board.decide(outcome, now);
+        }
     }
 
-    /// Everything up to a record that is so old is acknowledged.
+    /// Records of a shard are taken up; `before_start` more are passed over.
+    pub fn take_of(&self, shard: &ShardId, records: usize, before_start: usize) {
+        self.board().before_start += count(before_start);
+        self.entry(shard, |entry| entry.in_flight += count(records));
+    }
+
+    /// Records of a shard have their outcomes.
+    pub fn count_of(&self, shard: &ShardId, outcomes: impl Iterator<Item = Outcome>) {
+        let now = Instant::now();
+        let mut board = self.board();
+        for outcome in outcomes {
+            board.decide(outcome, now);
+            if let Some(entry) = board.shards.get_mut(shard) {
+                entry.tally.add(outcome);
+                entry.in_flight = entry.in_flight.saturating_sub(1);
+                entry.rate.add(1, now);
+            } else if let Some(ended) = board.ended.get_mut(shard) {
+                ended.undecided = ended.undecided.saturating_sub(1);
+            }
+        }
+    }
+
+    /// A call for records has ended.
+    pub fn called(&self, call: Call) {
+        *self.board().counters.calls.entry(call).or_default() += 1;
+    }
+
+    /// Something failed on the shard, and is tried again.
+    pub fn error(&self, shard: &ShardId, message: impl Into<String>, hint: impl Into<String>) {
+        let now = Instant::now();
+        self.board().counters.retries += 1;
+        self.entry(shard, |entry| entry.failed(message.into(), hint.into(), now));
+    }
+
+    /// A record's creation time was before that of an earlier record of the shard.
+    pub fn backwards(&self, shard: &ShardId) {
+        self.board().counters.backwards += 1;
+        tracing::debug!(%shard, "a record was created before an earlier one of its shard");
+    }
+
+    /// The shard's task made no progress, though there was work, and was started anew.
+    pub fn watchdog_restart(&self, shard: &ShardId) {
+        self.board().counters.watchdog_restarts += 1;
+        tracing::warn!(%shard, "no progress was made though there was work: starting anew");
+    }
+
+    /// A checkpoint is stored.
+    pub fn checkpointed(&self) {
+        self.board().counters.checkpoints += 1;
+    }
+
+    /// Everything up to a record that is so old is acknowledged, and there may be more.
     pub(crate) fn acknowledged(&self, shard: &ShardId, age: Duration) {
         let now = Instant::now();
-        self.entry(shard, |entry| entry.current_as_of = now.checked_sub(age).unwrap_or(now));
+        self.entry(shard, |entry| {
+            entry.current_as_of = Some(now.checked_sub(age).unwrap_or(now));
+            entry.at_tip = false;
+        });
     }
 
     /// Everything there was at this moment is acknowledged.
     pub(crate) fn current(&self, shard: &ShardId, as_of: Instant) {
         self.entry(shard, |entry| {
-            entry.current_as_of = as_of;
+            entry.current_as_of = Some(as_of);
             entry.at_tip = true;
         });
     }
@@ -150,9 +317,10 @@ impl StatusBoard {
         self.entry(shard, |entry| entry.at_tip = false);
     }
 
+    /// A call for records has succeeded.
     pub(crate) fn polled(&self, shard: &ShardId) {
         let now = Instant::now();
-        self.entry(shard, |entry| entry.polled = now);
+        self.entry(shard, |entry| entry.polled = Some(now));
     }
 
     /// Notes why a shard does not go on, or that it does. Each change is one log line.
@@ -169,32 +337,9 @@ impl StatusBoard {
         }
     }
 
-    pub(crate) fn pause_all(&self, reason: Option<String>) {
-        let mut board = self.board();
-        let changed = board.paused != reason;
-        board.paused.clone_from(&reason);
-        drop(board);
-        match reason {
-            Some(reason) if changed => tracing::warn!(reason, "paused"),
-            None if changed => tracing::info!("going on"),
-            _ => {}
-        }
-    }
-
+    /// The shard is not read any more, by this worker at least.
     pub(crate) fn end(&self, shard: &ShardId) {
-        let now = Instant::now();
-        let mut board = self.board();
-        board.ended.retain(|_, as_of| now.duration_since(*as_of) < KEEP_ENDED);
-        if let Some(entry) = board.shards.remove(shard) {
-            board.ended.insert(shard.clone(), entry.current_as_of);
-        }
-    }
-
-    pub(crate) fn gap(&self, gap: &Gap) {
-        let mut board = self.board();
-        if !board.gaps.contains(gap) {
-            board.gaps.push(gap.clone());
-        }
+        self.board().end(shard, Instant::now());
     }
 
     fn entry(&self, shard: &ShardId, change: impl FnOnce(&mut Entry)) {
@@ -209,49 +354,48 @@ impl StatusBoard {
     }
 }
 
-// === impl Entry ===
+// === impl Board ===
 
-impl Entry {
-    fn status(&self, shard: &ShardId, now: Instant) -> ShardStatus {
-        let recent = now.duration_since(self.polled) < BETWEEN_POLLS && self.paused.is_none();
-        let at_tip = self.at_tip && recent && now.duration_since(self.current_as_of) < 2 * BETWEEN_POLLS;
-        let lag = if at_tip { Duration::ZERO } else { now.duration_since(self.current_as_of) };
-        ShardStatus { shard: shard.clone(), lag, at_tip, paused: self.paused.clone() }
+impl Board {
+    fn decide(&mut self, outcome: Outcome, now: Instant) {
+        self.tally.add(outcome);
+        self.rate.add(1, now);
     }
+
+    fn undecided(&self) -> u64 {
+        let shown: u64 = self.shards.values().map(|entry| entry.in_flight).sum();
+        let ended: u64 = self.ended.values().map(|ended| ended.undecided).sum();
+        self.unattributed + shown + ended
+    }
+
+    fn known_until(&self, shard: &ShardId) -> Option<Instant> {
+        let now_shown = self.shards.get(shard).and_then(|entry| entry.current_as_of);
+        now_shown.or_else(|| self.ended.get(shard).map(|ended| ended.current_as_of))
+    }
+
+    /// What is read again is counted again.
+    fn forget_undecided(&mut self, shard: &ShardId) {
+        if let Some(ended) = self.ended.get_mut(shard) {
+            ended.undecided = 0;
+        }
+        if let Some(entry) = self.shards.get_mut(shard) {
+            entry.in_flight = 0;
+        }
+    }
+
+    fn end(&mut self, shard: &ShardId, now: Instant) {
+        self.ended.retain(|_, ended| now.duration_since(ended.current_as_of) < KEEP_ENDED);
+        if let Some(entry) = self.shards.remove(shard)
+            && let Some(current_as_of) = entry.current_as_of
+        {
+            self.ended.insert(shard.clone(), Ended { current_as_of, undecided: entry.in_flight });
+        }
+    }
+}
+
+fn count(records: usize) -> u64 {
+    u64::try_from(records).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn lag_grows_while_polling_fails_and_while_writing_does() {
-        let board = StatusBoard::default();
-        let shard = ShardId::new("a");
-        board.begin(&shard, None);
-        board.current(&shard, Instant::now());
-        assert_eq!(board.snapshot().lag(), Some(Duration::ZERO));
-        assert!(board.snapshot().is_caught_up());
-        // Nothing is polled.
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(board.snapshot().lag(), Some(Duration::from_secs(60)));
-        // It is polled, and nothing is acknowledged.
-        board.polled(&shard);
-        assert_eq!(board.snapshot().lag(), Some(Duration::from_secs(60)));
-        board.acknowledged(&shard, Duration::from_secs(5));
-        board.behind(&shard);
-        assert_eq!(board.snapshot().lag(), Some(Duration::from_secs(5)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_child_is_as_far_behind_as_its_parent_was() {
-        let board = StatusBoard::default();
-        let (parent, child) = (ShardId::new("a"), ShardId::new("b"));
-        board.begin(&parent, None);
-        tokio::time::advance(Duration::from_secs(30)).await;
-        board.end(&parent);
-        assert_eq!(board.snapshot().lag(), None);
-        board.begin(&child, Some(&parent));
-        assert_eq!(board.snapshot().lag(), Some(Duration::from_secs(30)));
-    }
-}
+mod tests;

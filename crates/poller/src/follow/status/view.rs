@@ -1,0 +1,253 @@
+//! What is known of a follower at one moment.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use streamdex_config::Source;
+use streamdex_mapping::Tally;
+
+use crate::gap::Gap;
+use crate::stream::ShardId;
+
+/// A snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// What is followed.
+    pub following: Following,
+    /// What became of the records.
+    pub tally: Tally,
+    /// Records that were taken up and have no outcome (yet).
+    pub undecided: u64,
+    /// Records from before the start, passed over under `start = "latest"`; they are not counted above.
+    pub before_start: u64,
+    /// Records decided per second, smoothed.
+    pub rate: f64,
+    /// The shards that this worker cares for.
+    pub shards: Vec<ShardStatus>,
+    /// The shards that other workers care for, and who does.
+    pub elsewhere: BTreeMap<ShardId, String>,
+    /// The gaps met or found.
+    pub gaps: Vec<Gap>,
+    /// What holds the whole follower back, as the state table or the listing of shards.
+    pub paused: Option<String>,
+    /// Who works on the table.
+    pub membership: Membership,
+    /// How long ago the last confirmed beat was begun.
+    pub heartbeat_age: Option<Duration>,
+    /// How long ago the supervisor's loop last turned; `None` before it turns, and when it is over.
+    pub turned: Option<Duration>,
+    /// Calls to DynamoDB Streams in an hour, as things are now.
+    pub projected_calls: f64,
+    /// Bytes of records that were read and are not written yet.
+    pub prefetched: u64,
+    /// What was counted since the start.
+    pub counters: Counters,
+}
+
+/// What is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Following {
+    /// The table's name.
+    pub table: String,
+    /// The label of the stream.
+    pub stream: String,
+    /// How often an idle shard is looked at.
+    pub freshness: Duration,
+}
+
+/// Who works on a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// This worker.
+    pub me: String,
+    /// All live workers, this one included.
+    pub alive: Vec<String>,
+    /// How many leases this one has.
+    pub owned: usize,
+}
+
+/// One shard that this worker cares for.
+#[derive(Debug, Clone)]
+pub struct ShardStatus {
+    /// The shard.
+    pub shard: ShardId,
+    /// What is going on with it.
+    pub phase: Phase,
+    /// How old the index is with regard to this shard. It grows while reading or writing fails. `None` where
+    /// nothing was read yet, or can be read any more.
+    pub lag: Option<Duration>,
+    /// Whether everything there was at the last poll is acknowledged.
+    pub at_tip: bool,
+    /// Why it does not go on, if it does not.
+    pub paused: Option<String>,
+    /// Records decided per second, smoothed.
+    pub rate: f64,
+    /// Records that were taken up and have no outcome (yet).
+    pub in_flight: u64,
+    /// How often something failed and was tried again.
+    pub retries: u64,
+    /// What became of the records.
+    pub tally: Tally,
+    /// What failed last.
+    pub last_error: Option<LastError>,
+}
+
+/// What is going on with a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Phase {
+    /// It is not read yet, or not any more, and will be.
+    Waiting,
+    /// It is read.
+    Reading,
+    /// Something holds it back.
+    Paused,
+    /// It is read to its end, and its children are looked for.
+    SearchingChildren,
+    /// Changes are missing; its lineage stands still.
+    Gapped,
+    /// Another worker cares for it.
+    Elsewhere,
+}
+
+/// Something that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// What, without item data.
+    pub message: String,
+    /// What to do, in one sentence.
+    pub hint: String,
+    /// How long ago.
+    pub ago: Duration,
+}
+
+/// What is counted from the start of the process on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Calls of GetRecords.
+    pub calls: BTreeMap<Call, u64>,
+    /// Changes of leases.
+    pub lease_changes: BTreeMap<LeaseChange, u64>,
+    /// How often something failed on a shard and was tried again.
+    pub retries: u64,
+    /// Checkpoints stored.
+    pub checkpoints: u64,
+    /// How often this worker gave its leases up because its beat was not confirmed in time.
+    pub tenure_lapses: u64,
+    /// Records whose creation time was before that of an earlier record of their shard.
+    pub backwards: u64,
+    /// Shard tasks that were started anew because they made no progress.
+    pub watchdog_restarts: u64,
+}
+
+/// How a call of GetRecords ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Call {
+    /// With records.
+    Records,
+    /// Without.
+    Empty,
+    /// It was refused, as one too many.
+    Throttled,
+    /// The iterator was too old.
+    Expired,
+    /// It failed otherwise.
+    Failed,
+}
+
+/// What happened to a lease of this worker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LeaseChange {
+    /// It was taken, or made for a child.
+    Claimed,
+    /// Another worker has taken it.
+    Lost,
+    /// It was given back.
+    Released,
+}
+
+// === impl Status ===
+
+impl Status {
+    /// The lag of the shard that is furthest behind; `None` where no shard is being read.
+    pub fn lag(&self) -> Option<Duration> {
+        self.shards.iter().filter_map(|shard| shard.lag).max()
+    }
+
+    /// Whether every shard is at its tip and nothing is undecided.
+    pub fn is_caught_up(&self) -> bool {
+        self.undecided == 0 && !self.shards.is_empty() && self.shards.iter().all(|shard| shard.at_tip)
+    }
+
+    /// The reasons for which something does not go on, each once.
+    pub fn pauses(&self) -> Vec<&str> {
+        let of_shards = self.shards.iter().filter_map(|shard| shard.paused.as_deref());
+        let mut pauses: Vec<&str> = of_shards.chain(self.paused.as_deref()).collect();
+        pauses.sort_unstable();
+        pauses.dedup();
+        pauses
+    }
+
+    /// How many shards are in this phase.
+    pub fn in_phase(&self, phase: Phase) -> usize {
+        match phase {
+            Phase::Elsewhere => self.elsewhere.len(),
+            _ => self.shards.iter().filter(|shard| shard.phase == phase).count(),
+        }
+    }
+}
+
+// === impl Phase, Call, LeaseChange ===
+
+impl Phase {
+    /// All of them.
+    pub const ALL: [Phase; 6] =
+        [Phase::Waiting, Phase::Reading, Phase::Paused, Phase::SearchingChildren, Phase::Gapped, Phase::Elsewhere];
+
+    /// The name used in metrics and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Waiting => "waiting",
+            Phase::Reading => "reading",
+            Phase::Paused => "paused",
+            Phase::SearchingChildren => "searching_children",
+            Phase::Gapped => "gapped",
+            Phase::Elsewhere => "elsewhere",
+        }
+    }
+}
+
+impl Call {
+    /// All of them.
+    pub const ALL: [Call; 5] = [Call::Records, Call::Empty, Call::Throttled, Call::Expired, Call::Failed];
+
+    /// The name used in metrics and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Call::Records => "records",
+            Call::Empty => "empty",
+            Call::Throttled => "throttled",
+            Call::Expired => "expired",
+            Call::Failed => "failed",
+        }
+    }
+}
+
+impl LeaseChange {
+    /// All of them.
+    pub const ALL: [LeaseChange; 3] = [LeaseChange::Claimed, LeaseChange::Lost, LeaseChange::Released];
+
+    /// The name used in metrics and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            LeaseChange::Claimed => "claimed",
+            LeaseChange::Lost => "lost",
+            LeaseChange::Released => "released",
+        }
+    }
+}
+
+impl Default for Following {
+    fn default() -> Following {
+        Following { table: String::new(), stream: String::new(), freshness: Source::DEFAULT_FRESHNESS }
+    }
+}
