@@ -34,7 +34,7 @@ use tracing::Instrument;
 
 pub use decision::{Decision, Fault, Refusal};
 pub use request::BulkTransport;
-pub use stats::WriterStats;
+pub use stats::{LATENCY_BOUNDS, WriterStats};
 
 use crate::client::Client;
 use crate::encode::{LARGEST_BODY, check, encoded_len};

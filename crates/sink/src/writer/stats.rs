@@ -5,6 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+/// Upper bounds of the classes in [`WriterStats::latency`], in milliseconds. The last class is open.
+pub const LATENCY_BOUNDS: [u32; LATENCY_CLASSES - 1] =
+    [5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000];
+
+const LATENCY_CLASSES: usize = 14;
+
 /// A look at a writer's counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,6 +21,8 @@ pub struct WriterStats {
     pub bytes: u64,
     /// How long those requests took, added up.
     pub took: Duration,
+    /// How many of them took how long; see [`LATENCY_BOUNDS`].
+    pub latency: [u64; LATENCY_CLASSES],
     /// Operations with a final decision.
     pub decided: u64,
     /// Operations that were sent again or given back to be read again.
@@ -42,6 +50,7 @@ pub(super) struct Counters {
     pub(super) requests: AtomicU64,
     pub(super) bytes: AtomicU64,
     took_micros: AtomicU64,
+    latency: [AtomicU64; LATENCY_CLASSES],
     pub(super) decided: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) overloaded: AtomicU64,
@@ -67,6 +76,10 @@ impl Counters {
         Counters::add(&self.requests, 1);
         Counters::add(&self.bytes, bytes);
         self.took_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let class = LATENCY_BOUNDS.iter().position(|bound| took <= Duration::from_millis(u64::from(*bound)));
+        if let Some(count) = self.latency.get(class.unwrap_or(LATENCY_BOUNDS.len())) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn note_pause(&self, reason: &'static str) {
@@ -87,6 +100,7 @@ impl Counters {
             requests: get(&self.requests),
             bytes: get(&self.bytes),
             took: Duration::from_micros(get(&self.took_micros)),
+            latency: self.latency.each_ref().map(get),
             decided: get(&self.decided),
             retried: get(&self.retried),
             overloaded: get(&self.overloaded),
@@ -98,5 +112,21 @@ impl Counters {
             paused: self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             last_error: self.last_error(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_how_long_they_took() {
+        let counters = Counters::default();
+        for milliseconds in [1, 5, 6, 60_000, 60_001, 900_000] {
+            counters.note_request(10, Duration::from_millis(milliseconds));
+        }
+        let stats = counters.snapshot();
+        assert_eq!(stats.latency, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!((stats.requests, stats.bytes, stats.latency.iter().sum()), (6, 60, 6_u64));
     }
 }
