@@ -26,8 +26,11 @@ pub(crate) fn binary() -> anyhow::Result<PathBuf> {
 
 /// Runs `streamdex` to its end; it must end well. What it prints to stdout goes to `stdout`.
 pub(crate) fn run(config: &Path, arguments: &[&str], stdout: Option<&Path>) -> anyhow::Result<Run> {
+    // Into a file: nobody reads a pipe while it runs, and a full one would halt it.
+    let log = config.with_extension("log");
     let mut command = Command::new(binary()?);
-    command.arg("--config").arg(config).args(arguments).envs(child_environment()).stderr(Stdio::piped());
+    command.arg("--config").arg(config).args(arguments).envs(child_environment());
+    command.stdin(Stdio::null()).stderr(std::fs::File::create(&log)?);
     match stdout {
         Some(path) => command.stdout(std::fs::File::create(path)?),
         None => command.stdout(Stdio::null()),
@@ -41,9 +44,11 @@ pub(crate) fn run(config: &Path, arguments: &[&str], stdout: Option<&Path>) -> a
         std::thread::sleep(Duration::from_millis(5));
     }
     let seconds = started.elapsed().as_secs_f64();
-    let output = child.wait_with_output()?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "streamdex {arguments:?} ended with {}: {complaint}", output.status);
+    let status = child.wait()?;
+    if !status.success() {
+        let complaint = std::fs::read_to_string(&log)?;
+        anyhow::bail!("streamdex {arguments:?} ended with {status}: {complaint}");
+    }
     Ok(Run { seconds, peak_megabytes: peak / 1024 })
 }
 
