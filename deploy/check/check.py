@@ -3,10 +3,14 @@
 1. IAM statements name their resources, except where WILDCARDS says why not; resources say what PROMISES
    wants; the configuration takes the variables that are set; alarms and dashboard show metrics that are
    written (rules.py).
-2. The function's role is function-policy.json, which is what `streamdex iam-policy` prints.
-3. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
-4. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
+2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
+   iam-policy` prints.
+3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
+   (containers.py).
+4. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
+5. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
    resource.
+6. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
 
 Usage: check.py FOLDER, where the transformed template may be written to.
 """
@@ -19,16 +23,23 @@ import sys
 import unittest
 from pathlib import Path
 
+import yaml
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+import containers
 import resolve
 import rules
+import test_containers
 import test_rules
 
 DEPLOY = Path(__file__).resolve().parent.parent
-EXPECTED_POLICY = DEPLOY / "check" / "function-policy.json"
+CRATES = DEPLOY.parent / "crates"
+FUNCTION_POLICY = DEPLOY / "check" / "function-policy.json"
+SERVICE_POLICY = DEPLOY / "check" / "service-policy.json"
 SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
+DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
+COMPOSE = DEPLOY / "compose" / "compose.yaml"
 
 
 class NoManagedPolicies:
@@ -57,16 +68,49 @@ def transformed():
     return whole
 
 
-def function_policy(template):
-    """The function's role against the policy that the command line tool prints for the same deployment."""
-    expected = json.loads(EXPECTED_POLICY.read_text())
+def roles(path, template):
+    """The roles of a template against the policies that the command line tool prints for the same deployment."""
+    expected = json.loads(path.read_text())
     stack = resolve.Stack(expected["values"], expected["conditions"])
-    [policy] = stack.resolve(template["Resources"]["FunctionRole"]["Properties"]["Policies"])
-    policy = resolve.policy(policy["PolicyDocument"])
+    for one in expected["policies"]:
+        policies = stack.resolve(template["Resources"][one["role"]]["Properties"]["Policies"])
+        [policy] = [policy for policy in policies if policy["PolicyName"] == one["name"]]
+        policy = resolve.policy(policy["PolicyDocument"])
+        if os.environ.get("UPDATE_DOCS"):
+            one["policy"] = policy
+        elif policy != one["policy"]:
+            yield f"{path.name}: policy {one['name']} of {one['role']} is another: UPDATE_DOCS=1 cargo xtask templates"
+    named = {(one["role"], one["name"]) for one in expected["policies"]}
+    for role in {one["role"] for one in expected["policies"]}:
+        for policy in template["Resources"][role]["Properties"]["Policies"]:
+            if (role, policy["PolicyName"]) not in named:
+                yield f"{path.name}: nothing holds policy {policy['PolicyName']} of {role}"
     if os.environ.get("UPDATE_DOCS"):
-        EXPECTED_POLICY.write_text(json.dumps({**expected, "policy": policy}, indent=2) + "\n")
-    elif policy != expected["policy"]:
-        yield f"{EXPECTED_POLICY.name} is not the policy of FunctionRole: UPDATE_DOCS=1 cargo xtask templates"
+        path.write_text(json.dumps(expected, indent=2) + "\n")
+
+
+def function_problems(template, monitoring):
+    """The function: its role, its environment, its metrics."""
+    variables = template["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
+    yield from roles(FUNCTION_POLICY, template)
+    yield from rules.variables(variables, (DEPLOY / "sam" / "streamdex.toml").read_text())
+    yield from rules.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
+
+
+def service_problems(template, monitoring):
+    """The service: its roles, its image, its environment, its log lines."""
+    dockerfile = DOCKERFILE.read_text()
+    config = (DEPLOY / "cloudformation" / "streamdex.toml").read_text()
+    sources = (path for crate in ("cli", "poller", "sink") for path in sorted((CRATES / crate / "src").rglob("*.rs")))
+    yield from roles(SERVICE_POLICY, template)
+    yield from containers.image(dockerfile)
+    yield from containers.tasks(template, dockerfile)
+    for task in ("TaskDefinition", "CommandTask"):
+        [container] = template["Resources"][task]["Properties"]["ContainerDefinitions"]
+        yield from rules.variables(containers.environment(container), config)
+    yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in sources))
+    yield from containers.compose(yaml.safe_load(COMPOSE.read_text()))
+    yield from containers.examples((DEPLOY.parent / "docs" / "deploy-container.md").read_text(), dockerfile)
 
 
 def tool(name, *arguments):
@@ -76,7 +120,8 @@ def tool(name, *arguments):
 
 
 def main(work):
-    rule_tests = unittest.defaultTestLoader.loadTestsFromModule(test_rules)
+    load = unittest.defaultTestLoader.loadTestsFromModule
+    rule_tests = unittest.TestSuite([load(test_rules), load(test_containers)])
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -96,15 +141,11 @@ def main(work):
     plain = transformed()
     whole.write_text(json.dumps(plain, indent=2))
 
-    main_template = readable["sam/template.yaml"]
-    function = main_template["Resources"]["Function"]
-    metrics = (DEPLOY.parent / "crates" / "lambda" / "src" / "metrics.rs").read_text()
     for problem in [
         *rules.problems(readable),
         *rules.promises({**readable, "sam/template.yaml": plain}),
-        *function_policy(main_template),
-        *rules.variables(function, (DEPLOY / "sam" / "streamdex.toml").read_text()),
-        *rules.metrics(readable["sam/monitoring.yaml"], metrics),
+        *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
+        *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),
     ]:
         print(problem)
         passed = False
@@ -114,6 +155,8 @@ def main(work):
     passed &= tool(
         "checkov", "--directory", work, "--framework", "cloudformation", "--skip-download", "--quiet", "--compact"
     )
+    passed &= tool("hadolint", DOCKERFILE)
+    passed &= tool("check-jsonschema", "--quiet", "--builtin-schema", "vendor.compose-spec", COMPOSE)
     print(f"{len(templates())} templates " + ("have no findings" if passed else "have findings"))
     return passed
 

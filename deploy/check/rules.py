@@ -10,14 +10,21 @@ import yaml
 WILDCARDS = {
     ("cloudformation/key.yaml", "Account"): "in a key policy `*` is the key itself, and IAM policies decide further",
     ("cloudformation/key.yaml", "LogGroups"): "in a key policy `*` is the key itself",
+    ("cloudformation/network.yaml", "Token"): "ecr:GetAuthorizationToken takes no resource",
     ("cloudformation/search-domain.yaml", "FunctionIsNoAdministrator"): "a Deny",
     ("cloudformation/search-domain.yaml", "Administrator"): "every method, of one domain, for who administers it",
+    ("cloudformation/service.yaml", "RegistryToken"): "ecr:GetAuthorizationToken takes no resource",
     ("sam/template.yaml", "TlsOnly"): "a Deny",
     ("sam/template.yaml", "Tls12"): "a Deny",
     ("sam/template.yaml", "Network"): "an interface that is being made has no id yet; subnets and group are named",
     ("sam/template.yaml", "NetworkInterfaces"): "Lambda makes the interfaces, so that their ids are not known before",
     ("sam/template.yaml", "NetworkLists"): "EC2's Describe actions take no resource",
     ("sam/template.yaml", "NetworkNotFromCode"): "a Deny",
+}
+
+# Statements that allow every account, and the reason.
+OPEN = {
+    ("cloudformation/network.yaml", "ImageLayers"): "Amazon ECR signs the addresses of layers, in a bucket of its own",
 }
 
 # What resources of a type must say, by path; ANY is any value but none.
@@ -33,6 +40,13 @@ PROMISES = {
     # Without a rule CloudFormation lets everything out.
     "AWS::EC2::SecurityGroup": {"SecurityGroupEgress": ANY},
     "AWS::EC2::VPCEndpoint": {"PolicyDocument": ANY},
+    "AWS::ECS::Cluster": {"ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}]},
+    "AWS::ECS::TaskDefinition": {
+        "ExecutionRoleArn": ANY,
+        "NetworkMode": "awsvpc",
+        "RequiresCompatibilities": ["FARGATE"],
+        "TaskRoleArn": ANY,
+    },
     "AWS::KMS::Key": {"EnableKeyRotation": True},
     "AWS::Lambda::EventSourceMapping": {
         "BatchSize": 1000,
@@ -109,7 +123,7 @@ def problems(templates):
                 found.extend(f"{name}: {where[1]}: {text}" for text in wide)
             if "Sid" not in statement:
                 found.append(f"{name}: a statement has no Sid")
-            if open_to_all(statement):
+            if open_to_all(statement) and where not in OPEN:
                 found.append(f"{name}: {where[1]}: allows every account")
         found.extend(f"{name}: managed policies are wider than what is needed: {arns}" for arns in managed(template))
         found.extend(f"{name}: {problem}" for problem in texts(template))
@@ -117,12 +131,12 @@ def problems(templates):
     return found
 
 
-def variables(function, config):
-    """The configuration takes from the environment what the function sets, and nothing else."""
-    given = {name for name in function["Properties"]["Environment"]["Variables"] if name.startswith("STREAMDEX_")}
+def variables(given, config):
+    """The configuration takes from the environment what the template sets, and nothing else."""
+    given = {name for name in given if name.startswith("STREAMDEX_")}
     taken = set(re.findall(r"\$\{(\w+)", config))
     for name in sorted(given ^ taken):
-        yield f"{name} is " + ("set, and not used by streamdex.toml" if name in given else "not set by template.yaml")
+        yield f"{name} is " + ("set, and not used by streamdex.toml" if name in given else "not set by the template")
 
 
 def metrics(monitoring, source):
@@ -135,6 +149,26 @@ def metrics(monitoring, source):
         shown |= {line[1] for line in lines if line[0] == "streamdex"}
     for name in sorted(name for name in shown if f'"{name}"' not in source):
         yield f"the function writes no metric {name}"
+
+
+def log_filters(monitoring, source):
+    """What filters look for in log lines is written by the program; alarms look at what filters count."""
+    counted = set()
+    for name, resource in monitoring["Resources"].items():
+        if resource["Type"] != "AWS::Logs::MetricFilter":
+            continue
+        properties = resource["Properties"]
+        counted |= {transformation["MetricName"] for transformation in properties["MetricTransformations"]}
+        for field, text in re.findall(r'\$\.(\w+) *[=><]+ *(?:"([^"*]*)\*?")?', properties["FilterPattern"]):
+            # A field of an event stands before `=` or, under its own name, before a comma.
+            written = f'"{text}' in source if field == "message" else re.search(rf"\b{field}(,| = )", source)
+            if not written:
+                yield f"{name}: nothing writes {field} {text}".rstrip()
+    for name, resource in monitoring["Resources"].items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            properties = resource["Properties"]
+            if isinstance(properties["Namespace"], dict) and properties["MetricName"] not in counted:
+                yield f"{name}: nothing counts {properties['MetricName']}"
 
 
 def aliases(text):

@@ -82,10 +82,10 @@ class Rules(unittest.TestCase):
         self.assertEqual(len(list(rules.promises({}))), len(rules.PROMISES))
 
     def test_variables_are_those_that_are_set(self):
-        function = {"Properties": {"Environment": {"Variables": {"STREAMDEX_A": "a", "STREAMDEX_B": "b", "RUST_LOG": ""}}}}
-        found = list(rules.variables(function, 'x = "${STREAMDEX_A}"\ny = "${STREAMDEX_C:-c}"'))
+        given = {"STREAMDEX_A", "STREAMDEX_B", "RUST_LOG"}
+        found = list(rules.variables(given, 'x = "${STREAMDEX_A}"\ny = "${STREAMDEX_C:-c}"'))
         self.assertEqual(
-            found, ["STREAMDEX_B is set, and not used by streamdex.toml", "STREAMDEX_C is not set by template.yaml"]
+            found, ["STREAMDEX_B is set, and not used by streamdex.toml", "STREAMDEX_C is not set by the template"]
         )
 
     def test_metrics_are_those_that_are_written(self):
@@ -97,6 +97,32 @@ class Rules(unittest.TestCase):
             }
         }
         self.assertEqual(list(rules.metrics(monitoring, '"Applied"')), ["the function writes no metric Pauses"])
+
+
+    def test_log_filters_look_for_what_is_written(self):
+        def filtering(pattern):
+            transformations = [{"MetricName": "Seen"}]
+            properties = {"FilterPattern": pattern, "MetricTransformations": transformations}
+            alarm = {"Namespace": sub("streamdex/x"), "MetricName": "Seen"}
+            monitoring = {
+                "Resources": {
+                    "F": {"Type": "AWS::Logs::MetricFilter", "Properties": properties},
+                    "A": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm},
+                }
+            }
+            return list(rules.log_filters(monitoring, 'info!(lag_ms, gap = name, "paused: {reason}")'))
+
+        for pattern in ["{ $.lag_ms >= 0 }", '{ $.gap = "*" }', '{ $.message = "paused*" }']:
+            self.assertEqual(filtering(pattern), [], pattern)
+        self.assertEqual(filtering("{ $.lag >= 0 }"), ["F: nothing writes lag"])
+        self.assertEqual(
+            filtering('{ ($.message = "paused*") || ($.message = "gone*") }'), ["F: nothing writes message gone"]
+        )
+
+    def test_alarms_look_at_what_is_counted(self):
+        alarm = {"Namespace": sub("streamdex/x"), "MetricName": "Lag"}
+        monitoring = {"Resources": {"A": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm}}}
+        self.assertEqual(list(rules.log_filters(monitoring, "")), ["A: nothing counts Lag"])
 
 
 class Resolve(unittest.TestCase):

@@ -119,21 +119,28 @@ fn every_action_is_explained_or_tested() {
     assert_eq!(granted.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new(), "granted and not listed");
 }
 
-/// `deploy/check` holds the template's role to the same file.
+/// `deploy/check` holds the roles of the templates to the same files.
 #[test]
 fn the_deployed_role_is_what_is_printed() {
-    let deployed: Value = serde_json::from_str(&read("deploy/check/function-policy.json")).unwrap();
-    let arguments = deployed["arguments"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
-    let configuration = root().join("deploy/sam/streamdex.toml");
-    let mut command = streamdex(&["iam-policy", "-c"]);
-    command.arg(configuration).args(arguments);
-    for (name, value) in deployed["environment"].as_object().unwrap() {
-        command.env(name, value.as_str().unwrap());
+    for (file, template) in [
+        ("deploy/check/function-policy.json", "deploy/sam/template.yaml"),
+        ("deploy/check/service-policy.json", "deploy/cloudformation/service.yaml"),
+    ] {
+        let deployed: Value = serde_json::from_str(&read(file)).unwrap();
+        let words = |of: &Value| -> Vec<String> { serde_json::from_value(of["arguments"].clone()).unwrap() };
+        for one in deployed["policies"].as_array().unwrap() {
+            let mut command = streamdex(&["iam-policy", "-c"]);
+            command.arg(root().join(deployed["configuration"].as_str().unwrap()));
+            command.args(words(one)).args(words(&deployed));
+            for (name, value) in deployed["environment"].as_object().unwrap() {
+                command.env(name, value.as_str().unwrap());
+            }
+            let ended = end(&mut command);
+            assert_eq!(ended.status, 0, "{}", ended.stderr);
+            let printed: Value = serde_json::from_str(&ended.stdout).unwrap();
+            assert_eq!(printed, one["policy"], "change {} in {template}, or what iam-policy prints", one["role"]);
+        }
     }
-    let ended = end(&mut command);
-    assert_eq!(ended.status, 0, "{}", ended.stderr);
-    let printed: Value = serde_json::from_str(&ended.stdout).unwrap();
-    assert_eq!(printed, deployed["policy"], "change deploy/sam/template.yaml, or what iam-policy prints");
 }
 
 /// The collection's policy is JSON inside YAML; its permissions are compared, its indices are all of the collection.
