@@ -38,7 +38,7 @@ pub struct Gap {
 // === impl GapKind ===
 
 impl GapKind {
-    const ALL: [GapKind; 7] = [
+    pub(crate) const ALL: [GapKind; 7] = [
         GapKind::Trimmed,
         GapKind::ShardVanished,
         GapKind::ParentMissed,

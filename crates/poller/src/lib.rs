@@ -15,6 +15,7 @@ pub mod gap;
 pub mod graph;
 pub mod item;
 pub mod letter;
+pub mod observe;
 pub mod pace;
 pub mod page;
 mod shard;

@@ -171,6 +171,15 @@ impl Client {
         self.send(Method::Post, BULK_PATH, headers, Some(body)).await
     }
 
+    /// Asks for what every user may ask, to see whether there is an answer; a refusal is one too. Credentials are
+    /// taken as they are.
+    ///
+    /// # Errors
+    /// Only where there is no answer.
+    pub async fn ping(&self) -> Result<Answer, ClientError> {
+        self.send(Method::Get, "", HeaderMap::new(), None).await
+    }
+
     /// Forgets password or signing credentials, so that the next request reads them anew.
     pub fn refresh_credentials(&self) {
         match &self.0.authentication {

@@ -1,0 +1,110 @@
+//! What a process shows of itself while it runs: probes, metrics, status.
+//!
+//! [`Boards`] holds what is shown: the board of each source, the counters of the writers, and whether OpenSearch
+//! answers. A [`Look`] is all of it at one moment; probes ([`Look::dead`], [`Look::unready`]), metrics ([`list`])
+//! and the JSON of `/status` ([`Report`]) are functions of a look. [`Server`] serves them.
+
+pub mod list;
+mod look;
+mod metrics;
+mod probe;
+mod report;
+mod serve;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use streamdex_sink::BulkWriter;
+use tokio::time::Instant;
+
+pub use self::look::{Look, Reach, SourceLook, WriterLook};
+pub use self::metrics::{Form, exposition};
+pub use self::probe::{Reachable, watch_opensearch};
+pub use self::report::{ErrorReport, GapReport, PauseReport, Report, ShardReport, SourceReport, WriterReport};
+pub use self::serve::{ServeError, Server};
+use crate::follow::StatusBoard;
+
+/// Everything that one process shows. Cheap to clone.
+#[derive(Clone)]
+pub struct Boards(Arc<Mutex<Shown>>);
+
+struct Shown {
+    started: Instant,
+    sources: BTreeMap<String, StatusBoard>,
+    writers: Vec<Arc<dyn Fn() -> WriterLook + Send + Sync>>,
+    answered: Option<Instant>,
+    unreachable: Option<String>,
+}
+
+// === impl Boards ===
+
+impl Default for Boards {
+    fn default() -> Boards {
+        Boards(Arc::new(Mutex::new(Shown {
+            started: Instant::now(),
+            sources: BTreeMap::new(),
+            writers: Vec::new(),
+            answered: None,
+            unreachable: None,
+        })))
+    }
+}
+
+impl Boards {
+    /// Shows the board of a source; one that was shown under that name is not shown any more.
+    pub fn add(&self, source: &str, board: StatusBoard) {
+        self.shown().sources.insert(source.to_owned(), board);
+    }
+
+    /// Shows what a writer counts. What several writers count is added up.
+    pub fn add_writer(&self, writer: BulkWriter) {
+        self.add_writer_look(move || WriterLook { stats: writer.stats(), pauses: writer.pauses() });
+    }
+
+    /// OpenSearch has answered, or why it has not. Known by [`watch_opensearch`].
+    pub fn reached(&self, answer: Result<(), String>) {
+        let mut shown = self.shown();
+        match answer {
+            Ok(()) => {
+                shown.answered = Some(Instant::now());
+                shown.unreachable = None;
+            }
+            Err(reason) => shown.unreachable = Some(reason),
+        }
+    }
+
+    /// Everything at this moment.
+    pub fn look(&self) -> Look {
+        let now = Instant::now();
+        let shown = self.shown();
+        let sources = shown.sources.iter();
+        Look {
+            uptime: now.duration_since(shown.started),
+            sources: sources.map(|(name, board)| SourceLook { name: name.clone(), status: board.snapshot() }).collect(),
+            writer: shown.writers.iter().map(|look| look()).sum(),
+            opensearch: Reach {
+                answered: shown.answered.map(|answered| now.duration_since(answered)),
+                unreachable: shown.unreachable.clone(),
+            },
+        }
+    }
+
+    fn add_writer_look(&self, look: impl Fn() -> WriterLook + Send + Sync + 'static) {
+        self.shown().writers.push(Arc::new(look));
+    }
+
+    /// A task that panicked while it held the lock left nothing half done that matters here.
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Boards {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = self.shown();
+        f.debug_struct("Boards").field("sources", &shown.sources.keys()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! `docs/metrics.md` is generated; `UPDATE_DOCS=1` writes it anew.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::observe::tests::boards;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn names_tell_kind_and_unit() {
+    let mut names = BTreeSet::new();
+    for metric in METRICS.iter() {
+        assert!(names.insert(metric.name), "{} is there twice", metric.name);
+        assert!(metric.name.starts_with("streamdex_"), "{}", metric.name);
+        assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+        let unit = metric.unit.map_or("", Unit::suffix);
+        let total = if metric.kind == Kind::Counter { "_total" } else { "" };
+        assert_eq!(format!("{}{unit}{total}", metric.stem()), metric.name);
+        for text in [metric.help, metric.remedy] {
+            assert!(
+                text.len() > 4 && text.ends_with('.') && !text.contains(['\n', '\\', '|', '"']),
+                "{}: {text}",
+                metric.name
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_series_has_a_value_for_each_label() {
+    let look = boards().await.look();
+    for metric in METRICS.iter() {
+        let samples = (metric.samples)(&look);
+        assert!(!samples.is_empty(), "{} is never there", metric.name);
+        let mut seen = BTreeSet::new();
+        for sample in samples {
+            assert_eq!(sample.labels.len(), metric.labels.len(), "{}", metric.name);
+            assert!(seen.insert(sample.labels), "{} has a series twice", metric.name);
+            let spread = matches!(sample.value, Value::Spread { .. });
+            assert_eq!(spread, metric.kind == Kind::Histogram, "{}", metric.name);
+        }
+    }
+}
+
+#[test]
+fn the_reference_is_current() {
+    let path = repository().join("docs/metrics.md");
+    let expected = reference();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "docs/metrics.md is not current: UPDATE_DOCS=1 cargo test -p streamdex-poller --lib observe writes it anew"
+    );
+}
+
+fn reference() -> String {
+    let mut text = String::from(
+        "<!-- Generated from crates/poller/src/observe/list: UPDATE_DOCS=1 cargo test -p streamdex-poller --lib observe -->
+
+# Metrics
+
+`streamdex run` serves these under `/metrics` where `[http] listen`, `--listen` or `STREAMDEX_LISTEN` says so: in the text
+format of Prometheus, or as OpenMetrics where the client asks for it. Beside it there are
+
+| path | answers |
+|---|---|
+| `/livez` | 200 while the process works; 503 when a supervisor has stood still for a minute. It never depends on OpenSearch or DynamoDB: what they cannot do, a restart does not mend. |
+| `/readyz` | 200 while a heartbeat is confirmed and OpenSearch answers, else 503 with a line for each reason. |
+| `/status` | All that is known, as JSON: `streamdex status --url http://HOST:PORT` shows it. |
+
+No contents and no ids of documents are in any of them. `source` is the name of the source; without one, its table's name.
+Counters begin at 0 with the process. Each worker tells of its own shards: add up, or take the maximum, over all of them.
+",
+    );
+    let sections =
+        [("The process", PROCESS), ("Each source", source::METRICS), ("Writing to OpenSearch", writer::METRICS)];
+    for (heading, metrics) in sections {
+        writeln!(text, "\n## {heading}\n\n| metric | kind | labels | meaning | what to do |\n|---|---|---|---|---|")
+            .unwrap();
+        for metric in metrics {
+            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            let (name, kind, labels) = (metric.name, metric.kind.word(), labels.join(", "));
+            writeln!(text, "| `{name}` | {kind} | {labels} | {} | {} |", metric.help, metric.remedy).unwrap();
+        }
+    }
+    text
+}

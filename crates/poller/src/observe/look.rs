@@ -1,0 +1,139 @@
+//! Everything at one moment, and what follows from it for the probes: pure.
+
+use std::iter::Sum;
+use std::time::Duration;
+
+use streamdex_sink::writer::WriterStats;
+use streamdex_sink::{Pause, Scope};
+
+use crate::follow::Status;
+
+/// What a process shows at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// How long the process has been running.
+    pub uptime: Duration,
+    /// The sources, by name.
+    pub sources: Vec<SourceLook>,
+    /// All writers, added up.
+    pub writer: WriterLook,
+    /// Whether OpenSearch answers.
+    pub opensearch: Reach,
+}
+
+/// One source.
+#[derive(Debug, Clone)]
+pub struct SourceLook {
+    /// Its name.
+    pub name: String,
+    /// Its board.
+    pub status: Status,
+}
+
+/// A writer.
+#[derive(Debug, Clone, Default)]
+pub struct WriterLook {
+    /// What it counts.
+    pub stats: WriterStats,
+    /// What it holds back.
+    pub pauses: Vec<Pause>,
+}
+
+/// Whether OpenSearch answers.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// How long ago it last did.
+    pub answered: Option<Duration>,
+    /// Why it did not at the last attempt.
+    pub unreachable: Option<String>,
+}
+
+/// A supervisor's loop waits for nothing longer than some seconds.
+const STANDS_STILL: Duration = Duration::from_secs(60);
+/// Three beats; a worker gives its leases up when none was confirmed for so long.
+const BEAT_OVERDUE: Duration = Duration::from_millis(4_500);
+/// Three attempts of `watch_opensearch`.
+const ANSWER_OVERDUE: Duration = Duration::from_secs(45);
+
+// === impl Look ===
+
+impl Look {
+    /// Why the process is to be started anew; empty while it lives. A process that has not begun to follow waits
+    /// for something outside, which a restart does not mend.
+    pub fn dead(&self) -> Vec<String> {
+        let stands_still = |source: &SourceLook| {
+            let turned = source.status.turned.filter(|turned| *turned > STANDS_STILL)?;
+            Some(format!("source {}: the supervisor has stood still for {} s", source.name, turned.as_secs()))
+        };
+        self.sources.iter().filter_map(stands_still).collect()
+    }
+
+    /// Why the process does not do its work (yet); empty where it does.
+    pub fn unready(&self) -> Vec<String> {
+        let mut reasons = self.dead();
+        if self.sources.is_empty() {
+            reasons.push("starting: nothing is followed yet".to_owned());
+        }
+        reasons.extend(self.sources.iter().filter_map(without_beat));
+        reasons.extend(self.opensearch.silence());
+        let pauses = self.writer.pauses.iter();
+        let whole = pauses.filter(|pause| matches!(pause.scope, Scope::Cluster | Scope::Credentials));
+        reasons.extend(whole.map(|pause| format!("writing is paused: {}: {}", pause.scope, pause.reason)));
+        // Several writers meet the same.
+        reasons.dedup();
+        reasons
+    }
+}
+
+fn without_beat(source: &SourceLook) -> Option<String> {
+    match source.status.heartbeat_age {
+        None => Some(format!("source {}: no heartbeat is confirmed yet", source.name)),
+        Some(age) if age >= BEAT_OVERDUE => Some(format!(
+            "source {}: the last heartbeat was confirmed {:.1} s ago; is the state table reachable?",
+            source.name,
+            age.as_secs_f64()
+        )),
+        Some(_) => None,
+    }
+}
+
+impl Reach {
+    fn silence(&self) -> Option<String> {
+        let because = self.unreachable.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        match self.answered {
+            None => Some(format!("OpenSearch has not answered yet{because}")),
+            Some(ago) if ago > ANSWER_OVERDUE => {
+                Some(format!("OpenSearch last answered {} s ago{because}", ago.as_secs()))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+// === impl WriterLook ===
+
+impl Sum for WriterLook {
+    fn sum<I: Iterator<Item = WriterLook>>(looks: I) -> WriterLook {
+        looks.fold(WriterLook::default(), |mut sum, look| {
+            let (all, one) = (&mut sum.stats, look.stats);
+            all.requests += one.requests;
+            all.bytes += one.bytes;
+            all.took += one.took;
+            all.decided += one.decided;
+            all.retried += one.retried;
+            all.overloaded += one.overloaded;
+            all.split += one.split;
+            all.in_flight += one.in_flight;
+            all.limit += one.limit;
+            all.byte_cap = all.byte_cap.max(one.byte_cap);
+            all.waiting += one.waiting;
+            all.latency.iter_mut().zip(one.latency).for_each(|(all, one)| *all += one);
+            for (reason, times) in one.paused {
+                *all.paused.entry(reason).or_default() += times;
+            }
+            all.last_error = one.last_error.or(all.last_error.take());
+            sum.pauses.extend(look.pauses);
+            sum
+        })
+    }
+}

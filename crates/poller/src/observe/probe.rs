@@ -1,0 +1,54 @@
+//! Whether OpenSearch answers, also while there is nothing to write.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamdex_sink::Client;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Boards;
+
+/// A look may be three attempts old: see `Look::unready`.
+const EVERY: Duration = Duration::from_secs(15);
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What can be asked whether it answers.
+#[async_trait]
+pub trait Reachable: Send + Sync {
+    /// Asks once.
+    ///
+    /// # Errors
+    /// Why there is no answer, or none of a server that works, for people to read.
+    async fn reach(&self) -> Result<(), String>;
+}
+
+#[async_trait]
+impl Reachable for Client {
+    async fn reach(&self) -> Result<(), String> {
+        match Box::pin(self.ping()).await {
+            // Whoever may not know the version can still be allowed to write.
+            Ok(answer) if answer.status < 500 => Ok(()),
+            Ok(answer) => Err(format!("{} answers with status {}", self.endpoint(), answer.status)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// Asks OpenSearch every 15 seconds whether it answers, until `stop` is cancelled.
+pub async fn watch_opensearch(opensearch: &dyn Reachable, boards: &Boards, stop: &CancellationToken) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let overdue = |_| Err(format!("no answer within {} s", DEADLINE.as_secs()));
+        let answer = tokio::select! {
+            () = stop.cancelled() => return,
+            answer = timeout(DEADLINE, opensearch.reach()) => answer.unwrap_or_else(overdue),
+        };
+        boards.reached(answer);
+    }
+}

@@ -1,0 +1,322 @@
+//! `/status`: a look as JSON. `streamdex status` reads it back, also that of another version.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use streamdex_mapping::{Outcome, Tally};
+use streamdex_sink::Pause;
+
+use super::look::{Look, SourceLook, WriterLook};
+use crate::follow::ShardStatus;
+use crate::follow::status::{Call, LeaseChange, Phase};
+use crate::gap::Gap;
+
+/// What a process shows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// The version of streamdex.
+    pub version: String,
+    /// How long the process has been running.
+    pub uptime_seconds: u64,
+    /// What `/livez` says.
+    pub live: bool,
+    /// What `/readyz` says.
+    pub ready: bool,
+    /// Why it does not.
+    pub reasons: Vec<String>,
+    /// Writing to OpenSearch.
+    pub writer: WriterReport,
+    /// The sources.
+    pub sources: Vec<SourceReport>,
+}
+
+/// Writing to OpenSearch, counted from the start of the process on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WriterReport {
+    /// Requests in flight now.
+    pub requests_in_flight: u64,
+    /// Requests that may be in flight now.
+    pub requests_limit: u64,
+    /// Operations that wait to be sent.
+    pub waiting_operations: u64,
+    /// Requests that are over.
+    pub requests: u64,
+    /// Bytes of their bodies before compression.
+    pub bytes: u64,
+    /// Operations with a final decision.
+    pub decided: u64,
+    /// Operations that were sent again or given back to be read again.
+    pub retried: u64,
+    /// Answers that the server has too much to do.
+    pub overloaded: u64,
+    /// What is held back.
+    pub pauses: Vec<PauseReport>,
+    /// The last error.
+    pub last_error: Option<String>,
+}
+
+/// Something that is held back.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PauseReport {
+    /// What.
+    pub scope: String,
+    /// The name of the reason.
+    pub reason: String,
+    /// Why.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+    /// For how long.
+    pub seconds: u64,
+}
+
+/// One source.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceReport {
+    /// Its name.
+    pub name: String,
+    /// The table.
+    pub table: String,
+    /// The label of the stream.
+    pub stream: String,
+    /// This worker.
+    pub worker: String,
+    /// All live workers.
+    pub workers: Vec<String>,
+    /// How many leases this worker has.
+    pub owned_leases: usize,
+    /// How long ago the last confirmed beat was begun.
+    pub heartbeat_age_seconds: Option<f64>,
+    /// The lag of the shard that is furthest behind.
+    pub lag_seconds: Option<f64>,
+    /// Records decided per second.
+    pub rate: f64,
+    /// Records decided.
+    pub records: u64,
+    /// What became of them.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Records without an outcome.
+    pub undecided: u64,
+    /// Records from before the start, passed over.
+    pub before_start: u64,
+    /// Calls to DynamoDB Streams in an hour, as things are now.
+    pub projected_calls_per_hour: f64,
+    /// Bytes of records that were read and are not written yet.
+    pub prefetched_bytes: u64,
+    /// What holds the whole source back.
+    pub paused: Option<String>,
+    /// Gaps.
+    pub gaps: Vec<GapReport>,
+    /// Other things that are counted, by name.
+    pub counters: BTreeMap<String, u64>,
+    /// The shards that this worker cares for, and those that others do.
+    pub shards: Vec<ShardReport>,
+}
+
+/// Changes that can no longer be read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GapReport {
+    /// The kind.
+    pub kind: String,
+    /// A shard, an index or a stream.
+    pub subject: String,
+    /// The last acknowledged sequence number.
+    pub position: Option<String>,
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// One shard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ShardReport {
+    /// Its id.
+    pub shard: String,
+    /// What is going on with it.
+    pub phase: String,
+    /// The worker that cares for it.
+    pub owner: Option<String>,
+    /// How old the index is with regard to it; known of this worker's own alone.
+    pub lag_seconds: Option<f64>,
+    /// Records decided per second.
+    pub rate: f64,
+    /// Records without an outcome.
+    pub in_flight: u64,
+    /// How often something failed and was tried again.
+    pub retries: u64,
+    /// What became of its records; outcomes that none had are left out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub outcomes: BTreeMap<String, u64>,
+    /// What holds it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
+    /// What failed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<ErrorReport>,
+}
+
+/// Something that failed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ErrorReport {
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+    /// How long ago.
+    pub seconds_ago: u64,
+}
+
+// === impl ===
+
+impl Report {
+    /// Of this look.
+    pub fn of(look: &Look) -> Report {
+        let reasons = look.unready();
+        Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: look.uptime.as_secs(),
+            live: look.dead().is_empty(),
+            ready: reasons.is_empty(),
+            reasons,
+            writer: WriterReport::of(&look.writer),
+            sources: look.sources.iter().map(SourceReport::of).collect(),
+        }
+    }
+}
+
+impl WriterReport {
+    fn of(look: &WriterLook) -> WriterReport {
+        let stats = &look.stats;
+        WriterReport {
+            requests_in_flight: stats.in_flight,
+            requests_limit: stats.limit,
+            waiting_operations: stats.waiting,
+            requests: stats.requests,
+            bytes: stats.bytes,
+            decided: stats.decided,
+            retried: stats.retried,
+            overloaded: stats.overloaded,
+            pauses: look.pauses.iter().map(PauseReport::of).collect(),
+            last_error: stats.last_error.clone(),
+        }
+    }
+}
+
+impl PauseReport {
+    fn of(pause: &Pause) -> PauseReport {
+        PauseReport {
+            scope: pause.scope.to_string(),
+            reason: pause.reason.name().to_owned(),
+            message: pause.to_string(),
+            hint: pause.hint().to_owned(),
+            seconds: pause.since.elapsed().as_secs(),
+        }
+    }
+}
+
+impl SourceReport {
+    fn of(look: &SourceLook) -> SourceReport {
+        let status = &look.status;
+        let me = Some(status.membership.me.clone()).filter(|me| !me.is_empty());
+        let own = status.shards.iter().map(|shard| ShardReport::of(shard, me.clone()));
+        let elsewhere = status.elsewhere.iter().map(|(shard, owner)| ShardReport {
+            shard: shard.to_string(),
+            phase: Phase::Elsewhere.name().to_owned(),
+            owner: Some(owner.clone()),
+            ..ShardReport::default()
+        });
+        SourceReport {
+            name: look.name.clone(),
+            table: status.following.table.clone(),
+            stream: status.following.stream.clone(),
+            worker: status.membership.me.clone(),
+            workers: status.membership.alive.clone(),
+            owned_leases: status.membership.owned,
+            heartbeat_age_seconds: status.heartbeat_age.map(seconds),
+            lag_seconds: status.lag().map(seconds),
+            rate: thousandths(status.rate),
+            records: status.tally.records(),
+            outcomes: outcomes(&status.tally).collect(),
+            undecided: status.undecided,
+            before_start: status.before_start,
+            projected_calls_per_hour: status.projected_calls.round(),
+            prefetched_bytes: status.prefetched,
+            paused: status.paused.clone(),
+            gaps: status.gaps.iter().map(GapReport::of).collect(),
+            counters: counters(look),
+            shards: own.chain(elsewhere).collect(),
+        }
+    }
+}
+
+impl GapReport {
+    /// Of this gap.
+    pub fn of(gap: &Gap) -> GapReport {
+        GapReport {
+            kind: gap.kind.name().to_owned(),
+            subject: gap.subject.clone(),
+            position: gap.position.clone(),
+            message: gap.to_string(),
+            hint: gap.kind.hint().to_owned(),
+        }
+    }
+}
+
+impl ShardReport {
+    fn of(shard: &ShardStatus, owner: Option<String>) -> ShardReport {
+        ShardReport {
+            shard: shard.shard.to_string(),
+            phase: shard.phase.name().to_owned(),
+            owner,
+            lag_seconds: shard.lag.map(seconds),
+            rate: thousandths(shard.rate),
+            in_flight: shard.in_flight,
+            retries: shard.retries,
+            outcomes: outcomes(&shard.tally).filter(|(_, records)| *records > 0).collect(),
+            paused: shard.paused.clone(),
+            last_error: shard.last_error.as_ref().map(|error| ErrorReport {
+                message: error.message.clone(),
+                hint: error.hint.clone(),
+                seconds_ago: error.ago.as_secs(),
+            }),
+        }
+    }
+}
+
+fn outcomes(tally: &Tally) -> impl Iterator<Item = (String, u64)> + use<'_> {
+    Outcome::ALL.into_iter().map(|outcome| (outcome.name().to_owned(), tally.get(outcome)))
+}
+
+fn counters(look: &SourceLook) -> BTreeMap<String, u64> {
+    let counters = &look.status.counters;
+    let calls = Call::ALL.map(|call| (format!("calls_{}", call.name()), counters.calls.get(&call)));
+    let leases =
+        LeaseChange::ALL.map(|change| (format!("leases_{}", change.name()), counters.lease_changes.get(&change)));
+    let named = calls.into_iter().chain(leases).map(|(name, count)| (name, count.copied().unwrap_or_default()));
+    let plain = [
+        ("retries", counters.retries),
+        ("checkpoints", counters.checkpoints),
+        ("tenure_lapses", counters.tenure_lapses),
+        ("creation_time_backwards", counters.backwards),
+        ("watchdog_restarts", counters.watchdog_restarts),
+    ];
+    named.chain(plain.map(|(name, count)| (name.to_owned(), count))).collect()
+}
+
+/// Seconds to the millisecond.
+fn seconds(duration: Duration) -> f64 {
+    thousandths(duration.as_secs_f64())
+}
+
+fn thousandths(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}

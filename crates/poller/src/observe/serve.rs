@@ -1,0 +1,199 @@
+//! HTTP around the answers: one request a connection, each with a deadline.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Boards;
+use super::look::Look;
+use super::metrics::{Form, exposition};
+use super::report::Report;
+
+/// Probes, metrics and status over HTTP.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What is answered.
+#[derive(Debug, PartialEq)]
+struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    body: String,
+}
+
+/// Who comes later waits at the door.
+const CONNECTIONS: usize = 64;
+const HEADERS_WITHIN: Duration = Duration::from_secs(5);
+const OVER_WITHIN: Duration = Duration::from_secs(10);
+const LARGEST_HEADERS: usize = 16 * 1024;
+/// After a failed accept, as where no file descriptor is left.
+const BREATHE: Duration = Duration::from_millis(200);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+// === impl Server ===
+
+impl Server {
+    /// Listens; port 0 picks a free one.
+    ///
+    /// # Errors
+    /// The address is taken, or is not one of this machine.
+    pub async fn bind(address: SocketAddr) -> Result<Server, ServeError> {
+        let refused = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        Ok(Server { listener, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is cancelled; connections are closed then.
+    pub async fn run(self, boards: Boards, stop: CancellationToken) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            // What is over is let go of here, so that the set stays as small as the room.
+            while connections.try_join_next().is_some() {}
+            match accepted {
+                Ok((stream, _)) => {
+                    let boards = boards.clone();
+                    connections.spawn(async move {
+                        // A client that goes away, or is too slow, is its own problem.
+                        let _ = timeout(OVER_WITHIN, Box::pin(serve(stream, boards))).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!("a connection was not accepted: {error}");
+                    sleep(BREATHE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, boards: Boards) -> Result<(), hyper::Error> {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+        let answer = answer(request.method(), request.uri().path(), accept, &Arc::new(boards.look()));
+        std::future::ready(Ok::<_, Infallible>(answer.into_response()))
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .keep_alive(false)
+        .max_buf_size(LARGEST_HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+}
+
+// === impl ServeError ===
+
+impl ServeError {
+    /// What to do, in one sentence.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            ServeError::Listen { .. } => {
+                "give a free port on an address of this machine as --listen, STREAMDEX_LISTEN or http.listen, or none of them"
+            }
+        }
+    }
+}
+
+// === impl Answer ===
+
+/// Pure: what a request gets at this moment.
+fn answer(method: &Method, path: &str, accept: Option<&str>, look: &Arc<Look>) -> Answer {
+    if !matches!(path, "/livez" | "/readyz" | "/metrics" | "/status") {
+        let body = "there are /livez, /readyz, /metrics and /status\n".to_owned();
+        return Answer { status: StatusCode::NOT_FOUND, content_type: TEXT, body };
+    }
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let body = "GET and HEAD\n".to_owned();
+        return Answer { status: StatusCode::METHOD_NOT_ALLOWED, content_type: TEXT, body };
+    }
+    match path {
+        "/livez" => Answer::of_probe(&look.dead()),
+        "/readyz" => Answer::of_probe(&look.unready()),
+        "/metrics" => {
+            let form = Form::accepted(accept);
+            Answer::of(exposition(look, form).ok(), form.content_type())
+        }
+        _ => Answer::of(serde_json::to_string(&Report::of(look)).ok().map(|json| json + "\n"), JSON),
+    }
+}
+
+impl Answer {
+    /// `ok`, or a line for each reason.
+    fn of_probe(reasons: &[String]) -> Answer {
+        if reasons.is_empty() {
+            return Answer { status: StatusCode::OK, content_type: TEXT, body: "ok\n".to_owned() };
+        }
+        let body = reasons.iter().map(|reason| format!("{reason}\n")).collect();
+        Answer { status: StatusCode::SERVICE_UNAVAILABLE, content_type: TEXT, body }
+    }
+
+    fn of(body: Option<String>, content_type: &'static str) -> Answer {
+        match body {
+            Some(body) => Answer { status: StatusCode::OK, content_type, body },
+            None => Answer { status: StatusCode::INTERNAL_SERVER_ERROR, content_type: TEXT, body: String::new() },
+        }
+    }
+
+    fn into_response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(Bytes::from(self.body)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests;

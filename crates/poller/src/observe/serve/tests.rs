@@ -1,0 +1,115 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::*;
+use crate::follow::StatusBoard;
+
+struct Served {
+    address: SocketAddr,
+    boards: Boards,
+    stop: CancellationToken,
+}
+
+impl Served {
+    async fn start() -> Served {
+        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, boards, stop) = (server.address(), Boards::default(), CancellationToken::new());
+        tokio::spawn(server.run(boards.clone(), stop.clone()));
+        Served { address, boards, stop }
+    }
+
+    /// Head and body of the answer.
+    async fn ask(&self, request: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        (head.to_owned(), body.to_owned())
+    }
+
+    async fn get(&self, path: &str) -> (String, String) {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n")).await
+    }
+}
+
+#[tokio::test]
+async fn probes_metrics_and_status() {
+    let served = Served::start().await;
+    assert_eq!(served.get("/livez").await.1, "ok\n");
+    let (head, body) = served.get("/readyz").await;
+    assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+    assert_eq!(body, "starting: nothing is followed yet\nOpenSearch has not answered yet\n");
+
+    let board = StatusBoard::default();
+    served.boards.add("sessions", board.clone());
+    board.beat_confirmed(Instant::now());
+    served.boards.reached(Ok(()));
+    let (head, body) = served.get("/readyz?verbose").await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("no-store"), "{head}");
+    assert_eq!(body, "ok\n");
+
+    let (head, body) = served.get("/metrics").await;
+    assert!(head.to_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
+    assert!(body.contains("# TYPE streamdex_records_total counter\n"), "{body}");
+    assert!(body.contains("streamdex_records_total{source=\"sessions\",outcome=\"applied\"} 0\n"), "{body}");
+    let accept = "GET /metrics HTTP/1.0\r\nAccept: application/openmetrics-text;version=1.0.0,text/plain;q=0.1\r\n\r\n";
+    let (head, body) = served.ask(accept).await;
+    assert!(head.to_lowercase().contains("content-type: application/openmetrics-text; version=1.0.0"), "{head}");
+    assert!(body.ends_with("# EOF\n"), "{body}");
+
+    let (_, body) = served.get("/status").await;
+    let report: Report = serde_json::from_str(&body).unwrap();
+    assert!(report.live && report.ready && report.sources[0].name == "sessions");
+}
+
+#[tokio::test]
+async fn anything_else_is_refused() {
+    let served = Served::start().await;
+    for (line, expected) in [
+        ("GET /", "404"),
+        ("GET /livez/", "404"),
+        ("POST /other", "404"),
+        ("POST /status", "405"),
+        ("DELETE /livez", "405"),
+        ("HEAD /livez", "200"),
+        ("no HTTP at all", "400"),
+    ] {
+        let (head, body) = served.ask(&format!("{line} HTTP/1.1\r\nHost: here\r\n\r\n")).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {expected}")), "{line}: {head}");
+        assert!(!line.starts_with("HEAD") || body.is_empty(), "{line}: {body}");
+    }
+    let long = format!("GET /livez HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(2 * LARGEST_HEADERS));
+    let (head, _) = served.ask(&long).await;
+    assert!(head.starts_with("HTTP/1.1 431"), "{head}");
+}
+
+#[tokio::test]
+async fn who_says_nothing_keeps_no_place_and_a_stop_closes_everything() {
+    let served = Served::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..CONNECTIONS - 1 {
+        silent.push(TcpStream::connect(served.address).await.unwrap());
+    }
+    // One place is left.
+    for _ in 0..10 {
+        assert_eq!(served.get("/livez").await.1, "ok\n");
+    }
+    let one_more = TcpStream::connect(served.address).await.unwrap();
+    let late = tokio::time::timeout(Duration::from_millis(300), served.get("/livez")).await;
+    assert!(late.is_err(), "it waits at the door");
+    drop(one_more);
+    assert_eq!(served.get("/livez").await.1, "ok\n");
+    served.stop.cancel();
+    let mut nothing = Vec::new();
+    silent[0].read_to_end(&mut nothing).await.unwrap_or_default();
+    assert!(TcpStream::connect(served.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_taken_port_is_said() {
+    let served = Served::start().await;
+    let error = Server::bind(served.address).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on {}", served.address));
+    assert!(error.hint().contains("--listen"));
+}

@@ -1,0 +1,182 @@
+use std::time::Duration;
+
+use streamdex_config::Source;
+use streamdex_mapping::Outcome;
+use streamdex_sink::{Pause, PauseReason, Scope};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::follow::status::{Call, Following, LeaseChange, Membership, Phase};
+use crate::gap::{Gap, GapKind};
+use crate::stream::ShardId;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A worker with two sources, one of which has met everything.
+pub(super) async fn boards() -> Boards {
+    let boards = Boards::default();
+    let (busy, fresh) = (StatusBoard::default(), StatusBoard::default());
+    boards.add("sessions", busy.clone());
+    boards.add("orders", fresh);
+    boards.add_writer_look(writer);
+    boards.add_writer_look(writer);
+    let [reading, paused, gapped, other] = ["a", "b", "c", "d"].map(|n| ShardId::new(format!("shardId-{n}")));
+    for shard in [&reading, &paused, &gapped] {
+        busy.begin(shard, None);
+        busy.take_of(shard, 5, 1);
+    }
+    tokio::time::advance(10 * SECOND).await;
+    busy.follows(Following {
+        table: "sessions".to_owned(),
+        stream: "2026-11-22T00:00:00.000".to_owned(),
+        freshness: Source::DEFAULT_FRESHNESS,
+    });
+    let alive = vec!["host-1-a".to_owned(), "host-2-b".to_owned()];
+    busy.workers(Membership { me: "host-1-a".to_owned(), alive, owned: 3 });
+    busy.elsewhere(&[(other, "host-2-b".to_owned())]);
+    busy.count_of(&reading, Outcome::ALL.into_iter().take(5));
+    busy.acknowledged(&reading, 3 * SECOND);
+    busy.pause(&paused, Some("the state table does not answer".to_owned()));
+    busy.error(&paused, "timed out", "check the network");
+    busy.phase(&gapped, Phase::Gapped);
+    busy.gap(&Gap::new(GapKind::Trimmed, gapped.as_str()).after(Some("100".to_owned())));
+    busy.pause_all(Some("the shards cannot be listed".to_owned()));
+    for call in Call::ALL {
+        busy.called(call);
+    }
+    for change in LeaseChange::ALL {
+        busy.lease_changed(change);
+    }
+    busy.tenure_lapsed();
+    busy.checkpointed();
+    busy.backwards(&reading);
+    busy.watchdog_restart(&reading);
+    busy.projected_calls(10_800.0);
+    busy.prefetched(123_456_789_012);
+    busy.turned();
+    busy.beat_confirmed(Instant::now());
+    boards.reached(Ok(()));
+    tokio::time::advance(SECOND / 2).await;
+    boards
+}
+
+fn writer() -> WriterLook {
+    let mut look = WriterLook::default();
+    look.stats.requests = 5;
+    look.stats.bytes = 1 << 33;
+    look.stats.took = Duration::from_millis(1250);
+    look.stats.latency = [0, 0, 0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1];
+    look.stats.decided = 40;
+    look.stats.retried = 2;
+    look.stats.in_flight = 1;
+    look.stats.limit = 8;
+    look.stats.paused = BTreeMap::from([("read_only", 1), ("throttled", 2)]);
+    look.stats.last_error = Some("429: es_rejected_execution_exception".to_owned());
+    let scope = Scope::Cluster;
+    look.pauses = vec![Pause { scope, reason: PauseReason::Throttled, detail: None, since: Instant::now() - SECOND }];
+    look
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_in_both_forms() {
+    let look = Arc::new(boards().await.look());
+    for (name, form) in [("openmetrics", Form::OpenMetrics), ("prometheus", Form::Prometheus)] {
+        let text = exposition(&look, form).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        insta::assert_snapshot!(name, text);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_has_just_begun_shows_what_it_has() {
+    let look = Arc::new(Boards::default().look());
+    let text = exposition(&look, Form::Prometheus).unwrap();
+    assert!(text.contains("streamdex_ready 0\n") && !text.contains("streamdex_lag_seconds"), "{text}");
+    assert_eq!(look.dead(), [""; 0]);
+    assert_eq!(look.unready(), ["starting: nothing is followed yet", "OpenSearch has not answered yet"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_report_is_read_back() {
+    let report = Report::of(&boards().await.look());
+    insta::assert_json_snapshot!("report", Report { version: "VERSION".to_owned(), ..report.clone() });
+    let json = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+    let of_another_version: Report = serde_json::from_str(r#"{"live":true,"sources":[{"name":"s","new":1}]}"#).unwrap();
+    assert_eq!((of_another_version.live, of_another_version.sources[0].name.as_str()), (true, "s"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_that_stands_still_is_dead_and_one_that_waits_or_is_over_is_not() {
+    let (boards, board) = (Boards::default(), StatusBoard::default());
+    boards.add("s", board.clone());
+    tokio::time::advance(1000 * SECOND).await;
+    assert_eq!(boards.look().dead(), [""; 0]);
+    board.turned();
+    tokio::time::advance(60 * SECOND).await;
+    assert_eq!(boards.look().dead(), [""; 0]);
+    tokio::time::advance(SECOND).await;
+    assert_eq!(boards.look().dead(), ["source s: the supervisor has stood still for 61 s"]);
+    board.over();
+    assert_eq!(boards.look().dead(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_while_the_heartbeat_is_confirmed_and_opensearch_answers() {
+    let (boards, board) = (Boards::default(), StatusBoard::default());
+    boards.add("s", board.clone());
+    boards.reached(Ok(()));
+    assert_eq!(boards.look().unready(), ["source s: no heartbeat is confirmed yet"]);
+    board.beat_confirmed(Instant::now());
+    assert_eq!(boards.look().unready(), [""; 0]);
+    tokio::time::advance(Duration::from_millis(4_500)).await;
+    let reasons = boards.look().unready();
+    assert_eq!(
+        reasons,
+        ["source s: the last heartbeat was confirmed 4.5 s ago; is the state table reachable?"],
+        "{reasons:?}"
+    );
+    boards.reached(Err("connection refused".to_owned()));
+    tokio::time::advance(41 * SECOND).await;
+    board.beat_confirmed(Instant::now());
+    assert_eq!(boards.look().unready(), ["OpenSearch last answered 45 s ago: connection refused"]);
+    assert_eq!(boards.look().dead(), [""; 0]);
+    boards.reached(Ok(()));
+    boards.add_writer_look(writer);
+    assert_eq!(
+        boards.look().unready(),
+        ["writing is paused: cluster: OpenSearch is overloaded"],
+        "a paused cluster takes nothing"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn opensearch_is_asked_every_fifteen_seconds() {
+    struct Answers(Mutex<Vec<Option<Result<(), String>>>>);
+    #[async_trait::async_trait]
+    impl Reachable for Answers {
+        async fn reach(&self) -> Result<(), String> {
+            let next = self.0.lock().unwrap().pop().unwrap_or(Some(Ok(())));
+            match next {
+                Some(answer) => answer,
+                None => std::future::pending().await,
+            }
+        }
+    }
+    let (boards, stop) = (Boards::default(), CancellationToken::new());
+    let answers = Answers(Mutex::new(vec![None, Some(Err("503".to_owned())), Some(Ok(()))]));
+    let watch = watch_opensearch(&answers, &boards, &stop);
+    let look = async {
+        let at = |seconds| tokio::time::sleep(SECOND * seconds);
+        let reach = || boards.look().opensearch;
+        at(1).await;
+        assert_eq!((reach().answered, reach().unreachable), (Some(SECOND), None));
+        at(15).await;
+        assert_eq!((reach().answered, reach().unreachable), (Some(16 * SECOND), Some("503".to_owned())));
+        at(20).await;
+        assert_eq!(reach().unreachable, Some("no answer within 5 s".to_owned()));
+        at(15).await;
+        assert_eq!(reach().unreachable, None);
+        stop.cancel();
+    };
+    tokio::join!(watch, look);
+}
