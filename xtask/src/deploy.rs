@@ -1,4 +1,5 @@
-//! The templates of `deploy/`, checked without AWS by Python tools in an environment of their own.
+//! The templates, image and compose file of `deploy/`, checked without AWS and Docker by Python tools in an
+//! environment of their own.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use streamdex_testkit::engines::{target_folder, workspace_folder};
 use crate::step::{self, Outcome};
 use crate::tools::python_environment;
 
-/// cfn-lint, checkov and the SAM transform, over all templates.
+/// cfn-lint, checkov, the SAM transform, hadolint and rules of our own.
 pub(crate) fn templates(name: &str) -> Outcome {
     let python = Command::new("python3").args(["-c", "import venv"]).stderr(Stdio::null()).status();
     if !python.is_ok_and(|status| status.success()) {
