@@ -4,13 +4,15 @@ mod sdk;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodbstreams::types::Record;
 use streamdex_mapping::SequenceNumber;
+use tokio::time::sleep;
 
 pub use self::sdk::SdkStream;
-use crate::fault::AwsError;
+use crate::fault::{AwsError, Fault};
 
 /// A shard's id.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -153,19 +155,36 @@ impl RecordsPage {
     }
 }
 
-/// All shards of a stream, over all pages, and its status.
+/// DescribeStream takes 10 calls a second, and the shards of a large table fill more pages than that.
+const BETWEEN_PAGES: Duration = Duration::from_millis(150);
+/// A page that is throttled is asked for again, so that others who list cannot keep a long listing from
+/// ever coming to its end.
+const PAGE_ATTEMPTS: u32 = 5;
+const FIRST_WAIT: Duration = Duration::from_millis(300);
+
+/// All shards of a stream, over all pages, and its status. Its own calls are less than 7 a second.
 ///
 /// # Errors
-/// The first page that fails.
+/// The first page that fails, or is throttled again and again.
 pub async fn list_shards(source: &dyn StreamSource) -> Result<(Vec<ListedShard>, StreamStatus), AwsError> {
     let mut shards = Vec::new();
     let mut after = None;
+    let mut attempt = 1;
     loop {
-        let page = source.shards(after.as_ref()).await?;
+        let page = match source.shards(after.as_ref()).await {
+            Err(error) if error.fault() == Fault::Throttled && attempt < PAGE_ATTEMPTS && after.is_some() => {
+                sleep(FIRST_WAIT * 2_u32.pow(attempt - 1)).await;
+                attempt += 1;
+                continue;
+            }
+            page => page?,
+        };
+        attempt = 1;
         shards.extend(page.shards);
         after = page.next;
         if after.is_none() {
             return Ok((shards, page.status));
         }
+        sleep(BETWEEN_PAGES).await;
     }
 }
