@@ -1,13 +1,16 @@
 //! The argument tree.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use url::Url;
 
 use crate::logging::LogFormat;
 use crate::policy::{Purpose, View};
+use crate::status::parse_url;
 
 /// Keeps an OpenSearch index equal to a DynamoDB table, from the table's stream.
 #[derive(Debug, Parser)]
@@ -53,6 +56,8 @@ pub enum Command {
     Map(MapArgs),
     /// Follow the table's stream, until SIGTERM
     Run(RunArgs),
+    /// Show what the workers do
+    Status(StatusArgs),
     /// See what index set-up would do, or do it
     #[command(subcommand)]
     Index(IndexCommand),
@@ -164,6 +169,23 @@ pub struct RunArgs {
     /// Where there is no terminal, log the outcomes so far every so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "60")]
     pub report_every: NonZeroU64,
+    /// Serve probes, metrics and status over HTTP at this address, as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS", env = "STREAMDEX_LISTEN", hide_env_values = true)]
+    pub listen: Option<SocketAddr>,
+}
+
+/// `streamdex status`
+#[derive(Debug, Clone, Args)]
+pub struct StatusArgs {
+    /// Show what the worker at this address says of itself, as http://127.0.0.1:9464; reads no configuration
+    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    pub url: Url,
+    /// Show it anew every 2 seconds, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// Say nothing, and end with status 0 where the worker lives: for health checks
+    #[arg(long, requires = "url", conflicts_with = "watch")]
+    pub live: bool,
 }
 
 /// `streamdex iam-policy`

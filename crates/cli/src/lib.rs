@@ -21,9 +21,11 @@ mod policy;
 pub mod progress;
 mod replay;
 mod run;
+mod serve;
 pub mod settings;
 mod signals;
 mod state;
+mod status;
 pub mod summary;
 
 use std::ffi::OsString;
@@ -59,6 +61,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Command::Map(arguments) => map::run(&global, &arguments),
         Command::Replay(arguments) => block_on(replay::run(&global, &arguments)),
         Command::Run(arguments) => block_on(run::run(&global, arguments)),
+        Command::Status(arguments) => block_on(status::run(&global, &arguments)),
         Command::Index(command) => block_on(index::run(&global, command)),
         Command::State(command) => block_on(state::run(&global, command)),
         Command::Dlq(command) => block_on(dlq::run(&global, command)),

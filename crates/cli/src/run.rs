@@ -9,6 +9,7 @@ use streamdex_mapping::Mapper;
 use streamdex_poller::AwsError;
 use streamdex_poller::aws::SourceClients;
 use streamdex_poller::deliver::Delivery;
+use streamdex_poller::follow::status::Following;
 use streamdex_poller::follow::{
     FollowEnd, Followed, Follower, Parts, Settings, Status, StatusBoard, generations, sole_index,
 };
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{Global, RunArgs};
 use crate::exit::{CliError, Exit};
 use crate::progress::{Progress, with_outcomes};
+use crate::serve::Shown;
 use crate::summary::Summary;
 use crate::{connect, settings, signals};
 
@@ -41,8 +43,9 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
     signals::cancel_on_signals(stop.clone())?;
     let until = if arguments.until_end { Until::PresentEnd } else { Until::Stopped };
     let started = Instant::now();
+    let mut shown = Shown::start(arguments.listen.or(config.http.listen)).await?;
     let prepared = tokio::select! {
-        prepared = Box::pin(prepare(&config, source, until)) => prepared?,
+        prepared = Box::pin(prepare(&config, source, until, &mut shown)) => prepared?,
         () = stop.cancelled() => return Ok(Exit::Done),
     };
     let Prepared { follower, writing } = prepared;
@@ -87,7 +90,7 @@ struct Prepared {
     writing: CancellationToken,
 }
 
-async fn prepare(config: &Config, source: &Source, until: Until) -> Result<Prepared, CliError> {
+async fn prepare(config: &Config, source: &Source, until: Until, shown: &mut Shown) -> Result<Prepared, CliError> {
     let patience = (until == Until::PresentEnd).then_some(connect::PATIENCE);
     let clients = SourceClients::connect(source).await;
     let describe = || Box::pin(TableInfo::describe(&clients, source));
@@ -97,6 +100,7 @@ async fn prepare(config: &Config, source: &Source, until: Until) -> Result<Prepa
     connect::insist(patience, state_can_pass, || Box::pin(state.ensure(&info.arn))).await?;
 
     let client = Client::connect(&config.opensearch, &config.aws).await?;
+    shown.watch(client.clone());
     let facts = TableFacts { arn: Some(info.arn.clone()), id: info.id.clone(), key_attributes: info.keys.clone() };
     let context = SetupContext::new().with_table(source.name.clone(), facts);
     let indices = Arc::new(Indices::new(client.clone(), config, &context));
@@ -107,12 +111,14 @@ async fn prepare(config: &Config, source: &Source, until: Until) -> Result<Prepa
     }
     let writing = CancellationToken::new();
     let writer_settings = WriterSettings::new(&config.opensearch, writer_patience);
+    let writer = BulkWriter::start(client, indices.clone(), writer_settings, writing.clone());
+    shown.boards.add_writer(writer.clone());
     let delivery = Delivery {
         table: info.table.clone(),
         mapper: Arc::new(Mapper::new(source.routes.clone())),
         reader: Some(Arc::new(BatchGetReader::new(clients.dynamodb.clone(), info.table.clone()))),
         indices: indices.clone(),
-        writer: BulkWriter::start(client, indices.clone(), writer_settings, writing.clone()),
+        writer,
         letters: connect::letters(config).await,
         patience: writer_patience,
         progressed: false.into(),
@@ -136,7 +142,10 @@ async fn prepare(config: &Config, source: &Source, until: Until) -> Result<Prepa
         seed: random(),
     };
     tracing::info!(table = info.table, stream = info.stream.label, view = info.stream.view.name(), "following");
-    Ok(Prepared { follower: Follower::new(parts, settings), writing })
+    let follower = Follower::new(parts, settings);
+    follower.board().follows(Following { table: info.table, stream: info.stream.label, freshness: source.freshness });
+    shown.boards.add(&source.name, follower.board());
+    Ok(Prepared { follower, writing })
 }
 
 /// What the table tells about the configuration.

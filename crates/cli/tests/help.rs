@@ -6,9 +6,10 @@ use crate::{end, streamdex};
 
 #[test]
 fn help_texts() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["run"],
+        &["status"],
         &["replay"],
         &["map"],
         &["index"],

@@ -7,6 +7,7 @@ mod iam_policy;
 mod letters;
 mod map;
 mod reach;
+mod status;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,0 +1,194 @@
+//! Status as text for people: pure.
+
+use std::fmt::Write;
+
+use streamdex_poller::observe::{GapReport, Report, ShardReport, SourceReport, WriterReport};
+
+/// More would not fit on a screen; `--json` has all.
+const ROWS: usize = 20;
+
+/// What a worker says of itself.
+pub(super) fn report(report: &Report) -> String {
+    let mut text = String::new();
+    let state = match (report.live, report.ready) {
+        (false, _) => "not live",
+        (true, false) => "not ready",
+        (true, true) => "ready",
+    };
+    line(&mut text, format_args!("streamdex {}, up {}: {state}", report.version, span(seconds(report.uptime_seconds))));
+    for reason in &report.reasons {
+        line(&mut text, format_args!("  ! {reason}"));
+    }
+    writing(&mut text, &report.writer);
+    report.sources.iter().for_each(|one| source(&mut text, one));
+    text
+}
+
+fn writing(text: &mut String, writer: &WriterReport) {
+    let WriterReport { requests_in_flight, requests_limit, waiting_operations, requests, retried, .. } = writer;
+    line(
+        text,
+        format_args!(
+            "writing: {requests} requests, {requests_in_flight} of {requests_limit} in flight; {waiting_operations} operations wait, {retried} were sent again"
+        ),
+    );
+    for pause in &writer.pauses {
+        line(text, format_args!("  ! {} (for {})", pause.message, span(seconds(pause.seconds))));
+        line(text, format_args!("    hint: {}", pause.hint));
+    }
+}
+
+fn source(text: &mut String, source: &SourceReport) {
+    line(text, format_args!("\nsource {}: table {}, stream {}", source.name, source.table, source.stream));
+    if source.worker.is_empty() {
+        line(text, format_args!("  nothing is followed yet"));
+    } else {
+        progress(text, source);
+    }
+    if let Some(reason) = &source.paused {
+        line(text, format_args!("  ! {reason}"));
+    }
+    gaps(text, &source.gaps);
+    shards(text, &source.shards);
+}
+
+fn progress(text: &mut String, source: &SourceReport) {
+    let SourceReport { worker, workers, owned_leases, records, rate, undecided, .. } = source;
+    let beat = source
+        .heartbeat_age_seconds
+        .map_or("no heartbeat yet".to_owned(), |age| format!("heartbeat {} ago", span(age)));
+    line(text, format_args!("  worker {worker}, one of {}; {owned_leases} leases; {beat}", workers.len()));
+    let lag = source.lag_seconds.map_or("-".to_owned(), span);
+    let calls = source.projected_calls_per_hour;
+    line(text, format_args!("  lag {lag}; {rate:.1} records/s; {undecided} undecided; {calls} calls an hour"));
+    let outcomes = source.outcomes.iter().filter(|(_, records)| **records > 0);
+    let outcomes: Vec<String> = outcomes.map(|(outcome, records)| format!("{records} {outcome}")).collect();
+    let outcomes = if outcomes.is_empty() { "-".to_owned() } else { outcomes.join(", ") };
+    line(text, format_args!("  {records} records: {outcomes}"));
+}
+
+pub(super) fn gaps(text: &mut String, gaps: &[GapReport]) {
+    for gap in gaps {
+        line(text, format_args!("  ! gap: {}", gap.message));
+        line(text, format_args!("    hint: {}", gap.hint));
+    }
+}
+
+/// First what needs looking at, then what is furthest behind.
+fn shards(text: &mut String, shards: &[ShardReport]) {
+    let mut shown: Vec<&ShardReport> = shards.iter().collect();
+    let trouble = |shard: &ShardReport| matches!(shard.phase.as_str(), "gapped" | "paused");
+    shown.sort_by(|one, other| {
+        let by_trouble = trouble(other).cmp(&trouble(one));
+        by_trouble.then_with(|| other.lag_seconds.unwrap_or(-1.0).total_cmp(&one.lag_seconds.unwrap_or(-1.0)))
+    });
+    let rows = shown.iter().take(ROWS).map(|shard| {
+        [
+            shard.shard.clone(),
+            shard.phase.clone(),
+            shard.lag_seconds.map_or("-".to_owned(), span),
+            format!("{:.1}/s", shard.rate),
+            shard.in_flight.to_string(),
+            shard.retries.to_string(),
+            shard.owner.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    });
+    let head = ["SHARD", "PHASE", "LAG", "RATE", "IN FLIGHT", "RETRIES", "OWNER"];
+    table(text, head, &rows.collect::<Vec<_>>());
+    if let Some(more) = shown.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        line(text, format_args!("  and {more} more; --json has all of them"));
+    }
+    for shard in shown.iter().take(ROWS) {
+        if let Some(reason) = &shard.paused {
+            line(text, format_args!("  ! {}: {reason}", shard.shard));
+        }
+        if let Some(error) = &shard.last_error {
+            let ago = span(seconds(error.seconds_ago));
+            line(text, format_args!("    {}, {ago} ago: {}", shard.shard, error.message));
+            line(text, format_args!("    hint: {}", error.hint));
+        }
+    }
+}
+
+/// Columns as wide as their widest cell; nothing where there are no rows.
+pub(super) fn table<const N: usize>(text: &mut String, head: [&str; N], rows: &[[String; N]]) {
+    if rows.is_empty() {
+        return;
+    }
+    let widths: Vec<usize> = (0..N)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(String::as_str);
+            cells.chain(head.get(column).copied()).map(|cell| cell.chars().count()).max().unwrap_or_default()
+        })
+        .collect();
+    let mut row = |cells: &[&str]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        line(text, format_args!("  {}", padded.collect::<Vec<_>>().join("  ").trim_end()));
+    };
+    row(&head);
+    rows.iter().for_each(|cells| row(&cells.each_ref().map(String::as_str)));
+}
+
+/// A length of time in its largest fitting unit.
+pub(super) fn span(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.05 => "0 s".to_owned(),
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7_200.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.0} h", s / 3_600.0),
+        s => format!("{:.0} days", s / 86_400.0),
+    }
+}
+
+/// Whole seconds as a number to reckon with; no uptime is longer than what 32 bits hold.
+pub(super) fn seconds(whole: u64) -> f64 {
+    f64::from(u32::try_from(whole).unwrap_or(u32::MAX))
+}
+
+pub(super) fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing into a string does not fail.
+    let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn a_worker_in_trouble() {
+        insta::assert_snapshot!("worker_in_trouble", report(&samples::in_trouble()));
+    }
+
+    #[test]
+    fn a_worker_that_has_just_begun() {
+        insta::assert_snapshot!("worker_just_begun", report(&samples::just_begun()));
+    }
+
+    #[test]
+    fn many_shards() {
+        let mut many = samples::in_trouble();
+        let shards = &mut many.sources[0].shards;
+        let one = shards[0].clone();
+        shards.extend((0..30).map(|n| ShardReport {
+            shard: format!("shardId-{n:02}"),
+            lag_seconds: Some(f64::from(n)),
+            phase: "reading".to_owned(),
+            ..one.clone()
+        }));
+        let text = report(&many);
+        assert!(text.contains("and 14 more; --json has all of them"), "{text}");
+        let at = |shard: &str| text.find(shard).unwrap_or(usize::MAX);
+        assert!(at("shardId-gapped") < at("shardId-29") && at("shardId-29") < at("shardId-28"), "{text}");
+    }
+
+    #[test]
+    fn spans() {
+        let rows =
+            [(0.0, "0 s"), (0.31, "0.3 s"), (75.2, "75 s"), (600.0, "10 min"), (10_800.0, "3 h"), (1e6, "12 days")];
+        for (seconds, expected) in rows {
+            assert_eq!(span(seconds), expected);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Reports as workers give them.
+
+use std::collections::BTreeMap;
+
+use streamdex_poller::observe::{ErrorReport, GapReport, PauseReport, Report, ShardReport, SourceReport, WriterReport};
+
+/// A worker to which everything has happened.
+pub(super) fn in_trouble() -> Report {
+    let pause = PauseReport {
+        scope: "index sessions".to_owned(),
+        reason: "disk_full".to_owned(),
+        message: "index sessions: the disk is full".to_owned(),
+        hint: "free some".to_owned(),
+        seconds: 130,
+    };
+    Report {
+        version: "0.1.0".to_owned(),
+        uptime_seconds: 11_000,
+        live: true,
+        ready: false,
+        reasons: vec!["OpenSearch last answered 50 s ago: connection refused".to_owned()],
+        writer: WriterReport {
+            requests: 123,
+            requests_in_flight: 2,
+            requests_limit: 8,
+            retried: 17,
+            pauses: vec![pause],
+            ..WriterReport::default()
+        },
+        sources: vec![source()],
+    }
+}
+
+/// A worker that has not met anything yet.
+pub(super) fn just_begun() -> Report {
+    Report {
+        version: "0.1.0".to_owned(),
+        live: true,
+        reasons: vec!["starting: nothing is followed yet".to_owned()],
+        sources: vec![SourceReport {
+            name: "sessions".to_owned(),
+            table: "sessions".to_owned(),
+            ..SourceReport::default()
+        }],
+        ..Report::default()
+    }
+}
+
+fn source() -> SourceReport {
+    let gap = GapReport {
+        kind: "trimmed".to_owned(),
+        subject: "shardId-gapped".to_owned(),
+        message: "shardId-gapped: records were trimmed before they were read".to_owned(),
+        hint: "set state.group to a new name".to_owned(),
+        ..GapReport::default()
+    };
+    let shard = |name: &str, phase: &str, lag_seconds, owner: &str| ShardReport {
+        shard: format!("shardId-{name}"),
+        phase: phase.to_owned(),
+        lag_seconds,
+        owner: Some(owner.to_owned()),
+        ..ShardReport::default()
+    };
+    let error = ErrorReport {
+        message: "no answer within 60 s".to_owned(),
+        hint: "look at the cluster".to_owned(),
+        seconds_ago: 4,
+    };
+    let paused = ShardReport {
+        in_flight: 12,
+        retries: 3,
+        paused: Some("the disk is full".to_owned()),
+        last_error: Some(error),
+        ..shard("paused", "paused", Some(75.4), "host-1-a")
+    };
+    SourceReport {
+        name: "sessions".to_owned(),
+        table: "sessions".to_owned(),
+        stream: "2026-11-22T00:00:00.000".to_owned(),
+        worker: "host-1-a".to_owned(),
+        workers: vec!["host-1-a".to_owned(), "host-2-b".to_owned()],
+        owned_leases: 3,
+        heartbeat_age_seconds: Some(0.4),
+        lag_seconds: Some(75.4),
+        rate: 12.345,
+        records: 1_500,
+        outcomes: BTreeMap::from([
+            ("applied".to_owned(), 1_499),
+            ("dead_lettered".to_owned(), 1),
+            ("absent".to_owned(), 0),
+        ]),
+        undecided: 12,
+        projected_calls_per_hour: 10_800.0,
+        paused: Some("the shards cannot be listed".to_owned()),
+        gaps: vec![gap],
+        shards: vec![
+            ShardReport { rate: 12.3, ..shard("reading", "reading", Some(0.0), "host-1-a") },
+            paused,
+            shard("gapped", "gapped", None, "host-1-a"),
+            shard("elsewhere", "elsewhere", None, "host-2-b"),
+        ],
+        ..SourceReport::default()
+    }
+}
