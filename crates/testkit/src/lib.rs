@@ -24,6 +24,8 @@ pub mod process;
 pub mod report;
 #[cfg(feature = "clients")]
 mod server_thread;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 #[cfg(feature = "clients")]
 pub mod streams;
 #[cfg(feature = "clients")]

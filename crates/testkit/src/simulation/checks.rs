@@ -1,0 +1,159 @@
+//! What must hold when faults have ended, writes have stopped, and time went on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use streamdex_poller::GapKind;
+use streamdex_poller::convert::stream_image;
+
+use super::table::{Shard, Table};
+use super::worker::mapper;
+use super::world::World;
+
+/// Whether every record that can still be read has an outcome: nothing more will happen.
+pub(super) fn is_settled(world: &World) -> bool {
+    let gaps = Gaps::of(world);
+    let table = world.table();
+    let open = table
+        .streams
+        .iter()
+        .flat_map(|stream| stream.shards.values())
+        .any(|shard| shard.open_records().next().is_some() && !gaps.explain(&table, shard));
+    // A stream that was switched off is noticed by the next listing.
+    let noticed = gaps.all || table.streams.len() == 1;
+    !open && noticed
+}
+
+/// Reports everything that is wrong.
+pub(super) fn check(world: &World) {
+    let gaps = Gaps::of(world);
+    check_gaps(world, &gaps);
+    let affected = check_records(world, &gaps);
+    check_documents(world, &gaps, &affected);
+}
+
+/// The gaps in the state table.
+struct Gaps {
+    shards: BTreeSet<String>,
+    /// All of the stream is concerned.
+    all: bool,
+    index: bool,
+}
+
+impl Gaps {
+    fn of(world: &World) -> Gaps {
+        let mut gaps = Gaps { shards: BTreeSet::new(), all: false, index: false };
+        for gap in &world.state().gaps {
+            match gap.kind {
+                GapKind::StreamReplaced | GapKind::StreamVanished => gaps.all = true,
+                GapKind::IndexVanished => gaps.index = true,
+                _ => drop(gaps.shards.insert(gap.subject.clone())),
+            }
+        }
+        gaps
+    }
+
+    /// Whether a recorded gap says that this shard is not read to its end.
+    fn explain(&self, table: &Table, shard: &Shard) -> bool {
+        if self.all || self.index || self.shards.contains(&shard.id) {
+            return true;
+        }
+        let child =
+            self.shards.iter().filter_map(|id| table.shard(id)).any(|gap| gap.parent.as_ref() == Some(&shard.id));
+        let parent = shard.parent.as_ref().and_then(|parent| table.shard(parent));
+        child || parent.is_some_and(|parent| self.explain_below(table, parent))
+    }
+
+    fn explain_below(&self, table: &Table, shard: &Shard) -> bool {
+        let parent = || shard.parent.as_ref().and_then(|parent| table.shard(parent));
+        self.shards.contains(&shard.id) || parent().is_some_and(|parent| self.explain_below(table, parent))
+    }
+}
+
+/// A gap that nothing justifies is a false alarm, and stops a lineage for nothing.
+fn check_gaps(world: &World, gaps: &Gaps) {
+    let table = world.table();
+    for id in &gaps.shards {
+        let lost = |shard: &Shard| shard.removed || shard.trimmed > 0;
+        let justified = table.shard(id).is_some_and(|shard| {
+            lost(shard) || shard.parent.as_ref().and_then(|parent| table.shard(parent)).is_some_and(lost)
+        });
+        if !justified {
+            world.trace.violation(format_args!("a gap is recorded for {id}, and nothing of it is gone"));
+        }
+    }
+    if gaps.all && table.streams.len() == 1 && table.streams.iter().all(|stream| stream.enabled) {
+        world.trace.violation(format_args!("a replaced stream is recorded, and it is still the first"));
+    }
+    if gaps.index && world.search().lost.is_empty() {
+        world.trace.violation(format_args!("a vanished index is recorded, and none is gone"));
+    }
+}
+
+/// Every record has an outcome, or a gap says why not; the keys of the latter.
+fn check_records(world: &World, gaps: &Gaps) -> BTreeSet<String> {
+    let table = world.table();
+    let mut affected: BTreeSet<String> = table.unrecorded.iter().cloned().collect();
+    for shard in table.streams.iter().flat_map(|stream| stream.shards.values()) {
+        let explained = gaps.explain(&table, shard);
+        let open = shard.open_records().count();
+        if let Some(first) = shard.open_records().next().filter(|_| !explained) {
+            let (sequence, key) = (&first.sequence, &first.key);
+            world
+                .trace
+                .violation(format_args!("{open} records of {} from {sequence} ({key}) have no outcome", shard.id));
+        }
+        affected.extend(shard.open_records().map(|entry| entry.key.clone()));
+    }
+    if !table.unrecorded.is_empty() && !gaps.all {
+        world.trace.violation(format_args!("changes are in no stream, and no gap says so"));
+    }
+    affected
+}
+
+/// The index equals the table, but for what gaps explain.
+fn check_documents(world: &World, gaps: &Gaps, affected: &BTreeSet<String>) {
+    if gaps.index {
+        return;
+    }
+    let unread = unread_keys(world);
+    let expected = expected(world);
+    let live = world.search().live();
+    let skip = |id: &String| affected.contains(id) || unread.contains(id);
+    for (address, document) in expected.iter().filter(|(address, _)| !skip(&address.1)) {
+        match live.get(address) {
+            None => world.trace.violation(format_args!("{}/{} is not in the index", address.0, address.1)),
+            Some(found) if found != document => {
+                world.trace.violation(format_args!("{}/{} is {found}, not {document}", address.0, address.1));
+            }
+            Some(_) => {}
+        }
+    }
+    for address in live.keys().filter(|address| !skip(&address.1) && !expected.contains_key(*address)) {
+        world.trace.violation(format_args!("{}/{} is in the index, and not in the table", address.0, address.1));
+    }
+}
+
+/// Keys whose last change nobody had to read: it was gone, or older than the start, when the group began.
+fn unread_keys(world: &World) -> BTreeSet<String> {
+    let table = world.table();
+    let mut last: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
+    for entry in table.streams.iter().flat_map(|stream| stream.shards.values()).flat_map(|shard| &shard.records) {
+        let known = last.entry(&entry.key).or_default();
+        *known = (*known).max((entry.created, entry.exempt));
+    }
+    last.into_iter().filter(|(_, (_, exempt))| *exempt).map(|(key, _)| key.to_owned()).collect()
+}
+
+fn expected(world: &World) -> BTreeMap<(String, String), Value> {
+    let mapper = mapper(&world.plan);
+    let table = world.table();
+    let mut documents = BTreeMap::new();
+    for (key, item) in &table.items {
+        let image = item.stream_image(key);
+        let Some((address, document)) = mapper.map_item(&stream_image(&image)).unwrap() else { continue };
+        let index = format!("{}-000001", address.index);
+        documents.insert((index, address.id.as_str().to_owned()), serde_json::from_slice(&document).unwrap());
+    }
+    documents
+}

@@ -1,0 +1,321 @@
+//! A DynamoDB table and its streams, as the service keeps them.
+
+mod item;
+mod shard;
+mod source;
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodbstreams::types::{OperationType, Record, StreamRecord, StreamViewType};
+use aws_smithy_types::DateTime;
+use streamdex_mapping::{CreationTime, ExternalVersion, SequenceNumber};
+
+pub(super) use self::item::{Item, KEY, KIND};
+pub(super) use self::shard::{Entry, Shard};
+pub(super) use self::source::{SimulatedItems, SimulatedStream, StreamHabits};
+use super::dice::{Dice, hash};
+use super::time::{HOUR, VirtualTime};
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct Table {
+    time: VirtualTime,
+    dice: Dice,
+    images: Images,
+    pub(super) items: BTreeMap<String, Item>,
+    partitions: Vec<Partition>,
+    pub(super) streams: Vec<Stream>,
+    serial: u64,
+    /// Keys that were written while the stream was off.
+    pub(super) unrecorded: Vec<String>,
+    /// Where a record is, by its sequence number: stream, shard, index.
+    places: BTreeMap<String, (usize, String, usize)>,
+    /// The shard of each version of each document.
+    versions: BTreeMap<(String, u64), String>,
+}
+
+/// What records carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Images {
+    NewAndOld,
+    KeysOnly,
+}
+
+/// A stream: switched off, it can be read on for 24 hours.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) arn: String,
+    pub(super) shards: BTreeMap<String, Shard>,
+    pub(super) enabled: bool,
+}
+
+/// A part of the table, with the shard that it writes to.
+#[derive(Debug)]
+struct Partition {
+    range: (u64, u64),
+    /// Grows by one with each change.
+    counter: u64,
+    shard: Option<String>,
+    /// A part made by a split takes no change in the second of its parent's last one.
+    not_before: u64,
+}
+
+/// What a write does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Put(&'static str),
+    Remove,
+}
+
+pub(super) const TABLE_ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions";
+const RETENTION: u64 = 24 * HOUR;
+
+impl Table {
+    pub(super) fn new(time: VirtualTime, seed: u64, images: Images, partitions: u64) -> Table {
+        let mut table = Table {
+            time,
+            dice: Dice::new(seed, "table"),
+            images,
+            items: BTreeMap::new(),
+            partitions: Vec::new(),
+            streams: Vec::new(),
+            serial: 0,
+            unrecorded: Vec::new(),
+            places: BTreeMap::new(),
+            versions: BTreeMap::new(),
+        };
+        let width = u64::MAX / partitions;
+        for number in 0..partitions {
+            let last = if number + 1 == partitions { u64::MAX } else { (number + 1) * width - 1 };
+            let counter = table.dice.within(1..=1_000_000_000_000);
+            table.partitions.push(Partition { range: (number * width, last), counter, shard: None, not_before: 0 });
+        }
+        table.enable();
+        table
+    }
+
+    // --- what the table does ---
+
+    /// Writes, unless this second is not to be written in; false then.
+    pub(super) fn write(&mut self, key: &str, change: Change) -> bool {
+        let (now, seconds) = (self.time.millis(), self.time.seconds());
+        let hash = hash(0, key);
+        let Some(place) = self.partitions.iter().position(|part| part.range.0 <= hash && hash <= part.range.1) else {
+            return false;
+        };
+        if seconds < self.partitions[place].not_before {
+            return false;
+        }
+        let old = self.items.get(key).cloned();
+        let new = match change {
+            Change::Remove => None,
+            Change::Put(kind) => {
+                self.serial += 1;
+                let length = self.dice.index(40);
+                Some(Item { kind, serial: self.serial, text: "x".repeat(length) })
+            }
+        };
+        if old.is_none() && new.is_none() {
+            // Nothing changes, so there is no record.
+            return true;
+        }
+        match &new {
+            Some(item) => self.items.insert(key.to_owned(), item.clone()),
+            None => self.items.remove(key),
+        };
+        self.partitions[place].counter += 1;
+        let counter = self.partitions[place].counter;
+        let Some(shard) = self.partitions[place].shard.clone() else {
+            self.unrecorded.push(key.to_owned());
+            return true;
+        };
+        let sequence = format!("{counter}{:020}", self.dice.within(0..=9_999_999_999_999_999_999));
+        let record = record(self.images, key, &sequence, seconds, (old.as_ref(), new.as_ref()));
+        self.append(&shard, key, sequence, record, (now, seconds));
+        true
+    }
+
+    fn append(&mut self, shard: &str, key: &str, sequence: String, record: Record, (now, seconds): (u64, u64)) {
+        let number = self.streams.len() - 1;
+        let delay = if self.dice.chance(90) { self.dice.within(5..=80) } else { self.dice.within(80..=900) };
+        let stream = &mut self.streams[number];
+        let Some(shard) = stream.shards.get_mut(shard) else { return };
+        let earlier = shard.records.last().map_or(0, |entry| entry.visible_from);
+        let created = CreationTime::from_seconds(u32::try_from(seconds).unwrap_or(u32::MAX));
+        let version = ExternalVersion::of_change(created, SequenceNumber::parse(&sequence).ok().as_ref());
+        self.places.insert(sequence.clone(), (number, shard.id.clone(), shard.records.len()));
+        self.versions.insert((key.to_owned(), version.get()), shard.id.clone());
+        shard.records.push(Entry {
+            order: sequence.parse().unwrap_or_default(),
+            sequence,
+            created: now,
+            created_seconds: seconds,
+            visible_from: earlier.max(now + delay),
+            key: key.to_owned(),
+            record,
+            acknowledged: false,
+            exempt: false,
+        });
+    }
+
+    /// Closes the shard of one partition and opens the next one.
+    pub(super) fn roll_over(&mut self, which: usize) {
+        let place = which % self.partitions.len();
+        if let Some(parent) = self.close(place) {
+            let child = self.open(Some(parent));
+            self.partitions[place].shard = Some(child);
+        }
+    }
+
+    /// Splits one partition in two, which count their changes anew.
+    pub(super) fn split(&mut self, which: usize) {
+        let place = which % self.partitions.len();
+        let (low, high) = self.partitions[place].range;
+        let Some(parent) = self.close(place) else { return };
+        let middle = low + (high - low) / 2;
+        self.partitions.remove(place);
+        for range in [(low, middle), (middle + 1, high)] {
+            let shard = Some(self.open(Some(parent.clone())));
+            let counter = self.dice.within(1..=1_000_000_000_000);
+            let not_before = self.time.seconds() + 1;
+            self.partitions.push(Partition { range, counter, shard, not_before });
+        }
+    }
+
+    /// Switches the stream off: its shards close, and changes are not recorded any more.
+    pub(super) fn disable(&mut self) {
+        for place in 0..self.partitions.len() {
+            self.close(place);
+        }
+        if let Some(stream) = self.streams.last_mut() {
+            stream.enabled = false;
+        }
+    }
+
+    /// Switches a new stream on.
+    pub(super) fn enable(&mut self) {
+        let arn = format!("{TABLE_ARN}/stream/2026-01-01T00:00:{:02}.000", self.streams.len());
+        self.streams.push(Stream { arn, shards: BTreeMap::new(), enabled: true });
+        for place in 0..self.partitions.len() {
+            let shard = self.open(None);
+            self.partitions[place].shard = Some(shard);
+        }
+    }
+
+    fn close(&mut self, place: usize) -> Option<String> {
+        let id = self.partitions[place].shard.take()?;
+        let now = self.time.millis();
+        let delay = self.visibility();
+        let shard = self.streams.last_mut()?.shards.get_mut(&id)?;
+        let last = shard.records.last().map_or(0, |entry| entry.visible_from);
+        shard.closed = Some(last.max(now));
+        shard.shown_closed_from = now + delay;
+        Some(id)
+    }
+
+    fn open(&mut self, parent: Option<String>) -> String {
+        let now = self.time.millis();
+        let id = format!(
+            "shardId-{:020}-{:08x}",
+            self.time.seconds() * 1_000 + now % 1_000,
+            self.dice.within(0..=0xffff_ffff)
+        );
+        let delay = self.visibility();
+        // A shard never shows before its parent does; here they can follow one another within seconds.
+        let earliest = parent.as_ref().and_then(|parent| self.shard(parent)).map(|parent| parent.listed_from.max(now));
+        let shard = Shard {
+            id: id.clone(),
+            listed_from: earliest.map_or(now, |earliest| earliest + delay),
+            parent,
+            records: Vec::new(),
+            closed: None,
+            shown_closed_from: u64::MAX,
+            trimmed: 0,
+            grace: self.dice.within(0..=HOUR),
+            removed: false,
+            reads: std::collections::VecDeque::new(),
+        };
+        if let Some(stream) = self.streams.last_mut() {
+            stream.shards.insert(id.clone(), shard);
+        }
+        id
+    }
+
+    /// How long listings lag behind: mostly not, at times for a long time.
+    fn visibility(&mut self) -> u64 {
+        match self.dice.index(10) {
+            0..6 => self.dice.within(0..=300),
+            6..9 => self.dice.within(300..=3_000),
+            _ => self.dice.within(3_000..=20_000),
+        }
+    }
+
+    pub(super) fn trim(&mut self) {
+        let oldest = self.time.millis().saturating_sub(RETENTION);
+        for shard in self.streams.iter_mut().flat_map(|stream| stream.shards.values_mut()) {
+            shard.trim(oldest);
+        }
+    }
+
+    // --- what the checks ask ---
+
+    /// The shard that the change with this version of a document was in.
+    pub(super) fn shard_of(&self, document: &str, version: u64) -> Option<&str> {
+        self.versions.get(&(document.to_owned(), version)).map(String::as_str)
+    }
+
+    /// A worker reported an outcome for a record.
+    pub(super) fn acknowledge(&mut self, sequence: &str) {
+        let Some((stream, shard, index)) = self.places.get(sequence) else { return };
+        let shard = self.streams[*stream].shards.get_mut(shard);
+        if let Some(entry) = shard.and_then(|shard| shard.records.get_mut(*index)) {
+            entry.acknowledged = true;
+        }
+    }
+
+    pub(super) fn shard(&self, id: &str) -> Option<&Shard> {
+        self.streams.iter().find_map(|stream| stream.shards.get(id))
+    }
+
+    pub(super) fn shard_mut(&mut self, id: &str) -> Option<&mut Shard> {
+        self.streams.iter_mut().find_map(|stream| stream.shards.get_mut(id))
+    }
+
+    /// Nobody has to read what is gone before a group begins, or what is older than its start.
+    pub(super) fn exempt(&mut self, latest_at: Option<u64>) {
+        self.trim();
+        for shard in self.streams.iter_mut().flat_map(|stream| stream.shards.values_mut()) {
+            let trimmed = if shard.removed { shard.records.len() } else { shard.trimmed };
+            for (index, entry) in shard.records.iter_mut().enumerate() {
+                entry.exempt |= index < trimmed || latest_at.is_some_and(|at| entry.created_seconds < at);
+            }
+        }
+    }
+}
+
+fn record(
+    images: Images,
+    key: &str,
+    sequence: &str,
+    seconds: u64,
+    (old, new): (Option<&Item>, Option<&Item>),
+) -> Record {
+    let event = match (old, new) {
+        (None, _) => OperationType::Insert,
+        (Some(_), Some(_)) => OperationType::Modify,
+        (Some(_), None) => OperationType::Remove,
+    };
+    let mut body = StreamRecord::builder()
+        .keys(KEY, aws_sdk_dynamodbstreams::types::AttributeValue::S(key.to_owned()))
+        .sequence_number(sequence)
+        .size_bytes(100)
+        .approximate_creation_date_time(DateTime::from_secs(i64::try_from(seconds).unwrap_or_default()));
+    body = match images {
+        Images::KeysOnly => body.stream_view_type(StreamViewType::KeysOnly),
+        Images::NewAndOld => body
+            .stream_view_type(StreamViewType::NewAndOldImages)
+            .set_old_image(old.map(|item| item.stream_image(key)))
+            .set_new_image(new.map(|item| item.stream_image(key))),
+    };
+    Record::builder().event_name(event).dynamodb(body.build()).build()
+}

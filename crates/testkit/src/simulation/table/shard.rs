@@ -1,0 +1,103 @@
+//! One shard of a stream: its records, what is visible of it, and what is trimmed.
+
+use std::collections::VecDeque;
+
+use aws_sdk_dynamodbstreams::types::Record;
+
+/// A shard, open or closed.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) id: String,
+    pub(crate) parent: Option<String>,
+    pub(crate) records: Vec<Entry>,
+    pub(crate) closed: Option<u64>,
+    /// When it begins to show in listings.
+    pub(crate) listed_from: u64,
+    /// When listings begin to show that it is closed.
+    pub(crate) shown_closed_from: u64,
+    /// The first records that are gone.
+    pub(crate) trimmed: usize,
+    /// How much longer than the retention its records are kept.
+    pub(crate) grace: u64,
+    /// Gone as a whole.
+    pub(crate) removed: bool,
+    /// When it was read lately, by anybody.
+    pub(crate) reads: VecDeque<u64>,
+}
+
+/// A record in a shard.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) sequence: String,
+    /// The sequence number as a number.
+    pub(crate) order: u128,
+    /// In milliseconds of virtual time.
+    pub(crate) created: u64,
+    /// In seconds since 1970, as the record says.
+    pub(crate) created_seconds: u64,
+    pub(crate) visible_from: u64,
+    pub(crate) key: String,
+    pub(crate) record: Record,
+    /// A worker reported an outcome.
+    pub(crate) acknowledged: bool,
+    /// Trimmed before the group began, or older than its `latest` start: nobody has to read it.
+    pub(crate) exempt: bool,
+}
+
+/// What GetRecords finds.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) records: Vec<Record>,
+    /// The index of the next record; `None` at the end of a closed shard.
+    pub(crate) next: Option<usize>,
+}
+
+/// The position lies before the oldest record.
+#[derive(Debug)]
+pub(crate) struct BeforeHorizon;
+
+impl Shard {
+    /// Forgets what is older than `oldest`, and with the last record a closed shard as a whole.
+    pub(crate) fn trim(&mut self, oldest: u64) {
+        let oldest = oldest.saturating_sub(self.grace);
+        let old = self.records.iter().take_while(|entry| entry.created < oldest).count();
+        self.trimmed = self.trimmed.max(old);
+        if self.closed.is_some_and(|closed| closed < oldest) {
+            self.removed = true;
+        }
+    }
+
+    /// The index of the record after `order`.
+    pub(crate) fn after(&self, order: u128) -> Result<usize, BeforeHorizon> {
+        let index = self.records.partition_point(|entry| entry.order <= order);
+        if index < self.trimmed { Err(BeforeHorizon) } else { Ok(index) }
+    }
+
+    pub(crate) fn page(&self, from: usize, most: usize, now: u64) -> Result<Found, BeforeHorizon> {
+        if from < self.trimmed {
+            return Err(BeforeHorizon);
+        }
+        let visible = self.records.iter().skip(from).take_while(|entry| entry.visible_from <= now);
+        let records: Vec<Record> = visible.take(most).map(|entry| entry.record.clone()).collect();
+        let next = from + records.len();
+        let drained = self.closed.is_some_and(|closed| closed <= now) && next == self.records.len();
+        Ok(Found { records, next: (!drained).then_some(next) })
+    }
+
+    /// Counts a read; false where there were five within the last second.
+    pub(crate) fn admit(&mut self, now: u64, most: usize) -> bool {
+        while self.reads.front().is_some_and(|at| at + 1_000 <= now) {
+            self.reads.pop_front();
+        }
+        if self.reads.len() >= most {
+            return false;
+        }
+        self.reads.push_back(now);
+        true
+    }
+
+    /// Records that nobody has acknowledged and somebody has to.
+    pub(crate) fn open_records(&self) -> impl Iterator<Item = &Entry> {
+        self.records.iter().filter(|entry| !entry.acknowledged && !entry.exempt)
+    }
+}

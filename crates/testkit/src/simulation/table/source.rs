@@ -1,0 +1,223 @@
+//! The stream and the items as one worker reaches them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamdex_mapping::{Key, KeyValue};
+use streamdex_poller::item::{Found, ItemRead, ItemReader};
+use streamdex_poller::stream::{
+    ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
+};
+use streamdex_poller::{AwsError, Fault};
+
+use super::super::gate::{Gate, Lost};
+use super::super::weather::{Endpoint, Refusal};
+use super::super::world::World;
+use super::shard::Shard;
+
+/// A stream, as one worker reaches it.
+pub(crate) struct SimulatedStream {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) world: Arc<World>,
+    pub(crate) arn: String,
+}
+
+/// The table's items, as one worker reaches them.
+pub(crate) struct SimulatedItems {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) world: Arc<World>,
+}
+
+/// How streams answer in this seed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StreamHabits {
+    pub(crate) shards_a_page: usize,
+    pub(crate) records_a_page: usize,
+    /// In percent: pages without records where there are some.
+    pub(crate) empty_pages: u32,
+    /// In milliseconds; 15 minutes in truth.
+    pub(crate) iterator_life: u64,
+    /// Emulators answer with all shards where children are asked for.
+    pub(crate) ignores_filter: bool,
+    /// Reads of one shard within a second.
+    pub(crate) reads_a_second: usize,
+}
+
+/// The deadline of the SDK's client.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+impl SimulatedStream {
+    async fn call<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        serve: impl FnOnce(&World) -> Result<T, AwsError> + Send + 'static,
+    ) -> Result<T, AwsError> {
+        let (world, name) = (Arc::clone(&self.world), self.gate.name.clone());
+        let answer = self.gate.call(Endpoint::Stream, DEADLINE, move |refusal| {
+            let answer = match refusal {
+                Some(Refusal::Throttled) => Err(AwsError::new(Fault::Throttled, operation)),
+                Some(_) => Err(AwsError::new(Fault::Transient, operation)),
+                None => {
+                    world.table().trim();
+                    serve(&world)
+                }
+            };
+            if let Err(error) = &answer {
+                world.trace.note(format_args!("{name} {operation}: {}", error.fault().name()));
+            }
+            answer
+        });
+        answer.await.unwrap_or_else(|lost| Err(unanswered(operation, lost)))
+    }
+}
+
+fn unanswered(operation: &'static str, lost: Lost) -> AwsError {
+    let detail = match lost {
+        Lost::NotSent => "no connection",
+        Lost::NoAnswer => "no answer",
+    };
+    AwsError::new(Fault::Transient, operation).with_detail(detail)
+}
+
+#[async_trait]
+impl StreamSource for SimulatedStream {
+    async fn shards(&self, after: Option<&ShardId>) -> Result<ShardPage, AwsError> {
+        let (arn, after) = (self.arn.clone(), after.cloned());
+        self.call("DescribeStream", move |world| {
+            world.admit_describe()?;
+            let now = world.time.millis();
+            let table = world.table();
+            let stream = table.streams.iter().find(|stream| stream.arn == arn);
+            let stream = stream.ok_or_else(|| AwsError::new(Fault::NotFound, "DescribeStream"))?;
+            let mut shown = stream.shards.values().filter(|shard| {
+                shard.listed_from <= now
+                    && !shard.removed
+                    && after.as_ref().is_none_or(|after| *shard.id > *after.as_str())
+            });
+            let most = world.plan.stream.shards_a_page;
+            let shards: Vec<ListedShard> = shown.by_ref().take(most).map(|shard| listed(shard, now)).collect();
+            let next = shown.next().and(shards.last()).map(|shard| shard.id.clone());
+            let status = if stream.enabled { StreamStatus::Enabled } else { StreamStatus::Disabled };
+            Ok(ShardPage { shards, next, status })
+        })
+        .await
+    }
+
+    async fn children(&self, parent: &ShardId) -> Result<Vec<ListedShard>, AwsError> {
+        let (arn, parent) = (self.arn.clone(), parent.as_str().to_owned());
+        self.call("DescribeStream", move |world| {
+            world.admit_describe()?;
+            let now = world.time.millis();
+            let table = world.table();
+            let stream = table.streams.iter().find(|stream| stream.arn == arn);
+            let stream = stream.ok_or_else(|| AwsError::new(Fault::NotFound, "DescribeStream"))?;
+            let all = world.plan.stream.ignores_filter;
+            let shown = stream.shards.values().filter(|shard| {
+                shard.listed_from <= now && !shard.removed && (all || shard.parent.as_ref() == Some(&parent))
+            });
+            Ok(shown.map(|shard| listed(shard, now)).collect())
+        })
+        .await
+    }
+
+    async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, AwsError> {
+        const OPERATION: &str = "GetShardIterator";
+        let (shard, position) = (shard.as_str().to_owned(), position.clone());
+        self.call(OPERATION, move |world| {
+            let now = world.time.millis();
+            let table = world.table();
+            let found = table.shard(&shard).filter(|shard| !shard.removed);
+            let found = found.ok_or_else(|| AwsError::new(Fault::NotFound, OPERATION))?;
+            let index = match position {
+                Position::TrimHorizon => found.trimmed,
+                Position::After(sequence) => {
+                    let order = sequence.as_str().parse().map_err(|_| AwsError::new(Fault::Invalid, OPERATION))?;
+                    found.after(order).map_err(|_| AwsError::new(Fault::Trimmed, OPERATION))?
+                }
+            };
+            Ok(ShardIterator::new(format!("{shard}|{index}|{now}")))
+        })
+        .await
+    }
+
+    async fn records(&self, iterator: &ShardIterator) -> Result<RecordsPage, AwsError> {
+        const OPERATION: &str = "GetRecords";
+        let text = iterator.as_str().to_owned();
+        let name = self.gate.name.clone();
+        self.call(OPERATION, move |world| {
+            let invalid = || AwsError::new(Fault::Invalid, OPERATION);
+            let mut parts = text.split('|');
+            let (Some(id), Some(index), Some(issued)) = (parts.next(), parts.next(), parts.next()) else {
+                return Err(invalid());
+            };
+            let index: usize = index.parse().map_err(|_| invalid())?;
+            let issued: u64 = issued.parse().map_err(|_| invalid())?;
+            let now = world.time.millis();
+            let habits = world.plan.stream;
+            if now > issued + habits.iterator_life {
+                return Err(AwsError::new(Fault::ExpiredIterator, OPERATION));
+            }
+            world.count_read(&name, id);
+            let nothing = world.stream_dice().chance(habits.empty_pages);
+            let mut table = world.table();
+            let found = table.shard_mut(id).filter(|shard| !shard.removed);
+            let shard = found.ok_or_else(|| AwsError::new(Fault::NotFound, OPERATION))?;
+            if !shard.admit(now, habits.reads_a_second) {
+                return Err(AwsError::new(Fault::Throttled, OPERATION));
+            }
+            let most = if nothing { 0 } else { habits.records_a_page };
+            let page = shard.page(index, most, now).map_err(|_| AwsError::new(Fault::Trimmed, OPERATION))?;
+            if !page.records.is_empty() || page.next.is_none() {
+                let end = if page.next.is_none() { ", the end" } else { "" };
+                world.trace.note(format_args!("{name} reads {} of {id} from {index}{end}", page.records.len()));
+            }
+            let next = page.next.map(|next| ShardIterator::new(format!("{id}|{next}|{now}")));
+            Ok(RecordsPage { records: page.records, next })
+        })
+        .await
+    }
+
+    async fn current_stream(&self) -> Result<Option<String>, AwsError> {
+        self.call("DescribeTable", move |world| {
+            let table = world.table();
+            Ok(table.streams.last().filter(|stream| stream.enabled).map(|stream| stream.arn.clone()))
+        })
+        .await
+    }
+}
+
+fn listed(shard: &Shard, now: u64) -> ListedShard {
+    let closed = shard.closed.is_some() && shard.shown_closed_from <= now;
+    ListedShard { id: ShardId::new(&*shard.id), parent: shard.parent.as_deref().map(ShardId::new), closed }
+}
+
+#[async_trait]
+impl ItemReader for SimulatedItems {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<ItemRead>, AwsError> {
+        const OPERATION: &str = "BatchGetItem";
+        let keys: Vec<String> = keys.iter().map(key_text).collect();
+        let world = Arc::clone(&self.world);
+        let answer = self.gate.call(Endpoint::Items, DEADLINE, move |refusal| match refusal {
+            Some(Refusal::Throttled) => Err(AwsError::new(Fault::Throttled, OPERATION)),
+            Some(_) => Err(AwsError::new(Fault::Transient, OPERATION)),
+            None => {
+                let at = world.time.seconds();
+                let table = world.table();
+                let find = |key: &String| match table.items.get(key) {
+                    Some(item) => Found::Item(item.table_item(key)),
+                    None => Found::Absent,
+                };
+                Ok(keys.iter().map(|key| ItemRead { found: find(key), at }).collect())
+            }
+        });
+        answer.await.unwrap_or_else(|lost| Err(unanswered(OPERATION, lost)))
+    }
+}
+
+fn key_text(key: &Key) -> String {
+    match key.attributes().next() {
+        Some((_, KeyValue::String(text))) => text.to_string(),
+        _ => String::new(),
+    }
+}

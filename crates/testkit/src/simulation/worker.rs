@@ -1,0 +1,208 @@
+//! One worker: the real follower, delivery and bulk writer, behind a gate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamdex_config::{Compression, StartPosition};
+use streamdex_mapping::route::{Condition, Test};
+use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
+use streamdex_poller::deliver::Delivery;
+use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, Settings};
+use streamdex_poller::graph::Until;
+use streamdex_poller::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
+use streamdex_poller::state::Generations;
+use streamdex_sink::{BulkWriter, Patience, WriterSettings};
+use tokio_util::sync::CancellationToken;
+
+use super::dice::hash;
+use super::gate::Gate;
+use super::indices::SimulatedIndices;
+use super::plan::Plan;
+use super::search::SimulatedSearch;
+use super::state::SimulatedState;
+use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream};
+use super::world::World;
+
+/// A process.
+pub(super) struct Worker {
+    pub(super) gate: Arc<Gate>,
+    stop: CancellationToken,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Crashed,
+    Stopped,
+    OnlyGaps,
+    Failed,
+}
+
+/// `opensearch.request_timeout`.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Worker {
+    /// The process `name`, and what it does until it ends.
+    pub(super) fn start(name: String, world: &Arc<World>) -> (Worker, impl Future<Output = End> + Send + 'static) {
+        world.trace.note(format_args!("{name} starts"));
+        let seed = hash(world.plan.seed, &name);
+        let gate = Gate::new(name, world.plan.seed, Arc::clone(world));
+        let (stop, writing) = (CancellationToken::new(), CancellationToken::new());
+        let follower = follower(&gate, world, seed, &writing);
+        let life = live(follower, stop.clone(), writing, Arc::clone(&gate), Arc::clone(world));
+        (Worker { gate, stop }, life)
+    }
+
+    /// Asks it to stop.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+async fn live(
+    follower: Follower,
+    stop: CancellationToken,
+    writing: CancellationToken,
+    gate: Arc<Gate>,
+    world: Arc<World>,
+) -> End {
+    let board = follower.board();
+    let followed = tokio::select! {
+        biased;
+        () = gate.died() => {
+            writing.cancel();
+            return End::Crashed;
+        }
+        followed = Box::pin(follower.run(stop)) => followed,
+    };
+    writing.cancel();
+    let status = board.snapshot();
+    if status.tally.records() + status.undecided < status.tally.records() {
+        world.trace.violation(format_args!("{} lost count", gate.name));
+    }
+    let end = match followed {
+        Ok(followed) => match followed.end {
+            FollowEnd::Stopped => End::Stopped,
+            FollowEnd::OnlyGaps => End::OnlyGaps,
+            FollowEnd::PresentEnd => End::Failed,
+        },
+        Err(error) => {
+            world.trace.note(format_args!("{} fails: {error}", gate.name));
+            End::Failed
+        }
+    };
+    world.trace.note(format_args!("{} ends: {end:?}", gate.name));
+    end
+}
+
+fn follower(gate: &Arc<Gate>, world: &Arc<World>, seed: u64, writing: &CancellationToken) -> Follower {
+    let indices = Arc::new(SimulatedIndices::new(Arc::clone(gate), Arc::clone(world)));
+    let search = SimulatedSearch { gate: Arc::clone(gate), world: Arc::clone(world), deadline: REQUEST_TIMEOUT };
+    let delivery = Delivery {
+        table: "sessions".to_owned(),
+        mapper: Arc::new(mapper(&world.plan)),
+        reader: Some(Arc::new(SimulatedItems { gate: Arc::clone(gate), world: Arc::clone(world) })),
+        indices: indices.clone(),
+        writer: BulkWriter::start_on(Arc::new(search), indices.clone(), writer_settings(seed), writing.clone()),
+        letters: Arc::new(NoLetters),
+        patience: Patience::Endless,
+        progressed: false.into(),
+    };
+    let arn = world.table().streams.first().map(|stream| stream.arn.clone()).unwrap_or_default();
+    let stream = SimulatedStream { gate: Arc::clone(gate), world: Arc::clone(world), arn: arn.clone() };
+    let parts = Parts {
+        source: Arc::new(stream),
+        deliver: Arc::new(Witnessed { delivery, world: Arc::clone(world) }),
+        store: Arc::new(SimulatedState { gate: Arc::clone(gate), world: Arc::clone(world) }),
+        indices,
+    };
+    let settings = Settings {
+        stream_arn: arn,
+        start: if world.plan.latest { StartPosition::Latest } else { StartPosition::TrimHorizon },
+        until: Until::Stopped,
+        generations: Generations::new(),
+        sole_index: (!world.plan.two_indices).then(|| "sessions".to_owned()),
+        patience: None,
+        seed,
+    };
+    Follower::new(parts, settings)
+}
+
+/// The routes of a seed.
+pub(super) fn mapper(plan: &Plan) -> Mapper {
+    let id = Some(vec![KEY.to_owned()]);
+    let to = |name: &str| Route { id: id.clone(), ..Route::to(IndexName::parse(name).unwrap()) };
+    if !plan.two_indices || plan.images == Images::KeysOnly {
+        return Mapper::new(vec![to("sessions")]);
+    }
+    let kind =
+        |kind: &str| Condition { attribute: KIND.to_owned(), test: Test::EqualsString(kind.to_owned()), not: false };
+    let route = |name: &str, of: &str| Route { when: vec![kind(of)], ..to(name) };
+    Mapper::new(vec![route("sessions", "a"), route("others", "b")])
+}
+
+fn writer_settings(seed: u64) -> WriterSettings {
+    WriterSettings {
+        compression: Compression::None,
+        max_batch_bytes: 64 * 1024,
+        max_batch_operations: 100,
+        max_concurrent_requests: 4,
+        request_timeout: REQUEST_TIMEOUT,
+        linger: Duration::from_millis(100),
+        memory: 1024 * 1024,
+        first_retry: Duration::from_millis(100),
+        longest_retry: Duration::from_secs(30),
+        oldest_read: Duration::from_secs(30),
+        stop_grace: Duration::from_secs(8),
+        patience: Patience::Endless,
+        seed: Some(seed),
+    }
+}
+
+/// The real delivery; what it says of each record is noted.
+struct Witnessed {
+    delivery: Delivery,
+    world: Arc<World>,
+}
+
+#[async_trait]
+impl Deliver for Witnessed {
+    async fn deliver(
+        &self,
+        records: &[Result<Change<'_>, RecordError>],
+        trust: Trust,
+        cancel: &CancellationToken,
+    ) -> Delivered {
+        let delivered = self.delivery.deliver(records, trust, cancel).await;
+        let mut table = self.world.table();
+        for (record, outcome) in records.iter().zip(&delivered.outcomes) {
+            let sequence = match record {
+                Ok(change) => change.sequence.as_ref(),
+                Err(error) => error.sequence.as_ref(),
+            };
+            if let (Some(sequence), Some(_)) = (sequence, outcome) {
+                table.acknowledge(sequence.as_str());
+            }
+        }
+        delivered
+    }
+}
+
+/// No record of the simulation is refused.
+struct NoLetters;
+
+#[async_trait]
+impl DeadLetterStore for NoLetters {
+    async fn put(&self, letters: &[DeadLetter]) -> Result<(), LetterError> {
+        panic!("a dead letter: {letters:?}");
+    }
+
+    async fn list(&self, _after: Option<&LetterKey>) -> Result<LetterPage, LetterError> {
+        Ok(LetterPage::default())
+    }
+
+    async fn get(&self, _key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
+        Ok(None)
+    }
+}

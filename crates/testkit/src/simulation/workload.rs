@@ -1,0 +1,49 @@
+//! Writes to the table: bursts and silences over a few keys.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::dice::Dice;
+use super::table::Change;
+use super::world::World;
+
+/// Writes until it is cancelled. While `slow` is set, about that many milliseconds pass between two writes.
+pub(super) async fn write(world: Arc<World>, stop: CancellationToken, slow: Arc<AtomicU64>) {
+    let mut dice = Dice::new(world.plan.seed, "workload");
+    loop {
+        let pause = match slow.load(Ordering::Relaxed) {
+            0 => usual_pause(&mut dice),
+            slow => dice.millis(1..=slow),
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let burst = if dice.chance(10) { dice.within(5..=40) } else { dice.within(1..=3) };
+        for _ in 0..burst {
+            let key = format!("k{}", dice.index(world.plan.keys));
+            let change = if dice.chance(30) { Change::Remove } else { Change::Put(kind(&mut dice)) };
+            world.table().write(&key, change);
+        }
+    }
+}
+
+fn usual_pause(dice: &mut Dice) -> Duration {
+    match dice.index(10) {
+        0..5 => dice.millis(1..=1_000),
+        5..9 => dice.millis(1_000..=5_000),
+        _ => dice.millis(5_000..=30_000),
+    }
+}
+
+fn kind(dice: &mut Dice) -> &'static str {
+    match dice.index(10) {
+        0..5 => "a",
+        5..9 => "b",
+        _ => "none",
+    }
+}

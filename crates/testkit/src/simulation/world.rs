@@ -1,0 +1,135 @@
+//! Everything outside the workers, and the rules that hold whatever happens.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use streamdex_poller::{AwsError, Fault};
+
+use super::dice::Dice;
+use super::plan::Plan;
+use super::search::Search;
+use super::state::StateItems;
+use super::table::Table;
+use super::time::VirtualTime;
+use super::trace::Trace;
+use super::weather::Weather;
+
+/// The world of one seed.
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) time: VirtualTime,
+    pub(super) trace: Trace,
+    pub(super) weather: Weather,
+    table: Mutex<Table>,
+    search: Mutex<Search>,
+    state: Mutex<StateItems>,
+    stream_dice: Mutex<Dice>,
+    /// When DescribeStream was called within the last second.
+    described: Mutex<VecDeque<u64>>,
+    /// When each worker read each shard within the last ten seconds.
+    reads: Mutex<BTreeMap<(String, String), VecDeque<u64>>>,
+}
+
+/// DescribeStream takes so many calls a second.
+const DESCRIBES: usize = 10;
+/// A worker's reads of one shard within ten seconds: five a second, and some that a full page asks for.
+const READS: usize = 60;
+const READS_WITHIN: u64 = 10_000;
+
+impl World {
+    pub(super) fn new(plan: Plan, keep: usize) -> Arc<World> {
+        let time = VirtualTime::start();
+        Arc::new(World {
+            time,
+            trace: Trace::new(time, keep),
+            weather: Weather::default(),
+            table: Mutex::new(Table::new(time, plan.seed, plan.images, plan.partitions)),
+            search: Mutex::new(Search::new(plan.seed)),
+            state: Mutex::new(StateItems::default()),
+            stream_dice: Mutex::new(Dice::new(plan.seed, "stream")),
+            described: Mutex::default(),
+            reads: Mutex::default(),
+            plan,
+        })
+    }
+
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
+        lock(&self.table)
+    }
+
+    pub(super) fn search(&self) -> MutexGuard<'_, Search> {
+        lock(&self.search)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, StateItems> {
+        lock(&self.state)
+    }
+
+    pub(super) fn stream_dice(&self) -> MutexGuard<'_, Dice> {
+        lock(&self.stream_dice)
+    }
+
+    /// Counts a DescribeStream.
+    ///
+    /// # Errors
+    /// There were too many within a second.
+    pub(super) fn admit_describe(&self) -> Result<(), AwsError> {
+        let now = self.time.millis();
+        let mut described = lock(&self.described);
+        while described.front().is_some_and(|at| at + 1_000 <= now) {
+            described.pop_front();
+        }
+        if described.len() >= DESCRIBES {
+            return Err(AwsError::new(Fault::Throttled, "DescribeStream"));
+        }
+        described.push_back(now);
+        Ok(())
+    }
+
+    /// Counts a GetRecords: a worker must not read a shard much more often than it may.
+    pub(super) fn count_read(&self, worker: &str, shard: &str) {
+        let now = self.time.millis();
+        let mut all = lock(&self.reads);
+        let reads = all.entry((worker.to_owned(), shard.to_owned())).or_default();
+        while reads.front().is_some_and(|at| at + READS_WITHIN <= now) {
+            reads.pop_front();
+        }
+        reads.push_back(now);
+        if reads.len() == READS {
+            self.trace.violation(format_args!("{worker} read {shard} {READS} times within 10 s"));
+        }
+    }
+
+    /// A worker changed a document: it must own the shard that the change comes from, or nobody does.
+    pub(super) fn check_writer(&self, worker: &str, document: &str, version: u64) {
+        let shard = self.table().shard_of(document, version).map(str::to_owned);
+        let Some(shard) = shard else {
+            self.trace.violation(format_args!("{worker} wrote version {version} of {document}, which no change has"));
+            return;
+        };
+        let owner = self.state().owner(&shard);
+        if let Some(owner) = owner.filter(|owner| owner != worker) {
+            self.trace.violation(format_args!("{worker} changed {document} for {shard}, which {owner} owns"));
+        }
+    }
+
+    /// A worker stores a position, or the end of a shard: every record up to it must have an outcome.
+    pub(super) fn check_acknowledged(&self, worker: &str, shard: &str, up_to: Option<u128>) {
+        let table = self.table();
+        let Some(found) = table.shard(shard) else { return };
+        let missed = found.open_records().find(|entry| up_to.is_none_or(|up_to| entry.order <= up_to));
+        if let Some(missed) = missed {
+            self.trace.violation(format_args!(
+                "{worker} checkpoints {shard} past {} of {}, which has no outcome",
+                missed.sequence, missed.key
+            ));
+        }
+        if up_to.is_none() && found.closed.is_none_or(|closed| closed > self.time.millis()) {
+            self.trace.violation(format_args!("{worker} finishes {shard}, which is open"));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
