@@ -77,6 +77,7 @@ format of Prometheus, or as OpenMetrics where the client asks for it. Beside it 
 | `/status` | All that is known, as JSON: `streamdex status --url http://HOST:PORT` shows it. |
 
 No contents and no ids of documents are in any of them. `source` is the name of the source; without one, its table's name.
+A dashboard for Grafana is [deploy/grafana/streamdex.json](../deploy/grafana/streamdex.json).
 Counters begin at 0 with the process. Each worker tells of its own shards: add up, or take the maximum, over all of them.
 ",
     );
@@ -92,4 +93,52 @@ Counters begin at 0 with the process. Each worker tells of its own shards: add u
         }
     }
     text
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_and_labels_that_are_there() {
+    let text = std::fs::read_to_string(repository().join("deploy/grafana/streamdex.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut asked = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let expression = target["expr"].as_str().unwrap();
+            let metrics: Vec<&Metric> = words(expression).filter_map(|word| known(word, expression)).collect();
+            assert!(!metrics.is_empty(), "{expression}");
+            let mut labels: BTreeSet<&str> = BTreeSet::from(["instance", "le"]);
+            labels.extend(metrics.iter().flat_map(|metric| metric.labels));
+            for group in expression.split("by (").skip(1) {
+                let group = group.split_once(')').unwrap().0;
+                assert!(group.split(", ").all(|label| labels.contains(label)), "{expression}");
+            }
+            for label in target["legendFormat"].as_str().unwrap().split("{{").skip(1) {
+                assert!(labels.contains(label.split_once("}}").unwrap().0), "{expression}");
+            }
+            asked.extend(metrics.into_iter().map(|metric| metric.name));
+        }
+    }
+    let unasked: Vec<&str> = METRICS.iter().map(|metric| metric.name).filter(|name| !asked.contains(name)).collect();
+    // What the others tell already, or what matters while something is looked into alone.
+    let left_out = [
+        "streamdex_records_before_start_total",
+        "streamdex_pauses_total",
+        "streamdex_bulk_requests_total",
+        "streamdex_bulk_split_requests_total",
+    ];
+    assert_eq!(unasked, left_out);
+}
+
+fn words(expression: &str) -> impl Iterator<Item = &str> {
+    expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("streamdex_"))
+}
+
+fn known(word: &str, expression: &str) -> Option<&'static Metric> {
+    let metrics: &'static [Metric] = &METRICS;
+    let is_named = |metric: &&Metric| match metric.kind {
+        Kind::Histogram => ["_bucket", "_sum", "_count"].iter().any(|end| word.strip_suffix(end) == Some(metric.name)),
+        _ => metric.name == word,
+    };
+    let metric = metrics.iter().find(is_named);
+    assert!(metric.is_some(), "there is no {word}: {expression}");
+    metric
 }
