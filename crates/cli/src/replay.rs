@@ -10,7 +10,7 @@ use futures::stream::FuturesOrdered;
 use streamdex_config::{Config, Source};
 use streamdex_mapping::{Mapper, Tally, Trust};
 use streamdex_poller::aws::SourceClients;
-use streamdex_poller::deliver::{Delivery, DeliveryFault, PageOutcome};
+use streamdex_poller::deliver::{Bounds, Delivery, DeliveryFault, PageOutcome};
 use streamdex_poller::item::{BatchGetReader, ItemReader};
 use streamdex_poller::letter::{DeadLetterStore, FileLetters};
 use streamdex_poller::page::Page;
@@ -109,9 +109,9 @@ impl Replay {
                 break;
             }
         }
-        let cancel = self.cancel.clone();
+        let bounds = Bounds::from(self.cancel.clone());
         self.busy.push_back((keys, page.len()));
-        self.in_flight.push_back(tokio::spawn(async move { delivery.deliver_page(page, &cancel).await }));
+        self.in_flight.push_back(tokio::spawn(async move { delivery.deliver_page(page, &bounds).await }));
     }
 
     /// Waits for the oldest page.

@@ -8,13 +8,14 @@ use streamdex_config::{Config, Source, TableReference, key_mismatches};
 use streamdex_mapping::Mapper;
 use streamdex_poller::AwsError;
 use streamdex_poller::aws::SourceClients;
+use streamdex_poller::clock::SystemClock;
 use streamdex_poller::deliver::Delivery;
-use streamdex_poller::follow::status::Following;
 use streamdex_poller::follow::{
     FollowEnd, Followed, Follower, Parts, Settings, Status, StatusBoard, generations, sole_index,
 };
 use streamdex_poller::graph::Until;
 use streamdex_poller::item::BatchGetReader;
+use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::{StateError, StreamState};
 use streamdex_poller::stream::SdkStream;
 use streamdex_poller::table::{TableError, TableInfo, check_view, sole_source};
@@ -129,8 +130,9 @@ async fn prepare(config: &Config, source: &Source, until: Until, shown: &mut Sho
     let parts = Parts {
         source: Arc::new(SdkStream::new(clients, info.stream.arn.clone(), table)),
         deliver: Arc::new(delivery),
-        store: Arc::new(StreamState::new(state, &info.arn, &info.stream.label, generations.clone(), &worker())),
+        store: Arc::new(StreamState::new(state, &info.arn, &info.stream.label, generations.clone(), worker())),
         indices,
+        clock: Arc::new(SystemClock::default()),
     };
     let settings = Settings {
         stream_arn: info.stream.arn,
@@ -138,12 +140,12 @@ async fn prepare(config: &Config, source: &Source, until: Until, shown: &mut Sho
         until,
         generations,
         sole_index: sole_index(source),
+        freshness: source.freshness,
         patience: (!endless).then_some(WITHOUT_PROGRESS),
         seed: random(),
     };
     tracing::info!(table = info.table, stream = info.stream.label, view = info.stream.view.name(), "following");
     let follower = Follower::new(parts, settings);
-    follower.board().follows(Following { table: info.table, stream: info.stream.label, freshness: source.freshness });
     shown.boards.add(&source.name, follower.board());
     Ok(Prepared { follower, writing })
 }
@@ -210,10 +212,10 @@ fn detail(status: &Status) -> String {
     parts.join(", ")
 }
 
-/// Who writes checkpoints, for people to read.
-fn worker() -> String {
+/// Another one in each process.
+fn worker() -> WorkerId {
     let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty());
-    format!("{}-{}", host.as_deref().unwrap_or("streamdex"), std::process::id())
+    WorkerId::of_process(host.as_deref().unwrap_or("streamdex"), random())
 }
 
 /// A new number in each process; the standard library seeds its hashers from the system.

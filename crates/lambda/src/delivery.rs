@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_mapping::{Mapper, Outcome};
-use streamdex_poller::deliver::{Delivery, DeliveryFault};
+use streamdex_poller::deliver::{Bounds, Delivery, DeliveryFault};
 use streamdex_poller::page::Page;
 use streamdex_poller::state::StateError;
 use streamdex_sink::writer::Fault;
@@ -76,7 +76,7 @@ impl Work<'_> {
         let client = self.sandbox.client().await?.clone();
         let writer = BulkWriter::start(client, indices.clone(), self.settings(), stop.clone());
         let delivery = self.delivery(followed, Arc::clone(&indices), writer.clone(), place);
-        let outcome = Box::pin(delivery.deliver_page(page, self.cancel)).await;
+        let outcome = Box::pin(delivery.deliver_page(page, &Bounds::from(self.cancel.clone()))).await;
         let why = outcome.fault.as_ref().map(|fault| Why::of(fault, &writer));
         stop.cancel();
         writer.ended().await;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::{Generations, ProgressStore, StateError, StreamState};
 use streamdex_sink::Indices;
 use tokio::sync::OnceCell;
@@ -65,7 +66,7 @@ impl IndexMemory {
     async fn of_table(&self, stream_arn: Option<&str>) -> Option<StreamState> {
         let (table_arn, label) = stream_arn?.split_once("/stream/")?;
         let table = self.state.table().await.clone();
-        Some(StreamState::new(table, table_arn, label, Generations::default(), "lambda"))
+        Some(StreamState::new(table, table_arn, label, Generations::default(), WorkerId::new("lambda")))
     }
 
     fn stored(&self) -> MutexGuard<'_, BTreeSet<String>> {

@@ -15,6 +15,7 @@ use futures::future::join_all;
 use streamdex_mapping::{
     Action, Address, DocumentId, FetchHandle, IndexName, Key, Mapper, Operation, OperationHandle, Outcome, Role,
 };
+use streamdex_sink::Permit;
 use streamdex_sink::index::Target;
 use streamdex_sink::retry::{Jitter, RetrySchedule};
 use streamdex_sink::writer::{BulkWriter, Decision, Patience, Refusal};
@@ -48,6 +49,15 @@ pub struct Delivery {
     pub progressed: AtomicBool,
 }
 
+/// What the delivery of a page depends on.
+#[derive(Debug, Clone, Default)]
+pub struct Bounds {
+    /// Delivery returns early when this is cancelled.
+    pub cancel: CancellationToken,
+    /// Nothing is written without it, where there is one.
+    pub permit: Option<Arc<dyn Permit>>,
+}
+
 /// What became of a page.
 #[derive(Debug)]
 pub struct PageOutcome {
@@ -74,27 +84,36 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// One line per change, and a reminder each minute.
 const REMINDER: Duration = Duration::from_secs(60);
 
+// === impl Bounds ===
+
+impl From<CancellationToken> for Bounds {
+    fn from(cancel: CancellationToken) -> Bounds {
+        Bounds { cancel, permit: None }
+    }
+}
+
 // === impl Delivery ===
 
 impl Delivery {
     /// Does what the records of `page` ask for.
-    pub async fn deliver_page(&self, mut page: Page, cancel: &CancellationToken) -> PageOutcome {
-        let fault = self.work_off(&mut page, cancel).await.err();
+    pub async fn deliver_page(&self, mut page: Page, bounds: &Bounds) -> PageOutcome {
+        let fault = self.work_off(&mut page, bounds).await.err();
         let outcomes: Vec<_> = page.batch.outcomes().collect();
         let fault = fault.filter(|_| outcomes.contains(&None));
         PageOutcome { outcomes, indices: page.indices, fault }
     }
 
-    async fn work_off(&self, page: &mut Page, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-        let written = self.write_all(page, cancel).await;
+    async fn work_off(&self, page: &mut Page, bounds: &Bounds) -> Result<(), DeliveryFault> {
+        let written = self.write_all(page, bounds).await;
         // Last, and whatever became of the writes: a store of letters that does not answer must not hold
         // back the neighbours of a bad record.
-        let stored = self.store_refused(page, cancel).await;
+        let stored = self.store_refused(page, &bounds.cancel).await;
         written.and(stored)
     }
 
     /// Reads and writes in rounds, until no answer asks for another one.
-    async fn write_all(&self, page: &mut Page, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
+    async fn write_all(&self, page: &mut Page, bounds: &Bounds) -> Result<(), DeliveryFault> {
+        let cancel = &bounds.cancel;
         let schedule = RetrySchedule::new(FIRST_WAIT, LONGEST_WAIT);
         let mut jitter = Jitter::default();
         let (mut open, mut progressed_at) = (usize::MAX, Instant::now());
@@ -104,7 +123,7 @@ impl Delivery {
             if operations.is_empty() {
                 break;
             }
-            self.write(page, operations, cancel).await?;
+            self.write(page, operations, bounds).await?;
             let to_read_again = page.batch.fetches().len();
             if to_read_again == 0 {
                 break;
@@ -177,8 +196,9 @@ impl Delivery {
         &self,
         page: &mut Page,
         operations: Vec<(OperationHandle, Operation)>,
-        cancel: &CancellationToken,
+        bounds: &Bounds,
     ) -> Result<(), DeliveryFault> {
+        let cancel = &bounds.cancel;
         let mut groups: BTreeMap<IndexName, (Vec<Sent>, Vec<Operation>)> = BTreeMap::new();
         for (handle, operation) in operations {
             let (sent, group) = groups.entry(operation.address.index.clone()).or_default();
@@ -188,7 +208,11 @@ impl Delivery {
         page.indices.extend(groups.keys().map(|index| index.as_str().to_owned()));
         let writes = groups.into_iter().map(|(index, (sent, group))| async move {
             self.ensure(&index, cancel).await?;
-            Ok((sent, self.writer.write(group).await))
+            let decisions = match &bounds.permit {
+                Some(permit) => self.writer.write_under(group, Arc::clone(permit)).await,
+                None => self.writer.write(group).await,
+            };
+            Ok((sent, decisions))
         });
         let mut fault = None;
         let mut letters = Vec::new();

@@ -68,6 +68,8 @@ impl Fault {
             | "ServiceUnavailable"
             | "ServiceUnavailableException"
             | "TransactionInProgressException"
+            | "TransactionConflictException"
+            | "TransactionCanceledException"
             | "RequestTimeout" => Fault::Transient,
             "ExpiredTokenException"
             | "ExpiredToken"

@@ -1,26 +1,24 @@
 //! The shards of one stream, and in which order they may be read: a pure state machine.
 //!
-//! Listings go in, commands come out. A listing is no snapshot: a child can be shown before its parent
-//! looks closed, a closed shard before it has a child, and a trimmed parent not at all. So absence
-//! counts only when several complete listings agree, and children are asked for by name.
+//! Listings and the state table go in, commands come out. A listing is no snapshot: a child can be shown
+//! before its parent looks closed, a closed shard before it has a child, and a trimmed parent not at all. So
+//! absence counts only when several complete listings agree, and children are asked for by name.
+//!
+//! Every worker of a group has such a graph. What a shard's item says is taken over by [`ShardGraph::absorb`];
+//! one worker lists the stream and offers what may be read, and whoever drained a shard looks for its children.
 
-use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+mod children;
+mod listing;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use streamdex_config::StartPosition;
 use streamdex_mapping::SequenceNumber;
 
+use self::children::Search;
+pub use self::children::seek_delay;
 use crate::gap::GapKind;
 use crate::stream::{ListedShard, ShardId};
-
-/// What a group knows about a stream before it lists the shards.
-#[derive(Debug, Clone, Default)]
-pub struct Prior {
-    /// The shards with which the group began; what lies before them is none of its business.
-    pub roots: Vec<ShardId>,
-    /// The shards that the state table knows.
-    pub shards: Vec<KnownShard>,
-}
 
 /// A shard out of the state table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,17 +29,19 @@ pub struct KnownShard {
     pub parent: Option<ShardId>,
     /// How far it was read.
     pub progress: KnownProgress,
-    /// Whether that is longer ago than the stream keeps records.
+    /// Whether its item was written longer ago than the stream keeps records.
     pub stale: bool,
 }
 
 /// How far a shard was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KnownProgress {
-    /// Begun; the last acknowledged record, if any.
+    /// May be read; the last acknowledged record, if any.
     Begun(Option<SequenceNumber>),
-    /// Drained, and everything acknowledged.
+    /// Drained, and everything acknowledged. Its children are not in the state table yet.
     Finished,
+    /// Drained, and its children are in the state table.
+    Done,
     /// Stopped at a gap.
     Gapped,
 }
@@ -69,14 +69,12 @@ pub enum ReadFrom {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Read this shard.
-    Start {
+    /// This shard may be read: give it an item, so that a worker claims it.
+    Offer {
         /// The shard.
         shard: ShardId,
         /// Where it came from.
         parent: Option<ShardId>,
-        /// Where to begin.
-        from: ReadFrom,
     },
     /// Ask for the children of this shard, after [`seek_delay`] of `attempt`.
     SeekChildren {
@@ -84,6 +82,18 @@ pub enum Command {
         parent: ShardId,
         /// How often it was asked for before.
         attempt: u32,
+    },
+    /// No child is to be seen yet: note that the shard itself is drained.
+    Finish {
+        /// The drained shard.
+        shard: ShardId,
+    },
+    /// Its first children are found: the shard is done, and they may be read.
+    Succeed {
+        /// The drained shard.
+        parent: ShardId,
+        /// Its children.
+        children: Vec<ShardId>,
     },
     /// Record this gap; the lineage is stopped already.
     Gap {
@@ -111,7 +121,7 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct ShardGraph {
     nodes: BTreeMap<ShardId, Node>,
-    roots: HashSet<ShardId>,
+    roots: BTreeSet<ShardId>,
     until: Until,
     listed_before: bool,
 }
@@ -130,152 +140,89 @@ struct Node {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
-    /// Not being read yet.
-    Waiting {
-        begun: Option<Begun>,
-    },
-    Reading,
-    /// Drained and acknowledged.
+    /// It has no item: its parent is not done, or it was not offered yet.
+    Waiting,
+    /// An item is being made for it.
+    Offered,
+    /// It has an item: a worker reads it, or may.
+    Leased,
+    /// Drained and acknowledged. The search is this worker's, if there is one.
     Finished {
-        search: Search,
+        search: Option<Search>,
         stale: bool,
+    },
+    /// Its children have items. The search for the other half of a split may go on.
+    Done {
+        search: Option<Search>,
     },
     /// Read to the present end.
     AtEnd,
     Gapped,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Begun {
-    position: Option<SequenceNumber>,
-    stale: bool,
-}
-
-/// The search for the children of a finished shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Search {
-    Open { attempts: u32, found: u32 },
-    Over,
-}
-
-/// So many listings must agree before absence means anything.
-const AGREEING_LISTINGS: u32 = 3;
-/// A split makes two children, and one answer may show only one of them.
-const CONFIRMATIONS: u32 = 3;
-/// After this many fruitless questions (over 2 s) a closed shard is taken for the last one.
-const LAST_SEARCH: u32 = 5;
-
 /// The shards with which a new group begins, from listings of the same moment.
 ///
 /// `TrimHorizon`: those without a parent to read first. `Latest`: those that could still take changes;
 /// a shard that is shown as closed and has a child took its last change before.
 pub fn roots(listed: &[ListedShard], start: StartPosition) -> Vec<ShardId> {
-    let known: HashSet<_> = listed.iter().map(|shard| &shard.id).collect();
-    let parents: HashSet<_> = listed.iter().filter_map(|shard| shard.parent.as_ref()).collect();
+    let known: BTreeSet<_> = listed.iter().map(|shard| &shard.id).collect();
+    let parents: BTreeSet<_> = listed.iter().filter_map(|shard| shard.parent.as_ref()).collect();
     let is_root = |shard: &&ListedShard| match start {
         StartPosition::TrimHorizon => shard.parent.as_ref().is_none_or(|parent| !known.contains(parent)),
         StartPosition::Latest => !(shard.closed && parents.contains(&shard.id)),
     };
-    let mut roots: Vec<_> = listed.iter().filter(is_root).map(|shard| shard.id.clone()).collect();
-    roots.sort();
-    roots.dedup();
-    roots
-}
-
-/// How long to wait before asking for children.
-pub fn seek_delay(attempt: u32) -> Duration {
-    const FIRST: Duration = Duration::from_millis(250);
-    const MOST: Duration = Duration::from_secs(5);
-    /// By now the stream is switched off, more likely than not.
-    const RARELY: Duration = Duration::from_secs(30);
-    match attempt {
-        0 => Duration::ZERO,
-        16.. => RARELY,
-        later => FIRST.saturating_mul(2u32.saturating_pow(later - 1)).min(MOST),
-    }
+    let roots: BTreeSet<_> = listed.iter().filter(is_root).map(|shard| shard.id.clone()).collect();
+    roots.into_iter().collect()
 }
 
 // === impl ShardGraph ===
 
 impl ShardGraph {
-    /// A graph of what the group knows.
-    pub fn new(prior: Prior, until: Until) -> ShardGraph {
-        let mut nodes = BTreeMap::new();
-        for root in &prior.roots {
-            nodes.insert(root.clone(), Node::waiting(None));
-        }
-        for known in prior.shards {
-            let stage = match known.progress {
-                KnownProgress::Begun(position) => {
-                    Stage::Waiting { begun: Some(Begun { position, stale: known.stale }) }
-                }
-                KnownProgress::Finished => Stage::Finished { search: Search::OPEN, stale: known.stale },
-                KnownProgress::Gapped => Stage::Gapped,
-            };
-            nodes.insert(known.id, Node { stage, ..Node::waiting(known.parent) });
-        }
-        ShardGraph { nodes, roots: prior.roots.into_iter().collect(), until, listed_before: false }
+    /// A graph of a group that began with `roots`; what lies before them is none of its business.
+    pub fn new(roots: Vec<ShardId>, known: &[KnownShard], until: Until) -> ShardGraph {
+        let nodes = roots.iter().map(|root| (root.clone(), Node::waiting(None))).collect();
+        let mut graph = ShardGraph { nodes, roots: roots.into_iter().collect(), until, listed_before: false };
+        graph.absorb(known);
+        graph
     }
 
-    /// A complete listing of the stream's shards.
-    pub fn listed(&mut self, shards: &[ListedShard]) -> Vec<Command> {
-        let first = !self.listed_before;
-        self.listed_before = true;
-        for node in self.nodes.values_mut() {
-            node.shown = false;
-        }
-        for shard in shards {
+    /// Takes over what the state table says. What this worker knows better (it drained a shard just now) stays.
+    pub fn absorb(&mut self, known: &[KnownShard]) {
+        for shard in known {
             let node = self.nodes.entry(shard.id.clone()).or_insert_with(|| Node::waiting(shard.parent.clone()));
-            node.shown = true;
-            node.absent = 0;
             node.parent = node.parent.take().or_else(|| shard.parent.clone());
+            let is_ours = matches!(node.stage, Stage::Finished { search: Some(_), .. } | Stage::AtEnd);
+            node.stage = match (&shard.progress, &node.stage) {
+                (KnownProgress::Gapped, _) => Stage::Gapped,
+                (_, Stage::Gapped | Stage::Done { .. }) => continue,
+                (KnownProgress::Done, _) => Stage::Done { search: None },
+                _ if is_ours => continue,
+                (KnownProgress::Finished, _) => Stage::Finished { search: None, stale: shard.stale },
+                (KnownProgress::Begun(_), _) => Stage::Leased,
+            };
         }
-        if first {
-            self.skip_what_lies_before_the_roots();
-            for node in self.nodes.values_mut() {
-                node.in_scope = true;
+        if !self.listed_before {
+            return;
+        }
+        // Found by others, from a lineage that was in scope.
+        self.spread_scope();
+    }
+
+    /// Shards that had an item, and whose item is neither `present` in a refresh nor held by this worker: done.
+    pub fn done_by_others(&mut self, present: &BTreeSet<ShardId>) {
+        for (id, node) in &mut self.nodes {
+            let by_others = matches!(node.stage, Stage::Leased | Stage::Finished { search: None, .. });
+            if by_others && !present.contains(id) {
+                node.stage = Stage::Done { search: None };
             }
         }
-        self.spread_scope();
-        let mut commands = self.judge_absence();
-        commands.extend(self.advance());
-        if first {
-            commands.extend(self.searches_to_resume());
-        }
-        commands
     }
 
-    /// The answer to [`Command::SeekChildren`]; shards of other parents are passed over.
-    pub fn children(&mut self, parent: &ShardId, shards: &[ListedShard]) -> Vec<Command> {
-        let Some(node) = self.nodes.get(parent) else { return Vec::new() };
-        let in_scope = node.in_scope;
-        let Stage::Finished { search: Search::Open { attempts, found }, stale } = node.stage else { return Vec::new() };
-        let mut any = false;
-        for shard in shards.iter().filter(|shard| shard.parent.as_ref() == Some(parent)) {
-            any = true;
-            let node = self.nodes.entry(shard.id.clone()).or_insert_with(|| Node::waiting(Some(parent.clone())));
-            node.shown = true;
-            node.absent = 0;
-            node.in_scope |= in_scope;
-        }
-        let (attempts, found) = (attempts + 1, found + u32::from(any));
-        let given_up = self.until == Until::PresentEnd && found == 0 && attempts >= LAST_SEARCH;
-        let over = found >= CONFIRMATIONS || given_up;
-        let search = if over { Search::Over } else { Search::Open { attempts, found } };
-        self.set(parent, Stage::Finished { search, stale });
-        let mut commands = self.advance();
-        if !over {
-            commands.push(Command::SeekChildren { parent: parent.clone(), attempt: attempts });
-        }
-        commands
-    }
-
-    /// The shard is drained, and everything it held is acknowledged.
-    pub fn finished(&mut self, shard: &ShardId) -> Vec<Command> {
-        self.set(shard, Stage::Finished { search: Search::OPEN, stale: false });
-        let mut commands = self.advance();
-        commands.push(Command::SeekChildren { parent: shard.clone(), attempt: 0 });
-        commands
+    /// The shard is drained, and everything it held is acknowledged: this worker looks for its children.
+    pub fn drained(&mut self, shard: &ShardId) -> Vec<Command> {
+        let stale = matches!(self.stage(shard), Some(Stage::Finished { stale: true, .. }));
+        self.set(shard, Stage::Finished { search: Some(Search::default()), stale });
+        vec![Command::SeekChildren { parent: shard.clone(), attempt: 0 }]
     }
 
     /// The shard was read to the present end ([`Until::PresentEnd`]).
@@ -286,6 +233,30 @@ impl ShardGraph {
     /// The shard's reader met a gap; its lineage stops.
     pub fn gapped(&mut self, shard: &ShardId) {
         self.set(shard, Stage::Gapped);
+    }
+
+    /// The lease of the shard is another worker's now, or nobody's: what was begun for it here is over.
+    pub fn let_go(&mut self, shard: &ShardId) {
+        match self.stage(shard) {
+            Some(Stage::Finished { stale, .. }) => {
+                let stale = *stale;
+                self.set(shard, Stage::Finished { search: None, stale });
+            }
+            Some(Stage::Offered) => self.set(shard, Stage::Leased),
+            _ => {}
+        }
+    }
+
+    /// Whether a worker may read the shard, or look for its children.
+    pub fn may_be_claimed(&self, shard: &ShardId) -> bool {
+        let Some(node) = self.nodes.get(shard) else { return false };
+        let open = matches!(node.stage, Stage::Leased | Stage::Offered | Stage::Finished { .. });
+        open && self.is_in_scope(node)
+    }
+
+    /// Whether the group began with the shard.
+    pub fn is_root(&self, shard: &ShardId) -> bool {
+        self.roots.contains(shard)
     }
 
     /// Whether there is something left to do.
@@ -303,8 +274,12 @@ impl ShardGraph {
 
     /// Whether nothing is being read and nothing waits: all that was listed is read.
     pub fn is_drained(&self) -> bool {
-        let busy = |node: &Node| matches!(node.stage, Stage::Waiting { .. } | Stage::Reading);
+        let busy = |node: &Node| matches!(node.stage, Stage::Waiting | Stage::Offered | Stage::Leased);
         self.listed_before && !self.nodes.values().any(busy)
+    }
+
+    fn stage(&self, shard: &ShardId) -> Option<&Stage> {
+        self.nodes.get(shard).map(|node| &node.stage)
     }
 
     fn set(&mut self, shard: &ShardId, stage: Stage) {
@@ -313,12 +288,23 @@ impl ShardGraph {
         }
     }
 
+    fn is_in_scope(&self, node: &Node) -> bool {
+        self.until == Until::Stopped || node.in_scope
+    }
+
     fn can_go_on(&self, node: &Node) -> bool {
         match &node.stage {
-            Stage::Reading => true,
-            Stage::Waiting { .. } => node.in_scope_for(self.until) && !self.is_blocked(node),
-            Stage::Finished { search: Search::Open { .. }, .. } => node.in_scope_for(self.until) && node.absent == 0,
-            Stage::Finished { .. } | Stage::AtEnd | Stage::Gapped => false,
+            Stage::Leased | Stage::Offered => self.is_in_scope(node),
+            Stage::Waiting => self.is_in_scope(node) && !self.is_blocked(node),
+            // Where the search is nobody's yet, a worker is about to take it up.
+            Stage::Finished { search, .. } => {
+                let sought = search.is_none_or(|search| !search.is_over(self.until));
+                sought && self.is_in_scope(node) && node.absent == 0
+            }
+            Stage::Done { search } => {
+                search.is_some_and(|search| !search.is_over(self.until)) && self.is_in_scope(node) && node.absent == 0
+            }
+            Stage::AtEnd | Stage::Gapped => false,
         }
     }
 
@@ -335,155 +321,14 @@ impl ShardGraph {
         }
         true
     }
-
-    fn skip_what_lies_before_the_roots(&mut self) {
-        let mut before: Vec<ShardId> =
-            self.roots.iter().filter_map(|root| self.nodes.get(root)?.parent.clone()).collect();
-        while let Some(id) = before.pop() {
-            if self.roots.contains(&id) {
-                continue;
-            }
-            let Some(node) = self.nodes.get_mut(&id) else { continue };
-            if matches!(node.stage, Stage::Waiting { begun: None }) {
-                node.stage = Stage::Finished { search: Search::Over, stale: false };
-                before.extend(node.parent.clone());
-            }
-        }
-    }
-
-    /// Descendants of what was listed at first are in scope too, however they were found.
-    fn spread_scope(&mut self) {
-        loop {
-            let in_scope = |id: &ShardId| self.nodes.get(id).is_some_and(|node| node.in_scope);
-            let heirs = |node: &Node| !node.in_scope && node.parent.as_ref().is_some_and(in_scope);
-            let found: Vec<ShardId> =
-                self.nodes.iter().filter(|(_, node)| heirs(node)).map(|(id, _)| id.clone()).collect();
-            if found.is_empty() {
-                return;
-            }
-            for id in found {
-                if let Some(node) = self.nodes.get_mut(&id) {
-                    node.in_scope = true;
-                }
-            }
-        }
-    }
-
-    fn judge_absence(&mut self) -> Vec<Command> {
-        let known: HashSet<ShardId> = self.nodes.keys().cloned().collect();
-        let mut commands = Vec::new();
-        let mut doubt = false;
-        for (id, node) in &mut self.nodes {
-            node.absent = if node.shown { 0 } else { node.absent.saturating_add(1) };
-            let Stage::Waiting { begun } = &node.stage else { continue };
-            let free = begun.is_some() || self.roots.contains(id);
-            let orphan = !free && node.parent.as_ref().is_some_and(|parent| !known.contains(parent));
-            node.orphaned = if orphan { node.orphaned.saturating_add(1) } else { 0 };
-            let gap = if node.absent >= AGREEING_LISTINGS {
-                Some(GapKind::ShardVanished)
-            } else if node.orphaned >= AGREEING_LISTINGS {
-                Some(GapKind::ParentMissed)
-            } else {
-                None
-            };
-            doubt |= gap.is_none() && (node.absent > 0 || orphan);
-            if let Some(kind) = gap {
-                node.stage = Stage::Gapped;
-                commands.push(Command::Gap { shard: id.clone(), kind });
-            }
-        }
-        if doubt {
-            commands.push(Command::ListAgain);
-        }
-        self.forget_what_is_trimmed();
-        commands
-    }
-
-    /// Finished shards leave the listing after a day; whoever still waits for one keeps it here.
-    fn forget_what_is_trimmed(&mut self) {
-        let waiting = |node: &&Node| matches!(node.stage, Stage::Waiting { .. });
-        let awaited: HashSet<ShardId> =
-            self.nodes.values().filter(waiting).filter_map(|node| node.parent.clone()).collect();
-        self.nodes.retain(|id, node| {
-            let finished = matches!(node.stage, Stage::Finished { .. });
-            !finished || node.absent < AGREEING_LISTINGS || awaited.contains(id)
-        });
-    }
-
-    /// Starts whatever may start now.
-    fn advance(&mut self) -> Vec<Command> {
-        let ready: Vec<ShardId> =
-            self.nodes.iter().filter(|(id, node)| self.may_start(id, node)).map(|(id, _)| id.clone()).collect();
-        ready.into_iter().filter_map(|id| self.start(id)).collect()
-    }
-
-    fn may_start(&self, id: &ShardId, node: &Node) -> bool {
-        let Stage::Waiting { begun } = &node.stage else { return false };
-        if !node.shown || !node.in_scope_for(self.until) {
-            return false;
-        }
-        let parent = || node.parent.as_ref().map(|parent| self.nodes.get(parent).map(|node| &node.stage));
-        let free = begun.is_some() || self.roots.contains(id);
-        free || matches!(parent(), None | Some(Some(Stage::Finished { .. })))
-    }
-
-    fn start(&mut self, shard: ShardId) -> Option<Command> {
-        let is_root = self.roots.contains(&shard);
-        let parent = self.nodes.get(&shard)?.parent.clone();
-        let of_parent = parent.as_ref().and_then(|parent| self.nodes.get(parent)).map(|node| node.stage.clone());
-        let parent_stale = matches!(of_parent, Some(Stage::Finished { stale: true, .. }));
-        let node = self.nodes.get_mut(&shard)?;
-        let Stage::Waiting { begun } = &node.stage else { return None };
-        let from = match begun {
-            // The service itself says whether what follows this record was trimmed.
-            Some(Begun { position: Some(position), .. }) => Some(ReadFrom::After(position.clone())),
-            Some(Begun { position: None, stale }) => (!stale).then_some(ReadFrom::Beginning),
-            None if is_root => Some(ReadFrom::Oldest),
-            None => (!parent_stale).then_some(ReadFrom::Beginning),
-        };
-        let Some(from) = from else {
-            node.stage = Stage::Gapped;
-            return Some(Command::Gap { shard, kind: GapKind::Unread });
-        };
-        node.stage = Stage::Reading;
-        Some(Command::Start { shard, parent, from })
-    }
-
-    /// Finished leaves out of the state table, whose children have not been seen yet.
-    fn searches_to_resume(&mut self) -> Vec<Command> {
-        let parents: HashSet<ShardId> = self.nodes.values().filter_map(|node| node.parent.clone()).collect();
-        let mut commands = Vec::new();
-        for (id, node) in &mut self.nodes {
-            if let Stage::Finished { search, .. } = &mut node.stage
-                && *search != Search::Over
-            {
-                if parents.contains(id) {
-                    *search = Search::Over;
-                } else {
-                    commands.push(Command::SeekChildren { parent: id.clone(), attempt: 0 });
-                }
-            }
-        }
-        commands
-    }
 }
 
 // === impl Node ===
 
 impl Node {
     fn waiting(parent: Option<ShardId>) -> Node {
-        Node { parent, stage: Stage::Waiting { begun: None }, absent: 0, orphaned: 0, shown: false, in_scope: false }
+        Node { parent, stage: Stage::Waiting, absent: 0, orphaned: 0, shown: false, in_scope: false }
     }
-
-    fn in_scope_for(&self, until: Until) -> bool {
-        until == Until::Stopped || self.in_scope
-    }
-}
-
-// === impl Search ===
-
-impl Search {
-    const OPEN: Search = Search::Open { attempts: 0, found: 0 };
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 pub mod aws;
 pub mod capture;
+pub mod clock;
 pub mod convert;
 pub mod deliver;
 pub mod fault;
@@ -14,6 +15,7 @@ pub mod follow;
 pub mod gap;
 pub mod graph;
 pub mod item;
+pub mod lease;
 pub mod letter;
 pub mod observe;
 pub mod pace;

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 /// At most 5 calls a second, unless a full page says that more waits.
 const BUSY: Duration = Duration::from_millis(200);
-/// Once a second where nothing comes: $0.52 per shard and month.
-const IDLE: Duration = Duration::from_secs(1);
 /// Empty pages are normal in the middle of a shard, so the first ones do not slow down.
 const PATIENT_EMPTY_PAGES: u32 = 5;
 const FIRST_THROTTLE: Duration = Duration::from_secs(1);
@@ -31,14 +29,33 @@ pub enum Polled {
 #[derive(Debug)]
 pub struct Pace {
     random: fastrand::Rng,
+    /// Where nothing comes, the shard is asked this often.
+    freshness: Duration,
     empty_pages: u32,
     failures: u32,
 }
 
 impl Pace {
-    /// A schedule whose jitter is fixed by `seed`.
-    pub fn new(seed: u64) -> Pace {
-        Pace { random: fastrand::Rng::with_seed(seed), empty_pages: 0, failures: 0 }
+    /// A schedule whose jitter is fixed by `seed`. An idle shard is asked once in `freshness`.
+    pub fn new(seed: u64, freshness: Duration) -> Pace {
+        let random = fastrand::Rng::with_seed(seed);
+        Pace { random, freshness: freshness.max(BUSY), empty_pages: 0, failures: 0 }
+    }
+
+    /// Something came on another shard of the table: this one may be next.
+    pub fn wake(&mut self) {
+        self.empty_pages = self.empty_pages.min(PATIENT_EMPTY_PAGES);
+    }
+
+    /// Whether the shard is asked less often than it could be.
+    pub fn is_idle(&self) -> bool {
+        self.empty_pages > PATIENT_EMPTY_PAGES
+    }
+
+    /// Calls in an hour if nothing changes.
+    pub fn calls_per_hour(&self) -> f64 {
+        let wait = grown(BUSY, self.empty_pages.saturating_sub(PATIENT_EMPTY_PAGES), self.freshness);
+        3_600.0 / wait.as_secs_f64()
     }
 
     /// How long after the *start* of the last call the next one may begin.
@@ -57,7 +74,7 @@ impl Pace {
             Polled::Records => self.later(BUSY),
             Polled::Empty => {
                 let doublings = self.empty_pages.saturating_sub(PATIENT_EMPTY_PAGES);
-                let wait = grown(BUSY, doublings, IDLE);
+                let wait = grown(BUSY, doublings, self.freshness);
                 self.later(wait)
             }
             Polled::Throttled => {
@@ -88,20 +105,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const IDLE: Duration = Duration::from_secs(1);
+
     fn about(wait: Duration, expected: Duration) {
         assert!(wait >= expected && wait <= expected.mul_f64(1.1), "{wait:?} for {expected:?}");
     }
 
     #[test]
     fn a_full_page_is_followed_at_once() {
-        let mut pace = Pace::new(1);
+        let mut pace = Pace::new(1, IDLE);
         assert_eq!(pace.next(Polled::FullPage), Duration::ZERO);
         about(pace.next(Polled::Records), BUSY);
     }
 
     #[test]
     fn an_idle_shard_is_polled_once_a_second() {
-        let mut pace = Pace::new(1);
+        let mut pace = Pace::new(1, IDLE);
         for _ in 0..PATIENT_EMPTY_PAGES {
             about(pace.next(Polled::Empty), BUSY);
         }
@@ -116,7 +135,7 @@ mod tests {
 
     #[test]
     fn throttling_backs_off_further_and_is_forgotten_after_a_page() {
-        let mut pace = Pace::new(1);
+        let mut pace = Pace::new(1, IDLE);
         for seconds in [1, 2, 4, 8, 10, 10] {
             about(pace.next(Polled::Throttled), Duration::from_secs(seconds));
         }
@@ -124,10 +143,33 @@ mod tests {
         about(pace.next(Polled::Throttled), Duration::from_secs(1));
     }
 
+    #[test]
+    fn freshness_is_how_often_an_idle_shard_is_asked() {
+        for (freshness, expected) in [(200, 200), (5_000, 5_000), (50, 200)] {
+            let mut pace = Pace::new(1, Duration::from_millis(freshness));
+            for _ in 0..50 {
+                pace.next(Polled::Empty);
+            }
+            about(pace.next(Polled::Empty), Duration::from_millis(expected));
+        }
+    }
+
+    #[test]
+    fn a_burst_elsewhere_wakes_an_idle_shard() {
+        let mut pace = Pace::new(1, IDLE);
+        for _ in 0..50 {
+            pace.next(Polled::Empty);
+        }
+        assert!(pace.is_idle() && pace.calls_per_hour() < 3_601.0);
+        pace.wake();
+        assert!(!pace.is_idle());
+        about(pace.next(Polled::Empty), 2 * BUSY);
+    }
+
     proptest! {
         #[test]
         fn five_calls_a_second_unless_pages_are_full(seed: u64, calls in proptest::collection::vec(0u8..4, 1..200)) {
-            let mut pace = Pace::new(seed);
+            let mut pace = Pace::new(seed, IDLE);
             for call in calls {
                 let polled = match call { 0 => Polled::Records, 1 => Polled::Empty, 2 => Polled::Throttled, _ => Polled::Failed };
                 let wait = pace.next(polled);

@@ -4,26 +4,33 @@
 //! the one that is being written; the writer acknowledges page by page and checkpoints about once a
 //! second, and always at the end.
 
+mod budget;
 mod reader;
+mod vital;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use streamdex_mapping::{CreationTime, SequenceNumber, Trust};
 use streamdex_sink::index::VanishedIndex;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::budget::Budget;
 use self::reader::{Page, Read, Reader};
+pub(crate) use self::vital::Vital;
+use crate::clock::Clock;
 use crate::convert;
+use crate::deliver::Bounds;
 use crate::follow::confirm::{Confirm, Unconfirmed};
 use crate::follow::delivery::{Deliver, Undecided};
 use crate::follow::status::StatusBoard;
 use crate::gap::Gap;
 use crate::graph::ReadFrom;
-use crate::state::{Checkpointed, ProgressStore, StateError};
+use crate::lease::{Lease, Tenure, Written};
+use crate::state::{ProgressStore, StateError};
 use crate::stream::{ShardId, StreamSource};
 
 /// What all shards of a stream share.
@@ -33,9 +40,14 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn ProgressStore>,
     pub(crate) confirm: Confirm,
     pub(crate) board: StatusBoard,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stream_arn: String,
-    /// Bounds the memory of all shards together: a permit for each page that is asked for or held.
-    pub(crate) pages: Arc<Semaphore>,
+    /// Bounds the memory of all shards together.
+    pub(crate) budget: Budget,
+    /// How old news may be before an idle shard is asked for it.
+    pub(crate) freshness: Duration,
+    /// Something came on a shard that was idle.
+    pub(crate) burst: Notify,
     /// Stop reading, finish the page in hand.
     pub(crate) stop: CancellationToken,
     /// Leave the page in hand.
@@ -50,6 +62,14 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) shard: ShardId,
+    pub(crate) lease: Lease,
+    /// The worker's; nothing is written once it is over.
+    pub(crate) tenure: Arc<Tenure>,
+    /// Stop reading, finish the page in hand, and give the lease back.
+    pub(crate) stop: CancellationToken,
+    /// Drop everything: the task makes no progress.
+    pub(crate) kill: CancellationToken,
+    pub(crate) vital: Arc<Vital>,
     pub(crate) parent: Option<ShardId>,
     pub(crate) from: ReadFrom,
     /// Records created before this are passed over (`start = "latest"`).
@@ -69,8 +89,12 @@ pub(crate) enum ShardEnd {
     Gap(Gap),
     /// Indices are gone.
     IndexLost(Vec<VanishedIndex>),
-    /// Stopped in good order.
+    /// Stopped in good order; the lease is given back, if that could be written in time.
     Stopped,
+    /// The lease is another worker's.
+    LeaseLost,
+    /// The tenure is over, or the task was killed: nothing is known of the lease.
+    Dropped,
     /// A one-shot command met something that does not pass.
     GaveUp { message: String, hint: String },
 }
@@ -85,30 +109,33 @@ const STATE_DEADLINE: Duration = Duration::from_secs(10);
 /// Reads a shard until it ends or is stopped.
 pub(crate) async fn follow_shard(job: Job, shared: Arc<Shared>) -> ShardEnd {
     shared.board.begin(&job.shard, job.parent.as_ref());
-    let mut writer = Writer::new(&job, &shared);
-    let begun = Box::pin(writer.begin(job.parent.as_ref())).await;
-    let end = match begun {
-        Err(end) => end,
-        Ok(()) => {
-            let (pages, received) = mpsc::channel(1);
-            // When the writer ends, for whatever reason, the reader has nothing left to do.
-            let writer_done = shared.stop.child_token();
-            let reader = Reader::new(&job, &shared, writer_done.clone());
-            let write = async {
-                let end = writer.run(received).await;
-                writer_done.cancel();
-                end
-            };
-            let ((), end) = Box::pin(async { tokio::join!(reader.run(pages), write) }).await;
-            end
-        }
+    tokio::select! {
+        biased;
+        // Whatever is half done is left as it is: the next owner begins at the checkpoint.
+        () = job.tenure.token().cancelled() => ShardEnd::Dropped,
+        () = job.kill.cancelled() => ShardEnd::Dropped,
+        end = read_and_write(&job, &shared) => end,
+    }
+}
+
+async fn read_and_write(job: &Job, shared: &Shared) -> ShardEnd {
+    let mut writer = Writer::new(job, shared);
+    let (pages, received) = mpsc::channel(1);
+    // When the writer ends, for whatever reason, the reader has nothing left to do.
+    let writer_done = job.stop.child_token();
+    let reader = Reader::new(job, shared, writer_done.clone());
+    let write = async {
+        let end = writer.run(received).await;
+        writer_done.cancel();
+        end
     };
-    shared.board.end(&job.shard);
+    let ((), end) = Box::pin(async { tokio::join!(reader.run(pages), write) }).await;
     end
 }
 
 struct Writer<'a> {
     shared: &'a Shared,
+    job: &'a Job,
     shard: &'a ShardId,
     /// The last record that is acknowledged and not checkpointed.
     pending: Option<SequenceNumber>,
@@ -119,7 +146,6 @@ struct Writer<'a> {
     /// Indices written to since the last checkpoint.
     touched: BTreeSet<String>,
     next_checkpoint: Instant,
-    overtaken: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -131,26 +157,21 @@ impl<'a> Writer<'a> {
         let now = Instant::now();
         Writer {
             shared,
+            job,
             shard: &job.shard,
             pending: None,
             position,
             acknowledged: now,
             touched: BTreeSet::new(),
             next_checkpoint: now,
-            overtaken: false,
         }
-    }
-
-    /// Notes in the state table that the shard is being read.
-    async fn begin(&self, parent: Option<&ShardId>) -> Result<(), ShardEnd> {
-        self.insist(|| self.shared.store.begin(self.shard, parent)).await
     }
 
     async fn run(&mut self, mut pages: mpsc::Receiver<Read>) -> ShardEnd {
         let end = loop {
             let read = tokio::select! {
                 biased;
-                () = self.shared.stop.cancelled() => None,
+                () = self.job.stop.cancelled() => None,
                 read = pages.recv() => read,
                 () = tokio::time::sleep_until(self.next_checkpoint), if self.pending.is_some() => {
                     match self.checkpoint().await {
@@ -166,15 +187,16 @@ impl<'a> Writer<'a> {
             }
         };
         match end {
-            ShardEnd::IndexLost(_) => end,
-            // Best effort: what is not stored now is repeated at the next start.
-            ShardEnd::Stopped | ShardEnd::Gap(_) | ShardEnd::GaveUp { .. } => {
-                match timeout(LAST_CHECKPOINT, self.checkpoint()).await {
-                    Ok(Err(lost @ ShardEnd::IndexLost(_))) => lost,
-                    _ => end,
-                }
-            }
-            ShardEnd::Drained | ShardEnd::AtEnd => end,
+            ShardEnd::Stopped | ShardEnd::GaveUp { .. } => match timeout(LAST_CHECKPOINT, self.release()).await {
+                Ok(Err(lost @ ShardEnd::IndexLost(_))) => lost,
+                // What is not stored now is repeated by the next owner.
+                _ => end,
+            },
+            ShardEnd::Gap(_) => match timeout(LAST_CHECKPOINT, self.checkpoint()).await {
+                Ok(Err(lost @ ShardEnd::IndexLost(_))) => lost,
+                _ => end,
+            },
+            _ => end,
         }
     }
 
@@ -190,7 +212,6 @@ impl<'a> Writer<'a> {
             }
             Read::Drained => {
                 self.flush().await?;
-                self.insist(|| self.shared.store.finish(self.shard)).await?;
                 Err(ShardEnd::Drained)
             }
             Read::AtEnd => {
@@ -207,16 +228,19 @@ impl<'a> Writer<'a> {
 
     /// Delivers a page until every record has an outcome.
     async fn write(&mut self, page: &Page) -> Result<(), ShardEnd> {
-        self.shared.board.take(page.records.len(), page.before_start);
+        self.shared.board.take_of(self.shard, page.records.len(), page.before_start);
+        let bounds = Bounds { cancel: self.shared.abort.clone(), permit: Some(self.job.tenure.clone()) };
         let changes: Vec<_> =
             page.records.iter().map(|record| convert::change(record, &self.shared.stream_arn)).collect();
         let mut rest = changes.as_slice();
         let mut wait = FIRST_WAIT;
         while !rest.is_empty() {
-            let delivered = self.shared.deliver.deliver(rest, Trust::InOrder, &self.shared.abort).await;
+            let delivered = self.shared.deliver.deliver(rest, Trust::InOrder, &bounds).await;
+            self.job.vital.touch();
             let decided = delivered.decided().min(rest.len());
             self.touched.extend(delivered.indices);
-            self.shared.board.count(delivered.outcomes.iter().take(decided).filter_map(|outcome| *outcome));
+            let outcomes = delivered.outcomes.iter().take(decided).filter_map(|outcome| *outcome);
+            self.shared.board.count_of(self.shard, outcomes);
             let (done, left) = rest.split_at(decided);
             if let Some(last) = done.iter().rev().find_map(sequence_of) {
                 self.acknowledge(last);
@@ -254,6 +278,7 @@ impl<'a> Writer<'a> {
         if self.shared.patience.is_some() {
             return Err(ShardEnd::GaveUp { message, hint });
         }
+        self.shared.board.error(self.shard, message.clone(), hint);
         self.shared.board.pause(self.shard, Some(message));
         self.pause(wait).await
     }
@@ -271,7 +296,7 @@ impl<'a> Writer<'a> {
         }
         match (page.at_tip, page.newest) {
             (true, _) => board.current(self.shard, page.polled),
-            (false, Some(newest)) => board.acknowledged(self.shard, age(newest)),
+            (false, Some(newest)) => board.acknowledged(self.shard, self.age(newest)),
             (false, None) => {}
         }
     }
@@ -280,31 +305,43 @@ impl<'a> Writer<'a> {
     async fn checkpoint(&mut self) -> Result<(), ShardEnd> {
         let Some(position) = self.pending.clone() else { return Ok(()) };
         self.next_checkpoint = Instant::now() + BETWEEN_CHECKPOINTS;
-        match self.shared.confirm.unchanged(&self.touched, self.acknowledged).await {
-            Ok(()) => {}
-            Err(Unconfirmed::Vanished(lost)) => return Err(ShardEnd::IndexLost(lost)),
-            Err(Unconfirmed::Later(message)) => {
-                self.shared.board.pause(self.shard, Some(message));
-                return Ok(());
-            }
+        if !self.is_confirmed().await? {
+            return Ok(());
         }
-        match within(self.shared.store.checkpoint(self.shard, &position)).await {
-            Ok(stored) => {
+        let stored = within(self.shared.store.checkpoint(&self.job.lease, &position)).await;
+        self.job.vital.touch();
+        match stored {
+            Ok(Written::Stored) => {
                 self.shared.board.pause(self.shard, None);
+                self.shared.board.checkpointed();
                 self.pending = None;
                 self.touched.clear();
-                self.note_overtaken(stored);
             }
+            Ok(Written::Lost) => return Err(ShardEnd::LeaseLost),
             Err(message) => self.shared.board.pause(self.shard, Some(message)),
         }
         Ok(())
     }
 
-    fn note_overtaken(&mut self, stored: Checkpointed) {
-        if stored == Checkpointed::Overtaken && !self.overtaken {
-            self.overtaken = true;
-            tracing::warn!(shard = %self.shard, "another process follows the same stream under the same state.group; the index stays right, and the work is done twice");
+    /// Whether the indices that were written to since the last checkpoint are the same as before.
+    async fn is_confirmed(&self) -> Result<bool, ShardEnd> {
+        match self.shared.confirm.unchanged(&self.touched, self.acknowledged).await {
+            Ok(()) => Ok(true),
+            Err(Unconfirmed::Vanished(lost)) => Err(ShardEnd::IndexLost(lost)),
+            Err(Unconfirmed::Later(message)) => {
+                self.shared.board.pause(self.shard, Some(message));
+                Ok(false)
+            }
         }
+    }
+
+    /// Gives the lease back, with the last position if it may be stored.
+    async fn release(&self) -> Result<(), ShardEnd> {
+        let position = if self.pending.is_some() && self.is_confirmed().await? { self.pending.as_ref() } else { None };
+        if let Err(message) = within(self.shared.store.release(&self.job.lease, position)).await {
+            tracing::debug!(shard = %self.shard, message, "the lease could not be given back");
+        }
+        Ok(())
     }
 
     /// Checkpoints until nothing is pending.
@@ -324,34 +361,21 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Repeats a call to the state table until it succeeds.
-    async fn insist<F>(&self, call: impl Fn() -> F) -> Result<(), ShardEnd>
-    where
-        F: Future<Output = Result<(), StateError>>,
-    {
-        let started = Instant::now();
-        let mut wait = FIRST_WAIT;
-        loop {
-            match within(call()).await {
-                Ok(()) => {
-                    self.shared.board.pause(self.shard, None);
-                    return Ok(());
-                }
-                Err(message) if self.shared.patience.is_some_and(|patience| started.elapsed() >= patience) => {
-                    return Err(gave_up(&message));
-                }
-                Err(message) => self.shared.board.pause(self.shard, Some(message)),
+    async fn pause(&self, wait: Duration) -> Result<(), ShardEnd> {
+        tokio::select! {
+            biased;
+            () = self.job.stop.cancelled() => Err(ShardEnd::Stopped),
+            () = sleep(wait) => {
+                self.job.vital.touch();
+                Ok(())
             }
-            self.pause(wait).await?;
-            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
-    async fn pause(&self, wait: Duration) -> Result<(), ShardEnd> {
-        tokio::select! {
-            () = self.shared.stop.cancelled() => Err(ShardEnd::Stopped),
-            () = sleep(wait) => Ok(()),
-        }
+    /// How long ago that was, by this machine's clock.
+    fn age(&self, created: CreationTime) -> Duration {
+        let created = UNIX_EPOCH + Duration::from_secs(u64::from(created.seconds()));
+        self.shared.clock.wall().duration_since(created).unwrap_or_default()
     }
 }
 
@@ -374,10 +398,4 @@ fn sequence_of(
         Ok(change) => change.sequence.clone(),
         Err(error) => error.sequence.clone(),
     }
-}
-
-/// How long ago that was, by this machine's clock.
-fn age(created: CreationTime) -> Duration {
-    let created = UNIX_EPOCH + Duration::from_secs(u64::from(created.seconds()));
-    SystemTime::now().duration_since(created).unwrap_or_default()
 }

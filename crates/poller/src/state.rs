@@ -19,6 +19,7 @@ pub use self::stream_state::StreamState;
 use crate::fault::{AwsError, Fault};
 use crate::gap::Gap;
 use crate::graph::KnownProgress;
+use crate::lease::{Holder, Lease, WorkerId, Written};
 use crate::stream::ShardId;
 
 pub(crate) use self::keys::{Partition, letter_sort_key};
@@ -51,6 +52,8 @@ pub struct Loaded {
     pub gaps: Vec<Gap>,
     /// The indices that were written to.
     pub indices: Vec<KnownIndex>,
+    /// The workers that have not left, dead ones among them.
+    pub workers: Vec<StoredWorker>,
     /// Items that cannot be read, by sort key; they are passed over.
     pub malformed: Vec<String>,
 }
@@ -79,6 +82,38 @@ pub struct StoredShard {
     pub generations: Generations,
     /// When this was written, in seconds since 1970.
     pub updated: u64,
+    /// Who reads it.
+    pub holder: Holder,
+}
+
+/// A worker's item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredWorker {
+    /// Its id.
+    pub id: WorkerId,
+    /// Grows with each beat.
+    pub beat: u64,
+    /// When it started, in seconds since 1970 by its own clock.
+    pub started: u64,
+    /// When it wrote this, in seconds since 1970 by its own clock.
+    pub at: u64,
+    /// The version of streamdex.
+    pub version: String,
+    /// What it says of itself: JSON, for `streamdex status`.
+    pub summary: String,
+}
+
+/// A worker's sign of life.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// Grows with each beat.
+    pub number: u64,
+    /// When the worker started, in seconds since 1970 by its own clock.
+    pub started: u64,
+    /// Now, in seconds since 1970 by its own clock.
+    pub at: u64,
+    /// What it says of itself: JSON, at most 1 KB.
+    pub summary: String,
 }
 
 /// Why the state table cannot be used.
@@ -111,28 +146,37 @@ pub enum StateError {
     },
 }
 
-/// What a checkpoint came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checkpointed {
-    /// It is stored.
-    Stored,
-    /// A later position is stored already: another process follows the same shard.
-    Overtaken,
-}
-
-/// Where a group's progress on one stream is kept. Implemented by [`StreamState`].
+/// Where a group's progress on one stream is kept, as one worker uses it. Implemented by [`StreamState`].
+///
+/// Reads are strongly consistent. Whether a write whose answer is lost was carried out is not known; all of
+/// them may be repeated.
 #[async_trait::async_trait]
 pub trait ProgressStore: Send + Sync {
-    /// Everything there is, strongly consistent.
+    /// The worker that writes.
+    fn worker(&self) -> &WorkerId;
+    /// Everything there is.
     async fn load(&self) -> Result<Loaded, StateError>;
+    /// Everything but shards that are [`KnownProgress::Done`]: one Query.
+    async fn refresh(&self) -> Result<Loaded, StateError>;
+    /// A sign of life.
+    async fn beat(&self, beat: &Beat) -> Result<(), StateError>;
+    /// The worker stops for good; what it still owns is free.
+    async fn leave(&self) -> Result<(), StateError>;
     /// Stores where the group begins, and returns what is stored: the first writer wins.
     async fn pin(&self, start: &StreamStart) -> Result<StreamStart, StateError>;
-    /// Notes that a shard is being read, before its first record is.
-    async fn begin(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError>;
+    /// The shard may be read, and nobody reads it yet. Where it has an item, nothing changes.
+    async fn offer(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError>;
+    /// Takes a lease that was seen with `holder`. `None`: it is gone, or has changed hands.
+    async fn claim(&self, shard: &ShardId, holder: &Holder) -> Result<Option<StoredShard>, StateError>;
     /// Everything up to and including this record is acknowledged. Never goes backwards.
-    async fn checkpoint(&self, shard: &ShardId, position: &SequenceNumber) -> Result<Checkpointed, StateError>;
-    /// The shard is drained, and everything is acknowledged.
-    async fn finish(&self, shard: &ShardId) -> Result<(), StateError>;
+    async fn checkpoint(&self, lease: &Lease, position: &SequenceNumber) -> Result<Written, StateError>;
+    /// Gives the lease back, with a last checkpoint where there is one.
+    async fn release(&self, lease: &Lease, position: Option<&SequenceNumber>) -> Result<Written, StateError>;
+    /// The shard is drained, everything is acknowledged, and no child is to be seen yet.
+    async fn finish(&self, lease: &Lease) -> Result<Written, StateError>;
+    /// The shard is drained and everything is acknowledged: it is done, and its children are this worker's, with
+    /// fence 1. All of that, or nothing.
+    async fn succeed(&self, lease: &Lease, children: &[ShardId]) -> Result<Written, StateError>;
     /// Records a gap; the same gap twice is one.
     async fn gap(&self, gap: &Gap) -> Result<(), StateError>;
     /// Remembers the UUID of an index that is written to.

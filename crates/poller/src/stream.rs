@@ -85,8 +85,8 @@ pub trait StreamSource: Send + Sync {
     /// A new iterator.
     async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, AwsError>;
 
-    /// The records at an iterator.
-    async fn records(&self, iterator: &ShardIterator) -> Result<RecordsPage, AwsError>;
+    /// The records at an iterator, at most `limit` where one is given.
+    async fn records(&self, iterator: &ShardIterator, limit: Option<i32>) -> Result<RecordsPage, AwsError>;
 
     /// The ARN of the stream that the table writes to now; `None` where it writes to none, or where
     /// the table cannot be asked.
@@ -143,15 +143,21 @@ impl fmt::Debug for ShardIterator {
 // === impl RecordsPage ===
 
 impl RecordsPage {
-    /// DynamoDB ends a page here.
-    const MOST_RECORDS: usize = 1_000;
+    /// A page ends at 1,000 records.
+    const MANY_RECORDS: usize = 500;
     /// A page ends at 1 MB; sizes are reported per record and leave the envelope out.
-    const NEARLY_FULL_BYTES: i64 = 700_000;
+    const MANY_BYTES: u64 = 400_000;
 
-    /// Whether the page looks cut off at its limit, so that more records surely wait.
+    /// Whether so much came that more may wait: a page ends at 1,000 records or 1 MB of answer, and how much of
+    /// that the envelope takes is not said. Asked too early, the service answers with a small page.
     pub fn is_full(&self) -> bool {
+        self.records.len() >= RecordsPage::MANY_RECORDS || self.bytes() >= RecordsPage::MANY_BYTES
+    }
+
+    /// The size of the records, as the service reports it.
+    pub fn bytes(&self) -> u64 {
         let sizes = self.records.iter().filter_map(|record| record.dynamodb.as_ref()?.size_bytes);
-        self.records.len() >= RecordsPage::MOST_RECORDS || sizes.sum::<i64>() >= RecordsPage::NEARLY_FULL_BYTES
+        sizes.filter_map(|size| u64::try_from(size).ok()).sum()
     }
 }
 

@@ -160,6 +160,12 @@ pub fn table_arn(stream_arn: &str) -> &str {
     stream_arn.split_once("/stream/").map_or(stream_arn, |(table, _)| table)
 }
 
+/// The name of the table that a stream ARN names.
+pub fn table_name(stream_arn: &str) -> &str {
+    let arn = table_arn(stream_arn);
+    arn.rsplit_once('/').map_or(arn, |(_, name)| name)
+}
+
 /// The label of a stream ARN; `-` where it has none.
 pub fn label(stream_arn: &str) -> &str {
     stream_arn.split_once("/stream/").map_or("-", |(_, label)| label)

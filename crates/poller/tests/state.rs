@@ -2,8 +2,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::StartPosition;
 use streamdex_mapping::SequenceNumber;
 use streamdex_poller::graph::KnownProgress;
+use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
 use streamdex_poller::state::{
-    Checkpointed, Creation, Generations, ProgressStore, StateError, StateTable, StreamStart, StreamState,
+    Beat, Creation, Generations, ProgressStore, StateError, StateTable, StreamStart, StreamState,
 };
 use streamdex_poller::stream::ShardId;
 use streamdex_poller::{Gap, GapKind};
@@ -22,7 +23,11 @@ async fn state_table(engine: &Engine) -> StateTable {
 
 fn state(table: &StateTable, label: &str) -> StreamState {
     let generations = Generations::from([("sessions".to_owned(), 1)]);
-    StreamState::new(table.clone(), TABLE_ARN, label, generations, "worker-1")
+    StreamState::new(table.clone(), TABLE_ARN, label, generations, WorkerId::new("worker-1"))
+}
+
+fn session(table: &StateTable, worker: &str) -> StreamState {
+    StreamState::new(table.clone(), TABLE_ARN, "L1", Generations::new(), WorkerId::new(worker))
 }
 
 fn sequence(text: &str) -> SequenceNumber {
@@ -45,40 +50,120 @@ async fn the_table_is_made_once_and_by_itself_in_an_emulator_alone() {
     }
 }
 
+/// A shard that `state`'s worker has claimed.
+async fn claimed(state: &StreamState, shard: &ShardId) -> Lease {
+    state.offer(shard, Some(&ShardId::new("shardId-0"))).await.unwrap();
+    let stored = state.claim(shard, &Holder::default()).await.unwrap().unwrap();
+    Lease { shard: shard.clone(), fence: stored.holder.fence }
+}
+
 #[tokio::test]
 async fn checkpoints_never_go_backwards() {
     for engine in engines().await {
         let table = state_table(&engine).await;
         let state = state(&table, "L1");
-        let shard = ShardId::new("shardId-1");
-        state.begin(&shard, Some(&ShardId::new("shardId-0"))).await.unwrap();
+        let lease = claimed(&state, &ShardId::new("shardId-1")).await;
         let rows = [
-            ("9", Checkpointed::Stored),
-            ("10", Checkpointed::Stored),
-            ("9", Checkpointed::Overtaken),
-            ("0010", Checkpointed::Stored),
-            ("000000000000000000499", Checkpointed::Stored),
-            ("498", Checkpointed::Overtaken),
-            ("1234567890123456789012345678901234567890", Checkpointed::Stored),
-            ("999999999999999999999999999999999999999", Checkpointed::Overtaken),
+            ("9", Written::Stored),
+            ("10", Written::Stored),
+            ("9", Written::Lost),
+            ("0010", Written::Stored),
+            ("000000000000000000499", Written::Stored),
+            ("498", Written::Lost),
+            ("1234567890123456789012345678901234567890", Written::Stored),
+            ("999999999999999999999999999999999999999", Written::Lost),
         ];
         for (position, expected) in rows {
-            assert_eq!(
-                state.checkpoint(&shard, &sequence(position)).await.unwrap(),
-                expected,
-                "{}: {position}",
-                engine.name
-            );
+            let written = state.checkpoint(&lease, &sequence(position)).await.unwrap();
+            assert_eq!(written, expected, "{}: {position}", engine.name);
         }
-        // Beginning again forgets nothing.
-        state.begin(&shard, None).await.unwrap();
+        // Offering it again forgets nothing.
+        state.offer(&lease.shard, None).await.unwrap();
         let loaded = state.load().await.unwrap();
         let [stored] = loaded.shards.as_slice() else { panic!("{loaded:?}") };
         assert_eq!(stored.progress, KnownProgress::Begun(Some(sequence("1234567890123456789012345678901234567890"))));
         assert_eq!(stored.parent, Some(ShardId::new("shardId-0")));
         assert_eq!(stored.generations["sessions"], 1);
-        state.finish(&shard).await.unwrap();
+        assert_eq!(state.finish(&lease).await.unwrap(), Written::Stored);
         assert_eq!(state.load().await.unwrap().shards[0].progress, KnownProgress::Finished);
+    }
+}
+
+#[tokio::test]
+async fn a_lease_has_one_owner_and_the_fence_grows_with_each() {
+    for engine in engines().await {
+        let table = state_table(&engine).await;
+        let (first, second) = (session(&table, "w1"), session(&table, "w2"));
+        let shard = ShardId::new("shardId-1");
+        let none = Holder::default();
+        assert_eq!(first.claim(&shard, &none).await.unwrap(), None, "{}: there is no item", engine.name);
+        let lease = claimed(&first, &shard).await;
+        assert_eq!(lease.fence, 1);
+        assert_eq!(second.claim(&shard, &none).await.unwrap(), None, "as it was seen before");
+        first.checkpoint(&lease, &sequence("7")).await.unwrap();
+        // The first is taken for dead.
+        let holder = Holder { owner: Some(WorkerId::new("w1")), fence: 1 };
+        let taken = second.claim(&shard, &holder).await.unwrap().unwrap();
+        assert_eq!(taken.holder, Holder { owner: Some(WorkerId::new("w2")), fence: 2 });
+        assert_eq!(taken.progress, KnownProgress::Begun(Some(sequence("7"))), "the claim tells the position");
+        let written = [
+            first.checkpoint(&lease, &sequence("9")).await.unwrap(),
+            first.release(&lease, None).await.unwrap(),
+            first.release(&lease, Some(&sequence("9"))).await.unwrap(),
+            first.finish(&lease).await.unwrap(),
+            first.succeed(&lease, &[ShardId::new("shardId-2")]).await.unwrap(),
+        ];
+        assert_eq!(written, [Written::Lost; 5], "{}", engine.name);
+        let lease = Lease { shard: shard.clone(), fence: 2 };
+        assert_eq!(second.release(&lease, Some(&sequence("8"))).await.unwrap(), Written::Stored);
+        let loaded = second.refresh().await.unwrap();
+        assert_eq!(loaded.shards[0].holder, Holder { owner: None, fence: 2 });
+        assert_eq!(loaded.shards[0].progress, KnownProgress::Begun(Some(sequence("8"))));
+        let again = first.claim(&shard, &loaded.shards[0].holder).await.unwrap().unwrap();
+        assert_eq!(again.holder.fence, 3);
+    }
+}
+
+#[tokio::test]
+async fn a_shard_and_its_children_change_hands_in_one_write() {
+    for engine in engines().await {
+        let table = state_table(&engine).await;
+        let (first, second) = (session(&table, "w1"), session(&table, "w2"));
+        let (parent, left, right) = (ShardId::new("p"), ShardId::new("l"), ShardId::new("r"));
+        let lease = claimed(&first, &parent).await;
+        second.offer(&right, Some(&parent)).await.unwrap();
+        let children = [left.clone(), right.clone()];
+        let lost = first.succeed(&lease, &children).await.unwrap();
+        assert_eq!(lost, Written::Lost, "{}: a child was there", engine.name);
+        assert_eq!(first.refresh().await.unwrap().shards.len(), 2, "nothing of it was written");
+        assert_eq!(first.succeed(&lease, std::slice::from_ref(&left)).await.unwrap(), Written::Stored);
+        let refreshed = first.refresh().await.unwrap();
+        let mine = refreshed.shards.iter().find(|shard| shard.id == left).unwrap();
+        assert_eq!(mine.holder, Holder { owner: Some(WorkerId::new("w1")), fence: 1 });
+        assert_eq!(mine.parent, Some(parent.clone()));
+        assert!(refreshed.shards.iter().all(|shard| shard.id != parent), "{}: done shards cost nothing", engine.name);
+        // A listing from before still shows it.
+        second.offer(&parent, None).await.unwrap();
+        let all = second.load().await.unwrap();
+        let found: Vec<_> = all.shards.iter().filter(|shard| shard.id == parent).collect();
+        assert!(matches!(found[..], [done] if done.progress == KnownProgress::Done), "{}: {found:?}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn workers_beat_and_leave() {
+    for engine in engines().await {
+        let table = state_table(&engine).await;
+        let (first, second) = (session(&table, "w1"), session(&table, "w|2"));
+        first.beat(&Beat { number: 1, started: 5, at: 6, summary: "{}".into() }).await.unwrap();
+        second.beat(&Beat { number: 1, ..Beat::default() }).await.unwrap();
+        first.beat(&Beat { number: 2, started: 5, at: 8, summary: "{}".into() }).await.unwrap();
+        let mut workers = second.refresh().await.unwrap().workers;
+        workers.sort_by(|left, right| left.id.cmp(&right.id));
+        let shown: Vec<_> = workers.iter().map(|worker| (worker.id.as_str(), worker.beat, worker.started)).collect();
+        assert_eq!(shown, [("w1", 2, 5), ("w|2", 1, 0)], "{}", engine.name);
+        first.leave().await.unwrap();
+        assert_eq!(second.refresh().await.unwrap().workers.len(), 1);
     }
 }
 
@@ -124,7 +209,7 @@ async fn newer_formats_are_refused_and_malformed_items_reported() {
             put.item("pk", s(&format!("follow|default|{TABLE_ARN}"))).item("sk", s(sort_key)).item("v", version).send()
         };
         put("shard|L1|broken", n(1)).await.unwrap();
-        put("worker|of a later version", n(9)).await.unwrap();
+        put("segment|of a later version|1", n(9)).await.unwrap();
         let loaded = state(&table, "L1").load().await.unwrap();
         assert_eq!((loaded.shards.len(), loaded.malformed), (0, vec!["shard|L1|broken".to_owned()]));
         put("shard|L1|newer", n(2)).await.unwrap();

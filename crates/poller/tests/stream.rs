@@ -64,7 +64,7 @@ async fn records_are_read_from_the_oldest_and_after_one() {
         assert!(source.children(shard).await.unwrap().is_empty());
         let read = async |position: Position| {
             let iterator = source.iterator(shard, &position).await.unwrap();
-            let page = source.records(&iterator).await.unwrap();
+            let page = source.records(&iterator, None).await.unwrap();
             assert!(page.next.is_some() && !page.is_full());
             page.records
         };
@@ -100,7 +100,7 @@ async fn the_last_page_of_a_closed_shard_carries_records() {
         let (shards, status) = list_shards(&source).await.unwrap();
         assert_eq!((shards.len(), status), (1, StreamStatus::Disabled));
         let iterator = source.iterator(&shards[0].id, &Position::TrimHorizon).await.unwrap();
-        let page = source.records(&iterator).await.unwrap();
+        let page = source.records(&iterator, None).await.unwrap();
         assert_eq!((page.records.len(), page.next), (3, None));
         assert_eq!(source.current_stream().await.unwrap(), None);
         engine.switch_stream(&table, stream(true)).await;

@@ -17,4 +17,6 @@ pub use client::{Answer, BodyEncoding, Client, ClientError};
 pub use encode::encode_operation;
 pub use index::{Indices, SetupContext, SetupError, Target, VanishedIndex};
 pub use pause::{Pause, Scope};
-pub use writer::{BulkTransport, BulkWriter, Decision, Fault, Patience, Refusal, Targets, WriterSettings, WriterStats};
+pub use writer::{
+    BulkTransport, BulkWriter, Decision, Fault, Patience, Permit, Refusal, Targets, WriterSettings, WriterStats,
+};

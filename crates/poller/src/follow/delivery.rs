@@ -7,9 +7,8 @@ use async_trait::async_trait;
 use streamdex_mapping::{Change, IndexName, Outcome, RecordError, Tally, Trust};
 use streamdex_sink::index::{Indices, KnownIndex, SetupError, Target, VanishedIndex};
 use streamdex_sink::writer;
-use tokio_util::sync::CancellationToken;
 
-use crate::deliver::{Delivery, DeliveryFault};
+use crate::deliver::{Bounds, Delivery, DeliveryFault};
 use crate::page::Page;
 
 /// Maps and writes the records of one page.
@@ -17,13 +16,13 @@ use crate::page::Page;
 pub trait Deliver: Send + Sync {
     /// Brings the records, which came in this order from one shard, to an outcome each.
     ///
-    /// Returns early, with records undecided, when `cancel` is cancelled or on a fault.
-    async fn deliver(
-        &self,
-        records: &[Result<Change<'_>, RecordError>],
-        trust: Trust,
-        cancel: &CancellationToken,
-    ) -> Delivered;
+    /// Returns early, with records undecided, when `bounds` are left, or on a fault.
+    async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], trust: Trust, bounds: &Bounds) -> Delivered;
+
+    /// Whether something that is known of, as a cluster that refuses everything, holds records back.
+    fn is_held_back(&self) -> bool {
+        false
+    }
 }
 
 /// What became of the records of one page.
@@ -99,12 +98,7 @@ impl Delivered {
 
 #[async_trait]
 impl Deliver for Delivery {
-    async fn deliver(
-        &self,
-        records: &[Result<Change<'_>, RecordError>],
-        trust: Trust,
-        cancel: &CancellationToken,
-    ) -> Delivered {
+    async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], trust: Trust, bounds: &Bounds) -> Delivered {
         let mut page = Page::default();
         for record in records {
             let record = record.as_ref().map_err(RecordError::clone);
@@ -113,9 +107,13 @@ impl Deliver for Delivery {
                 return Delivered { outcomes: vec![None; records.len()], fault: Some(fault), ..Delivered::default() };
             }
         }
-        let page = Box::pin(self.deliver_page(page, cancel)).await;
+        let page = Box::pin(self.deliver_page(page, bounds)).await;
         let fault = page.fault.map(|fault| Undecided::of(&fault, &*self.indices));
         Delivered { outcomes: page.outcomes, indices: page.indices, fault }
+    }
+
+    fn is_held_back(&self) -> bool {
+        !self.writer.pauses().is_empty()
     }
 }
 

@@ -10,14 +10,16 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::fault::{AwsError, Fault};
 use crate::follow::{FollowError, StatusBoard};
 use crate::gap::Gap;
-use crate::state::ProgressStore;
+use crate::state::{Loaded, ProgressStore};
 use crate::stream::{ListedShard, ShardId, StreamSource, StreamStatus, list_shards};
 
 /// What a call came to.
 pub(super) enum Discovered {
+    /// A listing, and what the state table knew before it.
     Shards {
         shards: Vec<ListedShard>,
         status: StreamStatus,
+        known: Loaded,
     },
     StreamGone,
     Children {
@@ -77,6 +79,7 @@ impl Discovery {
     /// What the next finished call came to; `None` where none is under way.
     pub(super) async fn next(&mut self) -> Option<Result<Discovered, FollowError>> {
         let joined = tokio::select! {
+            biased;
             Some(joined) = self.calls.join_next() => joined,
             Some(joined) = self.records.join_next() => joined,
             else => return None,
@@ -96,10 +99,14 @@ impl Discovery {
             let mut not_found = 0;
             loop {
                 caller.wait_for_turn().await;
+                let Some(known) = caller.load().await else {
+                    sleep(LONGEST_WAIT).await;
+                    continue;
+                };
                 let error = match list_shards(caller.source.as_ref()).await {
                     Ok((shards, status)) => {
                         caller.board.pause_all(None);
-                        return Discovered::Shards { shards, status };
+                        return Discovered::Shards { shards, status, known };
                     }
                     Err(error) => error,
                 };
@@ -181,6 +188,7 @@ impl Discovery {
     fn caller(&self) -> Caller {
         Caller {
             source: Arc::clone(&self.source),
+            store: Arc::clone(&self.store),
             board: self.board.clone(),
             turn: Arc::clone(&self.turn),
             patience: self.patience,
@@ -190,12 +198,23 @@ impl Discovery {
 
 struct Caller {
     source: Arc<dyn StreamSource>,
+    store: Arc<dyn ProgressStore>,
     board: StatusBoard,
     turn: Arc<Semaphore>,
     patience: Option<Duration>,
 }
 
 impl Caller {
+    /// All that the state table holds, shards that are done included: a listing still shows those.
+    async fn load(&self) -> Option<Loaded> {
+        match timeout(STATE_DEADLINE, self.store.load()).await {
+            Ok(Ok(loaded)) => return Some(loaded),
+            Ok(Err(error)) => tracing::debug!(%error, "the shards are not listed yet"),
+            Err(_) => tracing::debug!("the shards are not listed yet: the state table did not answer"),
+        }
+        None
+    }
+
     async fn wait_for_turn(&self) {
         let turn = self.turn.acquire().await;
         sleep(BETWEEN_CALLS).await;

@@ -1,5 +1,7 @@
 //! Why a stream cannot be followed.
 
+use std::sync::Arc;
+
 use crate::fault::AwsError;
 use crate::state::StateError;
 
@@ -33,6 +35,12 @@ pub enum FollowError {
         /// What to do.
         hint: String,
     },
+    /// The state table cannot be used any more.
+    #[error(transparent)]
+    Refused(Arc<StateError>),
+    /// `--until-end` met other workers of the group.
+    #[error("other workers follow the stream for the same group: {0}")]
+    OthersAtWork(String),
     /// A task broke; this is a defect.
     #[error("a task of the follower broke")]
     Broken,
@@ -48,6 +56,10 @@ impl FollowError {
             FollowError::Aws(error) => error.hint().to_owned(),
             FollowError::OtherGeneration { .. } => {
                 "an index of another generation is empty: set state.group to a new name to fill it from the start of the stream, or set the generation back".to_owned()
+            }
+            FollowError::Refused(error) => error.hint(),
+            FollowError::OthersAtWork(_) => {
+                "stop them, or set state.group to another name: a run to the present end works alone".to_owned()
             }
             FollowError::GaveUp { hint, .. } => hint.clone(),
             FollowError::Broken => "start again: the work goes on from the last checkpoint; and please report it".to_owned(),

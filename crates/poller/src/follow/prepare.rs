@@ -1,17 +1,19 @@
 //! What happens before the first record is read: state loaded and judged, the start pinned.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use streamdex_config::{Config, Manage, Source};
 use streamdex_mapping::{IndexPattern, OnExpiry};
+use streamdex_sink::index::KnownIndex;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::clock::{Clock, seconds};
 use crate::fault::AwsError;
 use crate::follow::{FollowError, Parts, Settings, StatusBoard};
 use crate::gap::{Gap, GapKind};
-use crate::graph::{KnownProgress, KnownShard, Prior, ShardGraph, roots};
+use crate::graph::{KnownShard, ShardGraph, roots};
 use crate::state::{Generations, Loaded, StateError, StoredShard, StreamStart, is_emulator};
-use crate::stream::{ListedShard, StreamSource, list_shards};
+use crate::stream::{ListedShard, list_shards};
 
 /// What the preparation came to.
 pub(super) enum Prepared {
@@ -48,32 +50,26 @@ pub(super) async fn prepare(parts: &Parts, settings: &Settings, board: &StatusBo
         insist.on(|| async { Ok(parts.store.gap(&gap).await?) }).await?;
         return Ok(Prepared::OnlyGaps);
     }
-    if loaded.gaps.iter().any(|gap| concerns_all(gap, &loaded, settings)) {
+    if loaded.gaps.iter().any(|gap| concerns_all(gap, &loaded.indices, settings)) {
         return Ok(Prepared::OnlyGaps);
     }
     parts.indices.remember(loaded.indices.clone());
     let start = match &loaded.start {
         Some(start) => start.clone(),
         None => {
-            let start = new_start(parts.source.as_ref(), settings, &insist).await?;
+            let start = new_start(parts, settings, &insist).await?;
             insist.on(|| async { Ok(parts.store.pin(&start).await?) }).await?
         }
     };
-    let prior = Prior {
-        roots: start.roots.clone(),
-        shards: loaded.shards.iter().map(|shard| known(shard, &settings.stream_arn)).collect(),
-    };
-    Ok(Prepared::Ready { loaded: Box::new(loaded), start, graph: ShardGraph::new(prior, settings.until) })
+    let graph = ShardGraph::new(start.roots.clone(), &known(&loaded, settings, parts.clock.as_ref()), settings.until);
+    Ok(Prepared::Ready { loaded: Box::new(loaded), start, graph })
 }
 
 /// Where a new group begins. The clock is read before the shards are listed, and the shards are listed
 /// twice, because one listing can miss a parent that was made while it was read.
-async fn new_start(
-    source: &dyn StreamSource,
-    settings: &Settings,
-    insist: &Insist<'_>,
-) -> Result<StreamStart, FollowError> {
-    let at = seconds_now();
+async fn new_start(parts: &Parts, settings: &Settings, insist: &Insist<'_>) -> Result<StreamStart, FollowError> {
+    let source = parts.source.as_ref();
+    let at = seconds(parts.clock.as_ref());
     let mut listed: Vec<ListedShard> = Vec::new();
     for _ in 0..2 {
         let (shards, _) = insist.on(|| async { Ok(list_shards(source).await?) }).await?;
@@ -100,22 +96,33 @@ fn check_generations(loaded: &Loaded, configured: &Generations) -> Result<(), Fo
     Ok(())
 }
 
-fn concerns_all(gap: &Gap, loaded: &Loaded, settings: &Settings) -> bool {
+/// Whether no lineage can go on with this gap.
+pub(super) fn concerns_all(gap: &Gap, indices: &[KnownIndex], settings: &Settings) -> bool {
     match gap.kind {
         GapKind::StreamReplaced | GapKind::StreamVanished => true,
         GapKind::IndexVanished => {
-            let lost = loaded.indices.iter().find(|known| known.concrete == gap.subject);
+            let lost = indices.iter().find(|known| known.concrete == gap.subject);
             lost.is_some_and(|known| settings.sole_index.as_deref() == Some(known.index.as_str()))
         }
         _ => false,
     }
 }
 
-fn known(shard: &StoredShard, stream_arn: &str) -> KnownShard {
+/// What the state table knows of the shards.
+pub(super) fn known(loaded: &Loaded, settings: &Settings, clock: &dyn Clock) -> Vec<KnownShard> {
+    let known = |shard: &StoredShard| KnownShard {
+        id: shard.id.clone(),
+        parent: shard.parent.clone(),
+        progress: shard.progress.clone(),
+        stale: is_stale(shard, settings, clock),
+    };
+    loaded.shards.iter().map(known).collect()
+}
+
+/// Whether what comes after the item's last change may be trimmed.
+pub(super) fn is_stale(shard: &StoredShard, settings: &Settings, clock: &dyn Clock) -> bool {
     // Emulators trim nothing.
-    let stale = !is_emulator(stream_arn) && seconds_now().saturating_sub(shard.updated) > RETENTION_SECONDS;
-    let progress: KnownProgress = shard.progress.clone();
-    KnownShard { id: shard.id.clone(), parent: shard.parent.clone(), progress, stale }
+    !is_emulator(&settings.stream_arn) && seconds(clock).saturating_sub(shard.updated) > RETENTION_SECONDS
 }
 
 /// The generation of each index that the source's routes can write to and that streamdex makes, by the
@@ -189,8 +196,4 @@ fn can_pass(error: &FollowError) -> bool {
         _ => None,
     };
     aws.is_some_and(|aws| aws.fault().passes_by_itself())
-}
-
-fn seconds_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -28,8 +28,6 @@ pub struct StatusBoard(Arc<Mutex<Board>>);
 struct Board {
     following: Following,
     tally: Tally,
-    /// Records without an outcome that were taken up for no shard in particular.
-    unattributed: u64,
     before_start: u64,
     rate: Rate,
     shards: BTreeMap<ShardId, Entry>,
@@ -64,7 +62,6 @@ impl Default for StatusBoard {
         StatusBoard(Arc::new(Mutex::new(Board {
             following: Following::default(),
             tally: Tally::default(),
-            unattributed: 0,
             before_start: 0,
             rate: Rate::new(Instant::now()),
             shards: BTreeMap::new(),
@@ -228,22 +225,6 @@ impl StatusBoard {
         }
     }
 
-    /// Records of no shard in particular are taken up; `before_start` more are passed over.
-    pub(crate) fn take(&self, records: usize, before_start: usize) {
-        let mut board = self.board();
-        board.unattributed += count(records);
-        board.before_start += count(before_start);
-    }
-
-    pub(crate) fn count(&self, outcomes: impl Iterator<Item = Outcome>) {
-        let now = Instant::now();
-        let mut board = self.board();
-        for outcome in outcomes {
-            board.unattributed = board.unattributed.saturating_sub(1);
-            board.decide(outcome, now);
-        }
-    }
-
     /// Records of a shard are taken up; `before_start` more are passed over.
     pub fn take_of(&self, shard: &ShardId, records: usize, before_start: usize) {
         self.board().before_start += count(before_start);
@@ -365,7 +346,7 @@ impl Board {
     fn undecided(&self) -> u64 {
         let shown: u64 = self.shards.values().map(|entry| entry.in_flight).sum();
         let ended: u64 = self.ended.values().map(|ended| ended.undecided).sum();
-        self.unattributed + shown + ended
+        shown + ended
     }
 
     fn known_until(&self, shard: &ShardId) -> Option<Instant> {

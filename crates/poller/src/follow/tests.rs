@@ -1,4 +1,5 @@
 mod fakes;
+mod workers;
 
 use std::sync::atomic::Ordering;
 
@@ -6,7 +7,11 @@ use streamdex_mapping::SequenceNumber;
 use tokio::task::JoinHandle;
 
 use self::fakes::{ARN, FakeIndex, FakeStore, FakeStream};
+use streamdex_mapping::CreationTime;
+use tokio::time::Instant;
+
 use super::*;
+use crate::clock::SystemClock;
 use crate::fault::Fault;
 use crate::graph::KnownProgress;
 use crate::stream::Position;
@@ -32,6 +37,7 @@ impl Bench {
             until: Until::Stopped,
             generations: Generations::from([("sessions".to_owned(), 1)]),
             sole_index: Some("sessions".into()),
+            freshness: Duration::from_secs(1),
             patience: None,
             seed: 7,
         }
@@ -45,8 +51,9 @@ impl Bench {
         let parts = Parts {
             source: self.stream.clone(),
             deliver: self.index.clone(),
-            store: self.store.clone(),
+            store: self.store.session(),
             indices: self.index.clone(),
+            clock: Arc::new(SystemClock::default()),
         };
         let follower = Follower::new(parts, settings);
         let (stop, board) = (CancellationToken::new(), follower.board());
@@ -120,7 +127,7 @@ async fn a_split_is_followed_at_once_and_after_the_parent() {
     let written = bench.index.written();
     assert_eq!(written.len(), 1_522);
     assert!(written[..1_500].iter().all(|sequence| *sequence <= 1_500));
-    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Finished));
+    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Done));
     running.stop().await;
 }
 
@@ -265,13 +272,13 @@ async fn a_stop_waits_for_the_page_in_hand_and_is_over_in_ten_seconds() {
     bench.stream.page_size(2).shard("a", None).put("a", 1..=10);
     bench.index.slow.store(3_000, Ordering::SeqCst);
     let running = bench.follow();
-    seconds(1).await;
+    seconds(3).await;
     running.stop().await;
     assert_eq!(bench.index.written(), [1, 2]);
     assert_eq!(bench.store.position("a").as_deref(), Some("2"));
     bench.index.slow.store(3_600_000, Ordering::SeqCst);
     let running = bench.follow();
-    seconds(1).await;
+    seconds(3).await;
     let asked = Instant::now();
     let followed = running.stop().await;
     assert!(asked.elapsed() < Duration::from_secs(10));
@@ -286,7 +293,7 @@ async fn until_the_present_end() {
     let followed = bench.until_end().await;
     assert_eq!(followed.end, FollowEnd::PresentEnd);
     assert_eq!(followed.status.tally.applied, 5);
-    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Finished));
+    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Done));
     assert_eq!(bench.store.position("b").as_deref(), Some("11"));
     assert!(matches!(bench.store.shard("b"), Some(KnownProgress::Begun(_))));
 }
@@ -311,7 +318,9 @@ async fn one_shot_commands_give_up() {
 #[tokio::test(start_paused = true)]
 async fn latest_is_pinned_before_the_first_read() {
     let bench = Bench::default();
-    let now = i64::from(now().seconds());
+    let now = i64::from(
+        CreationTime::from_seconds(u32::try_from(crate::clock::seconds(&SystemClock::default())).unwrap()).seconds(),
+    );
     bench.stream.shard("a", None).put("a", 1..=2).close("a").shard("b", Some("a"));
     bench.stream.put_at("b", 10..=11, now - 3_600).put_at("b", 12..=12, now);
     let latest = || Settings { start: StartPosition::Latest, ..bench.settings() };

@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -20,19 +21,18 @@ fn known(name: &str, parent: Option<&str>, progress: KnownProgress) -> KnownShar
     KnownShard { id: id(name), parent: parent.map(id), progress, stale: false }
 }
 
-fn group(roots: &[&str], shards: Vec<KnownShard>) -> Prior {
-    Prior { roots: roots.iter().copied().map(id).collect(), shards }
+fn graph(roots: &[&str], known: &[KnownShard]) -> ShardGraph {
+    ShardGraph::new(roots.iter().copied().map(id).collect(), known, Until::Stopped)
 }
 
-/// The starts among the commands, as `shard@from`.
+/// The shards that may be read now: offered, or the children of a shard that is done by that.
 fn starts(commands: &[Command]) -> Vec<String> {
     let text = |command: &Command| match command {
-        Command::Start { shard, from: ReadFrom::Oldest, .. } => Some(format!("{shard}@oldest")),
-        Command::Start { shard, from: ReadFrom::Beginning, .. } => Some(format!("{shard}@beginning")),
-        Command::Start { shard, from: ReadFrom::After(sequence), .. } => Some(format!("{shard}@{sequence}")),
-        _ => None,
+        Command::Offer { shard, .. } => vec![shard.to_string()],
+        Command::Succeed { children, .. } => children.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
     };
-    commands.iter().filter_map(text).collect()
+    commands.iter().flat_map(text).collect()
 }
 
 fn gaps(commands: &[Command]) -> Vec<(String, GapKind)> {
@@ -64,49 +64,61 @@ fn roots_of_a_new_group() {
 
 #[test]
 fn a_child_waits_until_its_parent_is_acknowledged() {
-    let mut graph = ShardGraph::new(group(&["a"], vec![]), Until::Stopped);
+    let mut graph = graph(&["a"], &[]);
     let commands = graph.listed(&[closed("a", None), shard("b", Some("a")), shard("c", Some("b"))]);
-    assert_eq!(starts(&commands), ["a@oldest"]);
-    let commands = graph.finished(&id("a"));
-    assert_eq!(starts(&commands), ["b@beginning"]);
-    assert_eq!(seeks(&commands), [("a".to_owned(), 0)]);
+    assert_eq!(starts(&commands), ["a"]);
+    let commands = graph.drained(&id("a"));
+    assert_eq!((starts(&commands), seeks(&commands)), (vec![], vec![("a".to_owned(), 0)]));
+    assert!(!graph.may_be_claimed(&id("b")));
+    let commands = graph.children(&id("a"), &[shard("b", Some("a"))]);
+    assert_eq!(starts(&commands), ["b"]);
+    graph.succeeded(&id("a"), &[id("b")]);
+    assert!(graph.may_be_claimed(&id("b")) && !graph.may_be_claimed(&id("c")));
     assert_eq!(graph.progress(), Progress::Going);
 }
 
 #[test]
 fn children_are_sought_until_they_are_listed_and_strangers_are_passed_over() {
-    let mut graph = ShardGraph::new(group(&["a", "z"], vec![]), Until::Stopped);
+    let mut graph = graph(&["a", "z"], &[]);
     graph.listed(&[closed("a", None), shard("z", None)]);
-    graph.finished(&id("a"));
+    graph.drained(&id("a"));
     let commands = graph.children(&id("a"), &[closed("a", None), shard("z", None), shard("y", Some("z"))]);
     assert_eq!((starts(&commands), seeks(&commands)), (vec![], vec![("a".to_owned(), 1)]));
+    assert!(commands.contains(&Command::Finish { shard: id("a") }));
     let commands = graph.children(&id("a"), &[shard("b", Some("a"))]);
-    assert_eq!(starts(&commands), ["b@beginning"]);
+    assert_eq!(starts(&commands), ["b"]);
+    graph.succeeded(&id("a"), &[id("b")]);
     // The other half of a split shows up a moment later.
     let commands = graph.children(&id("a"), &[shard("b", Some("a")), shard("c", Some("a"))]);
-    assert_eq!(starts(&commands), ["c@beginning"]);
+    assert_eq!(commands[0], Command::Offer { shard: id("c"), parent: Some(id("a")) });
     let commands = graph.children(&id("a"), &[shard("b", Some("a")), shard("c", Some("a"))]);
     assert_eq!(seeks(&commands), []);
 }
 
 #[test]
+fn a_listing_shows_children_too() {
+    let mut graph = graph(&["a"], &[]);
+    graph.listed(&[closed("a", None)]);
+    graph.drained(&id("a"));
+    let commands = graph.listed(&[closed("a", None), shard("b", Some("a"))]);
+    assert_eq!(commands, [Command::Succeed { parent: id("a"), children: vec![id("b")] }]);
+}
+
+#[test]
 fn a_trimmed_parent_that_nobody_saw_is_no_gap() {
     let listed = [shard("b", Some("a"))];
-    let roots = roots(&listed, StartPosition::TrimHorizon);
-    let mut graph = ShardGraph::new(Prior { roots, shards: vec![] }, Until::Stopped);
-    assert_eq!(starts(&graph.listed(&listed)), ["b@oldest"]);
+    let mut graph = ShardGraph::new(roots(&listed, StartPosition::TrimHorizon), &[], Until::Stopped);
+    assert_eq!(starts(&graph.listed(&listed)), ["b"]);
     for _ in 0..5 {
         assert_eq!(gaps(&graph.listed(&listed)), []);
     }
 }
 
 #[test]
-fn an_unfinished_shard_that_vanished_is_a_gap_once_the_listings_agree() {
-    let sequence = SequenceNumber::parse("100").ok();
-    let prior = group(&["a"], vec![known("a", None, KnownProgress::Begun(sequence))]);
-    let mut graph = ShardGraph::new(prior, Until::Stopped);
+fn a_root_that_vanished_before_it_was_offered_is_a_gap_once_the_listings_agree() {
+    let mut graph = graph(&["a"], &[]);
     let other = [shard("z", None)];
-    for _ in 1..AGREEING_LISTINGS {
+    for _ in 1..listing::AGREEING_LISTINGS {
         let commands = graph.listed(&other);
         assert!(commands.contains(&Command::ListAgain));
         assert_eq!(gaps(&commands), []);
@@ -119,11 +131,10 @@ fn an_unfinished_shard_that_vanished_is_a_gap_once_the_listings_agree() {
 
 #[test]
 fn a_shard_whose_parent_came_and_went_is_a_gap() {
-    let prior = group(&["a"], vec![known("a", None, KnownProgress::Finished)]);
-    let mut graph = ShardGraph::new(prior, Until::Stopped);
+    let mut graph = graph(&["a"], &[known("a", None, KnownProgress::Done)]);
     // b, the child of a, was never seen here.
     let listed = [shard("c", Some("b"))];
-    for _ in 1..AGREEING_LISTINGS {
+    for _ in 1..listing::AGREEING_LISTINGS {
         assert_eq!(gaps(&graph.listed(&listed)), []);
     }
     assert_eq!(gaps(&graph.listed(&listed)), [("c".to_owned(), GapKind::ParentMissed)]);
@@ -132,79 +143,90 @@ fn a_shard_whose_parent_came_and_went_is_a_gap() {
 
 #[test]
 fn a_parent_shown_late_ends_the_doubt() {
-    let mut graph = ShardGraph::new(group(&["a"], vec![]), Until::Stopped);
+    let mut graph = graph(&["a"], &[]);
     graph.listed(&[closed("a", None), shard("c", Some("b"))]);
     let commands = graph.listed(&[closed("a", None), closed("b", Some("a")), shard("c", Some("b"))]);
     assert_eq!(gaps(&commands), []);
-    assert_eq!(starts(&graph.finished(&id("a"))), ["b@beginning"]);
-    assert_eq!(starts(&graph.finished(&id("b"))), ["c@beginning"]);
+    graph.drained(&id("a"));
+    assert_eq!(starts(&graph.children(&id("a"), &[closed("b", Some("a"))])), ["b"]);
 }
 
 #[test]
 fn restarts_go_on_where_the_state_table_says() {
     let sequence = SequenceNumber::parse("0042").ok();
-    let prior = group(
-        &["a", "x"],
-        vec![
-            known("a", None, KnownProgress::Finished),
-            known("b", Some("a"), KnownProgress::Begun(sequence)),
-            known("x", Some("w"), KnownProgress::Begun(None)),
-            known("g", None, KnownProgress::Gapped),
-        ],
-    );
-    let mut graph = ShardGraph::new(prior, Until::Stopped);
-    // a and w are trimmed by now; h is a child of the lineage that has a gap.
-    let commands =
-        graph.listed(&[shard("b", Some("a")), shard("x", Some("w")), shard("g", None), shard("h", Some("g"))]);
-    assert_eq!(starts(&commands), ["b@0042", "x@beginning"]);
-    assert_eq!(gaps(&commands), []);
+    let known = [
+        known("a", None, KnownProgress::Done),
+        known("b", Some("a"), KnownProgress::Begun(sequence)),
+        known("x", Some("w"), KnownProgress::Begun(None)),
+        known("f", None, KnownProgress::Finished),
+        known("g", None, KnownProgress::Gapped),
+    ];
+    let mut graph = graph(&["a", "x"], &known);
+    let listed = [shard("b", Some("a")), shard("x", Some("w")), closed("f", None), shard("g", None)];
+    let children = [shard("h", Some("g")), shard("e", Some("f"))];
+    // a and w are trimmed by now; h is a child of the lineage that has a gap; e is whose who claims f.
+    let commands = graph.listed(&[&listed[..], &children].concat());
+    assert_eq!((starts(&commands), gaps(&commands)), (vec![], vec![]));
+    let claimable = |name: &str| graph.may_be_claimed(&id(name));
+    assert!(claimable("b") && claimable("x") && claimable("f"));
+    assert!(!claimable("a") && !claimable("g") && !claimable("h") && !claimable("e"));
 }
 
 #[test]
-fn a_finished_leaf_out_of_the_state_table_is_searched_again() {
-    let prior = group(&["a"], vec![known("a", None, KnownProgress::Finished)]);
-    let mut graph = ShardGraph::new(prior, Until::Stopped);
-    assert_eq!(seeks(&graph.listed(&[closed("a", None)])), [("a".to_owned(), 0)]);
-    assert_eq!(graph.progress(), Progress::Going);
-    assert!(graph.is_drained());
+fn what_others_do_is_taken_over_and_what_was_done_here_stays() {
+    let mut graph = graph(&["a", "b"], &[]);
+    graph.listed(&[closed("a", None), closed("b", None)]);
+    graph.drained(&id("a"));
+    // A view from before: a is still being read in it.
+    let view = [known("a", None, KnownProgress::Begun(None)), known("b", None, KnownProgress::Begun(None))];
+    graph.absorb(&view);
+    assert_eq!(starts(&graph.children(&id("a"), &[shard("c", Some("a"))])), ["c"]);
+    graph.succeeded(&id("a"), &[id("c")]);
+    graph.absorb(&view);
+    assert!(!graph.may_be_claimed(&id("a")));
+    // Another worker has read b to its end, and d is its child's name.
+    graph.absorb(&[known("d", Some("b"), KnownProgress::Begun(None))]);
+    graph.done_by_others(&BTreeSet::from([id("c"), id("d")]));
+    assert!(!graph.may_be_claimed(&id("b")) && graph.may_be_claimed(&id("d")));
+    // The lease of a finished shard can be lost before its children are found.
+    graph.drained(&id("d"));
+    graph.let_go(&id("d"));
+    assert_eq!(graph.children(&id("d"), &[shard("e", Some("d"))]), []);
 }
 
 #[test]
-fn what_nobody_read_for_a_day_is_a_gap() {
-    let stale = |shard: KnownShard| KnownShard { stale: true, ..shard };
-    let prior = group(
-        &[],
-        vec![
-            stale(known("a", None, KnownProgress::Begun(None))),
-            stale(known("b", None, KnownProgress::Finished)),
-            stale(known("d", None, KnownProgress::Begun(SequenceNumber::parse("7").ok()))),
-        ],
-    );
-    let mut graph = ShardGraph::new(prior, Until::Stopped);
-    let commands = graph.listed(&[shard("a", None), closed("b", None), shard("c", Some("b")), shard("d", None)]);
-    assert_eq!(gaps(&commands), [("a".to_owned(), GapKind::Unread), ("c".to_owned(), GapKind::Unread)]);
-    assert_eq!(starts(&commands), ["d@7"], "a position is judged by the service");
+fn children_of_a_shard_that_nobody_looked_after_for_a_day_are_a_gap() {
+    let finished = KnownShard { stale: true, ..known("b", None, KnownProgress::Finished) };
+    let mut graph = graph(&[], &[finished]);
+    let commands = graph.listed(&[closed("b", None), shard("c", Some("b"))]);
+    assert_eq!(gaps(&commands), [("c".to_owned(), GapKind::Unread)]);
 }
 
 #[test]
 fn a_group_that_started_at_latest_skips_what_lies_before() {
     let listed = [closed("a", None), closed("b", Some("a")), shard("c", Some("b"))];
-    let roots = roots(&listed, StartPosition::Latest);
-    let mut graph = ShardGraph::new(Prior { roots, shards: vec![] }, Until::Stopped);
+    let mut graph = ShardGraph::new(roots(&listed, StartPosition::Latest), &[], Until::Stopped);
     let commands = graph.listed(&listed);
-    assert_eq!((starts(&commands), seeks(&commands)), (vec!["c@oldest".to_owned()], vec![]));
+    assert_eq!((starts(&commands), seeks(&commands)), (vec!["c".to_owned()], vec![]));
+}
+
+fn until_the_end(roots: &[&str], known: &[KnownShard]) -> ShardGraph {
+    ShardGraph::new(roots.iter().copied().map(id).collect(), known, Until::PresentEnd)
 }
 
 #[test]
 fn until_the_present_end() {
-    let mut graph = ShardGraph::new(group(&["a", "b"], vec![]), Until::PresentEnd);
+    let mut graph = until_the_end(&["a", "b"], &[]);
     graph.listed(&[closed("a", None), shard("b", None)]);
     graph.at_end(&id("b"));
-    graph.finished(&id("a"));
+    graph.drained(&id("a"));
     // A stranger that came later is not read; a's child is.
     graph.listed(&[closed("a", None), shard("b", None), shard("z", None)]);
+    assert!(!graph.may_be_claimed(&id("z")));
     let commands = graph.children(&id("a"), &[shard("c", Some("a"))]);
-    assert_eq!(starts(&commands), ["c@beginning"]);
+    assert_eq!(starts(&commands), ["c"]);
+    graph.succeeded(&id("a"), &[id("c")]);
+    assert!(graph.may_be_claimed(&id("c")));
     graph.at_end(&id("c"));
     assert_eq!(graph.progress(), Progress::Going, "the other half of a split may be missing");
     graph.children(&id("a"), &[shard("c", Some("a"))]);
@@ -214,21 +236,31 @@ fn until_the_present_end() {
 
 #[test]
 fn until_the_present_end_a_closed_shard_without_children_is_the_last() {
-    let mut graph = ShardGraph::new(group(&["a"], vec![]), Until::PresentEnd);
+    let mut graph = until_the_end(&["a"], &[known("a", None, KnownProgress::Finished)]);
     graph.listed(&[closed("a", None)]);
-    graph.finished(&id("a"));
-    for _ in 0..LAST_SEARCH {
-        assert_eq!(graph.progress(), Progress::Going);
+    assert_eq!(graph.progress(), Progress::Going, "nobody has looked for its children");
+    graph.drained(&id("a"));
+    let mut waited = Duration::ZERO;
+    let mut asked = 0;
+    while graph.progress() == Progress::Going {
+        waited += seek_delay(asked);
+        asked += 1;
         graph.children(&id("a"), &[]);
     }
     assert_eq!(graph.progress(), Progress::Complete);
-    let waited: Duration = (0..LAST_SEARCH).map(seek_delay).sum();
-    assert!(waited >= Duration::from_secs(2));
+    assert!(asked == 5 && waited >= Duration::from_secs(2), "{asked} times in {waited:?}");
+}
+
+#[test]
+fn a_roll_over_is_noticed_within_a_second() {
+    assert!((1..150).all(|attempt| seek_delay(attempt) < Duration::from_secs(1)));
+    let asked_through: Duration = (0..150).map(seek_delay).sum();
+    assert!(asked_through > Duration::from_secs(100));
 }
 
 #[test]
 fn children_of_a_gap_never_start() {
-    let mut graph = ShardGraph::new(group(&["a", "b"], vec![]), Until::Stopped);
+    let mut graph = graph(&["a", "b"], &[]);
     let listed = [closed("a", None), shard("b", None), shard("c", Some("a"))];
     graph.listed(&listed);
     graph.gapped(&id("a"));
@@ -263,8 +295,7 @@ proptest! {
             .map(|(at, parent)| ListedShard { id: id(&name(at)), parent: parent.map(|parent| id(&name(parent))), closed: random.bool() })
             .collect();
         let parents: HashMap<ShardId, Option<ShardId>> = all.iter().map(|shard| (shard.id.clone(), shard.parent.clone())).collect();
-        let prior = Prior { roots: roots(&all, StartPosition::TrimHorizon), shards: vec![] };
-        let mut graph = ShardGraph::new(prior, Until::Stopped);
+        let mut graph = ShardGraph::new(roots(&all, StartPosition::TrimHorizon), &[], Until::Stopped);
         let (mut started, mut finished, mut reading) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
         let mut sought: Vec<ShardId> = Vec::new();
         let mut honest = true;
@@ -279,7 +310,7 @@ proptest! {
                 1 if !reading.is_empty() => {
                     let shard: ShardId = reading.swap_remove(random.usize(0..reading.len()));
                     finished.insert(shard.clone());
-                    graph.finished(&shard)
+                    graph.drained(&shard)
                 }
                 _ if !sought.is_empty() => {
                     let parent = sought.swap_remove(random.usize(0..sought.len()));
@@ -290,12 +321,21 @@ proptest! {
             };
             for command in commands {
                 match command {
-                    Command::Start { shard, .. } => {
+                    Command::Offer { shard, .. } => {
                         prop_assert!(parents[&shard].as_ref().is_none_or(|parent| finished.contains(parent)), "{shard} before its parent");
                         prop_assert!(started.insert(shard.clone()), "{shard} twice");
                         reading.push(shard);
                     }
                     Command::SeekChildren { parent, .. } => sought.push(parent),
+                    Command::Finish { .. } => {}
+                    Command::Succeed { parent, children } => {
+                        prop_assert!(finished.contains(&parent), "{parent} is not drained");
+                        graph.succeeded(&parent, &children);
+                        for child in children {
+                            prop_assert!(started.insert(child.clone()), "{child} twice");
+                            reading.push(child);
+                        }
+                    }
                     Command::Gap { shard, kind } => prop_assert!(false, "{shard}: {kind:?}"),
                     Command::ListAgain => {}
                 }

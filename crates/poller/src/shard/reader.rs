@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use aws_sdk_dynamodbstreams::types::Record;
 use streamdex_mapping::{CreationTime, SequenceNumber};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::convert;
 use crate::fault::{AwsError, Fault};
+use crate::follow::status::Call;
 use crate::gap::GapKind;
 use crate::graph::ReadFrom;
 use crate::pace::{Pace, Polled};
+use crate::shard::budget::{Holds, Room};
 use crate::shard::{Job, Shared};
 use crate::stream::{Position, RecordsPage, ShardIterator};
 
@@ -49,7 +51,7 @@ pub(super) struct Page {
     pub(super) at_tip: bool,
     unacknowledged: Arc<AtomicUsize>,
     /// Held until the page is written.
-    _memory: Option<OwnedSemaphorePermit>,
+    _memory: Option<Room>,
 }
 
 pub(super) struct Reader<'a> {
@@ -57,14 +59,22 @@ pub(super) struct Reader<'a> {
     shared: &'a Shared,
     stop: CancellationToken,
     pace: Pace,
-    iterator: Option<ShardIterator>,
+    iterator: Option<Iterator>,
     last_read: Option<SequenceNumber>,
+    newest: Option<CreationTime>,
+    throttled_since: Option<Instant>,
     /// Failures in a row that could mean that the shard is gone.
     not_found: u32,
     fresh_starts: u32,
     tip: Tip,
     unacknowledged: Arc<AtomicUsize>,
     progress: Instant,
+}
+
+/// An iterator, and when it was given out.
+struct Iterator {
+    id: ShardIterator,
+    issued: Instant,
 }
 
 /// Whether the reader has come to the present end of an open shard.
@@ -89,6 +99,13 @@ const BELIEVE_NOT_FOUND: u32 = 4;
 const WORTH_SAYING: Duration = Duration::from_secs(3);
 /// The oldest record can be trimmed between two calls.
 const FRESH_STARTS: u32 = 5;
+/// Iterators are good for 15 minutes. A writer that is held back can let one grow old.
+const RENEW_ITERATOR: Duration = Duration::from_secs(12 * 60);
+/// At most 5 calls a second are allowed on a shard.
+const BETWEEN_CALLS: Duration = Duration::from_millis(200);
+/// At five calls a second nobody is throttled for so long, unless others read the shard too.
+const OTHERS_READ: Duration = Duration::from_secs(30);
+const LOOK_UP: Duration = Duration::from_secs(60);
 
 // === impl Page ===
 
@@ -112,9 +129,11 @@ impl<'a> Reader<'a> {
             job,
             shared,
             stop,
-            pace: Pace::new(seed),
+            pace: Pace::new(seed, shared.freshness),
             iterator: None,
             last_read: None,
+            newest: None,
+            throttled_since: None,
             not_found: 0,
             fresh_starts: 0,
             tip: Tip::default(),
@@ -136,15 +155,19 @@ impl<'a> Reader<'a> {
 
     async fn read_to_the_end(&mut self, pages: mpsc::Sender<Read>) {
         let mut next_poll = Instant::now();
+        let mut last_poll = next_poll;
         loop {
             // One page ahead of the writer, and no further.
             let Ok(slot) = pages.reserve().await else { return };
-            sleep_until(next_poll).await;
-            let memory = Arc::clone(&self.shared.pages).acquire_owned().await.ok();
+            self.wait_until(next_poll, last_poll).await;
+            let Some(room) = self.room().await else { return };
             let started = Instant::now();
-            let next = match Box::pin(self.poll()).await {
+            last_poll = started;
+            let polled = Box::pin(self.poll(room.limit)).await;
+            self.job.vital.touch();
+            let next = match polled {
                 Ok(page) => {
-                    let (read, next) = self.take(page, started, memory);
+                    let (read, next) = self.take(page, started, room);
                     match (read, next) {
                         (Some(page), Next::End(end)) => {
                             slot.send(Read::Page(page));
@@ -172,17 +195,53 @@ impl<'a> Reader<'a> {
                 },
             };
             if let Next::Poll(polled) = next {
+                let was_idle = self.pace.is_idle();
                 next_poll = started + self.pace.next(polled);
+                self.job.vital.expect_calls(self.pace.calls_per_hour());
+                if was_idle && matches!(polled, Polled::Records | Polled::FullPage) {
+                    self.shared.burst.notify_waiters();
+                }
             }
         }
     }
 
-    async fn poll(&mut self) -> Result<RecordsPage, AwsError> {
-        let iterator = match self.iterator.take() {
-            Some(iterator) => iterator,
-            None => self.shared.source.iterator(&self.job.shard, &self.position()).await?,
+    /// Waits for the next call, or for a burst on another shard: one seldom comes alone.
+    async fn wait_until(&mut self, next_poll: Instant, last_poll: Instant) {
+        let woken = tokio::select! {
+            biased;
+            () = sleep_until(next_poll) => false,
+            () = self.shared.burst.notified(), if self.pace.is_idle() => true,
         };
-        match self.shared.source.records(&iterator).await {
+        if woken {
+            self.pace.wake();
+            sleep_until(last_poll + BETWEEN_CALLS).await;
+        }
+    }
+
+    async fn room(&self) -> Option<Room> {
+        loop {
+            let held = self.unacknowledged.load(Ordering::SeqCst);
+            let holds = if held == 0 { Holds::Nothing } else { Holds::Pages };
+            let room = timeout(LOOK_UP, self.shared.budget.room(holds)).await;
+            // Waiting for others is no sign of death.
+            self.job.vital.touch();
+            if let Ok(room) = room {
+                return room;
+            }
+        }
+    }
+
+    async fn poll(&mut self, limit: Option<i32>) -> Result<RecordsPage, AwsError> {
+        let young = |iterator: &Iterator| iterator.issued.elapsed() < RENEW_ITERATOR;
+        let iterator = match self.iterator.take().filter(young) {
+            Some(iterator) => iterator,
+            None => {
+                let issued = Instant::now();
+                let id = self.shared.source.iterator(&self.job.shard, &self.position()).await?;
+                Iterator { id, issued }
+            }
+        };
+        match self.shared.source.records(&iterator.id, limit).await {
             Ok(page) => Ok(page),
             Err(error) => {
                 // Every other failure leaves the iterator good.
@@ -205,25 +264,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn take(
-        &mut self,
-        page: RecordsPage,
-        polled: Instant,
-        memory: Option<OwnedSemaphorePermit>,
-    ) -> (Option<Page>, Next) {
+    fn take(&mut self, page: RecordsPage, polled: Instant, mut room: Room) -> (Option<Page>, Next) {
         self.not_found = 0;
+        self.throttled_since = None;
         self.progress = Instant::now();
         self.shared.board.polled(&self.job.shard);
+        self.shared.board.called(if page.records.is_empty() { Call::Empty } else { Call::Records });
+        room.take(page.bytes());
         if self.unacknowledged.load(Ordering::SeqCst) == 0 {
             self.shared.board.pause(&self.job.shard, None);
         }
-        let is_full = page.is_full();
+        let is_full =
+            page.is_full() || room.limit.is_some_and(|limit| usize::try_from(limit) == Ok(page.records.len()));
         let is_last = page.next.is_none();
-        self.iterator = page.next;
+        self.iterator = page.next.map(|id| Iterator { id, issued: polled });
         let empty = page.records.is_empty();
         self.tip.see(empty, is_full, polled);
         let past_end = self.is_past_the_end(&page.records);
-        let read = (!empty).then(|| self.hand_over(page.records, polled, is_full, memory));
+        let read = (!empty).then(|| self.hand_over(page.records, polled, is_full, room));
         if empty && self.tip.reached && self.unacknowledged.load(Ordering::SeqCst) == 0 {
             self.shared.board.current(&self.job.shard, polled);
         }
@@ -247,16 +305,11 @@ impl<'a> Reader<'a> {
         self.job.end.is_some_and(|end| records.iter().filter_map(convert::created).any(|created| created > end))
     }
 
-    fn hand_over(
-        &mut self,
-        mut records: Vec<Record>,
-        polled: Instant,
-        is_full: bool,
-        memory: Option<OwnedSemaphorePermit>,
-    ) -> Page {
+    fn hand_over(&mut self, mut records: Vec<Record>, polled: Instant, is_full: bool, room: Room) -> Page {
         let through = records.iter().rev().find_map(convert::sequence);
         let newest = records.iter().rev().find_map(convert::created);
         self.last_read = through.clone().or_else(|| self.last_read.take());
+        self.note_order(&records);
         let all = records.len();
         if let Some(floor) = self.job.floor {
             records.retain(|record| convert::created(record).is_none_or(|created| created >= floor));
@@ -271,12 +324,32 @@ impl<'a> Reader<'a> {
             is_full,
             at_tip: self.tip.reached,
             unacknowledged: Arc::clone(&self.unacknowledged),
-            _memory: memory,
+            _memory: Some(room),
+        }
+    }
+
+    /// Versions rest on creation times that never decrease for an item; a shard's do not either, as far as known.
+    fn note_order(&mut self, records: &[Record]) {
+        for created in records.iter().filter_map(convert::created) {
+            if self.newest.is_some_and(|newest| created < newest) {
+                self.shared.board.backwards(&self.job.shard);
+            }
+            self.newest = self.newest.max(Some(created));
         }
     }
 
     fn judge(&mut self, error: &AwsError) -> Next {
         let fault = error.fault();
+        self.shared.board.called(match fault {
+            Fault::Throttled => Call::Throttled,
+            Fault::ExpiredIterator => Call::Expired,
+            _ => Call::Failed,
+        });
+        let others_read =
+            fault == Fault::Throttled && self.throttled_since.get_or_insert_with(Instant::now).elapsed() >= OTHERS_READ;
+        if fault != Fault::Throttled {
+            self.throttled_since = None;
+        }
         self.not_found = if fault == Fault::NotFound { self.not_found + 1 } else { 0 };
         match fault {
             // `iterator` is gone already; the next poll asks for a new one.
@@ -297,7 +370,11 @@ impl<'a> Reader<'a> {
             return Next::End(Read::GaveUp { message: error.to_string(), hint: error.hint().to_owned() });
         }
         // A single refused call is everyday life and no state.
-        if self.progress.elapsed() >= WORTH_SAYING {
+        self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
+        if others_read {
+            let reason = "throttled for long: other readers are on the shard, of which a stream takes two and a global table's one";
+            self.shared.board.pause(&self.job.shard, Some(reason.to_owned()));
+        } else if self.progress.elapsed() >= WORTH_SAYING {
             self.shared.board.pause(&self.job.shard, Some(error.to_string()));
         }
         Next::Poll(if fault == Fault::Throttled { Polled::Throttled } else { Polled::Failed })

@@ -15,9 +15,18 @@ pub(crate) enum SortKey {
     Stream {
         label: String,
     },
+    /// A shard that is read, or may be; its lease.
     Shard {
         label: String,
         shard: String,
+    },
+    /// A shard whose children have leases. It sorts before all that a refresh reads.
+    Done {
+        label: String,
+        shard: String,
+    },
+    Worker {
+        worker: String,
     },
     Gap {
         label: String,
@@ -49,6 +58,8 @@ impl SortKey {
         match self {
             SortKey::Stream { label } => join(&["stream", label]),
             SortKey::Shard { label, shard } => join(&["shard", label, shard]),
+            SortKey::Done { label, shard } => join(&["done", label, shard]),
+            SortKey::Worker { worker } => join(&["worker", worker]),
             SortKey::Gap { label, kind, subject } => join(&["gap", label, kind, subject]),
             SortKey::Index { concrete } => join(&["index", concrete]),
             SortKey::Other => String::new(),
@@ -63,12 +74,17 @@ impl SortKey {
         match (kind.as_str(), rest) {
             ("stream", (Some(label), None, None, None)) => SortKey::Stream { label },
             ("shard", (Some(label), Some(shard), None, None)) => SortKey::Shard { label, shard },
+            ("done", (Some(label), Some(shard), None, None)) => SortKey::Done { label, shard },
+            ("worker", (Some(worker), None, None, None)) => SortKey::Worker { worker },
             ("gap", (Some(label), Some(kind), Some(subject), None)) => SortKey::Gap { label, kind, subject },
             ("index", (Some(concrete), None, None, None)) => SortKey::Index { concrete },
             _ => SortKey::Other,
         }
     }
 }
+
+/// Sorts behind every [`SortKey::Done`] and before all other kinds: `}` follows `|`.
+pub(crate) const BEHIND_DONE: &str = "done}";
 
 /// The sort key of a dead letter in [`Partition::Letters`].
 pub(crate) fn letter_sort_key(label: &str, record: &str, ordinal: u32) -> String {
@@ -120,17 +136,20 @@ mod tests {
                 "gap|2026-11-22T15:01:21.123|trimmed|shardId-1",
             ),
             (SortKey::Index { concrete: "sessions-000001".into() }, "index|sessions-000001"),
+            (SortKey::Done { label: label(), shard: "shardId-1".into() }, "done|2026-11-22T15:01:21.123|shardId-1"),
+            (SortKey::Worker { worker: "host-1-0a".into() }, "worker|host-1-0a"),
         ];
         for (key, text) in rows {
             assert_eq!(key.text(), text);
             assert_eq!(SortKey::parse(text), key);
+            assert_eq!(text < BEHIND_DONE, matches!(key, SortKey::Done { .. }), "{text}");
         }
         assert_eq!(letter_sort_key("-", "77", 1), "-|77|1");
     }
 
     #[test]
     fn kinds_of_later_versions_are_left_alone() {
-        for text in ["worker|w1", "segment|b1|4", "shard|only", "shard|a|b|c", ""] {
+        for text in ["segment|b1|4", "worker|a|b", "shard|only", "shard|a|b|c", ""] {
             assert_eq!(SortKey::parse(text), SortKey::Other, "{text}");
         }
     }

@@ -9,8 +9,9 @@ use streamdex_sink::index::KnownIndex;
 
 use crate::gap::{Gap, GapKind};
 use crate::graph::KnownProgress;
+use crate::lease::{Holder, WorkerId};
 use crate::state::keys::SortKey;
-use crate::state::{Generations, Item, Loaded, StateError, StoredShard, StreamStart};
+use crate::state::{Beat, Generations, Item, Loaded, StateError, StoredShard, StoredWorker, StreamStart};
 use crate::stream::ShardId;
 
 /// The format that this version writes, and the newest that it reads.
@@ -35,7 +36,7 @@ pub(crate) fn read_all(items: &[Item], label: &str) -> Result<Loaded, StateError
     }
     let gapped = |shard: &ShardId| loaded.gaps.iter().any(|gap| gap.subject == shard.as_str());
     for shard in &mut loaded.shards {
-        if gapped(&shard.id) {
+        if shard.progress != KnownProgress::Done && gapped(&shard.id) {
             shard.progress = KnownProgress::Gapped;
         }
     }
@@ -59,11 +60,13 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
         SortKey::Stream { label: found } if found == label => loaded.start = Some(read_start(item)?),
         SortKey::Stream { label: found } => loaded.other_streams.push(found),
         SortKey::Shard { label: found, shard } if found == label => loaded.shards.push(read_shard(item, &shard)?),
+        SortKey::Done { label: found, shard } if found == label => loaded.shards.push(read_done(item, &shard)?),
+        SortKey::Worker { worker } => loaded.workers.push(read_worker(item, &worker)?),
         SortKey::Gap { label: found, kind, subject } if found == label => {
             loaded.gaps.push(read_gap(item, &kind, subject)?)
         }
         SortKey::Index { concrete } => loaded.indices.push(read_index(item, concrete)?),
-        SortKey::Shard { .. } | SortKey::Gap { .. } | SortKey::Other => {}
+        SortKey::Shard { .. } | SortKey::Done { .. } | SortKey::Gap { .. } | SortKey::Other => {}
     }
     Some(())
 }
@@ -80,7 +83,7 @@ fn read_start(item: &Item) -> Option<StreamStart> {
     Some(StreamStart { position, at: number(item, "at")?, roots: roots? })
 }
 
-fn read_shard(item: &Item, shard: &str) -> Option<StoredShard> {
+pub(crate) fn read_shard(item: &Item, shard: &str) -> Option<StoredShard> {
     let position = match item.get("position") {
         Some(position) => Some(SequenceNumber::parse(position.as_s().ok()?).ok()?),
         None => None,
@@ -96,7 +99,52 @@ fn read_shard(item: &Item, shard: &str) -> Option<StoredShard> {
         progress,
         generations: read_generations(item)?,
         updated: number(item, "updated")?,
+        holder: read_holder(item)?,
     })
+}
+
+/// A fence that cannot be read must not be taken for none.
+fn read_holder(item: &Item) -> Option<Holder> {
+    let fence = match item.get("fence") {
+        Some(_) => number(item, "fence")?,
+        None => 0,
+    };
+    Some(Holder { owner: text(item, "owner").map(WorkerId::new), fence })
+}
+
+fn read_done(item: &Item, shard: &str) -> Option<StoredShard> {
+    Some(StoredShard {
+        id: ShardId::new(shard),
+        parent: text(item, "parent").map(ShardId::new),
+        progress: KnownProgress::Done,
+        generations: Generations::new(),
+        updated: number(item, "updated")?,
+        holder: Holder::default(),
+    })
+}
+
+fn read_worker(item: &Item, worker: &str) -> Option<StoredWorker> {
+    Some(StoredWorker {
+        id: WorkerId::new(worker),
+        beat: number(item, "beat")?,
+        started: number(item, "started")?,
+        at: number(item, "at")?,
+        version: text(item, "version").unwrap_or_default().to_owned(),
+        summary: text(item, "summary").unwrap_or_default().to_owned(),
+    })
+}
+
+/// A worker that vanished is forgotten after a day.
+pub(crate) fn write_beat(beat: &Beat) -> Item {
+    const KEEP_SECONDS: u64 = 24 * 60 * 60;
+    Item::from([
+        ("beat".to_owned(), of_number(beat.number)),
+        ("started".to_owned(), of_number(beat.started)),
+        ("at".to_owned(), of_number(beat.at)),
+        ("version".to_owned(), AttributeValue::S(env!("CARGO_PKG_VERSION").to_owned())),
+        ("summary".to_owned(), AttributeValue::S(beat.summary.clone())),
+        ("expires".to_owned(), of_number(beat.at + KEEP_SECONDS)),
+    ])
 }
 
 fn read_generations(item: &Item) -> Option<Generations> {
@@ -204,6 +252,8 @@ mod tests {
                     ("state", s("open")),
                     ("position", s("0042")),
                     ("updated", of_number(9)),
+                    ("owner", s("w")),
+                    ("fence", of_number(3)),
                     ("generations", write_generations(&generations)),
                 ],
             ),
@@ -212,7 +262,9 @@ mod tests {
             item("shard|L0|z", &[("state", s("open")), ("updated", of_number(9))]),
             item("gap|L1|trimmed|c", &[("detail", s("why"))]),
             index_item,
-            item("worker|w", &[("v", of_number(99))]),
+            item("done|L1|y", &[("updated", of_number(8))]),
+            item("worker|w", &[("beat", of_number(4)), ("started", of_number(3)), ("at", of_number(5))]),
+            item("segment|x|1", &[("v", of_number(99))]),
         ];
         let loaded = read_all(&items, "L1").unwrap();
         assert_eq!(loaded.start, Some(start));
@@ -221,8 +273,15 @@ mod tests {
         let position = SequenceNumber::parse("0042").ok();
         assert_eq!(
             progress,
-            [("a", KnownProgress::Begun(position)), ("b", KnownProgress::Finished), ("c", KnownProgress::Gapped)]
+            [
+                ("a", KnownProgress::Begun(position)),
+                ("b", KnownProgress::Finished),
+                ("c", KnownProgress::Gapped),
+                ("y", KnownProgress::Done)
+            ]
         );
+        assert_eq!(loaded.shards[0].holder, Holder { owner: Some(WorkerId::new("w")), fence: 3 });
+        assert_eq!(loaded.workers.len(), 1);
         assert_eq!(loaded.shards[0].generations, generations);
         assert_eq!(loaded.gaps.len(), 1);
         assert_eq!(loaded.indices, [index]);
@@ -238,6 +297,8 @@ mod tests {
             item("stream|L", &[("start", s("latest"))]),
             item("index|i", &[]),
             item("gap|L|odd|s", &[]),
+            item("worker|w", &[("beat", s("x"))]),
+            item("shard|L|e", &[("state", s("open")), ("updated", of_number(1)), ("fence", s("x"))]),
             item("shard|L|d", &[("v", s("one")), ("state", s("open")), ("updated", of_number(1))]),
         ];
         let loaded = read_all(&bad, "L").unwrap();

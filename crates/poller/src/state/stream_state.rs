@@ -3,20 +3,28 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, ReturnValue, TransactWriteItem};
 use streamdex_mapping::SequenceNumber;
 use streamdex_sink::index::KnownIndex;
 
 use crate::fault::{AwsError, Fault};
 use crate::gap::Gap;
-use crate::state::keys::{Partition, SortKey};
-use crate::state::rows::{FORMAT, of_number, read_all, sortable, write_generations, write_index, write_start};
-use crate::state::{Checkpointed, Generations, Item, Loaded, ProgressStore, StateError, StateTable, StreamStart};
+use crate::lease::{Holder, Lease, WorkerId, Written};
+use crate::state::keys::{BEHIND_DONE, Partition, SortKey};
+use crate::state::rows::{
+    FORMAT, of_number, read_all, read_shard, sortable, write_beat, write_generations, write_index, write_start,
+};
+use crate::state::{Beat, Generations, Item, Loaded, ProgressStore, StateError, StateTable, StoredShard, StreamStart};
 use crate::stream::ShardId;
 
-/// Finished shards are kept for a week: longer than their children stay in the stream.
-const KEEP_FINISHED_SECONDS: u64 = 7 * 24 * 60 * 60;
+/// Done shards are kept for a week: longer than they and their children can be listed.
+const KEEP_DONE_SECONDS: u64 = 7 * 24 * 60 * 60;
+const TRANSACTION: &str = "TransactWriteItems";
+/// A shard is ours while it names us and the fence that we claimed it with.
+const IS_OURS: &str = "#owner = :me AND #fence = :fence";
 
 /// The items of one group about one stream of one table.
 #[derive(Debug, Clone)]
@@ -25,8 +33,14 @@ pub struct StreamState {
     partition: String,
     label: String,
     generations: Generations,
-    /// Who writes; shown to people, and the owner once shards are leased.
-    worker: String,
+    worker: WorkerId,
+}
+
+/// What a refresh leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    All,
+    AllButDone,
 }
 
 // === impl StreamState ===
@@ -34,9 +48,15 @@ pub struct StreamState {
 impl StreamState {
     /// The items of `table`'s group about the stream `label` of the table `table_arn`. Checkpoints will
     /// say that they were made with `generations`, by `worker`.
-    pub fn new(table: StateTable, table_arn: &str, label: &str, generations: Generations, worker: &str) -> StreamState {
+    pub fn new(
+        table: StateTable,
+        table_arn: &str,
+        label: &str,
+        generations: Generations,
+        worker: WorkerId,
+    ) -> StreamState {
         let partition = Partition::Follow { group: &table.group, table_arn }.key();
-        StreamState { partition, table, label: label.to_owned(), generations, worker: worker.to_owned() }
+        StreamState { partition, table, label: label.to_owned(), generations, worker }
     }
 
     /// Forgets everything that the group knows about the table: it will begin anew. Dead letters stay.
@@ -44,33 +64,32 @@ impl StreamState {
     /// # Errors
     /// A call failed; what was deleted before stays deleted.
     pub async fn clear(&self) -> Result<(), StateError> {
-        for item in self.query().await? {
+        for item in self.query(Extent::All).await? {
             let Some(AttributeValue::S(sort_key)) = item.get("sk") else { continue };
-            let call = self.table.client.delete_item().table_name(&self.table.name);
-            let call = call
-                .key("pk", AttributeValue::S(self.partition.clone()))
-                .key("sk", AttributeValue::S(sort_key.clone()));
-            Box::pin(call.send())
-                .await
-                .map_err(|error| self.failed("DeleteItem", AwsError::from_sdk("DeleteItem", &error)))?;
+            self.delete(sort_key).await?;
         }
         Ok(())
     }
 
-    async fn query(&self) -> Result<Vec<Item>, StateError> {
+    async fn delete(&self, sort_key: &str) -> Result<(), StateError> {
+        let call = self.table.client.delete_item().table_name(&self.table.name);
+        let call = call.key("pk", self.pk()).key("sk", AttributeValue::S(sort_key.to_owned()));
+        let answer = Box::pin(call.send()).await;
+        answer.map(drop).map_err(|error| self.failed("DeleteItem", AwsError::from_sdk("DeleteItem", &error)))
+    }
+
+    async fn query(&self, extent: Extent) -> Result<Vec<Item>, StateError> {
         let mut items = Vec::new();
         let mut after = None;
         loop {
-            let call = self
-                .table
-                .client
-                .query()
-                .table_name(&self.table.name)
-                .consistent_read(true)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", AttributeValue::S(self.partition.clone()))
-                .set_exclusive_start_key(after)
-                .send();
+            let call = self.table.client.query().table_name(&self.table.name).consistent_read(true);
+            let call = match extent {
+                Extent::All => call.key_condition_expression("pk = :pk"),
+                Extent::AllButDone => call
+                    .key_condition_expression("pk = :pk AND sk > :behind")
+                    .expression_attribute_values(":behind", AttributeValue::S(BEHIND_DONE.to_owned())),
+            };
+            let call = call.expression_attribute_values(":pk", self.pk()).set_exclusive_start_key(after).send();
             let page = Box::pin(call).await.map_err(|error| self.table.failed(AwsError::from_sdk("Query", &error)))?;
             items.extend(page.items.unwrap_or_default());
             after = page.last_evaluated_key.filter(|key| !key.is_empty());
@@ -80,33 +99,72 @@ impl StreamState {
         }
     }
 
-    /// A put that does nothing where the item is there already.
-    async fn put_new(&self, key: &SortKey, attributes: Item) -> Result<Checkpointed, StateError> {
+    fn pk(&self) -> AttributeValue {
+        AttributeValue::S(self.partition.clone())
+    }
+
+    fn shard_key(&self, shard: &ShardId) -> String {
+        SortKey::Shard { label: self.label.clone(), shard: shard.as_str().to_owned() }.text()
+    }
+
+    fn item(&self, sort_key: String, attributes: Item) -> Item {
         let mut item = attributes;
-        item.insert("pk".to_owned(), AttributeValue::S(self.partition.clone()));
-        item.insert("sk".to_owned(), AttributeValue::S(key.text()));
+        item.insert("pk".to_owned(), self.pk());
+        item.insert("sk".to_owned(), AttributeValue::S(sort_key));
         item.insert("v".to_owned(), of_number(FORMAT));
+        item
+    }
+
+    /// A put that does nothing where the item is there already.
+    async fn put_new(&self, key: &SortKey, attributes: Item) -> Result<Written, StateError> {
+        let item = self.item(key.text(), attributes);
         let call = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item));
         let call = call.condition_expression("attribute_not_exists(pk)").send();
         settled(Box::pin(call).await.map_err(|error| AwsError::from_sdk("PutItem", &error)))
             .map_err(|error| self.failed("PutItem", error))
     }
 
-    /// An update of the shard's own fields: what later versions add to the item survives.
-    fn update(&self, shard: &ShardId, expression: &str) -> UpdateItemFluentBuilder {
-        let key = SortKey::Shard { label: self.label.clone(), shard: shard.as_str().to_owned() };
+    /// A new shard's attributes.
+    fn open(&self, parent: Option<&ShardId>) -> Item {
+        let mut item = Item::from([
+            ("state".to_owned(), AttributeValue::S("open".to_owned())),
+            ("generations".to_owned(), write_generations(&self.generations)),
+            ("updated".to_owned(), of_number(now())),
+            ("worker".to_owned(), self.me()),
+        ]);
+        if let Some(parent) = parent {
+            item.insert("parent".to_owned(), AttributeValue::S(parent.as_str().to_owned()));
+        }
+        item
+    }
+
+    fn me(&self) -> AttributeValue {
+        AttributeValue::S(self.worker.as_str().to_owned())
+    }
+
+    /// An update of a shard's own fields: what later versions add to the item survives.
+    fn update(&self, shard: &ShardId, set: &str) -> UpdateItemFluentBuilder {
+        self.untimed_update(shard, &format!(", updated = :updated{set}"))
+            .expression_attribute_values(":updated", of_number(now()))
+    }
+
+    fn untimed_update(&self, shard: &ShardId, set: &str) -> UpdateItemFluentBuilder {
         self.table
             .client
             .update_item()
             .table_name(&self.table.name)
-            .key("pk", AttributeValue::S(self.partition.clone()))
-            .key("sk", AttributeValue::S(key.text()))
-            .update_expression(expression)
-            .expression_attribute_names("#state", "state")
+            .key("pk", self.pk())
+            .key("sk", AttributeValue::S(self.shard_key(shard)))
+            .update_expression(format!("SET v = :v, worker = :me{set}"))
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#fence", "fence")
             .expression_attribute_values(":v", of_number(FORMAT))
-            .expression_attribute_values(":generations", write_generations(&self.generations))
-            .expression_attribute_values(":updated", of_number(now()))
-            .expression_attribute_values(":worker", AttributeValue::S(self.worker.clone()))
+            .expression_attribute_values(":me", self.me())
+    }
+
+    async fn send(&self, call: UpdateItemFluentBuilder) -> Result<Written, StateError> {
+        let answer = Box::pin(call.send()).await.map_err(|error| AwsError::from_sdk("UpdateItem", &error));
+        settled(answer).map_err(|error| self.failed("UpdateItem", error))
     }
 
     fn failed(&self, operation: &'static str, error: AwsError) -> StateError {
@@ -117,66 +175,106 @@ impl StreamState {
 
 #[async_trait]
 impl ProgressStore for StreamState {
+    fn worker(&self) -> &WorkerId {
+        &self.worker
+    }
+
     async fn load(&self) -> Result<Loaded, StateError> {
-        read_all(&self.query().await?, &self.label)
+        read_all(&self.query(Extent::All).await?, &self.label)
+    }
+
+    async fn refresh(&self) -> Result<Loaded, StateError> {
+        read_all(&self.query(Extent::AllButDone).await?, &self.label)
+    }
+
+    async fn beat(&self, beat: &Beat) -> Result<(), StateError> {
+        let key = SortKey::Worker { worker: self.worker.as_str().to_owned() };
+        let item = self.item(key.text(), write_beat(beat));
+        let call = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item)).send();
+        let answer = Box::pin(call).await.map_err(|error| AwsError::from_sdk("PutItem", &error));
+        answer.map(drop).map_err(|error| self.failed("PutItem", error))
+    }
+
+    async fn leave(&self) -> Result<(), StateError> {
+        self.delete(&SortKey::Worker { worker: self.worker.as_str().to_owned() }.text()).await
     }
 
     async fn pin(&self, start: &StreamStart) -> Result<StreamStart, StateError> {
         let key = SortKey::Stream { label: self.label.clone() };
         match self.put_new(&key, write_start(start)).await? {
-            Checkpointed::Stored => Ok(start.clone()),
-            Checkpointed::Overtaken => Ok(self.load().await?.start.unwrap_or_else(|| start.clone())),
+            Written::Stored => Ok(start.clone()),
+            Written::Lost => Ok(self.load().await?.start.unwrap_or_else(|| start.clone())),
         }
     }
 
-    async fn begin(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError> {
-        let key = SortKey::Shard { label: self.label.clone(), shard: shard.as_str().to_owned() };
-        let mut item = Item::from([
-            ("state".to_owned(), AttributeValue::S("open".to_owned())),
-            ("generations".to_owned(), write_generations(&self.generations)),
-            ("updated".to_owned(), of_number(now())),
-            ("worker".to_owned(), AttributeValue::S(self.worker.clone())),
-        ]);
-        if let Some(parent) = parent {
-            item.insert("parent".to_owned(), AttributeValue::S(parent.as_str().to_owned()));
+    async fn offer(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError> {
+        let not_done = self.not_done(shard);
+        let put = self.put_of(shard, self.open(parent));
+        let (Ok(not_done), Ok(put)) = (not_done, put) else { return Err(self.malformed_transaction()) };
+        let not_done = TransactWriteItem::builder().condition_check(not_done).build();
+        self.transact(vec![not_done, TransactWriteItem::builder().put(put).build()]).await.map(drop)
+    }
+
+    async fn claim(&self, shard: &ShardId, holder: &Holder) -> Result<Option<StoredShard>, StateError> {
+        // The item stays as old as it is: whether records may have been trimmed since is judged by that.
+        let call = self
+            .untimed_update(shard, ", #owner = :me, #fence = :next")
+            .expression_attribute_values(":next", of_number(holder.fence.saturating_add(1)))
+            .return_values(ReturnValue::AllNew);
+        let unfenced = "attribute_exists(pk) AND attribute_not_exists(#fence)";
+        let free = if holder.fence == 0 { unfenced } else { "#fence = :fence" };
+        let call = match holder.fence {
+            0 => call,
+            fence => call.expression_attribute_values(":fence", of_number(fence)),
+        };
+        let call = match &holder.owner {
+            None => call.condition_expression(format!("{free} AND attribute_not_exists(#owner)")),
+            Some(owner) => call
+                .condition_expression(format!("{free} AND #owner = :owner"))
+                .expression_attribute_values(":owner", AttributeValue::S(owner.as_str().to_owned())),
+        };
+        match Box::pin(call.send()).await.map_err(|error| AwsError::from_sdk("UpdateItem", &error)) {
+            Ok(answer) => Ok(answer.attributes.and_then(|item| read_shard(&item, shard.as_str()))),
+            Err(error) if error.fault() == Fault::Condition => Ok(None),
+            Err(error) => Err(self.failed("UpdateItem", error)),
         }
-        self.put_new(&key, item).await.map(drop)
     }
 
-    async fn checkpoint(&self, shard: &ShardId, position: &SequenceNumber) -> Result<Checkpointed, StateError> {
-        const SET: &str = "SET v = :v, #state = if_not_exists(#state, :open), #position = :position, #order = :order, \
-                           generations = :generations, updated = :updated, worker = :worker";
-        let call = self
-            .update(shard, SET)
-            .condition_expression("attribute_not_exists(#order) OR #order <= :order")
-            .expression_attribute_names("#position", "position")
-            .expression_attribute_names("#order", "order")
-            .expression_attribute_values(":open", AttributeValue::S("open".to_owned()))
-            .expression_attribute_values(":position", AttributeValue::S(position.as_str().to_owned()))
-            .expression_attribute_values(":order", AttributeValue::S(sortable(position)))
-            .send();
-        let answer = Box::pin(call).await.map_err(|error| AwsError::from_sdk("UpdateItem", &error));
-        settled(answer).map_err(|error| self.failed("UpdateItem", error))
+    async fn checkpoint(&self, lease: &Lease, position: &SequenceNumber) -> Result<Written, StateError> {
+        self.send(self.at_position(lease, position, "")).await
     }
 
-    async fn finish(&self, shard: &ShardId) -> Result<(), StateError> {
-        const SET: &str = "SET v = :v, #state = :finished, generations = :generations, updated = :updated, worker = :worker, expires = :expires";
+    async fn release(&self, lease: &Lease, position: Option<&SequenceNumber>) -> Result<Written, StateError> {
+        const GIVE_UP: &str = " REMOVE #owner";
+        let call = match position {
+            Some(position) => self.at_position(lease, position, GIVE_UP),
+            None => {
+                let call = self.update(&lease.shard, GIVE_UP).condition_expression(IS_OURS);
+                call.expression_attribute_values(":fence", of_number(lease.fence))
+            }
+        };
+        self.send(call).await
+    }
+
+    async fn finish(&self, lease: &Lease) -> Result<Written, StateError> {
         let call = self
-            .update(shard, SET)
-            .expression_attribute_values(":finished", AttributeValue::S("finished".to_owned()))
-            .expression_attribute_values(":expires", of_number(now() + KEEP_FINISHED_SECONDS))
-            .send();
-        let answer = Box::pin(call).await.map_err(|error| AwsError::from_sdk("UpdateItem", &error));
-        answer.map(drop).map_err(|error| self.failed("UpdateItem", error))
+            .update(&lease.shard, ", #state = :finished")
+            .condition_expression(IS_OURS)
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":fence", of_number(lease.fence))
+            .expression_attribute_values(":finished", AttributeValue::S("finished".to_owned()));
+        self.send(call).await
+    }
+
+    async fn succeed(&self, lease: &Lease, children: &[ShardId]) -> Result<Written, StateError> {
+        let items = self.succession(lease, children).map_err(|_| self.malformed_transaction())?;
+        self.transact(items).await
     }
 
     async fn gap(&self, gap: &Gap) -> Result<(), StateError> {
         let kind = gap.kind.name().to_owned();
         let key = SortKey::Gap { label: self.label.clone(), kind, subject: gap.subject.clone() };
-        let mut item = Item::from([
-            ("at".to_owned(), of_number(now())),
-            ("worker".to_owned(), AttributeValue::S(self.worker.clone())),
-        ]);
+        let mut item = Item::from([("at".to_owned(), of_number(now())), ("worker".to_owned(), self.me())]);
         for (name, value) in [("position", &gap.position), ("detail", &gap.detail)] {
             if let Some(value) = value {
                 item.insert(name.to_owned(), AttributeValue::S(value.clone()));
@@ -193,10 +291,96 @@ impl ProgressStore for StreamState {
     }
 }
 
-fn settled<T>(answer: Result<T, AwsError>) -> Result<Checkpointed, AwsError> {
+impl StreamState {
+    /// A checkpoint. The condition on `order` keeps a worker's own delayed write from going backwards.
+    fn at_position(&self, lease: &Lease, position: &SequenceNumber, more: &str) -> UpdateItemFluentBuilder {
+        let set = format!(", #position = :position, #order = :order, generations = :generations{more}");
+        self.update(&lease.shard, &set)
+            .condition_expression(format!("{IS_OURS} AND (attribute_not_exists(#order) OR #order <= :order)"))
+            .expression_attribute_names("#position", "position")
+            .expression_attribute_names("#order", "order")
+            .expression_attribute_values(":fence", of_number(lease.fence))
+            .expression_attribute_values(":position", AttributeValue::S(position.as_str().to_owned()))
+            .expression_attribute_values(":order", AttributeValue::S(sortable(position)))
+            .expression_attribute_values(":generations", write_generations(&self.generations))
+    }
+
+    /// The lease goes, the shard is noted as done, and the children are ours.
+    fn succession(&self, lease: &Lease, children: &[ShardId]) -> Result<Vec<TransactWriteItem>, BuildError> {
+        let lease_goes = Delete::builder()
+            .table_name(&self.table.name)
+            .key("pk", self.pk())
+            .key("sk", AttributeValue::S(self.shard_key(&lease.shard)))
+            .condition_expression(IS_OURS)
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#fence", "fence")
+            .expression_attribute_values(":me", self.me())
+            .expression_attribute_values(":fence", of_number(lease.fence))
+            .build()?;
+        let key = SortKey::Done { label: self.label.clone(), shard: lease.shard.as_str().to_owned() };
+        let done = Item::from([
+            ("updated".to_owned(), of_number(now())),
+            ("worker".to_owned(), self.me()),
+            ("expires".to_owned(), of_number(now() + KEEP_DONE_SECONDS)),
+        ]);
+        let done = Put::builder().table_name(&self.table.name).set_item(Some(self.item(key.text(), done))).build()?;
+        let mut items = vec![
+            TransactWriteItem::builder().delete(lease_goes).build(),
+            TransactWriteItem::builder().put(done).build(),
+        ];
+        for child in children {
+            let mut item = self.open(Some(&lease.shard));
+            item.insert("owner".to_owned(), self.me());
+            item.insert("fence".to_owned(), of_number(1));
+            items.push(TransactWriteItem::builder().put(self.put_of(child, item)?).build());
+        }
+        Ok(items)
+    }
+
+    /// A put of a shard that has no item yet.
+    fn put_of(&self, shard: &ShardId, item: Item) -> Result<Put, BuildError> {
+        Put::builder()
+            .table_name(&self.table.name)
+            .set_item(Some(self.item(self.shard_key(shard), item)))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+    }
+
+    /// A listing may be older than the shard's end: a shard that is done must not be read again.
+    fn not_done(&self, shard: &ShardId) -> Result<ConditionCheck, BuildError> {
+        let key = SortKey::Done { label: self.label.clone(), shard: shard.as_str().to_owned() };
+        ConditionCheck::builder()
+            .table_name(&self.table.name)
+            .key("pk", self.pk())
+            .key("sk", AttributeValue::S(key.text()))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+    }
+
+    async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Written, StateError> {
+        let call = self.table.client.transact_write_items().set_transact_items(Some(items)).send();
+        match Box::pin(call).await {
+            Ok(_) => Ok(Written::Stored),
+            Err(error) if error.as_service_error().is_some_and(a_condition_failed) => Ok(Written::Lost),
+            Err(error) => Err(self.failed(TRANSACTION, AwsError::from_sdk(TRANSACTION, &error))),
+        }
+    }
+
+    fn malformed_transaction(&self) -> StateError {
+        self.failed(TRANSACTION, AwsError::new(Fault::Invalid, TRANSACTION))
+    }
+}
+
+/// A transaction is cancelled by conflicts and throttling too; those pass.
+fn a_condition_failed(error: &TransactWriteItemsError) -> bool {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
+    cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
+}
+
+fn settled<T>(answer: Result<T, AwsError>) -> Result<Written, AwsError> {
     match answer {
-        Ok(_) => Ok(Checkpointed::Stored),
-        Err(error) if error.fault() == Fault::Condition => Ok(Checkpointed::Overtaken),
+        Ok(_) => Ok(Written::Stored),
+        Err(error) if error.fault() == Fault::Condition => Ok(Written::Lost),
         Err(error) => Err(error),
     }
 }

@@ -95,9 +95,9 @@ impl StreamSource for SdkStream {
         answer.shard_iterator.map(ShardIterator::new).ok_or_else(missing)
     }
 
-    async fn records(&self, iterator: &ShardIterator) -> Result<RecordsPage, AwsError> {
+    async fn records(&self, iterator: &ShardIterator, limit: Option<i32>) -> Result<RecordsPage, AwsError> {
         const OPERATION: &str = "GetRecords";
-        let call = self.clients.streams.get_records().shard_iterator(iterator.as_str()).send();
+        let call = self.clients.streams.get_records().shard_iterator(iterator.as_str()).set_limit(limit).send();
         let answer = within(OPERATION, call).await?.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
         Ok(RecordsPage {
             records: answer.records.unwrap_or_default(),

@@ -12,6 +12,7 @@ mod answer;
 mod decision;
 mod dispatch;
 mod gate;
+mod permit;
 mod queue;
 mod request;
 mod settle;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 pub use decision::{Decision, Fault, Refusal};
+pub use permit::Permit;
 pub use request::BulkTransport;
 pub use stats::{LATENCY_BOUNDS, WriterStats};
 
@@ -196,11 +198,20 @@ impl BulkWriter {
     /// Operations on one document are sent one after the other, in the order in which they come in. Where the
     /// future is dropped, what was not sent yet is not sent any more; what is in flight stays accounted for.
     pub async fn write(&self, operations: Vec<Operation>) -> Vec<Decision> {
+        self.write_with(operations, None).await
+    }
+
+    /// As [`BulkWriter::write`], while `permit` is granted.
+    pub async fn write_under(&self, operations: Vec<Operation>, permit: Arc<dyn Permit>) -> Vec<Decision> {
+        self.write_with(operations, Some(permit)).await
+    }
+
+    async fn write_with(&self, operations: Vec<Operation>, permit: Option<Arc<dyn Permit>>) -> Vec<Decision> {
         if operations.is_empty() {
             return Vec::new();
         }
         let taken_at = Instant::now();
-        let (submission, receiver) = Submission::new(operations.len());
+        let (submission, receiver) = Submission::new(operations.len(), permit);
         let waiting = Waiting(Arc::clone(&submission));
         let mut bytes = 0;
         let mut ops = Vec::with_capacity(operations.len());

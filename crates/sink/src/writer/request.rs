@@ -12,6 +12,7 @@ use streamdex_mapping::IndexName;
 use tokio::time::Instant;
 
 use super::answer::{ItemAnswer, WholeAnswer, read_error, read_items};
+use super::permit::Permits;
 use super::submission::Op;
 use crate::client::{Answer, BodyEncoding, Client, ClientError};
 use crate::encode::encode_operation;
@@ -66,6 +67,8 @@ pub(super) enum Reply {
     Unreadable(String),
     /// Nothing.
     Nothing(ClientError),
+    /// It was not sent, or given up, because a permit was revoked.
+    Withdrawn,
 }
 
 #[async_trait]
@@ -93,9 +96,18 @@ pub(super) async fn exchange(transport: Arc<dyn BulkTransport>, mut sent: Sent) 
         },
     };
     let started = Instant::now();
-    let reply = match transport.bulk(body, sent.encoding).await {
-        Err(error) => Reply::Nothing(error),
-        Ok(answer) => read(&answer, sent.ops.len()),
+    let permits = Permits::of(&sent.ops);
+    let reply = if permits.are_granted() {
+        tokio::select! {
+            biased;
+            answer = transport.bulk(body, sent.encoding) => match answer {
+                Err(error) => Reply::Nothing(error),
+                Ok(answer) => read(&answer, sent.ops.len()),
+            },
+            () = permits.one_revoked() => Reply::Withdrawn,
+        }
+    } else {
+        Reply::Withdrawn
     };
     Finished { sent, took: started.elapsed(), reply }
 }

@@ -60,6 +60,8 @@ impl Dispatcher {
                 self.again(ops, When::Now);
             }
             Reply::Nothing(error) => self.settle_nothing(&sent, ops, &error, now),
+            // Those whose permit is gone are given up when they come up again.
+            Reply::Withdrawn => self.again(ops, When::Now),
         }
         if let Some(index) = &sent.probes {
             self.queue.gate(index).end_probe(now);

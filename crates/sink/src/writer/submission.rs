@@ -11,12 +11,14 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Duration, Instant};
 
 use super::decision::Decision;
+use super::permit::Permit;
 
 /// One call of `write`.
 #[derive(Debug)]
 pub(super) struct Submission {
     slots: Mutex<Slots>,
     abandoned: AtomicBool,
+    permit: Option<Arc<dyn Permit>>,
 }
 
 #[derive(Debug)]
@@ -80,11 +82,14 @@ pub(super) enum Suspect {
 // === impl Submission ===
 
 impl Submission {
-    pub(super) fn new(operations: usize) -> (Arc<Submission>, oneshot::Receiver<Vec<Decision>>) {
+    pub(super) fn new(
+        operations: usize,
+        permit: Option<Arc<dyn Permit>>,
+    ) -> (Arc<Submission>, oneshot::Receiver<Vec<Decision>>) {
         let (done, receiver) = oneshot::channel();
         let decisions = std::iter::repeat_with(|| None).take(operations).collect();
         let slots = Mutex::new(Slots { decisions, open: operations, done: Some(done), room: None });
-        (Arc::new(Submission { slots, abandoned: AtomicBool::new(false) }), receiver)
+        (Arc::new(Submission { slots, abandoned: AtomicBool::new(false), permit }), receiver)
     }
 
     /// The ticket of one position; asked for once each.
@@ -132,9 +137,13 @@ impl Ticket {
         self.submission.decide(self.position, decision);
     }
 
-    /// Whether the caller has stopped waiting, so that it need not be sent any more.
+    /// Whether it must not be sent any more: the caller has stopped waiting, or may not write any longer.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.submission.abandoned.load(Ordering::Relaxed)
+        self.submission.abandoned.load(Ordering::Relaxed) || self.permit().is_some_and(|permit| !permit.is_granted())
+    }
+
+    pub(super) fn permit(&self) -> Option<&Arc<dyn Permit>> {
+        self.submission.permit.as_ref()
     }
 }
 
@@ -173,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_ticket_is_a_decision() {
-        let (submission, receiver) = Submission::new(3);
+        let (submission, receiver) = Submission::new(3, None);
         submission.ticket(1).decide(Decision::Done(Outcome::Applied));
         drop(submission.ticket(0));
         submission.ticket(2).decide(Decision::ReadAgain);
@@ -183,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_caller_that_leaves_is_noticed() {
-        let (submission, receiver) = Submission::new(1);
+        let (submission, receiver) = Submission::new(1, None);
         let ticket = submission.ticket(0);
         let waiting = Waiting(Arc::clone(&submission));
         assert!(!ticket.is_abandoned());

@@ -1,20 +1,21 @@
 //! A scripted stream, an index of sequence numbers, and a state table in memory.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, Record, StreamRecord};
 use streamdex_mapping::{Change, Outcome, RecordError, SequenceNumber, Trust};
 use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
-use tokio_util::sync::CancellationToken;
 
+use crate::deliver::Bounds;
 use crate::fault::{AwsError, Fault};
 use crate::follow::{Deliver, Delivered, IndexWatch, Undecided};
 use crate::gap::Gap;
 use crate::graph::KnownProgress;
-use crate::state::{Checkpointed, Generations, Loaded, ProgressStore, StateError, StoredShard, StreamStart};
+use crate::lease::{Holder, Lease, WorkerId, Written};
+use crate::state::{Beat, Generations, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart};
 use crate::stream::{
     ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };
@@ -158,7 +159,7 @@ impl StreamSource for FakeStream {
         Ok(ShardIterator::new(format!("{shard}|{after}")))
     }
 
-    async fn records(&self, iterator: &ShardIterator) -> Result<RecordsPage, AwsError> {
+    async fn records(&self, iterator: &ShardIterator, _limit: Option<i32>) -> Result<RecordsPage, AwsError> {
         self.records_calls.fetch_add(1, Ordering::SeqCst);
         let mut state = self.state();
         let (name, after) = iterator.as_str().split_once('|').unwrap();
@@ -220,17 +221,12 @@ impl FakeIndex {
 
 #[async_trait]
 impl Deliver for FakeIndex {
-    async fn deliver(
-        &self,
-        records: &[Result<Change<'_>, RecordError>],
-        _trust: Trust,
-        cancel: &CancellationToken,
-    ) -> Delivered {
+    async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], _trust: Trust, bounds: &Bounds) -> Delivered {
         let mut outcomes = vec![None; records.len()];
         let indices = ["sessions".to_owned()].into();
         let slow = std::time::Duration::from_millis(self.slow.load(Ordering::SeqCst));
         tokio::select! {
-            () = cancel.cancelled() => return Delivered { outcomes, indices, fault: Some(Undecided::Stopped) },
+            () = bounds.cancel.cancelled() => return Delivered { outcomes, indices, fault: Some(Undecided::Stopped) },
             () = tokio::time::sleep(slow) => {}
         }
         // A half-done page now and then: the second half stays undecided.
@@ -272,13 +268,38 @@ impl IndexWatch for FakeIndex {
 pub(super) struct FakeStore {
     pub(super) loaded: Mutex<Loaded>,
     pub(super) checkpoints: AtomicU64,
+    pub(super) beats: AtomicU64,
     pub(super) generations: Generations,
+    /// Every call fails while this is set.
+    pub(super) down: AtomicBool,
+    pub(super) workers: AtomicU64,
+}
+
+/// The state table, as one worker uses it.
+pub(super) struct FakeSession {
+    store: Arc<FakeStore>,
+    worker: WorkerId,
+    /// Every call of this worker fails while this is set.
+    pub(super) cut_off: AtomicBool,
 }
 
 impl FakeStore {
+    pub(super) fn session(self: &Arc<FakeStore>) -> Arc<FakeSession> {
+        let number = self.workers.fetch_add(1, Ordering::SeqCst) + 1;
+        let worker = WorkerId::new(format!("w{number}"));
+        Arc::new(FakeSession { store: Arc::clone(self), worker, cut_off: AtomicBool::new(false) })
+    }
+
+    fn stored(&self, name: &str) -> Option<StoredShard> {
+        self.loaded.lock().unwrap().shards.iter().find(|shard| shard.id.as_str() == name).cloned()
+    }
+
     pub(super) fn shard(&self, name: &str) -> Option<KnownProgress> {
-        let loaded = self.loaded.lock().unwrap();
-        loaded.shards.iter().find(|shard| shard.id.as_str() == name).map(|shard| shard.progress.clone())
+        self.stored(name).map(|shard| shard.progress)
+    }
+
+    pub(super) fn owner(&self, name: &str) -> Option<String> {
+        self.stored(name)?.holder.owner.map(|owner| owner.to_string())
     }
 
     pub(super) fn position(&self, name: &str) -> Option<String> {
@@ -292,61 +313,154 @@ impl FakeStore {
         self.loaded.lock().unwrap().gaps.iter().map(|gap| (gap.kind.name(), gap.subject.clone())).collect()
     }
 
-    fn set(&self, shard: &ShardId, parent: Option<&ShardId>, progress: KnownProgress) {
-        let mut loaded = self.loaded.lock().unwrap();
-        let at = loaded.shards.iter().position(|known| known.id == *shard);
-        let updated = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-        match at.map(|at| &mut loaded.shards[at]) {
-            Some(known) => known.progress = progress,
-            None => {
-                let generations = self.generations.clone();
-                loaded.shards.push(StoredShard {
-                    id: shard.clone(),
-                    parent: parent.cloned(),
-                    progress,
-                    generations,
-                    updated,
-                });
+    fn open(&self, shard: &ShardId, parent: Option<&ShardId>, holder: Holder) -> StoredShard {
+        StoredShard {
+            id: shard.clone(),
+            parent: parent.cloned(),
+            progress: KnownProgress::Begun(None),
+            generations: self.generations.clone(),
+            updated: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
+            holder,
+        }
+    }
+}
+
+impl FakeSession {
+    fn call(&self) -> Result<std::sync::MutexGuard<'_, Loaded>, StateError> {
+        if self.cut_off.load(Ordering::SeqCst) || self.store.down.load(Ordering::SeqCst) {
+            let source = AwsError::new(Fault::Transient, "any");
+            return Err(StateError::Aws { table: "state".into(), source });
+        }
+        Ok(self.store.loaded.lock().unwrap())
+    }
+
+    /// Changes an item that is this worker's.
+    fn fenced(&self, lease: &Lease, change: impl FnOnce(&mut StoredShard)) -> Result<Written, StateError> {
+        let mut loaded = self.call()?;
+        let ours = |shard: &&mut StoredShard| {
+            shard.id == lease.shard
+                && shard.holder.fence == lease.fence
+                && shard.holder.owner.as_ref() == Some(&self.worker)
+        };
+        match loaded.shards.iter_mut().find(ours) {
+            Some(shard) if shard.progress != KnownProgress::Done => {
+                change(shard);
+                Ok(Written::Stored)
             }
+            _ => Ok(Written::Lost),
         }
     }
 }
 
 #[async_trait]
-impl ProgressStore for FakeStore {
+impl ProgressStore for FakeSession {
+    fn worker(&self) -> &WorkerId {
+        &self.worker
+    }
+
     async fn load(&self) -> Result<Loaded, StateError> {
-        Ok(self.loaded.lock().unwrap().clone())
+        let mut loaded = self.call()?.clone();
+        for shard in &mut loaded.shards {
+            if shard.progress != KnownProgress::Done && loaded.gaps.iter().any(|gap| gap.subject == shard.id.as_str()) {
+                shard.progress = KnownProgress::Gapped;
+            }
+        }
+        Ok(loaded)
+    }
+
+    async fn refresh(&self) -> Result<Loaded, StateError> {
+        let mut loaded = self.load().await?;
+        loaded.shards.retain(|shard| shard.progress != KnownProgress::Done);
+        Ok(loaded)
+    }
+
+    async fn beat(&self, beat: &Beat) -> Result<(), StateError> {
+        self.store.beats.fetch_add(1, Ordering::SeqCst);
+        let mut loaded = self.call()?;
+        loaded.workers.retain(|worker| worker.id != self.worker);
+        loaded.workers.push(StoredWorker {
+            id: self.worker.clone(),
+            beat: beat.number,
+            started: beat.started,
+            at: beat.at,
+            version: String::new(),
+            summary: beat.summary.clone(),
+        });
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<(), StateError> {
+        self.call()?.workers.retain(|worker| worker.id != self.worker);
+        Ok(())
     }
 
     async fn pin(&self, start: &StreamStart) -> Result<StreamStart, StateError> {
-        Ok(self.loaded.lock().unwrap().start.get_or_insert_with(|| start.clone()).clone())
+        Ok(self.call()?.start.get_or_insert_with(|| start.clone()).clone())
     }
 
-    async fn begin(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError> {
-        if self.shard(shard.as_str()).is_none() {
-            self.set(shard, parent, KnownProgress::Begun(None));
+    async fn offer(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError> {
+        let mut loaded = self.call()?;
+        if !loaded.shards.iter().any(|known| known.id == *shard) {
+            loaded.shards.push(self.store.open(shard, parent, Holder::default()));
         }
         Ok(())
     }
 
-    async fn checkpoint(&self, shard: &ShardId, position: &SequenceNumber) -> Result<Checkpointed, StateError> {
-        self.checkpoints.fetch_add(1, Ordering::SeqCst);
-        self.set(shard, None, KnownProgress::Begun(Some(position.clone())));
-        Ok(Checkpointed::Stored)
+    async fn claim(&self, shard: &ShardId, holder: &Holder) -> Result<Option<StoredShard>, StateError> {
+        let mut loaded = self.call()?;
+        let Some(stored) = loaded.shards.iter_mut().find(|stored| stored.id == *shard && stored.holder == *holder)
+        else {
+            return Ok(None);
+        };
+        stored.holder = Holder { owner: Some(self.worker.clone()), fence: holder.fence + 1 };
+        Ok(Some(stored.clone()))
     }
 
-    async fn finish(&self, shard: &ShardId) -> Result<(), StateError> {
-        self.set(shard, None, KnownProgress::Finished);
-        Ok(())
+    async fn checkpoint(&self, lease: &Lease, position: &SequenceNumber) -> Result<Written, StateError> {
+        self.store.checkpoints.fetch_add(1, Ordering::SeqCst);
+        self.fenced(lease, |shard| shard.progress = KnownProgress::Begun(Some(position.clone())))
+    }
+
+    async fn release(&self, lease: &Lease, position: Option<&SequenceNumber>) -> Result<Written, StateError> {
+        self.fenced(lease, |shard| {
+            shard.holder.owner = None;
+            if let Some(position) = position {
+                shard.progress = KnownProgress::Begun(Some(position.clone()));
+            }
+        })
+    }
+
+    async fn finish(&self, lease: &Lease) -> Result<Written, StateError> {
+        self.fenced(lease, |shard| shard.progress = KnownProgress::Finished)
+    }
+
+    async fn succeed(&self, lease: &Lease, children: &[ShardId]) -> Result<Written, StateError> {
+        let there = self.call()?.shards.iter().any(|shard| children.contains(&shard.id));
+        if there {
+            return Ok(Written::Lost);
+        }
+        let written = self.fenced(lease, |shard| shard.progress = KnownProgress::Done)?;
+        if written == Written::Stored {
+            let ours = || Holder { owner: Some(self.worker.clone()), fence: 1 };
+            let new = children.iter().map(|child| self.store.open(child, Some(&lease.shard), ours()));
+            self.call()?.shards.extend(new);
+        }
+        Ok(written)
     }
 
     async fn gap(&self, gap: &Gap) -> Result<(), StateError> {
-        self.loaded.lock().unwrap().gaps.push(gap.clone());
+        let mut loaded = self.call()?;
+        if !loaded.gaps.contains(gap) {
+            loaded.gaps.push(gap.clone());
+        }
         Ok(())
     }
 
     async fn index(&self, index: &KnownIndex) -> Result<(), StateError> {
-        self.loaded.lock().unwrap().indices.push(index.clone());
+        let mut loaded = self.call()?;
+        if !loaded.indices.contains(index) {
+            loaded.indices.push(index.clone());
+        }
         Ok(())
     }
 }

@@ -378,3 +378,45 @@ async fn memory_is_bounded_by_bytes() {
         assert_eq!(applied(&write.await.unwrap()), 1);
     }
 }
+
+#[derive(Debug, Default)]
+struct Revocable(tokio_util::sync::CancellationToken);
+
+#[async_trait::async_trait]
+impl crate::writer::Permit for Revocable {
+    fn is_granted(&self) -> bool {
+        !self.0.is_cancelled()
+    }
+
+    async fn revoked(&self) {
+        self.0.cancelled().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_permit_ends_what_is_in_flight_and_what_waits_and_nothing_else() {
+    let world = Arc::new(World::default());
+    world.fault(Fault::Slow(Duration::from_secs(30)));
+    let (writer, _cancel) = start(&world, WriterSettings { max_concurrent_requests: 1, ..settings() });
+    let permit = Arc::new(Revocable::default());
+    let began = Instant::now();
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        writer.write(many("b", 3)).await
+    };
+    let revoke = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        permit.0.cancel();
+    };
+    let (decisions, others, ()) = tokio::join!(writer.write_under(many("a", 5), permit.clone()), others, revoke);
+    assert!(
+        decisions
+            .iter()
+            .all(|decision| matches!(decision, Decision::Stopped(fault) if matches!(**fault, Stop::Cancelled)))
+    );
+    assert_eq!(applied(&others), 3);
+    assert!(began.elapsed() < Duration::from_secs(2), "the request in flight was given up: {:?}", began.elapsed());
+    assert_eq!(world.requests(), [5, 3], "nothing of it was sent again");
+    assert_eq!(writer.write_under(many("a", 2), permit).await.len(), 2);
+    assert_eq!(world.requests(), [5, 3]);
+}

@@ -1,0 +1,330 @@
+//! Decides on events, one by one.
+
+mod held;
+mod pulse;
+mod shards;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamdex_config::StartPosition;
+use streamdex_mapping::CreationTime;
+use streamdex_sink::Permit;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use self::held::Held;
+use super::confirm::Confirm;
+use super::discovery::{Discovered, Discovery};
+use super::heartbeat::{Heartbeat, TenureSlot, Told};
+use super::leases::{LeaseWrites, Settled};
+use super::status::{Following, StatusBoard};
+use super::{FollowEnd, FollowError, Follower, Settings};
+use crate::clock::seconds;
+use crate::gap::{Gap, GapKind};
+use crate::graph::{Command, Progress, ShardGraph, Until, seek_delay};
+use crate::lease::{Membership, Tenure, Written};
+use crate::shard::{Budget, ShardEnd, Shared};
+use crate::state::{Loaded, StreamStart};
+use crate::stream::{ShardId, StreamStatus};
+use crate::table;
+
+pub(super) struct Supervisor {
+    shared: Arc<Shared>,
+    settings: Settings,
+    start: StreamStart,
+    roots: BTreeSet<ShardId>,
+    graph: ShardGraph,
+    tasks: JoinSet<(ShardId, u64, ShardEnd)>,
+    held: BTreeMap<ShardId, Held>,
+    /// Leases that a claim is under way for.
+    claiming: BTreeSet<ShardId>,
+    /// When leases were given up here: a view from before says nothing about them.
+    given_up: BTreeMap<ShardId, Duration>,
+    writes: LeaseWrites,
+    discovery: Discovery,
+    membership: Membership,
+    tenure: Option<Arc<Tenure>>,
+    slot: TenureSlot,
+    hurry: Arc<Notify>,
+    pulses: watch::Receiver<Told>,
+    heartbeat: JoinHandle<()>,
+    tenure_began: Instant,
+    began: Instant,
+    lists: bool,
+    next_listing: Instant,
+    random: fastrand::Rng,
+    end: Option<CreationTime>,
+    board: StatusBoard,
+}
+
+/// Nothing can go on.
+struct AllLost;
+
+/// A running page gets so long after a stop was asked for; the rest of 10 s is for checkpoints.
+const FINISH_PAGE: Duration = Duration::from_secs(6);
+const STOP_WITHIN: Duration = Duration::from_millis(9_500);
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+const BETWEEN_LISTINGS: Duration = Duration::from_secs(60);
+const LIST_AGAIN: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    pub(super) fn new(follower: Follower, loaded: &Loaded, start: StreamStart, graph: ShardGraph) -> Supervisor {
+        let Follower { parts, settings, board } = follower;
+        board.follows(Following {
+            table: table::table_name(&settings.stream_arn).to_owned(),
+            stream: table::label(&settings.stream_arn).to_owned(),
+            freshness: settings.freshness,
+        });
+        let confirm = Confirm::new(parts.indices, Arc::clone(&parts.store), &loaded.indices);
+        let discovery =
+            Discovery::new(Arc::clone(&parts.source), Arc::clone(&parts.store), board.clone(), settings.patience);
+        let (slot, hurry) = (TenureSlot::default(), Arc::new(Notify::new()));
+        let heartbeat = Heartbeat {
+            store: Arc::clone(&parts.store),
+            clock: Arc::clone(&parts.clock),
+            board: board.clone(),
+            tenure: slot.clone(),
+            hurry: Arc::clone(&hurry),
+            seed: settings.seed,
+        };
+        let (tell, pulses) = watch::channel(None);
+        let end = (settings.until == Until::PresentEnd).then(|| created_now(parts.clock.as_ref()));
+        let shared = Shared {
+            source: parts.source,
+            deliver: parts.deliver,
+            store: Arc::clone(&parts.store),
+            confirm,
+            board: board.clone(),
+            clock: parts.clock,
+            stream_arn: settings.stream_arn.clone(),
+            budget: Budget::default(),
+            freshness: settings.freshness,
+            burst: Notify::new(),
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            patience: settings.patience,
+            seed: settings.seed,
+        };
+        Supervisor {
+            shared: Arc::new(shared),
+            roots: start.roots.iter().cloned().collect(),
+            start,
+            graph,
+            tasks: JoinSet::new(),
+            held: BTreeMap::new(),
+            claiming: BTreeSet::new(),
+            given_up: BTreeMap::new(),
+            writes: LeaseWrites::new(parts.store, board.clone()),
+            discovery,
+            membership: Membership::default(),
+            tenure: None,
+            slot,
+            hurry,
+            pulses,
+            heartbeat: tokio::spawn(Box::pin(heartbeat.run(tell))),
+            tenure_began: Instant::now(),
+            began: Instant::now(),
+            lists: false,
+            next_listing: Instant::now(),
+            random: fastrand::Rng::with_seed(settings.seed),
+            end,
+            settings,
+            board,
+        }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<FollowEnd, FollowError> {
+        let end = self.follow(&stop).await;
+        self.wind_down().await;
+        end
+    }
+
+    async fn follow(&mut self, stop: &CancellationToken) -> Result<FollowEnd, FollowError> {
+        loop {
+            let listing_due = self.lists && !self.discovery.is_listing();
+            let over = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(FollowEnd::Stopped),
+                changed = self.pulses.changed() => {
+                    changed.map_err(|_| FollowError::Broken)?;
+                    self.on_pulse()?
+                }
+                () = end_of(self.tenure.clone()), if self.tenure.is_some() => {
+                    self.lapse();
+                    None
+                }
+                Some(ended) = self.tasks.join_next() => {
+                    let (shard, fence, end) = ended.map_err(|_| FollowError::Broken)?;
+                    self.shard_ended(shard, fence, end)?
+                }
+                Some(settled) = self.writes.next() => self.settled(settled?),
+                Some(discovered) = self.discovery.next() => self.discovered(discovered?)?,
+                () = sleep_until(self.next_listing), if listing_due => {
+                    // Workers that take turns must not all do it in the same second.
+                    self.next_listing = Instant::now() + BETWEEN_LISTINGS.mul_f64(0.75 + 0.5 * self.random.f64());
+                    self.discovery.list();
+                    None
+                }
+            };
+            if over.is_some() {
+                return Ok(FollowEnd::OnlyGaps);
+            }
+            match self.graph.progress() {
+                Progress::Going => {}
+                Progress::Complete => return Ok(FollowEnd::PresentEnd),
+                // Shards that were found by name alone may still be on their way.
+                Progress::OnlyGaps if self.tasks.is_empty() => return Ok(FollowEnd::OnlyGaps),
+                Progress::OnlyGaps => {}
+            }
+        }
+    }
+
+    fn settled(&mut self, settled: Settled) -> Option<AllLost> {
+        match settled {
+            Settled::Offered => self.hurry.notify_one(),
+            Settled::Claimed { shard, stored } => {
+                self.claiming.remove(&shard);
+                if let Some(stored) = stored {
+                    self.claimed(*stored);
+                }
+            }
+            Settled::Finished { lease, written } => self.written(&lease, written),
+            Settled::Succeeded { lease, children, written } => {
+                self.written(&lease, written);
+                if written == Written::Stored {
+                    self.succeeded(&lease, children);
+                }
+            }
+            Settled::Dropped => {}
+        }
+        None
+    }
+
+    fn discovered(&mut self, discovered: Discovered) -> Result<Option<AllLost>, FollowError> {
+        match discovered {
+            Discovered::Shards { shards, status, known } => {
+                self.graph.absorb(&super::prepare::known(&known, &self.settings, self.shared.clock.as_ref()));
+                let commands = self.graph.listed(&shards);
+                self.obey(commands);
+                if status == StreamStatus::Disabled && self.graph.is_drained() {
+                    self.discovery.ask_for_the_current_stream();
+                }
+            }
+            Discovered::StreamGone => {
+                let gap = Gap::new(GapKind::StreamVanished, &self.settings.stream_arn);
+                self.record(gap);
+                return Ok(Some(AllLost));
+            }
+            Discovered::Children { parent, children } => {
+                let commands = self.graph.children(&parent, &children);
+                self.obey(commands);
+            }
+            Discovered::CurrentStream(Some(current)) if current != self.settings.stream_arn => {
+                let gap =
+                    Gap::new(GapKind::StreamReplaced, &self.settings.stream_arn).with_detail(format!("now {current}"));
+                self.record(gap);
+                return Ok(Some(AllLost));
+            }
+            Discovered::CurrentStream(_) => {
+                self.board.pause_all(Some("the stream is switched off and read to its end".to_owned()));
+            }
+            Discovered::Recorded => {}
+            Discovered::GaveUp(error) => return Err(FollowError::Aws(error)),
+        }
+        Ok(None)
+    }
+
+    fn obey(&mut self, commands: Vec<Command>) {
+        for command in commands {
+            match command {
+                Command::Offer { shard, parent } => self.writes.offer(shard, parent),
+                Command::SeekChildren { parent, attempt } => self.discovery.seek(parent, seek_delay(attempt)),
+                Command::Finish { shard } => {
+                    if let Some((lease, tenure)) = self.lease_of(&shard) {
+                        self.writes.finish(lease, tenure);
+                    }
+                }
+                Command::Succeed { parent, children } => {
+                    if let Some((lease, tenure)) = self.lease_of(&parent) {
+                        self.writes.succeed(lease, children, tenure);
+                    }
+                }
+                Command::Gap { shard, kind } => self.record(Gap::new(kind, shard.as_str())),
+                Command::ListAgain => self.next_listing = self.next_listing.min(Instant::now() + LIST_AGAIN),
+            }
+        }
+    }
+
+    /// Under `latest`, shards that were there at the start are read from their oldest record, and what
+    /// was created before the start is passed over. Later shards hold nothing older.
+    fn floor(&self, shard: &ShardId) -> Option<CreationTime> {
+        let applies = self.start.position == StartPosition::Latest && self.roots.contains(shard);
+        let seconds = u32::try_from(self.start.at.saturating_sub(LATEST_MARGIN_SECONDS)).ok()?;
+        applies.then(|| CreationTime::from_seconds(seconds))
+    }
+
+    fn record(&mut self, gap: Gap) {
+        tracing::error!(gap = gap.kind.name(), hint = gap.kind.hint(), "{gap}");
+        self.board.gap(&gap);
+        self.discovery.record(gap);
+    }
+
+    /// Stops every task: the page in hand may end, then checkpoints are written and leases given back.
+    async fn wind_down(&mut self) {
+        let asked = Instant::now();
+        self.shared.stop.cancel();
+        self.writes.stop().await;
+        let abort = self.shared.abort.clone();
+        let drain = async {
+            while self.tasks.join_next().await.is_some() {}
+            self.discovery.finish_records().await;
+        };
+        let finish = async {
+            sleep_until(asked + FINISH_PAGE).await;
+            abort.cancel();
+            sleep_until(asked + STOP_WITHIN - LEAVE_WITHIN).await;
+        };
+        tokio::select! {
+            biased;
+            () = drain => {}
+            () = finish => tracing::warn!("tasks were left behind; the work goes on from the last checkpoint"),
+        }
+        if let Some(tenure) = self.tenure.take() {
+            tenure.end();
+        }
+        self.heartbeat.abort();
+        // Without its item the worker is gone at once; with it, in a few seconds.
+        if !matches!(timeout(LEAVE_WITHIN, self.shared.store.leave()).await, Ok(Ok(()))) {
+            tracing::debug!("the worker's item could not be deleted");
+        }
+        let _ = timeout_at(asked + STOP_WITHIN, self.tasks.shutdown()).await;
+    }
+}
+
+async fn end_of(tenure: Option<Arc<Tenure>>) {
+    if let Some(tenure) = tenure {
+        tenure.revoked().await;
+    }
+}
+
+/// However a supervisor ends, its heartbeat must: a worker that is seen alive keeps its leases.
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+        if let Some(tenure) = &self.tenure {
+            tenure.end();
+        }
+    }
+}
+
+/// `latest` begins this much earlier, because creation times are rounded down, by some engines to the
+/// minute: what is written after the start must never look older than it.
+const LATEST_MARGIN_SECONDS: u64 = 90;
+
+fn created_now(clock: &dyn crate::clock::Clock) -> CreationTime {
+    CreationTime::from_seconds(u32::try_from(seconds(clock)).unwrap_or(u32::MAX))
+}

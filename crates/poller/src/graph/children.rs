@@ -1,0 +1,125 @@
+//! The search for the children of a drained shard.
+
+use std::time::Duration;
+
+use super::{Command, Node, ShardGraph, Stage, Until};
+use crate::stream::{ListedShard, ShardId};
+
+/// How far this worker's search for the children of a shard has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Search {
+    attempts: u32,
+    /// Answers that held a child.
+    found: u32,
+    /// The shard is being noted as drained, or as done.
+    noted: bool,
+}
+
+/// A split makes two children, and one answer may show only one of them.
+const CONFIRMATIONS: u32 = 3;
+/// After this many fruitless questions (over 2 s) a closed shard is taken for the last one.
+const LAST_SEARCH: u32 = 5;
+
+/// How long to wait before asking for children. A child shows up within seconds, so that the first minutes are
+/// asked through at one call a second at most: the pause at a roll-over stays below that.
+pub fn seek_delay(attempt: u32) -> Duration {
+    const FIRST: Duration = Duration::from_millis(250);
+    const MOST: Duration = Duration::from_millis(800);
+    const LATER: Duration = Duration::from_secs(5);
+    /// By now the stream is switched off, more likely than not.
+    const RARELY: Duration = Duration::from_secs(30);
+    match attempt {
+        0 => Duration::ZERO,
+        1..150 => FIRST.saturating_mul(2u32.saturating_pow(attempt - 1)).min(MOST),
+        150..200 => LATER,
+        _ => RARELY,
+    }
+}
+
+impl Search {
+    /// Whether asking again is of no use.
+    pub(super) fn is_over(self, until: Until) -> bool {
+        let given_up = until == Until::PresentEnd && self.found == 0 && self.attempts >= LAST_SEARCH;
+        given_up || self.found >= CONFIRMATIONS
+    }
+}
+
+impl ShardGraph {
+    /// The answer to [`Command::SeekChildren`]; shards of other parents are passed over.
+    pub fn children(&mut self, parent: &ShardId, shards: &[ListedShard]) -> Vec<Command> {
+        self.found(parent, shards, Asked::ByName)
+    }
+
+    /// The parent is done and its children have items, as [`Command::Succeed`] asked for.
+    pub fn succeeded(&mut self, parent: &ShardId, children: &[ShardId]) {
+        if let Some(Stage::Finished { search, .. }) = self.stage(parent) {
+            let search = *search;
+            self.set(parent, Stage::Done { search });
+        }
+        for child in children {
+            self.set(child, Stage::Leased);
+        }
+    }
+
+    /// Takes children in, out of an answer or a listing.
+    pub(super) fn found(&mut self, parent: &ShardId, shards: &[ListedShard], asked: Asked) -> Vec<Command> {
+        let Some(node) = self.nodes.get(parent) else { return Vec::new() };
+        let (in_scope, done) = (node.in_scope, matches!(node.stage, Stage::Done { .. }));
+        let (Stage::Finished { search: Some(search), .. } | Stage::Done { search: Some(search) }) = node.stage else {
+            return Vec::new();
+        };
+        let mut fresh = Vec::new();
+        let mut any = false;
+        for shard in shards.iter().filter(|shard| shard.parent.as_ref() == Some(parent)) {
+            any = true;
+            let node = self.nodes.entry(shard.id.clone()).or_insert_with(|| Node::waiting(Some(parent.clone())));
+            (node.shown, node.absent) = (true, 0);
+            node.in_scope |= in_scope;
+            if node.stage == Stage::Waiting {
+                fresh.push(shard.id.clone());
+            }
+        }
+        let by_name = asked == Asked::ByName;
+        let mut search = Search {
+            attempts: search.attempts + u32::from(by_name),
+            found: search.found + u32::from(any && by_name),
+            ..search
+        };
+        let mut commands = Vec::new();
+        if done {
+            // The other half of a split, shown late.
+            for shard in fresh {
+                self.set(&shard, Stage::Offered);
+                commands.push(Command::Offer { shard, parent: Some(parent.clone()) });
+            }
+        } else if !fresh.is_empty() {
+            for child in &fresh {
+                self.set(child, Stage::Offered);
+            }
+            search.noted = true;
+            commands.push(Command::Succeed { parent: parent.clone(), children: fresh });
+        } else if !search.noted && by_name {
+            search.noted = true;
+            commands.push(Command::Finish { shard: parent.clone() });
+        }
+        if by_name && !search.is_over(self.until) {
+            commands.push(Command::SeekChildren { parent: parent.clone(), attempt: search.attempts });
+        }
+        self.keep(parent, search);
+        commands
+    }
+
+    fn keep(&mut self, parent: &ShardId, search: Search) {
+        let stage = self.nodes.get_mut(parent).map(|node| &mut node.stage);
+        if let Some(Stage::Finished { search: kept, .. } | Stage::Done { search: kept }) = stage {
+            *kept = Some(search);
+        }
+    }
+}
+
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    ByName,
+    InPassing,
+}

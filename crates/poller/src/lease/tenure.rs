@@ -1,0 +1,144 @@
+//! A worker's judgement of itself.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use streamdex_sink::Permit;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::TENURE;
+use crate::clock::{Clock, Moment};
+
+/// The time in which a worker may write under its leases: from a confirmed beat until [`TENURE`] after the
+/// last one was *sent*, by whichever of its two clocks says more. Once over, it stays over; a new one begins
+/// when everything begun in this one has ended.
+#[derive(Debug)]
+pub struct Tenure {
+    clock: Arc<dyn Clock>,
+    confirmed: Mutex<Moment>,
+    over: CancellationToken,
+}
+
+// === impl Tenure ===
+
+impl Tenure {
+    /// Begins with the beat that was sent at `confirmed`, and was answered.
+    pub fn new(clock: Arc<dyn Clock>, confirmed: Moment) -> Tenure {
+        Tenure { clock, confirmed: Mutex::new(confirmed), over: CancellationToken::new() }
+    }
+
+    /// The beat that was sent at `sent` is stored. Comes too late where the tenure is over.
+    pub fn confirm(&self, sent: Moment) {
+        if self.is_granted() {
+            *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+        }
+    }
+
+    /// Cancelled when the tenure is over.
+    pub fn token(&self) -> &CancellationToken {
+        &self.over
+    }
+
+    /// Ends it.
+    pub fn end(&self) {
+        self.over.cancel();
+    }
+
+    fn left(&self) -> std::time::Duration {
+        let confirmed = *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        TENURE.saturating_sub(confirmed.age(self.clock.as_ref()))
+    }
+}
+
+#[async_trait]
+impl Permit for Tenure {
+    fn is_granted(&self) -> bool {
+        if !self.over.is_cancelled() && self.left().is_zero() {
+            self.over.cancel();
+        }
+        !self.over.is_cancelled()
+    }
+
+    async fn revoked(&self) {
+        while self.is_granted() {
+            tokio::select! {
+                biased;
+                () = self.over.cancelled() => return,
+                () = sleep(self.left()) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    /// Both clocks, in seconds, as a test sets them.
+    #[derive(Debug, Default)]
+    struct Set {
+        monotonic: AtomicU64,
+        wall: AtomicU64,
+    }
+
+    impl Clock for Set {
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.monotonic.load(Ordering::SeqCst))
+        }
+
+        fn wall(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(self.wall.load(Ordering::SeqCst))
+        }
+    }
+
+    fn begun() -> (Arc<Set>, Tenure) {
+        let clock = Arc::new(Set { monotonic: 100.into(), wall: 10_000.into() });
+        let now = Moment::now(clock.as_ref());
+        (Arc::clone(&clock), Tenure::new(clock, now))
+    }
+
+    #[test]
+    fn either_clock_ends_a_tenure() {
+        for (monotonic, wall, granted) in
+            [(0, 0, true), (4, 4, true), (5, 0, false), (0, 5, false), (4, -3_600, true), (5, -3_600, false)]
+        {
+            let (clock, tenure) = begun();
+            clock.monotonic.fetch_add(monotonic, Ordering::SeqCst);
+            clock.wall.store(10_000_u64.saturating_add_signed(wall), Ordering::SeqCst);
+            assert_eq!(tenure.is_granted(), granted, "{monotonic} s, {wall} s");
+        }
+    }
+
+    #[test]
+    fn a_beat_prolongs_it_and_none_revives_it() {
+        let (clock, tenure) = begun();
+        for _ in 0..5 {
+            clock.monotonic.fetch_add(3, Ordering::SeqCst);
+            tenure.confirm(Moment::now(clock.as_ref()));
+            assert!(tenure.is_granted());
+        }
+        clock.wall.fetch_add(7_200, Ordering::SeqCst);
+        tenure.confirm(Moment::now(clock.as_ref()));
+        assert!(!tenure.is_granted() && tenure.token().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn its_end_is_told_in_time() {
+        let clock = Arc::new(crate::clock::SystemClock::default());
+        let began = tokio::time::Instant::now();
+        let tenure = Arc::new(Tenure::new(clock.clone(), Moment::now(clock.as_ref())));
+        let told = tokio::spawn({
+            let tenure = Arc::clone(&tenure);
+            async move { tenure.revoked().await }
+        });
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        tenure.confirm(Moment::now(clock.as_ref()));
+        told.await.unwrap();
+        // The wall clock stands still in a test on paused time.
+        assert!((Duration::from_millis(7_500)..Duration::from_millis(7_600)).contains(&began.elapsed()));
+    }
+}

@@ -1,0 +1,47 @@
+//! Whether what was begun may still be sent.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::submission::Op;
+
+/// The right to write, which can be lost at any moment: a lease on a shard, say.
+///
+/// It is asked right before each request, retries included, and a request in flight is given up when it is
+/// revoked. Operations whose permit is gone are decided as cancelled.
+#[async_trait]
+pub trait Permit: Send + Sync + std::fmt::Debug {
+    /// Whether it stands at this moment. Once it does not, it never does again.
+    fn is_granted(&self) -> bool;
+    /// Returns when it does not stand any more.
+    async fn revoked(&self);
+}
+
+/// The permits that a request depends on, each once.
+pub(super) struct Permits(Vec<Arc<dyn Permit>>);
+
+impl Permits {
+    pub(super) fn of(ops: &[Op]) -> Permits {
+        let mut permits: Vec<Arc<dyn Permit>> = Vec::new();
+        for permit in ops.iter().filter_map(|op| op.ticket.permit()) {
+            if !permits.iter().any(|known| Arc::ptr_eq(known, permit)) {
+                permits.push(Arc::clone(permit));
+            }
+        }
+        Permits(permits)
+    }
+
+    pub(super) fn are_granted(&self) -> bool {
+        self.0.iter().all(|permit| permit.is_granted())
+    }
+
+    /// Returns when one of them is revoked; never, where there are none.
+    pub(super) async fn one_revoked(&self) {
+        let waits: Vec<_> = self.0.iter().map(|permit| permit.revoked()).collect();
+        if waits.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        futures::future::select_all(waits).await;
+    }
+}
