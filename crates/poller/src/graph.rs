@@ -241,9 +241,19 @@ impl ShardGraph {
             Some(Stage::Finished { stale, .. }) => {
                 let stale = *stale;
                 self.set(shard, Stage::Finished { search: None, stale });
+                self.take_back_children(shard);
             }
             Some(Stage::Offered) => self.set(shard, Stage::Leased),
             _ => {}
+        }
+    }
+
+    /// Children that were to get their items together with the end of `parent`, and may have none now: whoever
+    /// ends it, or the next listing, offers them.
+    fn take_back_children(&mut self, parent: &ShardId) {
+        let children = self.nodes.values_mut().filter(|node| node.parent.as_ref() == Some(parent));
+        for child in children.filter(|child| child.stage == Stage::Offered) {
+            child.stage = Stage::Waiting;
         }
     }
 
@@ -274,7 +284,11 @@ impl ShardGraph {
 
     /// Whether nothing is being read and nothing waits: all that was listed is read.
     pub fn is_drained(&self) -> bool {
-        let busy = |node: &Node| matches!(node.stage, Stage::Waiting | Stage::Offered | Stage::Leased);
+        let busy = |node: &Node| match node.stage {
+            Stage::Waiting => !self.is_blocked(node),
+            Stage::Offered | Stage::Leased => true,
+            Stage::Finished { .. } | Stage::Done { .. } | Stage::AtEnd | Stage::Gapped => false,
+        };
         self.listed_before && !self.nodes.values().any(busy)
     }
 
