@@ -6,6 +6,7 @@
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
 //! | `cargo xtask dist` | static archives of the command line tool, for two architectures |
 //! | `cargo xtask package-lambda` | the Lambda function's zip |
+//! | `cargo xtask simulate` | the poller in its simulated world: many seeds, or one of them with all that happened |
 //! | `cargo xtask templates` | the part of tidy that checks the templates of `deploy/` |
 //! | `cargo xtask tidy` | everything about the code that can be told without running it |
 //! | `cargo xtask test` | tidy, then all tests, on engines that it fetches and starts |
@@ -19,6 +20,7 @@ mod dist;
 mod elf;
 mod engines;
 mod package;
+mod simulate;
 mod step;
 mod summary;
 mod test;
@@ -47,6 +49,8 @@ enum Task {
     Dist(dist::Options),
     /// Build the Lambda function's zip, under target/lambda; no Docker.
     PackageLambda(package::Options),
+    /// Run the poller in its simulated world, in the release profile: `--seeds N [--from K]`, or `--seed S [--trace]`.
+    Simulate(simulate::Options),
     /// Check format, lints, documentation, dependencies and licences.
     Tidy,
     /// Check the templates of deploy/, without AWS.
@@ -61,6 +65,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Demo(options) => demo::run(&options)?,
         Task::Dist(options) => dist::run(&options)?,
         Task::PackageLambda(options) => package::run(&options)?,
+        Task::Simulate(options) => simulate::run(&options)?,
         Task::Tidy => tidy::run(),
         Task::Templates => deploy::templates("deployment templates") != step::Outcome::Failed,
         Task::Test(options) => test::run(&options)?,

@@ -49,7 +49,7 @@ fn run_tests(arguments: &[String]) -> anyhow::Result<Counts> {
     match arguments {
         // The whole workspace includes the programs, so the end-to-end tests need not build them once more.
         [] => command
-            .arg("--workspace")
+            .args(["--workspace", "--features", "streamdex-testkit/simulation"])
             .env("STREAMDEX_BINARY", target_folder().join("debug/streamdex"))
             .env("STREAMDEX_BOOTSTRAP", target_folder().join("debug/bootstrap")),
         arguments => command.args(arguments),

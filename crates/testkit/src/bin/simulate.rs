@@ -52,7 +52,7 @@ fn one(arguments: &Arguments) -> u64 {
 /// On all cores, a runtime each.
 fn many(arguments: &Arguments) -> u64 {
     let started = Instant::now();
-    let (next, failed, events) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let (next, failed, events, hash) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -61,6 +61,7 @@ fn many(arguments: &Arguments) -> u64 {
             }
             let report = run(arguments.from + number, Keep::Last);
             events.fetch_add(report.events, Ordering::Relaxed);
+            hash.fetch_xor(report.hash, Ordering::Relaxed);
             if !report.is_success() {
                 failed.fetch_add(1, Ordering::Relaxed);
                 println!("{report}\n  replay: cargo xtask simulate --seed {}", report.seed);
@@ -77,11 +78,8 @@ fn many(arguments: &Arguments) -> u64 {
         }
     });
     let failed = failed.into_inner();
-    let seeds = arguments.seeds;
-    println!(
-        "{seeds} seeds, {failed} failed, {} events, {:.1} s",
-        events.into_inner(),
-        started.elapsed().as_secs_f64()
-    );
+    let (seeds, events, hash) = (arguments.seeds, events.into_inner(), hash.into_inner());
+    let took = started.elapsed().as_secs_f64();
+    println!("{seeds} seeds, {failed} failed, {events} events, hash {hash:016x}, {took:.1} s");
     failed
 }

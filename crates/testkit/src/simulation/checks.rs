@@ -43,7 +43,7 @@ struct Gaps {
 impl Gaps {
     fn of(world: &World) -> Gaps {
         let mut gaps = Gaps { shards: BTreeSet::new(), all: false, index: false };
-        for gap in &world.state().gaps {
+        for gap in world.state().gaps() {
             match gap.kind {
                 GapKind::StreamReplaced | GapKind::StreamVanished => gaps.all = true,
                 GapKind::IndexVanished => gaps.index = true,

@@ -93,7 +93,7 @@ async fn live(seed: u64, keep: Keep) -> Report {
         hash: world.trace.hash(),
         events: world.trace.events(),
         seconds: world.time.millis() / 1_000,
-        gaps: world.state().gaps.len(),
+        gaps: world.state().gaps().count(),
         trace: world.trace.last(),
     }
 }

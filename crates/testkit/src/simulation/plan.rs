@@ -17,6 +17,7 @@ pub(super) struct Plan {
     /// Routes to two indices, and items that no route takes.
     pub(super) two_indices: bool,
     pub(super) latest: bool,
+    pub(super) freshness: Duration,
     pub(super) stream: StreamHabits,
     pub(super) largest_body: Option<usize>,
     /// Records that come before the first worker starts, and how long before.
@@ -83,8 +84,7 @@ impl Plan {
     pub(super) fn new(seed: u64) -> Plan {
         let mut dice = Dice::new(seed, "plan");
         let keys_only = dice.chance(15);
-        // The follower of today works alone.
-        let workers = 1;
+        let workers = *dice.pick(&[1, 1, 2, 2, 3, 3, 4, 5]);
         let storm = dice.within(40..=240) * SECOND;
         let head_start = match dice.index(10) {
             0..7 => dice.within(0..=20) * SECOND,
@@ -99,6 +99,7 @@ impl Plan {
             images: if keys_only { Images::KeysOnly } else { Images::NewAndOld },
             two_indices: !keys_only && dice.chance(40),
             latest: dice.chance(15),
+            freshness: Duration::from_millis(*dice.pick(&[200, 1_000, 1_000, 5_000])),
             stream: habits(&mut dice),
             largest_body: dice.chance(10).then_some(700),
             head_start,

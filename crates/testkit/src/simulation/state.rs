@@ -1,106 +1,162 @@
-//! The state table: items, conditional writes, and one worker's way to them.
+//! The state table: items, and one worker's conditional writes to them.
+//!
+//! The conditions are those of `StreamState`, which is tested against engines; here they are carried out on a
+//! map, at the moment at which a request arrives.
 
-use std::collections::BTreeMap;
+mod items;
+
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use streamdex_config::StartPosition;
 use streamdex_mapping::SequenceNumber;
 use streamdex_poller::graph::KnownProgress;
-use streamdex_poller::state::{Checkpointed, Generations, Loaded, ProgressStore, StateError, StoredShard, StreamStart};
+use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
+use streamdex_poller::state::{Beat, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart};
 use streamdex_poller::stream::ShardId;
 use streamdex_poller::{AwsError, Fault, Gap};
 use streamdex_sink::index::KnownIndex;
 
+pub(super) use self::items::StateItems;
 use super::gate::Gate;
 use super::weather::{Endpoint, Refusal};
 use super::world::World;
 
-/// The items of one group about one table.
-#[derive(Debug, Default)]
-pub(super) struct StateItems {
-    pub(super) start: Option<StreamStart>,
-    pub(super) shards: BTreeMap<ShardId, ShardItem>,
-    pub(super) gaps: Vec<Gap>,
-    pub(super) indices: Vec<KnownIndex>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct ShardItem {
-    pub(super) parent: Option<ShardId>,
-    pub(super) finished: bool,
-    pub(super) position: Option<SequenceNumber>,
-    pub(super) owner: Option<String>,
-    pub(super) updated: u64,
-}
-
 /// The state table as one worker reaches it.
 pub(super) struct SimulatedState {
-    pub(super) gate: Arc<Gate>,
-    pub(super) world: Arc<World>,
+    gate: Arc<Gate>,
+    world: Arc<World>,
+    worker: WorkerId,
+    /// Of the stream that it follows.
+    label: String,
+}
+
+/// What a request knows of its sender.
+struct Caller {
+    worker: WorkerId,
+    label: String,
+    /// Seconds since 1970 by the sender's clock.
+    now: u64,
 }
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-impl StateItems {
-    pub(super) fn owner(&self, shard: &str) -> Option<String> {
-        self.shards.get(&ShardId::new(shard))?.owner.clone()
-    }
-}
-
 impl SimulatedState {
+    pub(super) fn new(gate: &Arc<Gate>, world: &Arc<World>, label: &str) -> SimulatedState {
+        let worker = WorkerId::new(gate.name.as_str());
+        SimulatedState { gate: Arc::clone(gate), world: Arc::clone(world), worker, label: label.to_owned() }
+    }
+
     async fn call<T: Send + 'static>(
         &self,
         operation: &'static str,
-        serve: impl FnOnce(&World, &str) -> T + Send + 'static,
+        serve: impl FnOnce(&World, &Caller) -> T + Send + 'static,
     ) -> Result<T, StateError> {
         let failed = |fault| StateError::Aws { table: "state".to_owned(), source: AwsError::new(fault, operation) };
-        let (world, name) = (Arc::clone(&self.world), self.gate.name.clone());
+        let world = Arc::clone(&self.world);
+        let now = self.gate.wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let caller = Caller { worker: self.worker.clone(), label: self.label.clone(), now };
         let answer = self.gate.call(Endpoint::State, DEADLINE, move |refusal| match refusal {
             Some(Refusal::Throttled) => Err(Fault::Throttled),
             Some(_) => Err(Fault::Transient),
-            None => Ok(serve(&world, &name)),
+            None => Ok(serve(&world, &caller)),
         });
         answer.await.unwrap_or(Err(Fault::Transient)).map_err(failed)
     }
+
+    /// A write to a shard's item under its lease.
+    async fn fenced(
+        &self,
+        what: &'static str,
+        lease: &Lease,
+        write: impl FnOnce(&World, &Caller, &mut StoredShard) -> Written + Send + 'static,
+    ) -> Result<Written, StateError> {
+        let lease = lease.clone();
+        self.call("UpdateItem", move |world, caller| {
+            let mut state = world.state();
+            let stored = state.owned(&caller.label, &lease, &caller.worker);
+            let written = stored.map_or(Written::Lost, |stored| {
+                let written = write(world, caller, stored);
+                if written == Written::Stored {
+                    stored.updated = caller.now;
+                }
+                written
+            });
+            world
+                .trace
+                .note(format_args!("{} {what} {} under {}: {written:?}", caller.worker, lease.shard, lease.fence));
+            written
+        })
+        .await
+    }
+}
+
+fn advance(world: &World, caller: &Caller, stored: &mut StoredShard, position: SequenceNumber) -> Written {
+    if matches!(&stored.progress, KnownProgress::Begun(Some(earlier)) if order(earlier) > order(&position)) {
+        return Written::Lost;
+    }
+    world.check_acknowledged(caller.worker.as_str(), stored.id.as_str(), Some(order(&position)));
+    if matches!(stored.progress, KnownProgress::Begun(_)) {
+        stored.progress = KnownProgress::Begun(Some(position));
+    }
+    Written::Stored
+}
+
+fn order(sequence: &SequenceNumber) -> u128 {
+    sequence.as_str().parse().unwrap_or_default()
 }
 
 #[async_trait]
 impl ProgressStore for SimulatedState {
+    fn worker(&self) -> &WorkerId {
+        &self.worker
+    }
+
     async fn load(&self) -> Result<Loaded, StateError> {
-        self.call("Query", |world, _| {
-            let state = world.state();
-            let shards = state.shards.iter().map(|(id, item)| StoredShard {
-                id: id.clone(),
-                parent: item.parent.clone(),
-                progress: if item.finished {
-                    KnownProgress::Finished
-                } else {
-                    KnownProgress::Begun(item.position.clone())
-                },
-                generations: Generations::new(),
-                // The follower of today compares this with the clock of this machine.
-                updated: this_machine().saturating_sub(world.time.seconds() - item.updated),
-            });
-            Loaded {
-                start: state.start.clone(),
-                other_streams: Vec::new(),
-                shards: shards.collect(),
-                gaps: state.gaps.clone(),
-                indices: state.indices.clone(),
-                malformed: Vec::new(),
-            }
+        self.call("Query", |world, caller| world.state().load(&caller.label)).await
+    }
+
+    async fn refresh(&self) -> Result<Loaded, StateError> {
+        let loaded = self.call("Query", |world, caller| {
+            let mut loaded = world.state().load(&caller.label);
+            loaded.shards.retain(|shard| shard.progress != KnownProgress::Done);
+            loaded
+        });
+        loaded.await
+    }
+
+    async fn beat(&self, beat: &Beat) -> Result<(), StateError> {
+        let beat = beat.clone();
+        self.call("PutItem", move |world, caller| {
+            let item = StoredWorker {
+                id: caller.worker.clone(),
+                beat: beat.number,
+                started: beat.started,
+                at: beat.at,
+                version: String::new(),
+                summary: beat.summary,
+            };
+            world.state().workers.insert(caller.worker.clone(), item);
+        })
+        .await
+    }
+
+    async fn leave(&self) -> Result<(), StateError> {
+        self.call("DeleteItem", |world, caller| {
+            world.trace.note(format_args!("{} leaves", caller.worker));
+            world.state().workers.remove(&caller.worker);
         })
         .await
     }
 
     async fn pin(&self, start: &StreamStart) -> Result<StreamStart, StateError> {
         let start = start.clone();
-        self.call("PutItem", move |world, name| {
+        self.call("PutItem", move |world, caller| {
             let mut state = world.state();
-            if state.start.is_none() {
-                world.trace.note(format_args!("{name} pins {} roots", start.roots.len()));
+            let stream = state.stream(&caller.label);
+            if stream.start.is_none() {
+                world.trace.note(format_args!("{} pins {} roots", caller.worker, start.roots.len()));
                 let latest_at = (start.position == StartPosition::Latest).then(|| {
                     let now = world.time.seconds();
                     // A clock that is far off must not excuse anything.
@@ -108,58 +164,82 @@ impl ProgressStore for SimulatedState {
                 });
                 world.table().exempt(latest_at);
             }
-            state.start.get_or_insert(start).clone()
+            stream.start.get_or_insert(start).clone()
         })
         .await
     }
 
-    async fn begin(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError> {
+    async fn offer(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError> {
         let (shard, parent) = (shard.clone(), parent.cloned());
-        self.call("PutItem", move |world, name| {
-            world.trace.note(format_args!("{name} begins {shard}"));
-            let updated = world.time.seconds();
-            let item = ShardItem { parent, finished: false, position: None, owner: None, updated };
-            world.state().shards.entry(shard).or_insert(item);
-        })
-        .await
-    }
-
-    async fn checkpoint(&self, shard: &ShardId, position: &SequenceNumber) -> Result<Checkpointed, StateError> {
-        let (shard, position) = (shard.clone(), position.clone());
-        self.call("UpdateItem", move |world, name| {
-            world.trace.note(format_args!("{name} checkpoints {shard} at {position}"));
-            world.check_acknowledged(name, shard.as_str(), position.as_str().parse().ok());
+        self.call("TransactWriteItems", move |world, caller| {
             let mut state = world.state();
-            let Some(item) = state.shards.get_mut(&shard) else { return Checkpointed::Overtaken };
-            if item.position.as_ref().is_some_and(|stored| *stored > position) {
-                return Checkpointed::Overtaken;
+            if state.open(&caller.label, &shard, parent.as_ref(), (Holder::default(), caller.now)) {
+                world.trace.note(format_args!("{} offers {shard}", caller.worker));
             }
-            item.position = Some(position);
-            item.updated = world.time.seconds();
-            Checkpointed::Stored
         })
         .await
     }
 
-    async fn finish(&self, shard: &ShardId) -> Result<(), StateError> {
-        let shard = shard.clone();
-        self.call("UpdateItem", move |world, name| {
-            world.trace.note(format_args!("{name} finishes {shard}"));
-            world.check_acknowledged(name, shard.as_str(), None);
-            if let Some(item) = world.state().shards.get_mut(&shard) {
-                item.finished = true;
+    async fn claim(&self, shard: &ShardId, holder: &Holder) -> Result<Option<StoredShard>, StateError> {
+        let (shard, holder) = (shard.clone(), holder.clone());
+        self.call("UpdateItem", move |world, caller| {
+            let mut state = world.state();
+            let stored = state.stream(&caller.label).shards.get_mut(&shard).filter(|stored| stored.holder == holder)?;
+            stored.holder = Holder { owner: Some(caller.worker.clone()), fence: holder.fence + 1 };
+            world.trace.note(format_args!("{} claims {shard} with {}", caller.worker, stored.holder.fence));
+            Some(stored.clone())
+        })
+        .await
+    }
+
+    async fn checkpoint(&self, lease: &Lease, position: &SequenceNumber) -> Result<Written, StateError> {
+        let position = position.clone();
+        self.fenced("checkpoints", lease, |world, caller, stored| advance(world, caller, stored, position)).await
+    }
+
+    async fn release(&self, lease: &Lease, position: Option<&SequenceNumber>) -> Result<Written, StateError> {
+        let position = position.cloned();
+        self.fenced("releases", lease, |world, caller, stored| {
+            let written = position.map_or(Written::Stored, |position| advance(world, caller, stored, position));
+            if written == Written::Stored {
+                stored.holder.owner = None;
             }
+            written
+        })
+        .await
+    }
+
+    async fn finish(&self, lease: &Lease) -> Result<Written, StateError> {
+        self.fenced("finishes", lease, |world, caller, stored| {
+            world.check_acknowledged(caller.worker.as_str(), stored.id.as_str(), None);
+            stored.progress = KnownProgress::Finished;
+            Written::Stored
+        })
+        .await
+    }
+
+    async fn succeed(&self, lease: &Lease, children: &[ShardId]) -> Result<Written, StateError> {
+        let (lease, children) = (lease.clone(), children.to_vec());
+        self.call("TransactWriteItems", move |world, caller| {
+            let mut state = world.state();
+            let written = state.succeed(&caller.label, &lease, &children, (&caller.worker, caller.now));
+            if written == Written::Stored {
+                world.check_acknowledged(caller.worker.as_str(), lease.shard.as_str(), None);
+            }
+            world.trace.note(format_args!("{} hands {} on to {children:?}: {written:?}", caller.worker, lease.shard));
+            written
         })
         .await
     }
 
     async fn gap(&self, gap: &Gap) -> Result<(), StateError> {
         let gap = gap.clone();
-        self.call("PutItem", move |world, name| {
-            world.trace.note(format_args!("{name} records a gap: {} {}", gap.kind.name(), gap.subject));
+        self.call("PutItem", move |world, caller| {
+            world.trace.note(format_args!("{} records a gap: {} {}", caller.worker, gap.kind.name(), gap.subject));
             let mut state = world.state();
-            if !state.gaps.iter().any(|known| known.kind == gap.kind && known.subject == gap.subject) {
-                state.gaps.push(gap);
+            let gaps = &mut state.stream(&caller.label).gaps;
+            if !gaps.iter().any(|known| known.kind == gap.kind && known.subject == gap.subject) {
+                gaps.push(gap);
             }
         })
         .await
@@ -175,8 +255,4 @@ impl ProgressStore for SimulatedState {
         })
         .await
     }
-}
-
-fn this_machine() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }

@@ -1,13 +1,15 @@
 //! One worker: the real follower, delivery and bulk writer, behind a gate.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use streamdex_config::{Compression, StartPosition};
 use streamdex_mapping::route::{Condition, Test};
 use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
-use streamdex_poller::deliver::Delivery;
+use streamdex_poller::clock::Clock;
+use streamdex_poller::deliver::{Bounds, Delivery};
 use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, Settings};
 use streamdex_poller::graph::Until;
 use streamdex_poller::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
@@ -109,13 +111,15 @@ fn follower(gate: &Arc<Gate>, world: &Arc<World>, seed: u64, writing: &Cancellat
         patience: Patience::Endless,
         progressed: false.into(),
     };
-    let arn = world.table().streams.first().map(|stream| stream.arn.clone()).unwrap_or_default();
+    let arn = world.table().streams.last().map(|stream| stream.arn.clone()).unwrap_or_default();
+    let label = arn.rsplit('/').next().unwrap_or_default().to_owned();
     let stream = SimulatedStream { gate: Arc::clone(gate), world: Arc::clone(world), arn: arn.clone() };
     let parts = Parts {
         source: Arc::new(stream),
         deliver: Arc::new(Witnessed { delivery, world: Arc::clone(world) }),
-        store: Arc::new(SimulatedState { gate: Arc::clone(gate), world: Arc::clone(world) }),
+        store: Arc::new(SimulatedState::new(gate, world, &label)),
         indices,
+        clock: Arc::new(WorkerClock(Arc::clone(gate))),
     };
     let settings = Settings {
         stream_arn: arn,
@@ -123,6 +127,7 @@ fn follower(gate: &Arc<Gate>, world: &Arc<World>, seed: u64, writing: &Cancellat
         until: Until::Stopped,
         generations: Generations::new(),
         sole_index: (!world.plan.two_indices).then(|| "sessions".to_owned()),
+        freshness: world.plan.freshness,
         patience: None,
         seed,
     };
@@ -168,13 +173,8 @@ struct Witnessed {
 
 #[async_trait]
 impl Deliver for Witnessed {
-    async fn deliver(
-        &self,
-        records: &[Result<Change<'_>, RecordError>],
-        trust: Trust,
-        cancel: &CancellationToken,
-    ) -> Delivered {
-        let delivered = self.delivery.deliver(records, trust, cancel).await;
+    async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], trust: Trust, bounds: &Bounds) -> Delivered {
+        let delivered = self.delivery.deliver(records, trust, bounds).await;
         let mut table = self.world.table();
         for (record, outcome) in records.iter().zip(&delivered.outcomes) {
             let sequence = match record {
@@ -186,6 +186,29 @@ impl Deliver for Witnessed {
             }
         }
         delivered
+    }
+
+    fn is_held_back(&self) -> bool {
+        self.delivery.is_held_back()
+    }
+}
+
+/// The clocks of a worker's machine.
+struct WorkerClock(Arc<Gate>);
+
+impl Clock for WorkerClock {
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.0.wall()
+    }
+}
+
+impl fmt::Debug for WorkerClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the clocks of {}", self.0.name)
     }
 }
 

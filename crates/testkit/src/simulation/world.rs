@@ -107,9 +107,28 @@ impl World {
             self.trace.violation(format_args!("{worker} wrote version {version} of {document}, which no change has"));
             return;
         };
-        let owner = self.state().owner(&shard);
-        if let Some(owner) = owner.filter(|owner| owner != worker) {
-            self.trace.violation(format_args!("{worker} changed {document} for {shard}, which {owner} owns"));
+        let state = self.state();
+        match state.owner(&shard) {
+            Some(owner) if owner.as_str() != worker => {
+                self.trace.violation(format_args!("{worker} changed {document} for {shard}, which {owner} owns"));
+            }
+            None if state.is_done(&shard) => {
+                self.trace.violation(format_args!("{worker} changed {document} for {shard}, which is done"));
+            }
+            _ => {}
+        }
+    }
+
+    /// A worker reads a shard: its parent must be acknowledged, as far as it can still be read.
+    pub(super) fn check_order(&self, worker: &str, shard: &str) {
+        let table = self.table();
+        let parent = table.shard(shard).and_then(|shard| shard.parent.as_ref());
+        let Some(parent) = parent.and_then(|parent| table.shard(parent)).filter(|parent| !parent.removed) else {
+            return;
+        };
+        if let Some(open) = parent.records.iter().skip(parent.trimmed).find(|entry| entry.is_open()) {
+            self.trace
+                .violation(format_args!("{worker} reads {shard} while {} of its parent has no outcome", open.sequence));
         }
     }
 

@@ -56,6 +56,13 @@ pub(crate) struct Found {
 #[derive(Debug)]
 pub(crate) struct BeforeHorizon;
 
+impl Entry {
+    /// Somebody has to read it, and nobody has acknowledged it.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.acknowledged && !self.exempt
+    }
+}
+
 impl Shard {
     /// Forgets what is older than `oldest`, and with the last record a closed shard as a whole.
     pub(crate) fn trim(&mut self, oldest: u64) {
@@ -98,6 +105,6 @@ impl Shard {
 
     /// Records that nobody has acknowledged and somebody has to.
     pub(crate) fn open_records(&self) -> impl Iterator<Item = &Entry> {
-        self.records.iter().filter(|entry| !entry.acknowledged && !entry.exempt)
+        self.records.iter().filter(|entry| entry.is_open())
     }
 }

@@ -141,7 +141,7 @@ impl StreamSource for SimulatedStream {
         .await
     }
 
-    async fn records(&self, iterator: &ShardIterator) -> Result<RecordsPage, AwsError> {
+    async fn records(&self, iterator: &ShardIterator, limit: Option<i32>) -> Result<RecordsPage, AwsError> {
         const OPERATION: &str = "GetRecords";
         let text = iterator.as_str().to_owned();
         let name = self.gate.name.clone();
@@ -159,6 +159,7 @@ impl StreamSource for SimulatedStream {
                 return Err(AwsError::new(Fault::ExpiredIterator, OPERATION));
             }
             world.count_read(&name, id);
+            world.check_order(&name, id);
             let nothing = world.stream_dice().chance(habits.empty_pages);
             let mut table = world.table();
             let found = table.shard_mut(id).filter(|shard| !shard.removed);
@@ -166,7 +167,8 @@ impl StreamSource for SimulatedStream {
             if !shard.admit(now, habits.reads_a_second) {
                 return Err(AwsError::new(Fault::Throttled, OPERATION));
             }
-            let most = if nothing { 0 } else { habits.records_a_page };
+            let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+            let most = if nothing { 0 } else { habits.records_a_page.min(limit) };
             let page = shard.page(index, most, now).map_err(|_| AwsError::new(Fault::Trimmed, OPERATION))?;
             if !page.records.is_empty() || page.next.is_none() {
                 let end = if page.next.is_none() { ", the end" } else { "" };

@@ -1,0 +1,136 @@
+//! The items themselves.
+
+use std::collections::BTreeMap;
+
+use streamdex_poller::Gap;
+use streamdex_poller::graph::KnownProgress;
+use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
+use streamdex_poller::state::{Generations, Loaded, StoredShard, StoredWorker, StreamStart};
+use streamdex_poller::stream::ShardId;
+use streamdex_sink::index::KnownIndex;
+
+/// The items of one group about one table.
+#[derive(Debug, Default)]
+pub(crate) struct StateItems {
+    /// By the stream's label.
+    streams: BTreeMap<String, StreamItems>,
+    pub(crate) indices: Vec<KnownIndex>,
+    pub(crate) workers: BTreeMap<WorkerId, StoredWorker>,
+}
+
+/// The items about one stream.
+#[derive(Debug, Default)]
+pub(crate) struct StreamItems {
+    pub(crate) start: Option<StreamStart>,
+    pub(crate) shards: BTreeMap<ShardId, StoredShard>,
+    /// When they were done.
+    done: BTreeMap<ShardId, u64>,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+impl StateItems {
+    pub(crate) fn stream(&mut self, label: &str) -> &mut StreamItems {
+        self.streams.entry(label.to_owned()).or_default()
+    }
+
+    pub(crate) fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.streams.values().flat_map(|stream| &stream.gaps)
+    }
+
+    /// Who owns a shard's lease.
+    pub(crate) fn owner(&self, shard: &str) -> Option<&WorkerId> {
+        let shard = ShardId::new(shard);
+        self.streams.values().find_map(|stream| stream.shards.get(&shard))?.holder.owner.as_ref()
+    }
+
+    pub(crate) fn is_done(&self, shard: &str) -> bool {
+        let shard = ShardId::new(shard);
+        self.streams.values().any(|stream| stream.done.contains_key(&shard))
+    }
+
+    pub(crate) fn load(&self, label: &str) -> Loaded {
+        let mut loaded = Loaded {
+            other_streams: self.others(label),
+            indices: self.indices.clone(),
+            workers: self.workers.values().cloned().collect(),
+            ..Loaded::default()
+        };
+        let Some(stream) = self.streams.get(label) else { return loaded };
+        loaded.start = stream.start.clone();
+        loaded.gaps = stream.gaps.clone();
+        loaded.shards = stream.shards.values().cloned().collect();
+        for shard in &mut loaded.shards {
+            if stream.gaps.iter().any(|gap| gap.subject == shard.id.as_str()) {
+                shard.progress = KnownProgress::Gapped;
+            }
+        }
+        let done = stream.done.iter().map(|(id, updated)| StoredShard {
+            id: id.clone(),
+            parent: None,
+            progress: KnownProgress::Done,
+            generations: Generations::new(),
+            updated: *updated,
+            holder: Holder::default(),
+        });
+        loaded.shards.extend(done);
+        loaded
+    }
+
+    /// Labels of the other streams that were begun.
+    fn others(&self, label: &str) -> Vec<String> {
+        let begun = self.streams.iter().filter(|(found, stream)| *found != label && stream.start.is_some());
+        begun.map(|(label, _)| label.clone()).collect()
+    }
+
+    /// The shard's item, where this worker holds the lease.
+    pub(crate) fn owned(&mut self, label: &str, lease: &Lease, worker: &WorkerId) -> Option<&mut StoredShard> {
+        let stored = self.stream(label).shards.get_mut(&lease.shard)?;
+        (stored.holder.owner.as_ref() == Some(worker) && stored.holder.fence == lease.fence).then_some(stored)
+    }
+
+    /// A new item, unless there is one, or the shard is done.
+    pub(crate) fn open(
+        &mut self,
+        label: &str,
+        shard: &ShardId,
+        parent: Option<&ShardId>,
+        (holder, updated): (Holder, u64),
+    ) -> bool {
+        let stream = self.stream(label);
+        if stream.done.contains_key(shard) || stream.shards.contains_key(shard) {
+            return false;
+        }
+        let item = StoredShard {
+            id: shard.clone(),
+            parent: parent.cloned(),
+            progress: KnownProgress::Begun(None),
+            generations: Generations::new(),
+            updated,
+            holder,
+        };
+        stream.shards.insert(shard.clone(), item);
+        true
+    }
+
+    /// The lease goes, the shard is done, and the children are the worker's; or nothing of it.
+    pub(crate) fn succeed(
+        &mut self,
+        label: &str,
+        lease: &Lease,
+        children: &[ShardId],
+        (worker, now): (&WorkerId, u64),
+    ) -> Written {
+        let is_ours = self.owned(label, lease, worker).is_some();
+        let stream = self.stream(label);
+        if !is_ours || children.iter().any(|child| stream.shards.contains_key(child)) {
+            return Written::Lost;
+        }
+        stream.shards.remove(&lease.shard);
+        stream.done.insert(lease.shard.clone(), now);
+        for child in children {
+            let holder = Holder { owner: Some(worker.clone()), fence: 1 };
+            self.open(label, child, Some(&lease.shard), (holder, now));
+        }
+        Written::Stored
+    }
+}
