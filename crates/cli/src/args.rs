@@ -179,7 +179,7 @@ pub struct RunArgs {
 pub struct StatusArgs {
     /// Show what the worker at this address says of itself, as http://127.0.0.1:9464; reads no configuration
     #[arg(long, value_name = "URL", value_parser = parse_url)]
-    pub url: Url,
+    pub url: Option<Url>,
     /// Show it anew every 2 seconds, until Ctrl-C
     #[arg(long)]
     pub watch: bool,

@@ -1,9 +1,10 @@
-//! `streamdex status`: what the workers do.
+//! `streamdex status`: what the workers do, as the state table tells it, or one of them.
 
 mod fetch;
 mod render;
 #[cfg(test)]
 mod samples;
+mod tables;
 
 use std::future::Future;
 use std::io::IsTerminal;
@@ -16,28 +17,40 @@ use url::Url;
 
 use self::fetch::get;
 pub(crate) use self::fetch::parse_url;
+use self::tables::Tables;
 use crate::args::{Global, StatusArgs};
 use crate::exit::{CliError, Exit};
-use crate::output;
+use crate::{output, settings};
 
 const AGAIN: Duration = Duration::from_secs(2);
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: &StatusArgs) -> Result<Exit, CliError> {
+    let Some(url) = &arguments.url else {
+        let config = settings::configuration(global)?;
+        let tables = Tables::connect(&config).await?;
+        return show(arguments, || of_group(global, &tables)).await;
+    };
     if arguments.live {
-        get(&arguments.url, "livez").await?;
+        get(url, "livez").await?;
         return Ok(Exit::Done);
     }
-    let show = || async {
-        let body = get(&arguments.url, "status").await?;
-        of_worker(global, &arguments.url, &body)
-    };
-    if arguments.watch { watch(show).await } else { output::print(&show().await?).map(|()| Exit::Done) }
+    show(arguments, || of_worker(global, url)).await
+}
+
+/// What the state table says of all workers.
+async fn of_group(global: &Global, tables: &Tables) -> Result<String, CliError> {
+    let reports = tables.reports().await?;
+    if global.json {
+        return Ok(format!("{}\n", serde_json::json!({ "tables": reports })));
+    }
+    Ok(render::tables(&reports))
 }
 
 /// What a worker says of itself.
-fn of_worker(global: &Global, url: &Url, body: &str) -> Result<String, CliError> {
+async fn of_worker(global: &Global, url: &Url) -> Result<String, CliError> {
+    let body = get(url, "status").await?;
     let foreign = |error: serde_json::Error| {
         CliError::new(Exit::Unreachable, format!("{url} answers, but not as streamdex does"))
             .caused_by(error)
@@ -45,25 +58,29 @@ fn of_worker(global: &Global, url: &Url, body: &str) -> Result<String, CliError>
     };
     if global.json {
         // As it is: another version may know more.
-        let report: Value = serde_json::from_str(body).map_err(foreign)?;
+        let report: Value = serde_json::from_str(&body).map_err(foreign)?;
         return Ok(format!("{report}\n"));
     }
-    let report: Report = serde_json::from_str(body).map_err(foreign)?;
+    let report: Report = serde_json::from_str(&body).map_err(foreign)?;
     Ok(render::report(&report))
 }
 
-/// Shows it anew every two seconds, until Ctrl-C. A worker that does not answer may do so again.
-async fn watch<F>(show: impl Fn() -> F) -> Result<Exit, CliError>
+/// Shows it once; or anew every two seconds, until Ctrl-C. Who does not answer may do so again.
+async fn show<F>(arguments: &StatusArgs, text: impl Fn() -> F) -> Result<Exit, CliError>
 where
     F: Future<Output = Result<String, CliError>>,
 {
+    if !arguments.watch {
+        output::print(&Box::pin(text()).await?)?;
+        return Ok(Exit::Done);
+    }
     let mut ticks = interval(AGAIN);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let clear = if std::io::stdout().is_terminal() { CLEAR } else { "" };
     let shown = async {
         loop {
             ticks.tick().await;
-            let text = match show().await {
+            let text = match Box::pin(text()).await {
                 Ok(text) => text,
                 Err(error) if error.exit() == Exit::Unreachable => format!("{error}\n"),
                 Err(error) => return Err(error),

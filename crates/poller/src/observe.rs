@@ -10,6 +10,7 @@ mod metrics;
 mod probe;
 mod report;
 mod serve;
+mod table;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ pub use self::metrics::{Form, exposition};
 pub use self::probe::{Reachable, watch_opensearch};
 pub use self::report::{ErrorReport, GapReport, PauseReport, Report, ShardReport, SourceReport, WriterReport};
 pub use self::serve::{ServeError, Server};
+pub use self::table::{LeaseReport, TableReport, WorkerReport};
 use crate::follow::StatusBoard;
 
 /// Everything that one process shows. Cheap to clone.

@@ -2,10 +2,14 @@
 
 use std::fmt::Write;
 
-use streamdex_poller::observe::{GapReport, Report, ShardReport, SourceReport, WriterReport};
+use streamdex_poller::observe::{
+    GapReport, LeaseReport, Report, ShardReport, SourceReport, TableReport, WorkerReport, WriterReport,
+};
 
 /// More would not fit on a screen; `--json` has all.
 const ROWS: usize = 20;
+/// Seconds after which others have taken over; clocks may differ by some.
+const SILENT: u64 = 15;
 
 /// What a worker says of itself.
 pub(super) fn report(report: &Report) -> String {
@@ -22,6 +26,93 @@ pub(super) fn report(report: &Report) -> String {
     writing(&mut text, &report.writer);
     report.sources.iter().for_each(|one| source(&mut text, one));
     text
+}
+
+/// What the state table says of all workers.
+pub(super) fn tables(tables: &[TableReport]) -> String {
+    let mut text = String::new();
+    for (position, one) in tables.iter().enumerate() {
+        if position > 0 {
+            text.push('\n');
+        }
+        group(&mut text, one);
+    }
+    text
+}
+
+fn group(text: &mut String, table: &TableReport) {
+    let TableReport { source, table: name, stream, group, .. } = table;
+    line(text, format_args!("source {source}: table {name}, stream {stream}, group {group}"));
+    match table.begun_seconds_ago {
+        Some(ago) => line(text, format_args!("  followed for {}", span(seconds(ago)))),
+        None => line(text, format_args!("  nobody has begun to follow this stream")),
+    }
+    workers(text, &table.workers);
+    gaps(text, &table.gaps);
+    for item in &table.malformed {
+        line(text, format_args!("  ! the item {item} cannot be read, and is passed over"));
+    }
+    leases(text, &table.leases);
+}
+
+fn workers(text: &mut String, workers: &[WorkerReport]) {
+    if workers.is_empty() {
+        line(text, format_args!("  no worker is running"));
+    }
+    let rows = workers.iter().map(|worker| {
+        let summary = worker.summary.clone().unwrap_or_default();
+        [
+            worker.worker.clone(),
+            format!("{} ago", span(seconds(worker.beat_seconds_ago))),
+            span(seconds(worker.up_seconds)),
+            summary.shards.to_string(),
+            summary.lag_seconds.map_or("-".to_owned(), span),
+            format!("{:.1}/s", summary.rate),
+            summary.undecided.to_string(),
+            summary.dead_lettered.to_string(),
+            summary.calls_per_hour.to_string(),
+            worker.version.clone(),
+        ]
+    });
+    let head = ["WORKER", "BEAT", "UP", "SHARDS", "LAG", "RATE", "UNDECIDED", "DEAD LETTERS", "CALLS/H", "VERSION"];
+    table(text, head, &rows.collect::<Vec<_>>());
+    for worker in workers {
+        if worker.beat_seconds_ago > SILENT {
+            line(
+                text,
+                format_args!("  ! {} is silent: it has ended without a word, or its clock is wrong", worker.worker),
+            );
+        }
+        if let Some(reason) = worker.summary.as_ref().and_then(|summary| summary.pause.as_ref()) {
+            line(text, format_args!("  ! {}: {reason}", worker.worker));
+        }
+    }
+}
+
+/// First what needs looking at.
+fn leases(text: &mut String, leases: &[LeaseReport]) {
+    let mut shown: Vec<&LeaseReport> = leases.iter().collect();
+    shown.sort_by_key(|lease| (lease.state != "gapped", lease.owner.is_some()));
+    let owned = leases.iter().filter(|lease| lease.owner.is_some()).count();
+    let gapped = leases.iter().filter(|lease| lease.state == "gapped").count();
+    line(text, format_args!("  {} leases: {owned} owned, {gapped} gapped", leases.len()));
+    let rows = shown.iter().take(ROWS).map(|lease| {
+        [
+            lease.shard.clone(),
+            lease.state.to_owned(),
+            lease.owner.clone().unwrap_or_else(|| "-".to_owned()),
+            lease.position.clone().unwrap_or_else(|| "-".to_owned()),
+            format!("{} ago", span(seconds(lease.updated_seconds_ago))),
+        ]
+    });
+    table(text, ["SHARD", "STATE", "OWNER", "POSITION", "UPDATED"], &rows.collect::<Vec<_>>());
+    more(text, shown.len());
+}
+
+fn more(text: &mut String, rows: usize) {
+    if let Some(more) = rows.checked_sub(ROWS).filter(|more| *more > 0) {
+        line(text, format_args!("  and {more} more; --json has all of them"));
+    }
 }
 
 fn writing(text: &mut String, writer: &WriterReport) {
@@ -95,9 +186,7 @@ fn shards(text: &mut String, shards: &[ShardReport]) {
     });
     let head = ["SHARD", "PHASE", "LAG", "RATE", "IN FLIGHT", "RETRIES", "OWNER"];
     table(text, head, &rows.collect::<Vec<_>>());
-    if let Some(more) = shown.len().checked_sub(ROWS).filter(|more| *more > 0) {
-        line(text, format_args!("  and {more} more; --json has all of them"));
-    }
+    more(text, shown.len());
     for shard in shown.iter().take(ROWS) {
         if let Some(reason) = &shard.paused {
             line(text, format_args!("  ! {}: {reason}", shard.shard));
@@ -164,6 +253,11 @@ mod tests {
     #[test]
     fn a_worker_that_has_just_begun() {
         insta::assert_snapshot!("worker_just_begun", report(&samples::just_begun()));
+    }
+
+    #[test]
+    fn a_group() {
+        insta::assert_snapshot!("group", tables(&[samples::group(), TableReport::default()]));
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use streamdex_poller::observe::{ErrorReport, GapReport, PauseReport, Report, ShardReport, SourceReport, WriterReport};
+use streamdex_poller::follow::status::Summary;
+use streamdex_poller::observe::{
+    ErrorReport, GapReport, LeaseReport, PauseReport, Report, ShardReport, SourceReport, TableReport, WorkerReport,
+    WriterReport,
+};
 
 /// A worker to which everything has happened.
 pub(super) fn in_trouble() -> Report {
@@ -100,5 +104,49 @@ fn source() -> SourceReport {
             shard("elsewhere", "elsewhere", None, "host-2-b"),
         ],
         ..SourceReport::default()
+    }
+}
+
+/// A group of two workers, one of which is silent.
+pub(super) fn group() -> TableReport {
+    let worker = |worker: &str, beat_seconds_ago, summary| WorkerReport {
+        worker: worker.to_owned(),
+        version: "0.1.0".to_owned(),
+        beat_seconds_ago,
+        up_seconds: 90_000,
+        summary,
+    };
+    let summary = Summary {
+        lag_seconds: Some(75.4),
+        shards: 2,
+        rate: 12.3,
+        dead_lettered: 1,
+        undecided: 12,
+        calls_per_hour: 7_200.0,
+        pause: Some("index sessions: the disk is full".to_owned()),
+        ..Summary::default()
+    };
+    let lease = |shard: &str, state, owner: Option<&str>| LeaseReport {
+        shard: format!("shardId-{shard}"),
+        state,
+        owner: owner.map(str::to_owned),
+        position: (state == "open").then(|| "4421".to_owned()),
+        updated_seconds_ago: 30,
+    };
+    TableReport {
+        source: "sessions".to_owned(),
+        table: "sessions".to_owned(),
+        stream: "2026-11-22T00:00:00.000".to_owned(),
+        group: "default".to_owned(),
+        begun_seconds_ago: Some(900_000),
+        workers: vec![worker("host-1-a", 1, Some(summary)), worker("host-2-b", 70, None)],
+        leases: vec![
+            lease("a", "open", Some("host-1-a")),
+            lease("b", "finished", Some("host-1-a")),
+            lease("c", "open", None),
+            lease("d", "gapped", None),
+        ],
+        gaps: source().gaps,
+        malformed: vec!["shard|x".to_owned()],
     }
 }

@@ -6,7 +6,7 @@ mod rate;
 mod summary;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -156,6 +156,20 @@ impl StatusBoard {
             board.end(shard, now);
         }
         board.elsewhere = shards.iter().cloned().collect();
+    }
+
+    /// All shards of the state table that are not done. One that waits here and is not among them was read to its
+    /// end by another worker, and nothing of it is behind.
+    pub fn open_shards<'a>(&self, open: impl Iterator<Item = &'a ShardId>) {
+        let (open, now): (BTreeSet<&ShardId>, _) = (open.collect(), Instant::now());
+        let mut board = self.board();
+        let waiting = board.shards.iter().filter(|(_, entry)| entry.phase == Phase::Waiting);
+        let gone: Vec<ShardId> =
+            waiting.map(|(shard, _)| shard).filter(|shard| !open.contains(shard)).cloned().collect();
+        for shard in gone {
+            board.forget_undecided(&shard);
+            board.end(&shard, now);
+        }
     }
 
     /// Calls to DynamoDB Streams in an hour, as things are now.

@@ -7,6 +7,7 @@ use streamdex_sink::writer::WriterStats;
 use streamdex_sink::{Pause, Scope};
 
 use crate::follow::Status;
+use crate::lease::TENURE;
 
 /// What a process shows at one moment.
 #[derive(Debug, Clone, Default)]
@@ -50,8 +51,6 @@ pub struct Reach {
 
 /// A supervisor's loop waits for nothing longer than some seconds.
 const STANDS_STILL: Duration = Duration::from_secs(60);
-/// Three beats; a worker gives its leases up when none was confirmed for so long.
-const BEAT_OVERDUE: Duration = Duration::from_millis(4_500);
 /// Three attempts of `watch_opensearch`.
 const ANSWER_OVERDUE: Duration = Duration::from_secs(45);
 
@@ -88,7 +87,7 @@ impl Look {
 fn without_beat(source: &SourceLook) -> Option<String> {
     match source.status.heartbeat_age {
         None => Some(format!("source {}: no heartbeat is confirmed yet", source.name)),
-        Some(age) if age >= BEAT_OVERDUE => Some(format!(
+        Some(age) if age >= TENURE => Some(format!(
             "source {}: the last heartbeat was confirmed {:.1} s ago; is the state table reachable?",
             source.name,
             age.as_secs_f64()

@@ -107,6 +107,22 @@ async fn a_gapped_shard_has_no_lag_and_a_paused_one_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_another_worker_has_read_to_its_end_waits_no_more() {
+    let board = StatusBoard::default();
+    let [reading, waiting, done] = ["a", "b", "c"].map(ShardId::new);
+    for shard in [&reading, &waiting, &done] {
+        board.begin(shard, None);
+        board.take_of(shard, 1, 0);
+    }
+    board.phase(&waiting, Phase::Waiting);
+    board.phase(&done, Phase::Waiting);
+    // A shard that is read can be younger than the look at the state table.
+    board.open_shards([&waiting].into_iter());
+    let status = board.snapshot();
+    assert_eq!((status.in_phase(Phase::Reading), status.in_phase(Phase::Waiting), status.undecided), (1, 1, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shard_that_was_never_read_waits_without_a_lag() {
     let board = StatusBoard::default();
     let shard = ShardId::new("a");

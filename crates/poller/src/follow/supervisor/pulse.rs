@@ -204,6 +204,7 @@ impl Supervisor {
             })
             .collect();
         self.board.elsewhere(&elsewhere);
+        self.board.open_shards(pulse.loaded.shards.iter().map(|shard| &shard.id));
         let calls = self.held.values().filter_map(|held| held.reading()).map(|reading| reading.vital.calls_per_hour());
         self.board.projected_calls(calls.sum());
         self.board.prefetched(self.shared.budget.held());

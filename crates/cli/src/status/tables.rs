@@ -1,0 +1,85 @@
+//! Reads the state table.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use streamdex_config::{Config, Source};
+use streamdex_poller::aws::SourceClients;
+use streamdex_poller::lease::WorkerId;
+use streamdex_poller::observe::TableReport;
+use streamdex_poller::state::{Generations, ProgressStore, StateTable, StreamState};
+use streamdex_poller::table::TableInfo;
+use tokio::time::timeout;
+
+use crate::connect;
+use crate::exit::{CliError, Exit};
+
+/// The followed tables, as the state table knows them.
+pub(super) struct Tables(Vec<Table>);
+
+struct Table {
+    /// Whose it is.
+    head: TableReport,
+    state: StreamState,
+}
+
+// === impl Tables ===
+
+impl Tables {
+    /// Asks each source for its table's ARN and the label of its stream: they are part of the keys.
+    ///
+    /// # Errors
+    /// A table cannot be described.
+    pub(super) async fn connect(config: &Config) -> Result<Tables, CliError> {
+        let state = connect::state_table(config).await;
+        let mut tables = Vec::with_capacity(config.sources.len());
+        for source in &config.sources {
+            tables.push(Box::pin(within(Table::connect(source, &state))).await?);
+        }
+        Ok(Tables(tables))
+    }
+
+    /// Everything there is at this moment.
+    ///
+    /// # Errors
+    /// The state table cannot be read.
+    pub(super) async fn reports(&self) -> Result<Vec<TableReport>, CliError> {
+        let mut reports = Vec::with_capacity(self.0.len());
+        for table in &self.0 {
+            reports.push(within(table.report()).await?);
+        }
+        Ok(reports)
+    }
+}
+
+impl Table {
+    async fn connect(source: &Source, state: &StateTable) -> Result<Table, CliError> {
+        let clients = SourceClients::connect(source).await;
+        let info = Box::pin(TableInfo::describe(&clients, source)).await?;
+        let head = TableReport {
+            source: source.name.clone(),
+            table: info.table,
+            stream: info.stream.label,
+            group: state.group().to_owned(),
+            ..TableReport::default()
+        };
+        // Nothing is written, so that nobody hears of this worker.
+        let nobody = WorkerId::new("status");
+        let state = StreamState::new(state.clone(), &info.arn, &head.stream, Generations::new(), nobody);
+        Ok(Table { head, state })
+    }
+
+    async fn report(&self) -> Result<TableReport, CliError> {
+        let loaded = self.state.refresh().await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let TableReport { source, table, stream, group, .. } = self.head.clone();
+        Ok(TableReport { source, table, stream, group, ..TableReport::of(&loaded, now) })
+    }
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    timeout(connect::PATIENCE, call).await.unwrap_or_else(|_| {
+        let message = format!("DynamoDB did not answer within {} s", connect::PATIENCE.as_secs());
+        Err(CliError::new(Exit::Unreachable, message)
+            .with_hint("check credentials, region and network; a worker itself is asked with --url"))
+    })
+}
