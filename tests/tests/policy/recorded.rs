@@ -69,6 +69,9 @@ impl Rights {
             _ if name == lab.state => Resource::State,
             other => panic!("another table: {other}"),
         };
+        if operation == "TransactWriteItems" {
+            return self.add_transaction(&body);
+        }
         let resource = match (&body["TableName"], &body["RequestItems"]) {
             (Value::String(table), _) => of_table(table),
             (_, Value::Object(items)) => of_table(items.keys().next().unwrap()),
@@ -80,6 +83,20 @@ impl Rights {
         let keys = keys.into_iter().filter_map(|key| key["S"].as_str());
         // The emulator's name for the region.
         self.partitions.extend(keys.map(|key| key.replace(":ddblocal:", ":eu-west-1:")));
+    }
+
+    /// A transaction has no right of its own: each of its parts needs its own.
+    fn add_transaction(&mut self, body: &Value) {
+        for part in body["TransactItems"].as_array().unwrap() {
+            for (kind, part) in part.as_object().unwrap() {
+                let action =
+                    if kind == "ConditionCheck" { "ConditionCheckItem".to_owned() } else { format!("{kind}Item") };
+                self.actions.insert((format!("dynamodb:{action}"), Resource::State));
+                let keys = [&part["Item"]["pk"], &part["Key"]["pk"]];
+                let keys = keys.into_iter().filter_map(|key| key["S"].as_str());
+                self.partitions.extend(keys.map(|key| key.replace(":ddblocal:", ":eu-west-1:")));
+            }
+        }
     }
 
     /// The table of requests and permissions in the security plugin's terms; see `search.rs` of `iam-policy`.

@@ -14,9 +14,16 @@ const DESCRIBE_STREAM: [&str; 1] = ["dynamodb:DescribeStream"];
 const DESCRIBE_TABLE: &str = "dynamodb:DescribeTable";
 const READ_ITEMS: &str = "dynamodb:BatchGetItem";
 
-/// The state table as the poller uses it: is it there, checkpoints read and written, starts, gaps and letters put.
-const KEEP_PROGRESS: [&str; 4] =
-    ["dynamodb:DescribeTable", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"];
+/// The state table as the poller uses it: is it there, leases and checkpoints read and written, starts, gaps and letters
+/// put. A transaction has no right of its own: each of its parts needs its own.
+const KEEP_PROGRESS: [&str; 6] = [
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:DescribeTable",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    "dynamodb:UpdateItem",
+];
 /// The function keeps which indices it has written to, and its letters; Lambda keeps the progress.
 const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
