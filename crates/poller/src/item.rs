@@ -177,12 +177,16 @@ impl ItemReader for BatchGetReader {
 
 /// The `Date` header of the last answer. Emulators that send none get this machine's clock.
 #[derive(Debug, Clone, Default)]
-struct ServerDate(Arc<Mutex<Option<u64>>>);
+pub(crate) struct ServerDate(Arc<Mutex<Option<u64>>>);
 
 impl ServerDate {
     fn seconds(&self) -> u64 {
-        let seen = self.0.lock().ok().and_then(|date| *date);
-        seen.unwrap_or_else(clock)
+        self.seen().unwrap_or_else(clock)
+    }
+
+    /// In seconds since 1970.
+    pub(crate) fn seen(&self) -> Option<u64> {
+        self.0.lock().ok().and_then(|date| *date)
     }
 }
 

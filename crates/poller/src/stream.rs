@@ -39,6 +39,8 @@ pub struct ShardPage {
     pub next: Option<ShardId>,
     /// Whether the stream still takes changes.
     pub status: StreamStatus,
+    /// The service's time of the answer, in seconds since 1970; `None` where it tells none.
+    pub date: Option<u64>,
 }
 
 /// Whether a stream still takes changes.

@@ -65,11 +65,13 @@ pub(super) async fn prepare(parts: &Parts, settings: &Settings, board: &StatusBo
     Ok(Prepared::Ready { loaded: Box::new(loaded), start, graph })
 }
 
-/// Where a new group begins. The clock is read before the shards are listed, and the shards are listed
-/// twice, because one listing can miss a parent that was made while it was read.
+/// Where a new group begins. The time is the service's, where it tells one: by a clock that is fast, `latest`
+/// would pass over changes. It is asked for before the shards are listed, and those are listed twice, because
+/// one listing can miss a parent that was made while it was read.
 async fn new_start(parts: &Parts, settings: &Settings, insist: &Insist<'_>) -> Result<StreamStart, FollowError> {
     let source = parts.source.as_ref();
-    let at = seconds(parts.clock.as_ref());
+    let told = insist.on(|| async { Ok(source.shards(None).await?.date) }).await?;
+    let at = told.unwrap_or_else(|| seconds(parts.clock.as_ref()));
     let mut listed: Vec<ListedShard> = Vec::new();
     for _ in 0..2 {
         let (shards, _) = insist.on(|| async { Ok(list_shards(source).await?) }).await?;

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::aws::SourceClients;
 use crate::fault::{AwsError, Fault};
+use crate::item::ServerDate;
 use crate::stream::{
     ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };
@@ -35,8 +36,9 @@ impl SdkStream {
         &self,
         after: Option<&ShardId>,
         filter: Option<ShardFilter>,
-    ) -> Result<StreamDescription, AwsError> {
+    ) -> Result<(StreamDescription, Option<u64>), AwsError> {
         const OPERATION: &str = "DescribeStream";
+        let date = ServerDate::default();
         let call = self
             .clients
             .streams
@@ -45,24 +47,26 @@ impl SdkStream {
             .limit(SHARDS_A_PAGE)
             .set_exclusive_start_shard_id(after.map(|shard| shard.as_str().to_owned()))
             .set_shard_filter(filter)
+            .customize()
+            .interceptor(date.clone())
             .send();
         let answer = within(OPERATION, call).await?.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        answer
-            .stream_description
-            .ok_or_else(|| AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds no description"))
+        let missing = || AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds no description");
+        Ok((answer.stream_description.ok_or_else(missing)?, date.seen()))
     }
 }
 
 #[async_trait]
 impl StreamSource for SdkStream {
     async fn shards(&self, after: Option<&ShardId>) -> Result<ShardPage, AwsError> {
-        let description = Box::pin(self.describe(after, None)).await?;
+        let (description, date) = Box::pin(self.describe(after, None)).await?;
         let disabled =
             description.stream_status().is_some_and(|status| matches!(status.as_str(), "DISABLED" | "DISABLING"));
         Ok(ShardPage {
             shards: description.shards().iter().filter_map(listed).collect(),
             next: description.last_evaluated_shard_id().map(ShardId::new),
             status: if disabled { StreamStatus::Disabled } else { StreamStatus::Enabled },
+            date,
         })
     }
 
@@ -71,7 +75,7 @@ impl StreamSource for SdkStream {
         let mut after = None;
         loop {
             let filter = ShardFilter::builder().r#type(ShardFilterType::ChildShards).shard_id(parent.as_str()).build();
-            let description = Box::pin(self.describe(after.as_ref(), Some(filter))).await?;
+            let (description, _) = Box::pin(self.describe(after.as_ref(), Some(filter))).await?;
             let of_parent = |shard: &ListedShard| shard.parent.as_ref() == Some(parent);
             children.extend(description.shards().iter().filter_map(listed).filter(of_parent));
             after = description.last_evaluated_shard_id().map(ShardId::new);

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::dice::Dice;
 use super::gate::Steady;
 use super::plan::Event;
 use super::table::Change;
-use super::time::SECOND;
+use super::time::{HOUR, SECOND};
 use super::weather::{Endpoint, Rule};
 use super::worker::{End, Worker};
 use super::world::World;
@@ -226,6 +227,11 @@ impl Cluster {
         self.started += 1;
         let name = format!("w{}", self.started);
         let (worker, life) = Worker::start(name.clone(), &self.world);
+        let mut dice = Dice::new(self.world.plan.seed, &format!("clock {name}"));
+        if dice.chance(self.world.plan.wrong_clocks) {
+            let millis = i64::try_from(dice.within(0..=2 * HOUR)).unwrap_or_default();
+            worker.gate.shift_wall(millis - i64::try_from(HOUR).unwrap_or_default());
+        }
         self.slots[slot] = Some(worker);
         self.back_after[slot] = RESTART;
         self.lives.spawn(async move { (slot, name, life.await) });

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) workers: usize,
+    /// In percent: machines whose time of day is wrong from the beginning.
+    pub(super) wrong_clocks: u32,
     pub(super) keys: usize,
     pub(super) partitions: u64,
     pub(super) images: Images,
@@ -94,6 +96,7 @@ impl Plan {
         let mut plan = Plan {
             seed,
             workers,
+            wrong_clocks: *dice.pick(&[0, 0, 0, 40]),
             keys: usize::try_from(dice.within(3..=14)).unwrap_or(3),
             partitions: dice.within(1..=4),
             images: if keys_only { Images::KeysOnly } else { Images::NewAndOld },
@@ -125,7 +128,8 @@ impl Plan {
             }
             hours += 4 * HOUR;
         }
-        for _ in 0..dice.index(9) {
+        let events = if dice.chance(15) { dice.index(30) } else { dice.index(9) };
+        for _ in 0..events {
             let at = self.head_start + dice.within(0..=self.storm);
             let event = self.draw_event(dice);
             self.events.push((at, event));

@@ -130,7 +130,7 @@ impl StreamSource for FakeStream {
         let shards: Vec<_> = rest.iter().take(2).cloned().collect();
         let next = (rest.len() > 2).then(|| shards[1].id.clone());
         let status = if state.disabled { StreamStatus::Disabled } else { StreamStatus::Enabled };
-        Ok(ShardPage { shards, next, status })
+        Ok(ShardPage { shards, next, status, date: None })
     }
 
     /// Like an emulator: all shards, whatever their parent.

@@ -99,7 +99,7 @@ impl StreamSource for SimulatedStream {
             let shards: Vec<ListedShard> = shown.by_ref().take(most).map(|shard| listed(shard, now)).collect();
             let next = shown.next().and(shards.last()).map(|shard| shard.id.clone());
             let status = if stream.enabled { StreamStatus::Enabled } else { StreamStatus::Disabled };
-            Ok(ShardPage { shards, next, status })
+            Ok(ShardPage { shards, next, status, date: Some(world.time.seconds()) })
         })
         .await
     }
