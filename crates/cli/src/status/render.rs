@@ -93,9 +93,9 @@ fn workers(text: &mut String, workers: &[WorkerReport]) {
 fn leases(text: &mut String, leases: &[LeaseReport]) {
     let mut shown: Vec<&LeaseReport> = leases.iter().collect();
     shown.sort_by_key(|lease| (lease.state != "gapped", lease.owner.is_some()));
-    let owned = leases.iter().filter(|lease| lease.owner.is_some()).count();
+    let free = leases.iter().filter(|lease| lease.owner.is_none() && lease.state != "gapped").count();
     let gapped = leases.iter().filter(|lease| lease.state == "gapped").count();
-    line(text, format_args!("  {} leases: {owned} owned, {gapped} gapped", leases.len()));
+    line(text, format_args!("  leases: {}, of these {free} free and {gapped} gapped", leases.len()));
     let rows = shown.iter().take(ROWS).map(|lease| {
         [
             lease.shard.clone(),
@@ -148,7 +148,7 @@ fn progress(text: &mut String, source: &SourceReport) {
     let beat = source
         .heartbeat_age_seconds
         .map_or("no heartbeat yet".to_owned(), |age| format!("heartbeat {} ago", span(age)));
-    line(text, format_args!("  worker {worker}, one of {}; {owned_leases} leases; {beat}", workers.len()));
+    line(text, format_args!("  worker {worker}, one of {}; leases: {owned_leases}; {beat}", workers.len()));
     let lag = source.lag_seconds.map_or("-".to_owned(), span);
     let calls = source.projected_calls_per_hour;
     line(text, format_args!("  lag {lag}; {rate:.1} records/s; {undecided} undecided; {calls} calls an hour"));

@@ -174,7 +174,8 @@ impl StatusBoard {
 
     /// Calls to DynamoDB Streams in an hour, as things are now.
     pub fn projected_calls(&self, per_hour: f64) {
-        self.board().projected_calls = per_hour;
+        // The sum of nothing is -0.0, which would be shown so.
+        self.board().projected_calls = per_hour + 0.0;
     }
 
     /// Bytes of records that were read and are not written yet.

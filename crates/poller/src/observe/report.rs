@@ -227,7 +227,9 @@ impl SourceReport {
     fn of(look: &SourceLook) -> SourceReport {
         let status = &look.status;
         let me = Some(status.membership.me.clone()).filter(|me| !me.is_empty());
-        let own = status.shards.iter().map(|shard| ShardReport::of(shard, me.clone()));
+        // Who has a shard that waits is known after the next refresh.
+        let owner = |shard: &ShardStatus| me.clone().filter(|_| shard.phase != Phase::Waiting);
+        let own = status.shards.iter().map(|shard| ShardReport::of(shard, owner(shard)));
         let elsewhere = status.elsewhere.iter().map(|(shard, owner)| ShardReport {
             shard: shard.to_string(),
             phase: Phase::Elsewhere.name().to_owned(),

@@ -139,6 +139,8 @@ async fn the_summary_tells_the_worst() {
     let board = StatusBoard::default();
     let shard = ShardId::new("a");
     board.begin(&shard, None);
+    board.projected_calls([0.0; 0].into_iter().sum());
+    assert!(board.snapshot().projected_calls.is_sign_positive());
     board.projected_calls(3_600.4);
     board.pause_all(Some("the state table does not answer".to_owned()));
     advance(90).await;
