@@ -6,6 +6,8 @@ mod outage;
 mod pressure;
 mod program;
 mod replay;
+mod replicas;
 mod scrub;
+mod switched;
 mod vanished;
 mod views;
