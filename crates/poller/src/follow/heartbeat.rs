@@ -18,6 +18,8 @@ pub(super) struct Pulse {
     pub(super) confirmed: Moment,
     /// When the refresh was asked for: what was written later may be missing.
     pub(super) began: Duration,
+    /// When it was answered: what it shows may have been written until then.
+    pub(super) answered: Duration,
     pub(super) loaded: Loaded,
 }
 
@@ -107,7 +109,10 @@ impl Heartbeat {
         self.board.beat_confirmed(begun);
         let began = self.clock.monotonic();
         match self.settle(timeout(REFRESH_DEADLINE, self.store.refresh()).await) {
-            Ok(loaded) => Some(Ok(Arc::new(Pulse { confirmed: sent, began, loaded }))),
+            Ok(loaded) => {
+                let answered = self.clock.monotonic();
+                Some(Ok(Arc::new(Pulse { confirmed: sent, began, answered, loaded })))
+            }
             Err(told) => told,
         }
     }

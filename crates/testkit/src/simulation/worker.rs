@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -51,8 +52,9 @@ impl Worker {
         let seed = hash(world.plan.seed, &name);
         let gate = Gate::new(name, world.plan.seed, Arc::clone(world));
         let (stop, writing) = (CancellationToken::new(), CancellationToken::new());
-        let follower = follower(&gate, world, seed, &writing);
-        let life = live(follower, stop.clone(), writing, Arc::clone(&gate), Arc::clone(world));
+        let decided = Arc::new(AtomicU64::new(0));
+        let follower = follower(&gate, world, seed, (&writing, &decided));
+        let life = live(follower, (stop.clone(), writing), decided, Arc::clone(&gate), Arc::clone(world));
         (Worker { gate, stop }, life)
     }
 
@@ -64,8 +66,8 @@ impl Worker {
 
 async fn live(
     follower: Follower,
-    stop: CancellationToken,
-    writing: CancellationToken,
+    (stop, writing): (CancellationToken, CancellationToken),
+    decided: Arc<AtomicU64>,
     gate: Arc<Gate>,
     world: Arc<World>,
 ) -> End {
@@ -80,8 +82,9 @@ async fn live(
     };
     writing.cancel();
     let status = board.snapshot();
-    if status.tally.records() + status.undecided < status.tally.records() {
-        world.trace.violation(format_args!("{} lost count", gate.name));
+    let (counted, decided) = (status.tally.records(), decided.load(Ordering::Relaxed));
+    if counted != decided {
+        world.trace.violation(format_args!("{} counts {counted} outcomes, and {decided} records have one", gate.name));
     }
     let end = match followed {
         Ok(followed) => match followed.end {
@@ -98,7 +101,12 @@ async fn live(
     end
 }
 
-fn follower(gate: &Arc<Gate>, world: &Arc<World>, seed: u64, writing: &CancellationToken) -> Follower {
+fn follower(
+    gate: &Arc<Gate>,
+    world: &Arc<World>,
+    seed: u64,
+    (writing, decided): (&CancellationToken, &Arc<AtomicU64>),
+) -> Follower {
     let indices = Arc::new(SimulatedIndices::new(Arc::clone(gate), Arc::clone(world)));
     let search = SimulatedSearch { gate: Arc::clone(gate), world: Arc::clone(world), deadline: REQUEST_TIMEOUT };
     let delivery = Delivery {
@@ -116,7 +124,7 @@ fn follower(gate: &Arc<Gate>, world: &Arc<World>, seed: u64, writing: &Cancellat
     let stream = SimulatedStream { gate: Arc::clone(gate), world: Arc::clone(world), arn: arn.clone() };
     let parts = Parts {
         source: Arc::new(stream),
-        deliver: Arc::new(Witnessed { delivery, world: Arc::clone(world) }),
+        deliver: Arc::new(Witnessed { delivery, world: Arc::clone(world), decided: Arc::clone(decided) }),
         store: Arc::new(SimulatedState::new(gate, world, &label)),
         indices,
         clock: Arc::new(WorkerClock(Arc::clone(gate))),
@@ -169,12 +177,15 @@ fn writer_settings(seed: u64) -> WriterSettings {
 struct Witnessed {
     delivery: Delivery,
     world: Arc<World>,
+    /// Records that delivery gave an outcome, those behind an undecided one not counted.
+    decided: Arc<AtomicU64>,
 }
 
 #[async_trait]
 impl Deliver for Witnessed {
     async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], trust: Trust, bounds: &Bounds) -> Delivered {
         let delivered = self.delivery.deliver(records, trust, bounds).await;
+        self.decided.fetch_add(u64::try_from(delivered.decided()).unwrap_or_default(), Ordering::Relaxed);
         let mut table = self.world.table();
         for (record, outcome) in records.iter().zip(&delivered.outcomes) {
             let sequence = match record {

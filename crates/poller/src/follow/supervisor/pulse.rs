@@ -33,7 +33,7 @@ impl Supervisor {
         if self.note_gaps(&pulse) {
             return Ok(Some(AllLost));
         }
-        self.membership.observe(&pulse.loaded.workers, pulse.began);
+        self.membership.observe(&pulse.loaded.workers, pulse.began, pulse.answered);
         self.graph.absorb(&known(&pulse.loaded, &self.settings, self.shared.clock.as_ref()));
         let present: BTreeSet<ShardId> =
             pulse.loaded.shards.iter().map(|shard| shard.id.clone()).chain(self.held.keys().cloned()).collect();
