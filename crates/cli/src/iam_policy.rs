@@ -26,7 +26,7 @@ pub(crate) fn run(global: &Global, arguments: &IamPolicyArgs) -> Result<Exit, Cl
     let config = settings::configuration(global)?;
     let facts = facts(&config, arguments);
     let purpose = arguments.purpose;
-    let policies = policy::policies(&config, purpose, &facts)?;
+    let policies = policy::policies(&config, purpose, &facts);
     let access = policy::access(&config, purpose, &facts);
     if global.json {
         note_missing(purpose, &facts, arguments, &policies);

@@ -11,6 +11,7 @@ mod config;
 mod connect;
 mod dlq;
 pub mod exit;
+mod follow;
 mod iam_policy;
 mod index;
 mod input;

@@ -18,7 +18,6 @@ use std::fmt;
 
 use clap::ValueEnum;
 use streamdex_config::{AwsSettings, Config, Source};
-use streamdex_poller::table::{TableError, sole_source};
 
 pub(crate) use self::document::{PolicyDocument, Statement};
 pub(crate) use self::place::Around;
@@ -102,21 +101,15 @@ pub(crate) enum Principal {
 pub(crate) type Policies = BTreeMap<Principal, PolicyDocument>;
 
 /// The policies that `config` needs.
-///
-/// # Errors
-/// `run` follows one source.
-pub(crate) fn policies(config: &Config, purpose: Purpose, facts: &Facts) -> Result<Policies, TableError> {
-    let sources: Vec<&Source> = match purpose {
-        Purpose::Run => vec![sole_source(config)?],
-        _ => config.sources.iter().collect(),
-    };
+pub(crate) fn policies(config: &Config, purpose: Purpose, facts: &Facts) -> Policies {
+    let sources: Vec<&Source> = config.sources.iter().collect();
     let mut grants = Grants::default();
     if purpose == Purpose::Lambda {
         lambda::grant(&mut grants, &sources, facts);
     }
     tables::grant(&mut grants, config, &sources, purpose, facts);
     search::grant(&mut grants, config, purpose, facts);
-    Ok(grants.policies)
+    grants.policies
 }
 
 /// Statements by principal.

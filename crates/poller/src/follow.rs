@@ -120,9 +120,7 @@ impl Follower {
         let end = match prepared {
             None => FollowEnd::Stopped,
             Some(prepare::Prepared::OnlyGaps) => FollowEnd::OnlyGaps,
-            Some(prepare::Prepared::Ready { loaded, start, graph }) => {
-                Box::pin(Supervisor::new(self, &loaded, start, graph).run(stop)).await?
-            }
+            Some(prepare::Prepared::Ready(ready)) => Box::pin(Supervisor::new(self, *ready).run(stop)).await?,
         };
         board.over();
         Ok(Followed { end, status: board.snapshot() })

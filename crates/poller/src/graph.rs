@@ -136,6 +136,8 @@ struct Node {
     orphaned: u32,
     shown: bool,
     in_scope: bool,
+    /// Whether the state table has shown its item: absence says nothing before.
+    seen: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +193,7 @@ impl ShardGraph {
         for shard in known {
             let node = self.nodes.entry(shard.id.clone()).or_insert_with(|| Node::waiting(shard.parent.clone()));
             node.parent = node.parent.take().or_else(|| shard.parent.clone());
+            node.seen = true;
             let is_ours = matches!(node.stage, Stage::Finished { search: Some(_), .. } | Stage::AtEnd);
             node.stage = match (&shard.progress, &node.stage) {
                 (KnownProgress::Gapped, _) => Stage::Gapped,
@@ -212,7 +215,7 @@ impl ShardGraph {
     pub fn done_by_others(&mut self, present: &BTreeSet<ShardId>) {
         for (id, node) in &mut self.nodes {
             let by_others = matches!(node.stage, Stage::Leased | Stage::Finished { search: None, .. });
-            if by_others && !present.contains(id) {
+            if by_others && node.seen && !present.contains(id) {
                 node.stage = Stage::Done { search: None };
             }
         }
@@ -341,7 +344,7 @@ impl ShardGraph {
 
 impl Node {
     fn waiting(parent: Option<ShardId>) -> Node {
-        Node { parent, stage: Stage::Waiting, absent: 0, orphaned: 0, shown: false, in_scope: false }
+        Node { parent, stage: Stage::Waiting, absent: 0, orphaned: 0, shown: false, in_scope: false, seen: false }
     }
 }
 

@@ -1,23 +1,19 @@
 //! Reads items as they are now: strongly consistent, with the server's own time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use aws_smithy_types::date_time::{DateTime, Format};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use streamdex_mapping::{ImageBuilder, Key, KeyValue};
 
 use crate::convert::TableItem;
 use crate::fault::{AwsError, Fault};
+use crate::server_date::ServerDate;
 
 const OPERATION: &str = "BatchGetItem";
 /// BatchGetItem takes so many keys.
@@ -145,6 +141,7 @@ impl BatchGetReader {
     async fn call(&self, keys: Vec<TableItem>) -> Result<(Vec<TableItem>, Vec<TableItem>, u64), AwsError> {
         let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
         let request = request.map_err(|_| AwsError::new(Fault::Invalid, OPERATION))?;
+        // Emulators that send none get this machine's clock.
         let date = ServerDate::default();
         let call =
             self.client.batch_get_item().request_items(&self.table, request).customize().interceptor(date.clone());
@@ -152,7 +149,7 @@ impl BatchGetReader {
         // One table was asked, whatever name the answer gives it.
         let found = answer.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
         let unanswered = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys).collect();
-        Ok((found, unanswered, date.seconds()))
+        Ok((found, unanswered, date.seen().unwrap_or_else(clock)))
     }
 }
 
@@ -175,48 +172,8 @@ impl ItemReader for BatchGetReader {
     }
 }
 
-/// The `Date` header of the last answer. Emulators that send none get this machine's clock.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ServerDate(Arc<Mutex<Option<u64>>>);
-
-impl ServerDate {
-    fn seconds(&self) -> u64 {
-        self.seen().unwrap_or_else(clock)
-    }
-
-    /// In seconds since 1970.
-    pub(crate) fn seen(&self) -> Option<u64> {
-        self.0.lock().ok().and_then(|date| *date)
-    }
-}
-
 fn clock() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for ServerDate {
-    fn name(&self) -> &'static str {
-        "ServerDate"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _configuration: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date").and_then(parse_date);
-        if let Ok(mut seen) = self.0.lock() {
-            *seen = date;
-        }
-        Ok(())
-    }
-}
-
-fn parse_date(text: &str) -> Option<u64> {
-    let date = DateTime::from_str(text, Format::HttpDate).ok()?;
-    u64::try_from(date.secs()).ok()
 }
 
 fn key_item(key: &Key) -> TableItem {
@@ -293,12 +250,6 @@ mod tests {
         }
         assert_ne!(plain_number("1"), plain_number("10"));
         assert_ne!(plain_number("1"), plain_number("-1"));
-    }
-
-    #[test]
-    fn the_date_header_is_read() {
-        assert_eq!(parse_date("Sun, 22 Nov 2026 15:01:21 GMT"), Some(1_795_359_681));
-        assert_eq!(parse_date("yesterday"), None);
     }
 
     #[test]

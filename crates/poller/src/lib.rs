@@ -20,6 +20,7 @@ pub mod letter;
 pub mod observe;
 pub mod pace;
 pub mod page;
+mod server_date;
 mod shard;
 pub mod state;
 pub mod stream;

@@ -1,7 +1,7 @@
 //! What is followed: a table, its keys and its stream, and whether the routes can be served from it.
 
 use aws_sdk_dynamodb::types::{KeyType, TableDescription};
-use streamdex_config::{Config, Source, TableReference, needs_old_images};
+use streamdex_config::{Source, TableReference, needs_old_images};
 
 use crate::aws::SourceClients;
 use crate::fault::{AwsError, Fault};
@@ -78,9 +78,6 @@ pub enum TableError {
         /// What to do.
         hint: &'static str,
     },
-    /// More than one source.
-    #[error("several [[source]] tables: not in this version")]
-    SeveralSources,
 }
 
 // === impl TableInfo ===
@@ -92,39 +89,68 @@ impl TableInfo {
     /// The table or stream is not there, has no enabled stream, or cannot be asked.
     pub async fn describe(clients: &SourceClients, source: &Source) -> Result<TableInfo, TableError> {
         match &source.table {
-            TableReference::Name(name) => Box::pin(of_table(clients, name)).await,
+            TableReference::Name(name) => match Box::pin(of_table(clients, name)).await? {
+                Described::With(info) => Ok(*info),
+                // It can be read for a day.
+                Described::SwitchedOff(Some(arn)) => {
+                    let gone = |error| match error {
+                        TableError::NoStream(_) => TableError::StreamDisabled(name.clone()),
+                        other => other,
+                    };
+                    Box::pin(of_stream(clients, &arn, name)).await.map_err(gone)
+                }
+                Described::SwitchedOff(None) => Err(TableError::StreamDisabled(name.clone())),
+            },
             TableReference::StreamArn { arn, table } => Box::pin(of_stream(clients, arn, table)).await,
         }
     }
 }
 
-async fn of_table(clients: &SourceClients, name: &str) -> Result<TableInfo, TableError> {
+impl StreamInfo {
+    /// Asks for a stream of `table`.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be asked.
+    pub async fn describe(clients: &SourceClients, arn: &str, table: &str) -> Result<StreamInfo, TableError> {
+        Box::pin(of_stream(clients, arn, table)).await.map(|info| info.stream)
+    }
+}
+
+/// A table, with a stream or without.
+#[derive(Debug)]
+enum Described {
+    With(Box<TableInfo>),
+    /// Its last stream, if it ever had one.
+    SwitchedOff(Option<String>),
+}
+
+async fn of_table(clients: &SourceClients, name: &str) -> Result<Described, TableError> {
     let answer = clients.dynamodb.describe_table().table_name(name).send().await;
     let answer = answer.map_err(|error| match AwsError::from_sdk("DescribeTable", &error) {
         error if error.fault() == Fault::NotFound => TableError::NoTable(name.to_owned()),
         error => TableError::Aws(error),
     })?;
     let missing = || AwsError::new(Fault::Transient, "DescribeTable").with_detail("the answer holds no table");
-    read_table(answer.table.as_ref().ok_or_else(missing)?, name)
+    Ok(read_table(answer.table.as_ref().ok_or_else(missing)?, name))
 }
 
-fn read_table(table: &TableDescription, name: &str) -> Result<TableInfo, TableError> {
-    let disabled = || TableError::StreamDisabled(name.to_owned());
-    let specification =
-        table.stream_specification().filter(|specification| specification.stream_enabled).ok_or_else(disabled)?;
-    let stream_arn = table.latest_stream_arn().ok_or_else(disabled)?;
-    let view =
-        specification.stream_view_type().map(|view| view.as_str()).and_then(StreamView::parse).ok_or_else(disabled)?;
+fn read_table(table: &TableDescription, name: &str) -> Described {
+    let enabled = table.stream_specification().filter(|specification| specification.stream_enabled);
+    let view = enabled.and_then(|specification| specification.stream_view_type());
+    let view = view.and_then(|view| StreamView::parse(view.as_str()));
+    let (Some(view), Some(stream_arn)) = (view, table.latest_stream_arn()) else {
+        return Described::SwitchedOff(table.latest_stream_arn().map(str::to_owned));
+    };
     let mut keys: Vec<_> = table.key_schema().iter().collect();
     keys.sort_by_key(|key| key.key_type != KeyType::Hash);
-    Ok(TableInfo {
+    Described::With(Box::new(TableInfo {
         table: table.table_name().unwrap_or(name).to_owned(),
         arn: table.table_arn().unwrap_or_else(|| table_arn(stream_arn)).to_owned(),
         id: table.table_id().map(str::to_owned),
         keys: keys.into_iter().map(|key| key.attribute_name.clone()).collect(),
         replicas: table.replicas().iter().filter_map(|replica| replica.region_name.clone()).collect(),
         stream: StreamInfo { arn: stream_arn.to_owned(), label: label(stream_arn).to_owned(), view, enabled: true },
-    })
+    }))
 }
 
 async fn of_stream(clients: &SourceClients, arn: &str, table: &str) -> Result<TableInfo, TableError> {
@@ -142,7 +168,10 @@ async fn of_stream(clients: &SourceClients, arn: &str, table: &str) -> Result<Ta
     let mut keys: Vec<String> = schema.into_iter().map(|key| key.attribute_name.clone()).collect();
     if keys.is_empty() {
         // An emulator leaves them out; the table has them.
-        keys = of_table(clients, table).await.map(|info| info.keys).unwrap_or_default();
+        keys = match of_table(clients, table).await {
+            Ok(Described::With(info)) => info.keys,
+            _ => Vec::new(),
+        };
     }
     let enabled = stream.stream_status().is_none_or(|status| matches!(status.as_str(), "ENABLED" | "ENABLING"));
     Ok(TableInfo {
@@ -169,17 +198,6 @@ pub fn table_name(stream_arn: &str) -> &str {
 /// The label of a stream ARN; `-` where it has none.
 pub fn label(stream_arn: &str) -> &str {
     stream_arn.split_once("/stream/").map_or("-", |(_, label)| label)
-}
-
-/// The one source of a configuration.
-///
-/// # Errors
-/// There are several.
-pub fn sole_source(config: &Config) -> Result<&Source, TableError> {
-    match config.sources.as_slice() {
-        [source] => Ok(source),
-        _ => Err(TableError::SeveralSources),
-    }
 }
 
 /// Checks that the stream carries what the routes need.
@@ -242,7 +260,6 @@ impl TableError {
                 "enable the table's stream, best with NEW_AND_OLD_IMAGES: aws dynamodb update-table --stream-specification".to_owned()
             }
             TableError::View { hint, .. } => (*hint).to_owned(),
-            TableError::SeveralSources => "run one process with one configuration file for each source".to_owned(),
         }
     }
 }
@@ -269,18 +286,26 @@ mod tests {
             .build()
     }
 
+    fn read() -> TableInfo {
+        match read_table(&described(true), "sessions") {
+            Described::With(info) => *info,
+            Described::SwitchedOff(_) => panic!("it has a stream"),
+        }
+    }
+
     #[test]
     fn a_table_is_read() {
-        let info = read_table(&described(true), "sessions").unwrap();
+        let info = read();
         assert_eq!(info.arn, "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions");
         assert_eq!(info.stream.label, "2026-11-22T15:01:21.123");
         assert_eq!(info.keys, ["pk", "at"]);
-        assert!(matches!(read_table(&described(false), "sessions"), Err(TableError::StreamDisabled(_))));
+        let off = read_table(&described(false), "sessions");
+        assert!(matches!(&off, Described::SwitchedOff(Some(arn)) if arn == ARN), "{off:?}");
     }
 
     #[test]
     fn a_view_without_old_images_cannot_serve_conditions() {
-        let info = read_table(&described(true), "sessions").unwrap();
+        let info = read();
         let mut route = Route::to(IndexName::parse("sessions").unwrap());
         let condition =
             |attribute: &str| Condition { attribute: attribute.into(), test: Test::Exists(true), not: false };

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::clock::Clock;
 use crate::fault::{AwsError, Fault};
 use crate::follow::{FollowError, StatusBoard};
 use crate::gap::Gap;
@@ -20,6 +21,8 @@ pub(super) enum Discovered {
         shards: Vec<ListedShard>,
         status: StreamStatus,
         known: Loaded,
+        /// When that was asked for, on the monotonic clock.
+        asked: Duration,
     },
     StreamGone,
     Children {
@@ -38,6 +41,7 @@ pub(super) struct Discovery {
     source: Arc<dyn StreamSource>,
     store: Arc<dyn ProgressStore>,
     board: StatusBoard,
+    clock: Arc<dyn Clock>,
     patience: Option<Duration>,
     /// DescribeStream takes 10 calls a second, and others may call it too.
     turn: Arc<Semaphore>,
@@ -58,12 +62,14 @@ impl Discovery {
         source: Arc<dyn StreamSource>,
         store: Arc<dyn ProgressStore>,
         board: StatusBoard,
+        clock: Arc<dyn Clock>,
         patience: Option<Duration>,
     ) -> Discovery {
         Discovery {
             source,
             store,
             board,
+            clock,
             patience,
             turn: Arc::new(Semaphore::new(1)),
             calls: JoinSet::new(),
@@ -97,16 +103,20 @@ impl Discovery {
             let started = Instant::now();
             let mut wait = FIRST_WAIT;
             let mut not_found = 0;
+            let mut paused = false;
             loop {
                 caller.wait_for_turn().await;
+                let asked = caller.clock.monotonic();
                 let Some(known) = caller.load().await else {
                     sleep(LONGEST_WAIT).await;
                     continue;
                 };
                 let error = match list_shards(caller.source.as_ref()).await {
                     Ok((shards, status)) => {
-                        caller.board.pause_all(None);
-                        return Discovered::Shards { shards, status, known };
+                        if paused {
+                            caller.board.pause_all(None);
+                        }
+                        return Discovered::Shards { shards, status, known, asked };
                     }
                     Err(error) => error,
                 };
@@ -118,6 +128,7 @@ impl Discovery {
                     return Discovered::GaveUp(error);
                 }
                 if not_found == 0 {
+                    paused = true;
                     caller.board.pause_all(Some(error.to_string()));
                 }
                 sleep(wait).await;
@@ -190,6 +201,7 @@ impl Discovery {
             source: Arc::clone(&self.source),
             store: Arc::clone(&self.store),
             board: self.board.clone(),
+            clock: Arc::clone(&self.clock),
             turn: Arc::clone(&self.turn),
             patience: self.patience,
         }
@@ -200,6 +212,7 @@ struct Caller {
     source: Arc<dyn StreamSource>,
     store: Arc<dyn ProgressStore>,
     board: StatusBoard,
+    clock: Arc<dyn Clock>,
     turn: Arc<Semaphore>,
     patience: Option<Duration>,
 }

@@ -47,7 +47,8 @@ const BETWEEN_BEATS: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(250);
 /// A beat that takes longer is sent again; several must fit into a tenure.
 const BEAT_DEADLINE: Duration = Duration::from_millis(1_500);
-const REFRESH_DEADLINE: Duration = Duration::from_secs(5);
+/// The next beat waits for it, and must come well within the tenure.
+const REFRESH_DEADLINE: Duration = Duration::from_secs(2);
 
 // === impl TenureSlot ===
 

@@ -18,9 +18,18 @@ use crate::stream::{ListedShard, list_shards};
 /// What the preparation came to.
 pub(super) enum Prepared {
     /// Shards can be read.
-    Ready { loaded: Box<Loaded>, start: StreamStart, graph: ShardGraph },
+    Ready(Box<Ready>),
     /// A gap that concerns every lineage is recorded already, or was found.
     OnlyGaps,
+}
+
+/// What a supervisor begins with.
+pub(super) struct Ready {
+    pub(super) loaded: Loaded,
+    pub(super) start: StreamStart,
+    pub(super) graph: ShardGraph,
+    /// The present, by the service's clock, in seconds since 1970.
+    pub(super) now: u64,
 }
 
 /// A stream keeps records for 24 hours; nothing is proven about what was last looked at near that.
@@ -54,24 +63,29 @@ pub(super) async fn prepare(parts: &Parts, settings: &Settings, board: &StatusBo
         return Ok(Prepared::OnlyGaps);
     }
     parts.indices.remember(loaded.indices.clone());
+    // The service's time, where it tells one: by a clock that is fast, `latest` would pass over changes.
+    let now = insist.on(|| async { Ok(parts.source.shards(None).await?.date) }).await?;
+    let now = now.unwrap_or_else(|| seconds(parts.clock.as_ref()));
     let start = match &loaded.start {
         Some(start) => start.clone(),
         None => {
-            let start = new_start(parts, settings, &insist).await?;
+            let start = new_start(parts, settings, now, &insist).await?;
             insist.on(|| async { Ok(parts.store.pin(&start).await?) }).await?
         }
     };
     let graph = ShardGraph::new(start.roots.clone(), &known(&loaded, settings, parts.clock.as_ref()), settings.until);
-    Ok(Prepared::Ready { loaded: Box::new(loaded), start, graph })
+    Ok(Prepared::Ready(Box::new(Ready { loaded, start, graph, now })))
 }
 
-/// Where a new group begins. The time is the service's, where it tells one: by a clock that is fast, `latest`
-/// would pass over changes. It is asked for before the shards are listed, and those are listed twice, because
+/// Where a new group begins. The time is asked for before the shards are listed, and those are listed twice, because
 /// one listing can miss a parent that was made while it was read.
-async fn new_start(parts: &Parts, settings: &Settings, insist: &Insist<'_>) -> Result<StreamStart, FollowError> {
+async fn new_start(
+    parts: &Parts,
+    settings: &Settings,
+    at: u64,
+    insist: &Insist<'_>,
+) -> Result<StreamStart, FollowError> {
     let source = parts.source.as_ref();
-    let told = insist.on(|| async { Ok(source.shards(None).await?.date) }).await?;
-    let at = told.unwrap_or_else(|| seconds(parts.clock.as_ref()));
     let mut listed: Vec<ListedShard> = Vec::new();
     for _ in 0..2 {
         let (shards, _) = insist.on(|| async { Ok(list_shards(source).await?) }).await?;

@@ -13,7 +13,7 @@ use streamdex_mapping::CreationTime;
 use streamdex_sink::Permit;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::held::Held;
@@ -21,14 +21,14 @@ use super::confirm::Confirm;
 use super::discovery::{Discovered, Discovery};
 use super::heartbeat::{Heartbeat, TenureSlot, Told};
 use super::leases::{LeaseWrites, Settled};
+use super::prepare::Ready;
 use super::status::{Following, StatusBoard};
 use super::{FollowEnd, FollowError, Follower, Settings};
-use crate::clock::seconds;
 use crate::gap::{Gap, GapKind};
 use crate::graph::{Command, Progress, ShardGraph, Until, seek_delay};
 use crate::lease::{Membership, Tenure, Written};
 use crate::shard::{Budget, ShardEnd, Shared};
-use crate::state::{Loaded, StreamStart};
+use crate::state::StreamStart;
 use crate::stream::{ShardId, StreamStatus};
 use crate::table;
 
@@ -52,6 +52,8 @@ pub(super) struct Supervisor {
     hurry: Arc<Notify>,
     pulses: watch::Receiver<Told>,
     heartbeat: JoinHandle<()>,
+    /// When the last view of the state table was asked for, on the monotonic clock. Older ones are passed over.
+    viewed: Duration,
     tenure_began: Instant,
     began: Instant,
     lists: bool,
@@ -68,11 +70,13 @@ struct AllLost;
 const FINISH_PAGE: Duration = Duration::from_secs(6);
 const STOP_WITHIN: Duration = Duration::from_millis(9_500);
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_secs(10);
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(60);
 const LIST_AGAIN: Duration = Duration::from_secs(1);
 
 impl Supervisor {
-    pub(super) fn new(follower: Follower, loaded: &Loaded, start: StreamStart, graph: ShardGraph) -> Supervisor {
+    pub(super) fn new(follower: Follower, ready: Ready) -> Supervisor {
+        let Ready { loaded, start, graph, now } = ready;
         let Follower { parts, settings, board } = follower;
         board.follows(Following {
             table: table::table_name(&settings.stream_arn).to_owned(),
@@ -80,8 +84,13 @@ impl Supervisor {
             freshness: settings.freshness,
         });
         let confirm = Confirm::new(parts.indices, Arc::clone(&parts.store), &loaded.indices);
-        let discovery =
-            Discovery::new(Arc::clone(&parts.source), Arc::clone(&parts.store), board.clone(), settings.patience);
+        let discovery = Discovery::new(
+            Arc::clone(&parts.source),
+            Arc::clone(&parts.store),
+            board.clone(),
+            Arc::clone(&parts.clock),
+            settings.patience,
+        );
         let (slot, hurry) = (TenureSlot::default(), Arc::new(Notify::new()));
         let heartbeat = Heartbeat {
             store: Arc::clone(&parts.store),
@@ -92,7 +101,8 @@ impl Supervisor {
             seed: settings.seed,
         };
         let (tell, pulses) = watch::channel(None);
-        let end = (settings.until == Until::PresentEnd).then(|| created_now(parts.clock.as_ref()));
+        let now = CreationTime::from_seconds(u32::try_from(now).unwrap_or(u32::MAX));
+        let end = (settings.until == Until::PresentEnd).then_some(now);
         let shared = Shared {
             source: parts.source,
             deliver: parts.deliver,
@@ -126,6 +136,7 @@ impl Supervisor {
             hurry,
             pulses,
             heartbeat: tokio::spawn(Box::pin(heartbeat.run(tell))),
+            viewed: Duration::ZERO,
             tenure_began: Instant::now(),
             began: Instant::now(),
             lists: false,
@@ -145,6 +156,7 @@ impl Supervisor {
 
     async fn follow(&mut self, stop: &CancellationToken) -> Result<FollowEnd, FollowError> {
         loop {
+            self.board.turned();
             let listing_due = self.lists && !self.discovery.is_listing();
             let over = tokio::select! {
                 biased;
@@ -163,6 +175,8 @@ impl Supervisor {
                 }
                 Some(settled) = self.writes.next() => self.settled(settled?),
                 Some(discovered) = self.discovery.next() => self.discovered(discovered?)?,
+                // The loop shows that it turns, whatever else stands still.
+                () = sleep(TURN) => None,
                 () = sleep_until(self.next_listing), if listing_due => {
                     // Workers that take turns must not all do it in the same second.
                     self.next_listing = Instant::now() + BETWEEN_LISTINGS.mul_f64(0.75 + 0.5 * self.random.f64());
@@ -206,7 +220,8 @@ impl Supervisor {
 
     fn discovered(&mut self, discovered: Discovered) -> Result<Option<AllLost>, FollowError> {
         match discovered {
-            Discovered::Shards { shards, status, known } => {
+            Discovered::Shards { shards, status, known, asked } => {
+                self.viewed = self.viewed.max(asked);
                 self.graph.absorb(&super::prepare::known(&known, &self.settings, self.shared.clock.as_ref()));
                 let commands = self.graph.listed(&shards);
                 self.obey(commands);
@@ -324,7 +339,3 @@ impl Drop for Supervisor {
 /// `latest` begins this much earlier, because creation times are rounded down, by some engines to the
 /// minute: what is written after the start must never look older than it.
 const LATEST_MARGIN_SECONDS: u64 = 90;
-
-fn created_now(clock: &dyn crate::clock::Clock) -> CreationTime {
-    CreationTime::from_seconds(u32::try_from(seconds(clock)).unwrap_or(u32::MAX))
-}

@@ -11,7 +11,7 @@ use streamdex_mapping::SequenceNumber;
 use streamdex_sink::index::KnownIndex;
 
 use crate::fault::{AwsError, Fault};
-use crate::gap::Gap;
+use crate::gap::{Gap, GapKind};
 use crate::lease::{Holder, Lease, WorkerId, Written};
 use crate::state::keys::{BEHIND_DONE, Partition, SortKey};
 use crate::state::rows::{
@@ -69,6 +69,22 @@ impl StreamState {
             self.delete(sort_key).await?;
         }
         Ok(())
+    }
+
+    /// The label of the last stream that the group has followed, where that is another one than this and was
+    /// not read to its end: its gap is recorded when it was.
+    ///
+    /// # Errors
+    /// A call failed.
+    pub async fn unfinished_stream(&self) -> Result<Option<String>, StateError> {
+        let items = self.query(Extent::All).await?;
+        let loaded = read_all(&items, &self.label)?;
+        // Labels are times.
+        let last = loaded.other_streams.into_iter().max().filter(|_| loaded.start.is_none());
+        let Some(label) = last else { return Ok(None) };
+        let over = |gap: &Gap| matches!(gap.kind, GapKind::StreamReplaced | GapKind::StreamVanished);
+        let is_over = read_all(&items, &label)?.gaps.iter().any(over);
+        Ok((!is_over).then_some(label))
     }
 
     async fn delete(&self, sort_key: &str) -> Result<(), StateError> {
@@ -249,7 +265,8 @@ impl ProgressStore for StreamState {
         let call = match position {
             Some(position) => self.at_position(lease, position, GIVE_UP),
             None => {
-                let call = self.update(&lease.shard, GIVE_UP).condition_expression(IS_OURS);
+                // As with a claim: without a position, the item's age tells what may be trimmed.
+                let call = self.untimed_update(&lease.shard, GIVE_UP).condition_expression(IS_OURS);
                 call.expression_attribute_values(":fence", of_number(lease.fence))
             }
         };

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::aws::SourceClients;
 use crate::fault::{AwsError, Fault};
-use crate::item::ServerDate;
+use crate::server_date::ServerDate;
 use crate::stream::{
     ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };

@@ -29,10 +29,14 @@ impl Supervisor {
         let told = self.pulses.borrow_and_update().clone();
         let Some(told) = told else { return Ok(None) };
         let pulse = told.map_err(FollowError::Refused)?;
-        self.board.turned();
         if self.note_gaps(&pulse) {
             return Ok(Some(AllLost));
         }
+        if pulse.began < self.viewed {
+            // A listing has read the table since.
+            return Ok(None);
+        }
+        self.viewed = pulse.began;
         self.membership.observe(&pulse.loaded.workers, pulse.began, pulse.answered);
         self.graph.absorb(&known(&pulse.loaded, &self.settings, self.shared.clock.as_ref()));
         let present: BTreeSet<ShardId> =

@@ -1,0 +1,200 @@
+//! What `run` follows: a follower for each source, over one writer.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamdex_config::{Config, Source, TableReference, key_mismatches};
+use streamdex_mapping::Mapper;
+use streamdex_poller::AwsError;
+use streamdex_poller::aws::SourceClients;
+use streamdex_poller::clock::SystemClock;
+use streamdex_poller::deliver::Delivery;
+use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_index};
+use streamdex_poller::graph::Until;
+use streamdex_poller::item::BatchGetReader;
+use streamdex_poller::lease::WorkerId;
+use streamdex_poller::letter::DeadLetterStore;
+use streamdex_poller::state::{StateError, StateTable, StreamState};
+use streamdex_poller::stream::SdkStream;
+use streamdex_poller::table::{StreamInfo, TableError, TableInfo, check_view};
+use streamdex_sink::index::TableFacts;
+use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
+use tokio_util::sync::CancellationToken;
+
+use crate::connect;
+use crate::exit::{CliError, Exit};
+use crate::serve::Shown;
+
+/// `--until-end` gives up after so long without progress.
+const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
+
+/// Followers that have not begun.
+pub(crate) struct Prepared {
+    pub(crate) followers: Vec<Follower>,
+    /// Ends the writer.
+    pub(crate) writing: CancellationToken,
+}
+
+/// What all sources share.
+struct Shared<'a> {
+    config: &'a Config,
+    until: Until,
+    state: StateTable,
+    worker: WorkerId,
+    indices: Arc<Indices>,
+    writer: BulkWriter,
+    writer_patience: Patience,
+    letters: Arc<dyn DeadLetterStore>,
+}
+
+/// Makes the first contact with everything, and a follower for each source.
+pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) -> Result<Prepared, CliError> {
+    let patience = (until == Until::PresentEnd).then_some(connect::PATIENCE);
+    let state = connect::state_table(config).await;
+    let worker = worker();
+    let mut found = Vec::new();
+    let mut context = SetupContext::new();
+    for source in &config.sources {
+        let clients = SourceClients::connect(source).await;
+        let describe = || Box::pin(TableInfo::describe(&clients, source));
+        let info = connect::insist(patience, table_can_pass, describe).await?;
+        connect::insist(patience, state_can_pass, || Box::pin(state.ensure(&info.arn))).await?;
+        let info = with_unfinished_stream(source, info, &clients, &state, &worker, patience).await?;
+        check(source, &info)?;
+        let facts = TableFacts { arn: Some(info.arn.clone()), id: info.id.clone(), key_attributes: info.keys.clone() };
+        context = context.with_table(source.name.clone(), facts);
+        found.push((source, info, clients));
+    }
+    let client = Client::connect(&config.opensearch, &config.aws).await?;
+    shown.watch(client.clone());
+    let indices = Arc::new(Indices::new(client.clone(), config, &context));
+    let endless = until == Until::Stopped;
+    let writer_patience = if endless { Patience::Endless } else { Patience::one_shot() };
+    if !endless {
+        connect::opensearch(&indices).await?;
+    }
+    let writing = CancellationToken::new();
+    let writer_settings = WriterSettings::new(&config.opensearch, writer_patience);
+    let writer = BulkWriter::start(client, indices.clone(), writer_settings, writing.clone());
+    shown.boards.add_writer(writer.clone());
+    let letters = connect::letters(config).await;
+    let shared = Shared { config, until, state, worker, indices, writer, writer_patience, letters };
+    let mut followers = Vec::new();
+    for (source, info, clients) in found {
+        let follower = shared.follower(source, info, clients);
+        shown.boards.add(&source.name, follower.board());
+        followers.push(follower);
+    }
+    Ok(Prepared { followers, writing })
+}
+
+impl Shared<'_> {
+    fn follower(&self, source: &Source, info: TableInfo, clients: SourceClients) -> Follower {
+        let delivery = Delivery {
+            table: info.table.clone(),
+            mapper: Arc::new(Mapper::new(source.routes.clone())),
+            reader: Some(Arc::new(BatchGetReader::new(clients.dynamodb.clone(), info.table.clone()))),
+            indices: self.indices.clone(),
+            writer: self.writer.clone(),
+            letters: Arc::clone(&self.letters),
+            patience: self.writer_patience,
+            progressed: false.into(),
+        };
+        let generations = generations(self.config, source);
+        // A stream that is named by its ARN is followed as that one; a table's is asked for now and then.
+        let table = matches!(source.table, TableReference::Name(_)).then(|| info.table.clone());
+        let (state, worker) = (self.state.clone(), self.worker.clone());
+        let parts = Parts {
+            source: Arc::new(SdkStream::new(clients, info.stream.arn.clone(), table)),
+            deliver: Arc::new(delivery),
+            store: Arc::new(StreamState::new(state, &info.arn, &info.stream.label, generations.clone(), worker)),
+            indices: self.indices.clone(),
+            clock: Arc::new(SystemClock::default()),
+        };
+        let settings = Settings {
+            stream_arn: info.stream.arn,
+            start: source.start,
+            until: self.until,
+            generations,
+            sole_index: sole_index(source),
+            freshness: source.freshness,
+            patience: (self.until == Until::PresentEnd).then_some(WITHOUT_PROGRESS),
+            seed: random(),
+        };
+        tracing::info!(table = info.table, stream = info.stream.label, view = info.stream.view.name(), "following");
+        Follower::new(parts, settings)
+    }
+}
+
+/// A stream that the group has begun and not read to its end goes before the one that took its place: it can be
+/// read for a day, and what it holds came first.
+async fn with_unfinished_stream(
+    source: &Source,
+    info: TableInfo,
+    clients: &SourceClients,
+    state: &StateTable,
+    worker: &WorkerId,
+    patience: Option<Duration>,
+) -> Result<TableInfo, CliError> {
+    if matches!(source.table, TableReference::StreamArn { .. }) {
+        return Ok(info);
+    }
+    let known = StreamState::new(state.clone(), &info.arn, &info.stream.label, Default::default(), worker.clone());
+    let unfinished = connect::insist(patience, state_can_pass, || Box::pin(known.unfinished_stream())).await?;
+    let Some(label) = unfinished else { return Ok(info) };
+    let arn = format!("{}/stream/{label}", info.arn);
+    let describe = || Box::pin(StreamInfo::describe(clients, &arn, &info.table));
+    match connect::insist(patience, table_can_pass, describe).await {
+        Ok(stream) => {
+            tracing::warn!(stream = label, current = info.stream.label, "an earlier stream is read to its end first");
+            Ok(TableInfo { stream, ..info })
+        }
+        // Too late: the follower of the current one records the gap.
+        Err(TableError::NoStream(_)) => Ok(info),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What the table tells about the configuration.
+fn check(source: &Source, info: &TableInfo) -> Result<(), CliError> {
+    check_view(source, info)?;
+    for route in &source.routes {
+        if let Some(mismatch) = key_mismatches(route, &info.keys).first() {
+            let message = format!("the route to {} does not fit the table: {mismatch}", route.index.text());
+            let hint = format!("{} (its keys: {})", mismatch.hint(), info.keys.join(", "));
+            return Err(CliError::new(Exit::Usage, message).with_hint(hint));
+        }
+    }
+    if !info.stream.enabled {
+        tracing::warn!(stream = info.stream.label, "the stream is switched off: it is read to its end");
+    }
+    if !info.replicas.is_empty() {
+        let replicas = info.replicas.join(", ");
+        tracing::info!(replicas, "a global table: let one region at a time feed an index");
+    }
+    Ok(())
+}
+
+fn table_can_pass(error: &TableError) -> bool {
+    matches!(error, TableError::Aws(error) if passes(error))
+}
+
+fn state_can_pass(error: &StateError) -> bool {
+    error.aws().is_some_and(passes)
+}
+
+fn passes(error: &AwsError) -> bool {
+    error.fault().passes_by_itself()
+}
+
+/// Another one in each process.
+fn worker() -> WorkerId {
+    let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty());
+    WorkerId::of_process(host.as_deref().unwrap_or("streamdex"), random())
+}
+
+/// A new number in each process; the standard library seeds its hashers from the system.
+fn random() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
