@@ -34,6 +34,8 @@ pub(crate) enum Purpose {
     Replay,
     /// `streamdex dlq list|show`
     Dlq,
+    /// `streamdex status` (--url makes no such call)
+    Status,
     /// `streamdex state create`
     StateCreate,
     /// `streamdex index plan|apply`
@@ -128,7 +130,7 @@ impl Purpose {
             Purpose::Run => keys_alone,
             Purpose::Lambda => keys_alone || facts.redrive,
             Purpose::Replay => true,
-            Purpose::Dlq | Purpose::StateCreate | Purpose::Index => false,
+            Purpose::Dlq | Purpose::Status | Purpose::StateCreate | Purpose::Index => false,
         }
     }
 }

@@ -72,6 +72,14 @@ async fn replay_and_dlq_make_the_granted_calls_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_makes_the_granted_calls_and_no_other() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    overheard.needed(&["state", "create"], 0).await;
+    let needed = overheard.needed(&["status"], 0).await;
+    assert_eq!(needed, granted(&overheard.lab, &["--for", "status"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn index_makes_the_granted_requests_and_no_other() {
     let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
     let plan = overheard.needed(&["index", "plan"], 0).await;

@@ -221,7 +221,7 @@ fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> 
             let probes = names.iter().any(|names| names.manage != Manage::Never).then_some(BULK);
             [MAIN].into_iter().chain(asks.iter().copied()).chain(template).chain(probes).collect()
         }
-        Purpose::Dlq | Purpose::StateCreate => Vec::new(),
+        Purpose::Dlq | Purpose::Status | Purpose::StateCreate => Vec::new(),
     }
 }
 

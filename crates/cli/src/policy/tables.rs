@@ -27,6 +27,7 @@ const KEEP_PROGRESS: [&str; 6] = [
 /// The function keeps which indices it has written to, and its letters; Lambda keeps the progress.
 const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
+const READ_PROGRESS: [&str; 1] = ["dynamodb:Query"];
 const READ_LETTERS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:Query"];
 const CREATE_TABLE: [&str; 3] = ["dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"];
 
@@ -71,7 +72,7 @@ fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] 
     match purpose {
         Purpose::Run => &READ_STREAM,
         // A table that is known by its stream alone is described by its stream.
-        Purpose::Replay | Purpose::Index if by_arn => &DESCRIBE_STREAM,
+        Purpose::Replay | Purpose::Status | Purpose::Index if by_arn => &DESCRIBE_STREAM,
         // The stream is read by AWS Lambda: see `lambda`.
         _ => &[],
     }
@@ -79,7 +80,7 @@ fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] 
 
 fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'static str> {
     let by_name = matches!(source.table, TableReference::Name(_));
-    let describes = by_name && matches!(purpose, Purpose::Run | Purpose::Replay | Purpose::Index);
+    let describes = by_name && matches!(purpose, Purpose::Run | Purpose::Replay | Purpose::Status | Purpose::Index);
     let mut actions = Vec::new();
     actions.extend(purpose.reads_items(facts).then_some(READ_ITEMS));
     actions.extend(describes.then_some(DESCRIBE_TABLE));
@@ -93,6 +94,7 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
         Purpose::Lambda if letters && watches_indices(config) => &KEEP_INDICES,
         Purpose::Lambda | Purpose::Replay if letters => &PUT_LETTERS,
         Purpose::Dlq if letters => &READ_LETTERS,
+        Purpose::Status => &READ_PROGRESS,
         Purpose::StateCreate => &CREATE_TABLE,
         _ => return,
     };
@@ -107,7 +109,8 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
     // Other groups share the table, and are none of this one's business.
     let partitions = partitions(config, sources, purpose, facts);
     grants.allow(&state.aws, statement.when("ForAllValues:StringEquals", "dynamodb:LeadingKeys", partitions));
-    let key_actions: &[&str] = if purpose == Purpose::Dlq { &DECRYPT } else { &DECRYPT_AND_WRITE };
+    let key_actions: &[&str] =
+        if matches!(purpose, Purpose::Dlq | Purpose::Status) { &DECRYPT } else { &DECRYPT_AND_WRITE };
     if let Some(key) = &facts.state_key {
         grants.allow(&state.aws, Statement::new("StateKey", key_actions, key.clone()).via(place.via("dynamodb")));
     }
@@ -120,9 +123,11 @@ fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Fa
         let table = format!("table/{}", source.table.table_name());
         follow_partition(group, &Place::of_source(&facts.around, source).arn("dynamodb", &table))
     };
-    let follows = purpose == Purpose::Run || purpose == Purpose::Lambda && watches_indices(config);
+    let follows =
+        matches!(purpose, Purpose::Run | Purpose::Status) || purpose == Purpose::Lambda && watches_indices(config);
     let followed = if follows { sources } else { &[] };
-    let letters =
-        (purpose != Purpose::Run || config.dead_letter.kind == DeadLetterKind::Table).then(|| letters_partition(group));
+    let letters = (purpose != Purpose::Status
+        && (purpose != Purpose::Run || config.dead_letter.kind == DeadLetterKind::Table))
+        .then(|| letters_partition(group));
     followed.iter().map(follow).chain(letters).collect()
 }
