@@ -7,6 +7,7 @@ use streamdex_poller::GapKind;
 use streamdex_poller::convert::stream_image;
 
 use super::table::{Shard, Table};
+use super::time::HOUR;
 use super::worker::mapper;
 use super::world::World;
 
@@ -34,7 +35,7 @@ pub(super) fn check(world: &World) {
 
 /// The gaps in the state table.
 struct Gaps {
-    shards: BTreeSet<String>,
+    shards: BTreeMap<String, GapKind>,
     /// All of the stream is concerned.
     all: bool,
     index: bool,
@@ -42,12 +43,12 @@ struct Gaps {
 
 impl Gaps {
     fn of(world: &World) -> Gaps {
-        let mut gaps = Gaps { shards: BTreeSet::new(), all: false, index: false };
+        let mut gaps = Gaps { shards: BTreeMap::new(), all: false, index: false };
         for gap in world.state().gaps() {
             match gap.kind {
                 GapKind::StreamReplaced | GapKind::StreamVanished => gaps.all = true,
                 GapKind::IndexVanished => gaps.index = true,
-                _ => drop(gaps.shards.insert(gap.subject.clone())),
+                kind => drop(gaps.shards.insert(gap.subject.clone(), kind)),
             }
         }
         gaps
@@ -55,30 +56,32 @@ impl Gaps {
 
     /// Whether a recorded gap says that this shard is not read to its end.
     fn explain(&self, table: &Table, shard: &Shard) -> bool {
-        if self.all || self.index || self.shards.contains(&shard.id) {
+        if self.all || self.index || self.shards.contains_key(&shard.id) {
             return true;
         }
         let child =
-            self.shards.iter().filter_map(|id| table.shard(id)).any(|gap| gap.parent.as_ref() == Some(&shard.id));
+            self.shards.keys().filter_map(|id| table.shard(id)).any(|gap| gap.parent.as_ref() == Some(&shard.id));
         let parent = shard.parent.as_ref().and_then(|parent| table.shard(parent));
         child || parent.is_some_and(|parent| self.explain_below(table, parent))
     }
 
     fn explain_below(&self, table: &Table, shard: &Shard) -> bool {
         let parent = || shard.parent.as_ref().and_then(|parent| table.shard(parent));
-        self.shards.contains(&shard.id) || parent().is_some_and(|parent| self.explain_below(table, parent))
+        self.shards.contains_key(&shard.id) || parent().is_some_and(|parent| self.explain_below(table, parent))
     }
 }
 
 /// A gap that nothing justifies is a false alarm, and stops a lineage for nothing.
 fn check_gaps(world: &World, gaps: &Gaps) {
     let table = world.table();
-    for id in &gaps.shards {
+    for (id, kind) in &gaps.shards {
         let lost = |shard: &Shard| shard.removed || shard.trimmed > 0;
         let justified = table.shard(id).is_some_and(|shard| {
             lost(shard) || shard.parent.as_ref().and_then(|parent| table.shard(parent)).is_some_and(lost)
         });
-        if !justified {
+        // What nobody looked at for nearly a day counts as lost, before it is known to be.
+        let unread = *kind == GapKind::Unread && world.time.millis() > 23 * HOUR;
+        if !justified && !unread {
             world.trace.violation(format_args!("a gap is recorded for {id}, and nothing of it is gone"));
         }
     }

@@ -87,7 +87,7 @@ impl Plan {
         let mut dice = Dice::new(seed, "plan");
         let keys_only = dice.chance(15);
         let workers = *dice.pick(&[1, 1, 2, 2, 3, 3, 4, 5]);
-        let storm = dice.within(40..=240) * SECOND;
+        let storm = dice.within(30..=150) * SECOND;
         let head_start = match dice.index(10) {
             0..7 => dice.within(0..=20) * SECOND,
             7..9 => dice.within(1..=10) * MINUTE,
@@ -153,7 +153,7 @@ impl Plan {
 
     fn draw_event(&self, dice: &mut Dice) -> Event {
         let worker = dice.index(self.workers);
-        match dice.index(20) {
+        match dice.index(23) {
             0..4 => Event::Crash { worker, steps: dice.within(0..=60), back_after: dice.within(0..=40) * SECOND },
             4..7 => {
                 let lasts = if dice.chance(50) { dice.within(500..=10_000) } else { dice.within(10..=90) * SECOND };
@@ -176,6 +176,11 @@ impl Plan {
             12..14 => Event::Stop { worker, back_after: dice.within(0..=30) * SECOND },
             14 if self.workers > 1 => Event::Roll { start_first: dice.chance(50) },
             15 => Event::ForgetTombstones,
+            // What a worker's judgement of itself is for: everything is in its reach but the others' signs of life.
+            16..19 => {
+                let lasts = dice.within(8..=40) * SECOND;
+                Event::Cut { worker, stream: false, state: true, search: false, lasts }
+            }
             _ => weather(dice),
         }
     }

@@ -114,30 +114,25 @@ impl Search {
         Some(concrete)
     }
 
-    /// Carries one operation out; the answer, and whether anything changed.
-    fn apply(&mut self, line: &Line, now: u64) -> (String, bool) {
+    /// Carries one operation out.
+    fn apply(&mut self, line: &Line, now: u64) -> String {
         if !self.indices.contains_key(&line.index) {
-            return (refusal(404, "index_not_found_exception"), false);
+            return refused(404, "index_not_found_exception");
         }
         let key = (line.index.clone(), line.id.clone());
         let expired = |document: &Document| document.body.is_none() && document.changed + KEEP_TOMBSTONES < now;
         let known = self.documents.get(&key).filter(|document| !expired(document));
         if known.is_some_and(|document| document.version > line.version) {
-            return (refusal(409, "version_conflict_engine_exception"), false);
+            return refused(409, "version_conflict_engine_exception");
         }
         let was_live = known.is_some_and(|document| document.body.is_some());
-        let same = match (known, &line.body) {
-            (Some(document), body) => document.version == line.version && document.body == *body,
-            (None, _) => false,
-        };
         let answer = match (&line.body, was_live) {
             (Some(_), _) => "{\"index\":{\"status\":201}}",
             (None, true) => "{\"delete\":{\"status\":200}}",
             (None, false) => "{\"delete\":{\"status\":404,\"result\":\"not_found\"}}",
         };
-        let changes = if line.body.is_some() { !same } else { was_live };
         self.documents.insert(key, Document { version: line.version, body: line.body.clone(), changed: now });
-        (answer.to_owned(), changes)
+        answer.to_owned()
     }
 }
 
@@ -175,30 +170,24 @@ fn serve(world: &World, worker: &str, body: &[u8], refusal: Option<Refusal>) -> 
     let now = world.time.millis();
     let mut items = Vec::with_capacity(lines.len());
     for line in &lines {
-        let refused = match refusal {
-            Some(Refusal::Blocked) => Some(refusal_of(403, "cluster_block_exception")),
+        let instead = match refusal {
+            Some(Refusal::Blocked) => Some(refused(403, "cluster_block_exception")),
             Some(Refusal::SomeItems) if world.search().dice.chance(50) => {
-                Some(refusal_of(429, "rejected_execution_exception"))
+                Some(refused(429, "rejected_execution_exception"))
             }
             _ => None,
         };
-        let (answer, changes) = refused.unwrap_or_else(|| world.search().apply(line, now));
+        let answer = instead.unwrap_or_else(|| world.search().apply(line, now));
         let what = if line.body.is_some() { "index" } else { "delete" };
         world.trace.note(format_args!("{worker} {what} {}/{} v{}: {answer}", line.index, line.id, line.version));
-        if changes {
-            world.check_writer(worker, &line.id, line.version);
-        }
+        world.check_writer(worker, &line.id, line.version);
         items.push(answer);
     }
     let body = format!("{{\"took\":1,\"errors\":false,\"items\":[{}]}}", items.join(","));
     Answer { status: 200, body: body.into(), retry_after: None }
 }
 
-fn refusal_of(status: u16, error_type: &str) -> (String, bool) {
-    (refusal(status, error_type), false)
-}
-
-fn refusal(status: u16, error_type: &str) -> String {
+fn refused(status: u16, error_type: &str) -> String {
     let mut text = String::new();
     let _ =
         write!(text, "{{\"index\":{{\"status\":{status},\"error\":{{\"type\":\"{error_type}\",\"reason\":\"x\"}}}}}}");

@@ -76,13 +76,7 @@ impl SimulatedState {
         self.call("UpdateItem", move |world, caller| {
             let mut state = world.state();
             let stored = state.owned(&caller.label, &lease, &caller.worker);
-            let written = stored.map_or(Written::Lost, |stored| {
-                let written = write(world, caller, stored);
-                if written == Written::Stored {
-                    stored.updated = caller.now;
-                }
-                written
-            });
+            let written = stored.map_or(Written::Lost, |stored| write(world, caller, stored));
             world
                 .trace
                 .note(format_args!("{} {what} {} under {}: {written:?}", caller.worker, lease.shard, lease.fence));
@@ -100,6 +94,7 @@ fn advance(world: &World, caller: &Caller, stored: &mut StoredShard, position: S
     if matches!(stored.progress, KnownProgress::Begun(_)) {
         stored.progress = KnownProgress::Begun(Some(position));
     }
+    stored.updated = caller.now;
     Written::Stored
 }
 
@@ -213,6 +208,7 @@ impl ProgressStore for SimulatedState {
         self.fenced("finishes", lease, |world, caller, stored| {
             world.check_acknowledged(caller.worker.as_str(), stored.id.as_str(), None);
             stored.progress = KnownProgress::Finished;
+            stored.updated = caller.now;
             Written::Stored
         })
         .await

@@ -24,7 +24,7 @@ use super::indices::SimulatedIndices;
 use super::plan::Plan;
 use super::search::SimulatedSearch;
 use super::state::SimulatedState;
-use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream};
+use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream, TABLE_ARN};
 use super::world::World;
 
 /// A process.
@@ -119,8 +119,11 @@ fn follower(
         patience: Patience::Endless,
         progressed: false.into(),
     };
-    let arn = world.table().streams.last().map(|stream| stream.arn.clone()).unwrap_or_default();
-    let label = arn.rsplit('/').next().unwrap_or_default().to_owned();
+    let latest = world.table().streams.last().map(|stream| stream.arn.clone()).unwrap_or_default();
+    let label = latest.rsplit('/').next().unwrap_or_default();
+    // As at every start: an earlier stream is read to its end first.
+    let label = world.state().unfinished(label).unwrap_or_else(|| label.to_owned());
+    let arn = format!("{TABLE_ARN}/stream/{label}");
     let stream = SimulatedStream { gate: Arc::clone(gate), world: Arc::clone(world), arn: arn.clone() };
     let parts = Parts {
         source: Arc::new(stream),

@@ -100,7 +100,8 @@ impl World {
         }
     }
 
-    /// A worker changed a document: it must own the shard that the change comes from, or nobody does.
+    /// A worker's write arrived: it must own the shard that the change comes from, or nobody does. Versions would
+    /// mostly make it harmless, but a deleted document's version can be forgotten.
     pub(super) fn check_writer(&self, worker: &str, document: &str, version: u64) {
         let shard = self.table().shard_of(document, version).map(str::to_owned);
         let Some(shard) = shard else {
@@ -110,10 +111,10 @@ impl World {
         let state = self.state();
         match state.owner(&shard) {
             Some(owner) if owner.as_str() != worker => {
-                self.trace.violation(format_args!("{worker} changed {document} for {shard}, which {owner} owns"));
+                self.trace.violation(format_args!("{worker} writes {document} for {shard}, which {owner} owns"));
             }
             None if state.is_done(&shard) => {
-                self.trace.violation(format_args!("{worker} changed {document} for {shard}, which is done"));
+                self.trace.violation(format_args!("{worker} writes {document} for {shard}, which is done"));
             }
             _ => {}
         }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use streamdex_poller::Gap;
 use streamdex_poller::graph::KnownProgress;
 use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
 use streamdex_poller::state::{Generations, Loaded, StoredShard, StoredWorker, StreamStart};
 use streamdex_poller::stream::ShardId;
+use streamdex_poller::{Gap, GapKind};
 use streamdex_sink::index::KnownIndex;
 
 /// The items of one group about one table.
@@ -74,6 +74,16 @@ impl StateItems {
         });
         loaded.shards.extend(done);
         loaded
+    }
+
+    /// The last other stream that was begun, unless it was read to its end: then its gap is recorded.
+    pub(crate) fn unfinished(&self, label: &str) -> Option<String> {
+        if self.streams.get(label).is_some_and(|stream| stream.start.is_some()) {
+            return None;
+        }
+        let last = self.others(label).into_iter().max()?;
+        let over = |gap: &Gap| matches!(gap.kind, GapKind::StreamReplaced | GapKind::StreamVanished);
+        (!self.streams.get(&last)?.gaps.iter().any(over)).then_some(last)
     }
 
     /// Labels of the other streams that were begun.

@@ -226,6 +226,7 @@ impl Table {
         let shard = Shard {
             id: id.clone(),
             listed_from: earliest.map_or(now, |earliest| earliest + delay),
+            settles: earliest.map_or(now, |earliest| earliest + delay) + 1_200,
             parent,
             records: Vec::new(),
             closed: None,

@@ -19,6 +19,8 @@ pub(crate) struct Shard {
     pub(crate) trimmed: usize,
     /// How much longer than the retention its records are kept.
     pub(crate) grace: u64,
+    /// Until then it is listed, and now and then not found.
+    pub(crate) settles: u64,
     /// Gone as a whole.
     pub(crate) removed: bool,
     /// When it was read lately, by anybody.

@@ -129,6 +129,9 @@ impl StreamSource for SimulatedStream {
             let table = world.table();
             let found = table.shard(&shard).filter(|shard| !shard.removed);
             let found = found.ok_or_else(|| AwsError::new(Fault::NotFound, OPERATION))?;
+            if now < found.settles && world.stream_dice().chance(10) {
+                return Err(AwsError::new(Fault::NotFound, OPERATION));
+            }
             let index = match position {
                 Position::TrimHorizon => found.trimmed,
                 Position::After(sequence) => {
