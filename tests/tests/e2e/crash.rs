@@ -23,7 +23,9 @@ async fn twenty_kills_leave_the_index_equal_to_the_table() {
     let mut random = Rng::with_seed(seed);
     let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
     let mut writer = lab.writer(seed);
+    writer.write(100).await;
     let mut run = lab.start(&["run"]).await;
+    lab.until_equal("before", || run.stderr()).await;
     let begun = Instant::now();
     for kill in 1..=KILLS {
         let load = Load::start(writer);
@@ -31,9 +33,9 @@ async fn twenty_kills_leave_the_index_equal_to_the_table() {
         run.must_run();
         run.kill();
         run = lab.start(&["run"]).await;
-        // Every fourth time once more, while it starts or takes up its work.
+        // Every fourth time once more, while it starts, waits for the lease of the one before, or takes up its work.
         if kill % 4 == 0 {
-            tokio::time::sleep(Duration::from_millis(random.u64(0..1_000))).await;
+            tokio::time::sleep(Duration::from_millis(random.u64(0..9_000))).await;
             run.kill();
             run = lab.start(&["run"]).await;
         }
