@@ -220,8 +220,15 @@ fn what_needs_no_policy_is_said() {
     assert!(other.stderr.contains("needs no policy here"), "{}", other.stderr);
     let silent = run(folder.path(), &["--for", "state-create", "--opensearch"]);
     assert_eq!((silent.status, silent.stdout.as_str()), (2, ""));
+}
+
+#[test]
+fn run_is_granted_every_source() {
+    let folder = tempfile::tempdir().unwrap();
     file(folder.path(), "streamdex.toml", ROLES);
-    let several = run(folder.path(), &["--for", "run"]);
-    assert_eq!((several.status, several.stdout.as_str()), (2, ""));
-    assert!(several.stderr.contains("several [[source]]"), "{}", several.stderr);
+    let granted = run(folder.path(), &["--for", "run"]);
+    assert_eq!(granted.status, 0, "{}", granted.stderr);
+    for table in ["table/orders", "table/parts"] {
+        assert!(granted.stdout.contains(table), "{table}: {}", granted.stdout);
+    }
 }
