@@ -20,6 +20,9 @@ const CONFIRMATIONS: u32 = 3;
 /// After this many fruitless questions (over 2 s) a closed shard is taken for the last one.
 const LAST_SEARCH: u32 = 5;
 
+/// After this many fruitless questions (some 10 s) the stream may be switched off, which a listing tells.
+const LOOK_AROUND: u32 = 14;
+
 /// How long to wait before asking for children. A child shows up within seconds, so that the first minutes are
 /// asked through at one call a second at most: the pause at a roll-over stays below that.
 pub fn seek_delay(attempt: u32) -> Duration {
@@ -101,6 +104,9 @@ impl ShardGraph {
         } else if !search.noted && by_name {
             search.noted = true;
             commands.push(Command::Finish { shard: parent.clone() });
+        }
+        if by_name && search.found == 0 && search.attempts == LOOK_AROUND {
+            commands.push(Command::ListAgain);
         }
         if by_name && !search.is_over(self.until) {
             commands.push(Command::SeekChildren { parent: parent.clone(), attempt: search.attempts });

@@ -96,6 +96,18 @@ fn children_are_sought_until_they_are_listed_and_strangers_are_passed_over() {
 }
 
 #[test]
+fn a_shard_that_stays_without_children_asks_for_a_listing_once() {
+    let mut graph = graph(&["a"], &[]);
+    graph.listed(&[closed("a", None)]);
+    graph.drained(&id("a"));
+    let listings = |commands: Vec<Command>| commands.contains(&Command::ListAgain);
+    let asked: Vec<u32> = (1..100).filter(|_| listings(graph.children(&id("a"), &[]))).collect();
+    assert_eq!(asked.len(), 1);
+    let waited: Duration = (0..asked[0]).map(seek_delay).sum();
+    assert!((Duration::from_secs(5)..Duration::from_secs(15)).contains(&waited), "{waited:?}");
+}
+
+#[test]
 fn a_listing_shows_children_too() {
     let mut graph = graph(&["a"], &[]);
     graph.listed(&[closed("a", None)]);
