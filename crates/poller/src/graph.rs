@@ -156,6 +156,7 @@ enum Stage {
     /// Its children have items. The search for the other half of a split may go on.
     Done {
         search: Option<Search>,
+        stale: bool,
     },
     /// Read to the present end.
     AtEnd,
@@ -197,8 +198,11 @@ impl ShardGraph {
             let is_ours = matches!(node.stage, Stage::Finished { search: Some(_), .. } | Stage::AtEnd);
             node.stage = match (&shard.progress, &node.stage) {
                 (KnownProgress::Gapped, _) => Stage::Gapped,
+                (KnownProgress::Done, Stage::Done { search, .. }) => {
+                    Stage::Done { search: *search, stale: shard.stale }
+                }
                 (_, Stage::Gapped | Stage::Done { .. }) => continue,
-                (KnownProgress::Done, _) => Stage::Done { search: None },
+                (KnownProgress::Done, _) => Stage::Done { search: None, stale: shard.stale },
                 _ if is_ours => continue,
                 (KnownProgress::Finished, _) => Stage::Finished { search: None, stale: shard.stale },
                 (KnownProgress::Begun(_), _) => Stage::Leased,
@@ -216,7 +220,7 @@ impl ShardGraph {
         for (id, node) in &mut self.nodes {
             let by_others = matches!(node.stage, Stage::Leased | Stage::Finished { search: None, .. });
             if by_others && node.seen && !present.contains(id) {
-                node.stage = Stage::Done { search: None };
+                node.stage = Stage::Done { search: None, stale: false };
             }
         }
     }
@@ -318,7 +322,7 @@ impl ShardGraph {
                 let sought = search.is_none_or(|search| !search.is_over(self.until));
                 sought && self.is_in_scope(node) && node.absent == 0
             }
-            Stage::Done { search } => {
+            Stage::Done { search, .. } => {
                 search.is_some_and(|search| !search.is_over(self.until)) && self.is_in_scope(node) && node.absent == 0
             }
             Stage::AtEnd | Stage::Gapped => false,

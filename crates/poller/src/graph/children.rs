@@ -13,6 +13,8 @@ pub(super) struct Search {
     found: u32,
     /// The shard is being noted as drained, or as done.
     noted: bool,
+    /// It is being noted as done, with the children known by then. One that shows up later has to wait.
+    succeeding: bool,
 }
 
 /// A split makes two children, and one answer may show only one of them.
@@ -54,21 +56,35 @@ impl ShardGraph {
     }
 
     /// The parent is done and its children have items, as [`Command::Succeed`] asked for.
-    pub fn succeeded(&mut self, parent: &ShardId, children: &[ShardId]) {
+    ///
+    /// Children that were found while that was written are offered now.
+    pub fn succeeded(&mut self, parent: &ShardId, children: &[ShardId]) -> Vec<Command> {
         if let Some(Stage::Finished { search, .. }) = self.stage(parent) {
             let search = *search;
-            self.set(parent, Stage::Done { search });
+            self.set(parent, Stage::Done { search, stale: false });
         }
         for child in children {
             self.set(child, Stage::Leased);
         }
+        let is_late = |node: &Node| node.stage == Stage::Waiting && node.shown && node.parent.as_ref() == Some(parent);
+        let late = self.nodes.iter().filter(|(_, node)| is_late(node)).map(|(id, _)| id.clone());
+        self.offer_children(parent, late.collect())
+    }
+
+    fn offer_children(&mut self, parent: &ShardId, children: Vec<ShardId>) -> Vec<Command> {
+        let offer = |shard: ShardId| {
+            self.set(&shard, Stage::Offered);
+            Command::Offer { shard, parent: Some(parent.clone()) }
+        };
+        children.into_iter().map(offer).collect()
     }
 
     /// Takes children in, out of an answer or a listing.
     pub(super) fn found(&mut self, parent: &ShardId, shards: &[ListedShard], asked: Asked) -> Vec<Command> {
         let Some(node) = self.nodes.get(parent) else { return Vec::new() };
         let (in_scope, done) = (node.in_scope, matches!(node.stage, Stage::Done { .. }));
-        let (Stage::Finished { search: Some(search), .. } | Stage::Done { search: Some(search) }) = node.stage else {
+        let (Stage::Finished { search: Some(search), .. } | Stage::Done { search: Some(search), .. }) = node.stage
+        else {
             return Vec::new();
         };
         let mut fresh = Vec::new();
@@ -91,15 +107,12 @@ impl ShardGraph {
         let mut commands = Vec::new();
         if done {
             // The other half of a split, shown late.
-            for shard in fresh {
-                self.set(&shard, Stage::Offered);
-                commands.push(Command::Offer { shard, parent: Some(parent.clone()) });
-            }
-        } else if !fresh.is_empty() {
+            commands.extend(self.offer_children(parent, fresh));
+        } else if !fresh.is_empty() && !search.succeeding {
             for child in &fresh {
                 self.set(child, Stage::Offered);
             }
-            search.noted = true;
+            (search.noted, search.succeeding) = (true, true);
             commands.push(Command::Succeed { parent: parent.clone(), children: fresh });
         } else if !search.noted && by_name {
             search.noted = true;
@@ -117,7 +130,7 @@ impl ShardGraph {
 
     fn keep(&mut self, parent: &ShardId, search: Search) {
         let stage = self.nodes.get_mut(parent).map(|node| &mut node.stage);
-        if let Some(Stage::Finished { search: kept, .. } | Stage::Done { search: kept }) = stage {
+        if let Some(Stage::Finished { search: kept, .. } | Stage::Done { search: kept, .. }) = stage {
             *kept = Some(search);
         }
     }

@@ -45,7 +45,7 @@ impl ShardGraph {
             }
             let Some(node) = self.nodes.get_mut(&id) else { continue };
             if node.stage == Stage::Waiting {
-                node.stage = Stage::Done { search: None };
+                node.stage = Stage::Done { search: None, stale: false };
                 before.extend(node.parent.clone());
             }
         }
@@ -147,7 +147,7 @@ impl ShardGraph {
     fn offer(&mut self, shard: ShardId) -> Option<Command> {
         let parent = self.nodes.get(&shard)?.parent.clone();
         let of_parent = parent.as_ref().and_then(|parent| self.stage(parent));
-        if matches!(of_parent, Some(Stage::Finished { stale: true, .. })) {
+        if matches!(of_parent, Some(Stage::Finished { stale: true, .. } | Stage::Done { stale: true, .. })) {
             self.set(&shard, Stage::Gapped);
             return Some(Command::Gap { shard, kind: GapKind::Unread });
         }

@@ -95,6 +95,29 @@ fn children_are_sought_until_they_are_listed_and_strangers_are_passed_over() {
     assert_eq!(seeks(&commands), []);
 }
 
+/// The answer to the end of a shard can take longer than the search for its children.
+#[test]
+fn the_other_half_of_a_split_waits_for_the_end_that_is_being_written() {
+    let mut graph = graph(&["a"], &[]);
+    graph.listed(&[closed("a", None)]);
+    graph.drained(&id("a"));
+    assert_eq!(starts(&graph.children(&id("a"), &[shard("b", Some("a"))])), ["b"]);
+    let both = [shard("b", Some("a")), shard("c", Some("a"))];
+    for _ in 0..5 {
+        assert_eq!(starts(&graph.children(&id("a"), &both)), Vec::<String>::new());
+    }
+    let late = graph.succeeded(&id("a"), &[id("b")]);
+    assert_eq!(late, [Command::Offer { shard: id("c"), parent: Some(id("a")) }]);
+}
+
+#[test]
+fn a_child_that_nobody_offered_for_a_day_is_a_gap() {
+    let done = KnownShard { stale: true, ..known("b", None, KnownProgress::Done) };
+    let mut graph = graph(&[], &[done]);
+    let commands = graph.listed(&[closed("b", None), shard("c", Some("b"))]);
+    assert_eq!(gaps(&commands), [("c".to_owned(), GapKind::Unread)]);
+}
+
 #[test]
 fn a_shard_that_stays_without_children_asks_for_a_listing_once() {
     let mut graph = graph(&["a"], &[]);
@@ -342,8 +365,12 @@ proptest! {
                     Command::Finish { .. } => {}
                     Command::Succeed { parent, children } => {
                         prop_assert!(finished.contains(&parent), "{parent} is not drained");
-                        graph.succeeded(&parent, &children);
-                        for child in children {
+                        let late = graph.succeeded(&parent, &children);
+                        let late = late.into_iter().filter_map(|command| match command {
+                            Command::Offer { shard, .. } => Some(shard),
+                            _ => None,
+                        });
+                        for child in children.into_iter().chain(late) {
                             prop_assert!(started.insert(child.clone()), "{child} twice");
                             reading.push(child);
                         }

@@ -134,8 +134,9 @@ impl Supervisor {
 
     /// The parent is done, and its children are this worker's.
     pub(super) fn succeeded(&mut self, lease: &Lease, children: Vec<ShardId>) {
-        self.graph.succeeded(&lease.shard, &children);
+        let late = self.graph.succeeded(&lease.shard, &children);
         self.held.remove(&lease.shard);
+        self.obey(late);
         let Some(tenure) = self.tenure.clone() else { return };
         for child in children {
             self.board.lease_changed(LeaseChange::Claimed);
