@@ -6,7 +6,7 @@ use crate::bulk::BareLoop;
 use crate::child::{self, Run};
 use crate::records::Records;
 use crate::search::Bench;
-use crate::statistics::{median, median_ratio, spread};
+use crate::statistics::Contest;
 
 /// Measures and prints.
 pub(crate) async fn run(bench: &Bench, rounds: usize, documents: u32) -> anyhow::Result<()> {
@@ -22,16 +22,10 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, documents: u32) -> anyhow:
         replay.push(seconds);
         peak = peak.max(peak_megabytes);
     }
-    let rate = |seconds: f64| f64::from(documents) / seconds;
     println!("## Sink: {documents} documents, {} bytes of bulk bodies, into OpenSearch 3.8.0\n", reference.bytes);
-    println!("| contender | documents/s (median) | ratio to the bare loop | peak memory |");
-    println!("|---|---|---|---|");
-    println!("| {} | {:.0} | 1 | – |", reference.title(), rate(median(&bare)));
-    println!(
-        "| `streamdex replay --images`, from process start to exit | {:.0} | {:.2} ({}) | {peak} MB |\n",
-        rate(median(&replay)),
-        median_ratio(&bare, &replay),
-        spread(&bare, &replay)
-    );
+    let contest = Contest { documents, bare: &bare };
+    contest.begin("documents", &reference.title());
+    contest.row("`streamdex replay --images`, from process start to exit", &replay, Some(peak));
+    println!();
     Ok(())
 }

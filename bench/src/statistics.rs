@@ -28,6 +28,37 @@ pub(crate) fn spread(left: &[f64], right: &[f64]) -> String {
     format!("{low:.2}–{high:.2}")
 }
 
+/// A table of contenders that moved the same documents in the same rounds as the bare loop.
+pub(crate) struct Contest<'a> {
+    pub(crate) documents: u32,
+    /// The bare loop's seconds, round by round.
+    pub(crate) bare: &'a [f64],
+}
+
+impl Contest<'_> {
+    /// Prints the head, and the bare loop's own row.
+    pub(crate) fn begin(&self, unit: &str, bare: &str) {
+        println!("| contender | {unit}/s (median) | ratio to the bare loop | peak memory |");
+        println!("|---|---|---|---|");
+        println!("| {bare} | {:.0} | 1 | – |", self.rate(self.bare));
+    }
+
+    /// Prints the row of a contender that took so many seconds, round by round.
+    pub(crate) fn row(&self, contender: &str, seconds: &[f64], peak_megabytes: Option<u64>) {
+        let peak = peak_megabytes.map_or("–".to_owned(), |megabytes| format!("{megabytes} MB"));
+        println!(
+            "| {contender} | {:.0} | {:.2} ({}) | {peak} |",
+            self.rate(seconds),
+            median_ratio(self.bare, seconds),
+            spread(self.bare, seconds)
+        );
+    }
+
+    fn rate(&self, seconds: &[f64]) -> f64 {
+        f64::from(self.documents) / median(seconds)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,8 @@
 //! `cargo xtask bench`: builds both in the release profile, and runs the measurements.
 
 use std::ffi::OsString;
-use std::process::Command;
 
-use anyhow::{Context, bail};
-
-use crate::step::cargo;
+use crate::step::{build, run_released};
 
 /// What the benchmarks are told; `cargo xtask bench -- --help` lists it.
 #[derive(Debug, clap::Args)]
@@ -19,13 +16,6 @@ pub(crate) struct Options {
 /// Whether everything could be measured; no figure fails it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     println!("building streamdex and the benchmarks in the release profile (minutes in a fresh clone) …");
-    let status =
-        cargo(&["build", "--quiet", "--release", "-p", "streamdex", "-p", "streamdex-lambda", "-p", "streamdex-bench"])
-            .status();
-    if !status.context("starting cargo build")?.success() {
-        bail!("cargo build failed");
-    }
-    let program = streamdex_testkit::engines::target_folder().join("release/streamdex-bench");
-    let status = Command::new(&program).args(&options.arguments).status();
-    Ok(status.with_context(|| format!("starting {}", program.display()))?.success())
+    build(&["--release", "-p", "streamdex", "-p", "streamdex-lambda", "-p", "streamdex-bench"])?;
+    run_released("streamdex-bench", &options.arguments)
 }

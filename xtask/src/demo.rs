@@ -5,9 +5,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use crate::step::cargo;
+use crate::step::build;
 
 /// What the demo is told; `cargo xtask demo -- --help` lists it.
 #[derive(Debug, clap::Args)]
@@ -23,10 +23,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     println!("building streamdex and the demo (minutes in a fresh clone) …");
     let begun = Instant::now();
     // One command, so that what both need is compiled once.
-    let status = cargo(&["build", "--quiet", "-p", "streamdex", "-p", "streamdex-demo"]).status();
-    if !status.context("starting cargo build")?.success() {
-        bail!("cargo build failed");
-    }
+    build(&["-p", "streamdex", "-p", "streamdex-demo"])?;
     println!("built in {:.0} s", begun.elapsed().as_secs_f64());
     let program = std::env::current_exe().context("finding this program")?.with_file_name("streamdex-demo");
     let error = Command::new(&program).args(&options.arguments).exec();

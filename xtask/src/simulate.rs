@@ -1,11 +1,8 @@
 //! `cargo xtask simulate`: the poller in its simulated world, many seeds or one.
 
 use std::ffi::OsString;
-use std::process::Command;
 
-use anyhow::{Context, bail};
-
-use crate::step::cargo;
+use crate::step::{build, run_released};
 
 /// What the simulation is told.
 #[derive(Debug, clap::Args)]
@@ -20,11 +17,6 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     println!("building the simulation in the release profile (minutes in a fresh clone) …");
     let program = ["-p", "streamdex-testkit", "--no-default-features", "--features", "simulation", "--bin", "simulate"];
-    let status = cargo(&["build", "--quiet", "--release"]).args(program).status();
-    if !status.context("starting cargo build")?.success() {
-        bail!("cargo build failed");
-    }
-    let program = streamdex_testkit::engines::target_folder().join("release/simulate");
-    let status = Command::new(&program).args(&options.arguments).status();
-    Ok(status.with_context(|| format!("starting {}", program.display()))?.success())
+    build(&[&["--release"][..], &program].concat())?;
+    run_released("simulate", &options.arguments)
 }

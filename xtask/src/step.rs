@@ -1,9 +1,11 @@
 //! One step: a command with a name, its time, and whether it went well.
 
+use std::ffi::OsString;
 use std::process::Command;
 use std::time::Instant;
 
-use streamdex_testkit::engines::workspace_folder;
+use anyhow::{Context, ensure};
+use streamdex_testkit::engines::{target_folder, workspace_folder};
 
 /// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,20 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(workspace_folder());
     command
+}
+
+/// Builds with `cargo build` and these arguments, in silence.
+pub(crate) fn build(arguments: &[&str]) -> anyhow::Result<()> {
+    let status = cargo(&["build", "--quiet"]).args(arguments).status().context("starting cargo build")?;
+    ensure!(status.success(), "cargo build failed");
+    Ok(())
+}
+
+/// Runs a program that was built in the release profile, and says whether it went well.
+pub(crate) fn run_released(name: &str, arguments: &[OsString]) -> anyhow::Result<bool> {
+    let program = target_folder().join("release").join(name);
+    let status = Command::new(&program).args(arguments).status();
+    Ok(status.with_context(|| format!("starting {}", program.display()))?.success())
 }
 
 /// Runs the command with its output shown.

@@ -14,7 +14,7 @@ use crate::child::{self, Run};
 use crate::records::{Records, inserts};
 use crate::search::Bench;
 use crate::source::{Compression, Source, now};
-use crate::statistics::{median, median_ratio, spread};
+use crate::statistics::Contest;
 
 const SHARDS: u32 = 4;
 
@@ -40,25 +40,14 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, documents: u32) -> anyhow:
         runs.push(seconds);
         peak = peak.max(peak_megabytes);
     }
-    let rate = |seconds: f64| f64::from(documents) / seconds;
     println!(
         "## Backlog: {documents} records in {SHARDS} shards (served from memory over loopback), into OpenSearch 3.8.0\n"
     );
-    println!("| contender | records/s (median) | ratio to the bare loop | peak memory |");
-    println!("|---|---|---|---|");
-    println!("| {} | {:.0} | 1 | – |", reference.title(), rate(median(&bare)));
-    println!(
-        "| reading the stream alone, with the AWS SDK, all shards at once | {:.0} | {:.2} ({}) | – |",
-        rate(median(&drain)),
-        median_ratio(&bare, &drain),
-        spread(&bare, &drain)
-    );
-    println!(
-        "| `streamdex run --until-end`, from process start to exit | {:.0} | {:.2} ({}) | {peak} MB |\n",
-        rate(median(&runs)),
-        median_ratio(&bare, &runs),
-        spread(&bare, &runs)
-    );
+    let contest = Contest { documents, bare: &bare };
+    contest.begin("records", &reference.title());
+    contest.row("reading the stream alone, with the AWS SDK, all shards at once", &drain, None);
+    contest.row("`streamdex run --until-end`, from process start to exit", &runs, Some(peak));
+    println!();
     Ok(())
 }
 

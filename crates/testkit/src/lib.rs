@@ -19,6 +19,8 @@ pub mod event_source;
 #[cfg(feature = "clients")]
 pub mod fault;
 #[cfg(feature = "clients")]
+mod http;
+#[cfg(feature = "clients")]
 pub mod lambda;
 pub mod process;
 pub mod report;

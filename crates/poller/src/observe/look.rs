@@ -114,23 +114,7 @@ impl Reach {
 impl Sum for WriterLook {
     fn sum<I: Iterator<Item = WriterLook>>(looks: I) -> WriterLook {
         looks.fold(WriterLook::default(), |mut sum, look| {
-            let (all, one) = (&mut sum.stats, look.stats);
-            all.requests += one.requests;
-            all.bytes += one.bytes;
-            all.took += one.took;
-            all.decided += one.decided;
-            all.retried += one.retried;
-            all.overloaded += one.overloaded;
-            all.split += one.split;
-            all.in_flight += one.in_flight;
-            all.limit += one.limit;
-            all.byte_cap = all.byte_cap.max(one.byte_cap);
-            all.waiting += one.waiting;
-            all.latency.iter_mut().zip(one.latency).for_each(|(all, one)| *all += one);
-            for (reason, times) in one.paused {
-                *all.paused.entry(reason).or_default() += times;
-            }
-            all.last_error = one.last_error.or(all.last_error.take());
+            sum.stats += look.stats;
             sum.pauses.extend(look.pauses);
             sum
         })

@@ -15,6 +15,7 @@ use super::super::gate::{Gate, Lost};
 use super::super::weather::{Endpoint, Refusal};
 use super::super::world::World;
 use super::shard::Shard;
+use super::{Stream, Table};
 
 /// A stream, as one worker reaches it.
 pub(crate) struct SimulatedStream {
@@ -72,6 +73,11 @@ impl SimulatedStream {
     }
 }
 
+fn described<'t>(table: &'t Table, arn: &str) -> Result<&'t Stream, AwsError> {
+    let stream = table.streams.iter().find(|stream| stream.arn == arn);
+    stream.ok_or_else(|| AwsError::new(Fault::NotFound, "DescribeStream"))
+}
+
 fn unanswered(operation: &'static str, lost: Lost) -> AwsError {
     let detail = match lost {
         Lost::NotSent => "no connection",
@@ -88,8 +94,7 @@ impl StreamSource for SimulatedStream {
             world.admit_describe()?;
             let now = world.time.millis();
             let table = world.table();
-            let stream = table.streams.iter().find(|stream| stream.arn == arn);
-            let stream = stream.ok_or_else(|| AwsError::new(Fault::NotFound, "DescribeStream"))?;
+            let stream = described(&table, &arn)?;
             let mut shown = stream.shards.values().filter(|shard| {
                 shard.listed_from <= now
                     && !shard.removed
@@ -110,8 +115,7 @@ impl StreamSource for SimulatedStream {
             world.admit_describe()?;
             let now = world.time.millis();
             let table = world.table();
-            let stream = table.streams.iter().find(|stream| stream.arn == arn);
-            let stream = stream.ok_or_else(|| AwsError::new(Fault::NotFound, "DescribeStream"))?;
+            let stream = described(&table, &arn)?;
             let all = world.plan.stream.ignores_filter;
             let shown = stream.shards.values().filter(|shard| {
                 shard.listed_from <= now && !shard.removed && (all || shard.parent.as_ref() == Some(&parent))
