@@ -165,17 +165,23 @@ enum Stage {
 
 /// The shards with which a new group begins, from listings of the same moment.
 ///
-/// `TrimHorizon`: those without a parent to read first. `Latest`: those that could still take changes;
-/// a shard that is shown as closed and has a child took its last change before.
+/// `TrimHorizon`: all that are listed are to be read. `Latest`: those that could still take changes; a shard that
+/// is shown as closed and has a child took its last change before. Of these, the ones without an ancestor among
+/// them: what comes after a root waits for it.
 pub fn roots(listed: &[ListedShard], start: StartPosition) -> Vec<ShardId> {
-    let known: BTreeSet<_> = listed.iter().map(|shard| &shard.id).collect();
-    let parents: BTreeSet<_> = listed.iter().filter_map(|shard| shard.parent.as_ref()).collect();
-    let is_root = |shard: &&ListedShard| match start {
-        StartPosition::TrimHorizon => shard.parent.as_ref().is_none_or(|parent| !known.contains(parent)),
-        StartPosition::Latest => !(shard.closed && parents.contains(&shard.id)),
+    let parents: BTreeMap<_, _> = listed.iter().filter_map(|shard| Some((&shard.id, shard.parent.as_ref()?))).collect();
+    let with_children: BTreeSet<_> = parents.values().copied().collect();
+    let is_to_be_read = |shard: &&ListedShard| match start {
+        StartPosition::TrimHorizon => true,
+        StartPosition::Latest => !(shard.closed && with_children.contains(&shard.id)),
     };
-    let roots: BTreeSet<_> = listed.iter().filter(is_root).map(|shard| shard.id.clone()).collect();
-    roots.into_iter().collect()
+    let to_be_read: BTreeSet<_> = listed.iter().filter(is_to_be_read).map(|shard| &shard.id).collect();
+    let has_ancestor = |shard: &ShardId| {
+        let up = std::iter::successors(parents.get(shard).copied(), |id| parents.get(id).copied());
+        // A chain cannot be longer than the listing; data from outside could be a ring.
+        up.take(listed.len()).any(|ancestor| to_be_read.contains(ancestor))
+    };
+    to_be_read.iter().filter(|shard| !has_ancestor(shard)).map(|shard| (*shard).clone()).collect()
 }
 
 // === impl ShardGraph ===

@@ -17,19 +17,24 @@ use crate::stream::ShardId;
 pub(super) enum Settled {
     /// The item of a shard is there.
     Offered,
-    /// `None`: another worker was first, or the call failed; the next refresh tells.
+    /// `None`: another worker was first, the call failed, or the tenure ended; the next refresh tells.
     Claimed {
         shard: ShardId,
         stored: Option<Box<StoredShard>>,
+        /// In which it was claimed.
+        tenure: Arc<Tenure>,
     },
     Finished {
         lease: Lease,
         written: Written,
     },
+    /// `None`: the tenure ended first.
     Succeeded {
         lease: Lease,
         children: Vec<ShardId>,
-        written: Written,
+        written: Option<Written>,
+        /// In which it was to be written.
+        tenure: Arc<Tenure>,
     },
     /// The tenure ended first.
     Dropped,
@@ -68,19 +73,22 @@ impl LeaseWrites {
     }
 
     /// One attempt: whether it is still wanted is seen at the next refresh.
-    pub(super) fn claim(&mut self, shard: ShardId, holder: Holder) {
+    pub(super) fn claim(&mut self, shard: ShardId, holder: Holder, tenure: Arc<Tenure>) {
         let writing = self.writing();
         self.writes.spawn(async move {
-            let _turn = writing.turn.acquire().await;
-            let stored = match timeout(CLAIM_DEADLINE, writing.store.claim(&shard, &holder)).await {
-                Ok(Ok(stored)) => stored.map(Box::new),
-                Ok(Err(error)) => {
+            let claim = async {
+                let _turn = writing.turn.acquire().await;
+                timeout(CLAIM_DEADLINE, writing.store.claim(&shard, &holder)).await
+            };
+            let stored = match while_in(&tenure, claim).await {
+                Some(Ok(Ok(stored))) => stored.map(Box::new),
+                Some(Ok(Err(error))) => {
                     tracing::debug!(%shard, %error, "a lease could not be claimed");
                     None
                 }
-                Err(_) => None,
+                Some(Err(_)) | None => None,
             };
-            Settled::Claimed { shard, stored }
+            Settled::Claimed { shard, stored, tenure }
         });
     }
 
@@ -97,8 +105,8 @@ impl LeaseWrites {
         let writing = self.writing();
         self.writes.spawn(async move {
             let write = writing.insist(|| writing.store.succeed(&lease, &children));
-            let Some(written) = while_in(&tenure, write).await else { return Settled::Dropped };
-            Settled::Succeeded { lease, children, written }
+            let written = while_in(&tenure, write).await;
+            Settled::Succeeded { lease, children, written, tenure }
         });
     }
 

@@ -36,11 +36,10 @@ pub(super) struct Supervisor {
     shared: Arc<Shared>,
     settings: Settings,
     start: StreamStart,
-    roots: BTreeSet<ShardId>,
     graph: ShardGraph,
     tasks: JoinSet<(ShardId, u64, ShardEnd)>,
     held: BTreeMap<ShardId, Held>,
-    /// Leases that a claim is under way for.
+    /// Leases that a write is under way for that makes them this worker's.
     claiming: BTreeSet<ShardId>,
     /// When leases were given up here: a view from before says nothing about them.
     given_up: BTreeMap<ShardId, Duration>,
@@ -121,7 +120,6 @@ impl Supervisor {
         };
         Supervisor {
             shared: Arc::new(shared),
-            roots: start.roots.iter().cloned().collect(),
             start,
             graph,
             tasks: JoinSet::new(),
@@ -200,22 +198,32 @@ impl Supervisor {
     fn settled(&mut self, settled: Settled) -> Option<AllLost> {
         match settled {
             Settled::Offered => self.hurry.notify_one(),
-            Settled::Claimed { shard, stored } => {
+            Settled::Claimed { shard, stored, tenure } => {
                 self.claiming.remove(&shard);
-                if let Some(stored) = stored {
-                    self.claimed(*stored);
+                if let Some(stored) = stored.filter(|_| self.is_current(&tenure)) {
+                    self.claimed(*stored, tenure);
                 }
             }
             Settled::Finished { lease, written } => self.written(&lease, written),
-            Settled::Succeeded { lease, children, written } => {
-                self.written(&lease, written);
-                if written == Written::Stored {
-                    self.succeeded(&lease, children);
+            Settled::Succeeded { lease, children, written, tenure } => {
+                for child in &children {
+                    self.claiming.remove(child);
+                }
+                if let Some(written) = written.filter(|_| self.is_current(&tenure)) {
+                    self.written(&lease, written);
+                    if written == Written::Stored {
+                        self.succeeded(&lease, children, &tenure);
+                    }
                 }
             }
             Settled::Dropped => {}
         }
         None
+    }
+
+    /// Whether what was begun in `tenure` still counts. What was not is found by the next refresh, and begun anew.
+    fn is_current(&self, tenure: &Arc<Tenure>) -> bool {
+        self.tenure.as_ref().is_some_and(|current| Arc::ptr_eq(current, tenure))
     }
 
     fn discovered(&mut self, discovered: Discovered) -> Result<Option<AllLost>, FollowError> {
@@ -265,6 +273,8 @@ impl Supervisor {
                 }
                 Command::Succeed { parent, children } => {
                     if let Some((lease, tenure)) = self.lease_of(&parent) {
+                        // A refresh may show them in this worker's name before the answer is here.
+                        self.claiming.extend(children.iter().cloned());
                         self.writes.succeed(lease, children, tenure);
                     }
                 }
@@ -274,12 +284,11 @@ impl Supervisor {
         }
     }
 
-    /// Under `latest`, shards that were there at the start are read from their oldest record, and what
-    /// was created before the start is passed over. Later shards hold nothing older.
-    fn floor(&self, shard: &ShardId) -> Option<CreationTime> {
-        let applies = self.start.position == StartPosition::Latest && self.roots.contains(shard);
+    /// Under `latest`, shards are read from their oldest record, and what was created before the start is
+    /// passed over.
+    fn floor(&self) -> Option<CreationTime> {
         let seconds = u32::try_from(self.start.at.saturating_sub(LATEST_MARGIN_SECONDS)).ok()?;
-        applies.then(|| CreationTime::from_seconds(seconds))
+        (self.start.position == StartPosition::Latest).then(|| CreationTime::from_seconds(seconds))
     }
 
     fn record(&mut self, gap: Gap) {

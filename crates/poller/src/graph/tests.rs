@@ -57,9 +57,12 @@ fn roots_of_a_new_group() {
     let listed = [closed("b", Some("a")), shard("c", Some("b")), closed("d", Some("b"))];
     assert_eq!(roots(&listed, StartPosition::TrimHorizon), [id("b")]);
     assert_eq!(roots(&listed, StartPosition::Latest), [id("c"), id("d")]);
-    // The child is listed while its parent still looks open: both can hold what is written now.
+    // The child is listed while its parent still looks open: both can hold what is written now, one after the other.
     let listed = [shard("b", None), shard("c", Some("b"))];
-    assert_eq!(roots(&listed, StartPosition::Latest), [id("b"), id("c")]);
+    assert_eq!(roots(&listed, StartPosition::Latest), [id("b")]);
+    // So is what is between them, and looks read.
+    let listed = [shard("b", None), closed("c", Some("b")), shard("d", Some("c"))];
+    assert_eq!(roots(&listed, StartPosition::Latest), [id("b")]);
 }
 
 #[test]

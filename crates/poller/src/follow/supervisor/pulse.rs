@@ -42,11 +42,11 @@ impl Supervisor {
         let present: BTreeSet<ShardId> =
             pulse.loaded.shards.iter().map(|shard| shard.id.clone()).chain(self.held.keys().cloned()).collect();
         self.graph.done_by_others(&present);
-        if self.has_tenure(&pulse) {
+        if let Some(tenure) = self.tenure_of(&pulse) {
             self.drop_lost_leases(&pulse);
             self.take_turns();
             if self.may_claim()? {
-                self.assign(&pulse);
+                self.assign(&pulse, &tenure);
             }
             self.restart_what_hangs();
         }
@@ -62,25 +62,22 @@ impl Supervisor {
         pulse.loaded.gaps.iter().any(|gap| concerns_all(gap, &pulse.loaded.indices, &self.settings))
     }
 
-    /// Whether this worker may hold leases now. A tenure that is over ends everything that was begun in it; the
-    /// next one begins when all of that is gone.
-    fn has_tenure(&mut self, pulse: &Pulse) -> bool {
+    /// The tenure in which this worker may hold leases now. One that is over ends everything that was begun in it;
+    /// the next one begins when all of that is gone.
+    fn tenure_of(&mut self, pulse: &Pulse) -> Option<Arc<Tenure>> {
         match &self.tenure {
-            Some(tenure) if tenure.is_granted() => return true,
+            Some(tenure) if tenure.is_granted() => return Some(Arc::clone(tenure)),
             Some(_) => self.lapse(),
             None => {}
         }
-        if !self.tasks.is_empty() {
-            return false;
-        }
         let tenure = Arc::new(Tenure::new(Arc::clone(&self.shared.clock), pulse.confirmed));
-        if !tenure.is_granted() {
-            return false;
+        if !self.tasks.is_empty() || !tenure.is_granted() {
+            return None;
         }
         self.slot.set(Some(Arc::clone(&tenure)));
-        self.tenure = Some(tenure);
+        self.tenure = Some(Arc::clone(&tenure));
         self.tenure_began = Instant::now();
-        true
+        Some(tenure)
     }
 
     pub(super) fn lapse(&mut self) {
@@ -148,7 +145,7 @@ impl Supervisor {
         self.lists = first.is_some_and(|first| first.id == *self.shared.store.worker());
     }
 
-    fn assign(&mut self, pulse: &Pulse) {
+    fn assign(&mut self, pulse: &Pulse, tenure: &Arc<Tenure>) {
         let me = self.shared.store.worker().clone();
         let members = self.membership.members();
         let leases = || pulse.loaded.shards.iter().filter(|shard| self.graph.may_be_claimed(&shard.id));
@@ -167,7 +164,7 @@ impl Supervisor {
         let claims: Vec<StoredShard> = leases().filter(wanted).cloned().collect();
         for shard in claims {
             self.claiming.insert(shard.id.clone());
-            self.writes.claim(shard.id, shard.holder);
+            self.writes.claim(shard.id, shard.holder, Arc::clone(tenure));
         }
         for shard in release {
             if let Some(reading) = self.held.get(&shard).and_then(|held| held.reading()) {

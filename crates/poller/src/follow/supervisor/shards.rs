@@ -19,9 +19,7 @@ use crate::stream::ShardId;
 
 impl Supervisor {
     /// A claim is stored: this worker reads the shard, or looks for its children.
-    pub(super) fn claimed(&mut self, stored: StoredShard) {
-        // Claimed in a tenure that has ended since; the next one claims it again.
-        let Some(tenure) = self.tenure.clone() else { return };
+    pub(super) fn claimed(&mut self, stored: StoredShard, tenure: Arc<Tenure>) {
         self.board.lease_changed(LeaseChange::Claimed);
         let lease = Lease { shard: stored.id.clone(), fence: stored.holder.fence };
         match &stored.progress {
@@ -71,7 +69,7 @@ impl Supervisor {
             vital: Arc::clone(&reading.vital),
             parent,
             from,
-            floor: self.floor(&shard),
+            floor: self.floor(),
             end: self.end,
         };
         tracing::debug!(%shard, fence = lease.fence, "reading shard");
@@ -133,15 +131,14 @@ impl Supervisor {
     }
 
     /// The parent is done, and its children are this worker's.
-    pub(super) fn succeeded(&mut self, lease: &Lease, children: Vec<ShardId>) {
+    pub(super) fn succeeded(&mut self, lease: &Lease, children: Vec<ShardId>, tenure: &Arc<Tenure>) {
         let late = self.graph.succeeded(&lease.shard, &children);
         self.held.remove(&lease.shard);
         self.obey(late);
-        let Some(tenure) = self.tenure.clone() else { return };
         for child in children {
             self.board.lease_changed(LeaseChange::Claimed);
             let lease_of_child = Lease { shard: child, fence: 1 };
-            self.read(lease_of_child, Some(lease.shard.clone()), ReadFrom::Beginning, Arc::clone(&tenure));
+            self.read(lease_of_child, Some(lease.shard.clone()), ReadFrom::Beginning, Arc::clone(tenure));
         }
         self.board.end(&lease.shard);
     }

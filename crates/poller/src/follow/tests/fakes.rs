@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, Record, StreamRecord};
@@ -281,13 +282,20 @@ pub(super) struct FakeSession {
     worker: WorkerId,
     /// Every call of this worker fails while this is set.
     pub(super) cut_off: AtomicBool,
+    /// A stored succession is answered two seconds later.
+    pub(super) late_successions: AtomicBool,
 }
 
 impl FakeStore {
     pub(super) fn session(self: &Arc<FakeStore>) -> Arc<FakeSession> {
         let number = self.workers.fetch_add(1, Ordering::SeqCst) + 1;
         let worker = WorkerId::new(format!("w{number}"));
-        Arc::new(FakeSession { store: Arc::clone(self), worker, cut_off: AtomicBool::new(false) })
+        Arc::new(FakeSession {
+            store: Arc::clone(self),
+            worker,
+            cut_off: AtomicBool::new(false),
+            late_successions: AtomicBool::new(false),
+        })
     }
 
     fn stored(&self, name: &str) -> Option<StoredShard> {
@@ -444,6 +452,9 @@ impl ProgressStore for FakeSession {
             let ours = || Holder { owner: Some(self.worker.clone()), fence: 1 };
             let new = children.iter().map(|child| self.store.open(child, Some(&lease.shard), ours()));
             self.call()?.shards.extend(new);
+        }
+        if self.late_successions.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_secs(2)).await;
         }
         Ok(written)
     }

@@ -123,6 +123,19 @@ async fn a_worker_that_is_cut_off_stops_before_the_others_take_over() {
     assert!(bench.leases(&first) >= 4, "{}", bench.leases(&first));
 }
 
+/// A refresh shows the children in this worker's name before it knows that they are.
+#[tokio::test(start_paused = true)]
+async fn children_that_are_handed_over_with_a_late_answer_are_read_once() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", [1]).close("a");
+    bench.stream.shard("b", Some("a")).put("b", [2]).close("b");
+    bench.stream.shard("c", Some("b")).put("c", [3]);
+    let worker = bench.worker();
+    worker.session.late_successions.store(true, Ordering::SeqCst);
+    seconds(20).await;
+    assert_eq!(worker.index.written(), [1, 2, 3]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_state_table_that_is_away_stops_all_and_loses_nothing() {
     let bench = nine_shards();
