@@ -100,6 +100,7 @@ impl Shared<'_> {
             letters: Arc::clone(&self.letters),
             patience: self.writer_patience,
             progressed: false.into(),
+            failing: 0.into(),
         };
         let generations = generations(self.config, source);
         // A stream that is named by its ARN is followed as that one; a table's is asked for now and then.

@@ -190,6 +190,7 @@ async fn deliveries(
             letters: letters.clone(),
             patience,
             progressed: true.into(),
+            failing: 0.into(),
         };
         deliveries.insert(place, Arc::new(delivery));
     }

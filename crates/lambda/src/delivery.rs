@@ -118,6 +118,7 @@ impl Work<'_> {
             letters: Arc::clone(&self.sandbox.letters),
             patience: Patience::Endless,
             progressed: true.into(),
+            failing: 0.into(),
         }
     }
 }

@@ -8,7 +8,7 @@ mod fault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::join_all;
@@ -47,6 +47,8 @@ pub struct Delivery {
     pub patience: Patience,
     /// Whether anything has succeeded yet: one-shot commands give up sooner at the start.
     pub progressed: AtomicBool,
+    /// How many calls failed and are tried again.
+    pub failing: AtomicUsize,
 }
 
 /// What the delivery of a page depends on.
@@ -69,6 +71,9 @@ pub struct PageOutcome {
     pub fault: Option<DeliveryFault>,
 }
 
+/// One of those that a counter counts, as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
 /// What is kept of an operation while the writer has it: enough for its dead letter.
 struct Sent {
     handle: OperationHandle,
@@ -89,6 +94,21 @@ const REMINDER: Duration = Duration::from_secs(60);
 impl From<CancellationToken> for Bounds {
     fn from(cancel: CancellationToken) -> Bounds {
         Bounds { cancel, permit: None }
+    }
+}
+
+// === impl Counted ===
+
+impl Counted<'_> {
+    fn one_more(counter: &AtomicUsize) -> Counted<'_> {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Counted(counter)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -276,6 +296,7 @@ impl Delivery {
         let mut jitter = Jitter::default();
         let begun = Instant::now();
         let mut said: Option<(String, Instant)> = None;
+        let mut failing = None;
         for round in 0.. {
             let outcome = tokio::select! {
                 biased;
@@ -292,6 +313,7 @@ impl Delivery {
             if begun.elapsed() >= self.limit() || error.is_final(self.patience) {
                 return Err(error);
             }
+            failing.get_or_insert_with(|| Counted::one_more(&self.failing));
             let text = error.to_string();
             let again = |(last, at): &(String, Instant)| *last != text || at.elapsed() >= REMINDER;
             if said.as_ref().is_none_or(again) {

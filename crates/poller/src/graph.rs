@@ -102,7 +102,7 @@ pub enum Command {
         /// Why.
         kind: GapKind,
     },
-    /// List all shards again, soon: the last listing left a doubt.
+    /// List all shards again, soon: there is a doubt. The longer it stays, the later.
     ListAgain,
 }
 
@@ -113,6 +113,8 @@ pub enum Progress {
     Going,
     /// Every shard ended ([`Until::PresentEnd`] alone).
     Complete,
+    /// All that is known of has a gap, and no listing was seen yet that could show more.
+    Unlisted,
     /// Nothing can go on: each lineage has a gap.
     OnlyGaps,
 }
@@ -209,6 +211,9 @@ impl ShardGraph {
                 }
                 (_, Stage::Gapped | Stage::Done { .. }) => continue,
                 (KnownProgress::Done, _) => Stage::Done { search: None, stale: shard.stale },
+                (KnownProgress::Finished, Stage::Finished { search, .. }) => {
+                    Stage::Finished { search: *search, stale: shard.stale }
+                }
                 _ if is_ours => continue,
                 (KnownProgress::Finished, _) => Stage::Finished { search: None, stale: shard.stale },
                 (KnownProgress::Begun(_), _) => Stage::Leased,
@@ -222,6 +227,8 @@ impl ShardGraph {
     }
 
     /// Shards that had an item, and whose item is neither `present` in a refresh nor held by this worker: done.
+    ///
+    /// A shard that is done is forgotten: the state table shows it again to whoever lists the stream.
     pub fn done_by_others(&mut self, present: &BTreeSet<ShardId>) {
         for (id, node) in &mut self.nodes {
             let by_others = matches!(node.stage, Stage::Leased | Stage::Finished { search: None, .. });
@@ -229,6 +236,12 @@ impl ShardGraph {
                 node.stage = Stage::Done { search: None, stale: false };
             }
         }
+        let until = self.until;
+        let is_over = |search: &Option<Search>| search.is_none_or(|search| search.is_over(until));
+        self.nodes.retain(|_, node| {
+            // To the present end, descendants are told by their ancestors.
+            until == Until::PresentEnd || !matches!(&node.stage, Stage::Done { search, .. } if is_over(search))
+        });
     }
 
     /// The shard is drained, and everything it held is acknowledged: this worker looks for its children.
@@ -289,7 +302,8 @@ impl ShardGraph {
         }
         let gapped = self.nodes.values().any(|node| node.stage == Stage::Gapped);
         match self.until {
-            _ if gapped => Progress::OnlyGaps,
+            _ if gapped && self.listed_before => Progress::OnlyGaps,
+            _ if gapped => Progress::Unlisted,
             Until::PresentEnd if self.listed_before => Progress::Complete,
             _ => Progress::Going,
         }

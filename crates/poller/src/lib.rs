@@ -14,6 +14,7 @@ pub mod fault;
 pub mod follow;
 pub mod gap;
 pub mod graph;
+mod horizon;
 pub mod item;
 pub mod lease;
 pub mod letter;

@@ -29,6 +29,7 @@ use crate::follow::delivery::{Deliver, Undecided};
 use crate::follow::status::StatusBoard;
 use crate::gap::Gap;
 use crate::graph::ReadFrom;
+use crate::horizon::Horizon;
 use crate::lease::{Lease, Tenure, Written};
 use crate::state::{ProgressStore, StateError};
 use crate::stream::{ShardId, StreamSource};
@@ -72,6 +73,8 @@ pub(crate) struct Job {
     pub(crate) vital: Arc<Vital>,
     pub(crate) parent: Option<ShardId>,
     pub(crate) from: ReadFrom,
+    /// Until when all of it is there; counts while nothing of it was read.
+    pub(crate) horizon: Option<Horizon>,
     /// Records created before this are passed over (`start = "latest"`).
     pub(crate) floor: Option<CreationTime>,
     /// `--until-end`: the shard ends at the first record created after this.

@@ -56,6 +56,8 @@ pub struct Loaded {
     pub workers: Vec<StoredWorker>,
     /// Items that cannot be read, by sort key; they are passed over.
     pub malformed: Vec<String>,
+    /// The shards of the stream among those: nobody knows how far they were read.
+    pub malformed_shards: Vec<ShardId>,
 }
 
 /// Where and when a group began to follow a stream. Written once, before the first read.
@@ -114,6 +116,15 @@ pub struct Beat {
     pub at: u64,
     /// What it says of itself: JSON, at most 1 KB.
     pub summary: String,
+}
+
+/// How long it is remembered that a shard is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepDone {
+    /// A week: longer than it and its children can be listed.
+    AWeek,
+    /// As long as the group: it began with this shard, and must not take it for one that vanished unread.
+    ForEver,
 }
 
 /// Why the state table cannot be used.
@@ -176,7 +187,7 @@ pub trait ProgressStore: Send + Sync {
     async fn finish(&self, lease: &Lease) -> Result<Written, StateError>;
     /// The shard is drained and everything is acknowledged: it is done, and its children are this worker's, with
     /// fence 1. All of that, or nothing.
-    async fn succeed(&self, lease: &Lease, children: &[ShardId]) -> Result<Written, StateError>;
+    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: KeepDone) -> Result<Written, StateError>;
     /// Records a gap; the same gap twice is one.
     async fn gap(&self, gap: &Gap) -> Result<(), StateError>;
     /// Remembers the UUID of an index that is written to.

@@ -107,6 +107,13 @@ impl ShardId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// When the shard was opened, in seconds since 1970, as the service's ids tell: `shardId-`, milliseconds in
+    /// twenty digits, `-`, and what tells siblings apart. No document promises that; `None` for other forms.
+    pub fn opened(&self) -> Option<u64> {
+        let (milliseconds, _) = self.0.strip_prefix("shardId-")?.split_once('-')?;
+        (milliseconds.len() == 20).then(|| milliseconds.parse::<u64>().ok())?.map(|milliseconds| milliseconds / 1_000)
+    }
 }
 
 impl fmt::Display for ShardId {

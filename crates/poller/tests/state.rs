@@ -4,7 +4,7 @@ use streamdex_mapping::SequenceNumber;
 use streamdex_poller::graph::KnownProgress;
 use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
 use streamdex_poller::state::{
-    Beat, Creation, Generations, ProgressStore, StateError, StateTable, StreamStart, StreamState,
+    Beat, Creation, Generations, KeepDone, ProgressStore, StateError, StateTable, StreamStart, StreamState,
 };
 use streamdex_poller::stream::ShardId;
 use streamdex_poller::{Gap, GapKind};
@@ -111,7 +111,7 @@ async fn a_lease_has_one_owner_and_the_fence_grows_with_each() {
             first.release(&lease, None).await.unwrap(),
             first.release(&lease, Some(&sequence("9"))).await.unwrap(),
             first.finish(&lease).await.unwrap(),
-            first.succeed(&lease, &[ShardId::new("shardId-2")]).await.unwrap(),
+            first.succeed(&lease, &[ShardId::new("shardId-2")], KeepDone::AWeek).await.unwrap(),
         ];
         assert_eq!(written, [Written::Lost; 5], "{}", engine.name);
         let lease = Lease { shard: shard.clone(), fence: 2 };
@@ -133,10 +133,10 @@ async fn a_shard_and_its_children_change_hands_in_one_write() {
         let lease = claimed(&first, &parent).await;
         second.offer(&right, Some(&parent)).await.unwrap();
         let children = [left.clone(), right.clone()];
-        let lost = first.succeed(&lease, &children).await.unwrap();
+        let lost = first.succeed(&lease, &children, KeepDone::AWeek).await.unwrap();
         assert_eq!(lost, Written::Lost, "{}: a child was there", engine.name);
         assert_eq!(first.refresh().await.unwrap().shards.len(), 2, "nothing of it was written");
-        assert_eq!(first.succeed(&lease, std::slice::from_ref(&left)).await.unwrap(), Written::Stored);
+        assert_eq!(first.succeed(&lease, std::slice::from_ref(&left), KeepDone::AWeek).await.unwrap(), Written::Stored);
         let refreshed = first.refresh().await.unwrap();
         let mine = refreshed.shards.iter().find(|shard| shard.id == left).unwrap();
         assert_eq!(mine.holder, Holder { owner: Some(WorkerId::new("w1")), fence: 1 });
@@ -147,6 +147,24 @@ async fn a_shard_and_its_children_change_hands_in_one_write() {
         let all = second.load().await.unwrap();
         let found: Vec<_> = all.shards.iter().filter(|shard| shard.id == parent).collect();
         assert!(matches!(found[..], [done] if done.progress == KnownProgress::Done), "{}: {found:?}", engine.name);
+    }
+}
+
+/// Who restarts a group after a week must not take the shards that it began with for vanished ones.
+#[tokio::test]
+async fn the_end_of_a_shard_that_the_group_began_with_is_never_forgotten() {
+    for engine in engines().await {
+        let table = state_table(&engine).await;
+        let session = session(&table, "w1");
+        for (shard, keep, expires) in [("root", KeepDone::ForEver, false), ("later", KeepDone::AWeek, true)] {
+            let lease = claimed(&session, &ShardId::new(shard)).await;
+            assert_eq!(session.succeed(&lease, &[], keep).await.unwrap(), Written::Stored);
+            let get = engine.clients.dynamodb.get_item().table_name(table.name());
+            let key =
+                get.key("pk", s(&format!("follow|default|{TABLE_ARN}"))).key("sk", s(&format!("done|L1|{shard}")));
+            let item = key.send().await.unwrap().item.unwrap();
+            assert_eq!(item.contains_key("expires"), expires, "{}: {item:?}", engine.name);
+        }
     }
 }
 

@@ -67,6 +67,11 @@ impl Confirm {
         if lost.is_empty() { Ok(()) } else { Err(Unconfirmed::Vanished(lost)) }
     }
 
+    /// Takes over what other workers know.
+    pub(crate) fn remember(&self, known: Vec<KnownIndex>) {
+        self.watch.remember(known);
+    }
+
     async fn look(&self) -> Result<(), String> {
         let began = Instant::now();
         let answer = timeout(DEADLINE, self.watch.watch()).await;

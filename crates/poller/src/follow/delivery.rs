@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use streamdex_mapping::{Change, IndexName, Outcome, RecordError, Tally, Trust};
@@ -113,7 +114,7 @@ impl Deliver for Delivery {
     }
 
     fn is_held_back(&self) -> bool {
-        !self.writer.pauses().is_empty()
+        self.failing.load(Ordering::Relaxed) > 0 || !self.writer.pauses().is_empty()
     }
 }
 

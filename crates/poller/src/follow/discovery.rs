@@ -1,10 +1,11 @@
 //! Calls about the stream as a whole, made beside the shards: listings, children, gaps recorded.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::clock::Clock;
@@ -48,13 +49,15 @@ pub(super) struct Discovery {
     calls: JoinSet<Discovered>,
     records: JoinSet<Discovered>,
     listing: bool,
+    /// The last question for the children of each shard.
+    sought: BTreeMap<ShardId, AbortHandle>,
 }
 
 const BETWEEN_CALLS: Duration = Duration::from_millis(150);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A stream is gone when the service has said so this often in a row.
-const BELIEVE_NOT_FOUND: u32 = 4;
+const BELIEVE_NOT_FOUND: u32 = 6;
 const STATE_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Discovery {
@@ -75,6 +78,7 @@ impl Discovery {
             calls: JoinSet::new(),
             records: JoinSet::new(),
             listing: false,
+            sought: BTreeMap::new(),
         }
     }
 
@@ -84,14 +88,22 @@ impl Discovery {
 
     /// What the next finished call came to; `None` where none is under way.
     pub(super) async fn next(&mut self) -> Option<Result<Discovered, FollowError>> {
-        let joined = tokio::select! {
-            biased;
-            Some(joined) = self.calls.join_next() => joined,
-            Some(joined) = self.records.join_next() => joined,
-            else => return None,
+        let joined = loop {
+            let joined = tokio::select! {
+                biased;
+                Some(joined) = self.calls.join_next() => joined,
+                Some(joined) = self.records.join_next() => joined,
+                else => return None,
+            };
+            // A question that a later one has taken the place of.
+            if !joined.as_ref().is_err_and(JoinError::is_cancelled) {
+                break joined;
+            }
         };
-        if matches!(joined, Ok(Discovered::Shards { .. } | Discovered::StreamGone)) {
-            self.listing = false;
+        match &joined {
+            Ok(Discovered::Shards { .. } | Discovered::StreamGone) => self.listing = false,
+            Ok(Discovered::Children { parent, .. }) => drop(self.sought.remove(parent)),
+            _ => {}
         }
         Some(joined.map_err(|_| FollowError::Broken))
     }
@@ -137,10 +149,11 @@ impl Discovery {
         });
     }
 
-    /// Asks for children after `delay`. A failure is an answer without children: the graph asks again.
+    /// Asks for children after `delay`, in place of what was asked before. A failure is an answer without children:
+    /// the graph asks again.
     pub(super) fn seek(&mut self, parent: ShardId, delay: Duration) {
-        let caller = self.caller();
-        self.calls.spawn(async move {
+        let (caller, sought) = (self.caller(), parent.clone());
+        let question = self.calls.spawn(async move {
             sleep(delay).await;
             let mut wait = FIRST_WAIT;
             loop {
@@ -158,6 +171,9 @@ impl Discovery {
                 }
             }
         });
+        if let Some(earlier) = self.sought.insert(sought, question) {
+            earlier.abort();
+        }
     }
 
     pub(super) fn ask_for_the_current_stream(&mut self) {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::clock::{Clock, Moment, seconds};
 use crate::follow::StatusBoard;
-use crate::lease::{BEAT, Tenure};
+use crate::lease::{BEAT, TENURE, Tenure};
 use crate::state::{Beat, Loaded, ProgressStore, StateError};
 
 /// What a refresh showed.
@@ -76,9 +76,18 @@ impl Heartbeat {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let started = seconds(self.clock.as_ref());
         let mut failing = false;
+        let mut refreshed = Instant::now();
         for number in 1.. {
             let turn = Instant::now();
-            let told = self.beat(number, started).await;
+            // A worker that seems alive and cannot see what there is to do would be given shards that nobody reads.
+            let told = if refreshed.elapsed() > TENURE && self.refresh().await.is_err() {
+                None
+            } else {
+                self.beat(number, started).await
+            };
+            if matches!(told, Some(Ok(_))) {
+                refreshed = Instant::now();
+            }
             let Some(told) = told else {
                 failing = true;
                 sleep(RETRY).await;
@@ -109,13 +118,17 @@ impl Heartbeat {
         self.tenure.confirm(sent);
         self.board.beat_confirmed(begun);
         let began = self.clock.monotonic();
-        match self.settle(timeout(REFRESH_DEADLINE, self.store.refresh()).await) {
+        match self.refresh().await {
             Ok(loaded) => {
                 let answered = self.clock.monotonic();
                 Some(Ok(Arc::new(Pulse { confirmed: sent, began, answered, loaded })))
             }
             Err(told) => told,
         }
+    }
+
+    async fn refresh(&self) -> Result<Loaded, Told> {
+        self.settle(timeout(REFRESH_DEADLINE, self.store.refresh()).await)
     }
 
     fn settle<T, E>(&self, answer: Result<Result<T, StateError>, E>) -> Result<T, Told> {

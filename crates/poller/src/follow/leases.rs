@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::follow::{FollowError, StatusBoard};
 use crate::lease::{Holder, Lease, Tenure, Written};
-use crate::state::{ProgressStore, StateError, StoredShard};
+use crate::state::{KeepDone, ProgressStore, StateError, StoredShard};
 use crate::stream::ShardId;
 
 /// What a write came to.
@@ -101,10 +101,10 @@ impl LeaseWrites {
         });
     }
 
-    pub(super) fn succeed(&mut self, lease: Lease, children: Vec<ShardId>, tenure: Arc<Tenure>) {
+    pub(super) fn succeed(&mut self, lease: Lease, children: Vec<ShardId>, keep: KeepDone, tenure: Arc<Tenure>) {
         let writing = self.writing();
         self.writes.spawn(async move {
-            let write = writing.insist(|| writing.store.succeed(&lease, &children));
+            let write = writing.insist(|| writing.store.succeed(&lease, &children, keep));
             let written = while_in(&tenure, write).await;
             Settled::Succeeded { lease, children, written, tenure }
         });

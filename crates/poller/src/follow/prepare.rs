@@ -12,7 +12,8 @@ use crate::fault::AwsError;
 use crate::follow::{FollowError, Parts, Settings, StatusBoard};
 use crate::gap::{Gap, GapKind};
 use crate::graph::{KnownShard, ShardGraph, roots};
-use crate::state::{Generations, Loaded, StateError, StoredShard, StreamStart, is_emulator};
+use crate::horizon::Horizon;
+use crate::state::{Generations, Loaded, StateError, StoredShard, StreamStart};
 use crate::stream::{ListedShard, list_shards};
 
 /// What the preparation came to.
@@ -32,8 +33,6 @@ pub(super) struct Ready {
     pub(super) now: u64,
 }
 
-/// A stream keeps records for 24 hours; nothing is proven about what was last looked at near that.
-const RETENTION_SECONDS: u64 = 23 * 60 * 60 + 30 * 60;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -136,9 +135,9 @@ pub(super) fn known(loaded: &Loaded, settings: &Settings, clock: &dyn Clock) -> 
 }
 
 /// Whether what comes after the item's last change may be trimmed.
-pub(super) fn is_stale(shard: &StoredShard, settings: &Settings, clock: &dyn Clock) -> bool {
-    // Emulators trim nothing.
-    !is_emulator(&settings.stream_arn) && seconds(clock).saturating_sub(shard.updated) > RETENTION_SECONDS
+fn is_stale(shard: &StoredShard, settings: &Settings, clock: &dyn Clock) -> bool {
+    let since = Horizon::since(shard.updated, &settings.stream_arn);
+    since.is_some_and(|horizon| horizon.is_passed(clock))
 }
 
 /// The generation of each index that the source's routes can write to and that streamdex makes, by the

@@ -28,7 +28,7 @@ use crate::gap::{Gap, GapKind};
 use crate::graph::{Command, Progress, ShardGraph, Until, seek_delay};
 use crate::lease::{Membership, Tenure, Written};
 use crate::shard::{Budget, ShardEnd, Shared};
-use crate::state::StreamStart;
+use crate::state::{KeepDone, StreamStart};
 use crate::stream::{ShardId, StreamStatus};
 use crate::table;
 
@@ -55,8 +55,15 @@ pub(super) struct Supervisor {
     viewed: Duration,
     tenure_began: Instant,
     began: Instant,
+    /// When the state table was last seen.
+    pulsed: Instant,
+    /// It is this worker's turn to list the stream now and then.
     lists: bool,
+    /// This worker needs a listing, whoever's turn it is.
+    needs_listing: bool,
     next_listing: Instant,
+    /// Listings in a row that left a doubt.
+    doubts: u32,
     random: fastrand::Rng,
     end: Option<CreationTime>,
     board: StatusBoard,
@@ -72,6 +79,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 const TURN: Duration = Duration::from_secs(10);
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(60);
 const LIST_AGAIN: Duration = Duration::from_secs(1);
+const LIST_LATEST: Duration = Duration::from_secs(8);
 
 impl Supervisor {
     pub(super) fn new(follower: Follower, ready: Ready) -> Supervisor {
@@ -137,8 +145,11 @@ impl Supervisor {
             viewed: Duration::ZERO,
             tenure_began: Instant::now(),
             began: Instant::now(),
+            pulsed: Instant::now(),
             lists: false,
+            needs_listing: false,
             next_listing: Instant::now(),
+            doubts: 0,
             random: fastrand::Rng::with_seed(settings.seed),
             end,
             settings,
@@ -155,7 +166,8 @@ impl Supervisor {
     async fn follow(&mut self, stop: &CancellationToken) -> Result<FollowEnd, FollowError> {
         loop {
             self.board.turned();
-            let listing_due = self.lists && !self.discovery.is_listing();
+            self.check_patience()?;
+            let listing_due = (self.lists || self.needs_listing) && !self.discovery.is_listing();
             let over = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(FollowEnd::Stopped),
@@ -178,6 +190,7 @@ impl Supervisor {
                 () = sleep_until(self.next_listing), if listing_due => {
                     // Workers that take turns must not all do it in the same second.
                     self.next_listing = Instant::now() + BETWEEN_LISTINGS.mul_f64(0.75 + 0.5 * self.random.f64());
+                    self.needs_listing = false;
                     self.discovery.list();
                     None
                 }
@@ -191,7 +204,19 @@ impl Supervisor {
                 // Shards that were found by name alone may still be on their way.
                 Progress::OnlyGaps if self.tasks.is_empty() => return Ok(FollowEnd::OnlyGaps),
                 Progress::OnlyGaps => {}
+                Progress::Unlisted => self.list_within(LIST_AGAIN),
             }
+        }
+    }
+
+    /// One-shot commands give up where the state table does not answer any more.
+    fn check_patience(&self) -> Result<(), FollowError> {
+        match self.settings.patience {
+            Some(patience) if self.pulsed.elapsed() >= patience => Err(FollowError::GaveUp {
+                message: format!("the state table did not answer for {} s", patience.as_secs()),
+                hint: "check that it can be reached, and start again: nothing is lost".to_owned(),
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -232,6 +257,7 @@ impl Supervisor {
                 self.viewed = self.viewed.max(asked);
                 self.graph.absorb(&super::prepare::known(&known, &self.settings, self.shared.clock.as_ref()));
                 let commands = self.graph.listed(&shards);
+                self.doubts = if commands.contains(&Command::ListAgain) { self.doubts + 1 } else { 0 };
                 self.obey(commands);
                 if status == StreamStatus::Disabled && self.graph.is_drained() {
                     self.discovery.ask_for_the_current_stream();
@@ -275,12 +301,23 @@ impl Supervisor {
                     if let Some((lease, tenure)) = self.lease_of(&parent) {
                         // A refresh may show them in this worker's name before the answer is here.
                         self.claiming.extend(children.iter().cloned());
-                        self.writes.succeed(lease, children, tenure);
+                        let keep = if self.graph.is_root(&parent) { KeepDone::ForEver } else { KeepDone::AWeek };
+                        self.writes.succeed(lease, children, keep, tenure);
                     }
                 }
                 Command::Gap { shard, kind } => self.record(Gap::new(kind, shard.as_str())),
-                Command::ListAgain => self.next_listing = self.next_listing.min(Instant::now() + LIST_AGAIN),
+                Command::ListAgain => {
+                    let doublings = self.doubts.saturating_sub(1);
+                    self.list_within(LIST_AGAIN.saturating_mul(2_u32.saturating_pow(doublings)).min(LIST_LATEST));
+                }
             }
+        }
+    }
+
+    fn list_within(&mut self, wait: Duration) {
+        if !self.discovery.is_listing() {
+            self.needs_listing = true;
+            self.next_listing = self.next_listing.min(Instant::now() + wait);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Command, Node, ShardGraph, Stage, Until};
+use crate::gap::GapKind;
 use crate::stream::{ListedShard, ShardId};
 
 /// How far this worker's search for the children of a shard has come.
@@ -83,6 +84,7 @@ impl ShardGraph {
     pub(super) fn found(&mut self, parent: &ShardId, shards: &[ListedShard], asked: Asked) -> Vec<Command> {
         let Some(node) = self.nodes.get(parent) else { return Vec::new() };
         let (in_scope, done) = (node.in_scope, matches!(node.stage, Stage::Done { .. }));
+        let is_stale = matches!(node.stage, Stage::Finished { stale: true, .. } | Stage::Done { stale: true, .. });
         let (Stage::Finished { search: Some(search), .. } | Stage::Done { search: Some(search), .. }) = node.stage
         else {
             return Vec::new();
@@ -105,7 +107,13 @@ impl ShardGraph {
             ..search
         };
         let mut commands = Vec::new();
-        if done {
+        if is_stale {
+            // Their first records may be trimmed.
+            for shard in fresh {
+                self.gapped(&shard);
+                commands.push(Command::Gap { shard, kind: GapKind::Unread });
+            }
+        } else if done {
             // The other half of a split, shown late.
             commands.extend(self.offer_children(parent, fresh));
         } else if !fresh.is_empty() && !search.succeeding {

@@ -7,8 +7,9 @@ use super::{Command, Node, ShardGraph, Stage};
 use crate::gap::GapKind;
 use crate::stream::{ListedShard, ShardId};
 
-/// So many listings must agree before absence means anything.
-pub(super) const AGREEING_LISTINGS: u32 = 3;
+/// So many listings must agree before absence means anything. They are made over a quarter of a minute at least: see
+/// [`Command::ListAgain`].
+pub(super) const AGREEING_LISTINGS: u32 = 5;
 
 impl ShardGraph {
     /// A complete listing of the stream's shards.
@@ -23,8 +24,8 @@ impl ShardGraph {
             (node.shown, node.absent) = (true, 0);
             node.parent = node.parent.take().or_else(|| shard.parent.clone());
         }
+        self.skip_what_lies_before_the_roots();
         if first {
-            self.skip_what_lies_before_the_roots();
             for node in self.nodes.values_mut() {
                 node.in_scope = true;
             }

@@ -240,12 +240,54 @@ fn children_of_a_shard_that_nobody_looked_after_for_a_day_are_a_gap() {
     assert_eq!(gaps(&commands), [("c".to_owned(), GapKind::Unread)]);
 }
 
+/// Whoever claims the finished shard may look for its children before any listing shows them.
+#[test]
+fn children_of_a_shard_that_nobody_looked_after_for_a_day_are_a_gap_to_its_new_owner_too() {
+    let finished = KnownShard { stale: true, ..known("b", None, KnownProgress::Finished) };
+    let mut graph = graph(&[], &[finished]);
+    graph.drained(&id("b"));
+    let commands = graph.children(&id("b"), &[shard("c", Some("b"))]);
+    assert_eq!((starts(&commands), gaps(&commands)), (vec![], vec![("c".to_owned(), GapKind::Unread)]));
+    // The search can become as old while this worker makes it.
+    let mut graph = ShardGraph::new(vec![id("b")], &[], Until::Stopped);
+    graph.drained(&id("b"));
+    graph.absorb(&[KnownShard { stale: true, ..known("b", None, KnownProgress::Finished) }]);
+    let commands = graph.children(&id("b"), &[shard("c", Some("b"))]);
+    assert_eq!(gaps(&commands), [("c".to_owned(), GapKind::Unread)]);
+}
+
 #[test]
 fn a_group_that_started_at_latest_skips_what_lies_before() {
     let listed = [closed("a", None), closed("b", Some("a")), shard("c", Some("b"))];
     let mut graph = ShardGraph::new(roots(&listed, StartPosition::Latest), &[], Until::Stopped);
     let commands = graph.listed(&listed);
     assert_eq!((starts(&commands), seeks(&commands)), (vec!["c".to_owned()], vec![]));
+    // For ever, and not only at first.
+    graph.absorb(&[known("c", Some("b"), KnownProgress::Begun(None))]);
+    graph.done_by_others(&BTreeSet::from([id("c")]));
+    assert_eq!(starts(&graph.listed(&listed)), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_but_gaps_is_known_before_a_listing_was_seen() {
+    let mut graph = graph(&["a"], &[known("a", None, KnownProgress::Gapped)]);
+    assert_eq!(graph.progress(), Progress::Unlisted);
+    graph.listed(&[shard("a", None), shard("z", None)]);
+    assert_eq!(graph.progress(), Progress::Going, "z was never offered");
+    graph.gapped(&id("z"));
+    assert_eq!(graph.progress(), Progress::OnlyGaps);
+}
+
+#[test]
+fn shards_that_are_done_are_forgotten_and_known_again_to_who_lists() {
+    let mut graph = graph(&["a"], &[known("a", None, KnownProgress::Begun(None))]);
+    for number in 0..100 {
+        graph.absorb(&[known(&format!("s{number}"), None, KnownProgress::Begun(None))]);
+        graph.done_by_others(&BTreeSet::from([id("a")]));
+    }
+    assert_eq!(graph.nodes.len(), 1);
+    graph.absorb(&[known("s7", None, KnownProgress::Done)]);
+    assert_eq!(starts(&graph.listed(&[closed("s7", None), shard("b", Some("s7"))])), ["b"]);
 }
 
 fn until_the_end(roots: &[&str], known: &[KnownShard]) -> ShardGraph {

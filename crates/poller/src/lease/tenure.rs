@@ -1,6 +1,7 @@
 //! A worker's judgement of itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use streamdex_sink::Permit;
@@ -19,6 +20,8 @@ pub struct Tenure {
     confirmed: Mutex<Moment>,
     over: CancellationToken,
 }
+
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 // === impl Tenure ===
 
@@ -45,7 +48,7 @@ impl Tenure {
         self.over.cancel();
     }
 
-    fn left(&self) -> std::time::Duration {
+    fn left(&self) -> Duration {
         let confirmed = *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
         TENURE.saturating_sub(confirmed.age(self.clock.as_ref()))
     }
@@ -65,7 +68,8 @@ impl Permit for Tenure {
             tokio::select! {
                 biased;
                 () = self.over.cancelled() => return,
-                () = sleep(self.left()) => {}
+                // In small steps: this sleep is measured by the one clock that can stand still.
+                () = sleep(self.left().min(LOOK_AGAIN)) => {}
             }
         }
     }
@@ -74,7 +78,7 @@ impl Permit for Tenure {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
 

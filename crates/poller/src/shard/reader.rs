@@ -10,11 +10,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::seconds;
 use crate::convert;
 use crate::fault::{AwsError, Fault};
 use crate::follow::status::Call;
 use crate::gap::GapKind;
 use crate::graph::ReadFrom;
+use crate::horizon::Horizon;
 use crate::pace::{Pace, Polled};
 use crate::shard::budget::{Holds, Room};
 use crate::shard::{Job, Shared};
@@ -62,6 +64,7 @@ pub(super) struct Reader<'a> {
     iterator: Option<Iterator>,
     last_read: Option<SequenceNumber>,
     newest: Option<CreationTime>,
+    horizon: Option<Horizon>,
     throttled_since: Option<Instant>,
     /// Failures in a row that could mean that the shard is gone.
     not_found: u32,
@@ -94,8 +97,8 @@ enum Next {
 /// Empty pages are normal in the middle of a shard; so many, over so long, are taken for its end.
 const EMPTY_PAGES: u32 = 5;
 const EMPTY_FOR: Duration = Duration::from_secs(2);
-/// A shard is gone when the service has said so this often in a row.
-const BELIEVE_NOT_FOUND: u32 = 4;
+/// A shard is gone when the service has said so this often in a row, over a quarter of a minute.
+const BELIEVE_NOT_FOUND: u32 = 7;
 const WORTH_SAYING: Duration = Duration::from_secs(3);
 /// The oldest record can be trimmed between two calls.
 const FRESH_STARTS: u32 = 5;
@@ -133,6 +136,7 @@ impl<'a> Reader<'a> {
             iterator: None,
             last_read: None,
             newest: None,
+            horizon: job.horizon,
             throttled_since: None,
             not_found: 0,
             fresh_starts: 0,
@@ -161,6 +165,10 @@ impl<'a> Reader<'a> {
             let Ok(slot) = pages.reserve().await else { return };
             self.wait_until(next_poll, last_poll).await;
             let Some(room) = self.room().await else { return };
+            if self.may_have_lost_the_beginning() {
+                slot.send(Read::Gap(GapKind::Unread));
+                return;
+            }
             let started = Instant::now();
             last_poll = started;
             let polled = Box::pin(self.poll(room.limit)).await;
@@ -264,6 +272,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether an iterator at the oldest record would pass over trimmed ones in silence.
+    fn may_have_lost_the_beginning(&self) -> bool {
+        let is_at_the_beginning = self.position() == Position::TrimHorizon;
+        is_at_the_beginning && self.horizon.is_some_and(|horizon| horizon.is_passed(self.shared.clock.as_ref()))
+    }
+
     fn take(&mut self, page: RecordsPage, polled: Instant, mut room: Room) -> (Option<Page>, Next) {
         self.not_found = 0;
         self.throttled_since = None;
@@ -280,6 +294,10 @@ impl<'a> Reader<'a> {
         self.iterator = page.next.map(|id| Iterator { id, issued: polled });
         let empty = page.records.is_empty();
         self.tip.see(empty, is_full, polled);
+        if self.tip.reached && self.horizon.is_some() {
+            // It holds nothing that is older than now.
+            self.horizon = Horizon::since(seconds(self.shared.clock.as_ref()), &self.shared.stream_arn);
+        }
         let past_end = self.is_past_the_end(&page.records);
         let read = (!empty).then(|| self.hand_over(page.records, polled, is_full, room));
         if empty && self.tip.reached && self.unacknowledged.load(Ordering::SeqCst) == 0 {

@@ -30,8 +30,13 @@ pub(crate) fn read_all(items: &[Item], label: &str) -> Result<Loaded, StateError
             continue;
         }
         check_format(item, sort_key)?;
+        let shard = match &key {
+            SortKey::Shard { label: found, shard } if found == label => Some(ShardId::new(shard.as_str())),
+            _ => None,
+        };
         if read(item, key, label, &mut loaded).is_none() {
             loaded.malformed.push(sort_key.to_owned());
+            loaded.malformed_shards.extend(shard);
         }
     }
     let gapped = |shard: &ShardId| loaded.gaps.iter().any(|gap| gap.subject == shard.as_str());
@@ -303,6 +308,7 @@ mod tests {
         ];
         let loaded = read_all(&bad, "L").unwrap();
         assert_eq!(loaded.malformed.len(), bad.len());
+        assert_eq!(loaded.malformed_shards.len(), 5, "they are not done for all that");
         assert!(loaded.shards.is_empty());
         let newer = read_all(&[item("shard|L|a", &[("v", of_number(2))])], "L").unwrap_err();
         assert_eq!(

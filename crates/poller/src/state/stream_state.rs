@@ -17,11 +17,12 @@ use crate::state::keys::{BEHIND_DONE, Partition, SortKey};
 use crate::state::rows::{
     FORMAT, of_number, read_all, read_shard, sortable, write_beat, write_generations, write_index, write_start,
 };
-use crate::state::{Beat, Generations, Item, Loaded, ProgressStore, StateError, StateTable, StoredShard, StreamStart};
+use crate::state::{
+    Beat, Generations, Item, KeepDone, Loaded, ProgressStore, StateError, StateTable, StoredShard, StreamStart,
+};
 use crate::stream::ShardId;
 
-/// Done shards are kept for a week: longer than they and their children can be listed.
-const KEEP_DONE_SECONDS: u64 = 7 * 24 * 60 * 60;
+const A_WEEK_IN_SECONDS: u64 = 7 * 24 * 60 * 60;
 const TRANSACTION: &str = "TransactWriteItems";
 /// A shard is ours while it names us and the fence that we claimed it with.
 const IS_OURS: &str = "#owner = :me AND #fence = :fence";
@@ -283,8 +284,8 @@ impl ProgressStore for StreamState {
         self.send(call).await
     }
 
-    async fn succeed(&self, lease: &Lease, children: &[ShardId]) -> Result<Written, StateError> {
-        let items = self.succession(lease, children).map_err(|_| self.malformed_transaction())?;
+    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: KeepDone) -> Result<Written, StateError> {
+        let items = self.succession(lease, children, keep).map_err(|_| self.malformed_transaction())?;
         self.transact(items).await
     }
 
@@ -323,7 +324,12 @@ impl StreamState {
     }
 
     /// The lease goes, the shard is noted as done, and the children are ours.
-    fn succession(&self, lease: &Lease, children: &[ShardId]) -> Result<Vec<TransactWriteItem>, BuildError> {
+    fn succession(
+        &self,
+        lease: &Lease,
+        children: &[ShardId],
+        keep: KeepDone,
+    ) -> Result<Vec<TransactWriteItem>, BuildError> {
         let lease_goes = Delete::builder()
             .table_name(&self.table.name)
             .key("pk", self.pk())
@@ -335,11 +341,10 @@ impl StreamState {
             .expression_attribute_values(":fence", of_number(lease.fence))
             .build()?;
         let key = SortKey::Done { label: self.label.clone(), shard: lease.shard.as_str().to_owned() };
-        let done = Item::from([
-            ("updated".to_owned(), of_number(now())),
-            ("worker".to_owned(), self.me()),
-            ("expires".to_owned(), of_number(now() + KEEP_DONE_SECONDS)),
-        ]);
+        let mut done = Item::from([("updated".to_owned(), of_number(now())), ("worker".to_owned(), self.me())]);
+        if keep == KeepDone::AWeek {
+            done.insert("expires".to_owned(), of_number(now() + A_WEEK_IN_SECONDS));
+        }
         let done = Put::builder().table_name(&self.table.name).set_item(Some(self.item(key.text(), done))).build()?;
         let mut items = vec![
             TransactWriteItem::builder().delete(lease_goes).build(),

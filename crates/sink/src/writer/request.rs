@@ -100,11 +100,12 @@ pub(super) async fn exchange(transport: Arc<dyn BulkTransport>, mut sent: Sent) 
     let reply = if permits.are_granted() {
         tokio::select! {
             biased;
+            // First: a process that was frozen while it connected must not send when it wakes.
+            () = permits.one_revoked() => Reply::Withdrawn,
             answer = transport.bulk(body, sent.encoding) => match answer {
                 Err(error) => Reply::Nothing(error),
                 Ok(answer) => read(&answer, sent.ops.len()),
             },
-            () = permits.one_revoked() => Reply::Withdrawn,
         }
     } else {
         Reply::Withdrawn

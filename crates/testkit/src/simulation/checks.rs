@@ -21,8 +21,7 @@ pub(super) fn is_settled(world: &World) -> bool {
         .flat_map(|stream| stream.shards.values())
         .any(|shard| shard.open_records().next().is_some() && !gaps.explain(&table, shard));
     // A stream that was switched off is noticed by the next listing.
-    let noticed = gaps.all || table.streams.len() == 1;
-    !open && noticed
+    !open && gaps.explain_later_streams(&table)
 }
 
 /// Reports everything that is wrong.
@@ -39,11 +38,15 @@ struct Gaps {
     /// All of the stream is concerned.
     all: bool,
     index: bool,
+    /// How many streams the group has begun to follow, where all workers ended because of gaps: none is looked for
+    /// before an operator has acted.
+    resigned: Option<usize>,
 }
 
 impl Gaps {
     fn of(world: &World) -> Gaps {
-        let mut gaps = Gaps { shards: BTreeMap::new(), all: false, index: false };
+        let resigned = world.is_resigned().then(|| world.state().begun());
+        let mut gaps = Gaps { shards: BTreeMap::new(), all: false, index: false, resigned };
         for gap in world.state().gaps() {
             match gap.kind {
                 GapKind::StreamReplaced | GapKind::StreamVanished => gaps.all = true,
@@ -59,10 +62,21 @@ impl Gaps {
         if self.all || self.index || self.shards.contains_key(&shard.id) {
             return true;
         }
-        let child =
-            self.shards.keys().filter_map(|id| table.shard(id)).any(|gap| gap.parent.as_ref() == Some(&shard.id));
+        if let Some(begun) = self.resigned
+            && table.streams.iter().skip(begun).any(|stream| stream.shards.contains_key(&shard.id))
+        {
+            return true;
+        }
+        let ancestors = |gap| std::iter::successors(Some(gap), |gap: &&Shard| table.shard(gap.parent.as_ref()?));
+        let gaps = self.shards.keys().filter_map(|id| table.shard(id));
+        let below = gaps.flat_map(ancestors).any(|ancestor| ancestor.id == shard.id);
         let parent = shard.parent.as_ref().and_then(|parent| table.shard(parent));
-        child || parent.is_some_and(|parent| self.explain_below(table, parent))
+        below || parent.is_some_and(|parent| self.explain_below(table, parent))
+    }
+
+    /// Whether it is known, or beyond everybody, that the first stream is not the only one.
+    fn explain_later_streams(&self, table: &Table) -> bool {
+        self.all || table.streams.len() == 1 || self.resigned.is_some()
     }
 
     fn explain_below(&self, table: &Table, shard: &Shard) -> bool {
@@ -108,7 +122,7 @@ fn check_records(world: &World, gaps: &Gaps) -> BTreeSet<String> {
         }
         affected.extend(shard.open_records().map(|entry| entry.key.clone()));
     }
-    if !table.unrecorded.is_empty() && !gaps.all {
+    if !table.unrecorded.is_empty() && !gaps.explain_later_streams(&table) {
         world.trace.violation(format_args!("changes are in no stream, and no gap says so"));
     }
     affected

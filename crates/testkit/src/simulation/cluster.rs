@@ -28,7 +28,7 @@ pub(super) struct Cluster {
     /// After a crash or a stop, how long until the slot is filled again.
     back_after: Vec<u64>,
     /// Slots whose worker ended because only gapped lineages are left.
-    pub(super) resigned: usize,
+    resigned: usize,
     writer: CancellationToken,
     /// The pause between two writes while nobody looks, in milliseconds.
     slow: Arc<AtomicU64>,
@@ -186,7 +186,12 @@ impl Cluster {
         }
         self.slots[slot] = None;
         match end {
-            End::OnlyGaps => self.resigned += 1,
+            End::OnlyGaps => {
+                self.resigned += 1;
+                if self.resigned == self.slots.len() {
+                    self.world.resign();
+                }
+            }
             End::Failed => {
                 self.world.trace.violation(format_args!("{name} failed"));
                 self.after(RESTART, Step::Start(slot));

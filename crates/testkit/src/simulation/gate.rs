@@ -28,6 +28,10 @@ struct State {
     dice: Dice,
     dead: bool,
     frozen: Option<Clocks>,
+    /// When it froze, on the world's clock.
+    frozen_at: u64,
+    /// When the time of day was set back, on the world's clock, and by how much.
+    set_back: Vec<(u64, u64)>,
     cut: BTreeSet<Endpoint>,
     /// How long the steady clock stood still so far.
     stood_still: Duration,
@@ -60,6 +64,8 @@ pub(super) enum Steady {
     StandsStill,
 }
 
+/// A worker's last confirmed sign of life is at most so old while it writes.
+const UNCONFIRMED: u64 = 5_000;
 const CONNECT: Duration = Duration::from_millis(3_100);
 
 impl Gate {
@@ -68,6 +74,8 @@ impl Gate {
             dice: Dice::new(seed, &format!("gate {name}")),
             dead: false,
             frozen: None,
+            frozen_at: 0,
+            set_back: Vec::new(),
             cut: BTreeSet::new(),
             stood_still: Duration::ZERO,
             wall_error: 0,
@@ -98,8 +106,13 @@ impl Gate {
     }
 
     pub(super) fn freeze(&self) {
+        if self.is_frozen() {
+            return;
+        }
         let clocks = Clocks { monotonic: self.monotonic(), wall: self.wall() };
-        self.state().frozen.get_or_insert(clocks);
+        let mut state = self.state();
+        state.frozen = Some(clocks);
+        state.frozen_at = self.world.time.millis();
     }
 
     pub(super) fn is_frozen(&self) -> bool {
@@ -110,7 +123,14 @@ impl Gate {
         let Some(clocks) = self.state().frozen.take() else { return };
         if steady == Steady::StandsStill {
             let missed = self.monotonic().saturating_sub(clocks.monotonic);
-            self.state().stood_still += missed;
+            let mut state = self.state();
+            state.stood_still += missed;
+            // Where the time of day is set back around a sleep that the steady clock does not count, no worker can
+            // tell that it slept (ADR 8): here, that clock is right again when the worker wakes.
+            let since = state.frozen_at.saturating_sub(UNCONFIRMED);
+            let hidden: u64 = state.set_back.iter().filter(|(at, _)| *at >= since).map(|(_, millis)| millis).sum();
+            state.set_back.retain(|(at, _)| *at < since);
+            state.wall_error = state.wall_error.saturating_add_unsigned(hidden);
         }
         self.changed.notify_waiters();
     }
@@ -124,7 +144,12 @@ impl Gate {
     }
 
     pub(super) fn shift_wall(&self, millis: i64) {
-        self.state().wall_error += millis;
+        let now = self.world.time.millis();
+        let mut state = self.state();
+        state.wall_error += millis;
+        if millis < 0 {
+            state.set_back.push((now, millis.unsigned_abs()));
+        }
     }
 
     // --- its clocks ---

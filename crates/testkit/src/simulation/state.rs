@@ -13,7 +13,9 @@ use streamdex_config::StartPosition;
 use streamdex_mapping::SequenceNumber;
 use streamdex_poller::graph::KnownProgress;
 use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
-use streamdex_poller::state::{Beat, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart};
+use streamdex_poller::state::{
+    Beat, KeepDone, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart,
+};
 use streamdex_poller::stream::ShardId;
 use streamdex_poller::{AwsError, Fault, Gap};
 use streamdex_sink::index::KnownIndex;
@@ -157,7 +159,7 @@ impl ProgressStore for SimulatedState {
                     // A clock that is far off must not excuse anything.
                     if start.at.abs_diff(now) < 120 { start.at } else { now }
                 });
-                world.table().exempt(latest_at);
+                world.table().begin(&caller.label, &start.roots, latest_at);
             }
             stream.start.get_or_insert(start).clone()
         })
@@ -214,7 +216,7 @@ impl ProgressStore for SimulatedState {
         .await
     }
 
-    async fn succeed(&self, lease: &Lease, children: &[ShardId]) -> Result<Written, StateError> {
+    async fn succeed(&self, lease: &Lease, children: &[ShardId], _keep: KeepDone) -> Result<Written, StateError> {
         let (lease, children) = (lease.clone(), children.to_vec());
         self.call("TransactWriteItems", move |world, caller| {
             let mut state = world.state();

@@ -118,6 +118,7 @@ fn follower(
         letters: Arc::new(NoLetters),
         patience: Patience::Endless,
         progressed: false.into(),
+        failing: 0.into(),
     };
     let latest = world.table().streams.last().map(|stream| stream.arn.clone()).unwrap_or_default();
     let label = latest.rsplit('/').next().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Everything outside the workers, and the rules that hold whatever happens.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use streamdex_poller::{AwsError, Fault};
@@ -28,6 +29,7 @@ pub(super) struct World {
     described: Mutex<VecDeque<u64>>,
     /// When each worker read each shard within the last ten seconds.
     reads: Mutex<BTreeMap<(String, String), VecDeque<u64>>>,
+    resigned: AtomicBool,
 }
 
 /// DescribeStream takes so many calls a second.
@@ -49,6 +51,7 @@ impl World {
             stream_dice: Mutex::new(Dice::new(plan.seed, "stream")),
             described: Mutex::default(),
             reads: Mutex::default(),
+            resigned: AtomicBool::new(false),
             plan,
         })
     }
@@ -67,6 +70,15 @@ impl World {
 
     pub(super) fn stream_dice(&self) -> MutexGuard<'_, Dice> {
         lock(&self.stream_dice)
+    }
+
+    /// The last worker has ended because only gapped lineages are left: an operator has to act.
+    pub(super) fn resign(&self) {
+        self.resigned.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_resigned(&self) -> bool {
+        self.resigned.load(Ordering::Relaxed)
     }
 
     /// Counts a DescribeStream.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use streamdex_sink::Permit;
 use tokio::time::Instant;
 
+use super::held::Held;
 use super::{AllLost, Supervisor};
 use crate::follow::FollowError;
 use crate::follow::heartbeat::Pulse;
@@ -29,6 +30,7 @@ impl Supervisor {
         let told = self.pulses.borrow_and_update().clone();
         let Some(told) = told else { return Ok(None) };
         let pulse = told.map_err(FollowError::Refused)?;
+        self.pulsed = Instant::now();
         if self.note_gaps(&pulse) {
             return Ok(Some(AllLost));
         }
@@ -39,8 +41,11 @@ impl Supervisor {
         self.viewed = pulse.began;
         self.membership.observe(&pulse.loaded.workers, pulse.began, pulse.answered);
         self.graph.absorb(&known(&pulse.loaded, &self.settings, self.shared.clock.as_ref()));
-        let present: BTreeSet<ShardId> =
-            pulse.loaded.shards.iter().map(|shard| shard.id.clone()).chain(self.held.keys().cloned()).collect();
+        // Whatever another worker has written to since it made it: where it is not the same, it vanished.
+        self.shared.confirm.remember(pulse.loaded.indices.clone());
+        let stored = pulse.loaded.shards.iter().map(|shard| &shard.id);
+        // An item that cannot be read is there all the same.
+        let present = stored.chain(&pulse.loaded.malformed_shards).chain(self.held.keys()).cloned().collect();
         self.graph.done_by_others(&present);
         if let Some(tenure) = self.tenure_of(&pulse) {
             self.drop_lost_leases(&pulse);
@@ -176,6 +181,8 @@ impl Supervisor {
 
     fn restart_what_hangs(&mut self) {
         if self.shared.deliver.is_held_back() {
+            // Silence while all are held back says nothing, and must not count when that is over.
+            self.held.values().filter_map(Held::reading).for_each(|reading| reading.vital.touch());
             return;
         }
         let hanging: Vec<ShardId> =

@@ -7,11 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::held::{Held, Reading, Work};
 use super::{AllLost, Supervisor};
+use crate::clock::seconds;
 use crate::follow::FollowError;
-use crate::follow::prepare::is_stale;
 use crate::follow::status::{LeaseChange, Phase};
 use crate::gap::{Gap, GapKind};
 use crate::graph::{KnownProgress, ReadFrom};
+use crate::horizon::Horizon;
 use crate::lease::{Lease, Tenure, Written};
 use crate::shard::{Job, ShardEnd, Vital, follow_shard};
 use crate::state::StoredShard;
@@ -29,31 +30,34 @@ impl Supervisor {
                 let commands = self.graph.drained(&stored.id);
                 self.obey(commands);
             }
-            KnownProgress::Begun(position) => match self.read_from(&stored, position.clone()) {
-                Some(from) => self.read(lease, stored.parent, from, tenure),
-                None => {
-                    self.graph.gapped(&stored.id);
-                    self.held.insert(stored.id.clone(), Held { lease, work: Work::Standing });
-                    self.board.phase(&stored.id, Phase::Gapped);
-                    self.record(Gap::new(GapKind::Unread, stored.id.as_str()));
-                }
-            },
+            KnownProgress::Begun(position) => {
+                let from = self.read_from(&stored, position.clone());
+                self.read(lease, stored.parent, from, stored.updated, tenure);
+            }
             KnownProgress::Done | KnownProgress::Gapped => {}
         }
     }
 
-    /// Where to begin; `None` where the first records may be trimmed already.
-    fn read_from(&self, stored: &StoredShard, position: Option<streamdex_mapping::SequenceNumber>) -> Option<ReadFrom> {
+    /// Where to begin. The service itself says whether what follows a certain record was trimmed.
+    fn read_from(&self, stored: &StoredShard, position: Option<streamdex_mapping::SequenceNumber>) -> ReadFrom {
         match position {
-            // The service itself says whether what follows this record was trimmed.
-            Some(position) => Some(ReadFrom::After(position)),
-            None if is_stale(stored, &self.settings, self.shared.clock.as_ref()) => None,
-            None if self.graph.is_root(&stored.id) && stored.holder.fence <= 1 => Some(ReadFrom::Oldest),
-            None => Some(ReadFrom::Beginning),
+            Some(position) => ReadFrom::After(position),
+            None if self.graph.is_root(&stored.id) && stored.holder.fence <= 1 => ReadFrom::Oldest,
+            None => ReadFrom::Beginning,
         }
     }
 
-    pub(super) fn read(&mut self, lease: Lease, parent: Option<ShardId>, from: ReadFrom, tenure: Arc<Tenure>) {
+    /// Until when all of a shard without a checkpoint is there, whose item was written at `noted`.
+    fn horizon(&self, shard: &ShardId, noted: u64) -> Option<Horizon> {
+        let arn = &self.settings.stream_arn;
+        match self.graph.is_root(shard) {
+            // A group begins with what is left of its roots.
+            true => Horizon::since(noted, arn),
+            false => Horizon::of_shard(shard, noted, self.start.at, arn),
+        }
+    }
+
+    fn read(&mut self, lease: Lease, parent: Option<ShardId>, from: ReadFrom, noted: u64, tenure: Arc<Tenure>) {
         let shard = lease.shard.clone();
         let reading = Reading {
             stop: self.shared.stop.child_token(),
@@ -69,6 +73,7 @@ impl Supervisor {
             vital: Arc::clone(&reading.vital),
             parent,
             from,
+            horizon: self.horizon(&shard, noted),
             floor: self.floor(),
             end: self.end,
         };
@@ -135,10 +140,11 @@ impl Supervisor {
         let late = self.graph.succeeded(&lease.shard, &children);
         self.held.remove(&lease.shard);
         self.obey(late);
+        let noted = seconds(self.shared.clock.as_ref());
         for child in children {
             self.board.lease_changed(LeaseChange::Claimed);
             let lease_of_child = Lease { shard: child, fence: 1 };
-            self.read(lease_of_child, Some(lease.shard.clone()), ReadFrom::Beginning, Arc::clone(tenure));
+            self.read(lease_of_child, Some(lease.shard.clone()), ReadFrom::Beginning, noted, Arc::clone(tenure));
         }
         self.board.end(&lease.shard);
     }

@@ -16,7 +16,9 @@ use crate::follow::{Deliver, Delivered, IndexWatch, Undecided};
 use crate::gap::Gap;
 use crate::graph::KnownProgress;
 use crate::lease::{Holder, Lease, WorkerId, Written};
-use crate::state::{Beat, Generations, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart};
+use crate::state::{
+    Beat, Generations, KeepDone, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart,
+};
 use crate::stream::{
     ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };
@@ -442,7 +444,7 @@ impl ProgressStore for FakeSession {
         self.fenced(lease, |shard| shard.progress = KnownProgress::Finished)
     }
 
-    async fn succeed(&self, lease: &Lease, children: &[ShardId]) -> Result<Written, StateError> {
+    async fn succeed(&self, lease: &Lease, children: &[ShardId], _keep: KeepDone) -> Result<Written, StateError> {
         let there = self.call()?.shards.iter().any(|shard| children.contains(&shard.id));
         if there {
             return Ok(Written::Lost);

@@ -48,6 +48,11 @@ impl StateItems {
         self.streams.values().any(|stream| stream.done.contains_key(&shard))
     }
 
+    /// How many streams the group has begun to follow, in their order.
+    pub(crate) fn begun(&self) -> usize {
+        self.streams.values().filter(|stream| stream.start.is_some()).count()
+    }
+
     pub(crate) fn load(&self, label: &str) -> Loaded {
         let mut loaded = Loaded {
             other_streams: self.others(label),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodbstreams::types::{OperationType, Record, StreamRecord, StreamViewType};
 use aws_smithy_types::DateTime;
 use streamdex_mapping::{CreationTime, ExternalVersion, SequenceNumber};
+use streamdex_poller::stream::ShardId;
 
 pub(super) use self::item::{Item, KEY, KIND};
 pub(super) use self::shard::{Entry, Shard};
@@ -26,6 +27,8 @@ pub(super) struct Table {
     partitions: Vec<Partition>,
     pub(super) streams: Vec<Stream>,
     serial: u64,
+    /// The group has begun.
+    is_followed: bool,
     /// Keys that were written while the stream was off.
     pub(super) unrecorded: Vec<String>,
     /// Where a record is, by its sequence number: stream, shard, index.
@@ -80,6 +83,7 @@ impl Table {
             partitions: Vec::new(),
             streams: Vec::new(),
             serial: 0,
+            is_followed: false,
             unrecorded: Vec::new(),
             places: BTreeMap::new(),
             versions: BTreeMap::new(),
@@ -234,6 +238,8 @@ impl Table {
             trimmed: 0,
             grace: self.dice.within(0..=HOUR),
             removed: false,
+            opened: now,
+            may_lose_more: false,
             reads: std::collections::VecDeque::new(),
         };
         if let Some(stream) = self.streams.last_mut() {
@@ -282,13 +288,28 @@ impl Table {
         self.streams.iter_mut().find_map(|stream| stream.shards.get_mut(id))
     }
 
-    /// Nobody has to read what is gone before a group begins, or what is older than its start.
-    pub(super) fn exempt(&mut self, latest_at: Option<u64>) {
+    /// A group begins to follow a stream. Nobody has to read what is gone before, or what is older than its start.
+    pub(super) fn begin(&mut self, label: &str, roots: &[ShardId], latest_at: Option<u64>) {
         self.trim();
+        let now = self.time.millis();
+        let at_the_horizon = now.saturating_sub(23 * HOUR + HOUR / 2);
+        for shard in self.streams.iter_mut().flat_map(|stream| stream.shards.values_mut()) {
+            shard.may_lose_more = shard.opened < at_the_horizon || roots.iter().any(|root| root.as_str() == shard.id);
+        }
+        if !self.is_followed {
+            // What came before the first stream of all was not begun by anybody.
+            let earlier = self.streams.iter_mut().take_while(|stream| !stream.arn.ends_with(label));
+            let records = earlier.flat_map(|stream| stream.shards.values_mut()).flat_map(|shard| &mut shard.records);
+            records.for_each(|entry| entry.exempt = true);
+            self.unrecorded.clear();
+        }
+        self.is_followed = true;
         for shard in self.streams.iter_mut().flat_map(|stream| stream.shards.values_mut()) {
             let trimmed = if shard.removed { shard.records.len() } else { shard.trimmed };
+            // What a closed shard holds was changed before, in the same second perhaps.
+            let is_over = latest_at.is_some() && shard.closed.is_some();
             for (index, entry) in shard.records.iter_mut().enumerate() {
-                entry.exempt |= index < trimmed || latest_at.is_some_and(|at| entry.created_seconds < at);
+                entry.exempt |= is_over || index < trimmed || latest_at.is_some_and(|at| entry.created_seconds < at);
             }
         }
     }

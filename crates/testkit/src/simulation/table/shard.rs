@@ -23,6 +23,9 @@ pub(crate) struct Shard {
     pub(crate) settles: u64,
     /// Gone as a whole.
     pub(crate) removed: bool,
+    pub(crate) opened: u64,
+    /// The group began with it, or it was about to be trimmed then: what is left of it when it is first acknowledged will do.
+    pub(crate) may_lose_more: bool,
     /// When it was read lately, by anybody.
     pub(crate) reads: VecDeque<u64>,
 }
@@ -42,7 +45,7 @@ pub(crate) struct Entry {
     pub(crate) record: Record,
     /// A worker reported an outcome.
     pub(crate) acknowledged: bool,
-    /// Trimmed before the group began, or older than its `latest` start: nobody has to read it.
+    /// Trimmed before the group began to read, or older than its `latest` start: nobody has to read it.
     pub(crate) exempt: bool,
 }
 
@@ -71,6 +74,9 @@ impl Shard {
         let oldest = oldest.saturating_sub(self.grace);
         let old = self.records.iter().take_while(|entry| entry.created < oldest).count();
         self.trimmed = self.trimmed.max(old);
+        if self.may_lose_more && !self.records.iter().any(|entry| entry.acknowledged) {
+            self.records.iter_mut().take(self.trimmed).for_each(|entry| entry.exempt = true);
+        }
         if self.closed.is_some_and(|closed| closed < oldest) {
             self.removed = true;
         }
