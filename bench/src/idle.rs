@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use streamdex_testkit::fault::{FaultServer, Recorded};
+use streamdex_testkit::fault::FaultServer;
 use tokio::time::sleep;
 
 use crate::child::{Running, Usage};
@@ -90,8 +90,7 @@ async fn measure(bench: &Bench, shards: u32, watched: Duration) -> anyhow::Resul
 fn state_calls(state: &FaultServer) -> BTreeMap<String, u64> {
     let mut calls = BTreeMap::new();
     for request in state.requests() {
-        let target = Recorded::header(&request, "x-amz-target");
-        let operation = target.split_once('.').map_or(target, |(_, operation)| operation);
+        let operation = request.operation().unwrap_or_default();
         *calls.entry(operation.to_owned()).or_default() += 1;
     }
     calls

@@ -1,25 +1,15 @@
 //! `cargo xtask demo`: builds what is shown and the demo itself, and becomes it.
 
-use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::step::build;
-
-/// What the demo is told; `cargo xtask demo -- --help` lists it.
-#[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
-pub(crate) struct Options {
-    /// Passed on to the demo.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<OsString>,
-}
+use crate::step::{PassedOn, build};
 
 /// Returns only when the demo could not be started: in place of this process it gets Ctrl-C at first hand.
-pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
+pub(crate) fn run(options: &PassedOn) -> anyhow::Result<bool> {
     println!("building streamdex and the demo (minutes in a fresh clone) …");
     let begun = Instant::now();
     // One command, so that what both need is compiled once.

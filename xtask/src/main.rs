@@ -42,15 +42,15 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Measure mapping, sink and poller against their references, in the release profile.
-    Bench(bench::Options),
+    Bench(step::PassedOn),
     /// Keep an index equal to a table for a while, under load, and compare them.
-    Demo(demo::Options),
+    Demo(step::PassedOn),
     /// Build static archives of the command line tool, under target/dist; no Docker.
     Dist(dist::Options),
     /// Build the Lambda function's zip, under target/lambda; no Docker.
     PackageLambda(package::Options),
     /// Run the poller in its simulated world, in the release profile: `--seeds N [--from K]`, or `--seed S [--trace]`.
-    Simulate(simulate::Options),
+    Simulate(step::PassedOn),
     /// Check format, lints, documentation, dependencies and licences.
     Tidy,
     /// Check the templates of deploy/, without AWS.

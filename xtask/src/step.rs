@@ -16,6 +16,15 @@ pub(crate) enum Outcome {
     NotRun,
 }
 
+/// What a task hands on to the program that it builds.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct PassedOn {
+    /// Passed on to the program that is built; --help lists what it takes.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
 /// A `cargo` command in the workspace's root.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     // The cargo that runs this task, of the pinned toolchain.
@@ -33,9 +42,9 @@ pub(crate) fn build(arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 /// Runs a program that was built in the release profile, and says whether it went well.
-pub(crate) fn run_released(name: &str, arguments: &[OsString]) -> anyhow::Result<bool> {
+pub(crate) fn run_released(name: &str, options: &PassedOn) -> anyhow::Result<bool> {
     let program = target_folder().join("release").join(name);
-    let status = Command::new(&program).args(arguments).status();
+    let status = Command::new(&program).args(&options.arguments).status();
     Ok(status.with_context(|| format!("starting {}", program.display()))?.success())
 }
 

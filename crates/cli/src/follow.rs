@@ -9,7 +9,7 @@ use streamdex_mapping::Mapper;
 use streamdex_poller::AwsError;
 use streamdex_poller::aws::SourceClients;
 use streamdex_poller::clock::SystemClock;
-use streamdex_poller::deliver::Delivery;
+use streamdex_poller::deliver::{Delivery, DeliveryProgress};
 use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_index};
 use streamdex_poller::graph::Until;
 use streamdex_poller::item::BatchGetReader;
@@ -77,7 +77,7 @@ pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) ->
     let writing = CancellationToken::new();
     let writer_settings = WriterSettings::new(&config.opensearch, writer_patience);
     let writer = BulkWriter::start(client, indices.clone(), writer_settings, writing.clone());
-    shown.boards.add_writer(writer.clone());
+    shown.boards.set_writer(writer.clone());
     let letters = connect::letters(config).await;
     let shared = Shared { config, until, state, worker, indices, writer, writer_patience, letters };
     let mut followers = Vec::new();
@@ -99,8 +99,7 @@ impl Shared<'_> {
             writer: self.writer.clone(),
             letters: Arc::clone(&self.letters),
             patience: self.writer_patience,
-            progressed: false.into(),
-            failing: 0.into(),
+            progress: DeliveryProgress::at_start(),
         };
         let generations = generations(self.config, source);
         // A stream that is named by its ARN is followed as that one; a table's is asked for now and then.

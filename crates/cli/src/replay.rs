@@ -10,7 +10,7 @@ use futures::stream::FuturesOrdered;
 use streamdex_config::{Config, Source};
 use streamdex_mapping::{Mapper, Tally, Trust};
 use streamdex_poller::aws::SourceClients;
-use streamdex_poller::deliver::{Bounds, Delivery, DeliveryFault, PageOutcome};
+use streamdex_poller::deliver::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome};
 use streamdex_poller::item::{BatchGetReader, ItemReader};
 use streamdex_poller::letter::{DeadLetterStore, FileLetters};
 use streamdex_poller::page::Page;
@@ -189,8 +189,7 @@ async fn deliveries(
             writer: writer.clone(),
             letters: letters.clone(),
             patience,
-            progressed: true.into(),
-            failing: 0.into(),
+            progress: DeliveryProgress::under_way(),
         };
         deliveries.insert(place, Arc::new(delivery));
     }

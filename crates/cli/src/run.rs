@@ -102,7 +102,7 @@ impl Total {
     fn of(boards: &[StatusBoard]) -> Total {
         let statuses: Vec<Status> = boards.iter().map(StatusBoard::snapshot).collect();
         let mut tally = Tally::default();
-        statuses.iter().for_each(|status| tally.merge(&status.tally));
+        statuses.iter().for_each(|status| tally += status.tally);
         let undecided = statuses.iter().map(|status| status.undecided).sum();
         Total { statuses, tally, undecided }
     }

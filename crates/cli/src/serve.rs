@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use streamdex_poller::observe::{Boards, ServeError, Server, watch_opensearch};
 use streamdex_sink::Client;
 use tokio::task::JoinSet;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::exit::{CliError, Exit};
 
@@ -13,9 +12,8 @@ use crate::exit::{CliError, Exit};
 pub(crate) struct Shown {
     pub(crate) boards: Boards,
     served: bool,
+    /// Ended with it.
     tasks: JoinSet<()>,
-    stop: CancellationToken,
-    _stop_at_drop: DropGuard,
 }
 
 // === impl Shown ===
@@ -26,14 +24,13 @@ impl Shown {
     /// # Errors
     /// The address cannot be listened on.
     pub(crate) async fn start(listen: Option<SocketAddr>) -> Result<Shown, CliError> {
-        let (boards, stop, mut tasks) = (Boards::default(), CancellationToken::new(), JoinSet::new());
+        let (boards, mut tasks) = (Boards::default(), JoinSet::new());
         if let Some(address) = listen {
             let server = Server::bind(address).await?;
             tracing::info!(address = %server.address(), "serving /livez, /readyz, /metrics and /status");
-            tasks.spawn(server.run(boards.clone(), stop.clone()));
+            tasks.spawn(server.run(boards.clone()));
         }
-        let _stop_at_drop = stop.clone().drop_guard();
-        Ok(Shown { boards, served: listen.is_some(), tasks, stop, _stop_at_drop })
+        Ok(Shown { boards, served: listen.is_some(), tasks })
     }
 
     /// Asks OpenSearch now and then whether it answers, where somebody can ask for that.
@@ -41,8 +38,8 @@ impl Shown {
         if !self.served {
             return;
         }
-        let (boards, stop) = (self.boards.clone(), self.stop.clone());
-        self.tasks.spawn(async move { watch_opensearch(&opensearch, &boards, &stop).await });
+        let boards = self.boards.clone();
+        self.tasks.spawn(async move { watch_opensearch(&opensearch, &boards).await });
     }
 }
 

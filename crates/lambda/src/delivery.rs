@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_mapping::{Mapper, Outcome};
-use streamdex_poller::deliver::{Bounds, Delivery, DeliveryFault};
+use streamdex_poller::deliver::{Bounds, Delivery, DeliveryFault, DeliveryProgress};
 use streamdex_poller::page::Page;
 use streamdex_poller::state::StateError;
 use streamdex_sink::writer::Fault;
@@ -117,8 +117,7 @@ impl Work<'_> {
             writer,
             letters: Arc::clone(&self.sandbox.letters),
             patience: Patience::Endless,
-            progressed: true.into(),
-            failing: 0.into(),
+            progress: DeliveryProgress::under_way(),
         }
     }
 }

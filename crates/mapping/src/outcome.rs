@@ -80,13 +80,6 @@ impl Tally {
         *self.slot(outcome) += 1;
     }
 
-    /// Counts all that another tally has counted.
-    pub fn merge(&mut self, other: &Tally) {
-        for outcome in Outcome::ALL {
-            *self.slot(outcome) += other.get(outcome);
-        }
-    }
-
     /// How many records ended in `outcome`.
     pub fn get(&self, outcome: Outcome) -> u64 {
         match outcome {

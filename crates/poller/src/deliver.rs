@@ -45,10 +45,8 @@ pub struct Delivery {
     pub letters: Arc<dyn DeadLetterStore>,
     /// How long something that fails is tried again.
     pub patience: Patience,
-    /// Whether anything has succeeded yet: one-shot commands give up sooner at the start.
-    pub progressed: AtomicBool,
-    /// How many calls failed and are tried again.
-    pub failing: AtomicUsize,
+    /// How it has gone so far.
+    pub progress: DeliveryProgress,
 }
 
 /// What the delivery of a page depends on.
@@ -71,8 +69,17 @@ pub struct PageOutcome {
     pub fault: Option<DeliveryFault>,
 }
 
-/// One of those that a counter counts, as long as it lives.
-struct Counted<'a>(&'a AtomicUsize);
+/// How deliveries have gone so far.
+#[derive(Debug)]
+pub struct DeliveryProgress {
+    /// Whether anything has succeeded yet: one-shot commands give up sooner at the start.
+    made: AtomicBool,
+    /// How many calls failed and are tried again.
+    failing: AtomicUsize,
+}
+
+/// A call that failed and is tried again, as long as this lives.
+struct Failing<'a>(&'a DeliveryProgress);
 
 /// What is kept of an operation while the writer has it: enough for its dead letter.
 struct Sent {
@@ -97,18 +104,33 @@ impl From<CancellationToken> for Bounds {
     }
 }
 
-// === impl Counted ===
+// === impl DeliveryProgress ===
 
-impl Counted<'_> {
-    fn one_more(counter: &AtomicUsize) -> Counted<'_> {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Counted(counter)
+impl DeliveryProgress {
+    /// Nothing has been tried yet.
+    pub fn at_start() -> DeliveryProgress {
+        DeliveryProgress { made: false.into(), failing: 0.into() }
+    }
+
+    /// Something has succeeded elsewhere, so that it is worth waiting for more.
+    pub fn under_way() -> DeliveryProgress {
+        DeliveryProgress { made: true.into(), failing: 0.into() }
+    }
+
+    /// Whether something fails now and is tried again.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.failing.load(Ordering::Relaxed) > 0
+    }
+
+    fn failing(&self) -> Failing<'_> {
+        self.failing.fetch_add(1, Ordering::Relaxed);
+        Failing(self)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Failing<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.failing.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -305,7 +327,7 @@ impl Delivery {
             };
             let error: DeliveryFault = match outcome {
                 Ok(value) => {
-                    self.progressed.store(true, Ordering::Relaxed);
+                    self.progress.made.store(true, Ordering::Relaxed);
                     return Ok(value);
                 }
                 Err(error) => error.into(),
@@ -313,7 +335,7 @@ impl Delivery {
             if begun.elapsed() >= self.limit() || error.is_final(self.patience) {
                 return Err(error);
             }
-            failing.get_or_insert_with(|| Counted::one_more(&self.failing));
+            failing.get_or_insert_with(|| self.progress.failing());
             let text = error.to_string();
             let again = |(last, at): &(String, Instant)| *last != text || at.elapsed() >= REMINDER;
             if said.as_ref().is_none_or(again) {
@@ -330,7 +352,7 @@ impl Delivery {
     fn limit(&self) -> Duration {
         match self.patience {
             Patience::Endless => Duration::MAX,
-            Patience::OneShot { later, .. } if self.progressed.load(Ordering::Relaxed) => later,
+            Patience::OneShot { later, .. } if self.progress.made.load(Ordering::Relaxed) => later,
             Patience::OneShot { at_start, .. } => at_start,
         }
     }

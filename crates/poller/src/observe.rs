@@ -1,6 +1,6 @@
 //! What a process shows of itself while it runs: probes, metrics, status.
 //!
-//! [`Boards`] holds what is shown: the board of each source, the counters of the writers, and whether OpenSearch
+//! [`Boards`] holds what is shown: the board of each source, the counters of the writer, and whether OpenSearch
 //! answers. A [`Look`] is all of it at one moment; probes ([`Look::dead`], [`Look::unready`]), metrics ([`list`])
 //! and the JSON of `/status` ([`Report`]) are functions of a look. [`Server`] serves them.
 
@@ -33,7 +33,7 @@ pub struct Boards(Arc<Mutex<Shown>>);
 struct Shown {
     started: Instant,
     sources: BTreeMap<String, StatusBoard>,
-    writers: Vec<Arc<dyn Fn() -> WriterLook + Send + Sync>>,
+    writer: Option<Arc<dyn Fn() -> WriterLook + Send + Sync>>,
     answered: Option<Instant>,
     unreachable: Option<String>,
 }
@@ -45,7 +45,7 @@ impl Default for Boards {
         Boards(Arc::new(Mutex::new(Shown {
             started: Instant::now(),
             sources: BTreeMap::new(),
-            writers: Vec::new(),
+            writer: None,
             answered: None,
             unreachable: None,
         })))
@@ -58,9 +58,9 @@ impl Boards {
         self.shown().sources.insert(source.to_owned(), board);
     }
 
-    /// Shows what a writer counts. What several writers count is added up.
-    pub fn add_writer(&self, writer: BulkWriter) {
-        self.add_writer_look(move || WriterLook { stats: writer.stats(), pauses: writer.pauses() });
+    /// Shows what the writer of all sources counts.
+    pub fn set_writer(&self, writer: BulkWriter) {
+        self.set_writer_look(move || WriterLook { stats: writer.stats(), pauses: writer.pauses() });
     }
 
     /// OpenSearch has answered, or why it has not. Known by [`watch_opensearch`].
@@ -83,7 +83,7 @@ impl Boards {
         Look {
             uptime: now.duration_since(shown.started),
             sources: sources.map(|(name, board)| SourceLook { name: name.clone(), status: board.snapshot() }).collect(),
-            writer: shown.writers.iter().map(|look| look()).sum(),
+            writer: shown.writer.as_ref().map_or_else(WriterLook::default, |look| look()),
             opensearch: Reach {
                 answered: shown.answered.map(|answered| now.duration_since(answered)),
                 unreachable: shown.unreachable.clone(),
@@ -91,8 +91,8 @@ impl Boards {
         }
     }
 
-    fn add_writer_look(&self, look: impl Fn() -> WriterLook + Send + Sync + 'static) {
-        self.shown().writers.push(Arc::new(look));
+    fn set_writer_look(&self, look: impl Fn() -> WriterLook + Send + Sync + 'static) {
+        self.shown().writer = Some(Arc::new(look));
     }
 
     /// A task that panicked while it held the lock left nothing half done that matters here.

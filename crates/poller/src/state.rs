@@ -46,6 +46,8 @@ pub struct Loaded {
     pub start: Option<StreamStart>,
     /// Labels of other streams of the same table that the group has followed.
     pub other_streams: Vec<String>,
+    /// Labels of streams that were read to their end: another one has taken their place, or their table is gone.
+    pub ended_streams: Vec<String>,
     /// The shards of the stream.
     pub shards: Vec<StoredShard>,
     /// The gaps of the stream.
@@ -192,6 +194,31 @@ pub trait ProgressStore: Send + Sync {
     async fn gap(&self, gap: &Gap) -> Result<(), StateError>;
     /// Remembers the UUID of an index that is written to.
     async fn index(&self, index: &KnownIndex) -> Result<(), StateError>;
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    /// The label of the last stream that the group has followed, where that is another one and was not read to its
+    /// end.
+    pub fn unfinished_stream(&self) -> Option<&str> {
+        if self.start.is_some() {
+            return None;
+        }
+        // Labels are times.
+        let last = self.other_streams.iter().max()?;
+        (!self.ended_streams.contains(last)).then_some(last)
+    }
+
+    /// A shard that a gap is about stands still, whatever its own item says.
+    pub fn stop_at_gaps(&mut self) {
+        for shard in &mut self.shards {
+            let has_gap = self.gaps.iter().any(|gap| gap.subject == shard.id.as_str());
+            if shard.progress != KnownProgress::Done && has_gap {
+                shard.progress = KnownProgress::Gapped;
+            }
+        }
+    }
 }
 
 /// The partition key of a group's dead letters, for those who grant access to them.

@@ -240,11 +240,6 @@ impl StreamView {
     pub fn has_old_image(self) -> bool {
         matches!(self, StreamView::OldImage | StreamView::NewAndOldImages)
     }
-
-    /// Whether records carry the item as it is after; without it the item is read from the table.
-    pub fn has_new_image(self) -> bool {
-        matches!(self, StreamView::NewImage | StreamView::NewAndOldImages)
-    }
 }
 
 // === impl TableError ===

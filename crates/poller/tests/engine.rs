@@ -6,6 +6,8 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     StreamSpecification, StreamViewType,
 };
+use streamdex_config::{AwsSettings, Source, StartPosition, TableReference};
+use streamdex_mapping::{IndexName, Route};
 use streamdex_poller::aws::SourceClients;
 use streamdex_testkit::engines::{DynamoDbLocal, Dynoxide, dynamodb_client, streams_client, unique_name};
 use streamdex_testkit::report;
@@ -74,6 +76,21 @@ impl Engine {
             .send()
             .await
             .unwrap();
+    }
+}
+
+/// Its whole stream, into one index.
+pub(crate) fn source(table: TableReference) -> Source {
+    Source {
+        name: "s".into(),
+        table,
+        region: None,
+        endpoint_url: None,
+        streams_endpoint_url: None,
+        aws: AwsSettings::default(),
+        start: StartPosition::TrimHorizon,
+        freshness: Source::DEFAULT_FRESHNESS,
+        routes: vec![Route::to(IndexName::parse("sessions").unwrap())],
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use streamdex_config::{AwsSettings, Source, StartPosition, TableReference};
-use streamdex_mapping::{Change, IndexName, Outcome, RecordError, Route, Trust};
+use streamdex_config::{StartPosition, TableReference};
+use streamdex_mapping::{Change, Outcome, RecordError, Trust};
 use streamdex_poller::clock::SystemClock;
 use streamdex_poller::deliver::Bounds;
 use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Followed, Follower, IndexWatch, Parts, Settings};
@@ -19,7 +19,7 @@ use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
 use streamdex_testkit::engines::{DynamoDbLocal, unique_name};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Engine, engines, stream};
+use crate::engine::{Engine, engines, source, stream};
 
 /// Notes the keys that it is given.
 #[derive(Default)]
@@ -73,17 +73,7 @@ impl Bench<'_> {
     }
 
     async fn follower(&self, until: Until) -> Follower {
-        let source = Source {
-            name: "s".into(),
-            table: TableReference::Name(self.table.clone()),
-            region: None,
-            endpoint_url: None,
-            streams_endpoint_url: None,
-            aws: AwsSettings::default(),
-            start: StartPosition::TrimHorizon,
-            freshness: Source::DEFAULT_FRESHNESS,
-            routes: vec![Route::to(IndexName::parse("sessions").unwrap())],
-        };
+        let source = source(TableReference::Name(self.table.clone()));
         let info = TableInfo::describe(&self.engine.clients, &source).await.unwrap();
         let state = StreamState::new(
             self.state.clone(),

@@ -1,26 +1,12 @@
-use streamdex_config::{AwsSettings, Source, StartPosition, TableReference};
-use streamdex_mapping::{EventName, IndexName, Route};
+use streamdex_config::TableReference;
+use streamdex_mapping::EventName;
 use streamdex_poller::Fault;
 use streamdex_poller::convert;
 use streamdex_poller::stream::{Position, SdkStream, ShardId, StreamSource, StreamStatus, list_shards};
 use streamdex_poller::table::{StreamView, TableError, TableInfo};
 use streamdex_testkit::engines::DynamoDbLocal;
 
-use crate::engine::{Engine, engines, stream};
-
-fn source(table: TableReference) -> Source {
-    Source {
-        name: "s".into(),
-        table,
-        region: None,
-        endpoint_url: None,
-        streams_endpoint_url: None,
-        aws: AwsSettings::default(),
-        start: StartPosition::TrimHorizon,
-        freshness: Source::DEFAULT_FRESHNESS,
-        routes: vec![Route::to(IndexName::parse("sessions").unwrap())],
-    }
-}
+use crate::engine::{Engine, engines, source, stream};
 
 async fn describe(engine: &Engine, table: &str) -> TableInfo {
     TableInfo::describe(&engine.clients, &source(TableReference::Name(table.into()))).await.unwrap()

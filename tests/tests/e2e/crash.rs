@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::StreamViewType;
 use fastrand::Rng;
-use streamdex_testkit::engines::SearchEngine;
-use streamdex_testkit::report::{dynamodb_local, search_node};
 
 use crate::lab::{Lab, Load, now};
 
@@ -15,13 +13,10 @@ const SEED: &str = "STREAMDEX_TEST_SEED";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills_leave_the_index_equal_to_the_table() {
-    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
-        return;
-    };
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
     let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now);
     println!("{SEED}={seed}");
     let mut random = Rng::with_seed(seed);
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
     let mut writer = lab.writer(seed);
     writer.write(100).await;
     let mut run = lab.start(&["run"]).await;

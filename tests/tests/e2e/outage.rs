@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::types::StreamViewType;
 use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode};
 use streamdex_testkit::fault::{FaultServer, Reply, Rule};
-use streamdex_testkit::report::{dynamodb_local, needs, search_node};
+use streamdex_testkit::report::{dynamodb_local, needs};
 use tokio::net::TcpSocket;
 
 use super::program::lines;
@@ -48,11 +48,8 @@ async fn run_goes_on_when_the_node_was_killed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_waits_for_credentials_to_be_accepted() {
-    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
-        return;
-    };
-    let front = FaultServer::in_front_of(&node.url());
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
+    let front = FaultServer::in_front_of(lab.node());
     lab.configure(&front.url(), "", "");
     let mut run = lab.start(&["run"]).await;
     let mut writer = lab.writer(5);
@@ -98,12 +95,9 @@ fn nobody() -> (TcpSocket, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_waits_for_a_node_that_is_down_at_the_start() {
-    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
-        return;
-    };
-    let front = FaultServer::in_front_of(&node.url());
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
+    let front = FaultServer::in_front_of(lab.node());
     front.refuse();
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
     lab.configure(&front.url(), "", "");
     lab.fill(7, 20).await;
     let mut run = lab.start(&["run"]).await;

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use aws_sdk_dynamodb::types::StreamViewType;
 use opensearch::http::Method;
-use streamdex_testkit::engines::SearchEngine;
-use streamdex_testkit::report::{dynamodb_local, search_node};
 
 use super::program::LETTER_FILE;
 use crate::lab::Lab;
@@ -13,10 +11,7 @@ use crate::lab::event::{event, insert};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_records_are_dead_letters_and_their_neighbours_are_applied() {
-    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
-        return;
-    };
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
     let large = format!(r#""page":{{"S":"{}"}}"#, "ten bytes ".repeat(1_100_000));
     let attributes = [
         r#""city":{"S":"Cork"}"#,

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::StreamViewType;
 use opensearch::http::Method;
-use streamdex_testkit::engines::SearchEngine;
-use streamdex_testkit::report::{dynamodb_local, search_node};
 use streamdex_testkit::workload::{Item, RandomWriter, Sessions};
 use tokio::time::{sleep, sleep_until};
 
@@ -221,12 +219,9 @@ fn load(lab: &Lab) -> RandomWriter {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_are_killed_halted_and_rolled_keep_the_index_equal_to_the_table() {
-    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
-        return;
-    };
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
     let full = env::var_os(FULL).is_some();
     let (rounds, halt) = if full { (10, Duration::from_secs(60)) } else { (2, Duration::from_secs(12)) };
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
     let mut writer = load(&lab);
     writer.write(100).await;
     let mut fleet = Fleet::new(lab);

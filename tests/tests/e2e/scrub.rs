@@ -4,8 +4,6 @@ use std::fs;
 
 use aws_sdk_dynamodb::types::{AttributeValue, StreamViewType};
 use serde_json::Value;
-use streamdex_testkit::engines::SearchEngine;
-use streamdex_testkit::report::{dynamodb_local, search_node};
 use streamdex_testkit::workload::{Item, PARTITION_KEY, SORT_KEY};
 
 use super::program::LETTER_FILE;
@@ -101,10 +99,7 @@ const LOGS: [(&str, &[(&str, &str)]); 3] =
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replay_tells_no_values() {
-    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
-        return;
-    };
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
     configure(&lab);
     let bad = bad_values();
     let arn = &lab.table.stream_arn;
@@ -180,10 +175,7 @@ fn every_refusal_happened(bad: &[(&str, String)], letters: &[Value]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_tells_no_values() {
-    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
-        return;
-    };
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
     let items = bad_items();
     for item in &items {
         lab.put(item.clone()).await;

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{StreamSpecification, StreamViewType};
 use streamdex_testkit::compare::{compare_documents, index_documents, table_items};
-use streamdex_testkit::engines::SearchEngine;
-use streamdex_testkit::report::{dynamodb_local, search_node};
 use streamdex_testkit::workload::{Item, PARTITION_KEY, Sessions};
 
 use super::program::{Ended, Running};
@@ -20,8 +18,7 @@ const LAST: u32 = 200;
 const LAST_KEYS: u32 = 5_000;
 
 async fn lab() -> Option<Lab> {
-    let (node, dynamodb) = (search_node(SearchEngine::OpenSearch3).await?, dynamodb_local().await?);
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), VIEW).await;
+    let lab = Lab::on_opensearch(VIEW).await?;
     lab.fill(31, 100).await;
     Some(lab)
 }

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::StreamViewType;
 use opensearch::http::Method;
-use streamdex_testkit::engines::SearchEngine;
-use streamdex_testkit::report::{dynamodb_local, search_node};
 use streamdex_testkit::workload::Sessions;
 
 use super::program::{Ended, Running};
@@ -22,8 +20,7 @@ struct Lost {
 }
 
 async fn lost() -> Option<Lost> {
-    let (node, dynamodb) = (search_node(SearchEngine::OpenSearch3).await?, dynamodb_local().await?);
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    let lab = Lab::on_opensearch(StreamViewType::NewAndOldImages).await?;
     lab.fill(6, 40).await;
     let run = lab.start(&["run"]).await;
     lab.until_equal("before", || run.stderr()).await;

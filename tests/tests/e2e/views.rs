@@ -57,10 +57,7 @@ fn inserted(item: &Item, position: u64) -> StreamRecord {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_of_old_records_writes_what_is_in_the_table_now() {
-    let (Some(node), Some(dynamodb)) = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await) else {
-        return;
-    };
-    let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), StreamViewType::NewAndOldImages).await;
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
     let mut sessions = Sessions::new(10, now());
     let old: Vec<Item> = (0..60).map(|number| sessions.item(Sessions::key_of(number, 0))).collect();
     let records = (1_000..).zip(&old).map(|(position, item)| inserted(item, position));

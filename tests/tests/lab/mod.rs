@@ -16,7 +16,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, StreamViewType, WriteR
 use opensearch::http::Method;
 use serde_json::Value;
 use streamdex_testkit::compare::{Sides, table_items};
-use streamdex_testkit::engines::{dynamodb_client, unique_name};
+use streamdex_testkit::engines::{SearchEngine, dynamodb_client, unique_name};
+use streamdex_testkit::report::{dynamodb_local, search_node};
 use streamdex_testkit::workload::{
     Item, RandomWriter, SESSIONS_STREAM_ARN, Sessions, SessionsTable, create_sessions_table,
 };
@@ -62,6 +63,14 @@ impl Lab {
         };
         lab.configure(node, "", "");
         lab
+    }
+
+    /// A lab on the OpenSearch and the DynamoDB Local that all tests share, which run until the process ends; `None`
+    /// where one is missing.
+    pub(crate) async fn on_opensearch(view: StreamViewType) -> Option<Lab> {
+        let engines = (search_node(SearchEngine::OpenSearch3).await, dynamodb_local().await);
+        let (Some(node), Some(dynamodb)) = engines else { return None };
+        Some(Lab::new(&dynamodb.endpoint_url(), &node.url(), view).await)
     }
 
     /// Writes the configuration: OpenSearch at `url`, more lines of `[opensearch]`, and more at the end, inside

@@ -61,8 +61,7 @@ impl Overheard {
 
 impl Rights {
     fn add_call(&mut self, lab: &Lab, request: &Recorded) {
-        let target = request.header("x-amz-target");
-        let operation = target.split_once('.').unwrap_or_else(|| panic!("no call: {request:?}")).1;
+        let operation = request.operation().unwrap_or_else(|| panic!("no call: {request:?}"));
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let of_table = |name: &str| match name {
             _ if name == lab.table.name => Resource::Table,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use streamdex_mapping::{Change, IndexName, Outcome, RecordError, Tally, Trust};
@@ -114,7 +113,7 @@ impl Deliver for Delivery {
     }
 
     fn is_held_back(&self) -> bool {
-        self.failing.load(Ordering::Relaxed) > 0 || !self.writer.pauses().is_empty()
+        self.progress.is_stuck() || !self.writer.pauses().is_empty()
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Discovered {
     Shards {
         shards: Vec<ListedShard>,
         status: StreamStatus,
-        known: Loaded,
+        known: Box<Loaded>,
         /// When that was asked for, on the monotonic clock.
         asked: Duration,
     },
@@ -119,7 +119,7 @@ impl Discovery {
             loop {
                 caller.wait_for_turn().await;
                 let asked = caller.clock.monotonic();
-                let Some(known) = caller.load().await else {
+                let Some(known) = caller.load().await.map(Box::new) else {
                     sleep(LONGEST_WAIT).await;
                     continue;
                 };

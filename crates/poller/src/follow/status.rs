@@ -105,50 +105,50 @@ impl StatusBoard {
     }
 
     /// What a heartbeat says of this worker: JSON of less than 1 KB.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         Summary::of(&self.snapshot()).to_json()
     }
 
     // --- the follower as a whole ---
 
     /// This is what is followed; a table whose stream was switched off and on has another one.
-    pub fn follows(&self, following: Following) {
+    pub(crate) fn follows(&self, following: Following) {
         self.board().following = following;
     }
 
     /// The supervisor's loop has turned. `/livez` fails a minute after the last time.
-    pub fn turned(&self) {
+    pub(crate) fn turned(&self) {
         self.board().turned = Some(Instant::now());
     }
 
     /// The supervisor's loop is over, and is not expected to turn any more.
-    pub fn over(&self) {
+    pub(crate) fn over(&self) {
         self.board().turned = None;
     }
 
     /// Who works on the table, as of the last refresh.
-    pub fn workers(&self, membership: Membership) {
+    pub(crate) fn workers(&self, membership: Membership) {
         self.board().membership = membership;
     }
 
     /// A beat is confirmed; `begun` is when its write was started.
-    pub fn beat_confirmed(&self, begun: Instant) {
+    pub(crate) fn beat_confirmed(&self, begun: Instant) {
         self.board().beat = Some(begun);
     }
 
     /// This worker's beat was not confirmed in time, and it gave up its leases.
-    pub fn tenure_lapsed(&self) {
+    pub(crate) fn tenure_lapsed(&self) {
         self.board().counters.tenure_lapses += 1;
     }
 
     /// A lease of this worker's has changed.
-    pub fn lease_changed(&self, change: LeaseChange) {
+    pub(crate) fn lease_changed(&self, change: LeaseChange) {
         *self.board().counters.lease_changes.entry(change).or_default() += 1;
     }
 
     /// All shards that others care for, and who does. A shard among them that this worker cared for is gone
     /// from here, with what it left undecided: whoever has it now counts it.
-    pub fn elsewhere(&self, shards: &[(ShardId, String)]) {
+    pub(crate) fn elsewhere(&self, shards: &[(ShardId, String)]) {
         let now = Instant::now();
         let mut board = self.board();
         for (shard, _) in shards {
@@ -160,7 +160,7 @@ impl StatusBoard {
 
     /// All shards of the state table that are not done. One that waits here and is not among them was read to its
     /// end by another worker, and nothing of it is behind.
-    pub fn open_shards<'a>(&self, open: impl Iterator<Item = &'a ShardId>) {
+    pub(crate) fn open_shards<'a>(&self, open: impl Iterator<Item = &'a ShardId>) {
         let (open, now): (BTreeSet<&ShardId>, _) = (open.collect(), Instant::now());
         let mut board = self.board();
         let waiting = board.shards.iter().filter(|(_, entry)| entry.phase == Phase::Waiting);
@@ -173,13 +173,13 @@ impl StatusBoard {
     }
 
     /// Calls to DynamoDB Streams in an hour, as things are now.
-    pub fn projected_calls(&self, per_hour: f64) {
+    pub(crate) fn projected_calls(&self, per_hour: f64) {
         // The sum of nothing is -0.0, which would be shown so.
         self.board().projected_calls = per_hour + 0.0;
     }
 
     /// Bytes of records that were read and are not written yet.
-    pub fn prefetched(&self, bytes: u64) {
+    pub(crate) fn prefetched(&self, bytes: u64) {
         self.board().prefetched = bytes;
     }
 
@@ -227,7 +227,7 @@ impl StatusBoard {
     ///
     /// [`Phase::Waiting`] is also for a shard whose task has ended and that nobody else has (yet): its lag
     /// grows on. [`Phase::Elsewhere`] is not for this: see [`StatusBoard::elsewhere`].
-    pub fn phase(&self, shard: &ShardId, phase: Phase) {
+    pub(crate) fn phase(&self, shard: &ShardId, phase: Phase) {
         let now = Instant::now();
         let mut board = self.board();
         let before = board.known_until(shard);
@@ -241,53 +241,54 @@ impl StatusBoard {
     }
 
     /// Records of a shard are taken up; `before_start` more are passed over.
-    pub fn take_of(&self, shard: &ShardId, records: usize, before_start: usize) {
+    pub(crate) fn take_of(&self, shard: &ShardId, records: usize, before_start: usize) {
         self.board().before_start += count(before_start);
         self.entry(shard, |entry| entry.in_flight += count(records));
     }
 
     /// Records of a shard have their outcomes.
-    pub fn count_of(&self, shard: &ShardId, outcomes: impl Iterator<Item = Outcome>) {
-        let now = Instant::now();
+    pub(crate) fn count_of(&self, shard: &ShardId, outcomes: impl Iterator<Item = Outcome>) {
+        let mut tally = Tally::default();
+        outcomes.for_each(|outcome| tally.add(outcome));
+        let (records, now) = (tally.records(), Instant::now());
         let mut board = self.board();
-        for outcome in outcomes {
-            board.decide(outcome, now);
-            if let Some(entry) = board.shards.get_mut(shard) {
-                entry.tally.add(outcome);
-                entry.in_flight = entry.in_flight.saturating_sub(1);
-                entry.rate.add(1, now);
-            } else if let Some(ended) = board.ended.get_mut(shard) {
-                ended.undecided = ended.undecided.saturating_sub(1);
-            }
+        board.tally += tally;
+        board.rate.add(records, now);
+        if let Some(entry) = board.shards.get_mut(shard) {
+            entry.tally += tally;
+            entry.in_flight = entry.in_flight.saturating_sub(records);
+            entry.rate.add(records, now);
+        } else if let Some(ended) = board.ended.get_mut(shard) {
+            ended.undecided = ended.undecided.saturating_sub(records);
         }
     }
 
     /// A call for records has ended.
-    pub fn called(&self, call: Call) {
+    pub(crate) fn called(&self, call: Call) {
         *self.board().counters.calls.entry(call).or_default() += 1;
     }
 
     /// Something failed on the shard, and is tried again.
-    pub fn error(&self, shard: &ShardId, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn error(&self, shard: &ShardId, message: impl Into<String>, hint: impl Into<String>) {
         let now = Instant::now();
         self.board().counters.retries += 1;
         self.entry(shard, |entry| entry.failed(message.into(), hint.into(), now));
     }
 
     /// A record's creation time was before that of an earlier record of the shard.
-    pub fn backwards(&self, shard: &ShardId) {
+    pub(crate) fn backwards(&self, shard: &ShardId) {
         self.board().counters.backwards += 1;
         tracing::debug!(%shard, "a record was created before an earlier one of its shard");
     }
 
     /// The shard's task made no progress, though there was work, and was started anew.
-    pub fn watchdog_restart(&self, shard: &ShardId) {
+    pub(crate) fn watchdog_restart(&self, shard: &ShardId) {
         self.board().counters.watchdog_restarts += 1;
         tracing::warn!(%shard, "no progress was made though there was work: starting anew");
     }
 
     /// A checkpoint is stored.
-    pub fn checkpointed(&self) {
+    pub(crate) fn checkpointed(&self) {
         self.board().counters.checkpoints += 1;
     }
 
@@ -353,11 +354,6 @@ impl StatusBoard {
 // === impl Board ===
 
 impl Board {
-    fn decide(&mut self, outcome: Outcome, now: Instant) {
-        self.tally.add(outcome);
-        self.rate.add(1, now);
-    }
-
     fn undecided(&self) -> u64 {
         let shown: u64 = self.shards.values().map(|entry| entry.in_flight).sum();
         let ended: u64 = self.ended.values().map(|ended| ended.undecided).sum();

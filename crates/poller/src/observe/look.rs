@@ -1,6 +1,5 @@
 //! Everything at one moment, and what follows from it for the probes: pure.
 
-use std::iter::Sum;
 use std::time::Duration;
 
 use streamdex_sink::writer::WriterStats;
@@ -16,7 +15,7 @@ pub struct Look {
     pub uptime: Duration,
     /// The sources, by name.
     pub sources: Vec<SourceLook>,
-    /// All writers, added up.
+    /// The writer of all sources.
     pub writer: WriterLook,
     /// Whether OpenSearch answers.
     pub opensearch: Reach,
@@ -31,7 +30,7 @@ pub struct SourceLook {
     pub status: Status,
 }
 
-/// A writer.
+/// The writer.
 #[derive(Debug, Clone, Default)]
 pub struct WriterLook {
     /// What it counts.
@@ -78,8 +77,6 @@ impl Look {
         let pauses = self.writer.pauses.iter();
         let whole = pauses.filter(|pause| matches!(pause.scope, Scope::Cluster | Scope::Credentials));
         reasons.extend(whole.map(|pause| format!("writing is paused: {}: {}", pause.scope, pause.reason)));
-        // Several writers meet the same.
-        reasons.dedup();
         reasons
     }
 }
@@ -106,17 +103,5 @@ impl Reach {
             }
             Some(_) => None,
         }
-    }
-}
-
-// === impl WriterLook ===
-
-impl Sum for WriterLook {
-    fn sum<I: Iterator<Item = WriterLook>>(looks: I) -> WriterLook {
-        looks.fold(WriterLook::default(), |mut sum, look| {
-            sum.stats += look.stats;
-            sum.pauses.extend(look.pauses);
-            sum
-        })
     }
 }

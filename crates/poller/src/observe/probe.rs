@@ -5,7 +5,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use streamdex_sink::Client;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::Boards;
 
@@ -35,20 +34,13 @@ impl Reachable for Client {
     }
 }
 
-/// Asks OpenSearch every 15 seconds whether it answers, until `stop` is cancelled.
-pub async fn watch_opensearch(opensearch: &dyn Reachable, boards: &Boards, stop: &CancellationToken) {
+/// Asks OpenSearch every 15 seconds whether it answers, until it is dropped.
+pub async fn watch_opensearch(opensearch: &dyn Reachable, boards: &Boards) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
+        ticks.tick().await;
         let overdue = |_| Err(format!("no answer within {} s", DEADLINE.as_secs()));
-        let answer = tokio::select! {
-            () = stop.cancelled() => return,
-            answer = timeout(DEADLINE, opensearch.reach()) => answer.unwrap_or_else(overdue),
-        };
-        boards.reached(answer);
+        boards.reached(timeout(DEADLINE, opensearch.reach()).await.unwrap_or_else(overdue));
     }
 }

@@ -17,7 +17,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::Boards;
 use super::look::Look;
@@ -83,16 +82,13 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop` is cancelled; connections are closed then.
-    pub async fn run(self, boards: Boards, stop: CancellationToken) {
+    /// Serves until it is dropped; connections are closed then.
+    pub async fn run(self, boards: Boards) {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
-            };
+            let accepted = self.listener.accept().await;
             // What is over is let go of here, so that the set stays as small as the room.
             while connections.try_join_next().is_some() {}
             match accepted {

@@ -3,7 +3,6 @@ use std::time::Duration;
 use streamdex_config::Source;
 use streamdex_mapping::Outcome;
 use streamdex_sink::{Pause, PauseReason, Scope};
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::follow::status::{Call, Following, LeaseChange, Membership, Phase};
@@ -18,8 +17,7 @@ pub(super) async fn boards() -> Boards {
     let (busy, fresh) = (StatusBoard::default(), StatusBoard::default());
     boards.add("sessions", busy.clone());
     boards.add("orders", fresh);
-    boards.add_writer_look(writer);
-    boards.add_writer_look(writer);
+    boards.set_writer_look(writer);
     let [reading, paused, gapped, other] = ["a", "b", "c", "d"].map(|n| ShardId::new(format!("shardId-{n}")));
     for shard in [&reading, &paused, &gapped] {
         busy.begin(shard, None);
@@ -141,7 +139,7 @@ async fn ready_while_the_heartbeat_is_confirmed_and_opensearch_answers() {
     assert_eq!(boards.look().unready(), ["OpenSearch last answered 45 s ago: connection refused"]);
     assert_eq!(boards.look().dead(), [""; 0]);
     boards.reached(Ok(()));
-    boards.add_writer_look(writer);
+    boards.set_writer_look(writer);
     assert_eq!(
         boards.look().unready(),
         ["writing is paused: cluster: OpenSearch is overloaded"],
@@ -162,9 +160,9 @@ async fn opensearch_is_asked_every_fifteen_seconds() {
             }
         }
     }
-    let (boards, stop) = (Boards::default(), CancellationToken::new());
+    let boards = Boards::default();
     let answers = Answers(Mutex::new(vec![None, Some(Err("503".to_owned())), Some(Ok(()))]));
-    let watch = watch_opensearch(&answers, &boards, &stop);
+    let watch = watch_opensearch(&answers, &boards);
     let look = async {
         let at = |seconds| tokio::time::sleep(SECOND * seconds);
         let reach = || boards.look().opensearch;
@@ -176,7 +174,9 @@ async fn opensearch_is_asked_every_fifteen_seconds() {
         assert_eq!(reach().unreachable, Some("no answer within 5 s".to_owned()));
         at(15).await;
         assert_eq!(reach().unreachable, None);
-        stop.cancel();
     };
-    tokio::join!(watch, look);
+    tokio::select! {
+        () = watch => unreachable!("it watches for ever"),
+        () = look => {}
+    }
 }

@@ -39,12 +39,7 @@ pub(crate) fn read_all(items: &[Item], label: &str) -> Result<Loaded, StateError
             loaded.malformed_shards.extend(shard);
         }
     }
-    let gapped = |shard: &ShardId| loaded.gaps.iter().any(|gap| gap.subject == shard.as_str());
-    for shard in &mut loaded.shards {
-        if shard.progress != KnownProgress::Done && gapped(&shard.id) {
-            shard.progress = KnownProgress::Gapped;
-        }
-    }
+    loaded.stop_at_gaps();
     Ok(loaded)
 }
 
@@ -67,11 +62,17 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
         SortKey::Shard { label: found, shard } if found == label => loaded.shards.push(read_shard(item, &shard)?),
         SortKey::Done { label: found, shard } if found == label => loaded.shards.push(read_done(item, &shard)?),
         SortKey::Worker { worker } => loaded.workers.push(read_worker(item, &worker)?),
-        SortKey::Gap { label: found, kind, subject } if found == label => {
-            loaded.gaps.push(read_gap(item, &kind, subject)?)
+        SortKey::Gap { label: found, kind, subject } => {
+            let gap = read_gap(item, &kind, subject)?;
+            if matches!(gap.kind, GapKind::StreamReplaced | GapKind::StreamVanished) {
+                loaded.ended_streams.push(found.clone());
+            }
+            if found == label {
+                loaded.gaps.push(gap);
+            }
         }
         SortKey::Index { concrete } => loaded.indices.push(read_index(item, concrete)?),
-        SortKey::Shard { .. } | SortKey::Done { .. } | SortKey::Gap { .. } | SortKey::Other => {}
+        SortKey::Shard { .. } | SortKey::Done { .. } | SortKey::Other => {}
     }
     Some(())
 }

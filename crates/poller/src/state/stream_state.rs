@@ -11,7 +11,7 @@ use streamdex_mapping::SequenceNumber;
 use streamdex_sink::index::KnownIndex;
 
 use crate::fault::{AwsError, Fault};
-use crate::gap::{Gap, GapKind};
+use crate::gap::Gap;
 use crate::lease::{Holder, Lease, WorkerId, Written};
 use crate::state::keys::{BEHIND_DONE, Partition, SortKey};
 use crate::state::rows::{
@@ -78,14 +78,7 @@ impl StreamState {
     /// # Errors
     /// A call failed.
     pub async fn unfinished_stream(&self) -> Result<Option<String>, StateError> {
-        let items = self.query(Extent::All).await?;
-        let loaded = read_all(&items, &self.label)?;
-        // Labels are times.
-        let last = loaded.other_streams.into_iter().max().filter(|_| loaded.start.is_none());
-        let Some(label) = last else { return Ok(None) };
-        let over = |gap: &Gap| matches!(gap.kind, GapKind::StreamReplaced | GapKind::StreamVanished);
-        let is_over = read_all(&items, &label)?.gaps.iter().any(over);
-        Ok((!is_over).then_some(label))
+        Ok(self.load().await?.unfinished_stream().map(str::to_owned))
     }
 
     async fn delete(&self, sort_key: &str) -> Result<(), StateError> {

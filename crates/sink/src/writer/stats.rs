@@ -1,7 +1,6 @@
 //! What a writer counts.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -44,45 +43,6 @@ pub struct WriterStats {
     pub paused: BTreeMap<&'static str, u64>,
     /// The last error, scrubbed.
     pub last_error: Option<String>,
-}
-
-impl AddAssign for WriterStats {
-    /// What two writers count together. Limits add up too; the cap of a request's bytes is the larger one.
-    fn add_assign(&mut self, other: WriterStats) {
-        // By name, so that a new counter cannot be forgotten here.
-        let WriterStats {
-            requests,
-            bytes,
-            took,
-            latency,
-            decided,
-            retried,
-            overloaded,
-            split,
-            in_flight,
-            limit,
-            byte_cap,
-            waiting,
-            paused,
-            last_error,
-        } = other;
-        self.requests += requests;
-        self.bytes += bytes;
-        self.took += took;
-        self.latency.iter_mut().zip(latency).for_each(|(all, one)| *all += one);
-        self.decided += decided;
-        self.retried += retried;
-        self.overloaded += overloaded;
-        self.split += split;
-        self.in_flight += in_flight;
-        self.limit += limit;
-        self.byte_cap = self.byte_cap.max(byte_cap);
-        self.waiting += waiting;
-        for (reason, times) in paused {
-            *self.paused.entry(reason).or_default() += times;
-        }
-        self.last_error = last_error.or(self.last_error.take());
-    }
 }
 
 #[derive(Debug, Default)]

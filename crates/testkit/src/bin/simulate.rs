@@ -2,15 +2,24 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use streamdex_testkit::simulation::{Keep, run};
+use streamdex_testkit::simulation::{Keep, Report, run, run_all};
 
 struct Arguments {
     from: u64,
     seeds: u64,
     trace: bool,
+}
+
+/// Of the seeds so far.
+#[derive(Default)]
+struct Totals {
+    seeds: u64,
+    failed: u64,
+    events: u64,
+    hash: u64,
 }
 
 fn main() -> ExitCode {
@@ -49,37 +58,29 @@ fn one(arguments: &Arguments) -> u64 {
     u64::from(!report.is_success())
 }
 
-/// On all cores, a runtime each.
 fn many(arguments: &Arguments) -> u64 {
     let started = Instant::now();
-    let (next, failed, events, hash) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-    let work = || {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= arguments.seeds {
-                return;
-            }
-            let report = run(arguments.from + number, Keep::Last);
-            events.fetch_add(report.events, Ordering::Relaxed);
-            hash.fetch_xor(report.hash, Ordering::Relaxed);
-            if !report.is_success() {
-                failed.fetch_add(1, Ordering::Relaxed);
-                println!("{report}\n  replay: cargo xtask simulate --seed {}", report.seed);
-            }
-            if (number + 1) % 1_000 == 0 {
-                eprintln!("{} seeds, {} failed", number + 1, failed.load(Ordering::Relaxed));
-            }
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
+    let totals = Mutex::new(Totals::default());
+    run_all(arguments.from..arguments.from.saturating_add(arguments.seeds), |report| {
+        totals.lock().unwrap_or_else(PoisonError::into_inner).add(report);
     });
-    let failed = failed.into_inner();
-    let (seeds, events, hash) = (arguments.seeds, events.into_inner(), hash.into_inner());
+    let Totals { seeds, failed, events, hash } = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
     let took = started.elapsed().as_secs_f64();
     println!("{seeds} seeds, {failed} failed, {events} events, hash {hash:016x}, {took:.1} s");
     failed
+}
+
+impl Totals {
+    fn add(&mut self, report: &Report) {
+        self.seeds += 1;
+        self.events += report.events;
+        self.hash ^= report.hash;
+        if !report.is_success() {
+            self.failed += 1;
+            println!("{report}");
+        }
+        if self.seeds.is_multiple_of(1_000) {
+            eprintln!("{} seeds, {} failed", self.seeds, self.failed);
+        }
+    }
 }

@@ -40,6 +40,13 @@ impl Recorded {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// The AWS operation, as `GetItem`; `None` where it names none.
+    #[must_use]
+    pub fn operation(&self) -> Option<&str> {
+        // `DynamoDB_20120810.GetItem`
+        self.header("x-amz-target").split_once('.').map(|(_, operation)| operation)
+    }
+
     /// Whether this is a bulk request.
     #[must_use]
     pub fn is_bulk(&self) -> bool {

@@ -40,9 +40,16 @@ impl Dice {
     }
 }
 
-/// FNV-1a, which is the same on every machine.
+/// Where FNV-1a begins.
+pub(super) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a, which is the same on every machine: `hash` goes on with this text.
+pub(super) fn fnv(hash: u64, text: &str) -> u64 {
+    text.bytes().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// A number that depends on all of the seed and the text.
 pub(super) fn hash(seed: u64, text: &str) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325_u64 ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = text.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let mixed = fnv(FNV_START ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), text);
     (mixed ^ (mixed >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb) ^ (mixed >> 29)
 }

@@ -5,7 +5,7 @@
 //! that begin during it fail at the wake-up without having reached anybody.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, oneshot};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::dice::Dice;
 use super::weather::{Endpoint, Fate, Refusal, Weather};
-use super::world::World;
+use super::world::{World, lock};
 
 /// One worker's way to the world.
 pub(super) struct Gate {
@@ -69,9 +69,9 @@ const UNCONFIRMED: u64 = 5_000;
 const CONNECT: Duration = Duration::from_millis(3_100);
 
 impl Gate {
-    pub(super) fn new(name: String, seed: u64, world: Arc<World>) -> Arc<Gate> {
+    pub(super) fn new(name: String, world: Arc<World>) -> Arc<Gate> {
         let state = State {
-            dice: Dice::new(seed, &format!("gate {name}")),
+            dice: Dice::new(world.plan.seed, &format!("gate {name}")),
             dead: false,
             frozen: None,
             frozen_at: 0,
@@ -288,6 +288,6 @@ impl Gate {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }

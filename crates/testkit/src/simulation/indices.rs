@@ -1,7 +1,7 @@
 //! Index set-up and watch over the simulated OpenSearch.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use streamdex_sink::{ClientError, SetupError, Target, Targets, VanishedIndex};
 
 use super::gate::Gate;
 use super::weather::{Endpoint, Refusal};
-use super::world::World;
+use super::world::{World, lock};
 
 /// The indices of one worker.
 pub(super) struct SimulatedIndices {
@@ -52,7 +52,7 @@ impl SimulatedIndices {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

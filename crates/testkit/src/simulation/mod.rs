@@ -22,6 +22,10 @@ mod workload;
 mod world;
 
 use std::fmt;
+use std::iter::repeat_with;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use self::cluster::Cluster;
 use self::plan::Plan;
@@ -71,6 +75,20 @@ pub fn run(seed: u64, keep: Keep) -> Report {
     report
 }
 
+/// Runs these seeds on all cores, a runtime each, and hands over each report when it is there.
+pub fn run_all(seeds: Range<u64>, each: impl Fn(&Report) + Sync) {
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        let left = repeat_with(|| next.fetch_add(1, Ordering::Relaxed)).take_while(|seed| *seed < seeds.end);
+        left.for_each(|seed| each(&run(seed, Keep::Last)));
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+}
+
 async fn live(seed: u64, keep: Keep) -> Report {
     let keep = match keep {
         Keep::Last => 200,
@@ -110,6 +128,7 @@ impl fmt::Display for Report {
         let Report { seed, hash, events, seconds, gaps, violations, .. } = self;
         let result = if self.is_success() { "ok" } else { "FAILED" };
         write!(f, "seed {seed} {result}: {events} events in {seconds} s, {gaps} gaps, hash {hash:016x}")?;
-        violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
+        violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))?;
+        if self.is_success() { Ok(()) } else { write!(f, "\n  replay: cargo xtask simulate --seed {seed}") }
     }
 }

@@ -66,9 +66,10 @@ struct Meta {
 pub(super) struct SimulatedSearch {
     pub(super) gate: Arc<Gate>,
     pub(super) world: Arc<World>,
-    pub(super) deadline: Duration,
 }
 
+/// `opensearch.request_timeout`.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// `index.gc_deletes` as set-up writes it.
 const KEEP_TOMBSTONES: u64 = HOUR;
 
@@ -136,27 +137,25 @@ impl Search {
     }
 }
 
-impl SimulatedSearch {
-    fn lost(&self, lost: Lost) -> ClientError {
-        let endpoint = "opensearch:9200".to_owned();
-        match lost {
-            Lost::NotSent => ClientError::Unreachable { endpoint, reason: "no connection".to_owned() },
-            Lost::NoAnswer => ClientError::TimedOut { endpoint, after: self.deadline },
-        }
-    }
-}
-
 #[async_trait]
 impl BulkTransport for SimulatedSearch {
     async fn bulk(&self, body: Bytes, encoding: BodyEncoding) -> Result<Answer, ClientError> {
         assert_eq!(encoding, BodyEncoding::Identity, "the simulation reads plain bodies");
         let (world, name) = (Arc::clone(&self.world), self.gate.name.clone());
         let answer =
-            self.gate.call(Endpoint::Search, self.deadline, move |refusal| serve(&world, &name, &body, refusal));
-        answer.await.map_err(|lost| self.lost(lost))
+            self.gate.call(Endpoint::Search, REQUEST_TIMEOUT, move |refusal| serve(&world, &name, &body, refusal));
+        answer.await.map_err(unanswered)
     }
 
     fn refresh_credentials(&self) {}
+}
+
+fn unanswered(lost: Lost) -> ClientError {
+    let endpoint = "opensearch:9200".to_owned();
+    match lost {
+        Lost::NotSent => ClientError::Unreachable { endpoint, reason: "no connection".to_owned() },
+        Lost::NoAnswer => ClientError::TimedOut { endpoint, after: REQUEST_TIMEOUT },
+    }
 }
 
 fn serve(world: &World, worker: &str, body: &[u8], refusal: Option<Refusal>) -> Answer {

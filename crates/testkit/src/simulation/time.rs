@@ -1,5 +1,6 @@
 //! Virtual time: the runtime's paused clock, and the true time of day that goes with it.
 
+use std::collections::VecDeque;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -9,6 +10,10 @@ use tokio::time::Instant;
 pub(super) struct VirtualTime {
     start: Instant,
 }
+
+/// When something happened lately, in milliseconds since the beginning.
+#[derive(Debug, Default)]
+pub(super) struct Window(VecDeque<u64>);
 
 /// When every simulation begins, in seconds since 1970.
 const EPOCH: u64 = 1_800_000_000;
@@ -46,5 +51,30 @@ impl VirtualTime {
     /// Waits until so many milliseconds since the beginning.
     pub(super) async fn until(&self, millis: u64) {
         tokio::time::sleep_until(self.start + Duration::from_millis(millis)).await;
+    }
+}
+
+impl Window {
+    /// Counts one more now: how many there were within the last `within` milliseconds, this one too.
+    pub(super) fn count(&mut self, now: u64, within: u64) -> usize {
+        self.forget(now, within);
+        self.0.push_back(now);
+        self.0.len()
+    }
+
+    /// Counts one more; false where there were `most` within the last second.
+    pub(super) fn admit(&mut self, now: u64, most: usize) -> bool {
+        self.forget(now, SECOND);
+        let admitted = self.0.len() < most;
+        if admitted {
+            self.0.push_back(now);
+        }
+        admitted
+    }
+
+    fn forget(&mut self, now: u64, within: u64) {
+        while self.0.front().is_some_and(|at| at + within <= now) {
+            self.0.pop_front();
+        }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use super::dice::{FNV_START, fnv};
 use super::time::VirtualTime;
+use super::world::lock;
 
 /// What happened so far.
 #[derive(Debug)]
@@ -28,17 +30,14 @@ const MOST_VIOLATIONS: usize = 20;
 impl Trace {
     /// Keeps the last `keep` events.
     pub(super) fn new(time: VirtualTime, keep: usize) -> Trace {
-        let noted =
-            Noted { hash: 0xcbf2_9ce4_8422_2325, events: 0, last: VecDeque::new(), keep, violations: Vec::new() };
+        let noted = Noted { hash: FNV_START, events: 0, last: VecDeque::new(), keep, violations: Vec::new() };
         Trace { time, noted: Mutex::new(noted) }
     }
 
     pub(super) fn note(&self, event: fmt::Arguments<'_>) {
         let line = format!("{:>11.3}  {event}", self.time.millis() as f64 / 1000.0);
         let mut noted = self.noted();
-        for byte in line.bytes() {
-            noted.hash = (noted.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
+        noted.hash = fnv(noted.hash, &line);
         noted.events += 1;
         if noted.last.len() == noted.keep {
             noted.last.pop_front();
@@ -73,6 +72,6 @@ impl Trace {
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.noted)
     }
 }

@@ -1,9 +1,10 @@
 //! What goes wrong between workers and services, and until when.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::dice::Dice;
+use super::world::lock;
 
 /// Who is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,17 +55,17 @@ pub(super) struct Weather(Mutex<Vec<Rule>>);
 
 impl Weather {
     pub(super) fn add(&self, rule: Rule) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
+        lock(&self.0).push(rule);
     }
 
     /// Nothing goes wrong any more.
     pub(super) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.0).clear();
     }
 
     /// What becomes of a call that begins now.
     pub(super) fn draw(&self, endpoint: Endpoint, now: u64, dice: &mut Dice) -> Fate {
-        let mut rules = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = lock(&self.0);
         rules.retain(|rule| rule.until > now);
         for rule in rules.iter().filter(|rule| rule.endpoint == endpoint) {
             if dice.rarely(rule.thousandths) {

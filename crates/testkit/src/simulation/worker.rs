@@ -10,11 +10,12 @@ use streamdex_config::{Compression, StartPosition};
 use streamdex_mapping::route::{Condition, Test};
 use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
 use streamdex_poller::clock::Clock;
-use streamdex_poller::deliver::{Bounds, Delivery};
+use streamdex_poller::deliver::{Bounds, Delivery, DeliveryProgress};
 use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, Settings};
 use streamdex_poller::graph::Until;
 use streamdex_poller::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
 use streamdex_poller::state::Generations;
+use streamdex_poller::table::label;
 use streamdex_sink::{BulkWriter, Patience, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,7 @@ use super::dice::hash;
 use super::gate::Gate;
 use super::indices::SimulatedIndices;
 use super::plan::Plan;
-use super::search::SimulatedSearch;
+use super::search::{REQUEST_TIMEOUT, SimulatedSearch};
 use super::state::SimulatedState;
 use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream, TABLE_ARN};
 use super::world::World;
@@ -42,15 +43,12 @@ pub(super) enum End {
     Failed,
 }
 
-/// `opensearch.request_timeout`.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
 impl Worker {
     /// The process `name`, and what it does until it ends.
     pub(super) fn start(name: String, world: &Arc<World>) -> (Worker, impl Future<Output = End> + Send + 'static) {
         world.trace.note(format_args!("{name} starts"));
         let seed = hash(world.plan.seed, &name);
-        let gate = Gate::new(name, world.plan.seed, Arc::clone(world));
+        let gate = Gate::new(name, Arc::clone(world));
         let (stop, writing) = (CancellationToken::new(), CancellationToken::new());
         let decided = Arc::new(AtomicU64::new(0));
         let follower = follower(&gate, world, seed, (&writing, &decided));
@@ -108,7 +106,7 @@ fn follower(
     (writing, decided): (&CancellationToken, &Arc<AtomicU64>),
 ) -> Follower {
     let indices = Arc::new(SimulatedIndices::new(Arc::clone(gate), Arc::clone(world)));
-    let search = SimulatedSearch { gate: Arc::clone(gate), world: Arc::clone(world), deadline: REQUEST_TIMEOUT };
+    let search = SimulatedSearch { gate: Arc::clone(gate), world: Arc::clone(world) };
     let delivery = Delivery {
         table: "sessions".to_owned(),
         mapper: Arc::new(mapper(&world.plan)),
@@ -117,13 +115,12 @@ fn follower(
         writer: BulkWriter::start_on(Arc::new(search), indices.clone(), writer_settings(seed), writing.clone()),
         letters: Arc::new(NoLetters),
         patience: Patience::Endless,
-        progressed: false.into(),
-        failing: 0.into(),
+        progress: DeliveryProgress::at_start(),
     };
     let latest = world.table().streams.last().map(|stream| stream.arn.clone()).unwrap_or_default();
-    let label = latest.rsplit('/').next().unwrap_or_default();
+    let label = label(&latest);
     // As at every start: an earlier stream is read to its end first.
-    let label = world.state().unfinished(label).unwrap_or_else(|| label.to_owned());
+    let label = world.state().load(label).unfinished_stream().unwrap_or(label).to_owned();
     let arn = format!("{TABLE_ARN}/stream/{label}");
     let stream = SimulatedStream { gate: Arc::clone(gate), world: Arc::clone(world), arn: arn.clone() };
     let parts = Parts {

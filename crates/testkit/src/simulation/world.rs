@@ -1,6 +1,6 @@
 //! Everything outside the workers, and the rules that hold whatever happens.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::search::Search;
 use super::state::StateItems;
 use super::table::Table;
-use super::time::VirtualTime;
+use super::time::{VirtualTime, Window};
 use super::trace::Trace;
 use super::weather::Weather;
 
@@ -25,10 +25,10 @@ pub(super) struct World {
     search: Mutex<Search>,
     state: Mutex<StateItems>,
     stream_dice: Mutex<Dice>,
-    /// When DescribeStream was called within the last second.
-    described: Mutex<VecDeque<u64>>,
-    /// When each worker read each shard within the last ten seconds.
-    reads: Mutex<BTreeMap<(String, String), VecDeque<u64>>>,
+    /// When DescribeStream was called.
+    described: Mutex<Window>,
+    /// When each worker read each shard.
+    reads: Mutex<BTreeMap<(String, String), Window>>,
     resigned: AtomicBool,
 }
 
@@ -86,16 +86,8 @@ impl World {
     /// # Errors
     /// There were too many within a second.
     pub(super) fn admit_describe(&self) -> Result<(), AwsError> {
-        let now = self.time.millis();
-        let mut described = lock(&self.described);
-        while described.front().is_some_and(|at| at + 1_000 <= now) {
-            described.pop_front();
-        }
-        if described.len() >= DESCRIBES {
-            return Err(AwsError::new(Fault::Throttled, "DescribeStream"));
-        }
-        described.push_back(now);
-        Ok(())
+        let admitted = lock(&self.described).admit(self.time.millis(), DESCRIBES);
+        if admitted { Ok(()) } else { Err(AwsError::new(Fault::Throttled, "DescribeStream")) }
     }
 
     /// Counts a GetRecords: a worker must not read a shard much more often than it may.
@@ -103,11 +95,7 @@ impl World {
         let now = self.time.millis();
         let mut all = lock(&self.reads);
         let reads = all.entry((worker.to_owned(), shard.to_owned())).or_default();
-        while reads.front().is_some_and(|at| at + READS_WITHIN <= now) {
-            reads.pop_front();
-        }
-        reads.push_back(now);
-        if reads.len() == READS {
+        if reads.count(now, READS_WITHIN) == READS {
             self.trace.violation(format_args!("{worker} read {shard} {READS} times within 10 s"));
         }
     }
@@ -162,6 +150,7 @@ impl World {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Whatever a panic left behind.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -370,11 +370,7 @@ impl ProgressStore for FakeSession {
 
     async fn load(&self) -> Result<Loaded, StateError> {
         let mut loaded = self.call()?.clone();
-        for shard in &mut loaded.shards {
-            if shard.progress != KnownProgress::Done && loaded.gaps.iter().any(|gap| gap.subject == shard.id.as_str()) {
-                shard.progress = KnownProgress::Gapped;
-            }
-        }
+        loaded.stop_at_gaps();
         Ok(loaded)
     }
 

@@ -1,4 +1,5 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::*;
@@ -7,15 +8,15 @@ use crate::follow::StatusBoard;
 struct Served {
     address: SocketAddr,
     boards: Boards,
-    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl Served {
     async fn start() -> Served {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let (address, boards, stop) = (server.address(), Boards::default(), CancellationToken::new());
-        tokio::spawn(server.run(boards.clone(), stop.clone()));
-        Served { address, boards, stop }
+        let (address, boards) = (server.address(), Boards::default());
+        let task = tokio::spawn(server.run(boards.clone()));
+        Served { address, boards, task }
     }
 
     /// Head and body of the answer.
@@ -100,7 +101,7 @@ async fn who_says_nothing_keeps_no_place_and_a_stop_closes_everything() {
     assert!(late.is_err(), "it waits at the door");
     drop(one_more);
     assert_eq!(served.get("/livez").await.1, "ok\n");
-    served.stop.cancel();
+    served.task.abort();
     let mut nothing = Vec::new();
     silent[0].read_to_end(&mut nothing).await.unwrap_or_default();
     assert!(TcpStream::connect(served.address).await.is_err());

@@ -56,6 +56,7 @@ impl StateItems {
     pub(crate) fn load(&self, label: &str) -> Loaded {
         let mut loaded = Loaded {
             other_streams: self.others(label),
+            ended_streams: self.ended(),
             indices: self.indices.clone(),
             workers: self.workers.values().cloned().collect(),
             ..Loaded::default()
@@ -64,11 +65,7 @@ impl StateItems {
         loaded.start = stream.start.clone();
         loaded.gaps = stream.gaps.clone();
         loaded.shards = stream.shards.values().cloned().collect();
-        for shard in &mut loaded.shards {
-            if stream.gaps.iter().any(|gap| gap.subject == shard.id.as_str()) {
-                shard.progress = KnownProgress::Gapped;
-            }
-        }
+        loaded.stop_at_gaps();
         let done = stream.done.iter().map(|(id, updated)| StoredShard {
             id: id.clone(),
             parent: None,
@@ -81,14 +78,11 @@ impl StateItems {
         loaded
     }
 
-    /// The last other stream that was begun, unless it was read to its end: then its gap is recorded.
-    pub(crate) fn unfinished(&self, label: &str) -> Option<String> {
-        if self.streams.get(label).is_some_and(|stream| stream.start.is_some()) {
-            return None;
-        }
-        let last = self.others(label).into_iter().max()?;
+    /// Labels of the streams that were read to their end.
+    fn ended(&self) -> Vec<String> {
         let over = |gap: &Gap| matches!(gap.kind, GapKind::StreamReplaced | GapKind::StreamVanished);
-        (!self.streams.get(&last)?.gaps.iter().any(over)).then_some(last)
+        let ended = self.streams.iter().filter(|(_, stream)| stream.gaps.iter().any(over));
+        ended.map(|(label, _)| label.clone()).collect()
     }
 
     /// Labels of the other streams that were begun.

@@ -15,7 +15,7 @@ pub(super) use self::item::{Item, KEY, KIND};
 pub(super) use self::shard::{Entry, Shard};
 pub(super) use self::source::{SimulatedItems, SimulatedStream, StreamHabits};
 use super::dice::{Dice, hash};
-use super::time::{HOUR, VirtualTime};
+use super::time::{HOUR, VirtualTime, Window};
 
 /// The table.
 #[derive(Debug)]
@@ -100,15 +100,15 @@ impl Table {
 
     // --- what the table does ---
 
-    /// Writes, unless this second is not to be written in; false then.
-    pub(super) fn write(&mut self, key: &str, change: Change) -> bool {
+    /// Writes, unless this second is not to be written in.
+    pub(super) fn write(&mut self, key: &str, change: Change) {
         let (now, seconds) = (self.time.millis(), self.time.seconds());
         let hash = hash(0, key);
         let Some(place) = self.partitions.iter().position(|part| part.range.0 <= hash && hash <= part.range.1) else {
-            return false;
+            return;
         };
         if seconds < self.partitions[place].not_before {
-            return false;
+            return;
         }
         let old = self.items.get(key).cloned();
         let new = match change {
@@ -121,7 +121,7 @@ impl Table {
         };
         if old.is_none() && new.is_none() {
             // Nothing changes, so there is no record.
-            return true;
+            return;
         }
         match &new {
             Some(item) => self.items.insert(key.to_owned(), item.clone()),
@@ -131,12 +131,11 @@ impl Table {
         let counter = self.partitions[place].counter;
         let Some(shard) = self.partitions[place].shard.clone() else {
             self.unrecorded.push(key.to_owned());
-            return true;
+            return;
         };
         let sequence = format!("{counter}{:020}", self.dice.within(0..=9_999_999_999_999_999_999));
         let record = record(self.images, key, &sequence, seconds, (old.as_ref(), new.as_ref()));
         self.append(&shard, key, sequence, record, (now, seconds));
-        true
     }
 
     fn append(&mut self, shard: &str, key: &str, sequence: String, record: Record, (now, seconds): (u64, u64)) {
@@ -240,7 +239,7 @@ impl Table {
             removed: false,
             opened: now,
             may_lose_more: false,
-            reads: std::collections::VecDeque::new(),
+            reads: Window::default(),
         };
         if let Some(stream) = self.streams.last_mut() {
             stream.shards.insert(id.clone(), shard);

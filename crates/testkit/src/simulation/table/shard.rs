@@ -1,8 +1,8 @@
 //! One shard of a stream: its records, what is visible of it, and what is trimmed.
 
-use std::collections::VecDeque;
-
 use aws_sdk_dynamodbstreams::types::Record;
+
+use super::super::time::Window;
 
 /// A shard, open or closed.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ pub(crate) struct Shard {
     pub(crate) opened: u64,
     /// The group began with it, or it was about to be trimmed then: what is left of it when it is first acknowledged will do.
     pub(crate) may_lose_more: bool,
-    /// When it was read lately, by anybody.
-    pub(crate) reads: VecDeque<u64>,
+    /// When it was read, by anybody.
+    pub(crate) reads: Window,
 }
 
 /// A record in a shard.
@@ -97,18 +97,6 @@ impl Shard {
         let next = from + records.len();
         let drained = self.closed.is_some_and(|closed| closed <= now) && next == self.records.len();
         Ok(Found { records, next: (!drained).then_some(next) })
-    }
-
-    /// Counts a read; false where there were five within the last second.
-    pub(crate) fn admit(&mut self, now: u64, most: usize) -> bool {
-        while self.reads.front().is_some_and(|at| at + 1_000 <= now) {
-            self.reads.pop_front();
-        }
-        if self.reads.len() >= most {
-            return false;
-        }
-        self.reads.push_back(now);
-        true
     }
 
     /// Records that nobody has acknowledged and somebody has to.

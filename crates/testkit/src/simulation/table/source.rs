@@ -171,7 +171,7 @@ impl StreamSource for SimulatedStream {
             let mut table = world.table();
             let found = table.shard_mut(id).filter(|shard| !shard.removed);
             let shard = found.ok_or_else(|| AwsError::new(Fault::NotFound, OPERATION))?;
-            if !shard.admit(now, habits.reads_a_second) {
+            if !shard.reads.admit(now, habits.reads_a_second) {
                 return Err(AwsError::new(Fault::Throttled, OPERATION));
             }
             let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
