@@ -8,6 +8,7 @@ mod rows;
 mod stream_state;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -194,6 +195,18 @@ pub trait ProgressStore: Send + Sync {
     async fn gap(&self, gap: &Gap) -> Result<(), StateError>;
     /// Remembers the UUID of an index that is written to.
     async fn index(&self, index: &KnownIndex) -> Result<(), StateError>;
+}
+
+// === impl KeepDone ===
+
+impl KeepDone {
+    /// How long; `None` has no end.
+    pub fn period(self) -> Option<Duration> {
+        match self {
+            KeepDone::AWeek => Some(Duration::from_secs(7 * 24 * 60 * 60)),
+            KeepDone::ForEver => None,
+        }
+    }
 }
 
 // === impl Loaded ===

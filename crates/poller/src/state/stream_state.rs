@@ -22,7 +22,6 @@ use crate::state::{
 };
 use crate::stream::ShardId;
 
-const A_WEEK_IN_SECONDS: u64 = 7 * 24 * 60 * 60;
 const TRANSACTION: &str = "TransactWriteItems";
 /// A shard is ours while it names us and the fence that we claimed it with.
 const IS_OURS: &str = "#owner = :me AND #fence = :fence";
@@ -335,8 +334,8 @@ impl StreamState {
             .build()?;
         let key = SortKey::Done { label: self.label.clone(), shard: lease.shard.as_str().to_owned() };
         let mut done = Item::from([("updated".to_owned(), of_number(now())), ("worker".to_owned(), self.me())]);
-        if keep == KeepDone::AWeek {
-            done.insert("expires".to_owned(), of_number(now() + A_WEEK_IN_SECONDS));
+        if let Some(period) = keep.period() {
+            done.insert("expires".to_owned(), of_number(now() + period.as_secs()));
         }
         let done = Put::builder().table_name(&self.table.name).set_item(Some(self.item(key.text(), done))).build()?;
         let mut items = vec![

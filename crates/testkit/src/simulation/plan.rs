@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub(super) freshness: Duration,
     pub(super) stream: StreamHabits,
     pub(super) largest_body: Option<usize>,
+    /// Writes make a missing index.
+    pub(super) makes_indices: bool,
     /// Records that come before the first worker starts, and how long before.
     pub(super) head_start: u64,
     /// When faults and writes end.
@@ -105,6 +107,7 @@ impl Plan {
             freshness: Duration::from_millis(*dice.pick(&[200, 1_000, 1_000, 5_000])),
             stream: habits(&mut dice),
             largest_body: dice.chance(10).then_some(700),
+            makes_indices: dice.chance(60),
             head_start,
             storm,
             events: Vec::new(),
@@ -215,5 +218,6 @@ fn habits(dice: &mut Dice) -> StreamHabits {
         iterator_life: *dice.pick(&[15 * MINUTE, 15 * MINUTE, 15 * MINUTE, 40 * SECOND, 5 * SECOND]),
         ignores_filter: dice.chance(20),
         reads_a_second: *dice.pick(&[5, 5, 5, 2]),
+        forgets: *dice.pick(&[0, 0, 0, 50]),
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Search {
     /// Every index that was lost.
     pub(super) lost: Vec<String>,
     created: u32,
+    /// Writes make the index that they name, where there is none (`action.auto_create_index`).
+    makes_indices: bool,
 }
 
 #[derive(Debug)]
@@ -74,13 +76,14 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const KEEP_TOMBSTONES: u64 = HOUR;
 
 impl Search {
-    pub(super) fn new(seed: u64) -> Search {
+    pub(super) fn new(seed: u64, makes_indices: bool) -> Search {
         Search {
             dice: Dice::new(seed, "search"),
             indices: BTreeMap::new(),
             documents: BTreeMap::new(),
             lost: Vec::new(),
             created: 0,
+            makes_indices,
         }
     }
 
@@ -118,7 +121,10 @@ impl Search {
     /// Carries one operation out.
     fn apply(&mut self, line: &Line, now: u64) -> String {
         if !self.indices.contains_key(&line.index) {
-            return refused(404, "index_not_found_exception");
+            if !self.makes_indices {
+                return refused(404, "index_not_found_exception");
+            }
+            self.create(&line.index);
         }
         let key = (line.index.clone(), line.id.clone());
         let expired = |document: &Document| document.body.is_none() && document.changed + KEEP_TOMBSTONES < now;

@@ -62,7 +62,10 @@ impl SimulatedState {
         let answer = self.gate.call(Endpoint::State, DEADLINE, move |refusal| match refusal {
             Some(Refusal::Throttled) => Err(Fault::Throttled),
             Some(_) => Err(Fault::Transient),
-            None => Ok(serve(&world, &caller)),
+            None => {
+                world.state().expire(world.time.seconds());
+                Ok(serve(&world, &caller))
+            }
         });
         answer.await.unwrap_or(Err(Fault::Transient)).map_err(failed)
     }
@@ -170,8 +173,12 @@ impl ProgressStore for SimulatedState {
         let (shard, parent) = (shard.clone(), parent.cloned());
         self.call("TransactWriteItems", move |world, caller| {
             let mut state = world.state();
-            if state.open(&caller.label, &shard, parent.as_ref(), (Holder::default(), caller.now)) {
+            let opened = state.open(&caller.label, &shard, parent.as_ref(), (Holder::default(), caller.now));
+            if opened {
                 world.trace.note(format_args!("{} offers {shard}", caller.worker));
+            }
+            if opened && state.is_done(shard.as_str()) {
+                world.trace.violation(format_args!("{} offers {shard}, which is done", caller.worker));
             }
         })
         .await
@@ -216,11 +223,11 @@ impl ProgressStore for SimulatedState {
         .await
     }
 
-    async fn succeed(&self, lease: &Lease, children: &[ShardId], _keep: KeepDone) -> Result<Written, StateError> {
+    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: KeepDone) -> Result<Written, StateError> {
         let (lease, children) = (lease.clone(), children.to_vec());
         self.call("TransactWriteItems", move |world, caller| {
             let mut state = world.state();
-            let written = state.succeed(&caller.label, &lease, &children, (&caller.worker, caller.now));
+            let written = state.succeed(&caller.label, &lease, (&children, keep), (&caller.worker, caller.now));
             if written == Written::Stored {
                 world.check_acknowledged(caller.worker.as_str(), lease.shard.as_str(), None);
             }

@@ -46,7 +46,7 @@ impl World {
             trace: Trace::new(time, keep),
             weather: Weather::default(),
             table: Mutex::new(Table::new(time, plan.seed, plan.images, plan.partitions)),
-            search: Mutex::new(Search::new(plan.seed)),
+            search: Mutex::new(Search::new(plan.seed, plan.makes_indices)),
             state: Mutex::new(StateItems::default()),
             stream_dice: Mutex::new(Dice::new(plan.seed, "stream")),
             described: Mutex::default(),

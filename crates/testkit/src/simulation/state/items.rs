@@ -1,10 +1,10 @@
 //! The items themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use streamdex_poller::graph::KnownProgress;
 use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
-use streamdex_poller::state::{Generations, Loaded, StoredShard, StoredWorker, StreamStart};
+use streamdex_poller::state::{Generations, KeepDone, Loaded, StoredShard, StoredWorker, StreamStart};
 use streamdex_poller::stream::ShardId;
 use streamdex_poller::{Gap, GapKind};
 use streamdex_sink::index::KnownIndex;
@@ -23,12 +23,28 @@ pub(crate) struct StateItems {
 pub(crate) struct StreamItems {
     pub(crate) start: Option<StreamStart>,
     pub(crate) shards: BTreeMap<ShardId, StoredShard>,
-    /// When they were done.
-    done: BTreeMap<ShardId, u64>,
+    done: BTreeMap<ShardId, Done>,
+    /// Every shard that was ever done.
+    pub(crate) ended: BTreeSet<ShardId>,
     pub(crate) gaps: Vec<Gap>,
 }
 
+/// A shard that is done.
+#[derive(Debug)]
+struct Done {
+    updated: u64,
+    /// When the item goes, in seconds since 1970.
+    expires: Option<u64>,
+}
+
 impl StateItems {
+    /// Items whose time is over go.
+    pub(crate) fn expire(&mut self, now: u64) {
+        for stream in self.streams.values_mut() {
+            stream.done.retain(|_, done| done.expires.is_none_or(|expires| now <= expires));
+        }
+    }
+
     pub(crate) fn stream(&mut self, label: &str) -> &mut StreamItems {
         self.streams.entry(label.to_owned()).or_default()
     }
@@ -45,7 +61,7 @@ impl StateItems {
 
     pub(crate) fn is_done(&self, shard: &str) -> bool {
         let shard = ShardId::new(shard);
-        self.streams.values().any(|stream| stream.done.contains_key(&shard))
+        self.streams.values().any(|stream| stream.ended.contains(&shard))
     }
 
     /// How many streams the group has begun to follow, in their order.
@@ -66,12 +82,12 @@ impl StateItems {
         loaded.gaps = stream.gaps.clone();
         loaded.shards = stream.shards.values().cloned().collect();
         loaded.stop_at_gaps();
-        let done = stream.done.iter().map(|(id, updated)| StoredShard {
+        let done = stream.done.iter().map(|(id, done)| StoredShard {
             id: id.clone(),
             parent: None,
             progress: KnownProgress::Done,
             generations: Generations::new(),
-            updated: *updated,
+            updated: done.updated,
             holder: Holder::default(),
         });
         loaded.shards.extend(done);
@@ -126,7 +142,7 @@ impl StateItems {
         &mut self,
         label: &str,
         lease: &Lease,
-        children: &[ShardId],
+        (children, keep): (&[ShardId], KeepDone),
         (worker, now): (&WorkerId, u64),
     ) -> Written {
         let is_ours = self.owned(label, lease, worker).is_some();
@@ -135,7 +151,9 @@ impl StateItems {
             return Written::Lost;
         }
         stream.shards.remove(&lease.shard);
-        stream.done.insert(lease.shard.clone(), now);
+        let expires = keep.period().map(|period| now + period.as_secs());
+        stream.done.insert(lease.shard.clone(), Done { updated: now, expires });
+        stream.ended.insert(lease.shard.clone());
         for child in children {
             let holder = Holder { owner: Some(worker.clone()), fence: 1 };
             self.open(label, child, Some(&lease.shard), (holder, now));

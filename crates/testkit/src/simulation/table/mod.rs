@@ -27,7 +27,6 @@ pub(super) struct Table {
     partitions: Vec<Partition>,
     pub(super) streams: Vec<Stream>,
     serial: u64,
-    /// The group has begun.
     is_followed: bool,
     /// Keys that were written while the stream was off.
     pub(super) unrecorded: Vec<String>,
@@ -264,6 +263,11 @@ impl Table {
     }
 
     // --- what the checks ask ---
+
+    /// Whether a group has begun.
+    pub(super) fn is_followed(&self) -> bool {
+        self.is_followed
+    }
 
     /// The shard that the change with this version of a document was in.
     pub(super) fn shard_of(&self, document: &str, version: u64) -> Option<&str> {

@@ -43,6 +43,8 @@ pub(crate) struct StreamHabits {
     pub(crate) ignores_filter: bool,
     /// Reads of one shard within a second.
     pub(crate) reads_a_second: usize,
+    /// In thousandths: a shard that an answer leaves out, though it was listed before.
+    pub(crate) forgets: u32,
 }
 
 /// The deadline of the SDK's client.
@@ -95,10 +97,13 @@ impl StreamSource for SimulatedStream {
             let now = world.time.millis();
             let table = world.table();
             let stream = described(&table, &arn)?;
+            // Where a group begins is decided by what is listed then, and not doubted.
+            let forgets = if table.is_followed() { world.plan.stream.forgets } else { 0 };
             let mut shown = stream.shards.values().filter(|shard| {
                 shard.listed_from <= now
                     && !shard.removed
                     && after.as_ref().is_none_or(|after| *shard.id > *after.as_str())
+                    && !world.stream_dice().rarely(forgets)
             });
             let most = world.plan.stream.shards_a_page;
             let shards: Vec<ListedShard> = shown.by_ref().take(most).map(|shard| listed(shard, now)).collect();
