@@ -18,6 +18,7 @@ use streamdex_mapping::SequenceNumber;
 use self::children::Search;
 pub use self::children::seek_delay;
 use crate::gap::GapKind;
+use crate::state::KeepDone;
 use crate::stream::{ListedShard, ShardId};
 
 /// A shard out of the state table.
@@ -124,6 +125,8 @@ pub enum Progress {
 pub struct ShardGraph {
     nodes: BTreeMap<ShardId, Node>,
     roots: BTreeSet<ShardId>,
+    /// What the roots came from, as far as listings have shown it: none of the group's business.
+    before: BTreeSet<ShardId>,
     until: Until,
     listed_before: bool,
 }
@@ -192,7 +195,13 @@ impl ShardGraph {
     /// A graph of a group that began with `roots`; what lies before them is none of its business.
     pub fn new(roots: Vec<ShardId>, known: &[KnownShard], until: Until) -> ShardGraph {
         let nodes = roots.iter().map(|root| (root.clone(), Node::waiting(None))).collect();
-        let mut graph = ShardGraph { nodes, roots: roots.into_iter().collect(), until, listed_before: false };
+        let mut graph = ShardGraph {
+            nodes,
+            roots: roots.into_iter().collect(),
+            before: BTreeSet::new(),
+            until,
+            listed_before: false,
+        };
         graph.absorb(known);
         graph
     }
@@ -293,6 +302,14 @@ impl ShardGraph {
     /// Whether the group began with the shard.
     pub fn is_root(&self, shard: &ShardId) -> bool {
         self.roots.contains(shard)
+    }
+
+    /// How long to remember that the shard is done.
+    pub fn keep_done(&self, shard: &ShardId) -> KeepDone {
+        if !self.is_root(shard) {
+            return KeepDone::AWeek;
+        }
+        KeepDone::ForEver { parent: self.nodes.get(shard).and_then(|node| node.parent.clone()) }
     }
 
     /// Whether there is something left to do.

@@ -122,12 +122,15 @@ pub struct Beat {
 }
 
 /// How long it is remembered that a shard is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeepDone {
     /// A week: longer than it and its children can be listed.
     AWeek,
     /// As long as the group: it began with this shard, and must not take it for one that vanished unread.
-    ForEver,
+    ForEver {
+        /// Where it came from: what lies before is none of the group's business.
+        parent: Option<ShardId>,
+    },
 }
 
 /// Why the state table cannot be used.
@@ -190,7 +193,7 @@ pub trait ProgressStore: Send + Sync {
     async fn finish(&self, lease: &Lease) -> Result<Written, StateError>;
     /// The shard is drained and everything is acknowledged: it is done, and its children are this worker's, with
     /// fence 1. All of that, or nothing.
-    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: KeepDone) -> Result<Written, StateError>;
+    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: &KeepDone) -> Result<Written, StateError>;
     /// Records a gap; the same gap twice is one.
     async fn gap(&self, gap: &Gap) -> Result<(), StateError>;
     /// Remembers the UUID of an index that is written to.
@@ -201,10 +204,18 @@ pub trait ProgressStore: Send + Sync {
 
 impl KeepDone {
     /// How long; `None` has no end.
-    pub fn period(self) -> Option<Duration> {
+    pub fn period(&self) -> Option<Duration> {
         match self {
             KeepDone::AWeek => Some(Duration::from_secs(7 * 24 * 60 * 60)),
-            KeepDone::ForEver => None,
+            KeepDone::ForEver { .. } => None,
+        }
+    }
+
+    /// The parent to remember, where it counts.
+    pub fn parent(&self) -> Option<&ShardId> {
+        match self {
+            KeepDone::AWeek => None,
+            KeepDone::ForEver { parent } => parent.as_ref(),
         }
     }
 }

@@ -111,7 +111,7 @@ async fn a_lease_has_one_owner_and_the_fence_grows_with_each() {
             first.release(&lease, None).await.unwrap(),
             first.release(&lease, Some(&sequence("9"))).await.unwrap(),
             first.finish(&lease).await.unwrap(),
-            first.succeed(&lease, &[ShardId::new("shardId-2")], KeepDone::AWeek).await.unwrap(),
+            first.succeed(&lease, &[ShardId::new("shardId-2")], &KeepDone::AWeek).await.unwrap(),
         ];
         assert_eq!(written, [Written::Lost; 5], "{}", engine.name);
         let lease = Lease { shard: shard.clone(), fence: 2 };
@@ -133,10 +133,13 @@ async fn a_shard_and_its_children_change_hands_in_one_write() {
         let lease = claimed(&first, &parent).await;
         second.offer(&right, Some(&parent)).await.unwrap();
         let children = [left.clone(), right.clone()];
-        let lost = first.succeed(&lease, &children, KeepDone::AWeek).await.unwrap();
+        let lost = first.succeed(&lease, &children, &KeepDone::AWeek).await.unwrap();
         assert_eq!(lost, Written::Lost, "{}: a child was there", engine.name);
         assert_eq!(first.refresh().await.unwrap().shards.len(), 2, "nothing of it was written");
-        assert_eq!(first.succeed(&lease, std::slice::from_ref(&left), KeepDone::AWeek).await.unwrap(), Written::Stored);
+        assert_eq!(
+            first.succeed(&lease, std::slice::from_ref(&left), &KeepDone::AWeek).await.unwrap(),
+            Written::Stored
+        );
         let refreshed = first.refresh().await.unwrap();
         let mine = refreshed.shards.iter().find(|shard| shard.id == left).unwrap();
         assert_eq!(mine.holder, Holder { owner: Some(WorkerId::new("w1")), fence: 1 });
@@ -156,15 +159,19 @@ async fn the_end_of_a_shard_that_the_group_began_with_is_never_forgotten() {
     for engine in engines().await {
         let table = state_table(&engine).await;
         let session = session(&table, "w1");
-        for (shard, keep, expires) in [("root", KeepDone::ForEver, false), ("later", KeepDone::AWeek, true)] {
+        let for_ever = KeepDone::ForEver { parent: Some(ShardId::new("before")) };
+        for (shard, keep, expires) in [("root", for_ever, false), ("later", KeepDone::AWeek, true)] {
             let lease = claimed(&session, &ShardId::new(shard)).await;
-            assert_eq!(session.succeed(&lease, &[], keep).await.unwrap(), Written::Stored);
+            assert_eq!(session.succeed(&lease, &[], &keep).await.unwrap(), Written::Stored);
             let get = engine.clients.dynamodb.get_item().table_name(table.name());
             let key =
                 get.key("pk", s(&format!("follow|default|{TABLE_ARN}"))).key("sk", s(&format!("done|L1|{shard}")));
             let item = key.send().await.unwrap().item.unwrap();
             assert_eq!(item.contains_key("expires"), expires, "{}: {item:?}", engine.name);
         }
+        let loaded = session.load().await.unwrap();
+        let root = loaded.shards.iter().find(|shard| shard.id.as_str() == "root").unwrap();
+        assert_eq!(root.parent, Some(ShardId::new("before")), "{}", engine.name);
     }
 }
 

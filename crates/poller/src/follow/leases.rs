@@ -104,7 +104,7 @@ impl LeaseWrites {
     pub(super) fn succeed(&mut self, lease: Lease, children: Vec<ShardId>, keep: KeepDone, tenure: Arc<Tenure>) {
         let writing = self.writing();
         self.writes.spawn(async move {
-            let write = writing.insist(|| writing.store.succeed(&lease, &children, keep));
+            let write = writing.insist(|| writing.store.succeed(&lease, &children, &keep));
             let written = while_in(&tenure, write).await;
             Settled::Succeeded { lease, children, written, tenure }
         });

@@ -28,7 +28,7 @@ use crate::gap::{Gap, GapKind};
 use crate::graph::{Command, Progress, ShardGraph, Until, seek_delay};
 use crate::lease::{Membership, Tenure, Written};
 use crate::shard::{Budget, ShardEnd, Shared};
-use crate::state::{KeepDone, StreamStart};
+use crate::state::StreamStart;
 use crate::stream::{ShardId, StreamStatus};
 use crate::table;
 
@@ -301,7 +301,7 @@ impl Supervisor {
                     if let Some((lease, tenure)) = self.lease_of(&parent) {
                         // A refresh may show them in this worker's name before the answer is here.
                         self.claiming.extend(children.iter().cloned());
-                        let keep = if self.graph.is_root(&parent) { KeepDone::ForEver } else { KeepDone::AWeek };
+                        let keep = self.graph.keep_done(&parent);
                         self.writes.succeed(lease, children, keep, tenure);
                     }
                 }

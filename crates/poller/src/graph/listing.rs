@@ -38,16 +38,16 @@ impl ShardGraph {
     }
 
     fn skip_what_lies_before_the_roots(&mut self) {
-        let mut before: Vec<ShardId> =
-            self.roots.iter().filter_map(|root| self.nodes.get(root)?.parent.clone()).collect();
+        let earlier = self.roots.iter().chain(&self.before).filter_map(|shard| self.nodes.get(shard)?.parent.clone());
+        let mut before: Vec<ShardId> = earlier.collect();
         while let Some(id) = before.pop() {
-            if self.roots.contains(&id) {
-                continue;
+            if !self.roots.contains(&id) && self.before.insert(id.clone()) {
+                before.extend(self.nodes.get(&id).and_then(|node| node.parent.clone()));
             }
-            let Some(node) = self.nodes.get_mut(&id) else { continue };
+        }
+        for (_, node) in self.nodes.iter_mut().filter(|(id, _)| self.before.contains(*id)) {
             if node.stage == Stage::Waiting {
                 node.stage = Stage::Done { search: None, stale: false };
-                before.extend(node.parent.clone());
             }
         }
     }

@@ -266,6 +266,8 @@ fn a_group_that_started_at_latest_skips_what_lies_before() {
     graph.absorb(&[known("c", Some("b"), KnownProgress::Begun(None))]);
     graph.done_by_others(&BTreeSet::from([id("c")]));
     assert_eq!(starts(&graph.listed(&listed)), Vec::<String>::new());
+    // Where a listing leaves out what would tell that a lies before, too.
+    assert_eq!(starts(&graph.listed(&[closed("a", None), shard("c", Some("b"))])), Vec::<String>::new());
 }
 
 #[test]

@@ -276,7 +276,7 @@ impl ProgressStore for StreamState {
         self.send(call).await
     }
 
-    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: KeepDone) -> Result<Written, StateError> {
+    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: &KeepDone) -> Result<Written, StateError> {
         let items = self.succession(lease, children, keep).map_err(|_| self.malformed_transaction())?;
         self.transact(items).await
     }
@@ -320,7 +320,7 @@ impl StreamState {
         &self,
         lease: &Lease,
         children: &[ShardId],
-        keep: KeepDone,
+        keep: &KeepDone,
     ) -> Result<Vec<TransactWriteItem>, BuildError> {
         let lease_goes = Delete::builder()
             .table_name(&self.table.name)
@@ -334,6 +334,9 @@ impl StreamState {
             .build()?;
         let key = SortKey::Done { label: self.label.clone(), shard: lease.shard.as_str().to_owned() };
         let mut done = Item::from([("updated".to_owned(), of_number(now())), ("worker".to_owned(), self.me())]);
+        if let Some(parent) = keep.parent() {
+            done.insert("parent".to_owned(), AttributeValue::S(parent.as_str().to_owned()));
+        }
         if let Some(period) = keep.period() {
             done.insert("expires".to_owned(), of_number(now() + period.as_secs()));
         }

@@ -113,6 +113,16 @@ impl Cluster {
             worker.gate.mend();
             worker.gate.thaw(Steady::GoesOn);
         }
+        // An operator starts those anew that ended because of gaps: what is one still is.
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].is_none()
+                && !self.agenda.values().any(|step| matches!(step, Step::Start(at) if *at == slot))
+            {
+                self.after(RESTART, Step::Start(slot));
+            }
+        }
+        self.resigned = 0;
+        self.world.resign(false);
         if !self.world.search().lost.is_empty() {
             self.touch_everything();
         }
@@ -189,7 +199,7 @@ impl Cluster {
             End::OnlyGaps => {
                 self.resigned += 1;
                 if self.resigned == self.slots.len() {
-                    self.world.resign();
+                    self.world.resign(true);
                 }
             }
             End::Failed => {

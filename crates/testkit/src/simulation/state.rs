@@ -223,11 +223,11 @@ impl ProgressStore for SimulatedState {
         .await
     }
 
-    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: KeepDone) -> Result<Written, StateError> {
-        let (lease, children) = (lease.clone(), children.to_vec());
+    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: &KeepDone) -> Result<Written, StateError> {
+        let (lease, children, keep) = (lease.clone(), children.to_vec(), keep.clone());
         self.call("TransactWriteItems", move |world, caller| {
             let mut state = world.state();
-            let written = state.succeed(&caller.label, &lease, (&children, keep), (&caller.worker, caller.now));
+            let written = state.succeed(&caller.label, &lease, (&children, &keep), (&caller.worker, caller.now));
             if written == Written::Stored {
                 world.check_acknowledged(caller.worker.as_str(), lease.shard.as_str(), None);
             }

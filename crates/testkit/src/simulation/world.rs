@@ -72,9 +72,9 @@ impl World {
         lock(&self.stream_dice)
     }
 
-    /// The last worker has ended because only gapped lineages are left: an operator has to act.
-    pub(super) fn resign(&self) {
-        self.resigned.store(true, Ordering::Relaxed);
+    /// Whether the last worker has ended because only gapped lineages are left: an operator has to act.
+    pub(super) fn resign(&self, resigned: bool) {
+        self.resigned.store(resigned, Ordering::Relaxed);
     }
 
     pub(super) fn is_resigned(&self) -> bool {

@@ -440,7 +440,7 @@ impl ProgressStore for FakeSession {
         self.fenced(lease, |shard| shard.progress = KnownProgress::Finished)
     }
 
-    async fn succeed(&self, lease: &Lease, children: &[ShardId], _keep: KeepDone) -> Result<Written, StateError> {
+    async fn succeed(&self, lease: &Lease, children: &[ShardId], _keep: &KeepDone) -> Result<Written, StateError> {
         let there = self.call()?.shards.iter().any(|shard| children.contains(&shard.id));
         if there {
             return Ok(Written::Lost);

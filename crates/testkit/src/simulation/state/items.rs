@@ -32,6 +32,7 @@ pub(crate) struct StreamItems {
 /// A shard that is done.
 #[derive(Debug)]
 struct Done {
+    parent: Option<ShardId>,
     updated: u64,
     /// When the item goes, in seconds since 1970.
     expires: Option<u64>,
@@ -84,7 +85,7 @@ impl StateItems {
         loaded.stop_at_gaps();
         let done = stream.done.iter().map(|(id, done)| StoredShard {
             id: id.clone(),
-            parent: None,
+            parent: done.parent.clone(),
             progress: KnownProgress::Done,
             generations: Generations::new(),
             updated: done.updated,
@@ -142,7 +143,7 @@ impl StateItems {
         &mut self,
         label: &str,
         lease: &Lease,
-        (children, keep): (&[ShardId], KeepDone),
+        (children, keep): (&[ShardId], &KeepDone),
         (worker, now): (&WorkerId, u64),
     ) -> Written {
         let is_ours = self.owned(label, lease, worker).is_some();
@@ -152,7 +153,7 @@ impl StateItems {
         }
         stream.shards.remove(&lease.shard);
         let expires = keep.period().map(|period| now + period.as_secs());
-        stream.done.insert(lease.shard.clone(), Done { updated: now, expires });
+        stream.done.insert(lease.shard.clone(), Done { updated: now, expires, parent: keep.parent().cloned() });
         stream.ended.insert(lease.shard.clone());
         for child in children {
             let holder = Holder { owner: Some(worker.clone()), fence: 1 };

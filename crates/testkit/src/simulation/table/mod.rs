@@ -15,7 +15,7 @@ pub(super) use self::item::{Item, KEY, KIND};
 pub(super) use self::shard::{Entry, Shard};
 pub(super) use self::source::{SimulatedItems, SimulatedStream, StreamHabits};
 use super::dice::{Dice, hash};
-use super::time::{HOUR, VirtualTime, Window};
+use super::time::{HOUR, MINUTE, VirtualTime, Window};
 
 /// The table.
 #[derive(Debug)]
@@ -27,7 +27,8 @@ pub(super) struct Table {
     partitions: Vec<Partition>,
     pub(super) streams: Vec<Stream>,
     serial: u64,
-    is_followed: bool,
+    /// When a group began.
+    followed_from: Option<u64>,
     /// Keys that were written while the stream was off.
     pub(super) unrecorded: Vec<String>,
     /// Where a record is, by its sequence number: stream, shard, index.
@@ -82,7 +83,7 @@ impl Table {
             partitions: Vec::new(),
             streams: Vec::new(),
             serial: 0,
-            is_followed: false,
+            followed_from: None,
             unrecorded: Vec::new(),
             places: BTreeMap::new(),
             versions: BTreeMap::new(),
@@ -264,9 +265,9 @@ impl Table {
 
     // --- what the checks ask ---
 
-    /// Whether a group has begun.
+    /// Whether a group has begun for so long that its first listings are over.
     pub(super) fn is_followed(&self) -> bool {
-        self.is_followed
+        self.followed_from.is_some_and(|from| self.time.millis() > from + MINUTE / 2)
     }
 
     /// The shard that the change with this version of a document was in.
@@ -299,14 +300,14 @@ impl Table {
         for shard in self.streams.iter_mut().flat_map(|stream| stream.shards.values_mut()) {
             shard.may_lose_more = shard.opened < at_the_horizon || roots.iter().any(|root| root.as_str() == shard.id);
         }
-        if !self.is_followed {
+        if self.followed_from.is_none() {
             // What came before the first stream of all was not begun by anybody.
             let earlier = self.streams.iter_mut().take_while(|stream| !stream.arn.ends_with(label));
             let records = earlier.flat_map(|stream| stream.shards.values_mut()).flat_map(|shard| &mut shard.records);
             records.for_each(|entry| entry.exempt = true);
             self.unrecorded.clear();
         }
-        self.is_followed = true;
+        self.followed_from.get_or_insert(now);
         for shard in self.streams.iter_mut().flat_map(|stream| stream.shards.values_mut()) {
             let trimmed = if shard.removed { shard.records.len() } else { shard.trimmed };
             // What a closed shard holds was changed before, in the same second perhaps.

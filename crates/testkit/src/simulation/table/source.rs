@@ -97,7 +97,7 @@ impl StreamSource for SimulatedStream {
             let now = world.time.millis();
             let table = world.table();
             let stream = described(&table, &arn)?;
-            // Where a group begins is decided by what is listed then, and not doubted.
+            // Where a group begins, and what lies before, is decided by what is listed then, and not doubted.
             let forgets = if table.is_followed() { world.plan.stream.forgets } else { 0 };
             let mut shown = stream.shards.values().filter(|shard| {
                 shard.listed_from <= now
