@@ -94,6 +94,12 @@ impl Running {
         })
     }
 
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.process.kill()?;
+        Ok(())
+    }
+
     /// SIGTERM, after which it must end well.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let stopped = tokio::task::spawn_blocking(move || {

@@ -29,7 +29,7 @@ const BACKLOG_DOCUMENTS: u32 = 200_000;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// What to measure
-    #[arg(value_enum, default_values_t = [Part::Mapping, Part::Sink, Part::Poller, Part::Idle, Part::Lambda])]
+    #[arg(value_enum, default_values_t = [Part::Mapping, Part::Sink, Part::Poller, Part::Handover, Part::Idle, Part::Lambda])]
     parts: Vec<Part>,
     /// Documents for the sink (default 100,000) and records for the poller's backlog (default 200,000)
     #[arg(long)]
@@ -62,6 +62,8 @@ enum Part {
     Sink,
     /// A backlog through `run --until-end`, and the freshness of `run`
     Poller,
+    /// How long records wait while shards change hands
+    Handover,
     /// What `run` costs while nothing is written
     Idle,
     /// An event through the Lambda function
@@ -99,6 +101,9 @@ async fn engines(arguments: &Arguments) -> anyhow::Result<()> {
         let documents = arguments.documents.unwrap_or(BACKLOG_DOCUMENTS);
         poller::backlog::run(&bench, arguments.rounds, documents).await?;
         poller::freshness::run(&bench, watched).await?;
+    }
+    if wanted(Part::Handover) {
+        poller::handover::run(&bench, arguments.rounds).await?;
     }
     if wanted(Part::Idle) {
         idle::run(&bench, watched).await?;

@@ -3,34 +3,23 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_sdk_dynamodb::types::AttributeValue;
-use streamdex_testkit::workload::{EVENT_TIME, Item, PARTITION_KEY, SORT_KEY, Sessions, StreamRecord};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
+use super::putter::{LIMIT, LOOK_AGAIN, Putter, become_visible};
 use crate::child::Running;
 use crate::search::{Bench, Reader};
-use crate::source::{Compression, Source, now};
+use crate::source::{Compression, Source};
 use crate::statistics::percentile;
 
 const RATES: [u32; 3] = [1, 100, 1_000];
 const SHARDS: usize = 4;
 /// Documents that are looked at, a second: looking takes the engine's time too.
 const PROBES_A_SECOND: u32 = 5;
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Puts at the rate that do not count.
 const WARM_UP: Duration = Duration::from_secs(5);
-/// Until a document must have come.
-const LIMIT: Duration = Duration::from_secs(60);
 /// Whose multiples, less their whole part, spread evenly.
 const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
-
-/// Puts sessions, each under a new key.
-struct Putter {
-    source: Source,
-    sessions: Sessions,
-    puts: u32,
-}
 
 /// One row.
 struct Measured {
@@ -66,7 +55,7 @@ async fn measure(bench: &Bench, rate: u32, watched: Duration) -> anyhow::Result<
     bench.fresh_index().await?;
     let source = Source::start(SHARDS)?;
     let config = source.config(bench, &format!("freshness-{rate}"), Compression::Default)?;
-    let mut putter = Putter { source, sessions: Sessions::new(rate.into(), EVENT_TIME), puts: 0 };
+    let mut putter = Putter::new(source, rate.into());
     let running = Running::start(&config)?;
     let measured = Box::pin(follow(bench, &mut putter, rate, watched)).await.with_context(|| running.log_tail())?;
     running.stop().await?;
@@ -111,38 +100,4 @@ async fn put_and_look(reader: &Reader, putter: &mut Putter, rate: u32, during: D
         milliseconds.push(seen??);
     }
     Ok(Measured { milliseconds, puts_a_second })
-}
-
-async fn become_visible(reader: &Reader, id: &str) -> anyhow::Result<()> {
-    let look = async {
-        while !reader.has(id).await? {
-            sleep(LOOK_AGAIN).await;
-        }
-        Ok(())
-    };
-    timeout(LIMIT, look).await.with_context(|| format!("{id} was not visible after {} s", LIMIT.as_secs()))?
-}
-
-// === impl Putter ===
-
-impl Putter {
-    /// Puts a new session; its document's id.
-    fn put(&mut self) -> anyhow::Result<String> {
-        let number = self.puts;
-        self.puts += 1;
-        let (user, session) = (format!("user-{:04}", number % 1_000), format!("session-{number:08}"));
-        // Key values in the order of their names.
-        let id = format!("{session}|{user}");
-        let key = [(PARTITION_KEY, user), (SORT_KEY, session)];
-        let key: Item = key.into_iter().map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).collect();
-        let record = StreamRecord {
-            event_name: "INSERT",
-            seconds: now()?,
-            position: 1_000_000 + u64::from(number),
-            old: None,
-            new: Some(self.sessions.item(key)),
-        };
-        self.source.stream.append(self.source.shard(usize::try_from(number)?), [record.to_json()]);
-        Ok(id)
-    }
 }

@@ -2,3 +2,5 @@
 
 pub(crate) mod backlog;
 pub(crate) mod freshness;
+pub(crate) mod handover;
+mod putter;

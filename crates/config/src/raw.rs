@@ -67,7 +67,7 @@ tables! {
         on_gap: OnGapWord,
         /// How old news may be before it is looked for on a shard where nothing comes: 200 milliseconds to 1 minute.
         /// A busy shard is read without waiting. An idle one costs a call to DynamoDB Streams each time: `"1s"`
-        /// is 3,600 calls for each shard and hour, `"10s"` is 360. `streamdex status` shows what is projected.
+        /// is about 4,000 calls for each shard and hour, `"10s"` 400. `streamdex status` shows what is projected.
         #[schemars(extend("default" = "1s"))]
         freshness: Duration,
         /// A profile of the shared AWS configuration files, for this source alone.

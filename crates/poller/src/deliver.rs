@@ -4,11 +4,11 @@
 //! was told to stop; what has no outcome then is undecided, and no checkpoint may pass it.
 
 mod fault;
+mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::join_all;
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::fault::DeliveryFault;
+pub use self::progress::DeliveryProgress;
 use crate::convert::table_image;
 use crate::follow::IndexSetup;
 use crate::item::{Found, ItemReader};
@@ -69,18 +70,6 @@ pub struct PageOutcome {
     pub fault: Option<DeliveryFault>,
 }
 
-/// How deliveries have gone so far.
-#[derive(Debug)]
-pub struct DeliveryProgress {
-    /// Whether anything has succeeded yet: one-shot commands give up sooner at the start.
-    made: AtomicBool,
-    /// How many calls failed and are tried again.
-    failing: AtomicUsize,
-}
-
-/// A call that failed and is tried again, as long as this lives.
-struct Failing<'a>(&'a DeliveryProgress);
-
 /// What is kept of an operation while the writer has it: enough for its dead letter.
 struct Sent {
     handle: OperationHandle,
@@ -101,36 +90,6 @@ const REMINDER: Duration = Duration::from_secs(60);
 impl From<CancellationToken> for Bounds {
     fn from(cancel: CancellationToken) -> Bounds {
         Bounds { cancel, permit: None }
-    }
-}
-
-// === impl DeliveryProgress ===
-
-impl DeliveryProgress {
-    /// Nothing has been tried yet.
-    pub fn at_start() -> DeliveryProgress {
-        DeliveryProgress { made: false.into(), failing: 0.into() }
-    }
-
-    /// Something has succeeded elsewhere, so that it is worth waiting for more.
-    pub fn under_way() -> DeliveryProgress {
-        DeliveryProgress { made: true.into(), failing: 0.into() }
-    }
-
-    /// Whether something fails now and is tried again.
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.failing.load(Ordering::Relaxed) > 0
-    }
-
-    fn failing(&self) -> Failing<'_> {
-        self.failing.fetch_add(1, Ordering::Relaxed);
-        Failing(self)
-    }
-}
-
-impl Drop for Failing<'_> {
-    fn drop(&mut self) {
-        self.0.failing.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -327,7 +286,7 @@ impl Delivery {
             };
             let error: DeliveryFault = match outcome {
                 Ok(value) => {
-                    self.progress.made.store(true, Ordering::Relaxed);
+                    self.progress.note_success();
                     return Ok(value);
                 }
                 Err(error) => error.into(),
@@ -352,7 +311,7 @@ impl Delivery {
     fn limit(&self) -> Duration {
         match self.patience {
             Patience::Endless => Duration::MAX,
-            Patience::OneShot { later, .. } if self.progress.made.load(Ordering::Relaxed) => later,
+            Patience::OneShot { later, .. } if self.progress.is_made() => later,
             Patience::OneShot { at_start, .. } => at_start,
         }
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 const BUSY: Duration = Duration::from_millis(200);
 /// Empty pages are normal in the middle of a shard, so the first ones do not slow down.
 const PATIENT_EMPTY_PAGES: u32 = 5;
+/// Where something came on another shard, so many are worth asking for quickly.
+const WOKEN_EMPTY_PAGES: u32 = 2;
 const FIRST_THROTTLE: Duration = Duration::from_secs(1);
 const FIRST_FAILURE: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(10);
@@ -44,7 +46,7 @@ impl Pace {
 
     /// Something came on another shard of the table: this one may be next.
     pub fn wake(&mut self) {
-        self.empty_pages = self.empty_pages.min(PATIENT_EMPTY_PAGES);
+        self.empty_pages = self.empty_pages.min(PATIENT_EMPTY_PAGES - WOKEN_EMPTY_PAGES);
     }
 
     /// Whether the shard is asked less often than it could be.
@@ -54,8 +56,13 @@ impl Pace {
 
     /// Calls in an hour if nothing changes.
     pub fn calls_per_hour(&self) -> f64 {
-        let wait = grown(BUSY, self.empty_pages.saturating_sub(PATIENT_EMPTY_PAGES), self.freshness);
-        3_600.0 / wait.as_secs_f64()
+        3_600.0 / self.after_empty().as_secs_f64()
+    }
+
+    /// What is found then must still be written within the freshness.
+    fn after_empty(&self) -> Duration {
+        let longest = self.freshness.mul_f64(0.85).max(BUSY);
+        grown(BUSY, self.empty_pages.saturating_sub(PATIENT_EMPTY_PAGES), longest)
     }
 
     /// How long after the *start* of the last call the next one may begin.
@@ -72,11 +79,7 @@ impl Pace {
         match polled {
             Polled::FullPage => Duration::ZERO,
             Polled::Records => self.later(BUSY),
-            Polled::Empty => {
-                let doublings = self.empty_pages.saturating_sub(PATIENT_EMPTY_PAGES);
-                let wait = grown(BUSY, doublings, self.freshness);
-                self.later(wait)
-            }
+            Polled::Empty => self.later(self.after_empty()),
             Polled::Throttled => {
                 let wait = grown(FIRST_THROTTLE, self.failures.saturating_sub(1), LONGEST);
                 self.later(wait)
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_shard_is_polled_once_a_second() {
+    fn an_idle_shard_is_polled_a_little_more_often_than_its_news_may_be_old() {
         let mut pace = Pace::new(1, IDLE);
         for _ in 0..PATIENT_EMPTY_PAGES {
             about(pace.next(Polled::Empty), BUSY);
@@ -127,7 +130,9 @@ mod tests {
         about(pace.next(Polled::Empty), 2 * BUSY);
         about(pace.next(Polled::Empty), 4 * BUSY);
         for _ in 0..100 {
-            about(pace.next(Polled::Empty), IDLE);
+            let wait = pace.next(Polled::Empty);
+            about(wait, IDLE.mul_f64(0.85));
+            assert!(wait < IDLE);
         }
         about(pace.next(Polled::Records), BUSY);
         about(pace.next(Polled::Empty), BUSY);
@@ -145,7 +150,7 @@ mod tests {
 
     #[test]
     fn freshness_is_how_often_an_idle_shard_is_asked() {
-        for (freshness, expected) in [(200, 200), (5_000, 5_000), (50, 200)] {
+        for (freshness, expected) in [(200, 200), (5_000, 4_250), (50, 200)] {
             let mut pace = Pace::new(1, Duration::from_millis(freshness));
             for _ in 0..50 {
                 pace.next(Polled::Empty);
@@ -160,10 +165,12 @@ mod tests {
         for _ in 0..50 {
             pace.next(Polled::Empty);
         }
-        assert!(pace.is_idle() && pace.calls_per_hour() < 3_601.0);
+        assert!(pace.is_idle() && pace.calls_per_hour() < 3_600.0 / 0.85 + 1.0);
         pace.wake();
         assert!(!pace.is_idle());
-        about(pace.next(Polled::Empty), 2 * BUSY);
+        for wait in [BUSY, BUSY, 2 * BUSY] {
+            about(pace.next(Polled::Empty), wait);
+        }
     }
 
     proptest! {

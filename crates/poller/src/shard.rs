@@ -5,102 +5,33 @@
 //! second, and always at the end.
 
 mod budget;
+mod job;
 mod reader;
+mod tip;
 mod vital;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use streamdex_mapping::{CreationTime, SequenceNumber, Trust};
-use streamdex_sink::index::VanishedIndex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::budget::Budget;
+pub(crate) use self::job::{Job, ShardEnd, Shared};
 use self::reader::{Page, Read, Reader};
 pub(crate) use self::vital::Vital;
-use crate::clock::Clock;
 use crate::convert;
 use crate::deliver::Bounds;
-use crate::follow::confirm::{Confirm, Unconfirmed};
-use crate::follow::delivery::{Deliver, Undecided};
-use crate::follow::status::StatusBoard;
+use crate::follow::confirm::Unconfirmed;
+use crate::follow::delivery::Undecided;
 use crate::gap::Gap;
 use crate::graph::ReadFrom;
-use crate::horizon::Horizon;
-use crate::lease::{Lease, Tenure, Written};
-use crate::state::{ProgressStore, StateError};
-use crate::stream::{ShardId, StreamSource};
-
-/// What all shards of a stream share.
-pub(crate) struct Shared {
-    pub(crate) source: Arc<dyn StreamSource>,
-    pub(crate) deliver: Arc<dyn Deliver>,
-    pub(crate) store: Arc<dyn ProgressStore>,
-    pub(crate) confirm: Confirm,
-    pub(crate) board: StatusBoard,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) stream_arn: String,
-    /// Bounds the memory of all shards together.
-    pub(crate) budget: Budget,
-    /// How old news may be before an idle shard is asked for it.
-    pub(crate) freshness: Duration,
-    /// Something came on a shard that was idle.
-    pub(crate) burst: Notify,
-    /// Stop reading, finish the page in hand.
-    pub(crate) stop: CancellationToken,
-    /// Leave the page in hand.
-    pub(crate) abort: CancellationToken,
-    /// One-shot commands give up after so long without progress.
-    pub(crate) patience: Option<Duration>,
-    /// Jitter.
-    pub(crate) seed: u64,
-}
-
-/// One shard to read.
-#[derive(Debug, Clone)]
-pub(crate) struct Job {
-    pub(crate) shard: ShardId,
-    pub(crate) lease: Lease,
-    /// The worker's; nothing is written once it is over.
-    pub(crate) tenure: Arc<Tenure>,
-    /// Stop reading, finish the page in hand, and give the lease back.
-    pub(crate) stop: CancellationToken,
-    /// Drop everything: the task makes no progress.
-    pub(crate) kill: CancellationToken,
-    pub(crate) vital: Arc<Vital>,
-    pub(crate) parent: Option<ShardId>,
-    pub(crate) from: ReadFrom,
-    /// Until when all of it is there; counts while nothing of it was read.
-    pub(crate) horizon: Option<Horizon>,
-    /// Records created before this are passed over (`start = "latest"`).
-    pub(crate) floor: Option<CreationTime>,
-    /// `--until-end`: the shard ends at the first record created after this.
-    pub(crate) end: Option<CreationTime>,
-}
-
-/// Why the reading of a shard is over.
-#[derive(Debug)]
-pub(crate) enum ShardEnd {
-    /// Drained, acknowledged, and noted as finished.
-    Drained,
-    /// The present end was reached, and everything is checkpointed.
-    AtEnd,
-    /// Changes are missing.
-    Gap(Gap),
-    /// Indices are gone.
-    IndexLost(Vec<VanishedIndex>),
-    /// Stopped in good order; the lease is given back, if that could be written in time.
-    Stopped,
-    /// The lease is another worker's.
-    LeaseLost,
-    /// The tenure is over, or the task was killed: nothing is known of the lease.
-    Dropped,
-    /// A one-shot command met something that does not pass.
-    GaveUp { message: String, hint: String },
-}
+use crate::lease::Written;
+use crate::state::StateError;
+use crate::stream::ShardId;
 
 /// A checkpoint costs a write, and saves at most the repetition of so much.
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
@@ -112,12 +43,19 @@ const STATE_DEADLINE: Duration = Duration::from_secs(10);
 /// Reads a shard until it ends or is stopped.
 pub(crate) async fn follow_shard(job: Job, shared: Arc<Shared>) -> ShardEnd {
     shared.board.begin(&job.shard, job.parent.as_ref());
+    shared.readers.fetch_add(1, Ordering::Relaxed);
+    let end = until_its_end(&job, &shared).await;
+    shared.readers.fetch_sub(1, Ordering::Relaxed);
+    end
+}
+
+async fn until_its_end(job: &Job, shared: &Shared) -> ShardEnd {
     tokio::select! {
         biased;
         // Whatever is half done is left as it is: the next owner begins at the checkpoint.
         () = job.tenure.token().cancelled() => ShardEnd::Dropped,
         () = job.kill.cancelled() => ShardEnd::Dropped,
-        end = read_and_write(&job, &shared) => end,
+        end = read_and_write(job, shared) => end,
     }
 }
 

@@ -6,6 +6,7 @@ mod shards;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use streamdex_config::StartPosition;
@@ -121,6 +122,7 @@ impl Supervisor {
             budget: Budget::default(),
             freshness: settings.freshness,
             burst: Notify::new(),
+            readers: AtomicUsize::new(0),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             patience: settings.patience,

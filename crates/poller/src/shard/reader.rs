@@ -19,6 +19,7 @@ use crate::graph::ReadFrom;
 use crate::horizon::Horizon;
 use crate::pace::{Pace, Polled};
 use crate::shard::budget::{Holds, Room};
+use crate::shard::tip::Tip;
 use crate::shard::{Job, Shared};
 use crate::stream::{Position, RecordsPage, ShardIterator};
 
@@ -80,23 +81,12 @@ struct Iterator {
     issued: Instant,
 }
 
-/// Whether the reader has come to the present end of an open shard.
-#[derive(Debug, Default)]
-struct Tip {
-    empty_pages: u32,
-    since: Option<Instant>,
-    reached: bool,
-}
-
 /// What to do after a call.
 enum Next {
     Poll(Polled),
     End(Read),
 }
 
-/// Empty pages are normal in the middle of a shard; so many, over so long, are taken for its end.
-const EMPTY_PAGES: u32 = 5;
-const EMPTY_FOR: Duration = Duration::from_secs(2);
 /// A shard is gone when the service has said so this often in a row, over a quarter of a minute.
 const BELIEVE_NOT_FOUND: u32 = 7;
 const WORTH_SAYING: Duration = Duration::from_secs(3);
@@ -173,6 +163,7 @@ impl<'a> Reader<'a> {
             last_poll = started;
             let polled = Box::pin(self.poll(room.limit)).await;
             self.job.vital.touch();
+            let came = polled.as_ref().map_or(0, |page| page.records.len());
             let next = match polled {
                 Ok(page) => {
                     let (read, next) = self.take(page, started, room);
@@ -206,7 +197,7 @@ impl<'a> Reader<'a> {
                 let was_idle = self.pace.is_idle();
                 next_poll = started + self.pace.next(polled);
                 self.job.vital.expect_calls(self.pace.calls_per_hour());
-                if was_idle && matches!(polled, Polled::Records | Polled::FullPage) {
+                if was_idle && came >= self.shared.burst_size() {
                     self.shared.burst.notify_waiters();
                 }
             }
@@ -294,18 +285,18 @@ impl<'a> Reader<'a> {
         self.iterator = page.next.map(|id| Iterator { id, issued: polled });
         let empty = page.records.is_empty();
         self.tip.see(empty, is_full, polled);
-        if self.tip.reached && self.horizon.is_some() {
+        if self.tip.is_reached() && self.horizon.is_some() {
             // It holds nothing that is older than now.
             self.horizon = Horizon::since(seconds(self.shared.clock.as_ref()), &self.shared.stream_arn);
         }
         let past_end = self.is_past_the_end(&page.records);
         let read = (!empty).then(|| self.hand_over(page.records, polled, is_full, room));
-        if empty && self.tip.reached && self.unacknowledged.load(Ordering::SeqCst) == 0 {
+        if empty && self.tip.is_reached() && self.unacknowledged.load(Ordering::SeqCst) == 0 {
             self.shared.board.current(&self.job.shard, polled);
         }
         let next = if is_last {
             Next::End(Read::Drained)
-        } else if past_end || (self.job.end.is_some() && self.tip.reached && empty) {
+        } else if past_end || (self.job.end.is_some() && self.tip.is_reached() && empty) {
             Next::End(Read::AtEnd)
         } else {
             Next::Poll(if is_full {
@@ -340,7 +331,7 @@ impl<'a> Reader<'a> {
             newest,
             polled,
             is_full,
-            at_tip: self.tip.reached,
+            at_tip: self.tip.is_reached(),
             unacknowledged: Arc::clone(&self.unacknowledged),
             _memory: Some(room),
         }
@@ -396,27 +387,5 @@ impl<'a> Reader<'a> {
             self.shared.board.pause(&self.job.shard, Some(error.to_string()));
         }
         Next::Poll(if fault == Fault::Throttled { Polled::Throttled } else { Polled::Failed })
-    }
-}
-
-// === impl Tip ===
-
-impl Tip {
-    /// A page that is cut off at its limit has more behind it. Once the end was reached, pages that are
-    /// not are all there is.
-    fn see(&mut self, empty: bool, is_full: bool, polled: Instant) {
-        if is_full {
-            *self = Tip::default();
-        }
-        if !empty {
-            self.empty_pages = 0;
-            self.since = None;
-            return;
-        }
-        let since = *self.since.get_or_insert(polled);
-        self.empty_pages = self.empty_pages.saturating_add(1);
-        if self.empty_pages >= EMPTY_PAGES && polled.duration_since(since) >= EMPTY_FOR {
-            self.reached = true;
-        }
     }
 }

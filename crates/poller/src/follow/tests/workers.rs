@@ -179,7 +179,7 @@ async fn idle_shards_cost_no_writes() {
     let beats = bench.store.beats.load(Ordering::SeqCst) - beats;
     assert!((390..=450).contains(&beats), "{beats}");
     let calls = worker.running.board.snapshot().projected_calls;
-    assert!((9.0 * 3_600.0 * 0.9..=9.0 * 3_600.0 * 1.1).contains(&calls), "{calls}");
+    assert!((9.0 * 3_600.0..=9.0 * 3_600.0 * 1.2).contains(&calls), "{calls}");
 }
 
 #[tokio::test(start_paused = true)]
