@@ -8,6 +8,7 @@
 //! one worker lists the stream and offers what may be read, and whoever drained a shard looks for its children.
 
 mod children;
+mod keep;
 mod listing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,8 +18,8 @@ use streamdex_mapping::SequenceNumber;
 
 use self::children::Search;
 pub use self::children::seek_delay;
+pub use self::keep::KeepDone;
 use crate::gap::GapKind;
-use crate::state::KeepDone;
 use crate::stream::{ListedShard, ShardId};
 
 /// A shard out of the state table.

@@ -8,7 +8,6 @@ mod rows;
 mod stream_state;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -19,7 +18,7 @@ pub use self::admin::{Creation, is_emulator};
 pub use self::stream_state::StreamState;
 use crate::fault::{AwsError, Fault};
 use crate::gap::Gap;
-use crate::graph::KnownProgress;
+use crate::graph::{KeepDone, KnownProgress};
 use crate::lease::{Holder, Lease, WorkerId, Written};
 use crate::stream::ShardId;
 
@@ -121,18 +120,6 @@ pub struct Beat {
     pub summary: String,
 }
 
-/// How long it is remembered that a shard is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeepDone {
-    /// A week: longer than it and its children can be listed.
-    AWeek,
-    /// As long as the group: it began with this shard, and must not take it for one that vanished unread.
-    ForEver {
-        /// Where it came from: what lies before is none of the group's business.
-        parent: Option<ShardId>,
-    },
-}
-
 /// Why the state table cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -198,26 +185,6 @@ pub trait ProgressStore: Send + Sync {
     async fn gap(&self, gap: &Gap) -> Result<(), StateError>;
     /// Remembers the UUID of an index that is written to.
     async fn index(&self, index: &KnownIndex) -> Result<(), StateError>;
-}
-
-// === impl KeepDone ===
-
-impl KeepDone {
-    /// How long; `None` has no end.
-    pub fn period(&self) -> Option<Duration> {
-        match self {
-            KeepDone::AWeek => Some(Duration::from_secs(7 * 24 * 60 * 60)),
-            KeepDone::ForEver { .. } => None,
-        }
-    }
-
-    /// The parent to remember, where it counts.
-    pub fn parent(&self) -> Option<&ShardId> {
-        match self {
-            KeepDone::AWeek => None,
-            KeepDone::ForEver { parent } => parent.as_ref(),
-        }
-    }
 }
 
 // === impl Loaded ===

@@ -1,10 +1,10 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::StartPosition;
 use streamdex_mapping::SequenceNumber;
-use streamdex_poller::graph::KnownProgress;
+use streamdex_poller::graph::{KeepDone, KnownProgress};
 use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
 use streamdex_poller::state::{
-    Beat, Creation, Generations, KeepDone, ProgressStore, StateError, StateTable, StreamStart, StreamState,
+    Beat, Creation, Generations, ProgressStore, StateError, StateTable, StreamStart, StreamState,
 };
 use streamdex_poller::stream::ShardId;
 use streamdex_poller::{Gap, GapKind};

@@ -8,8 +8,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::follow::{FollowError, StatusBoard};
+use crate::graph::KeepDone;
 use crate::lease::{Holder, Lease, Tenure, Written};
-use crate::state::{KeepDone, ProgressStore, StateError, StoredShard};
+use crate::state::{ProgressStore, StateError, StoredShard};
 use crate::stream::ShardId;
 
 /// What a write came to.

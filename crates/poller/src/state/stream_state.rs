@@ -12,14 +12,13 @@ use streamdex_sink::index::KnownIndex;
 
 use crate::fault::{AwsError, Fault};
 use crate::gap::Gap;
+use crate::graph::KeepDone;
 use crate::lease::{Holder, Lease, WorkerId, Written};
 use crate::state::keys::{BEHIND_DONE, Partition, SortKey};
 use crate::state::rows::{
     FORMAT, of_number, read_all, read_shard, sortable, write_beat, write_generations, write_index, write_start,
 };
-use crate::state::{
-    Beat, Generations, Item, KeepDone, Loaded, ProgressStore, StateError, StateTable, StoredShard, StreamStart,
-};
+use crate::state::{Beat, Generations, Item, Loaded, ProgressStore, StateError, StateTable, StoredShard, StreamStart};
 use crate::stream::ShardId;
 
 const TRANSACTION: &str = "TransactWriteItems";

@@ -11,11 +11,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use async_trait::async_trait;
 use streamdex_config::StartPosition;
 use streamdex_mapping::SequenceNumber;
-use streamdex_poller::graph::KnownProgress;
+use streamdex_poller::graph::{KeepDone, KnownProgress};
 use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
-use streamdex_poller::state::{
-    Beat, KeepDone, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart,
-};
+use streamdex_poller::state::{Beat, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart};
 use streamdex_poller::stream::ShardId;
 use streamdex_poller::{AwsError, Fault, Gap};
 use streamdex_sink::index::KnownIndex;

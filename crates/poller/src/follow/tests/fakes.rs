@@ -14,11 +14,9 @@ use crate::deliver::Bounds;
 use crate::fault::{AwsError, Fault};
 use crate::follow::{Deliver, Delivered, IndexWatch, Undecided};
 use crate::gap::Gap;
-use crate::graph::KnownProgress;
+use crate::graph::{KeepDone, KnownProgress};
 use crate::lease::{Holder, Lease, WorkerId, Written};
-use crate::state::{
-    Beat, Generations, KeepDone, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart,
-};
+use crate::state::{Beat, Generations, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart};
 use crate::stream::{
     ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };

@@ -1,0 +1,37 @@
+//! For how long a shard that is done is remembered.
+
+use std::time::Duration;
+
+use crate::stream::ShardId;
+
+/// How long it is remembered that a shard is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeepDone {
+    /// A week: longer than it and its children can be listed.
+    AWeek,
+    /// As long as the group: it began with this shard, and must not take it for one that vanished unread.
+    ForEver {
+        /// Where it came from: what lies before is none of the group's business.
+        parent: Option<ShardId>,
+    },
+}
+
+// === impl KeepDone ===
+
+impl KeepDone {
+    /// How long; `None` has no end.
+    pub fn period(&self) -> Option<Duration> {
+        match self {
+            KeepDone::AWeek => Some(Duration::from_secs(7 * 24 * 60 * 60)),
+            KeepDone::ForEver { .. } => None,
+        }
+    }
+
+    /// The parent to remember, where it counts.
+    pub fn parent(&self) -> Option<&ShardId> {
+        match self {
+            KeepDone::AWeek => None,
+            KeepDone::ForEver { parent } => parent.as_ref(),
+        }
+    }
+}
