@@ -80,10 +80,10 @@ impl Heartbeat {
         for number in 1.. {
             let turn = Instant::now();
             // A worker that seems alive and cannot see what there is to do would be given shards that nobody reads.
-            let told = if refreshed.elapsed() > TENURE && self.refresh().await.is_err() {
-                None
-            } else {
-                self.beat(number, started).await
+            let sees = if refreshed.elapsed() > TENURE { self.refresh().await.map(drop) } else { Ok(()) };
+            let told = match sees {
+                Ok(()) => self.beat(number, started).await,
+                Err(told) => told,
             };
             if matches!(told, Some(Ok(_))) {
                 refreshed = Instant::now();

@@ -30,13 +30,13 @@ pub(crate) fn read_all(items: &[Item], label: &str) -> Result<Loaded, StateError
             continue;
         }
         check_format(item, sort_key)?;
-        let shard = match &key {
-            SortKey::Shard { label: found, shard } if found == label => Some(ShardId::new(shard.as_str())),
-            _ => None,
-        };
         if read(item, key, label, &mut loaded).is_none() {
             loaded.malformed.push(sort_key.to_owned());
-            loaded.malformed_shards.extend(shard);
+            if let SortKey::Shard { label: found, shard } = SortKey::parse(sort_key)
+                && found == label
+            {
+                loaded.malformed_shards.push(ShardId::new(shard));
+            }
         }
     }
     loaded.stop_at_gaps();

@@ -273,6 +273,8 @@ pub(super) struct FakeStore {
     pub(super) generations: Generations,
     /// Every call fails while this is set.
     pub(super) down: AtomicBool,
+    /// The table was deleted.
+    pub(super) gone: AtomicBool,
     pub(super) workers: AtomicU64,
 }
 
@@ -335,6 +337,9 @@ impl FakeStore {
 
 impl FakeSession {
     fn call(&self) -> Result<std::sync::MutexGuard<'_, Loaded>, StateError> {
+        if self.store.gone.load(Ordering::SeqCst) {
+            return Err(StateError::Missing("state".into()));
+        }
         if self.cut_off.load(Ordering::SeqCst) || self.store.down.load(Ordering::SeqCst) {
             let source = AwsError::new(Fault::Transient, "any");
             return Err(StateError::Aws { table: "state".into(), source });

@@ -154,6 +154,19 @@ async fn a_state_table_that_is_away_stops_all_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_state_table_that_is_deleted_while_it_is_away_ends_the_worker() {
+    let bench = nine_shards();
+    let worker = bench.worker();
+    seconds(5).await;
+    bench.store.down.store(true, Ordering::SeqCst);
+    seconds(10).await;
+    bench.store.gone.store(true, Ordering::SeqCst);
+    let ended = tokio::time::timeout(Duration::from_secs(20), worker.running.task).await;
+    let error = ended.expect("it ends").unwrap().unwrap_err();
+    assert!(matches!(error, FollowError::Refused(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gap_that_concerns_all_ends_every_worker() {
     let bench = nine_shards();
     let (first, second) = (bench.worker(), bench.worker());
