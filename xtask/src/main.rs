@@ -3,6 +3,7 @@
 //! | task | does |
 //! |---|---|
 //! | `cargo xtask bench` | measurements, each beside a reference of the same run |
+//! | `cargo xtask circles` | the part of tidy that looks for files that import each other |
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
 //! | `cargo xtask dist` | static archives of the command line tool, for two architectures |
 //! | `cargo xtask package-lambda` | the Lambda function's zip |
@@ -13,6 +14,7 @@
 #![allow(clippy::print_stdout, reason = "a task runner for people: its output is what it is for")]
 
 mod bench;
+mod circles;
 mod cross;
 mod demo;
 mod deploy;
@@ -43,6 +45,8 @@ struct Arguments {
 enum Task {
     /// Measure mapping, sink and poller against their references, in the release profile.
     Bench(step::PassedOn),
+    /// Look for files of one crate that import each other: a part of tidy.
+    Circles,
     /// Keep an index equal to a table for a while, under load, and compare them.
     Demo(step::PassedOn),
     /// Build static archives of the command line tool, under target/dist; no Docker.
@@ -62,6 +66,7 @@ enum Task {
 fn main() -> anyhow::Result<ExitCode> {
     let passed = match Arguments::parse().task {
         Task::Bench(options) => bench::run(&options)?,
+        Task::Circles => circles::check("circles") != step::Outcome::Failed,
         Task::Demo(options) => demo::run(&options)?,
         Task::Dist(options) => dist::run(&options)?,
         Task::PackageLambda(options) => package::run(&options)?,

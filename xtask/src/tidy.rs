@@ -17,10 +17,11 @@ type Step = fn(&str) -> Outcome;
 
 /// Runs every step, also after one that failed; whether none failed.
 pub(crate) fn run() -> bool {
-    let steps: [(&str, Step); 10] = [
+    let steps: [(&str, Step); 11] = [
         ("format", format),
         ("clippy", clippy),
         ("documentation", documentation),
+        ("circles", crate::circles::check),
         ("examples and generated documents", examples_and_documents),
         ("fuzz target", fuzz_target),
         ("deployment templates", crate::deploy::templates),
