@@ -1,6 +1,5 @@
 //! `cargo xtask dist`: the command line tool as static programs, packed.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 
@@ -84,12 +83,7 @@ fn archive(folder: &str, files: &[(&str, u32, Vec<u8>)]) -> anyhow::Result<Vec<u
 }
 
 fn checksum(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 #[cfg(test)]

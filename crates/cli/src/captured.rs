@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use streamdex_config::Config;
+pub(crate) use streamdex_delivery::capture::MappedItem;
+use streamdex_delivery::capture::{self, Capture, CaptureError};
 use streamdex_mapping::event::CapturedError;
 use streamdex_mapping::{Mapper, RecordProblem, Trust};
-pub(crate) use streamdex_poller::capture::MappedItem;
-use streamdex_poller::capture::{self, Capture, CaptureError};
 
 use crate::exit::{CliError, Exit};
 use crate::input::Piece;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_config::{Config, DeadLetterKind, TableReference};
-use streamdex_poller::aws::{SourceClients, state_client};
-use streamdex_poller::letter::{DeadLetterStore, FileLetters, TableLetters};
-use streamdex_poller::state::StateTable;
-use streamdex_poller::table::{TableInfo, table_arn};
+use streamdex_delivery::letter::{DeadLetterStore, FileLetters, TableLetters};
+use streamdex_dynamodb::clients::{SourceClients, state_client};
+use streamdex_dynamodb::state::StateTable;
+use streamdex_dynamodb::table::TableInfo;
 use streamdex_sink::index::{SetupErrorKind, TableFacts};
 use streamdex_sink::{Indices, SetupContext, SetupError};
 use tokio::time::{Instant, sleep, timeout};
@@ -90,7 +90,7 @@ pub(crate) async fn table_facts(config: &Config) -> SetupContext {
         let clients = SourceClients::connect(source).await;
         let described = timeout(PATIENCE, Box::pin(TableInfo::describe(&clients, source))).await;
         let facts = match described {
-            Ok(Ok(info)) => TableFacts { arn: Some(info.arn), id: info.id, key_attributes: info.keys },
+            Ok(Ok(info)) => TableFacts { arn: Some(info.arn.to_string()), id: info.id, key_attributes: info.keys },
             Ok(Err(error)) => {
                 tracing::warn!(
                     source = source.name,
@@ -112,7 +112,7 @@ pub(crate) async fn table_facts(config: &Config) -> SetupContext {
 fn unasked(table: &TableReference) -> TableFacts {
     let arn = match table {
         TableReference::Name(_) => None,
-        TableReference::StreamArn { arn, .. } => Some(table_arn(arn).to_owned()),
+        TableReference::StreamArn(arn) => Some(arn.table().to_string()),
     };
     TableFacts { arn, ..TableFacts::default() }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use streamdex_poller::letter::{DeadLetter, DeadLetterStore, FileLetters, LetterKey};
+use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, FileLetters, LetterKey};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

@@ -6,12 +6,12 @@ use std::io;
 use std::process::ExitCode;
 
 use streamdex_config::ConfigError;
-use streamdex_poller::AwsError;
-use streamdex_poller::deliver::DeliveryFault;
+use streamdex_delivery::DeliveryFault;
+use streamdex_delivery::letter::LetterError;
+use streamdex_dynamodb::AwsError;
+use streamdex_dynamodb::state::StateError;
+use streamdex_dynamodb::table::TableError;
 use streamdex_poller::follow::FollowError;
-use streamdex_poller::letter::LetterError;
-use streamdex_poller::state::StateError;
-use streamdex_poller::table::TableError;
 use streamdex_sink::index::SetupErrorKind;
 use streamdex_sink::{ClientError, SetupError};
 

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_config::{Config, Source, TableReference, key_mismatches};
+use streamdex_delivery::letter::DeadLetterStore;
+use streamdex_delivery::{Delivery, DeliveryProgress};
+use streamdex_dynamodb::AwsError;
+use streamdex_dynamodb::clients::SourceClients;
+use streamdex_dynamodb::item::BatchGetReader;
+use streamdex_dynamodb::state::{StateError, StateTable};
+use streamdex_dynamodb::stream::SdkStream;
+use streamdex_dynamodb::table::{StreamInfo, TableError, TableInfo, check_view};
 use streamdex_mapping::Mapper;
-use streamdex_poller::AwsError;
-use streamdex_poller::aws::SourceClients;
 use streamdex_poller::clock::SystemClock;
-use streamdex_poller::deliver::{Delivery, DeliveryProgress};
 use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_index};
 use streamdex_poller::graph::Until;
-use streamdex_poller::item::BatchGetReader;
 use streamdex_poller::lease::WorkerId;
-use streamdex_poller::letter::DeadLetterStore;
-use streamdex_poller::state::{StateError, StateTable, StreamState};
-use streamdex_poller::stream::SdkStream;
-use streamdex_poller::table::{StreamInfo, TableError, TableInfo, check_view};
+use streamdex_poller::state::StreamState;
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +63,8 @@ pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) ->
         connect::insist(patience, state_can_pass, || Box::pin(state.ensure(&info.arn))).await?;
         let info = with_unfinished_stream(source, info, &clients, &state, &worker, patience).await?;
         check(source, &info)?;
-        let facts = TableFacts { arn: Some(info.arn.clone()), id: info.id.clone(), key_attributes: info.keys.clone() };
+        let facts =
+            TableFacts { arn: Some(info.arn.to_string()), id: info.id.clone(), key_attributes: info.keys.clone() };
         context = context.with_table(source.name.clone(), facts);
         found.push((source, info, clients));
     }
@@ -108,12 +110,12 @@ impl Shared<'_> {
         let parts = Parts {
             source: Arc::new(SdkStream::new(clients, info.stream.arn.clone(), table)),
             deliver: Arc::new(delivery),
-            store: Arc::new(StreamState::new(state, &info.arn, &info.stream.label, generations.clone(), worker)),
+            store: Arc::new(StreamState::new(state, &info.stream.arn, generations.clone(), worker)),
             indices: self.indices.clone(),
             clock: Arc::new(SystemClock::default()),
         };
         let settings = Settings {
-            stream_arn: info.stream.arn,
+            stream_arn: info.stream.arn.clone(),
             start: source.start,
             until: self.until,
             generations,
@@ -122,7 +124,12 @@ impl Shared<'_> {
             patience: (self.until == Until::PresentEnd).then_some(WITHOUT_PROGRESS),
             seed: random(),
         };
-        tracing::info!(table = info.table, stream = info.stream.label, view = info.stream.view.name(), "following");
+        tracing::info!(
+            table = info.table,
+            stream = info.stream.arn.label(),
+            view = info.stream.view.name(),
+            "following"
+        );
         Follower::new(parts, settings)
     }
 }
@@ -137,17 +144,21 @@ async fn with_unfinished_stream(
     worker: &WorkerId,
     patience: Option<Duration>,
 ) -> Result<TableInfo, CliError> {
-    if matches!(source.table, TableReference::StreamArn { .. }) {
+    if matches!(source.table, TableReference::StreamArn(_)) {
         return Ok(info);
     }
-    let known = StreamState::new(state.clone(), &info.arn, &info.stream.label, Default::default(), worker.clone());
+    let known = StreamState::new(state.clone(), &info.stream.arn, Default::default(), worker.clone());
     let unfinished = connect::insist(patience, state_can_pass, || Box::pin(known.unfinished_stream())).await?;
     let Some(label) = unfinished else { return Ok(info) };
-    let arn = format!("{}/stream/{label}", info.arn);
-    let describe = || Box::pin(StreamInfo::describe(clients, &arn, &info.table));
+    let arn = info.arn.stream(&label);
+    let describe = || Box::pin(StreamInfo::describe(clients, &arn));
     match connect::insist(patience, table_can_pass, describe).await {
         Ok(stream) => {
-            tracing::warn!(stream = label, current = info.stream.label, "an earlier stream is read to its end first");
+            tracing::warn!(
+                stream = label,
+                current = info.stream.arn.label(),
+                "an earlier stream is read to its end first"
+            );
             Ok(TableInfo { stream, ..info })
         }
         // Too late: the follower of the current one records the gap.
@@ -167,7 +178,7 @@ fn check(source: &Source, info: &TableInfo) -> Result<(), CliError> {
         }
     }
     if !info.stream.enabled {
-        tracing::warn!(stream = info.stream.label, "the stream is switched off: it is read to its end");
+        tracing::warn!(stream = info.stream.arn.label(), "the stream is switched off: it is read to its end");
     }
     if !info.replicas.is_empty() {
         let replicas = info.replicas.join(", ");

@@ -4,7 +4,7 @@
 //! is said on stderr.
 
 use serde::Serialize;
-use streamdex_config::{Config, TableReference};
+use streamdex_config::{Arn, Config, TableReference};
 
 use crate::args::{Global, IamPolicyArgs};
 use crate::exit::{CliError, Exit};
@@ -107,7 +107,7 @@ fn account_of_streams(config: &Config) -> Option<String> {
         .sources
         .iter()
         .filter_map(|source| match &source.table {
-            TableReference::StreamArn { arn, .. } => arn.split(':').nth(4),
+            TableReference::StreamArn(arn) => Arn::parse(arn.as_str()).map(|arn| arn.account),
             TableReference::Name(_) => None,
         })
         .collect();

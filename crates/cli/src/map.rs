@@ -5,8 +5,8 @@ use std::io::Write as _;
 
 use serde_json::json;
 use streamdex_config::Config;
+use streamdex_delivery::page::{Fate, Page};
 use streamdex_mapping::{Address, Outcome, Trust};
-use streamdex_poller::page::{Fate, Page};
 use streamdex_sink::encode_operation;
 use streamdex_sink::index::concrete_name;
 

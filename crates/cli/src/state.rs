@@ -1,7 +1,7 @@
 //! `streamdex state create`.
 
 use serde_json::json;
-use streamdex_poller::state::Creation;
+use streamdex_dynamodb::state::Creation;
 
 use crate::args::{Global, StateCommand};
 use crate::exit::{CliError, Exit};

@@ -6,6 +6,7 @@
 //! documents; [`needs_old_images`] and [`key_mismatches`] tell what a route asks of the stream and the table;
 //! [`is_loopback`] tells whether an address is this machine's.
 
+mod arn;
 mod check;
 mod environment;
 mod fingerprint;
@@ -20,6 +21,7 @@ mod show;
 mod tree;
 mod units;
 
+pub use arn::{Arn, StreamArn, TableArn};
 pub use check::is_loopback;
 pub use fingerprint::fingerprint;
 pub use images::{OldImageNeed, needs_old_images};

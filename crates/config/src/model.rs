@@ -8,6 +8,8 @@ use std::time::Duration;
 use streamdex_mapping::Route;
 use url::Url;
 
+use crate::arn::StreamArn;
+
 /// A whole configuration file, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -69,12 +71,7 @@ pub enum TableReference {
     /// `table = "sessions"`.
     Name(String),
     /// `stream_arn = "arn:aws:dynamodb:…:table/sessions/stream/LABEL"`.
-    StreamArn {
-        /// The whole ARN.
-        arn: String,
-        /// The table's name, taken from the ARN.
-        table: String,
-    },
+    StreamArn(StreamArn),
 }
 
 /// Where a group that has no checkpoint begins.
@@ -257,7 +254,7 @@ impl TableReference {
     pub fn table_name(&self) -> &str {
         match self {
             TableReference::Name(name) => name,
-            TableReference::StreamArn { table, .. } => table,
+            TableReference::StreamArn(arn) => arn.table_name(),
         }
     }
 }

@@ -62,7 +62,7 @@ fn source(source: &Source) -> Value {
     set(&mut table, "name", Some(json!(source.name)));
     match &source.table {
         TableReference::Name(name) => set(&mut table, "table", Some(json!(name))),
-        TableReference::StreamArn { arn, .. } => set(&mut table, "stream_arn", Some(json!(arn))),
+        TableReference::StreamArn(arn) => set(&mut table, "stream_arn", Some(json!(arn.as_str()))),
     }
     set(&mut table, "region", source.region.as_ref().map(|region| json!(region)));
     set(&mut table, "endpoint_url", source.endpoint_url.as_ref().map(|url| json!(url.as_str())));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamdex_delivery::page::Page;
+use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress};
+use streamdex_dynamodb::state::StateError;
 use streamdex_mapping::{Mapper, Outcome};
-use streamdex_poller::deliver::{Bounds, Delivery, DeliveryFault, DeliveryProgress};
-use streamdex_poller::page::Page;
-use streamdex_poller::state::StateError;
 use streamdex_sink::writer::Fault;
 use streamdex_sink::{
     BulkWriter, ClientError, Indices, Patience, PauseReason, SetupError, VanishedIndex, WriterSettings, WriterStats,

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use streamdex_delivery::capture::{Capture, CaptureError, Capturer};
 use streamdex_mapping::Trust;
 use streamdex_mapping::event::CapturedError;
-use streamdex_poller::capture::{Capture, CaptureError, Capturer};
 
 /// What an event is: who reads the answer, and whether its images are current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use streamdex_config::{Config, DeadLetterKind, Source, State};
-use streamdex_mapping::Key;
-use streamdex_poller::AwsError;
-use streamdex_poller::aws::{SourceClients, state_client};
-use streamdex_poller::item::{BatchGetReader, ItemRead, ItemReader};
-use streamdex_poller::letter::{
+use streamdex_delivery::letter::{
     DeadLetter, DeadLetterStore, FileLetters, LetterError, LetterKey, LetterPage, TableLetters,
 };
-use streamdex_poller::state::StateTable;
+use streamdex_dynamodb::AwsError;
+use streamdex_dynamodb::clients::{SourceClients, state_client};
+use streamdex_dynamodb::item::{BatchGetReader, ItemRead, ItemReader};
+use streamdex_dynamodb::state::StateTable;
+use streamdex_mapping::Key;
 use tokio::sync::OnceCell;
 
 /// Reads items of one source.

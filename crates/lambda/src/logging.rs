@@ -49,7 +49,7 @@ mod tests {
         assert!(level("DEBUG").would_enable("streamdex_sink::writer", &Level::DEBUG));
         assert!(!level("DEBUG").would_enable("hyper", &Level::DEBUG));
         assert!(!level("WARN").would_enable("streamdex_lambda", &Level::INFO));
-        assert!(level("").would_enable("streamdex_poller", &Level::INFO));
+        assert!(level("").would_enable("streamdex_delivery", &Level::INFO));
         assert!(level("").would_enable("lambda_runtime::layers::trace", &Level::INFO));
         // It would hold the event's text.
         assert!(!level("TRACE").would_enable("lambda_runtime::layers::api_response", &Level::TRACE));

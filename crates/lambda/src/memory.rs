@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use streamdex_poller::lease::WorkerId;
-use streamdex_poller::state::{Generations, ProgressStore, StateError, StreamState};
+use streamdex_config::StreamArn;
+use streamdex_delivery::indices::KnownIndices;
+use streamdex_dynamodb::state::StateError;
 use streamdex_sink::Indices;
 use tokio::sync::OnceCell;
 
@@ -34,7 +35,7 @@ impl IndexMemory {
         }
         let Some(stored) = self.of_table(stream_arn).await else { return Ok(()) };
         let load = || async {
-            let known = stored.load().await?.indices;
+            let known = stored.load().await?;
             self.stored().extend(known.iter().map(|known| known.concrete.clone()));
             indices.remember(known);
             Ok(())
@@ -51,7 +52,7 @@ impl IndexMemory {
         }
         let Some(stored) = self.of_table(stream_arn).await else { return };
         for known in known {
-            match stored.index(&known).await {
+            match stored.note(&known).await {
                 Ok(()) => {
                     self.stored().insert(known.concrete);
                 }
@@ -62,11 +63,10 @@ impl IndexMemory {
         }
     }
 
-    /// Progress on the stream itself is Lambda's business; only what concerns the table is read and written.
-    async fn of_table(&self, stream_arn: Option<&str>) -> Option<StreamState> {
-        let (table_arn, label) = stream_arn?.split_once("/stream/")?;
-        let table = self.state.table().await.clone();
-        Some(StreamState::new(table, table_arn, label, Generations::default(), WorkerId::new("lambda")))
+    /// The records about the table that a stream belongs to.
+    async fn of_table(&self, stream_arn: Option<&str>) -> Option<KnownIndices> {
+        let stream = StreamArn::parse(stream_arn?)?;
+        Some(KnownIndices::new(self.state.table().await.clone(), &stream.table()))
     }
 
     fn stored(&self) -> MutexGuard<'_, BTreeSet<String>> {

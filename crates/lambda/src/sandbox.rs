@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
-use streamdex_config::{Config, DeadLetterKind, Source};
-use streamdex_poller::capture::Capturer;
-use streamdex_poller::item::ItemReader;
-use streamdex_poller::letter::DeadLetterStore;
-use streamdex_poller::page::Page;
-use streamdex_poller::state::StateError;
-use streamdex_poller::table::table_arn;
+use streamdex_config::{Config, DeadLetterKind, Source, StreamArn};
+use streamdex_delivery::capture::Capturer;
+use streamdex_delivery::letter::DeadLetterStore;
+use streamdex_delivery::page::Page;
+use streamdex_dynamodb::item::ItemReader;
+use streamdex_dynamodb::state::StateError;
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{Client, ClientError, Indices, SetupContext, VanishedIndex};
 use tokio::sync::OnceCell;
@@ -98,7 +97,7 @@ impl Sandbox {
         let client = self.client().await?.clone();
         let make = || async move {
             let facts = TableFacts {
-                arn: stream_arn.map(|arn| table_arn(arn).to_owned()),
+                arn: stream_arn.and_then(StreamArn::parse).map(|stream| stream.table().to_string()),
                 id: None,
                 key_attributes: key_names(page),
             };

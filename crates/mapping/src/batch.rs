@@ -61,7 +61,7 @@ struct Record {
 struct Slot {
     record: usize,
     /// Which of its record's operations it is.
-    ordinal: usize,
+    place: usize,
     /// The fetch that it came from.
     fetch: Option<usize>,
     /// `None` once it is taken or coalesced.
@@ -84,9 +84,9 @@ impl Batch {
         match mapped {
             Mapped::Nothing(outcome) => self.settle(record, outcome),
             Mapped::Operations(operations) => {
-                for (ordinal, operation) in operations.into_iter().enumerate() {
+                for (place, operation) in operations.into_iter().enumerate() {
                     self.open(record);
-                    self.coalesce(Slot { record, ordinal, fetch: None, waiting: Some(operation) });
+                    self.coalesce(Slot { record, place, fetch: None, waiting: Some(operation) });
                 }
             }
             Mapped::Fetch { fetch, archive } => {
@@ -94,8 +94,7 @@ impl Batch {
                 self.join(record, fetch);
                 if let Some(operation) = archive {
                     self.open(record);
-                    // Behind the ordinals that a read can give: one for each address.
-                    self.coalesce(Slot { record, ordinal: ARCHIVE_ORDINAL, fetch: None, waiting: Some(operation) });
+                    self.coalesce(Slot { record, place: ARCHIVE_PLACE, fetch: None, waiting: Some(operation) });
                 }
             }
         }
@@ -138,9 +137,9 @@ impl Batch {
         if operations.is_empty() {
             return self.close(owner, Some(Outcome::Filtered));
         }
-        for (ordinal, operation) in operations.into_iter().enumerate() {
+        for (place, operation) in operations.into_iter().enumerate() {
             self.open(owner);
-            self.coalesce(Slot { record: owner, ordinal, fetch: Some(handle.0), waiting: Some(operation) });
+            self.coalesce(Slot { record: owner, place, fetch: Some(handle.0), waiting: Some(operation) });
         }
         self.close(owner, None);
     }
@@ -188,7 +187,7 @@ impl Batch {
 
     /// The record that an operation belongs to, and which of its operations it is.
     pub fn origin(&self, handle: OperationHandle) -> Option<(usize, usize)> {
-        self.operations.get(handle.0).map(|slot| (slot.record, slot.ordinal))
+        self.operations.get(handle.0).map(|slot| (slot.record, slot.place))
     }
 
     /// What is kept of a record.
@@ -344,8 +343,16 @@ impl Batch {
     }
 }
 
-/// The ordinal of an archive write whose live document is read.
-const ARCHIVE_ORDINAL: usize = 1000;
+/// The place of an archive write whose live document is read: behind those that a read can give, one for each address.
+const ARCHIVE_PLACE: usize = 1000;
+
+/// The ordinal of a dead letter for a record as a whole.
+pub const RECORD_ORDINAL: u32 = 0;
+
+/// The ordinal of a dead letter for one of a record's operations, by its place among them (see [`Batch::origin`]).
+pub fn operation_ordinal(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX - 1).saturating_add(1)
+}
 
 fn same_document(left: &Address, right: &Address) -> bool {
     left.id == right.id && left.index == right.index

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use streamdex_dynamodb::time::unix_seconds;
 use tokio::time::Instant;
 
 /// What a worker knows of time. Neither clock is enough alone: the monotonic one stands still while a machine
@@ -65,5 +66,5 @@ impl Clock for SystemClock {
 
 /// Seconds since 1970 on the wall clock.
 pub(crate) fn seconds(clock: &dyn Clock) -> u64 {
-    clock.wall().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    unix_seconds(clock.wall())
 }

@@ -18,10 +18,12 @@ mod supervisor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_config::StartPosition;
+use streamdex_config::{StartPosition, StreamArn};
+use streamdex_delivery::indices::IndexWatch;
+use streamdex_dynamodb::stream::StreamSource;
 use tokio_util::sync::CancellationToken;
 
-pub use self::delivery::{Deliver, Delivered, IndexSetup, IndexWatch, Undecided};
+pub use self::delivery::{Deliver, Delivered, Undecided};
 pub use self::error::FollowError;
 pub use self::prepare::{generations, sole_index};
 pub use self::status::{ShardStatus, Status, StatusBoard};
@@ -29,7 +31,6 @@ use self::supervisor::Supervisor;
 use crate::clock::Clock;
 use crate::graph::Until;
 use crate::state::{Generations, ProgressStore};
-use crate::stream::StreamSource;
 
 /// What a follower works with.
 pub struct Parts {
@@ -49,7 +50,7 @@ pub struct Parts {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The ARN of the stream.
-    pub stream_arn: String,
+    pub stream_arn: StreamArn,
     /// Where a new group begins.
     pub start: StartPosition,
     /// When the work is over.

@@ -8,118 +8,22 @@
 //! one worker lists the stream and offers what may be read, and whoever drained a shard looks for its children.
 
 mod children;
+mod command;
 mod keep;
+mod known;
 mod listing;
+mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use streamdex_config::StartPosition;
-use streamdex_mapping::SequenceNumber;
+use streamdex_dynamodb::stream::{ListedShard, ShardId};
 
-use self::children::Search;
-pub use self::children::seek_delay;
+pub use self::command::{Command, Progress, ReadFrom, Until};
 pub use self::keep::KeepDone;
-use crate::gap::GapKind;
-use crate::stream::{ListedShard, ShardId};
-
-/// A shard out of the state table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownShard {
-    /// The shard.
-    pub id: ShardId,
-    /// Where it came from.
-    pub parent: Option<ShardId>,
-    /// How far it was read.
-    pub progress: KnownProgress,
-    /// Whether its item was written longer ago than the stream keeps records.
-    pub stale: bool,
-}
-
-/// How far a shard was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KnownProgress {
-    /// May be read; the last acknowledged record, if any.
-    Begun(Option<SequenceNumber>),
-    /// Drained, and everything acknowledged. Its children are not in the state table yet.
-    Finished,
-    /// Drained, and its children are in the state table.
-    Done,
-    /// Stopped at a gap.
-    Gapped,
-}
-
-/// When the work is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// Never: shards and their children are followed for ever.
-    Stopped,
-    /// At the present end of the shards of the first listing and of their descendants.
-    PresentEnd,
-}
-
-/// Where the reading of a shard begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReadFrom {
-    /// The oldest record there is; that older ones were trimmed is no gap.
-    Oldest,
-    /// The first record of the shard; trimmed ones are a gap.
-    Beginning,
-    /// The record after this one; trimmed ones are a gap.
-    After(SequenceNumber),
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// This shard may be read: give it an item, so that a worker claims it.
-    Offer {
-        /// The shard.
-        shard: ShardId,
-        /// Where it came from.
-        parent: Option<ShardId>,
-    },
-    /// Ask for the children of this shard, after [`seek_delay`] of `attempt`.
-    SeekChildren {
-        /// The drained shard.
-        parent: ShardId,
-        /// How often it was asked for before.
-        attempt: u32,
-    },
-    /// No child is to be seen yet: note that the shard itself is drained.
-    Finish {
-        /// The drained shard.
-        shard: ShardId,
-    },
-    /// Its first children are found: the shard is done, and they may be read.
-    Succeed {
-        /// The drained shard.
-        parent: ShardId,
-        /// Its children.
-        children: Vec<ShardId>,
-    },
-    /// Record this gap; the lineage is stopped already.
-    Gap {
-        /// The shard.
-        shard: ShardId,
-        /// Why.
-        kind: GapKind,
-    },
-    /// List all shards again, soon: there is a doubt. The longer it stays, the later.
-    ListAgain,
-}
-
-/// Whether there is something left to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// Shards are being read, or children are awaited.
-    Going,
-    /// Every shard ended ([`Until::PresentEnd`] alone).
-    Complete,
-    /// All that is known of has a gap, and no listing was seen yet that could show more.
-    Unlisted,
-    /// Nothing can go on: each lineage has a gap.
-    OnlyGaps,
-}
+pub use self::known::{KnownProgress, KnownShard};
+use self::search::Search;
+pub use self::search::seek_delay;
 
 /// The state machine.
 #[derive(Debug)]

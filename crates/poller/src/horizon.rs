@@ -3,9 +3,10 @@
 //! The service reports that records were trimmed only to who asks for those after a certain one. Who asks for the
 //! oldest gets the oldest that are left, so a shard that nobody has read yet is judged by its age.
 
+use streamdex_config::StreamArn;
+use streamdex_dynamodb::stream::ShardId;
+
 use crate::clock::{Clock, seconds};
-use crate::state::is_emulator;
-use crate::stream::ShardId;
 
 /// Until when nothing of a shard can be trimmed, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,17 +17,17 @@ const RETENTION_SECONDS: u64 = 23 * 60 * 60 + 30 * 60;
 
 impl Horizon {
     /// Of what came after `moment`, in seconds since 1970. `None`: emulators trim nothing.
-    pub(crate) fn since(moment: u64, stream_arn: &str) -> Option<Horizon> {
-        (!is_emulator(stream_arn)).then(|| Horizon(moment.saturating_add(RETENTION_SECONDS)))
+    pub(crate) fn since(moment: u64, stream: &StreamArn) -> Option<Horizon> {
+        (!stream.table().is_emulator()).then(|| Horizon(moment.saturating_add(RETENTION_SECONDS)))
     }
 
     /// Of all that a shard holds whose item is of the time `noted`: its records may be as old as the shard itself.
     ///
     /// What was at the horizon already when the group began at `begun` was never promised to it.
-    pub(crate) fn of_shard(shard: &ShardId, noted: u64, begun: u64, stream_arn: &str) -> Option<Horizon> {
+    pub(crate) fn of_shard(shard: &ShardId, noted: u64, begun: u64, stream: &StreamArn) -> Option<Horizon> {
         let opened =
             shard.opened().filter(|opened| *opened < noted && opened.saturating_add(RETENTION_SECONDS) > begun);
-        Horizon::since(opened.unwrap_or(noted), stream_arn)
+        Horizon::since(opened.unwrap_or(noted), stream)
     }
 
     /// Whether something may be trimmed by now, as far as this machine knows the time.
@@ -42,6 +43,10 @@ mod tests {
     const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/t/stream/L1";
     const HOUR: u64 = 60 * 60;
 
+    fn arn() -> StreamArn {
+        StreamArn::parse(ARN).unwrap()
+    }
+
     #[test]
     fn a_shard_is_as_old_as_its_id_says() {
         let id = ShardId::new("shardId-00000001800000000123-0a1b2c3d");
@@ -51,13 +56,14 @@ mod tests {
         }
         let opened = 1_800_000_000;
         // Its parent was read twenty hours later, and nobody went on.
-        let horizon = Horizon::of_shard(&id, opened + 20 * HOUR, opened - HOUR, ARN);
-        assert_eq!(horizon, Horizon::since(opened, ARN));
+        let horizon = Horizon::of_shard(&id, opened + 20 * HOUR, opened - HOUR, &arn());
+        assert_eq!(horizon, Horizon::since(opened, &arn()));
         // When the group began, it was at the horizon: what is there is what there is to read.
         let noted = opened + 24 * HOUR;
-        assert_eq!(Horizon::of_shard(&id, noted, noted - 5, ARN), Horizon::since(noted, ARN));
+        assert_eq!(Horizon::of_shard(&id, noted, noted - 5, &arn()), Horizon::since(noted, &arn()));
         let unknown = ShardId::new("shardId-17");
-        assert_eq!(Horizon::of_shard(&unknown, noted, noted - 5, ARN), Horizon::since(noted, ARN));
-        assert_eq!(Horizon::since(7, "arn:aws:dynamodb:ddblocal:000000000000:table/t/stream/L1"), None);
+        assert_eq!(Horizon::of_shard(&unknown, noted, noted - 5, &arn()), Horizon::since(noted, &arn()));
+        let emulator = StreamArn::parse("arn:aws:dynamodb:ddblocal:000000000000:table/t/stream/L1").unwrap();
+        assert_eq!(Horizon::since(7, &emulator), None);
     }
 }

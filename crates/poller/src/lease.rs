@@ -12,10 +12,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamdex_dynamodb::stream::ShardId;
+
 pub use self::assign::{Plan, plan};
 pub use self::membership::{Member, Membership};
 pub use self::tenure::Tenure;
-use crate::stream::ShardId;
 
 /// A worker writes a beat, and reads the others', this often.
 pub const BEAT: Duration = Duration::from_millis(1_500);

@@ -6,6 +6,7 @@
 
 pub mod list;
 mod look;
+mod metric;
 mod metrics;
 mod probe;
 mod report;
@@ -19,6 +20,7 @@ use streamdex_sink::BulkWriter;
 use tokio::time::Instant;
 
 pub use self::look::{Look, Reach, SourceLook, WriterLook};
+pub use self::metric::{Kind, Metric, Unit};
 pub use self::metrics::{Form, exposition};
 pub use self::probe::{Reachable, watch_opensearch};
 pub use self::report::{ErrorReport, GapReport, PauseReport, Report, ShardReport, SourceReport, WriterReport};

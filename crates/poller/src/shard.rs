@@ -15,6 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
+use streamdex_delivery::Bounds;
+use streamdex_dynamodb::convert;
+use streamdex_dynamodb::state::StateError;
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{CreationTime, SequenceNumber, Trust};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -23,15 +27,11 @@ pub(crate) use self::budget::Budget;
 pub(crate) use self::job::{Job, ShardEnd, Shared};
 use self::reader::{Page, Read, Reader};
 pub(crate) use self::vital::Vital;
-use crate::convert;
-use crate::deliver::Bounds;
 use crate::follow::confirm::Unconfirmed;
 use crate::follow::delivery::Undecided;
 use crate::gap::Gap;
 use crate::graph::ReadFrom;
 use crate::lease::Written;
-use crate::state::StateError;
-use crate::stream::ShardId;
 
 /// A checkpoint costs a write, and saves at most the repetition of so much.
 const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
@@ -172,7 +172,7 @@ impl<'a> Writer<'a> {
         self.shared.board.take_of(self.shard, page.records.len(), page.before_start);
         let bounds = Bounds { cancel: self.shared.abort.clone(), permit: Some(self.job.tenure.clone()) };
         let changes: Vec<_> =
-            page.records.iter().map(|record| convert::change(record, &self.shared.stream_arn)).collect();
+            page.records.iter().map(|record| convert::change(record, self.shared.stream_arn.as_str())).collect();
         let mut rest = changes.as_slice();
         let mut wait = FIRST_WAIT;
         while !rest.is_empty() {

@@ -1,43 +1,24 @@
-//! The one state table: checkpoints, pinned starts, created indices, gaps and dead letters.
+//! Progress in the state table: where a group began, how far each shard was read, leases, workers and gaps.
 //!
 //! Keys and attributes are fixed by `docs/adr/0007-state-table-keys.md`.
 
-mod admin;
-mod keys;
 mod rows;
 mod stream_state;
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
+use streamdex_dynamodb::state::StateError;
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::SequenceNumber;
 use streamdex_sink::index::KnownIndex;
 
-pub use self::admin::{Creation, is_emulator};
 pub use self::stream_state::StreamState;
-use crate::fault::{AwsError, Fault};
 use crate::gap::Gap;
 use crate::graph::{KeepDone, KnownProgress};
 use crate::lease::{Holder, Lease, WorkerId, Written};
-use crate::stream::ShardId;
-
-pub(crate) use self::keys::{Partition, letter_sort_key};
-pub(crate) use self::rows::check_format;
-
-/// An item of the state table, or of any other.
-pub(crate) type Item = std::collections::HashMap<String, AttributeValue>;
 
 /// The generation of each index, by the text that the configuration gives it.
 pub type Generations = BTreeMap<String, u32>;
-
-/// The state table, as one group sees it.
-#[derive(Debug, Clone)]
-pub struct StateTable {
-    pub(crate) client: Client,
-    pub(crate) name: String,
-    pub(crate) group: String,
-}
 
 /// Everything that a group has stored about one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,36 +101,6 @@ pub struct Beat {
     pub summary: String,
 }
 
-/// Why the state table cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StateError {
-    /// A call failed.
-    #[error("state table {table}: {source}")]
-    Aws {
-        /// The table.
-        table: String,
-        /// What happened.
-        source: AwsError,
-    },
-    /// There is no such table.
-    #[error("there is no state table {0}")]
-    Missing(String),
-    /// The table has other keys.
-    #[error("table {0} is no state table: its key is not pk (S), sk (S)")]
-    OtherKeys(String),
-    /// Written by a newer version of streamdex.
-    #[error("{kind} {key} in the state table has format {found}, and this version knows formats up to {known}", known = rows::FORMAT)]
-    NewerFormat {
-        /// What kind of item.
-        kind: String,
-        /// Its sort key.
-        key: String,
-        /// Its format.
-        found: u64,
-    },
-}
-
 /// Where a group's progress on one stream is kept, as one worker uses it. Implemented by [`StreamState`].
 ///
 /// Reads are strongly consistent. Whether a write whose answer is lost was carried out is not known; all of
@@ -208,66 +159,6 @@ impl Loaded {
             if shard.progress != KnownProgress::Done && has_gap {
                 shard.progress = KnownProgress::Gapped;
             }
-        }
-    }
-}
-
-/// The partition key of a group's dead letters, for those who grant access to them.
-pub fn letters_partition(group: &str) -> String {
-    Partition::Letters { group }.key()
-}
-
-/// The partition key of a group's progress on one table, for those who grant access to it.
-pub fn follow_partition(group: &str, table_arn: &str) -> String {
-    Partition::Follow { group, table_arn }.key()
-}
-
-// === impl StateTable ===
-
-impl StateTable {
-    /// The table `name` for `group`. No request is made.
-    pub fn new(client: Client, name: impl Into<String>, group: impl Into<String>) -> StateTable {
-        StateTable { client, name: name.into(), group: group.into() }
-    }
-
-    /// The table's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The group.
-    pub fn group(&self) -> &str {
-        &self.group
-    }
-
-    pub(crate) fn failed(&self, source: AwsError) -> StateError {
-        if source.fault() == Fault::NotFound {
-            return StateError::Missing(self.name.clone());
-        }
-        StateError::Aws { table: self.name.clone(), source }
-    }
-}
-
-// === impl StateError ===
-
-impl StateError {
-    /// What to do, in one sentence.
-    pub fn hint(&self) -> String {
-        match self {
-            StateError::Aws { source, .. } => source.hint().to_owned(),
-            StateError::Missing(_) => {
-                "run `streamdex state create`, or name an existing table as state.table".to_owned()
-            }
-            StateError::OtherKeys(_) => "name another table as state.table".to_owned(),
-            StateError::NewerFormat { .. } => "use the newer version of streamdex, or another state.group".to_owned(),
-        }
-    }
-
-    /// The failed call, where that is what it is.
-    pub fn aws(&self) -> Option<&AwsError> {
-        match self {
-            StateError::Aws { source, .. } => Some(source),
-            _ => None,
         }
     }
 }

@@ -1,25 +1,28 @@
 //! The follower with real streams and a real state table; what it would write is noted instead.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use streamdex_config::{StartPosition, TableReference};
+use streamdex_config::{Config, StartPosition};
+use streamdex_delivery::Bounds;
+use streamdex_delivery::indices::IndexWatch;
+use streamdex_dynamodb::clients::SourceClients;
+use streamdex_dynamodb::state::StateTable;
+use streamdex_dynamodb::stream::SdkStream;
+use streamdex_dynamodb::table::TableInfo;
 use streamdex_mapping::{Change, Outcome, RecordError, Trust};
 use streamdex_poller::clock::SystemClock;
-use streamdex_poller::deliver::Bounds;
-use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Followed, Follower, IndexWatch, Parts, Settings};
+use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Followed, Follower, Parts, Settings};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
-use streamdex_poller::state::{Generations, StateTable, StreamState};
-use streamdex_poller::stream::SdkStream;
-use streamdex_poller::table::TableInfo;
+use streamdex_poller::state::{Generations, StreamState};
 use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
+use streamdex_testkit::emulators::{Engine, engines, stream};
 use streamdex_testkit::engines::{DynamoDbLocal, unique_name};
 use tokio_util::sync::CancellationToken;
-
-use crate::engine::{Engine, engines, source, stream};
 
 /// Notes the keys that it is given.
 #[derive(Default)]
@@ -67,23 +70,28 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     async fn new(engine: &Engine) -> Bench<'_> {
-        let state = StateTable::new(engine.clients.dynamodb.clone(), unique_name("follow"), "default");
+        let state = StateTable::new(engine.dynamodb.clone(), unique_name("follow"), "default");
         state.create().await.unwrap();
         Bench { engine, table: engine.table().await, state, notes: Arc::default() }
     }
 
     async fn follower(&self, until: Until) -> Follower {
-        let source = source(TableReference::Name(self.table.clone()));
-        let info = TableInfo::describe(&self.engine.clients, &source).await.unwrap();
+        let text = format!(
+            "source = {{ table = '{}' }}\nopensearch = {{ url = 'http://127.0.0.1' }}\nroute = [{{ index = 'i' }}]",
+            self.table
+        );
+        let source = Config::parse(&text, Path::new(""), &|_| None).unwrap().config.sources.remove(0);
+        let (dynamodb, streams) = (self.engine.dynamodb.clone(), self.engine.streams.clone());
+        let clients = SourceClients { dynamodb, streams };
+        let info = TableInfo::describe(&clients, &source).await.unwrap();
         let state = StreamState::new(
             self.state.clone(),
-            &info.arn,
-            &info.stream.label,
+            &info.stream.arn,
             Generations::new(),
             WorkerId::of_process("test", fastrand::u64(..)),
         );
         let parts = Parts {
-            source: Arc::new(SdkStream::new(self.engine.clients.clone(), &info.stream.arn, Some(self.table.clone()))),
+            source: Arc::new(SdkStream::new(clients, info.stream.arn.clone(), Some(self.table.clone()))),
             deliver: self.notes.clone(),
             store: Arc::new(state),
             indices: self.notes.clone(),

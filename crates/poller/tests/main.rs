@@ -8,10 +8,5 @@
     reason = "code of tests: stopping on a broken assumption is what it is for"
 )]
 
-mod engine;
-mod equal_forms;
 mod follow;
-mod items;
-mod letters;
 mod state;
-mod stream;

@@ -1,53 +1,39 @@
 use aws_sdk_dynamodb::types::AttributeValue;
-use streamdex_config::StartPosition;
+use streamdex_config::{StartPosition, StreamArn, TableArn};
+use streamdex_dynamodb::state::{Creation, StateError, StateTable};
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::SequenceNumber;
 use streamdex_poller::graph::{KeepDone, KnownProgress};
 use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
-use streamdex_poller::state::{
-    Beat, Creation, Generations, ProgressStore, StateError, StateTable, StreamStart, StreamState,
-};
-use streamdex_poller::stream::ShardId;
+use streamdex_poller::state::{Beat, Generations, ProgressStore, StreamStart, StreamState};
 use streamdex_poller::{Gap, GapKind};
 use streamdex_sink::index::KnownIndex;
+use streamdex_testkit::emulators::{Engine, engines, n, s};
 use streamdex_testkit::engines::unique_name;
-
-use crate::engine::{Engine, engines, n, s};
 
 const TABLE_ARN: &str = "arn:aws:dynamodb:eu-west-1:000000000000:table/sessions";
 
 async fn state_table(engine: &Engine) -> StateTable {
-    let table = StateTable::new(engine.clients.dynamodb.clone(), unique_name("state"), "default");
+    let table = StateTable::new(engine.dynamodb.clone(), unique_name("state"), "default");
     assert_eq!(table.create().await.unwrap(), Creation::Created, "{}", engine.name);
     table
 }
 
+fn followed(label: &str) -> StreamArn {
+    TableArn::parse(TABLE_ARN).unwrap().stream(label)
+}
+
 fn state(table: &StateTable, label: &str) -> StreamState {
     let generations = Generations::from([("sessions".to_owned(), 1)]);
-    StreamState::new(table.clone(), TABLE_ARN, label, generations, WorkerId::new("worker-1"))
+    StreamState::new(table.clone(), &followed(label), generations, WorkerId::new("worker-1"))
 }
 
 fn session(table: &StateTable, worker: &str) -> StreamState {
-    StreamState::new(table.clone(), TABLE_ARN, "L1", Generations::new(), WorkerId::new(worker))
+    StreamState::new(table.clone(), &followed("L1"), Generations::new(), WorkerId::new(worker))
 }
 
 fn sequence(text: &str) -> SequenceNumber {
     SequenceNumber::parse(text).unwrap()
-}
-
-#[tokio::test]
-async fn the_table_is_made_once_and_by_itself_in_an_emulator_alone() {
-    for engine in engines().await {
-        let table = StateTable::new(engine.clients.dynamodb.clone(), unique_name("state"), "default");
-        let on_aws = table.ensure("arn:aws:dynamodb:eu-west-1:123456789012:table/t").await.unwrap_err();
-        assert!(matches!(on_aws, StateError::Missing(_)) && on_aws.hint().contains("state create"), "{}", engine.name);
-        let load = state(&table, "L1").load().await.unwrap_err();
-        assert!(matches!(load, StateError::Missing(_)), "{}: {load}", engine.name);
-        assert_eq!(table.ensure(TABLE_ARN).await.unwrap(), Creation::Created);
-        assert_eq!(table.create().await.unwrap(), Creation::Existed);
-        let data = engine.table().await;
-        let error = StateTable::new(engine.clients.dynamodb.clone(), data, "default").create().await.unwrap_err();
-        assert!(matches!(error, StateError::OtherKeys(_)), "{}: {error}", engine.name);
-    }
 }
 
 /// A shard that `state`'s worker has claimed.
@@ -163,7 +149,7 @@ async fn the_end_of_a_shard_that_the_group_began_with_is_never_forgotten() {
         for (shard, keep, expires) in [("root", for_ever, false), ("later", KeepDone::AWeek, true)] {
             let lease = claimed(&session, &ShardId::new(shard)).await;
             assert_eq!(session.succeed(&lease, &[], &keep).await.unwrap(), Written::Stored);
-            let get = engine.clients.dynamodb.get_item().table_name(table.name());
+            let get = engine.dynamodb.get_item().table_name(table.name());
             let key =
                 get.key("pk", s(&format!("follow|default|{TABLE_ARN}"))).key("sk", s(&format!("done|L1|{shard}")));
             let item = key.send().await.unwrap().item.unwrap();
@@ -218,7 +204,7 @@ async fn a_group_keeps_its_start_its_gaps_and_its_indices() {
         // Another stream of the table, another group, and the dead letters are none of each other's business.
         let other_stream = state(&table, "L2").load().await.unwrap();
         assert_eq!((other_stream.start, other_stream.other_streams), (None, vec!["L1".to_owned()]));
-        let other_group = StateTable::new(engine.clients.dynamodb.clone(), table.name(), "other");
+        let other_group = StateTable::new(engine.dynamodb.clone(), table.name(), "other");
         assert_eq!(state(&other_group, "L1").load().await.unwrap(), Default::default());
         ours.clear().await.unwrap();
         assert_eq!(ours.load().await.unwrap(), Default::default(), "{}", engine.name);
@@ -230,7 +216,7 @@ async fn newer_formats_are_refused_and_malformed_items_reported() {
     for engine in engines().await {
         let table = state_table(&engine).await;
         let put = |sort_key: &str, version: AttributeValue| {
-            let put = engine.clients.dynamodb.put_item().table_name(table.name());
+            let put = engine.dynamodb.put_item().table_name(table.name());
             put.item("pk", s(&format!("follow|default|{TABLE_ARN}"))).item("sk", s(sort_key)).item("v", version).send()
         };
         put("shard|L1|broken", n(1)).await.unwrap();

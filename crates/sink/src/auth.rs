@@ -8,13 +8,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_config::BehaviorVersion;
-use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_types::region::Region;
 use opensearch::http::headers::HeaderValue;
+use streamdex_aws::{MissingRegion, root_cause, sdk_config};
 use streamdex_config::{AwsSettings, PasswordSource};
 use tokio::sync::OnceCell;
 
@@ -166,7 +165,9 @@ impl CachedCredentials {
     ) -> Result<(CachedCredentials, Region), AuthError> {
         let region = match region {
             Some(region) => Region::new(region.to_owned()),
-            None => load(settings, None).await.region().cloned().ok_or(AuthError::Region)?,
+            None => {
+                sdk_config(settings, None, MissingRegion::Required).await.region().cloned().ok_or(AuthError::Region)?
+            }
         };
         let source = CredentialsSource::Chain { settings: settings.clone(), region: region.clone() };
         Ok((CachedCredentials::new(source), region))
@@ -183,7 +184,9 @@ impl CachedCredentials {
 
     /// Credentials that are good for at least a minute, or whatever the provider has to give.
     pub(crate) async fn get(&self) -> Result<Credentials, AuthError> {
-        self.load().await.map_err(|error| AuthError::Aws { reason: root_cause(&error), source: Arc::new(error) })
+        self.load()
+            .await
+            .map_err(|error| AuthError::Aws { reason: root_cause(&error).to_string(), source: Arc::new(error) })
     }
 
     /// Forgets the credentials; the next request asks the chain anew.
@@ -222,46 +225,20 @@ impl CredentialsSource {
         match self {
             CredentialsSource::Provider(provider) => provider.provide_credentials().await,
             CredentialsSource::Chain { settings, region } => {
-                let base = load(settings, Some(region.clone())).await;
-                let Some(role) = &settings.role_arn else {
-                    let provider = base.credentials_provider();
-                    let provider = provider.ok_or_else(|| CredentialsError::not_loaded("no credentials provider"))?;
-                    return provider.provide_credentials().await;
-                };
-                let mut builder = AssumeRoleProvider::builder(role).session_name("streamdex").configure(&base);
-                if let Some(external_id) = &settings.external_id {
-                    builder = builder.external_id(external_id);
-                }
-                builder.build().await.provide_credentials().await
+                let shared = sdk_config(settings, Some(region.as_ref()), MissingRegion::Required).await;
+                let provider = shared.credentials_provider();
+                let provider = provider.ok_or_else(|| CredentialsError::not_loaded("no credentials provider"))?;
+                provider.provide_credentials().await
             }
         }
     }
 }
 
-async fn load(settings: &AwsSettings, region: Option<Region>) -> aws_types::SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
-    if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = region {
-        loader = loader.region(region);
-    }
-    loader.load().await
-}
-
-/// The text of the innermost error, since SDK errors say nothing at the top.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
 
     #[derive(Debug)]
     struct Counting {

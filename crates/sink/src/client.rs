@@ -14,12 +14,13 @@ use opensearch::http::headers::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
+use streamdex_aws::root_cause;
 use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service, is_loopback};
 use url::Url;
 
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
 pub use crate::client_error::{ClientError, TlsProblem};
-use crate::client_error::{find_io_error, find_tls_problem, root_cause};
+use crate::client_error::{find_io_error, find_tls_problem};
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
 const BULK_PATH: &str = concat!(

@@ -13,6 +13,8 @@
 
 #[cfg(feature = "clients")]
 pub mod compare;
+#[cfg(feature = "clients")]
+pub mod emulators;
 pub mod engines;
 #[cfg(feature = "clients")]
 pub mod event_source;

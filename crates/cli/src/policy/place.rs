@@ -1,6 +1,6 @@
 //! Where a resource is: partition, region and account of its ARN.
 
-use streamdex_config::{AwsSettings, Source, TableReference};
+use streamdex_config::{Arn, AwsSettings, Source, TableReference};
 
 /// In place of what nobody told; CloudFormation's `Fn::Sub` fills them in.
 pub(crate) const PARTITION: &str = "${AWS::Partition}";
@@ -37,7 +37,12 @@ impl Place {
     /// Where `credentials` look for a resource of this region: a role sees the resources of its own account.
     pub(super) fn new(around: &Around, region: Option<&str>, credentials: &AwsSettings) -> Place {
         let region = region.or(around.region.as_deref()).unwrap_or(REGION);
-        let of_role = credentials.role_arn.as_deref().and_then(|arn| part(arn, 4));
+        let of_role = credentials
+            .role_arn
+            .as_deref()
+            .and_then(Arn::parse)
+            .map(|arn| arn.account)
+            .filter(|account| !account.is_empty());
         let account = of_role.or(around.account.as_deref()).unwrap_or(ACCOUNT);
         let known = PARTITIONS.iter().find(|(begins, _)| region.starts_with(begins)).map(|(_, partition)| *partition);
         let partition = known.unwrap_or(if region == REGION { PARTITION } else { "aws" });
@@ -48,10 +53,12 @@ impl Place {
     pub(super) fn of_source(around: &Around, source: &Source) -> Place {
         match &source.table {
             TableReference::Name(_) => Place::new(around, source.region.as_deref(), &source.aws),
-            TableReference::StreamArn { arn, .. } => {
-                let part = |place| part(arn, place).unwrap_or_default().to_owned();
-                Place { partition: part(1), region: part(3), account: part(4) }
-            }
+            TableReference::StreamArn(stream) => match Arn::parse(stream.as_str()) {
+                Some(Arn { partition, region, account, .. }) => {
+                    Place { partition: partition.into(), region: region.into(), account: account.into() }
+                }
+                None => Place::new(around, source.region.as_deref(), &source.aws),
+            },
         }
     }
 
@@ -64,10 +71,6 @@ impl Place {
     pub(super) fn via(&self, service: &str) -> String {
         format!("{service}.{}.amazonaws.com", self.region)
     }
-}
-
-fn part(arn: &str, place: usize) -> Option<&str> {
-    arn.splitn(6, ':').nth(place).filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The AWS calls that streamdex makes itself: to the followed tables, their streams and the state table.
 
 use streamdex_config::{AwsSettings, Config, DeadLetterKind, Source, TableReference};
-use streamdex_poller::state::{follow_partition, letters_partition};
+use streamdex_dynamodb::state::Partition;
 use streamdex_sink::index::watches_indices;
 
 use super::place::Place;
@@ -54,7 +54,7 @@ pub(super) fn grant(grants: &mut Grants, config: &Config, sources: &[&Source], p
 /// on makes another one.
 pub(super) fn stream_arn(source: &Source, place: &Place) -> String {
     match &source.table {
-        TableReference::StreamArn { arn, .. } => arn.clone(),
+        TableReference::StreamArn(arn) => arn.to_string(),
         TableReference::Name(name) => place.arn("dynamodb", &format!("table/{name}/stream/*")),
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn grant_source_keys(grants: &mut Grants, credentials: &AwsSettings, 
 }
 
 fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] {
-    let by_arn = matches!(source.table, TableReference::StreamArn { .. });
+    let by_arn = matches!(source.table, TableReference::StreamArn(_));
     match purpose {
         Purpose::Run => &READ_STREAM,
         // A table that is known by its stream alone is described by its stream.
@@ -121,13 +121,13 @@ fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Fa
     let group = &config.state.group;
     let follow = |source: &&Source| {
         let table = format!("table/{}", source.table.table_name());
-        follow_partition(group, &Place::of_source(&facts.around, source).arn("dynamodb", &table))
+        Partition::Follow { group, table: &Place::of_source(&facts.around, source).arn("dynamodb", &table) }.key()
     };
     let follows =
         matches!(purpose, Purpose::Run | Purpose::Status) || purpose == Purpose::Lambda && watches_indices(config);
     let followed = if follows { sources } else { &[] };
     let letters = (purpose != Purpose::Status
         && (purpose != Purpose::Run || config.dead_letter.kind == DeadLetterKind::Table))
-        .then(|| letters_partition(group));
+        .then(|| Partition::Letters { group }.key());
     followed.iter().map(follow).chain(letters).collect()
 }

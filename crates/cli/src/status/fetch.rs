@@ -6,6 +6,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use streamdex_aws::root_cause;
 use tokio::time::timeout;
 use url::Url;
 
@@ -50,19 +51,10 @@ async fn ask(url: &Url, path: &str) -> Result<(u16, String), String> {
     let address = url.join(path).map_err(|error| error.to_string())?;
     let address = address.as_str().parse().map_err(|error| format!("{error}"))?;
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let answer = client.get(address).await.map_err(|error| root_cause(&error))?;
+    let answer = client.get(address).await.map_err(|error| root_cause(&error).to_string())?;
     let status = answer.status().as_u16();
     let body = Limited::new(answer.into_body(), LARGEST).collect().await.map_err(|error| error.to_string())?;
     Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
-}
-
-/// "client error (Connect)" tells nobody anything.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

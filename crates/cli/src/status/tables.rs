@@ -1,13 +1,13 @@
 //! Reads the state table.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use streamdex_config::{Config, Source};
-use streamdex_poller::aws::SourceClients;
+use streamdex_dynamodb::clients::SourceClients;
+use streamdex_dynamodb::state::StateTable;
+use streamdex_dynamodb::table::TableInfo;
+use streamdex_dynamodb::time::now;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::observe::TableReport;
-use streamdex_poller::state::{Generations, ProgressStore, StateTable, StreamState};
-use streamdex_poller::table::TableInfo;
+use streamdex_poller::state::{Generations, ProgressStore, StreamState};
 use tokio::time::timeout;
 
 use crate::connect;
@@ -58,21 +58,20 @@ impl Table {
         let head = TableReport {
             source: source.name.clone(),
             table: info.table,
-            stream: info.stream.label,
+            stream: info.stream.arn.label().to_owned(),
             group: state.group().to_owned(),
             ..TableReport::default()
         };
         // Nothing is written, so that nobody hears of this worker.
         let nobody = WorkerId::new("status");
-        let state = StreamState::new(state.clone(), &info.arn, &head.stream, Generations::new(), nobody);
+        let state = StreamState::new(state.clone(), &info.stream.arn, Generations::new(), nobody);
         Ok(Table { head, state })
     }
 
     async fn report(&self) -> Result<TableReport, CliError> {
         let loaded = self.state.refresh().await?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let TableReport { source, table, stream, group, .. } = self.head.clone();
-        Ok(TableReport { source, table, stream, group, ..TableReport::of(&loaded, now) })
+        Ok(TableReport { source, table, stream, group, ..TableReport::of(&loaded, now()) })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{credentials, endpoint, name, present};
+use crate::arn::{Arn, StreamArn};
 use crate::model::{AwsSettings, Source, StartPosition, TableReference};
 use crate::problem::{Place, Problems};
 use crate::raw::{Root, SourceTable, StartWord};
@@ -78,8 +79,8 @@ fn reference(table: &Located<SourceTable>, problems: &mut Problems) -> TableRefe
     match (table.table.given(), table.stream_arn.given()) {
         (Some(name), None) if name::is_table(name, problems) => TableReference::Name(name.value.clone()),
         (Some(_), None) => nothing,
-        (None, Some(arn)) => match table_of(arn) {
-            Some((_, name)) => TableReference::StreamArn { arn: arn.value.clone(), table: name.to_owned() },
+        (None, Some(arn)) => match StreamArn::parse(arn).filter(|_| Arn::parse(arn).is_some_and(Arn::is_dynamodb)) {
+            Some(arn) => TableReference::StreamArn(arn),
             None => {
                 let hint = "a stream's ARN reads arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL";
                 problems.error_with_hint(&arn.place, "this is no ARN of a DynamoDB stream", hint);
@@ -99,21 +100,11 @@ fn reference(table: &Located<SourceTable>, problems: &mut Problems) -> TableRefe
     }
 }
 
-/// Region and table in a stream's ARN.
-fn table_of(arn: &str) -> Option<(&str, &str)> {
-    let mut parts = arn.splitn(6, ':');
-    let (scheme, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-    let (region, _account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-    let (table, label) = resource.strip_prefix("table/")?.split_once("/stream/")?;
-    let known = scheme == "arn" && partition.starts_with("aws") && service == "dynamodb";
-    (known && !table.is_empty() && !label.is_empty()).then_some((region, table))
-}
-
 fn region(table: &SourceTable, reference: &TableReference, problems: &mut Problems) -> Option<String> {
     let given = present(&table.region);
     let of_arn = match reference {
-        TableReference::StreamArn { arn, .. } => {
-            table_of(arn).map(|(region, _)| region).filter(|region| *region != REGION_OF_DYNAMODB_LOCAL)
+        TableReference::StreamArn(arn) => {
+            Arn::parse(arn.as_str()).map(|arn| arn.region).filter(|region| *region != REGION_OF_DYNAMODB_LOCAL)
         }
         TableReference::Name(_) => None,
     };

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use streamdex_config::Config;
-use streamdex_poller::page::Fate;
+use streamdex_delivery::page::Fate;
 
 use super::*;
 

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use streamdex_delivery::indices::IndexWatch;
 use streamdex_sink::index::{KnownIndex, VanishedIndex};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::follow::delivery::IndexWatch;
 use crate::state::ProgressStore;
 
 /// Watches indices for all shards: whoever asks while a look is under way shares the next one.

@@ -1,15 +1,14 @@
 //! What the follower asks of delivery: the seam between reading a stream and writing to an index.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use streamdex_mapping::{Change, IndexName, Outcome, RecordError, Tally, Trust};
-use streamdex_sink::index::{Indices, KnownIndex, SetupError, Target, VanishedIndex};
+use streamdex_delivery::indices::IndexSetup;
+use streamdex_delivery::page::Page;
+use streamdex_delivery::{Bounds, Delivery, DeliveryFault};
+use streamdex_mapping::{Change, Outcome, RecordError, Tally, Trust};
+use streamdex_sink::index::{SetupError, VanishedIndex};
 use streamdex_sink::writer;
-
-use crate::deliver::{Bounds, Delivery, DeliveryFault};
-use crate::page::Page;
 
 /// Maps and writes the records of one page.
 #[async_trait]
@@ -50,29 +49,6 @@ pub enum Undecided {
         /// What to do, in one sentence.
         hint: String,
     },
-}
-
-/// Watches the indices that are written to.
-#[async_trait]
-pub trait IndexWatch: Send + Sync {
-    /// Takes over what an earlier process knew.
-    fn remember(&self, known: Vec<KnownIndex>);
-    /// The indices whose UUIDs are known.
-    fn known(&self) -> Vec<KnownIndex>;
-    /// Compares them with what is there now.
-    async fn watch(&self) -> Result<Vec<VanishedIndex>, SetupError>;
-}
-
-/// Makes the indices that are written to.
-#[async_trait]
-pub trait IndexSetup: IndexWatch {
-    /// Makes sure that the index is there; see [`Indices::ensure`].
-    ///
-    /// # Errors
-    /// [`SetupError::kind`] tells whether to try again later.
-    async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError>;
-    /// Where the documents of `index` go; `None` before [`IndexSetup::ensure`]. No I/O.
-    fn target(&self, index: &IndexName) -> Option<Arc<Target>>;
 }
 
 // === impl Delivered ===
@@ -138,31 +114,5 @@ impl Undecided {
             },
             _ => later(),
         }
-    }
-}
-
-#[async_trait]
-impl IndexWatch for Indices {
-    fn remember(&self, known: Vec<KnownIndex>) {
-        Indices::remember(self, known);
-    }
-
-    fn known(&self) -> Vec<KnownIndex> {
-        Indices::known(self)
-    }
-
-    async fn watch(&self) -> Result<Vec<VanishedIndex>, SetupError> {
-        Indices::watch(self).await
-    }
-}
-
-#[async_trait]
-impl IndexSetup for Indices {
-    async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError> {
-        Indices::ensure(self, index).await
-    }
-
-    fn target(&self, index: &IndexName) -> Option<Arc<Target>> {
-        Indices::target(self, index)
     }
 }

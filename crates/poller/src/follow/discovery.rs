@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamdex_dynamodb::stream::{ListedShard, ShardId, StreamSource, StreamStatus, list_shards};
+use streamdex_dynamodb::{AwsError, Fault};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::clock::Clock;
-use crate::fault::{AwsError, Fault};
 use crate::follow::{FollowError, StatusBoard};
 use crate::gap::Gap;
 use crate::state::{Loaded, ProgressStore};
-use crate::stream::{ListedShard, ShardId, StreamSource, StreamStatus, list_shards};
 
 /// What a call came to.
 pub(super) enum Discovered {

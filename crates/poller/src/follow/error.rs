@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::fault::AwsError;
-use crate::state::StateError;
+use streamdex_dynamodb::AwsError;
+use streamdex_dynamodb::state::StateError;
 
 /// Why a stream cannot be followed.
 #[derive(Debug, thiserror::Error)]

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use streamdex_dynamodb::state::StateError;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::clock::{Clock, Moment, seconds};
 use crate::follow::StatusBoard;
 use crate::lease::{BEAT, TENURE, Tenure};
-use crate::state::{Beat, Loaded, ProgressStore, StateError};
+use crate::state::{Beat, Loaded, ProgressStore};
 
 /// What a refresh showed.
 #[derive(Debug)]

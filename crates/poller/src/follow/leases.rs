@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamdex_dynamodb::state::StateError;
+use streamdex_dynamodb::stream::ShardId;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -10,8 +12,7 @@ use tokio::time::{sleep, timeout};
 use crate::follow::{FollowError, StatusBoard};
 use crate::graph::KeepDone;
 use crate::lease::{Holder, Lease, Tenure, Written};
-use crate::state::{ProgressStore, StateError, StoredShard};
-use crate::stream::ShardId;
+use crate::state::{ProgressStore, StoredShard};
 
 /// What a write came to.
 #[derive(Debug)]

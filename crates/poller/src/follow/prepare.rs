@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use streamdex_config::{Config, Manage, Source};
+use streamdex_dynamodb::state::StateError;
+use streamdex_dynamodb::stream::{ListedShard, list_shards};
+use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{IndexPattern, OnExpiry};
 use streamdex_sink::index::KnownIndex;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::clock::{Clock, seconds};
-use crate::fault::AwsError;
 use crate::follow::{FollowError, Parts, Settings, StatusBoard};
 use crate::gap::{Gap, GapKind};
 use crate::graph::{KnownShard, ShardGraph, roots};
 use crate::horizon::Horizon;
-use crate::state::{Generations, Loaded, StateError, StoredShard, StreamStart};
-use crate::stream::{ListedShard, list_shards};
+use crate::state::{Generations, Loaded, StoredShard, StreamStart};
 
 /// What the preparation came to.
 pub(super) enum Prepared {
@@ -51,7 +52,7 @@ pub(super) async fn prepare(parts: &Parts, settings: &Settings, board: &StatusBo
         board.gap(gap);
     }
     if loaded.start.is_none() && !loaded.other_streams.is_empty() {
-        let gap = Gap::new(GapKind::StreamReplaced, &settings.stream_arn)
+        let gap = Gap::new(GapKind::StreamReplaced, settings.stream_arn.as_str())
             .with_detail(format!("the group followed {}", loaded.other_streams.join(", ")));
         tracing::error!(gap = gap.kind.name(), hint = gap.kind.hint(), "{gap}");
         board.gap(&gap);
@@ -181,11 +182,8 @@ impl Insist<'_> {
         let started = Instant::now();
         let mut wait = FIRST_WAIT;
         loop {
-            let overdue = |_| {
-                Err(AwsError::new(crate::fault::Fault::Transient, "the first call")
-                    .with_detail("no answer within 30 s")
-                    .into())
-            };
+            let overdue =
+                |_| Err(AwsError::new(Fault::Transient, "the first call").with_detail("no answer within 30 s").into());
             let error = match timeout(DEADLINE, call()).await.unwrap_or_else(overdue) {
                 Ok(answer) => {
                     self.board.pause_all(None);

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{Outcome, Tally};
 use tokio::time::Instant;
 
@@ -18,7 +19,6 @@ use self::rate::Rate;
 pub use self::summary::Summary;
 pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Membership, Phase, ShardStatus, Status};
 use crate::gap::Gap;
-use crate::stream::ShardId;
 
 /// Where shard tasks note what they do. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use streamdex_config::StartPosition;
+use streamdex_dynamodb::stream::{ShardId, StreamStatus};
 use streamdex_mapping::CreationTime;
 use streamdex_sink::Permit;
 use tokio::sync::{Notify, watch};
@@ -30,8 +31,6 @@ use crate::graph::{Command, Progress, ShardGraph, Until, seek_delay};
 use crate::lease::{Membership, Tenure, Written};
 use crate::shard::{Budget, ShardEnd, Shared};
 use crate::state::StreamStart;
-use crate::stream::{ShardId, StreamStatus};
-use crate::table;
 
 pub(super) struct Supervisor {
     shared: Arc<Shared>,
@@ -87,8 +86,8 @@ impl Supervisor {
         let Ready { loaded, start, graph, now } = ready;
         let Follower { parts, settings, board } = follower;
         board.follows(Following {
-            table: table::table_name(&settings.stream_arn).to_owned(),
-            stream: table::label(&settings.stream_arn).to_owned(),
+            table: settings.stream_arn.table_name().to_owned(),
+            stream: settings.stream_arn.label().to_owned(),
             freshness: settings.freshness,
         });
         let confirm = Confirm::new(parts.indices, Arc::clone(&parts.store), &loaded.indices);
@@ -266,7 +265,7 @@ impl Supervisor {
                 }
             }
             Discovered::StreamGone => {
-                let gap = Gap::new(GapKind::StreamVanished, &self.settings.stream_arn);
+                let gap = Gap::new(GapKind::StreamVanished, self.settings.stream_arn.as_str());
                 self.record(gap);
                 return Ok(Some(AllLost));
             }
@@ -274,9 +273,9 @@ impl Supervisor {
                 let commands = self.graph.children(&parent, &children);
                 self.obey(commands);
             }
-            Discovered::CurrentStream(Some(current)) if current != self.settings.stream_arn => {
-                let gap =
-                    Gap::new(GapKind::StreamReplaced, &self.settings.stream_arn).with_detail(format!("now {current}"));
+            Discovered::CurrentStream(Some(current)) if current != self.settings.stream_arn.as_str() => {
+                let gap = Gap::new(GapKind::StreamReplaced, self.settings.stream_arn.as_str())
+                    .with_detail(format!("now {current}"));
                 self.record(gap);
                 return Ok(Some(AllLost));
             }

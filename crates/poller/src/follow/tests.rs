@@ -3,18 +3,17 @@ mod workers;
 
 use std::sync::atomic::Ordering;
 
+use streamdex_dynamodb::Fault;
+use streamdex_dynamodb::stream::Position;
+use streamdex_mapping::CreationTime;
 use streamdex_mapping::SequenceNumber;
 use tokio::task::JoinHandle;
-
-use self::fakes::{ARN, FakeIndex, FakeStore, FakeStream};
-use streamdex_mapping::CreationTime;
 use tokio::time::Instant;
 
+use self::fakes::{ARN, FakeIndex, FakeStore, FakeStream};
 use super::*;
 use crate::clock::SystemClock;
-use crate::fault::Fault;
 use crate::graph::KnownProgress;
-use crate::stream::Position;
 
 #[derive(Default)]
 struct Bench {
@@ -32,7 +31,7 @@ struct Running {
 impl Bench {
     fn settings(&self) -> Settings {
         Settings {
-            stream_arn: ARN.into(),
+            stream_arn: streamdex_config::StreamArn::parse(ARN).unwrap(),
             start: StartPosition::TrimHorizon,
             until: Until::Stopped,
             generations: Generations::from([("sessions".to_owned(), 1)]),

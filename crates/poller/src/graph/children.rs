@@ -1,54 +1,11 @@
 //! The search for the children of a drained shard.
 
-use std::time::Duration;
+use streamdex_dynamodb::stream::{ListedShard, ShardId};
 
-use super::{Command, Node, ShardGraph, Stage, Until};
+use super::command::Command;
+use super::search::{LOOK_AROUND, Search};
+use super::{Node, ShardGraph, Stage};
 use crate::gap::GapKind;
-use crate::stream::{ListedShard, ShardId};
-
-/// How far this worker's search for the children of a shard has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Search {
-    attempts: u32,
-    /// Answers that held a child.
-    found: u32,
-    /// The shard is being noted as drained, or as done.
-    noted: bool,
-    /// It is being noted as done, with the children known by then. One that shows up later has to wait.
-    succeeding: bool,
-}
-
-/// A split makes two children, and one answer may show only one of them.
-const CONFIRMATIONS: u32 = 3;
-/// After this many fruitless questions (over 2 s) a closed shard is taken for the last one.
-const LAST_SEARCH: u32 = 5;
-
-/// After this many fruitless questions (some 10 s) the stream may be switched off, which a listing tells.
-const LOOK_AROUND: u32 = 14;
-
-/// How long to wait before asking for children. A child shows up within seconds, so that the first minutes are
-/// asked through at one call a second at most: the pause at a roll-over stays below that.
-pub fn seek_delay(attempt: u32) -> Duration {
-    const FIRST: Duration = Duration::from_millis(250);
-    const MOST: Duration = Duration::from_millis(800);
-    const LATER: Duration = Duration::from_secs(5);
-    /// By now the stream is switched off, more likely than not.
-    const RARELY: Duration = Duration::from_secs(30);
-    match attempt {
-        0 => Duration::ZERO,
-        1..150 => FIRST.saturating_mul(2u32.saturating_pow(attempt - 1)).min(MOST),
-        150..200 => LATER,
-        _ => RARELY,
-    }
-}
-
-impl Search {
-    /// Whether asking again is of no use.
-    pub(super) fn is_over(self, until: Until) -> bool {
-        let given_up = until == Until::PresentEnd && self.found == 0 && self.attempts >= LAST_SEARCH;
-        given_up || self.found >= CONFIRMATIONS
-    }
-}
 
 impl ShardGraph {
     /// The answer to [`Command::SeekChildren`]; shards of other parents are passed over.

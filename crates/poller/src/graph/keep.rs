@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::stream::ShardId;
+use streamdex_dynamodb::stream::ShardId;
 
 /// How long it is remembered that a shard is done.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use streamdex_dynamodb::stream::{ListedShard, ShardId};
+
 use super::children::Asked;
 use super::{Command, Node, ShardGraph, Stage};
 use crate::gap::GapKind;
-use crate::stream::{ListedShard, ShardId};
 
 /// So many listings must agree before absence means anything. They are made over a quarter of a minute at least: see
 /// [`Command::ListAgain`].

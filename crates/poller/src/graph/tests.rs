@@ -2,8 +2,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use streamdex_mapping::SequenceNumber;
 
 use super::*;
+use crate::gap::GapKind;
 
 fn id(name: &str) -> ShardId {
     ShardId::new(name)

@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use streamdex_dynamodb::stream::ShardId;
+
 use super::{Holder, Member, WorkerId};
-use crate::stream::ShardId;
 
 /// What one worker is to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{self, Registry};
 
-use super::list::{Kind, METRICS, Metric, Sample, Unit, Value};
+use super::list::METRICS;
 use super::look::Look;
+use super::metric::{Kind, Metric, Sample, Unit, Value};
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

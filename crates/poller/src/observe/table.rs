@@ -110,13 +110,13 @@ impl LeaseReport {
 mod tests {
     use std::collections::BTreeMap;
 
+    use streamdex_dynamodb::stream::ShardId;
     use streamdex_mapping::SequenceNumber;
 
     use super::*;
     use crate::gap::{Gap, GapKind};
     use crate::lease::{Holder, WorkerId};
     use crate::state::StreamStart;
-    use crate::stream::ShardId;
 
     #[test]
     fn what_is_done_is_left_out_and_clocks_may_differ() {

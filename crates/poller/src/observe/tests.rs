@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use streamdex_config::Source;
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::Outcome;
 use streamdex_sink::{Pause, PauseReason, Scope};
 
 use super::*;
 use crate::follow::status::{Call, Following, LeaseChange, Membership, Phase};
 use crate::gap::{Gap, GapKind};
-use crate::stream::ShardId;
 
 const SECOND: Duration = Duration::from_secs(1);
 

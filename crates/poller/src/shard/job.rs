@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use streamdex_config::StreamArn;
+use streamdex_dynamodb::stream::{ShardId, StreamSource};
 use streamdex_mapping::CreationTime;
 use streamdex_sink::index::VanishedIndex;
 use tokio::sync::Notify;
@@ -19,7 +21,6 @@ use crate::graph::ReadFrom;
 use crate::horizon::Horizon;
 use crate::lease::{Lease, Tenure};
 use crate::state::ProgressStore;
-use crate::stream::{ShardId, StreamSource};
 
 /// What all shards of a stream share.
 pub(crate) struct Shared {
@@ -29,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) confirm: Confirm,
     pub(crate) board: StatusBoard,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) stream_arn: String,
+    pub(crate) stream_arn: StreamArn,
     /// Bounds the memory of all shards together.
     pub(crate) budget: Budget,
     /// How old news may be before an idle shard is asked for it.

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodbstreams::types::Record;
+use streamdex_dynamodb::convert;
+use streamdex_dynamodb::stream::{Position, RecordsPage, ShardIterator};
+use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{CreationTime, SequenceNumber};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::seconds;
-use crate::convert;
-use crate::fault::{AwsError, Fault};
 use crate::follow::status::Call;
 use crate::gap::GapKind;
 use crate::graph::ReadFrom;
@@ -21,7 +22,6 @@ use crate::pace::{Pace, Polled};
 use crate::shard::budget::{Holds, Room};
 use crate::shard::tip::Tip;
 use crate::shard::{Job, Shared};
-use crate::stream::{Position, RecordsPage, ShardIterator};
 
 /// What the reader hands to the writer, in order.
 pub(super) enum Read {

@@ -4,20 +4,17 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::StartPosition;
+use streamdex_delivery::indices::read_index;
+use streamdex_dynamodb::state::{Item, SortKey, StateError, check_format, number, of_number, text};
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::SequenceNumber;
-use streamdex_sink::index::KnownIndex;
 
 use crate::gap::{Gap, GapKind};
 use crate::graph::KnownProgress;
 use crate::lease::{Holder, WorkerId};
-use crate::state::keys::SortKey;
-use crate::state::{Beat, Generations, Item, Loaded, StateError, StoredShard, StoredWorker, StreamStart};
-use crate::stream::ShardId;
+use crate::state::{Beat, Generations, Loaded, StoredShard, StoredWorker, StreamStart};
 
-/// The format that this version writes, and the newest that it reads.
-pub(crate) const FORMAT: u64 = 1;
-
-/// Reads the items of one [`crate::state::Partition::Follow`].
+/// Reads the items of one [`streamdex_dynamodb::state::Partition::Follow`].
 ///
 /// # Errors
 /// An item in a newer format.
@@ -41,17 +38,6 @@ pub(crate) fn read_all(items: &[Item], label: &str) -> Result<Loaded, StateError
     }
     loaded.stop_at_gaps();
     Ok(loaded)
-}
-
-/// Refuses an item that a newer version wrote. An item without a readable number is malformed, not newer.
-pub(crate) fn check_format(item: &Item, sort_key: &str) -> Result<(), StateError> {
-    match number(item, "v") {
-        Some(found) if found > FORMAT => {
-            let kind = sort_key.split('|').next().unwrap_or_default().to_owned();
-            Err(StateError::NewerFormat { kind, key: sort_key.to_owned(), found })
-        }
-        _ => Ok(()),
-    }
 }
 
 fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<()> {
@@ -164,24 +150,6 @@ fn read_gap(item: &Item, kind: &str, subject: String) -> Option<Gap> {
     Some(Gap { kind: GapKind::parse(kind)?, subject, position: owned("position"), detail: owned("detail") })
 }
 
-fn read_index(item: &Item, concrete: String) -> Option<KnownIndex> {
-    let generation = u32::try_from(number(item, "generation")?).ok()?;
-    Some(KnownIndex {
-        index: text(item, "index")?.to_owned(),
-        concrete,
-        uuid: text(item, "uuid")?.to_owned(),
-        generation,
-    })
-}
-
-pub(crate) fn write_index(index: &KnownIndex) -> Item {
-    Item::from([
-        ("index".to_owned(), AttributeValue::S(index.index.clone())),
-        ("uuid".to_owned(), AttributeValue::S(index.uuid.clone())),
-        ("generation".to_owned(), of_number(u64::from(index.generation))),
-    ])
-}
-
 pub(crate) fn write_start(start: &StreamStart) -> Item {
     let position = match start.position {
         StartPosition::TrimHorizon => "trim_horizon",
@@ -207,22 +175,13 @@ pub(crate) fn sortable(sequence: &SequenceNumber) -> String {
     format!("{:04}{digits}", digits.len())
 }
 
-pub(crate) fn of_number(number: u64) -> AttributeValue {
-    AttributeValue::N(number.to_string())
-}
-
-pub(crate) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
-    item.get(name)?.as_s().ok().map(String::as_str)
-}
-
-pub(crate) fn number(item: &Item, name: &str) -> Option<u64> {
-    item.get(name)?.as_n().ok()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use streamdex_delivery::indices::write_index;
+    use streamdex_sink::index::KnownIndex;
+
+    use super::*;
 
     fn item(sort_key: &str, attributes: &[(&str, AttributeValue)]) -> Item {
         let mut item =

@@ -1,25 +1,26 @@
 //! A group's progress on one stream, in the state table.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use async_trait::async_trait;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, ReturnValue, TransactWriteItem};
+use streamdex_config::StreamArn;
+use streamdex_delivery::indices::KnownIndices;
+use streamdex_dynamodb::state::{
+    BEHIND_DONE, Creation, Extent, FORMAT, Item, Partition, SortKey, StateError, StateTable, of_number,
+};
+use streamdex_dynamodb::stream::ShardId;
+use streamdex_dynamodb::time::now;
+use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::SequenceNumber;
 use streamdex_sink::index::KnownIndex;
 
-use crate::fault::{AwsError, Fault};
 use crate::gap::Gap;
 use crate::graph::KeepDone;
 use crate::lease::{Holder, Lease, WorkerId, Written};
-use crate::state::keys::{BEHIND_DONE, Partition, SortKey};
-use crate::state::rows::{
-    FORMAT, of_number, read_all, read_shard, sortable, write_beat, write_generations, write_index, write_start,
-};
-use crate::state::{Beat, Generations, Item, Loaded, ProgressStore, StateError, StateTable, StoredShard, StreamStart};
-use crate::stream::ShardId;
+use crate::state::rows::{read_all, read_shard, sortable, write_beat, write_generations, write_start};
+use crate::state::{Beat, Generations, Loaded, ProgressStore, StoredShard, StreamStart};
 
 const TRANSACTION: &str = "TransactWriteItems";
 /// A shard is ours while it names us and the fence that we claimed it with.
@@ -33,29 +34,18 @@ pub struct StreamState {
     label: String,
     generations: Generations,
     worker: WorkerId,
-}
-
-/// What a refresh leaves out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extent {
-    All,
-    AllButDone,
+    indices: KnownIndices,
 }
 
 // === impl StreamState ===
 
 impl StreamState {
-    /// The items of `table`'s group about the stream `label` of the table `table_arn`. Checkpoints will
+    /// The items of `table`'s group about the stream `label` of `stream`. Checkpoints will
     /// say that they were made with `generations`, by `worker`.
-    pub fn new(
-        table: StateTable,
-        table_arn: &str,
-        label: &str,
-        generations: Generations,
-        worker: WorkerId,
-    ) -> StreamState {
-        let partition = Partition::Follow { group: &table.group, table_arn }.key();
-        StreamState { partition, table, label: label.to_owned(), generations, worker }
+    pub fn new(table: StateTable, stream: &StreamArn, generations: Generations, worker: WorkerId) -> StreamState {
+        let partition = Partition::Follow { group: table.group(), table: stream.table().as_str() }.key();
+        let indices = KnownIndices::new(table.clone(), &stream.table());
+        StreamState { partition, table, label: stream.label().to_owned(), generations, worker, indices }
     }
 
     /// Forgets everything that the group knows about the table: it will begin anew. Dead letters stay.
@@ -63,7 +53,7 @@ impl StreamState {
     /// # Errors
     /// A call failed; what was deleted before stays deleted.
     pub async fn clear(&self) -> Result<(), StateError> {
-        for item in self.query(Extent::All).await? {
+        for item in self.table.query(&self.partition, Extent::All).await? {
             let Some(AttributeValue::S(sort_key)) = item.get("sk") else { continue };
             self.delete(sort_key).await?;
         }
@@ -80,31 +70,10 @@ impl StreamState {
     }
 
     async fn delete(&self, sort_key: &str) -> Result<(), StateError> {
-        let call = self.table.client.delete_item().table_name(&self.table.name);
+        let call = self.table.client().delete_item().table_name(self.table.name());
         let call = call.key("pk", self.pk()).key("sk", AttributeValue::S(sort_key.to_owned()));
         let answer = Box::pin(call.send()).await;
         answer.map(drop).map_err(|error| self.failed("DeleteItem", AwsError::from_sdk("DeleteItem", &error)))
-    }
-
-    async fn query(&self, extent: Extent) -> Result<Vec<Item>, StateError> {
-        let mut items = Vec::new();
-        let mut after = None;
-        loop {
-            let call = self.table.client.query().table_name(&self.table.name).consistent_read(true);
-            let call = match extent {
-                Extent::All => call.key_condition_expression("pk = :pk"),
-                Extent::AllButDone => call
-                    .key_condition_expression("pk = :pk AND sk > :behind")
-                    .expression_attribute_values(":behind", AttributeValue::S(BEHIND_DONE.to_owned())),
-            };
-            let call = call.expression_attribute_values(":pk", self.pk()).set_exclusive_start_key(after).send();
-            let page = Box::pin(call).await.map_err(|error| self.table.failed(AwsError::from_sdk("Query", &error)))?;
-            items.extend(page.items.unwrap_or_default());
-            after = page.last_evaluated_key.filter(|key| !key.is_empty());
-            if after.is_none() {
-                return Ok(items);
-            }
-        }
     }
 
     fn pk(&self) -> AttributeValue {
@@ -125,11 +94,10 @@ impl StreamState {
 
     /// A put that does nothing where the item is there already.
     async fn put_new(&self, key: &SortKey, attributes: Item) -> Result<Written, StateError> {
-        let item = self.item(key.text(), attributes);
-        let call = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item));
-        let call = call.condition_expression("attribute_not_exists(pk)").send();
-        settled(Box::pin(call).await.map_err(|error| AwsError::from_sdk("PutItem", &error)))
-            .map_err(|error| self.failed("PutItem", error))
+        match self.table.put_new(self.item(key.text(), attributes)).await? {
+            Creation::Created => Ok(Written::Stored),
+            Creation::Existed => Ok(Written::Lost),
+        }
     }
 
     /// A new shard's attributes.
@@ -158,9 +126,9 @@ impl StreamState {
 
     fn untimed_update(&self, shard: &ShardId, set: &str) -> UpdateItemFluentBuilder {
         self.table
-            .client
+            .client()
             .update_item()
-            .table_name(&self.table.name)
+            .table_name(self.table.name())
             .key("pk", self.pk())
             .key("sk", AttributeValue::S(self.shard_key(shard)))
             .update_expression(format!("SET v = :v, worker = :me{set}"))
@@ -188,17 +156,17 @@ impl ProgressStore for StreamState {
     }
 
     async fn load(&self) -> Result<Loaded, StateError> {
-        read_all(&self.query(Extent::All).await?, &self.label)
+        read_all(&self.table.query(&self.partition, Extent::All).await?, &self.label)
     }
 
     async fn refresh(&self) -> Result<Loaded, StateError> {
-        read_all(&self.query(Extent::AllButDone).await?, &self.label)
+        read_all(&self.table.query(&self.partition, Extent::After(BEHIND_DONE)).await?, &self.label)
     }
 
     async fn beat(&self, beat: &Beat) -> Result<(), StateError> {
         let key = SortKey::Worker { worker: self.worker.as_str().to_owned() };
         let item = self.item(key.text(), write_beat(beat));
-        let call = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item)).send();
+        let call = self.table.client().put_item().table_name(self.table.name()).set_item(Some(item)).send();
         let answer = Box::pin(call).await.map_err(|error| AwsError::from_sdk("PutItem", &error));
         answer.map(drop).map_err(|error| self.failed("PutItem", error))
     }
@@ -293,10 +261,7 @@ impl ProgressStore for StreamState {
     }
 
     async fn index(&self, index: &KnownIndex) -> Result<(), StateError> {
-        let key = SortKey::Index { concrete: index.concrete.clone() };
-        let mut item = write_index(index);
-        item.insert("at".to_owned(), of_number(now()));
-        self.put_new(&key, item).await.map(drop)
+        self.indices.note(index).await
     }
 }
 
@@ -322,7 +287,7 @@ impl StreamState {
         keep: &KeepDone,
     ) -> Result<Vec<TransactWriteItem>, BuildError> {
         let lease_goes = Delete::builder()
-            .table_name(&self.table.name)
+            .table_name(self.table.name())
             .key("pk", self.pk())
             .key("sk", AttributeValue::S(self.shard_key(&lease.shard)))
             .condition_expression(IS_OURS)
@@ -339,7 +304,7 @@ impl StreamState {
         if let Some(period) = keep.period() {
             done.insert("expires".to_owned(), of_number(now() + period.as_secs()));
         }
-        let done = Put::builder().table_name(&self.table.name).set_item(Some(self.item(key.text(), done))).build()?;
+        let done = Put::builder().table_name(self.table.name()).set_item(Some(self.item(key.text(), done))).build()?;
         let mut items = vec![
             TransactWriteItem::builder().delete(lease_goes).build(),
             TransactWriteItem::builder().put(done).build(),
@@ -356,7 +321,7 @@ impl StreamState {
     /// A put of a shard that has no item yet.
     fn put_of(&self, shard: &ShardId, item: Item) -> Result<Put, BuildError> {
         Put::builder()
-            .table_name(&self.table.name)
+            .table_name(self.table.name())
             .set_item(Some(self.item(self.shard_key(shard), item)))
             .condition_expression("attribute_not_exists(pk)")
             .build()
@@ -366,7 +331,7 @@ impl StreamState {
     fn not_done(&self, shard: &ShardId) -> Result<ConditionCheck, BuildError> {
         let key = SortKey::Done { label: self.label.clone(), shard: shard.as_str().to_owned() };
         ConditionCheck::builder()
-            .table_name(&self.table.name)
+            .table_name(self.table.name())
             .key("pk", self.pk())
             .key("sk", AttributeValue::S(key.text()))
             .condition_expression("attribute_not_exists(pk)")
@@ -374,7 +339,7 @@ impl StreamState {
     }
 
     async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Written, StateError> {
-        let call = self.table.client.transact_write_items().set_transact_items(Some(items)).send();
+        let call = self.table.client().transact_write_items().set_transact_items(Some(items)).send();
         match Box::pin(call).await {
             Ok(_) => Ok(Written::Stored),
             Err(error) if error.as_service_error().is_some_and(a_condition_failed) => Ok(Written::Lost),
@@ -399,8 +364,4 @@ fn settled<T>(answer: Result<T, AwsError>) -> Result<Written, AwsError> {
         Err(error) if error.fault() == Fault::Condition => Ok(Written::Lost),
         Err(error) => Err(error),
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use streamdex_dynamodb::convert::stream_image;
 use streamdex_poller::GapKind;
-use streamdex_poller::convert::stream_image;
 
 use super::table::{Shard, Table};
 use super::time::HOUR;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use streamdex_delivery::indices::{IndexSetup, IndexWatch};
 use streamdex_mapping::IndexName;
-use streamdex_poller::follow::{IndexSetup, IndexWatch};
 use streamdex_sink::index::KnownIndex;
 use streamdex_sink::{ClientError, SetupError, Target, Targets, VanishedIndex};
 

@@ -10,12 +10,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use streamdex_config::StartPosition;
+use streamdex_dynamodb::state::StateError;
+use streamdex_dynamodb::stream::ShardId;
+use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::SequenceNumber;
+use streamdex_poller::Gap;
 use streamdex_poller::graph::{KeepDone, KnownProgress};
 use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
-use streamdex_poller::state::{Beat, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart};
-use streamdex_poller::stream::ShardId;
-use streamdex_poller::{AwsError, Fault, Gap};
+use streamdex_poller::state::{Beat, Loaded, ProgressStore, StoredShard, StoredWorker, StreamStart};
 use streamdex_sink::index::KnownIndex;
 
 pub(super) use self::items::StateItems;

@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use streamdex_config::{Compression, StartPosition};
+use streamdex_config::{Compression, StartPosition, StreamArn};
+use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
+use streamdex_delivery::{Bounds, Delivery, DeliveryProgress};
 use streamdex_mapping::route::{Condition, Test};
 use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
 use streamdex_poller::clock::Clock;
-use streamdex_poller::deliver::{Bounds, Delivery, DeliveryProgress};
 use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, Settings};
 use streamdex_poller::graph::Until;
-use streamdex_poller::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
 use streamdex_poller::state::Generations;
-use streamdex_poller::table::label;
 use streamdex_sink::{BulkWriter, Patience, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +24,7 @@ use super::indices::SimulatedIndices;
 use super::plan::Plan;
 use super::search::{REQUEST_TIMEOUT, SimulatedSearch};
 use super::state::SimulatedState;
-use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream, TABLE_ARN};
+use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream};
 use super::world::World;
 
 /// A process.
@@ -117,12 +116,13 @@ fn follower(
         patience: Patience::Endless,
         progress: DeliveryProgress::at_start(),
     };
-    let latest = world.table().streams.last().map(|stream| stream.arn.clone()).unwrap_or_default();
-    let label = label(&latest);
+    let latest = world.table().streams.last().and_then(|stream| StreamArn::parse(&stream.arn));
+    let latest = latest.expect("a world begins with a stream");
+    let label = latest.label();
     // As at every start: an earlier stream is read to its end first.
     let label = world.state().load(label).unfinished_stream().unwrap_or(label).to_owned();
-    let arn = format!("{TABLE_ARN}/stream/{label}");
-    let stream = SimulatedStream { gate: Arc::clone(gate), world: Arc::clone(world), arn: arn.clone() };
+    let arn = latest.table().stream(&label);
+    let stream = SimulatedStream { gate: Arc::clone(gate), world: Arc::clone(world), arn: arn.to_string() };
     let parts = Parts {
         source: Arc::new(stream),
         deliver: Arc::new(Witnessed { delivery, world: Arc::clone(world), decided: Arc::clone(decided) }),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use streamdex_poller::{AwsError, Fault};
+use streamdex_dynamodb::{AwsError, Fault};
 
 use super::dice::Dice;
 use super::plan::Plan;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::Tally;
 use tokio::time::Instant;
 
 use super::lag::Seen;
 use super::rate::Rate;
 use super::view::{LastError, Phase, ShardStatus};
-use crate::stream::ShardId;
 
 #[derive(Debug)]
 pub(super) struct Entry {

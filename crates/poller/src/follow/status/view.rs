@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use streamdex_config::Source;
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::Tally;
 
 use crate::gap::Gap;
-use crate::stream::ShardId;
 
 /// A snapshot.
 #[derive(Debug, Clone, Default)]

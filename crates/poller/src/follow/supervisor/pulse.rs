@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_sink::Permit;
 use tokio::time::Instant;
 
@@ -16,7 +17,6 @@ use crate::follow::status::{LeaseChange, Membership as Shown};
 use crate::graph::{KnownProgress, Until};
 use crate::lease::{BEAT, Plan, Tenure, plan};
 use crate::state::StoredShard;
-use crate::stream::ShardId;
 
 /// Leases move for the sake of balance only when nobody has come or gone for so long: in a rolling deployment
 /// every move would be undone.

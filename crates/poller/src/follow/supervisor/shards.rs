@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_sink::index::VanishedIndex;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,6 @@ use crate::horizon::Horizon;
 use crate::lease::{Lease, Tenure, Written};
 use crate::shard::{Job, ShardEnd, Vital, follow_shard};
 use crate::state::StoredShard;
-use crate::stream::ShardId;
 
 impl Supervisor {
     /// A claim is stored: this worker reads the shard, or looks for its children.

@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, Record, StreamRecord};
+use streamdex_delivery::Bounds;
+use streamdex_delivery::indices::IndexWatch;
+use streamdex_dynamodb::state::StateError;
+use streamdex_dynamodb::stream::{
+    ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
+};
+use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{Change, Outcome, RecordError, SequenceNumber, Trust};
 use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
 
-use crate::deliver::Bounds;
-use crate::fault::{AwsError, Fault};
-use crate::follow::{Deliver, Delivered, IndexWatch, Undecided};
+use crate::follow::{Deliver, Delivered, Undecided};
 use crate::gap::Gap;
 use crate::graph::{KeepDone, KnownProgress};
 use crate::lease::{Holder, Lease, WorkerId, Written};
-use crate::state::{Beat, Generations, Loaded, ProgressStore, StateError, StoredShard, StoredWorker, StreamStart};
-use crate::stream::{
-    ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
-};
+use crate::state::{Beat, Generations, Loaded, ProgressStore, StoredShard, StoredWorker, StreamStart};
 
 pub(super) const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/t/stream/L1";
 

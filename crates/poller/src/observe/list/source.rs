@@ -2,11 +2,11 @@
 
 use streamdex_mapping::Outcome;
 
-use super::{Kind, Metric, Sample, Unit};
 use crate::follow::Status;
 use crate::follow::status::{Call, LeaseChange, Phase};
 use crate::gap::GapKind;
 use crate::observe::look::{Look, SourceLook};
+use crate::observe::metric::{Kind, Metric, Sample, Unit};
 
 pub(super) const METRICS: &[Metric] = &[
     Metric {

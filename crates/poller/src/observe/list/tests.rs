@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::observe::metric::Value;
 use crate::observe::tests::boards;
 
 fn repository() -> PathBuf {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use streamdex_sink::writer::{LATENCY_BOUNDS, WriterStats};
 
-use super::{Kind, Metric, Sample, Unit, Value};
 use crate::observe::look::Look;
+use crate::observe::metric::{Kind, Metric, Sample, Unit, Value};
 
 pub(super) const METRICS: &[Metric] = &[
     Metric {

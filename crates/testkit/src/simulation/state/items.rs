@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_poller::graph::{KeepDone, KnownProgress};
 use streamdex_poller::lease::{Holder, Lease, WorkerId, Written};
 use streamdex_poller::state::{Generations, Loaded, StoredShard, StoredWorker, StreamStart};
-use streamdex_poller::stream::ShardId;
 use streamdex_poller::{Gap, GapKind};
 use streamdex_sink::index::KnownIndex;
 

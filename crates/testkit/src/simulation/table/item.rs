@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue as TableValue;
 use aws_sdk_dynamodbstreams::types::AttributeValue as StreamValue;
-use streamdex_poller::convert::{StreamItem, TableItem};
+use streamdex_dynamodb::convert::{StreamItem, TableItem};
 
 /// The table's one key attribute.
 pub(crate) const KEY: &str = "pk";

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodbstreams::types::{OperationType, Record, StreamRecord, StreamViewType};
 use aws_smithy_types::DateTime;
+use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{CreationTime, ExternalVersion, SequenceNumber};
-use streamdex_poller::stream::ShardId;
 
 pub(super) use self::item::{Item, KEY, KIND};
 pub(super) use self::shard::{Entry, Shard};

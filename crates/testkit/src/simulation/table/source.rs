@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use streamdex_mapping::{Key, KeyValue};
-use streamdex_poller::item::{Found, ItemRead, ItemReader};
-use streamdex_poller::stream::{
+use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
+use streamdex_dynamodb::stream::{
     ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };
-use streamdex_poller::{AwsError, Fault};
+use streamdex_dynamodb::{AwsError, Fault};
+use streamdex_mapping::{Key, KeyValue};
 
 use super::super::gate::{Gate, Lost};
 use super::super::weather::{Endpoint, Refusal};

@@ -1,0 +1,39 @@
+//! What an error comes from.
+
+use std::error::Error;
+use std::io;
+use std::iter::successors;
+
+/// An error and its causes, outermost first. The outer ones of an SDK or an HTTP client say only "dispatch failure".
+pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |error: &&'a (dyn Error + 'static)| {
+        let error: &'a (dyn Error + 'static) = *error;
+        // An I/O error hides the error that it wraps: its `source` is that one's source.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(without_bounds).or_else(|| error.source())
+    })
+}
+
+/// The innermost cause; the error itself where it has none.
+pub fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    causes(error).last().unwrap_or(error)
+}
+
+fn without_bounds<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> &'a (dyn Error + 'static) {
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_io_error_wraps_is_found() {
+        let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        let twice = io::Error::other(io::Error::other(inner));
+        assert_eq!(root_cause(&twice).to_string(), "refused");
+        assert_eq!(causes(&twice).count(), 4, "the text is an error too");
+        let alone = io::Error::from(io::ErrorKind::NotFound);
+        assert_eq!(root_cause(&alone).to_string(), alone.to_string());
+    }
+}

@@ -1,0 +1,76 @@
+//! Why a delivery stopped, whether trying again is of use, and what to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamdex_dynamodb::AwsError;
+use streamdex_mapping::MapError;
+use streamdex_sink::index::{SetupError, SetupErrorKind};
+use streamdex_sink::writer::{Fault as WriterFault, Patience};
+
+use crate::letter::LetterError;
+
+/// Why a delivery stopped before every record had an outcome.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryFault {
+    /// The writer stopped.
+    #[error(transparent)]
+    Writer(Arc<WriterFault>),
+    /// An index could not be set up.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// An item could not be read.
+    #[error(transparent)]
+    Read(#[from] AwsError),
+    /// Dead letters could not be stored.
+    #[error(transparent)]
+    Letters(#[from] LetterError),
+    /// The configuration does not fit the table.
+    #[error(transparent)]
+    Configuration(#[from] MapError),
+    /// A record needs its item, and no call to the table may be made.
+    #[error("a record does not carry the item, so it has to be read from the table")]
+    NoReader,
+    /// Items are read and written again and again, and no answer is final.
+    #[error("no answer of OpenSearch was final for {} s", .0.as_secs())]
+    NoProgress(Duration),
+    /// Told to stop.
+    #[error("stopped{}", .0.as_deref().map(|error| format!(" after: {error}")).unwrap_or_default())]
+    Cancelled(Option<String>),
+}
+
+// === impl DeliveryFault ===
+
+impl DeliveryFault {
+    /// Whether trying again is of no use. A one-shot command does not wait for what a person must mend.
+    pub(crate) fn is_final(&self, patience: Patience) -> bool {
+        match self {
+            DeliveryFault::Setup(error) => match error.kind() {
+                SetupErrorKind::Gap => true,
+                SetupErrorKind::Transient => false,
+                _ => patience != Patience::Endless,
+            },
+            DeliveryFault::Read(error) => !error.fault().passes_by_itself() && patience != Patience::Endless,
+            DeliveryFault::Letters(_) => patience != Patience::Endless,
+            _ => true,
+        }
+    }
+
+    /// What to do about it, in one sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            DeliveryFault::Writer(fault) => fault.hint().to_owned(),
+            DeliveryFault::Setup(error) => error.hint().to_owned(),
+            DeliveryFault::Read(error) => error.hint().to_owned(),
+            DeliveryFault::Letters(error) => error.hint(),
+            DeliveryFault::Configuration(error) => error.hint().to_owned(),
+            DeliveryFault::NoReader => "leave --images out, so that the items are read from the table".to_owned(),
+            DeliveryFault::NoProgress(_) => {
+                "look at the health and load of the cluster, and run the command again: what is done stays done"
+                    .to_owned()
+            }
+            DeliveryFault::Cancelled(_) => "the work goes on from the last checkpoint at the next start".to_owned(),
+        }
+    }
+}

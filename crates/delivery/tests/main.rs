@@ -1,0 +1,11 @@
+//! Dead letters and index records on real engines: DynamoDB Local and dynoxide.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "code of tests: stopping on a broken assumption is what it is for"
+)]
+
+mod letters;

@@ -1,0 +1,269 @@
+//! Reads items as they are now: strongly consistent, with the server's own time.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt, stream};
+use streamdex_mapping::{ImageBuilder, Key, KeyValue};
+
+use crate::convert::TableItem;
+use crate::fault::{AwsError, Fault};
+use crate::time::{self, ServerDate};
+
+const OPERATION: &str = "BatchGetItem";
+/// BatchGetItem takes so many keys.
+const KEYS_A_CALL: usize = 100;
+const CALLS_AT_ONCE: usize = 4;
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// For all the keys of one call to be answered, throttling included.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is there now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemRead {
+    /// What was found.
+    pub found: Found,
+    /// The server's time of the answer, in seconds since 1970.
+    pub at: u64,
+}
+
+/// What a read found under one key.
+#[derive(Clone, PartialEq)]
+pub enum Found {
+    /// The item.
+    Item(TableItem),
+    /// No item.
+    Absent,
+    /// The key is none of this table's; asking again does not help.
+    Refused(AwsError),
+}
+
+/// Reads items by key.
+#[async_trait]
+pub trait ItemReader: Send + Sync {
+    /// What is there now, one answer for each key, in the order of `keys`. A key may come twice.
+    async fn read(&self, keys: &[Key]) -> Result<Vec<ItemRead>, AwsError>;
+}
+
+/// Reads from one table with `BatchGetItem`.
+#[derive(Debug, Clone)]
+pub struct BatchGetReader {
+    client: Client,
+    table: String,
+}
+
+/// Items are private: `Debug` shows whether there is one.
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Found::Item(_) => f.write_str("Item"),
+            Found::Absent => f.write_str("Absent"),
+            Found::Refused(error) => write!(f, "Refused({error})"),
+        }
+    }
+}
+
+// === impl BatchGetReader ===
+
+impl BatchGetReader {
+    /// Reads `table`, which can be a name or an ARN.
+    pub fn new(client: Client, table: impl Into<String>) -> BatchGetReader {
+        BatchGetReader { client, table: table.into() }
+    }
+
+    /// Reads up to 100 different keys, and halves what is refused until the bad key stands alone: one
+    /// bad record must not fail its neighbours.
+    fn read_isolating<'a>(
+        &'a self,
+        mut keys: Vec<(String, TableItem)>,
+    ) -> BoxFuture<'a, Result<HashMap<String, ItemRead>, AwsError>> {
+        Box::pin(async move {
+            let error = match self.read_chunk(keys.clone()).await {
+                Err(error) if error.code() == Some("ValidationException") => error,
+                answered => return answered,
+            };
+            if keys.len() <= 1 {
+                let refused =
+                    |(identity, _)| (identity, ItemRead { found: Found::Refused(error.clone()), at: time::now() });
+                return Ok(keys.into_iter().map(refused).collect());
+            }
+            let second = keys.split_off(keys.len() / 2);
+            let mut answers = self.read_isolating(keys).await?;
+            answers.extend(self.read_isolating(second).await?);
+            Ok(answers)
+        })
+    }
+
+    /// Reads up to 100 different keys; answers by [`identity`].
+    async fn read_chunk(&self, keys: Vec<(String, TableItem)>) -> Result<HashMap<String, ItemRead>, AwsError> {
+        let started = tokio::time::Instant::now();
+        let names: Vec<String> = keys.first().map(|(_, key)| key.keys().cloned().collect()).unwrap_or_default();
+        let mut pending: HashMap<String, TableItem> = keys.into_iter().collect();
+        let mut answers = HashMap::with_capacity(pending.len());
+        let mut wait = FIRST_WAIT;
+        while !pending.is_empty() {
+            let asked: Vec<TableItem> = pending.values().cloned().collect();
+            let (found, unanswered, at) = Box::pin(self.call(asked)).await?;
+            for item in found {
+                // An item that nobody asked for would turn the one asked for into a delete.
+                let identity = identity_of_item(&item, &names).filter(|identity| pending.remove(identity).is_some());
+                let identity = identity.ok_or_else(|| {
+                    AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds another item")
+                })?;
+                answers.insert(identity, ItemRead { found: Found::Item(item), at });
+            }
+            let unanswered: Vec<String> = unanswered.iter().filter_map(|key| identity_of_item(key, &names)).collect();
+            let absent: Vec<String> = pending.keys().filter(|key| !unanswered.contains(key)).cloned().collect();
+            for identity in absent {
+                pending.remove(&identity);
+                answers.insert(identity, ItemRead { found: Found::Absent, at });
+            }
+            if !pending.is_empty() {
+                if started.elapsed() > PATIENCE {
+                    return Err(
+                        AwsError::new(Fault::Throttled, OPERATION).with_detail("keys stayed unprocessed for 60 s")
+                    );
+                }
+                tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// One call: the items found, the keys that were left unprocessed, and the server's time.
+    async fn call(&self, keys: Vec<TableItem>) -> Result<(Vec<TableItem>, Vec<TableItem>, u64), AwsError> {
+        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let request = request.map_err(|_| AwsError::new(Fault::Invalid, OPERATION))?;
+        // Emulators that send none get this machine's clock.
+        let date = ServerDate::default();
+        let call =
+            self.client.batch_get_item().request_items(&self.table, request).customize().interceptor(date.clone());
+        let answer = call.send().await.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
+        // One table was asked, whatever name the answer gives it.
+        let found = answer.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
+        let unanswered = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys).collect();
+        Ok((found, unanswered, date.seen().unwrap_or_else(time::now)))
+    }
+}
+
+#[async_trait]
+impl ItemReader for BatchGetReader {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<ItemRead>, AwsError> {
+        let identities: Vec<String> = keys.iter().map(identity).collect();
+        let mut distinct: HashMap<&str, TableItem> = HashMap::with_capacity(keys.len());
+        for (key, identity) in keys.iter().zip(&identities) {
+            distinct.entry(identity).or_insert_with(|| key_item(key));
+        }
+        let distinct: Vec<(String, TableItem)> =
+            distinct.into_iter().map(|(identity, key)| (identity.to_owned(), key)).collect();
+        let chunks: Vec<_> = distinct.chunks(KEYS_A_CALL).map(|chunk| self.read_isolating(chunk.to_vec())).collect();
+        let chunks: Vec<HashMap<String, ItemRead>> =
+            stream::iter(chunks).buffer_unordered(CALLS_AT_ONCE).try_collect().await?;
+        let answers: HashMap<String, ItemRead> = chunks.into_iter().flatten().collect();
+        let missing = || AwsError::new(Fault::Transient, OPERATION).with_detail("a key got no answer");
+        identities.iter().map(|identity| answers.get(identity).cloned().ok_or_else(missing)).collect()
+    }
+}
+
+fn key_item(key: &Key) -> TableItem {
+    key.attributes().map(|(name, value)| (name.to_owned(), key_value(value))).collect()
+}
+
+fn key_value(value: &KeyValue) -> AttributeValue {
+    match value {
+        KeyValue::String(text) => AttributeValue::S(text.clone()),
+        KeyValue::Number(digits) => AttributeValue::N(digits.clone()),
+        KeyValue::Binary(bytes) => AttributeValue::B(Blob::new(bytes.clone())),
+    }
+}
+
+/// One text for one key, however its numbers are written: DynamoDB answers `1` to `1.0`.
+fn identity(key: &Key) -> String {
+    identity_of_key(key.attributes().map(|(name, value)| (name, key_value(value))))
+}
+
+fn identity_of_item(item: &TableItem, names: &[String]) -> Option<String> {
+    let attributes: Option<Vec<_>> = names.iter().map(|name| Some((name.as_str(), item.get(name)?.clone()))).collect();
+    Some(identity_of_key(attributes?.into_iter()))
+}
+
+fn identity_of_key<'a>(attributes: impl Iterator<Item = (&'a str, AttributeValue)>) -> String {
+    let attributes: Vec<(&str, AttributeValue)> = attributes
+        .map(|(name, value)| match value {
+            AttributeValue::N(digits) => (name, AttributeValue::N(plain_number(&digits))),
+            other => (name, other),
+        })
+        .collect();
+    let mut builder = ImageBuilder::default();
+    for (name, value) in &attributes {
+        builder.attribute(name);
+        match value {
+            AttributeValue::S(text) => builder.string(text),
+            AttributeValue::N(digits) => builder.number(digits),
+            AttributeValue::B(bytes) => builder.binary(bytes.as_ref()),
+            _ => builder.unknown(),
+        }
+    }
+    streamdex_mapping::change::canonical_keys(&builder.finish())
+}
+
+/// A number as `[-]digits e exponent`, without zeros at either end: equal texts for equal numbers.
+fn plain_number(text: &str) -> String {
+    let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}");
+    let Ok(exponent) = exponent.parse::<i64>() else { return text.to_owned() };
+    let leading = digits.trim_start_matches('0');
+    let significant = leading.trim_end_matches('0');
+    if significant.is_empty() {
+        return "0e0".to_owned();
+    }
+    let zeros = i64::try_from(leading.len() - significant.len()).unwrap_or_default();
+    let decimals = i64::try_from(fraction.len()).unwrap_or_default();
+    format!("{sign}{significant}e{}", exponent.saturating_add(zeros).saturating_sub(decimals))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_numbers_have_one_text() {
+        for group in
+            [&["1", "1.0", "10E-1", "0.1e1", "01"][..], &["0", "-0", "0.00", "0e9"], &["-120", "-1.2E2", "-120.0"]]
+        {
+            for other in group {
+                assert_eq!(plain_number(group[0]), plain_number(other), "{other}");
+            }
+        }
+        assert_ne!(plain_number("1"), plain_number("10"));
+        assert_ne!(plain_number("1"), plain_number("-1"));
+    }
+
+    #[test]
+    fn identities_do_not_depend_on_the_order() {
+        let item = HashMap::from([
+            ("b".to_owned(), AttributeValue::N("1.0".into())),
+            ("a".to_owned(), AttributeValue::S("x".into())),
+            ("other".to_owned(), AttributeValue::Bool(true)),
+        ]);
+        let mut builder = ImageBuilder::default();
+        builder.attribute("b");
+        builder.number("1");
+        builder.attribute("a");
+        builder.string("x");
+        let image = builder.finish();
+        let key = Key::from_image(&image).unwrap();
+        let names = ["b".to_owned(), "a".to_owned()];
+        assert_eq!(identity_of_item(&item, &names), Some(identity(&key)));
+        assert_eq!(identity_of_item(&item, &["z".to_owned()]), None);
+    }
+}

@@ -1,0 +1,310 @@
+//! What is followed: a table, its keys and its stream, and whether the routes can be served from it.
+
+use aws_sdk_dynamodb::types::{KeyType, TableDescription};
+use streamdex_config::{Source, StreamArn, TableArn, TableReference, needs_old_images};
+
+use crate::clients::SourceClients;
+use crate::fault::{AwsError, Fault};
+
+/// A table and its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableInfo {
+    /// The table's name.
+    pub table: String,
+    /// The table's ARN.
+    pub arn: TableArn,
+    /// The table's id: another one after the table was deleted and made again. Unknown where the
+    /// configuration names a stream.
+    pub id: Option<String>,
+    /// The key attributes, partition key first.
+    pub keys: Vec<String>,
+    /// Other regions of a global table. Unknown where the configuration names a stream.
+    pub replicas: Vec<String>,
+    /// The stream.
+    pub stream: StreamInfo,
+}
+
+/// A stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// Its ARN.
+    pub arn: StreamArn,
+    /// What its records carry.
+    pub view: StreamView,
+    /// Whether it takes changes.
+    pub enabled: bool,
+}
+
+/// What the records of a stream carry besides the keys. Fixed for a stream's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamView {
+    /// Nothing.
+    KeysOnly,
+    /// The item after the change.
+    NewImage,
+    /// The item before the change.
+    OldImage,
+    /// Both.
+    NewAndOldImages,
+}
+
+/// Why a source cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// A call failed.
+    #[error("{0}")]
+    Aws(#[from] AwsError),
+    /// There is no such table.
+    #[error("there is no table {0}")]
+    NoTable(String),
+    /// There is no such stream.
+    #[error("there is no stream {0}")]
+    NoStream(String),
+    /// The table has no stream, or it is switched off.
+    #[error("the stream of table {0} is not enabled")]
+    StreamDisabled(String),
+    /// The stream carries too little for a route.
+    #[error("the stream carries {view}, which cannot serve the route to {index}: {need}", view = .view.name())]
+    View {
+        /// What it carries.
+        view: StreamView,
+        /// The route's index.
+        index: String,
+        /// What the route needs.
+        need: String,
+        /// What to do.
+        hint: &'static str,
+    },
+}
+
+// === impl TableInfo ===
+
+impl TableInfo {
+    /// Asks for the table of `source`, or for its stream where the configuration names one.
+    ///
+    /// # Errors
+    /// The table or stream is not there, has no enabled stream, or cannot be asked.
+    pub async fn describe(clients: &SourceClients, source: &Source) -> Result<TableInfo, TableError> {
+        match &source.table {
+            TableReference::Name(name) => match Box::pin(of_table(clients, name)).await? {
+                Described::With(info) => Ok(*info),
+                // It can be read for a day.
+                Described::SwitchedOff(Some(arn)) => {
+                    let gone = |error| match error {
+                        TableError::NoStream(_) => TableError::StreamDisabled(name.clone()),
+                        other => other,
+                    };
+                    Box::pin(of_stream(clients, &arn)).await.map_err(gone)
+                }
+                Described::SwitchedOff(None) => Err(TableError::StreamDisabled(name.clone())),
+            },
+            TableReference::StreamArn(arn) => Box::pin(of_stream(clients, arn)).await,
+        }
+    }
+}
+
+impl StreamInfo {
+    /// Asks for a stream of `table`.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be asked.
+    pub async fn describe(clients: &SourceClients, arn: &StreamArn) -> Result<StreamInfo, TableError> {
+        Box::pin(of_stream(clients, arn)).await.map(|info| info.stream)
+    }
+}
+
+/// A table, with a stream or without.
+#[derive(Debug)]
+enum Described {
+    With(Box<TableInfo>),
+    /// Its last stream, if it ever had one.
+    SwitchedOff(Option<StreamArn>),
+}
+
+async fn of_table(clients: &SourceClients, name: &str) -> Result<Described, TableError> {
+    let answer = clients.dynamodb.describe_table().table_name(name).send().await;
+    let answer = answer.map_err(|error| match AwsError::from_sdk("DescribeTable", &error) {
+        error if error.fault() == Fault::NotFound => TableError::NoTable(name.to_owned()),
+        error => TableError::Aws(error),
+    })?;
+    let missing = || AwsError::new(Fault::Transient, "DescribeTable").with_detail("the answer holds no table");
+    Ok(read_table(answer.table.as_ref().ok_or_else(missing)?, name))
+}
+
+fn read_table(table: &TableDescription, name: &str) -> Described {
+    let enabled = table.stream_specification().filter(|specification| specification.stream_enabled);
+    let view = enabled.and_then(|specification| specification.stream_view_type());
+    let view = view.and_then(|view| StreamView::parse(view.as_str()));
+    let stream = table.latest_stream_arn().and_then(StreamArn::parse);
+    let (Some(view), Some(stream)) = (view, &stream) else { return Described::SwitchedOff(stream) };
+    let mut keys: Vec<_> = table.key_schema().iter().collect();
+    keys.sort_by_key(|key| key.key_type != KeyType::Hash);
+    Described::With(Box::new(TableInfo {
+        table: table.table_name().unwrap_or(name).to_owned(),
+        arn: table.table_arn().and_then(TableArn::parse).unwrap_or_else(|| stream.table()),
+        id: table.table_id().map(str::to_owned),
+        keys: keys.into_iter().map(|key| key.attribute_name.clone()).collect(),
+        replicas: table.replicas().iter().filter_map(|replica| replica.region_name.clone()).collect(),
+        stream: StreamInfo { arn: stream.clone(), view, enabled: true },
+    }))
+}
+
+async fn of_stream(clients: &SourceClients, arn: &StreamArn) -> Result<TableInfo, TableError> {
+    const OPERATION: &str = "DescribeStream";
+    let answer = clients.streams.describe_stream().stream_arn(arn.as_str()).limit(1).send().await;
+    let answer = answer.map_err(|error| match AwsError::from_sdk(OPERATION, &error) {
+        error if error.fault() == Fault::NotFound => TableError::NoStream(arn.to_string()),
+        error => TableError::Aws(error),
+    })?;
+    let missing = || AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds no description");
+    let stream = answer.stream_description.ok_or_else(missing)?;
+    let view = stream.stream_view_type().map(|view| view.as_str()).and_then(StreamView::parse).ok_or_else(missing)?;
+    let mut schema: Vec<_> = stream.key_schema().iter().collect();
+    schema.sort_by_key(|key| key.key_type.as_str() != "HASH");
+    let mut keys: Vec<String> = schema.into_iter().map(|key| key.attribute_name.clone()).collect();
+    if keys.is_empty() {
+        // An emulator leaves them out; the table has them.
+        keys = match of_table(clients, arn.table_name()).await {
+            Ok(Described::With(info)) => info.keys,
+            _ => Vec::new(),
+        };
+    }
+    let enabled = stream.stream_status().is_none_or(|status| matches!(status.as_str(), "ENABLED" | "ENABLING"));
+    Ok(TableInfo {
+        table: stream.table_name().unwrap_or(arn.table_name()).to_owned(),
+        arn: arn.table(),
+        id: None,
+        keys,
+        replicas: Vec::new(),
+        stream: StreamInfo { arn: arn.clone(), view, enabled },
+    })
+}
+
+/// Checks that the stream carries what the routes need.
+///
+/// # Errors
+/// The first route that it cannot serve.
+pub fn check_view(source: &Source, info: &TableInfo) -> Result<(), TableError> {
+    let view = info.stream.view;
+    if view.has_old_image() {
+        return Ok(());
+    }
+    for route in &source.routes {
+        if let Some(need) = needs_old_images(route, &info.keys).into_iter().next() {
+            let index = route.index.text().to_owned();
+            return Err(TableError::View { view, index, need: need.to_string(), hint: need.hint() });
+        }
+    }
+    Ok(())
+}
+
+// === impl StreamView ===
+
+impl StreamView {
+    fn parse(name: &str) -> Option<StreamView> {
+        let views = [StreamView::KeysOnly, StreamView::NewImage, StreamView::OldImage, StreamView::NewAndOldImages];
+        views.into_iter().find(|view| view.name() == name)
+    }
+
+    /// The name that DynamoDB has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            StreamView::KeysOnly => "KEYS_ONLY",
+            StreamView::NewImage => "NEW_IMAGE",
+            StreamView::OldImage => "OLD_IMAGE",
+            StreamView::NewAndOldImages => "NEW_AND_OLD_IMAGES",
+        }
+    }
+
+    /// Whether records carry the item as it was before.
+    pub fn has_old_image(self) -> bool {
+        matches!(self, StreamView::OldImage | StreamView::NewAndOldImages)
+    }
+}
+
+// === impl TableError ===
+
+impl TableError {
+    /// What to do, in one sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            TableError::Aws(error) => error.hint().to_owned(),
+            TableError::NoTable(_) => "check source.table, the region and the endpoint".to_owned(),
+            TableError::NoStream(_) => "name the table instead of the stream: the stream changes when it is switched off and on".to_owned(),
+            TableError::StreamDisabled(_) => {
+                "enable the table's stream, best with NEW_AND_OLD_IMAGES: aws dynamodb update-table --stream-specification".to_owned()
+            }
+            TableError::View { hint, .. } => (*hint).to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::{KeySchemaElement, StreamSpecification, StreamViewType};
+    use streamdex_config::{AwsSettings, StartPosition};
+    use streamdex_mapping::{Condition, IndexName, Route, Test};
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions/stream/2026-11-22T15:01:21.123";
+
+    fn described(enabled: bool) -> TableDescription {
+        let specification =
+            StreamSpecification::builder().stream_enabled(enabled).stream_view_type(StreamViewType::NewImage);
+        let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+        TableDescription::builder()
+            .table_name("sessions")
+            .key_schema(key("at", KeyType::Range))
+            .key_schema(key("pk", KeyType::Hash))
+            .stream_specification(specification.build().unwrap())
+            .latest_stream_arn(ARN)
+            .build()
+    }
+
+    fn read() -> TableInfo {
+        match read_table(&described(true), "sessions") {
+            Described::With(info) => *info,
+            Described::SwitchedOff(_) => panic!("it has a stream"),
+        }
+    }
+
+    #[test]
+    fn a_table_is_read() {
+        let info = read();
+        assert_eq!(info.arn.as_str(), "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions");
+        assert_eq!(info.stream.arn.label(), "2026-11-22T15:01:21.123");
+        assert_eq!(info.keys, ["pk", "at"]);
+        let off = read_table(&described(false), "sessions");
+        assert!(matches!(&off, Described::SwitchedOff(Some(arn)) if arn.as_str() == ARN), "{off:?}");
+    }
+
+    #[test]
+    fn a_view_without_old_images_cannot_serve_conditions() {
+        let info = read();
+        let mut route = Route::to(IndexName::parse("sessions").unwrap());
+        let condition =
+            |attribute: &str| Condition { attribute: attribute.into(), test: Test::Exists(true), not: false };
+        let source = |routes| Source {
+            name: "s".into(),
+            table: TableReference::Name("sessions".into()),
+            region: None,
+            endpoint_url: None,
+            streams_endpoint_url: None,
+            aws: AwsSettings::default(),
+            start: StartPosition::TrimHorizon,
+            freshness: Source::DEFAULT_FRESHNESS,
+            routes,
+        };
+        route.when = vec![condition("pk")];
+        assert!(check_view(&source(vec![route.clone()]), &info).is_ok());
+        route.when = vec![condition("kind")];
+        let error = check_view(&source(vec![route]), &info).unwrap_err();
+        assert!(
+            error.to_string().starts_with("the stream carries NEW_IMAGE, which cannot serve the route to sessions"),
+            "{error}"
+        );
+        assert!(!error.hint().is_empty());
+    }
+}
