@@ -15,11 +15,7 @@ use streamdex_testkit::engines::workspace_folder;
 use crate::step::Outcome;
 
 /// Files that still stand in a circle. The list only gets shorter: a file that is in no circle any more must go.
-const KNOWN: [&str; 68] = [
-    "crates/cli/src/policy.rs",
-    "crates/cli/src/policy/lambda.rs",
-    "crates/cli/src/policy/search.rs",
-    "crates/cli/src/policy/tables.rs",
+const KNOWN: [&str; 64] = [
     "crates/config/src/check/http.rs",
     "crates/config/src/check/mod.rs",
     "crates/config/src/check/opensearch.rs",
