@@ -259,7 +259,7 @@ impl Batch {
         let operations = &self.operations;
         let same = |index: &usize| {
             let other = operations.get(*index).and_then(|slot| slot.waiting.as_ref());
-            other.is_some_and(|other| same_document(&other.address, &operation.address))
+            other.is_some_and(|other| same_index_and_id(&other.address, &operation.address))
         };
         let earlier = self.by_document.find(hash, same).copied();
         let new = self.operations.len();
@@ -347,7 +347,8 @@ impl Batch {
 /// The ordinal of an archive write whose live document is read.
 const ARCHIVE_ORDINAL: usize = 1000;
 
-fn same_document(left: &Address, right: &Address) -> bool {
+/// Whether both name one document. Routing is not compared: one id has one routing (ADR 2).
+fn same_index_and_id(left: &Address, right: &Address) -> bool {
     left.id == right.id && left.index == right.index
 }
 
