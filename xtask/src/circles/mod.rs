@@ -15,12 +15,7 @@ use streamdex_testkit::engines::workspace_folder;
 use crate::step::Outcome;
 
 /// Files that still stand in a circle. The list only gets shorter: a file that is in no circle any more must go.
-const KNOWN: [&str; 64] = [
-    "crates/config/src/check/http.rs",
-    "crates/config/src/check/mod.rs",
-    "crates/config/src/check/opensearch.rs",
-    "crates/config/src/check/source.rs",
-    "crates/config/src/check/store.rs",
+const KNOWN: [&str; 59] = [
     "crates/mapping/src/event/mod.rs",
     "crates/mapping/src/event/shape.rs",
     "crates/poller/src/deliver.rs",
