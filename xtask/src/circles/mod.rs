@@ -15,7 +15,7 @@ use streamdex_testkit::engines::workspace_folder;
 use crate::step::Outcome;
 
 /// Files that still stand in a circle. The list only gets shorter: a file that is in no circle any more must go.
-const KNOWN: [&str; 47] = [
+const KNOWN: [&str; 45] = [
     "crates/poller/src/deliver.rs",
     "crates/poller/src/follow.rs",
     "crates/poller/src/follow/delivery.rs",
@@ -51,8 +51,6 @@ const KNOWN: [&str; 47] = [
     "crates/testkit/src/simulation/trace.rs",
     "crates/testkit/src/simulation/weather.rs",
     "crates/testkit/src/simulation/world.rs",
-    "demo/src/main.rs",
-    "demo/src/script.rs",
     "tests/tests/compat/lab.rs",
     "tests/tests/compat/matrix.rs",
     "tests/tests/compat/mod.rs",
