@@ -11,29 +11,10 @@ use opensearch::http::Method;
 use opensearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use opensearch::http::transport::Transport;
 
+use crate::bulk_settings::{CANDIDATES, FIRST, Settings};
 use crate::child;
 use crate::records::Records;
 use crate::search::Bench;
-
-/// How the loop posts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Settings {
-    connections: usize,
-    documents_a_request: usize,
-}
-
-/// Where the search begins.
-const FIRST: Settings = Settings { connections: 1, documents_a_request: 1000 };
-
-/// What is tried to find the loop's best settings.
-const CANDIDATES: [Settings; 6] = [
-    FIRST,
-    Settings { connections: 1, documents_a_request: 4000 },
-    Settings { connections: 2, documents_a_request: 1000 },
-    Settings { connections: 2, documents_a_request: 2000 },
-    Settings { connections: 4, documents_a_request: 1000 },
-    Settings { connections: 4, documents_a_request: 2000 },
-];
 
 /// Documents of a trial of the settings.
 const TRIAL: usize = 20_000;

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 mod bulk;
+mod bulk_settings;
 mod child;
 mod idle;
 mod lambda;

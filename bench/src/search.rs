@@ -12,7 +12,7 @@ use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode, target_f
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
-use crate::bulk::Settings;
+use crate::bulk_settings::Settings;
 use crate::child;
 
 /// What the runs share.

@@ -19,6 +19,7 @@ mod follower;
 mod freshness;
 mod live;
 mod load;
+mod options;
 mod script;
 mod verdict;
 
@@ -29,28 +30,13 @@ use anyhow::Context;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::choice::EngineKind;
 use crate::cluster::Traces;
+use crate::options::Options;
 
 /// What a shell reports for a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 /// A download under way is not waited for.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
-
-/// Keeps an OpenSearch index equal to a DynamoDB table for a while, under load, and compares them.
-#[derive(Debug, Parser)]
-#[command(bin_name = "cargo xtask demo")]
-pub(crate) struct Options {
-    /// The search engine, in place of the first one that can be had
-    #[arg(long, value_enum)]
-    engine: Option<EngineKind>,
-    /// How long the table is written to
-    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(6..=3600))]
-    seconds: u64,
-    /// Leave everything running until Ctrl-C, and print where
-    #[arg(long)]
-    keep: bool,
-}
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();

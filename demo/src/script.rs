@@ -18,8 +18,9 @@ use crate::configuration::{self, ARCHIVE, INDEX, LIVE, TABLE, shown};
 use crate::follower::{Follower, Report, Streamdex};
 use crate::freshness::Probe;
 use crate::load::{Changes, Load, now};
+use crate::options::Options;
 use crate::verdict::Verdict;
-use crate::{Options, awkward, expected, live};
+use crate::{awkward, expected, live};
 
 /// How long the index may need to catch up when the writing stops.
 const CATCH_UP: Duration = Duration::from_secs(60);

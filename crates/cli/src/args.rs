@@ -10,7 +10,6 @@ use url::Url;
 
 use crate::logging::LogFormat;
 use crate::policy::{Purpose, View};
-use crate::status::parse_url;
 
 /// Keeps an OpenSearch index equal to a DynamoDB table, from the table's stream.
 #[derive(Debug, Parser)]
@@ -178,7 +177,7 @@ pub struct RunArgs {
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
     /// Show what the worker at this address says of itself, as http://127.0.0.1:9464; reads no configuration
-    #[arg(long, value_name = "URL", value_parser = parse_url)]
+    #[arg(long, value_name = "URL", value_parser = worker_url)]
     pub url: Option<Url>,
     /// Show it anew every 2 seconds, until Ctrl-C
     #[arg(long)]
@@ -253,6 +252,16 @@ pub struct IamPolicyArgs {
     pub profile: Option<String>,
 }
 
+/// The address of a worker, as a command line argument.
+fn worker_url(text: &str) -> Result<Url, String> {
+    let example = "write it as http://127.0.0.1:9464";
+    let url = Url::parse(text).map_err(|error| format!("{error}: {example}"))?;
+    if url.scheme() != "http" || url.host().is_none() {
+        return Err(format!("a worker is asked over plain http: {example}"));
+    }
+    Ok(url)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -271,5 +280,16 @@ mod tests {
     #[test]
     fn the_argument_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn workers_are_asked_over_http() {
+        assert_eq!(
+            worker_url("http://127.0.0.1:9464").unwrap().join("status").unwrap().as_str(),
+            "http://127.0.0.1:9464/status"
+        );
+        for wrong in ["127.0.0.1:9464", "https://here:9464", "here", "http://"] {
+            assert!(worker_url(wrong).is_err(), "{wrong}");
+        }
     }
 }

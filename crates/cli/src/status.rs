@@ -16,7 +16,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use url::Url;
 
 use self::fetch::get;
-pub(crate) use self::fetch::parse_url;
 use self::tables::Tables;
 use crate::args::{Global, StatusArgs};
 use crate::exit::{CliError, Exit};

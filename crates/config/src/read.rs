@@ -224,6 +224,13 @@ impl<T> Key<T> {
     }
 }
 
+impl Key<String> {
+    /// The value of an optional key; an empty text (of an unset variable with an empty default) is none.
+    pub(crate) fn present(&self) -> Option<&Located<String>> {
+        self.given().filter(|located| !located.is_empty())
+    }
+}
+
 impl<T> Deref for Located<T> {
     type Target = T;
 

@@ -258,7 +258,7 @@ impl Batch {
         let operations = &self.operations;
         let same = |index: &usize| {
             let other = operations.get(*index).and_then(|slot| slot.waiting.as_ref());
-            other.is_some_and(|other| same_document(&other.address, &operation.address))
+            other.is_some_and(|other| same_index_and_id(&other.address, &operation.address))
         };
         let earlier = self.by_document.find(hash, same).copied();
         let new = self.operations.len();
@@ -354,7 +354,8 @@ pub fn operation_ordinal(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX - 1).saturating_add(1)
 }
 
-fn same_document(left: &Address, right: &Address) -> bool {
+/// Whether both name one document. Routing is not compared: one id has one routing (ADR 2).
+fn same_index_and_id(left: &Address, right: &Address) -> bool {
     left.id == right.id && left.index == right.index
 }
 

@@ -7,7 +7,7 @@ use crate::route::Route;
 
 /// Whether `left` under its route and `right` under its route give the same document: the same members
 /// in any order, numbers by their text, sets without order.
-pub(crate) fn same_document(left: (&Route, &Image<'_>), right: (&Route, &Image<'_>)) -> bool {
+pub(crate) fn same_content(left: (&Route, &Image<'_>), right: (&Route, &Image<'_>)) -> bool {
     let ((left_route, left_image), (right_route, right_image)) = (left, right);
     if !std::ptr::eq(left_route, right_route) {
         // Seldom: two routes that write one index. Their texts decide; a mere difference of order is
@@ -74,8 +74,8 @@ mod tests {
     fn same(route: &Route, left: &str, right: &str) -> bool {
         let image = |text| read_item(serde_json::from_str::<&RawValue>(text).unwrap()).unwrap();
         let (left, right) = (image(left), image(right));
-        assert_eq!(same_document((route, &left), (route, &right)), same_document((route, &right), (route, &left)));
-        same_document((route, &left), (route, &right))
+        assert_eq!(same_content((route, &left), (route, &right)), same_content((route, &right), (route, &left)));
+        same_content((route, &left), (route, &right))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The mapper: a pure function of one change and the routes.
 
 use crate::change::{Change, EventName};
-use crate::compare::same_document;
+use crate::compare::same_content;
 use crate::decimal::whole_seconds;
 use crate::document::{DocumentError, archive_document, document};
 use crate::fetch::Fetch;
@@ -229,7 +229,7 @@ impl Mapper {
             (None, _) => false,
         };
         if let (Some(old), Some(new), false) = (&old, &new, moved)
-            && same_document((old.route, old.image), (new.route, new.image))
+            && same_content((old.route, old.image), (new.route, new.image))
         {
             return Ok(Mapped::Nothing(Outcome::Unchanged));
         }

@@ -1,6 +1,5 @@
 //! What every check needs of a node.
 
-use std::fmt::Debug;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use streamdex_sink::BodyEncoding;
 use streamdex_sink::index::{Indices, SetupContext};
 use streamdex_testkit::engines::unique_name;
 
-use super::Outcome;
+use super::outcome::Outcome;
 pub(crate) use crate::lab::Node as Lab;
 use crate::lab::route;
 
@@ -107,15 +106,6 @@ fn show((status, kind): &Answered) -> String {
         "" => format!("{status}"),
         kind => format!("{status} `{kind}`"),
     }
-}
-
-/// Two values must be equal; the message says which are not.
-pub(crate) fn equal<T: PartialEq + Debug>(what: &str, got: T, wanted: T) -> Outcome {
-    if got == wanted { Ok(()) } else { Err(format!("{what}: {got:?} instead of {wanted:?}")) }
-}
-
-pub(crate) fn holds(what: &str, condition: bool) -> Outcome {
-    if condition { Ok(()) } else { Err(format!("not so: {what}")) }
 }
 
 pub(crate) fn logical(name: &str) -> IndexName {

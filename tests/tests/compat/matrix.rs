@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use streamdex_testkit::engines::workspace_folder;
 
-use super::Outcome;
+use super::outcome::Outcome;
 
 const INTRODUCTION: &str = "\
 # Compatibility

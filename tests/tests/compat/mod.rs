@@ -4,19 +4,20 @@
 //! `docs/compatibility.md`. With `STREAMDEX_WRITE_COMPATIBILITY` set the file is written; else the test holds it to
 //! what the engines did.
 
+mod check;
 pub(crate) mod lab;
 mod matrix;
+mod outcome;
 mod poison;
 mod refusals;
 mod setup;
 mod vanished;
 mod versions;
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 
+use check::Check;
 use futures::{FutureExt, StreamExt, stream};
 use lab::Lab;
 use matrix::Matrix;
@@ -25,26 +26,6 @@ use streamdex_testkit::report;
 
 const WRITE: &str = "STREAMDEX_WRITE_COMPATIBILITY";
 const AT_ONCE: usize = 6;
-
-/// `Err` says what the engine did instead, in a few words.
-pub(crate) type Outcome = Result<(), String>;
-
-/// One sentence, and how it is tried.
-pub(crate) struct Check {
-    pub(crate) name: &'static str,
-    run: Box<dyn Fn(Arc<Lab>) -> Running>,
-}
-
-type Running = Pin<Box<dyn Future<Output = Outcome>>>;
-
-/// A check that is an `async fn` over the lab.
-pub(crate) fn check<F, Trial>(name: &'static str, run: F) -> Check
-where
-    F: Fn(Arc<Lab>) -> Trial + 'static,
-    Trial: Future<Output = Outcome> + 'static,
-{
-    Check { name, run: Box::new(move |lab| Box::pin(run(lab))) }
-}
 
 /// All checks under their headings, in the order of the document.
 fn all() -> Vec<(&'static str, Vec<Check>)> {

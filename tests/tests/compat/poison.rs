@@ -8,8 +8,9 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 use streamdex_sink::BodyEncoding;
 
+use super::check::{Check, check};
 use super::lab::{Lab, delete, statuses, write};
-use super::{Check, Outcome, check};
+use super::outcome::Outcome;
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![

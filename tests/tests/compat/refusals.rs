@@ -5,8 +5,8 @@ use std::sync::Arc;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
+use super::check::{Check, check};
 use super::lab::{Lab, accepted, answered, write};
-use super::{Check, check};
 
 const ILLEGAL_ARGUMENT: &str = "illegal_argument_exception";
 const MAPPER_PARSING: &str = "mapper_parsing_exception";

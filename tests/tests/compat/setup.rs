@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use streamdex_sink::index::{Code, Finding, IndexPlan, Plan, SetupError};
 use streamdex_testkit::engines::unique_name;
 
-use super::lab::{Lab, equal, holds, logical, write};
-use super::{Check, Outcome, check};
+use super::check::{Check, check};
+use super::lab::{Lab, logical, write};
+use super::outcome::{Outcome, equal, holds};
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![

@@ -7,8 +7,9 @@ use serde_json::Value;
 use streamdex_sink::index::{SetupError, SetupErrorKind, VanishedIndex};
 use streamdex_testkit::engines::unique_name;
 
-use super::lab::{Lab, delete, equal, holds, logical};
-use super::{Check, Outcome, check};
+use super::check::{Check, check};
+use super::lab::{Lab, delete, logical};
+use super::outcome::{Outcome, equal, holds};
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
-use super::lab::{Lab, delete, holds, statuses, write};
-use super::{Check, Outcome, check};
+use super::check::{Check, check};
+use super::lab::{Lab, delete, statuses, write};
+use super::outcome::{Outcome, holds};
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![

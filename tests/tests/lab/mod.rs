@@ -5,6 +5,7 @@ mod expected;
 mod load;
 mod node;
 mod program;
+mod route;
 
 use std::collections::HashMap;
 use std::fs;
@@ -27,6 +28,7 @@ pub(crate) use expected::session;
 pub(crate) use load::Load;
 pub(crate) use node::Node;
 pub(crate) use program::Program;
+pub(crate) use route::route;
 
 /// Long enough for a machine that does other things as well.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
@@ -201,15 +203,4 @@ pub(crate) fn text(value: &str) -> AttributeValue {
 
 pub(crate) fn number(digits: &str) -> AttributeValue {
     AttributeValue::N(digits.to_owned())
-}
-
-/// The route of all session items into `index`. It ends inside `[index.…]`, so that more of its keys can follow.
-pub(crate) fn route(index: &str) -> String {
-    format!(
-        r#"[[route]]
-index = "{index}"
-id = ["user_id", "session_id"]
-ttl = {{ attribute = "expires_at" }}
-[index."{index}"]"#
-    )
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use streamdex_config::Config;
 use streamdex_sink::Client;
 
-use super::route;
+use super::route::route;
 
 pub(crate) struct Node {
     pub(crate) url: String,

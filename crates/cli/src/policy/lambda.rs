@@ -3,9 +3,11 @@
 
 use streamdex_config::{AwsSettings, Source};
 
+use super::document::Statement;
+use super::facts::Facts;
+use super::grants::Grants;
 use super::place::Place;
 use super::tables::{READ_STREAM, grant_source_keys, stream_arn};
-use super::{Facts, Grants, Statement};
 
 const LIST_STREAMS: [&str; 1] = ["dynamodb:ListStreams"];
 /// EC2 knows no resources for these two.

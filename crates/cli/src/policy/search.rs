@@ -21,8 +21,10 @@ use streamdex_config::{Auth, AwsSettings, Config, Manage, SigV4Service};
 use streamdex_sink::index::{IndexNames, index_names};
 use url::Url;
 
+use super::document::Statement;
+use super::facts::{Facts, Purpose};
+use super::grants::Grants;
 use super::place::Place;
-use super::{Facts, Grants, Purpose, Statement};
 
 /// In place of names that nobody told.
 pub(crate) const DOMAIN: &str = "${DomainName}";

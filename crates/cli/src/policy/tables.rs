@@ -4,8 +4,10 @@ use streamdex_config::{AwsSettings, Config, DeadLetterKind, Source, TableReferen
 use streamdex_dynamodb::state::Partition;
 use streamdex_sink::index::watches_indices;
 
+use super::document::Statement;
+use super::facts::{Facts, Purpose};
+use super::grants::Grants;
 use super::place::Place;
-use super::{Facts, Grants, Purpose, Statement};
 
 /// Following a stream.
 pub(super) const READ_STREAM: [&str; 3] =

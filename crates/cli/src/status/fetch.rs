@@ -16,16 +16,6 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// A worker with tens of thousands of shards says less.
 const LARGEST: usize = 64 << 20;
 
-/// The address of a worker, as a command line argument.
-pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
-    let example = "write it as http://127.0.0.1:9464";
-    let url = Url::parse(text).map_err(|error| format!("{error}: {example}"))?;
-    if url.scheme() != "http" || url.host().is_none() {
-        return Err(format!("a worker is asked over plain http: {example}"));
-    }
-    Ok(url)
-}
-
 /// The body that a worker answers with.
 ///
 /// # Errors
@@ -55,20 +45,4 @@ async fn ask(url: &Url, path: &str) -> Result<(u16, String), String> {
     let status = answer.status().as_u16();
     let body = Limited::new(answer.into_body(), LARGEST).collect().await.map_err(|error| error.to_string())?;
     Ok((status, String::from_utf8_lossy(&body.to_bytes()).into_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn workers_are_asked_over_http() {
-        assert_eq!(
-            parse_url("http://127.0.0.1:9464").unwrap().join("status").unwrap().as_str(),
-            "http://127.0.0.1:9464/status"
-        );
-        for wrong in ["127.0.0.1:9464", "https://here:9464", "here", "http://"] {
-            assert!(parse_url(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::present;
 use crate::model::Http;
 use crate::problem::Problems;
 use crate::raw::Root;
 
 /// Where `streamdex run` listens.
 pub(super) fn http(root: &Root, problems: &mut Problems) -> Http {
-    let Some(listen) = root.http.get().and_then(|table| present(&table.listen)) else {
+    let Some(listen) = root.http.get().and_then(|table| table.listen.present()) else {
         return Http::default();
     };
     let address: Option<SocketAddr> = listen.parse().ok();

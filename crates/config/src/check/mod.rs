@@ -3,6 +3,7 @@
 //! A check reports and goes on with a default, so that one bad key hides no other problem. The result
 //! counts only where nothing was reported.
 
+mod credentials;
 mod endpoint;
 mod http;
 mod indices;
@@ -20,7 +21,6 @@ use std::path::Path;
 use crate::model::{AwsSettings, Config};
 use crate::problem::{Place, Problems};
 use crate::raw::Root;
-use crate::read::{Key, Located};
 
 pub use endpoint::is_loopback;
 
@@ -28,7 +28,11 @@ pub use endpoint::is_loopback;
 pub(crate) fn config(root: &Root, base_dir: &Path, problems: &mut Problems) -> Option<Config> {
     let whole_file = Place::default();
     let aws = root.aws.get().map_or_else(AwsSettings::default, |table| {
-        credentials([&table.profile, &table.role_arn, &table.external_id], &AwsSettings::default(), problems)
+        credentials::credentials(
+            [&table.profile, &table.role_arn, &table.external_id],
+            &AwsSettings::default(),
+            problems,
+        )
     });
     let mut sources = source::sources(root, &aws, problems);
     let routes = route::routes(root, &mut sources, problems);
@@ -49,36 +53,4 @@ pub(crate) fn config(root: &Root, base_dir: &Path, problems: &mut Problems) -> O
         return None;
     }
     Some(Config { aws, sources, opensearch: opensearch?, state, dead_letter, lambda, http, indices })
-}
-
-/// Profile, role and external id: its own, else those of `fallback`. An external id goes with its role.
-fn credentials(keys: [&Key<String>; 3], fallback: &AwsSettings, problems: &mut Problems) -> AwsSettings {
-    let [profile, role_arn, external_id] = keys.map(present);
-    if let Some(role) = role_arn
-        && !(role.starts_with("arn:") && role.contains(":role/"))
-    {
-        problems.error_with_hint(
-            &role.place,
-            "this is no ARN of a role",
-            "a role's ARN reads arn:aws:iam::ACCOUNT:role/NAME",
-        );
-    }
-    let own = |key: Option<&Located<String>>| key.map(|located| located.value.clone());
-    let settings = AwsSettings {
-        profile: own(profile).or_else(|| fallback.profile.clone()),
-        role_arn: own(role_arn).or_else(|| fallback.role_arn.clone()),
-        external_id: match role_arn {
-            Some(_) => own(external_id),
-            None => own(external_id).or_else(|| fallback.external_id.clone()),
-        },
-    };
-    if let (None, Some(external_id)) = (&settings.role_arn, external_id) {
-        problems.error_with_hint(&external_id.place, "an external id without a role", "set role_arn too");
-    }
-    settings
-}
-
-/// The value of an optional key; an empty text (of an unset variable with an empty default) is none.
-fn present(key: &Key<String>) -> Option<&Located<String>> {
-    key.given().filter(|located| !located.is_empty())
 }

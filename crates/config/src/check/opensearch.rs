@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{credentials, endpoint, present};
+use super::credentials::credentials;
+use super::endpoint;
 use crate::model::{Auth, AwsSettings, Compression, OpenSearch, PasswordSource, SigV4Service, Source};
 use crate::problem::Problems;
 use crate::raw::{AuthTable, AuthWord, CompressionWord, OpenSearchTable, ServiceWord};
@@ -35,7 +36,7 @@ pub(super) fn opensearch(
     let max_concurrent_requests = within(&table.max_concurrent_requests, 1..=256, 8, problems);
     let settings = OpenSearch {
         auth,
-        ca_file: present(&table.ca_file).map(|path| around.base_dir.join(&path.value)),
+        ca_file: table.ca_file.present().map(|path| around.base_dir.join(&path.value)),
         tls_verify: table.tls_verify.get().copied().unwrap_or(true),
         compression: match table.compression.get() {
             Some(CompressionWord::None) => Compression::None,
@@ -169,12 +170,14 @@ fn sigv4(auth: &AuthTable, url: Option<&Url>, around: &Surroundings<'_>, problem
             format!("set service = {expected:?}"),
         );
     }
-    if let (Some((_, expected)), Some(given)) = (in_host, present(&auth.region))
+    if let (Some((_, expected)), Some(given)) = (in_host, auth.region.present())
         && expected != given.value
     {
         problems.error_with_hint(&given.place, format!("this host is in {expected}"), "leave region out");
     }
-    let region = present(&auth.region)
+    let region = auth
+        .region
+        .present()
         .map(|Located { value, .. }| value.clone())
         .or_else(|| in_host.map(|(_, region)| region.to_owned()))
         .or_else(|| around.sole_source.and_then(|source| source.region.clone()));

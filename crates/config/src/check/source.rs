@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{credentials, endpoint, name, present};
+use super::credentials::credentials;
+use super::{endpoint, name};
 use crate::arn::{Arn, StreamArn};
 use crate::model::{AwsSettings, Source, StartPosition, TableReference};
 use crate::problem::{Place, Problems};
@@ -48,8 +49,8 @@ fn source(table: &Located<SourceTable>, aws: &AwsSettings, problems: &mut Proble
         Some(_) => String::new(),
         None => reference.table_name().to_owned(),
     };
-    let endpoint_url = present(&table.endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
-    let streams_endpoint_url = present(&table.streams_endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
+    let endpoint_url = table.endpoint_url.present().and_then(|text| endpoint::endpoint(text, problems));
+    let streams_endpoint_url = table.streams_endpoint_url.present().and_then(|text| endpoint::endpoint(text, problems));
     Source {
         name,
         region: region(table, &reference, problems),
@@ -101,7 +102,7 @@ fn reference(table: &Located<SourceTable>, problems: &mut Problems) -> TableRefe
 }
 
 fn region(table: &SourceTable, reference: &TableReference, problems: &mut Problems) -> Option<String> {
-    let given = present(&table.region);
+    let given = table.region.present();
     let of_arn = match reference {
         TableReference::StreamArn(arn) => {
             Arn::parse(arn.as_str()).map(|arn| arn.region).filter(|region| *region != REGION_OF_DYNAMODB_LOCAL)

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{credentials, endpoint, name, present};
+use super::credentials::credentials;
+use super::{endpoint, name};
 use crate::model::{AwsSettings, DeadLetter, DeadLetterKind, Source, State};
 use crate::problem::{Place, Problems};
 use crate::raw::{DeadLetterTable, DeadLetterWord, Root, StateTable};
@@ -13,7 +14,7 @@ pub(super) fn state(root: &Root, sole_source: Option<&Source>, aws: &AwsSettings
     let nothing = StateTable::default();
     let table = root.state.get().unwrap_or(&nothing);
     let fallback = sole_source.map_or(aws, |source| &source.aws);
-    let endpoint_url = present(&table.endpoint_url).and_then(|text| endpoint::endpoint(text, problems));
+    let endpoint_url = table.endpoint_url.present().and_then(|text| endpoint::endpoint(text, problems));
     State {
         table: table
             .table
@@ -25,7 +26,9 @@ pub(super) fn state(root: &Root, sole_source: Option<&Source>, aws: &AwsSettings
             .given()
             .filter(|name| name::is_label(name, problems))
             .map_or_else(|| "default".to_owned(), |name| name.value.clone()),
-        region: present(&table.region)
+        region: table
+            .region
+            .present()
             .map(|region| region.value.clone())
             .or_else(|| sole_source.and_then(|source| source.region.clone())),
         endpoint_url: endpoint_url.or_else(|| sole_source.and_then(|source| source.endpoint_url.clone())),

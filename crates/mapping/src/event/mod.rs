@@ -1,11 +1,11 @@
 //! Stream records out of raw JSON, borrowed from it: Lambda events, `get-records` output, single records.
 
 mod attribute;
+mod captured;
 mod record;
 mod shape;
 mod string;
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -14,57 +14,10 @@ use serde_json::value::RawValue;
 use crate::change::{Change, RecordError, RecordProblem};
 use crate::image::Image;
 use attribute::ImageSeed;
+pub use captured::{Captured, CapturedError};
 use record::{Member, RecordReader, RecordSeed};
 use shape::{Shape, recognise};
 use string::Strings;
-
-/// What a captured JSON text was.
-#[derive(Debug)]
-pub enum Captured<'a> {
-    /// Stream records: a Lambda event, the output of `get-records`, a list, or a single record. All
-    /// were handed over.
-    Records,
-    /// A failure record of an event source mapping: the text of the event that it carries, to be read
-    /// with [`read_captured`] again. Its records do not come in order from their shard.
-    OnFailure(Cow<'a, str>),
-    /// The items of `scan` or `query` output, or the one of `get-item`; see [`read_item`].
-    Items(Vec<&'a RawValue>),
-}
-
-/// Why a captured text is none that streamdex knows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CapturedError {
-    /// The text is no JSON.
-    #[error("not JSON: line {line} column {column}")]
-    Json {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-    },
-    /// The event of a tumbling window: its state would be lost.
-    #[error("the event of a tumbling window; streamdex keeps no window state")]
-    TumblingWindow,
-    /// An on-failure record that carries only where the records were (SQS, SNS).
-    #[error("an on-failure record without the records themselves")]
-    NoPayload,
-    /// Anything else.
-    #[error("neither a stream record, nor a list of them, nor an on-failure record, nor items")]
-    Unknown,
-}
-
-impl CapturedError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            CapturedError::Json { .. } => "give one JSON text, or one record a line",
-            CapturedError::TumblingWindow => "take the tumbling window off the event source mapping",
-            CapturedError::NoPayload => "use an S3 on-failure destination: its records carry the event",
-            CapturedError::Unknown => "give a Lambda event, get-records output, or one stream record a line",
-        }
-    }
-}
 
 /// Reads a captured JSON text, and hands each stream record in it to `each`, in order, with its place.
 ///

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::captured::{Captured, CapturedError};
 use super::record::Member;
-use super::{Captured, CapturedError};
 
 /// The members of a captured object that tell what it is.
 #[derive(Default)]

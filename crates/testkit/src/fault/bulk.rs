@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rule::ItemError;
+use super::reply::ItemError;
 
 /// One operation of a bulk request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,24 +9,27 @@
 
 mod bulk;
 mod record;
+mod reply;
 mod rule;
 mod serve;
+mod state;
 mod tls;
+mod upstream;
 
 pub use bulk::BulkOperation;
 pub use record::Recorded;
-pub use rule::{ItemError, Reply, Rule, RuleId};
+pub use reply::{ItemError, Reply};
+pub use rule::{Rule, RuleId};
 pub use tls::CertificateKind;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
-use self::record::Records;
-use self::serve::{Control, Upstream};
+use self::serve::Control;
+use self::state::Shared;
 use self::tls::ServedCertificate;
+use self::upstream::Upstream;
 use crate::server_thread::ServerThread;
 
 /// A running fault server; it ends when dropped.
@@ -36,16 +39,6 @@ pub struct FaultServer {
     control: tokio::sync::mpsc::Sender<Control>,
     server: ServerThread,
     certificate: Option<ServedCertificate>,
-}
-
-/// What the connections and the test share.
-#[derive(Debug)]
-struct Shared {
-    rules: Mutex<Vec<(RuleId, Rule)>>,
-    records: Mutex<Records>,
-    changed: watch::Sender<u64>,
-    next_rule: AtomicU64,
-    upstream: Upstream,
 }
 
 impl FaultServer {
@@ -71,13 +64,7 @@ impl FaultServer {
     fn start(upstream: Upstream, tls: Option<CertificateKind>) -> Self {
         let certificate = tls.map(ServedCertificate::issue);
         let acceptor = certificate.as_ref().map(ServedCertificate::acceptor);
-        let shared = Arc::new(Shared {
-            rules: Mutex::default(),
-            records: Mutex::default(),
-            changed: watch::Sender::new(0),
-            next_rule: AtomicU64::new(0),
-            upstream,
-        });
+        let shared = Arc::new(Shared::new(upstream));
         let (control, commands) = tokio::sync::mpsc::channel(16);
         let served = Arc::clone(&shared);
         let server = ServerThread::start(|listener| serve::run(listener, commands, served, acceptor))
@@ -171,19 +158,5 @@ impl FaultServer {
             }
         };
         tokio::time::timeout(limit, fulfilled).await.is_ok()
-    }
-}
-
-impl Shared {
-    fn rules(&self) -> MutexGuard<'_, Vec<(RuleId, Rule)>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn records(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note_change(&self) {
-        self.changed.send_modify(|count| *count += 1);
     }
 }

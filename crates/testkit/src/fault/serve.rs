@@ -13,39 +13,25 @@ use hyper::body::{Bytes, Frame, Incoming};
 use hyper::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::Shared;
 use super::bulk::{answer_of, body_of, items_of, refused, taken};
 use super::record::Recorded;
-use super::rule::{Action, ItemError, Reply, SelectsItem};
+use super::reply::{ItemError, Reply};
+use super::rule::{Action, SelectsItem};
+use super::state::Shared;
+use super::upstream::Upstream;
 
 /// Time for the first part of a cut answer to leave this process.
 const FLUSH_TIME: Duration = Duration::from_millis(50);
 
 type Answer = Response<BoxBody<Bytes, io::Error>>;
 type WholeAnswer = Response<Bytes>;
-
-/// What stands behind the rules.
-#[derive(Debug)]
-pub(super) enum Upstream {
-    Node { url: String, client: Box<Client<HttpConnector, Full<Bytes>>> },
-    Mock,
-}
-
-impl Upstream {
-    pub(super) fn node(url: &str) -> Self {
-        let client = Box::new(Client::builder(TokioExecutor::new()).build_http());
-        Self::Node { url: url.trim_end_matches('/').to_owned(), client }
-    }
-}
 
 /// Orders from the test; each is confirmed when it has been carried out.
 #[derive(Debug)]

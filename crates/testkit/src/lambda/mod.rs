@@ -11,6 +11,7 @@ mod answer;
 mod runtime_api;
 mod sandbox;
 mod serve;
+mod state;
 
 pub use answer::{Answer, FunctionError};
 pub use runtime_api::{RuntimeApi, TakenInvocation};

@@ -1,19 +1,16 @@
 //! The side of the Runtime API that a test holds.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hyper::body::Bytes;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Answer, FunctionError};
 use super::serve;
+use super::state::{Offered, Shared};
 use crate::server_thread::ServerThread;
-
-/// The ARN that the function is told it was invoked under.
-pub(super) const FUNCTION_ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:streamdex";
 
 /// A Runtime API for one process at a time; it ends when dropped.
 #[derive(Debug)]
@@ -21,39 +18,6 @@ pub struct RuntimeApi {
     shared: Arc<Shared>,
     server: ServerThread,
     count: AtomicU64,
-}
-
-/// What the routes and the test share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    changed: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) offered: Option<Offered>,
-    pub(super) under_way: Option<UnderWay>,
-    /// How many requests for the next invocation hang.
-    pub(super) asking: u32,
-    pub(super) init_error: Option<FunctionError>,
-    /// Answers to invocations that were over already.
-    pub(super) late: Vec<String>,
-}
-
-#[derive(Debug)]
-pub(super) struct Offered {
-    pub(super) id: String,
-    pub(super) payload: Bytes,
-    pub(super) time: Duration,
-}
-
-/// The invocation that the function works on.
-#[derive(Debug)]
-pub(super) struct UnderWay {
-    pub(super) id: String,
-    pub(super) deadline: Instant,
-    pub(super) answer: Option<Answer>,
 }
 
 /// An invocation that the function has taken.
@@ -71,7 +35,7 @@ impl RuntimeApi {
     /// When no port can be had.
     #[must_use]
     pub fn start() -> Self {
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: watch::Sender::new(0) });
+        let shared = Arc::new(Shared::default());
         let served = Arc::clone(&shared);
         let server = ServerThread::start(|listener| serve::run(listener, served)).expect("a port for a Runtime API");
         Self { shared, server, count: AtomicU64::new(0) }
@@ -140,37 +104,5 @@ impl RuntimeApi {
     #[must_use]
     pub fn late_answers(&self) -> Vec<String> {
         self.shared.state().late.clone()
-    }
-}
-
-impl Shared {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let changed = change(&mut self.state());
-        self.changed.send_modify(|count| *count += 1);
-        changed
-    }
-
-    /// Waits until `look` finds something.
-    pub(super) async fn wait_for<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
-        let mut changed = self.changed.subscribe();
-        loop {
-            let found = look(&mut self.state());
-            match found {
-                Some(found) => return found,
-                None => changed.changed().await.expect("the sender lives in this value"),
-            }
-        }
-    }
-}
-
-impl Offered {
-    /// Milliseconds since 1970, as the function is told.
-    pub(super) fn deadline_ms(&self) -> u128 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
-        (now + self.time).as_millis()
     }
 }

@@ -10,10 +10,12 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::answer::{Answer, FunctionError};
-use super::runtime_api::{FUNCTION_ARN, Shared, UnderWay};
+use super::state::{Shared, UnderWay};
 use crate::http;
 
 const ROOT: &str = "/2018-06-01/runtime/";
+/// The ARN under which the function is invoked.
+const FUNCTION_ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:streamdex";
 const TRACE_ID: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
 
 /// Serves until the runtime ends.

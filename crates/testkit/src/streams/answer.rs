@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::log::{ShardLog, Start, parse_sequence};
-use super::{LABEL, Shared};
+use super::state::{LABEL, Shared};
 use crate::workload::{EVENT_TIME, PARTITION_KEY, SORT_KEY};
 
 const SHARDS_A_PAGE: usize = 100;

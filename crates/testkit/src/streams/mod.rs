@@ -10,17 +10,17 @@
 mod answer;
 mod log;
 mod serve;
+mod state;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use self::log::ShardLog;
+use self::state::{LABEL, Shared};
 use crate::engines::REGION;
 use crate::server_thread::ServerThread;
 
 /// Emulators put their tables into this account.
 const ACCOUNT: &str = "000000000000";
-const LABEL: &str = "2025-06-15T00:00:00.000";
 
 /// A stream that is being served; it ends when dropped.
 #[derive(Debug)]
@@ -35,16 +35,6 @@ pub struct NewShard {
     id: String,
     parent: Option<String>,
     starting: String,
-}
-
-/// What the connections and the measurement share.
-#[derive(Debug)]
-struct Shared {
-    table: String,
-    table_arn: String,
-    stream_arn: String,
-    shards: Mutex<BTreeMap<String, ShardLog>>,
-    calls: Mutex<BTreeMap<String, u64>>,
 }
 
 // === impl NewShard ===
@@ -135,22 +125,6 @@ impl ServedStream {
     #[must_use]
     pub fn calls(&self, operation: &str) -> u64 {
         self.shared.lock_calls().get(operation).copied().unwrap_or_default()
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    fn shards(&self) -> MutexGuard<'_, BTreeMap<String, ShardLog>> {
-        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_calls(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn count(&self, operation: &str) {
-        *self.lock_calls().entry(operation.to_owned()).or_default() += 1;
     }
 }
 

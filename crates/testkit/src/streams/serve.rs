@@ -7,8 +7,8 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
 use tokio::net::TcpListener;
 
-use super::Shared;
 use super::answer::{Refusal, answer};
+use super::state::Shared;
 use crate::http;
 
 /// Serves until the runtime ends.
