@@ -12,8 +12,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::dice::Dice;
+use super::lock::lock;
 use super::weather::{Endpoint, Fate, Refusal, Weather};
-use super::world::{World, lock};
+use super::world::World;
 
 /// One worker's way to the world.
 pub(super) struct Gate {

@@ -11,8 +11,9 @@ use streamdex_sink::index::KnownIndex;
 use streamdex_sink::{ClientError, SetupError, Target, Targets, VanishedIndex};
 
 use super::gate::Gate;
+use super::lock::lock;
 use super::weather::{Endpoint, Refusal};
-use super::world::{World, lock};
+use super::world::World;
 
 /// The indices of one worker.
 pub(super) struct SimulatedIndices {

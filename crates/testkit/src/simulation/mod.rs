@@ -5,11 +5,13 @@
 //! clocks. All of it runs on one thread on a paused clock, and every choice comes from the seed, so that a
 //! seed that fails fails again, event by event.
 
+mod bulk;
 mod checks;
 mod cluster;
 mod dice;
 mod gate;
 mod indices;
+mod lock;
 mod plan;
 mod search;
 mod state;

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
 use super::dice::{FNV_START, fnv};
+use super::lock::lock;
 use super::time::VirtualTime;
-use super::world::lock;
 
 /// What happened so far.
 #[derive(Debug)]

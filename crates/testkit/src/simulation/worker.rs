@@ -18,11 +18,11 @@ use streamdex_poller::state::Generations;
 use streamdex_sink::{BulkWriter, Patience, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
+use super::bulk::{REQUEST_TIMEOUT, SimulatedSearch};
 use super::dice::hash;
 use super::gate::Gate;
 use super::indices::SimulatedIndices;
 use super::plan::Plan;
-use super::search::{REQUEST_TIMEOUT, SimulatedSearch};
 use super::state::SimulatedState;
 use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream};
 use super::world::World;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use streamdex_dynamodb::{AwsError, Fault};
 
 use super::dice::Dice;
+use super::lock::lock;
 use super::plan::Plan;
 use super::search::Search;
 use super::state::StateItems;
@@ -148,9 +149,4 @@ impl World {
             self.trace.violation(format_args!("{worker} finishes {shard}, which is open"));
         }
     }
-}
-
-/// Whatever a panic left behind.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

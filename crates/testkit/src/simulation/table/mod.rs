@@ -1,5 +1,6 @@
 //! A DynamoDB table and its streams, as the service keeps them.
 
+mod habits;
 mod item;
 mod shard;
 mod source;
@@ -11,9 +12,10 @@ use aws_smithy_types::DateTime;
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{CreationTime, ExternalVersion, SequenceNumber};
 
+pub(super) use self::habits::StreamHabits;
 pub(super) use self::item::{Item, KEY, KIND};
 pub(super) use self::shard::{Entry, Shard};
-pub(super) use self::source::{SimulatedItems, SimulatedStream, StreamHabits};
+pub(super) use self::source::{SimulatedItems, SimulatedStream};
 use super::dice::{Dice, hash};
 use super::time::{HOUR, MINUTE, VirtualTime, Window};
 
