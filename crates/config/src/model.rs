@@ -8,6 +8,10 @@ use std::time::Duration;
 use streamdex_mapping::Route;
 use url::Url;
 
+/// The largest body of a bulk request, in bytes: 9.5 MiB. Small AWS instances and Serverless refuse requests from
+/// 10 MiB on.
+pub const LARGEST_BODY: usize = 9_961_472;
+
 /// A whole configuration file, checked.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -18,6 +18,8 @@ use opensearch::http::headers::HeaderValue;
 use streamdex_config::{AwsSettings, PasswordSource};
 use tokio::sync::OnceCell;
 
+use crate::error_chain::root_cause;
+
 /// Credentials are replaced this long before they expire, so that none expires on the way.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
@@ -183,7 +185,9 @@ impl CachedCredentials {
 
     /// Credentials that are good for at least a minute, or whatever the provider has to give.
     pub(crate) async fn get(&self) -> Result<Credentials, AuthError> {
-        self.load().await.map_err(|error| AuthError::Aws { reason: root_cause(&error), source: Arc::new(error) })
+        self.load()
+            .await
+            .map_err(|error| AuthError::Aws { reason: root_cause(&error).to_string(), source: Arc::new(error) })
     }
 
     /// Forgets the credentials; the next request asks the chain anew.
@@ -247,15 +251,6 @@ async fn load(settings: &AwsSettings, region: Option<Region>) -> aws_types::SdkC
         loader = loader.region(region);
     }
     loader.load().await
-}
-
-/// The text of the innermost error, since SDK errors say nothing at the top.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 #[cfg(test)]

@@ -18,8 +18,9 @@ use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service, is_loopback}
 use url::Url;
 
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
+use crate::client_error::find_tls_problem;
 pub use crate::client_error::{ClientError, TlsProblem};
-use crate::client_error::{find_io_error, find_tls_problem, root_cause};
+use crate::error_chain::{find_io_error, root_cause};
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
 const BULK_PATH: &str = concat!(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::AuthError;
+use crate::error_chain::chain;
 
 /// No answer was had.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -90,29 +91,7 @@ pub enum TlsProblem {
     Other(String),
 }
 
-// === looking into errors ===
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
-        let error: &'a (dyn Error + 'static) = *error;
-        // An I/O error hides the error that it wraps: its `source` is that one's source.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        wrapped.map(without_bounds).or_else(|| error.source())
-    })
-}
-
-fn without_bounds<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> &'a (dyn Error + 'static) {
-    error
-}
-
-pub(crate) fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    chain(error).last().unwrap_or(error)
-}
-
-pub(crate) fn find_io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a std::io::Error> {
-    chain(error).filter_map(|error| error.downcast_ref::<std::io::Error>()).last()
-}
-
+/// The TLS problem among the causes of an error.
 pub(crate) fn find_tls_problem(error: &(dyn Error + 'static)) -> Option<TlsProblem> {
     use rustls::CertificateError as Certificate;
     let tls = chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;

@@ -5,6 +5,7 @@ pub mod classify;
 pub mod client;
 mod client_error;
 pub mod encode;
+mod error_chain;
 pub mod index;
 pub mod limit;
 pub mod pause;

@@ -25,7 +25,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_config::{Compression, OpenSearch};
+use streamdex_config::{Compression, LARGEST_BODY, OpenSearch};
 use streamdex_mapping::{IndexName, Operation};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ pub use request::BulkTransport;
 pub use stats::{LATENCY_BOUNDS, WriterStats};
 
 use crate::client::Client;
-use crate::encode::{LARGEST_BODY, check, encoded_len};
+use crate::encode::{check, encoded_len};
 use crate::pause::Pause;
 use dispatch::Dispatcher;
 use stats::Counters;
