@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::inspect::{Code, Finding};
+use super::finding::{Code, Finding};
 
 /// The scheme of document versions (ADR 0001). Indices written under another one cannot be compared.
 pub const VERSION_SCHEME: u32 = 1;

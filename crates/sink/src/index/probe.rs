@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::admin::{ask, escape};
 use super::error::SetupError;
-use super::inspect::{Code, Finding};
+use super::finding::{Code, Finding};
 use crate::client::Client;
 
 /// One write of the scratch document, and the status that it must get.

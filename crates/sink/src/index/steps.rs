@@ -4,10 +4,11 @@ use serde_json::Value;
 use streamdex_config::Manage;
 
 use super::error::SetupError;
-use super::inspect::{Code, Finding, differences, inspect};
+use super::finding::{Code, Finding};
+use super::inspect::{differences, inspect};
 use super::observe::{Observed, ObservedIndex};
 use super::owner::{Foreign, Owner};
-use super::plan::{Alias, Wanted};
+use super::wanted::{Alias, Wanted};
 
 /// One change of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
