@@ -7,7 +7,6 @@ mod client_error;
 pub mod encode;
 mod error_chain;
 pub mod index;
-pub mod limit;
 pub mod pause;
 pub mod retry;
 pub mod scrub;

@@ -15,7 +15,7 @@ use streamdex_testkit::engines::workspace_folder;
 use crate::step::Outcome;
 
 /// Files that still stand in a circle. The list only gets shorter: a file that is in no circle any more must go.
-const KNOWN: [&str; 58] = [
+const KNOWN: [&str; 54] = [
     "bench/src/bulk.rs",
     "bench/src/search.rs",
     "crates/cli/src/policy.rs",
@@ -41,10 +41,6 @@ const KNOWN: [&str; 58] = [
     "crates/poller/src/observe/list/writer.rs",
     "crates/poller/src/state.rs",
     "crates/poller/src/state/rows.rs",
-    "crates/sink/src/writer/dispatch.rs",
-    "crates/sink/src/writer/mod.rs",
-    "crates/sink/src/writer/permit.rs",
-    "crates/sink/src/writer/submission.rs",
     "crates/testkit/src/fault/bulk.rs",
     "crates/testkit/src/fault/mod.rs",
     "crates/testkit/src/fault/record.rs",

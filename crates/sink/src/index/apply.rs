@@ -32,7 +32,7 @@ impl Indices {
         plans
     }
 
-    /// Makes what is missing, renews the index templates, and tries what only writing shows.
+    /// Creates what is missing, renews the index templates, and tries what only writing shows.
     pub async fn apply(&self) -> Vec<IndexApplied> {
         let mut applied = Vec::new();
         for (entry, index) in self.names() {
@@ -43,7 +43,7 @@ impl Indices {
     }
 
     /// All names that are known: those written out, and those that placeholders have given. A text with
-    /// placeholders that has given none yet stands for itself.
+    /// placeholders that has given none yet is listed as it is written.
     fn names(&self) -> Vec<(&Entry, String)> {
         let mut names = Vec::new();
         for entry in self.catalog.entries() {

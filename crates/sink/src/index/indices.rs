@@ -64,10 +64,10 @@ impl Indices {
     /// Makes sure that the index is there, once: callers at the same time share one set-up, and a
     /// failed one is tried again by the next caller. Cheap when the index is known.
     ///
-    /// An index whose UUID is known is never made anew.
+    /// An index whose UUID is known is never created again.
     ///
     /// # Errors
-    /// [`SetupError::kind`] tells whether to try again later.
+    /// [`SetupError::kind`] says whether to try again later.
     pub async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError> {
         if let Some(target) = self.target(index) {
             return Ok(target);
@@ -77,7 +77,7 @@ impl Indices {
         cell.get_or_try_init(|| Box::pin(self.make(entry, index))).await.cloned()
     }
 
-    /// Compares the UUIDs of all known indices with what is there now: with one small request, unless
+    /// Compares the UUIDs of all known indices with the present ones: with one small request, unless
     /// there are so many that their names do not fit into one.
     ///
     /// Indices under `manage = "never"` are not watched: nothing is asked of them.

@@ -7,7 +7,7 @@
 //!
 //! Indices are never left to be created by a write. OpenSearch's own dynamic mapping refuses whole
 //! documents over one number, and a delete with an external version creates a missing index, so each
-//! index that was set up is known by its UUID, and [`Indices::watch`] tells when it is another one.
+//! index that was set up is known by its UUID, and [`Indices::watch`] finds when it is another one.
 
 mod admin;
 mod apply;

@@ -71,7 +71,7 @@ mod tests {
         let mut config = config(vec![placeholders, session_route(), route("own")]);
         let own = IndexSettings { manage: Manage::Check, generation: 3, ..IndexSettings::default() };
         config.indices.insert("own".into(), own);
-        let told = |manage, concrete: &str, aliases: &[&str]| IndexNames {
+        let of_index = |manage, concrete: &str, aliases: &[&str]| IndexNames {
             manage,
             concrete: concrete.to_owned(),
             aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
@@ -79,10 +79,10 @@ mod tests {
         let mut names = index_names(&config);
         names.sort_by(|one, other| one.concrete.cmp(&other.concrete));
         let expected = [
-            told(Manage::Create, "orders-*-000001", &["orders-*"]),
-            told(Manage::Check, "own", &[]),
-            told(Manage::Create, "sessions-000001", &["sessions", "sessions-live"]),
-            told(Manage::Create, "sessions-expired-000001", &["sessions-expired"]),
+            of_index(Manage::Create, "orders-*-000001", &["orders-*"]),
+            of_index(Manage::Check, "own", &[]),
+            of_index(Manage::Create, "sessions-000001", &["sessions", "sessions-live"]),
+            of_index(Manage::Create, "sessions-expired-000001", &["sessions-expired"]),
         ];
         assert_eq!(names, expected);
     }

@@ -66,7 +66,7 @@ async fn send(client: &Client, path: &str, write: &Write) -> Result<u16, SetupEr
     }
 }
 
-/// Takes the document away, whatever became of the rules. Best effort: the outcome of the probe stands.
+/// Deletes the document, whether or not the rules held. A failure does not change the outcome of the probe.
 async fn clean_up(client: &Client, path: &str) {
     let gone = |status: u16| matches!(status, 200 | 404);
     for versioned in ["&version=9&version_type=external_gte", ""] {

@@ -1,4 +1,4 @@
-//! What is to be done to an index, decided from what is there: pure.
+//! The steps that an index still needs, decided from its observed state: pure.
 
 use serde_json::Value;
 use streamdex_config::Manage;
@@ -17,7 +17,7 @@ pub enum Step {
     Template,
     /// Create the index together with these aliases.
     Create(Vec<Alias>),
-    /// Add aliases that stand for nothing yet.
+    /// Add aliases that name no index yet.
     AddAliases(Vec<Alias>),
 }
 
@@ -77,7 +77,7 @@ fn create_steps(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Setup
             return taken(name, "index");
         }
     }
-    // An alias is created where it stands for nothing, and never moved: readers decide when to follow.
+    // An alias is created where it names no index, and never moved: readers decide when to follow.
     let mut missing = wanted.aliases();
     missing.retain(|alias| observed.behind_alias(&wanted.alias_name(*alias)).is_empty());
     match located(wanted, observed)? {
