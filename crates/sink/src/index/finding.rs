@@ -52,7 +52,7 @@ pub enum Code {
     SegmentReplication,
     /// There is no `_meta.streamdex`.
     NotOurs,
-    /// An alias of this name leads to another index.
+    /// An alias of this name points to another index.
     AliasElsewhere,
     /// The live alias has another filter.
     LiveAliasFilter,

@@ -230,7 +230,7 @@ pub fn differences(wanted: &Wanted, settings: &FlatSettings, mapping: &Map<Strin
             findings.push(Finding::new(
                 Code::SettingDiffers,
                 format!("`{name}` is {found} in the index and {} in the configuration", text_of(value)),
-                "change the setting on the index, or raise `generation` to make the index anew",
+                "change the setting on the index, or raise `generation` to create a new index",
             ));
         }
     }
@@ -248,14 +248,14 @@ pub fn differences(wanted: &Wanted, settings: &FlatSettings, mapping: &Map<Strin
             findings.push(Finding::new(
                 Code::FieldDiffers,
                 format!("the field `{field}` is {theirs} in the index and {mine} in the configuration"),
-                "raise `generation` of this index to make it anew with the configured mapping",
+                "raise `generation` of this index to create a new one with the configured mapping",
             ));
         }
     }
     findings
 }
 
-/// Settings come back as texts, whatever they were sent as.
+/// Settings come back as texts, even those sent as numbers.
 fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

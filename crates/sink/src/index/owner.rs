@@ -86,7 +86,7 @@ impl Owner {
             findings.push(Finding::new(
                 Code::OtherRoutes,
                 format!("the routes have changed since {concrete} was made"),
-                "documents that do not change keep their old form; raise `generation` of this index to write all of them anew",
+                "documents that do not change keep their old form; raise `generation` of this index to write all of them again",
             ));
         }
         Ok(findings)

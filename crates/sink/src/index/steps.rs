@@ -154,7 +154,7 @@ fn alias_finding(wanted: &Wanted, observed: &Observed, alias: Alias) -> Option<F
     if !elsewhere.is_empty() {
         return Some(Finding::new(
             Code::AliasElsewhere,
-            format!("the alias {name} stands for {elsewhere}, while {} is written", wanted.concrete),
+            format!("the alias {name} points to {elsewhere}, while {} is written", wanted.concrete),
             "move the alias with POST /_aliases when the new generation is complete",
         ));
     }
@@ -164,7 +164,7 @@ fn alias_finding(wanted: &Wanted, observed: &Observed, alias: Alias) -> Option<F
         Finding::new(
             Code::LiveAliasFilter,
             format!("the alias {name} has another filter than the configuration gives"),
-            "remove the alias, and `streamdex index apply` makes it anew",
+            "remove the alias, and run `streamdex index apply` to create it again",
         )
     })
 }
