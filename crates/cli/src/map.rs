@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use serde_json::json;
-use streamdex_config::Config;
 use streamdex_delivery::page::{Fate, Page};
 use streamdex_mapping::{Address, Outcome, Trust};
 use streamdex_sink::encode_operation;
-use streamdex_sink::index::concrete_name;
+use streamdex_sink::index::ConcreteNames;
 
 use crate::args::{Global, MapArgs};
 use crate::captured::{Capturer, MappedItem};
@@ -20,28 +19,29 @@ use crate::{output, settings};
 pub(crate) fn run(global: &Global, arguments: &MapArgs) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
     let capturer = Capturer::new(&config, arguments.source.as_deref(), Trust::InOrder)?;
+    let names = ConcreteNames::new(&config);
     let mut exit = Exit::Done;
     for mut input in Input::open_all(&arguments.files)? {
         let mut number = 0;
         while let Some(piece) = input.next_piece()? {
             let pages = capturer.capture(&input.name, &piece)?;
             for (_, page) in pages.pages {
-                exit = exit.max(show_page(&config, &input.name, &mut number, page)?);
+                exit = exit.max(show_page(&names, &input.name, &mut number, page)?);
             }
             for item in pages.items {
                 number += 1;
-                exit = exit.max(show_item(&config, &format!("{} item {number}", input.name), item)?);
+                exit = exit.max(show_item(&names, &format!("{} item {number}", input.name), item)?);
             }
         }
     }
     Ok(exit)
 }
 
-fn show_page(config: &Config, name: &str, number: &mut usize, page: Page) -> Result<Exit, CliError> {
+fn show_page(names: &ConcreteNames, name: &str, number: &mut usize, page: Page) -> Result<Exit, CliError> {
     let (mut exit, mut body, mut notes) = (Exit::Done, Vec::new(), String::new());
     let (operations, fates) = page.into_parts();
     for operation in &operations {
-        encode_operation(&mut body, &target(config, &operation.address)?, operation);
+        encode_operation(&mut body, &target(names, &operation.address)?, operation);
     }
     for fate in fates {
         *number += 1;
@@ -72,10 +72,10 @@ fn note_of(outcome: Outcome) -> &'static str {
 }
 
 /// Items have no version, so their lines carry none; they are fit for an empty index.
-fn show_item(config: &Config, place: &str, item: MappedItem) -> Result<Exit, CliError> {
+fn show_item(names: &ConcreteNames, place: &str, item: MappedItem) -> Result<Exit, CliError> {
     match item {
         Ok(Some((address, document))) => {
-            let mut action = json!({ "_index": target(config, &address)?, "_id": address.id.as_str() });
+            let mut action = json!({ "_index": target(names, &address)?, "_id": address.id.as_str() });
             if let (Some(routing), Some(members)) = (&address.routing, action.as_object_mut()) {
                 members.insert("routing".to_owned(), json!(routing));
             }
@@ -97,13 +97,13 @@ fn show_item(config: &Config, place: &str, item: MappedItem) -> Result<Exit, Cli
     }
 }
 
-fn target(config: &Config, address: &Address) -> Result<String, CliError> {
+fn target(names: &ConcreteNames, address: &Address) -> Result<String, CliError> {
     let unknown = || CliError::new(Exit::Usage, format!("no route gives index {}", address.index));
-    concrete_name(config, &address.index).ok_or_else(unknown)
+    names.find(&address.index).ok_or_else(unknown)
 }
 
 /// These lines are part of the command's result, so they are no log lines.
 fn tell(lines: &str) {
-    // Nobody is left to be told where this fails.
+    // Where this fails, nobody is left to read the error.
     let _ = std::io::stderr().lock().write_all(lines.as_bytes());
 }

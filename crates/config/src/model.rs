@@ -10,6 +10,10 @@ use url::Url;
 
 use crate::arn::StreamArn;
 
+/// The largest body of a bulk request, in bytes: 9.5 MiB. Small AWS instances and Serverless refuse requests from
+/// 10 MiB on.
+pub const LARGEST_BODY: usize = 9_961_472;
+
 /// A whole configuration file, checked.
 #[derive(Debug, Clone)]
 pub struct Config {

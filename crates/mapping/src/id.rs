@@ -7,11 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use crate::image::{Image, Node};
-use crate::operation::DocumentId;
+use crate::operation::{DocumentId, LONGEST_ID};
 use crate::route::{IdForm, Route};
-
-/// OpenSearch refuses longer ids.
-const LONGEST_ID: usize = 512;
 
 /// Why a key gives no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

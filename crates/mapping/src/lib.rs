@@ -27,10 +27,11 @@ pub mod version;
 
 pub use batch::{Batch, FetchHandle, OperationHandle, RecordMeta};
 pub use change::{Change, EventName, RecordError, RecordProblem};
+pub use document::EXPIRED_AT;
 pub use fetch::{Fetch, Key, KeyValue};
 pub use image::{AttributeProblem, Image, ImageBuilder};
 pub use mapper::{MapError, Mapped, Mapper, Trust};
-pub use operation::{Action, Address, DocumentId, IndexName, IndexNameError, Operation, Origin, Role};
+pub use operation::{Action, Address, DocumentId, IndexName, IndexNameError, LONGEST_ID, Operation, Origin, Role};
 pub use outcome::{Outcome, Tally};
 pub use route::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, PatternPart, Route, Test, Ttl};
 pub use version::{CreationTime, ExternalVersion, SequenceNumber};

@@ -13,7 +13,10 @@ use crate::version::ExternalVersion;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IndexName(Arc<str>);
 
-/// A document's `_id`: 1 to 512 bytes of UTF-8. Made by [`crate::id`] alone.
+/// The longest document id that OpenSearch takes, in bytes (its `IndexRequest`).
+pub const LONGEST_ID: usize = 512;
+
+/// A document's `_id`: 1 to [`LONGEST_ID`] bytes of UTF-8. Made by [`crate::id`] alone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DocumentId(Box<str>);
 
@@ -99,9 +102,9 @@ pub enum IndexNameError {
     Reserved,
 }
 
-/// A text that is no document id: empty, or longer than the 512 bytes that OpenSearch allows.
+/// A text that is no document id: empty, or longer than [`LONGEST_ID`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a document id has 1 to 512 bytes, and this one {0}")]
+#[error("a document id has 1 to {LONGEST_ID} bytes, and this one {0}")]
 pub struct DocumentIdError(pub usize);
 
 // === impl IndexName ===
@@ -162,10 +165,10 @@ impl DocumentId {
     /// Takes an id that was made before, as one in a stored dead letter.
     ///
     /// # Errors
-    /// It is empty or longer than 512 bytes.
+    /// It is empty or longer than [`LONGEST_ID`] bytes.
     pub fn parse(text: &str) -> Result<DocumentId, DocumentIdError> {
         match text.len() {
-            1..=512 => Ok(DocumentId(text.into())),
+            1..=LONGEST_ID => Ok(DocumentId(text.into())),
             length => Err(DocumentIdError(length)),
         }
     }

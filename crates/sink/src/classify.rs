@@ -95,8 +95,8 @@ pub enum PauseReason {
     NotOpenSearch,
 }
 
-/// The type that stands for AWS's front end answering 403 "Request throttled…", which is no OpenSearch
-/// error and has no type of its own.
+/// The type given to AWS's front end answering 403 "Request throttled…", which is no OpenSearch error and has
+/// no type.
 pub const FRONT_END_THROTTLED: &str = "aws_request_throttled";
 
 // === classification ===

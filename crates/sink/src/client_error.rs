@@ -92,12 +92,11 @@ pub enum TlsProblem {
     Other(String),
 }
 
-// === looking into errors ===
-
 pub(crate) fn find_io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a std::io::Error> {
     causes(error).filter_map(|error| error.downcast_ref::<std::io::Error>()).last()
 }
 
+/// The TLS problem among the causes of an error.
 pub(crate) fn find_tls_problem(error: &(dyn Error + 'static)) -> Option<TlsProblem> {
     use rustls::CertificateError as Certificate;
     let tls = causes(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;

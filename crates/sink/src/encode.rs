@@ -1,18 +1,14 @@
 //! Operations to the lines of a bulk body, and the checks that one bad operation must not reach OpenSearch.
 
-use streamdex_mapping::{Action, Operation};
-
-/// No request is larger than this: 9.5 MiB, below the 10 MiB that small AWS instances and Serverless take.
-pub const LARGEST_BODY: usize = 9_961_472;
-/// `_id` on an index operation, in bytes (OpenSearch, `IndexRequest`).
-const LONGEST_ID: usize = 512;
+use streamdex_config::LARGEST_BODY;
+use streamdex_mapping::{Action, LONGEST_ID, Operation};
 
 /// An operation that would fail every other one of its request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsendable {
-    /// `_id` is empty or longer than 512 bytes.
-    #[error("the document id has {0} bytes, and 1 to 512 are allowed")]
+    /// `_id` is empty or longer than [`LONGEST_ID`].
+    #[error("the document id has {0} bytes, and 1 to {LONGEST_ID} are allowed")]
     Id(usize),
     /// The version does not fit into the 63 bits that OpenSearch has for it.
     #[error("the document version is above 2^63 - 1")]

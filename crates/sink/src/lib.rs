@@ -6,7 +6,6 @@ pub mod client;
 mod client_error;
 pub mod encode;
 pub mod index;
-pub mod limit;
 pub mod pause;
 pub mod retry;
 pub mod scrub;

@@ -21,6 +21,13 @@ pub struct RetrySchedule {
 #[derive(Debug, Clone)]
 pub struct Jitter(fastrand::Rng);
 
+/// Intervals and their jitter, together.
+#[derive(Debug, Clone)]
+pub(crate) struct Delays {
+    schedule: RetrySchedule,
+    jitter: Jitter,
+}
+
 // === impl RetrySchedule ===
 
 impl RetrySchedule {
@@ -69,6 +76,19 @@ impl Default for Jitter {
     /// Seeded at random, so that replicas do not retry in step.
     fn default() -> Jitter {
         Jitter(fastrand::Rng::new())
+    }
+}
+
+// === impl Delays ===
+
+impl Delays {
+    pub(crate) fn new(schedule: RetrySchedule, jitter: Jitter) -> Delays {
+        Delays { schedule, jitter }
+    }
+
+    /// As [`RetrySchedule::delay`].
+    pub(crate) fn next(&mut self, attempt: u32, retry_after: Option<Duration>) -> Duration {
+        self.schedule.delay(attempt, retry_after, &mut self.jitter)
     }
 }
 

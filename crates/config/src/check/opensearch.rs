@@ -8,14 +8,12 @@ use url::Url;
 
 use super::credentials::credentials;
 use super::endpoint;
-use crate::model::{Auth, AwsSettings, Compression, OpenSearch, PasswordSource, SigV4Service, Source};
+use crate::model::{Auth, AwsSettings, Compression, LARGEST_BODY, OpenSearch, PasswordSource, SigV4Service, Source};
 use crate::problem::Problems;
 use crate::raw::{AuthTable, AuthWord, CompressionWord, OpenSearchTable, ServiceWord};
 use crate::read::{Key, Located};
 
-/// 9.5 MiB: small AWS instances and Serverless refuse requests from 10 MiB on.
-const LARGEST_BATCH: u64 = 9_961_472;
-const SMALLEST_BATCH: u64 = 64 << 10;
+const SMALLEST_BATCH: usize = 64 << 10;
 
 /// What the rest of the file says that matters here.
 pub(super) struct Surroundings<'a> {
@@ -62,10 +60,11 @@ fn batch_bytes(table: &OpenSearchTable, problems: &mut Problems) -> usize {
     let Some(size) = table.max_batch_bytes.given() else {
         return DEFAULT;
     };
-    if !(SMALLEST_BATCH..=LARGEST_BATCH).contains(&size.0) {
+    let bytes = usize::try_from(size.0).unwrap_or(usize::MAX);
+    if !(SMALLEST_BATCH..=LARGEST_BODY).contains(&bytes) {
         problems.error_with_hint(&size.place, format!("{} bytes is out of range", size.0), "give 64KiB to 9.5MiB");
     }
-    usize::try_from(size.0).unwrap_or(DEFAULT)
+    bytes
 }
 
 fn timeout(table: &OpenSearchTable, problems: &mut Problems) -> Duration {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use streamdex_mapping::route::PatternPart;
-use streamdex_mapping::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, Route, Test, Ttl};
+use streamdex_mapping::{Condition, EXPIRED_AT, IdForm, IndexPattern, NumberForm, OnExpiry, Route, Test, Ttl};
 
 use super::{name, pattern};
 use crate::model::Source;
@@ -13,9 +13,6 @@ use crate::read::{Located, OneOrMany, Scalar};
 
 /// A table has a partition key, and may have a sort key.
 const MOST_KEY_ATTRIBUTES: usize = 2;
-
-/// The field that an archived document gets beside its own.
-const EXPIRED_AT: &str = "expired_at";
 
 /// A route, and where it stands.
 #[derive(Debug)]

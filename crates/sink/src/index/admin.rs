@@ -8,8 +8,8 @@ use url::form_urlencoded::byte_serialize;
 use super::error::SetupError;
 use super::flavour::Flavour;
 use super::observe::Observed;
-use super::plan::{Alias, Wanted};
 use super::steps::Step;
+use super::wanted::{Alias, Wanted};
 use crate::client::{Answer, Client};
 
 /// The first line of a request may have 4,096 bytes on the engines.

@@ -1,4 +1,4 @@
-//! Carrying out what is missing, and the commands `streamdex index plan` and `apply`.
+//! The commands `streamdex index plan` and `apply`.
 
 use serde_json::Map;
 use streamdex_config::Manage;
@@ -6,63 +6,18 @@ use streamdex_config::Manage;
 use super::admin;
 use super::catalog::Entry;
 use super::error::SetupError;
-use super::indices::{Indices, KnownIndex};
-use super::inspect::{Finding, inspect};
-use super::observe::Observed;
-use super::plan::Wanted;
+use super::indices::Indices;
+use super::inspect::inspect;
+use super::known::KnownIndex;
 use super::probe;
 use super::report::{Applied, IndexApplied, IndexPlan, Plan};
+use super::set_up::set_up;
 use super::simulate::simulate;
 use super::steps::{Step, findings, located, steps};
-use crate::client::Client;
+use super::wanted::Wanted;
 
-/// Each round sees what the one before, or another worker, has done.
-const ROUNDS: usize = 4;
 const NEVER: &str = "manage = \"never\": nothing is asked, created or watched";
 const PLACEHOLDERS: &str = "indices of this route are made when a record first gives their name";
-
-/// An index that is as it should be.
-#[derive(Debug)]
-pub(super) struct SetUp {
-    /// The index's own name.
-    pub(super) name: String,
-    pub(super) uuid: Option<String>,
-    /// What was done, in order.
-    pub(super) done: Vec<Step>,
-    pub(super) findings: Vec<Finding>,
-}
-
-/// Looks, does what is missing, and looks again, until nothing is missing. Workers that do the same at
-/// the same time do not disturb each other: an index and its aliases are created in one request.
-pub(super) async fn set_up(
-    client: &Client,
-    wanted: &Wanted,
-    expected: Option<&KnownIndex>,
-) -> Result<SetUp, SetupError> {
-    let mut done = Vec::new();
-    for _ in 0..ROUNDS {
-        let observed = admin::observe(client, wanted).await?;
-        // Before anything else: an index that is gone must not be made anew quietly.
-        if let Some(vanished) = expected.and_then(|known| known.compare_with(&observed)) {
-            return Err(SetupError::Vanished(vanished));
-        }
-        let missing = steps(wanted, &observed)?;
-        if missing.is_empty() {
-            return finished(wanted, &observed, done);
-        }
-        for step in missing {
-            admin::perform(client, wanted, &step).await?;
-            done.push(step);
-        }
-    }
-    Err(SetupError::Unsettled { concrete: wanted.concrete.clone() })
-}
-
-fn finished(wanted: &Wanted, observed: &Observed, done: Vec<Step>) -> Result<SetUp, SetupError> {
-    let findings = findings(wanted, observed)?;
-    let located = located(wanted, observed)?.ok_or_else(|| SetupError::Missing { index: wanted.index.clone() })?;
-    Ok(SetUp { name: located.name.to_owned(), uuid: located.index.uuid.clone(), done, findings })
-}
 
 // === impl Indices: the commands ===
 
@@ -77,7 +32,7 @@ impl Indices {
         plans
     }
 
-    /// Makes what is missing, renews the index templates, and tries what only writing shows.
+    /// Creates what is missing, renews the index templates, and tries what only writing shows.
     pub async fn apply(&self) -> Vec<IndexApplied> {
         let mut applied = Vec::new();
         for (entry, index) in self.names() {
@@ -88,7 +43,7 @@ impl Indices {
     }
 
     /// All names that are known: those written out, and those that placeholders have given. A text with
-    /// placeholders that has given none yet stands for itself.
+    /// placeholders that has given none yet is listed as it is written.
     fn names(&self) -> Vec<(&Entry, String)> {
         let mut names = Vec::new();
         for entry in self.catalog.entries() {

@@ -53,7 +53,7 @@ enum NameShape {
     Placeholders(Vec<PatternPart>),
 }
 
-/// The fields of an index that the routes tell of, by the names that they have after `rename`.
+/// The fields of an index that the routes name, by the names that they have after `rename`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fields {
     /// Key, routing and `when` attributes: looked up whole.

@@ -48,7 +48,7 @@ pub enum SetupError {
         name: String,
     },
     /// An alias for several indices: a document could be in two of them.
-    #[error("the alias {name} stands for several indices ({})", indices.join(", "))]
+    #[error("the alias {name} points to several indices ({})", indices.join(", "))]
     SeveralIndices {
         /// The alias.
         name: String,
@@ -171,7 +171,7 @@ impl SetupError {
             SetupError::OtherOwner { .. } => {
                 "an index has one owner: choose another index name, or another `generation`"
             }
-            SetupError::OtherVersionScheme { .. } => "raise `generation` of this index, so that it is written anew",
+            SetupError::OtherVersionScheme { .. } => "raise `generation` of this index, so that it is written again",
             SetupError::TooManyIndices { .. } => {
                 "use a placeholder attribute with few values, or one index with a field to filter by"
             }

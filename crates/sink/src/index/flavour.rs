@@ -55,7 +55,7 @@ impl Flavour {
                 "collections for time series and vectors take no document ids of one's own, so they cannot hold a table".to_owned(),
             ],
             Flavour::Unknown => {
-                vec!["the engine did not tell its version, so nothing is known about what it lacks".to_owned()]
+                vec!["the engine did not give its version, so nothing is known about what it lacks".to_owned()]
             }
         }
     }

@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use streamdex_config::{Auth, Config, Manage, SigV4Service};
 use streamdex_mapping::IndexName;
 use tokio::sync::OnceCell;
 
 use super::admin;
-use super::apply::{SetUp, set_up};
 use super::catalog::{Catalog, Entry, SetupContext};
 use super::error::{SetupError, VanishedIndex};
 use super::flavour::Flavour;
-use super::observe::Observed;
-use super::plan::{Offering, Wanted};
+use super::known::{KnownIndex, Target};
+use super::set_up::{SetUp, set_up};
+use super::wanted::{Offering, Wanted};
 use crate::client::Client;
+use crate::writer::Targets;
 
 /// How many indices one route with placeholders may give before someone must say that it is meant.
 const INDICES_PER_ROUTE: usize = 100;
@@ -28,31 +28,6 @@ pub struct Indices {
     offering: Offering,
     flavour: OnceCell<Flavour>,
     state: Mutex<State>,
-}
-
-/// Where the documents of a logical index go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The name to write to: `NAME-000001`, or `NAME` where the user makes the index.
-    pub concrete: String,
-    /// The UUID of the index at set-up; `None` under `manage = "never"`, and where the engine tells none.
-    pub uuid: Option<String>,
-    /// The generation.
-    pub generation: u32,
-}
-
-/// An index whose UUID is known; kept in the state table, so that an index that was made anew while no
-/// process ran is recognised.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownIndex {
-    /// The logical name.
-    pub index: String,
-    /// The index's own name; under `manage = "check"` the one behind the user's alias.
-    pub concrete: String,
-    /// Its UUID.
-    pub uuid: String,
-    /// The generation.
-    pub generation: u32,
 }
 
 #[derive(Debug, Default)]
@@ -89,10 +64,10 @@ impl Indices {
     /// Makes sure that the index is there, once: callers at the same time share one set-up, and a
     /// failed one is tried again by the next caller. Cheap when the index is known.
     ///
-    /// An index whose UUID is known is never made anew.
+    /// An index whose UUID is known is never created again.
     ///
     /// # Errors
-    /// [`SetupError::kind`] tells whether to try again later.
+    /// [`SetupError::kind`] says whether to try again later.
     pub async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError> {
         if let Some(target) = self.target(index) {
             return Ok(target);
@@ -102,7 +77,7 @@ impl Indices {
         cell.get_or_try_init(|| Box::pin(self.make(entry, index))).await.cloned()
     }
 
-    /// Compares the UUIDs of all known indices with what is there now: with one small request, unless
+    /// Compares the UUIDs of all known indices with the present ones: with one small request, unless
     /// there are so many that their names do not fit into one.
     ///
     /// Indices under `manage = "never"` are not watched: nothing is asked of them.
@@ -230,30 +205,11 @@ impl State {
     }
 }
 
-// === impl Target ===
+// === impl Targets for Indices ===
 
-impl Target {
-    fn new(wanted: &Wanted, uuid: Option<String>) -> Target {
-        Target { concrete: wanted.concrete.clone(), uuid, generation: wanted.owner.generation }
-    }
-}
-
-// === impl KnownIndex ===
-
-impl KnownIndex {
-    /// Tells whether the index is another one now, or none.
-    pub(super) fn compare(&self, found: Option<&str>) -> Option<VanishedIndex> {
-        (found != Some(self.uuid.as_str())).then(|| VanishedIndex {
-            index: self.index.clone(),
-            concrete: self.concrete.clone(),
-            expected_uuid: self.uuid.clone(),
-            found_uuid: found.map(str::to_owned),
-        })
-    }
-
-    /// The same for everything that was seen behind a name.
-    pub(super) fn compare_with(&self, observed: &Observed) -> Option<VanishedIndex> {
-        self.compare(observed.uuid(&self.concrete))
+impl Targets for Indices {
+    fn concrete(&self, index: &IndexName) -> Option<Arc<str>> {
+        self.target(index).map(|target| target.concrete.as_str().into())
     }
 }
 
@@ -322,13 +278,5 @@ mod tests {
         assert!(matches!(indices.watch().await, Err(SetupError::Client(_))));
         assert!(indices.ensure(&name("sessions")).await.is_err());
         assert_eq!(indices.target(&name("sessions")), None);
-    }
-
-    #[test]
-    fn another_uuid_or_none_is_a_gap() {
-        let known = known("sessions", "sessions-000001", 1);
-        assert_eq!(known.compare(Some("A")), None);
-        assert_eq!(known.compare(Some("B")).unwrap().found_uuid.as_deref(), Some("B"));
-        assert_eq!(known.compare(None).unwrap().found_uuid, None);
     }
 }

@@ -1,102 +1,16 @@
 //! What is unsafe in an index: pure checks of settings and mapping, each with what to do about it.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::catalog::Fields;
+use super::finding::{Code, Finding};
 use super::merge::FlatSettings;
-use super::plan::Wanted;
-
-/// One thing to know about an index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What it is, for programs.
-    pub code: Code,
-    /// What it is, for people.
-    pub message: String,
-    /// What to do, in one sentence.
-    pub hint: &'static str,
-}
-
-/// The kinds of findings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Code {
-    /// The first text like a date makes the field a date, and later texts are refused.
-    DateDetection,
-    /// Whole numbers become `long`, which refuses 38 digits and later decimals.
-    DynamicIntegers,
-    /// Decimals become `float`, which has 24 bits.
-    DynamicDecimals,
-    /// Fields of a type that keeps few digits.
-    FloatFields,
-    /// One value that does not fit refuses the whole document.
-    IgnoreMalformedOff,
-    /// Deletes are remembered for less than an hour.
-    GcDeletes,
-    /// Items can nest deeper than the index allows.
-    DepthLimit,
-    /// Unknown attributes are refused.
-    StrictDynamic,
-    /// A TTL attribute is no date in seconds.
-    TtlNotDate,
-    /// A key, routing or `when` attribute cannot be looked up whole.
-    NotKeyword,
-    /// Documents are not kept as they were sent.
-    SourceChanged,
-    /// An ingest pipeline changes documents.
-    Pipeline,
-    /// Routing is required, and some route has none.
-    RoutingRequired,
-    /// Writes are blocked.
-    Blocked,
-    /// Segment replication forgets deletes at each relocation.
-    SegmentReplication,
-    /// There is no `_meta.streamdex`.
-    NotOurs,
-    /// An alias of this name stands for another index.
-    AliasElsewhere,
-    /// The live alias has another filter.
-    LiveAliasFilter,
-    /// A setting differs from the configuration.
-    SettingDiffers,
-    /// A field's type differs from the configuration.
-    FieldDiffers,
-    /// A template of the user's takes the place of streamdex's.
-    OtherTemplate,
-    /// Made for a table in another account or region.
-    OtherTableArn,
-    /// Made for an earlier table of the same name.
-    OtherTableId,
-    /// Made under other routes.
-    OtherRoutes,
-    /// The key attributes are not known yet.
-    KeysUnknown,
-    /// The engine does not keep external versions.
-    ExternalVersions,
-}
+use super::wanted::Wanted;
 
 const HOUR_MS: u64 = 3_600_000;
 const DEEPEST_ITEM: u64 = 33;
-
-// === impl Finding ===
-
-impl Finding {
-    /// A finding.
-    pub fn new(code: Code, message: impl Into<String>, hint: &'static str) -> Finding {
-        Finding { code, message: message.into(), hint }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.message, self.hint)
-    }
-}
 
 /// All findings about an index with these settings and this mapping.
 pub fn inspect(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &Fields) -> Vec<Finding> {
@@ -316,7 +230,7 @@ pub fn differences(wanted: &Wanted, settings: &FlatSettings, mapping: &Map<Strin
             findings.push(Finding::new(
                 Code::SettingDiffers,
                 format!("`{name}` is {found} in the index and {} in the configuration", text_of(value)),
-                "change the setting on the index, or raise `generation` to make the index anew",
+                "change the setting on the index, or raise `generation` to create a new index",
             ));
         }
     }
@@ -334,14 +248,14 @@ pub fn differences(wanted: &Wanted, settings: &FlatSettings, mapping: &Map<Strin
             findings.push(Finding::new(
                 Code::FieldDiffers,
                 format!("the field `{field}` is {theirs} in the index and {mine} in the configuration"),
-                "raise `generation` of this index to make it anew with the configured mapping",
+                "raise `generation` of this index to create a new one with the configured mapping",
             ));
         }
     }
     findings
 }
 
-/// Settings come back as texts, whatever they were sent as.
+/// Settings come back as texts, even those sent as numbers.
 fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

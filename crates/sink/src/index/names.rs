@@ -1,14 +1,10 @@
-//! The names that are written to, told without a question to OpenSearch.
-
-use std::sync::Arc;
+//! The names that a configuration gives, without a question to OpenSearch.
 
 use streamdex_config::{Config, Manage};
 use streamdex_mapping::IndexName;
 
-use super::Indices;
 use super::catalog::{Catalog, SetupContext};
-use super::plan::{Offering, Wanted};
-use crate::writer::Targets;
+use super::wanted::{Offering, Wanted, of_generation};
 
 /// The names that belong to one index of the configuration, with `*` for each placeholder of its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +17,26 @@ pub struct IndexNames {
     pub aliases: Vec<String>,
 }
 
-/// [`Indices::is_watched`], told of the configuration alone.
+/// The names that documents are written to under a configuration. Asks OpenSearch nothing.
+#[derive(Debug, Clone)]
+pub struct ConcreteNames(Catalog);
+
+// === impl ConcreteNames ===
+
+impl ConcreteNames {
+    /// The names that the routes of `config` give.
+    pub fn new(config: &Config) -> ConcreteNames {
+        ConcreteNames(Catalog::new(config, &SetupContext::new()))
+    }
+
+    /// The name that the documents of `index` go to, as `sessions-000001`; `None` where no route gives `index`.
+    pub fn find(&self, index: &IndexName) -> Option<String> {
+        let settings = &self.0.find(index)?.settings;
+        Some(of_generation(index, settings.manage, settings.generation))
+    }
+}
+
+/// Whether `config` has an index whose UUID is watched, as [`super::Indices::is_watched`] says of a running process.
 pub fn watches_indices(config: &Config) -> bool {
     Catalog::new(config, &SetupContext::new()).is_watched()
 }
@@ -40,28 +55,6 @@ pub fn index_names(config: &Config) -> Vec<IndexNames> {
     names.collect()
 }
 
-/// The name that the documents of `index` go to under `config`, as `sessions-000001`; `None` where no route
-/// gives `index`. Nobody is asked whether the index is there.
-pub fn concrete_name(config: &Config, index: &IndexName) -> Option<String> {
-    let catalog = Catalog::new(config, &SetupContext::new());
-    let settings = &catalog.find(index)?.settings;
-    Some(of_generation(index, settings.manage, settings.generation))
-}
-
-/// Under `create`, the index carries its generation in its name; otherwise it is the user's own.
-pub(super) fn of_generation(index: impl std::fmt::Display, manage: Manage, generation: u32) -> String {
-    match manage {
-        Manage::Create => format!("{index}-{generation:06}"),
-        Manage::Check | Manage::Never => index.to_string(),
-    }
-}
-
-impl Targets for Indices {
-    fn concrete(&self, index: &IndexName) -> Option<Arc<str>> {
-        self.target(index).map(|target| target.concrete.as_str().into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,7 +71,7 @@ mod tests {
         let mut config = config(vec![placeholders, session_route(), route("own")]);
         let own = IndexSettings { manage: Manage::Check, generation: 3, ..IndexSettings::default() };
         config.indices.insert("own".into(), own);
-        let told = |manage, concrete: &str, aliases: &[&str]| IndexNames {
+        let of_index = |manage, concrete: &str, aliases: &[&str]| IndexNames {
             manage,
             concrete: concrete.to_owned(),
             aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
@@ -86,12 +79,25 @@ mod tests {
         let mut names = index_names(&config);
         names.sort_by(|one, other| one.concrete.cmp(&other.concrete));
         let expected = [
-            told(Manage::Create, "orders-*-000001", &["orders-*"]),
-            told(Manage::Check, "own", &[]),
-            told(Manage::Create, "sessions-000001", &["sessions", "sessions-live"]),
-            told(Manage::Create, "sessions-expired-000001", &["sessions-expired"]),
+            of_index(Manage::Create, "orders-*-000001", &["orders-*"]),
+            of_index(Manage::Check, "own", &[]),
+            of_index(Manage::Create, "sessions-000001", &["sessions", "sessions-live"]),
+            of_index(Manage::Create, "sessions-expired-000001", &["sessions-expired"]),
         ];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn concrete_names_are_found_by_their_logical_names() {
+        let mut config = config(vec![route("orders"), route("own")]);
+        let orders = IndexSettings { generation: 7, ..IndexSettings::default() };
+        config.indices.insert("orders".into(), orders);
+        config.indices.insert("own".into(), IndexSettings { manage: Manage::Check, ..IndexSettings::default() });
+        let names = ConcreteNames::new(&config);
+        let find = |index: &str| names.find(&IndexName::parse(index).unwrap());
+        assert_eq!(find("orders").as_deref(), Some("orders-000007"));
+        assert_eq!(find("own").as_deref(), Some("own"));
+        assert_eq!(find("other"), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is there: the answer to `GET /NAME-000001,NAME,NAME-live?flat_settings=true`, read.
+//! The observed state: the answer to `GET /NAME-000001,NAME,NAME-live?flat_settings=true`, read.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::merge::FlatSettings;
 
-/// The indices that some names stand for.
+/// The indices behind some names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
     indices: BTreeMap<String, ObservedIndex>,
@@ -15,7 +15,7 @@ pub struct Observed {
 /// One index, or one backing index of a data stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ObservedIndex {
-    /// Its UUID; it changes when the index is made anew.
+    /// Its UUID; it changes when the index is created again.
     pub uuid: Option<String>,
     /// Its settings, flat.
     pub settings: FlatSettings,
@@ -30,7 +30,7 @@ pub struct ObservedIndex {
 // === impl Observed ===
 
 impl Observed {
-    /// Reads the answer. Names that stand for nothing are left out by OpenSearch.
+    /// Reads the answer. OpenSearch leaves out names without an index.
     pub fn read(body: &Value) -> Observed {
         let indices = body.as_object().into_iter().flatten();
         let indices = indices.filter_map(|(name, index)| Some((name.clone(), ObservedIndex::read(index)?))).collect();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::inspect::{Code, Finding};
+use super::finding::{Code, Finding};
 
 /// The scheme of document versions (ADR 0001). Indices written under another one cannot be compared.
 pub const VERSION_SCHEME: u32 = 1;
@@ -86,7 +86,7 @@ impl Owner {
             findings.push(Finding::new(
                 Code::OtherRoutes,
                 format!("the routes have changed since {concrete} was made"),
-                "documents that do not change keep their old form; raise `generation` of this index to write all of them anew",
+                "documents that do not change keep their old form; raise `generation` of this index to write all of them again",
             ));
         }
         Ok(findings)

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::admin::{ask, escape};
 use super::error::SetupError;
-use super::inspect::{Code, Finding};
+use super::finding::{Code, Finding};
 use crate::client::Client;
 
 /// One write of the scratch document, and the status that it must get.
@@ -66,7 +66,7 @@ async fn send(client: &Client, path: &str, write: &Write) -> Result<u16, SetupEr
     }
 }
 
-/// Takes the document away, whatever became of the rules. Best effort: the outcome of the probe stands.
+/// Deletes the document, whether or not the rules held. A failure does not change the outcome of the probe.
 async fn clean_up(client: &Client, path: &str) {
     let gone = |status: u16| matches!(status, 200 | 404);
     for versioned in ["&version=9&version_type=external_gte", ""] {

@@ -7,7 +7,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 use super::error::SetupError;
-use super::inspect::Finding;
+use super::finding::Finding;
 use super::merge::FlatSettings;
 
 /// The plan for one index, or why it cannot be set up.
@@ -172,7 +172,7 @@ fn write_end(f: &mut fmt::Formatter<'_>, findings: &[Finding], note: Option<&str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::inspect::Code;
+    use crate::index::finding::Code;
     use serde_json::json;
 
     fn plan() -> IndexPlan {

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use super::admin::{Reply, ask, escape};
 use super::error::SetupError;
-use super::inspect::{Code, Finding};
+use super::finding::{Code, Finding};
 use super::merge::{FlatSettings, flatten_settings, merge_settings, overlay_mapping};
-use super::plan::Wanted;
+use super::wanted::Wanted;
 use crate::client::Client;
 
 /// The state that an index would have after its creation.

@@ -1,13 +1,14 @@
-//! What is to be done to an index, decided from what is there: pure.
+//! The steps that an index still needs, decided from its observed state: pure.
 
 use serde_json::Value;
 use streamdex_config::Manage;
 
 use super::error::SetupError;
-use super::inspect::{Code, Finding, differences, inspect};
+use super::finding::{Code, Finding};
+use super::inspect::{differences, inspect};
 use super::observe::{Observed, ObservedIndex};
 use super::owner::{Foreign, Owner};
-use super::plan::{Alias, Wanted};
+use super::wanted::{Alias, Wanted};
 
 /// One change of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Step {
     Template,
     /// Create the index together with these aliases.
     Create(Vec<Alias>),
-    /// Add aliases that stand for nothing yet.
+    /// Add aliases that name no index yet.
     AddAliases(Vec<Alias>),
 }
 
@@ -76,7 +77,7 @@ fn create_steps(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Setup
             return taken(name, "index");
         }
     }
-    // An alias is created where it stands for nothing, and never moved: readers decide when to follow.
+    // An alias is created where it names no index, and never moved: readers decide when to follow.
     let mut missing = wanted.aliases();
     missing.retain(|alias| observed.behind_alias(&wanted.alias_name(*alias)).is_empty());
     match located(wanted, observed)? {
@@ -153,7 +154,7 @@ fn alias_finding(wanted: &Wanted, observed: &Observed, alias: Alias) -> Option<F
     if !elsewhere.is_empty() {
         return Some(Finding::new(
             Code::AliasElsewhere,
-            format!("the alias {name} stands for {elsewhere}, while {} is written", wanted.concrete),
+            format!("the alias {name} points to {elsewhere}, while {} is written", wanted.concrete),
             "move the alias with POST /_aliases when the new generation is complete",
         ));
     }
@@ -163,7 +164,7 @@ fn alias_finding(wanted: &Wanted, observed: &Observed, alias: Alias) -> Option<F
         Finding::new(
             Code::LiveAliasFilter,
             format!("the alias {name} has another filter than the configuration gives"),
-            "remove the alias, and `streamdex index apply` makes it anew",
+            "remove the alias, and run `streamdex index apply` to create it again",
         )
     })
 }

@@ -3,29 +3,39 @@
 //! ```text
 //! write() ─▶ checks, sizes ─▶ queue: a lane per index ─▶ requests in flight ─▶ settle ─▶ Decision
 //!                               ▲                                               │
-//!                               └──────── what is to be sent again ◀────────────┘
+//!                               └─────── operations that are sent again ◀───────┘
 //! ```
-//! One task, the dispatcher, owns queue, gates, caps and limits, so that nothing of it is locked. What is not
-//! decided (throttled, unreachable, blocked) stays in the queue without bound of time; memory is bounded by bytes.
+//! One task, `dispatch`, does the I/O and drives `scheduler`, which does none: it picks the next request and applies
+//! the `verdict`s on an answer to its state machines, each in a file: `queue`, `gates`, `progress`, and
+//! in `learned` the `limits` and `refusals`, which can outlive a writer. One task owns them all, so nothing is locked.
+//! Undecided operations (throttled, unreachable, blocked) stay in the queue without bound of time; memory is bounded
+//! by bytes.
 
 mod answer;
 mod decision;
 mod dispatch;
 mod gate;
+mod gates;
+mod learned;
+mod limits;
+mod op;
 mod permit;
+mod progress;
 mod queue;
+mod refusals;
 mod request;
-mod settle;
+mod scheduler;
+mod settings;
 #[cfg(test)]
 mod simulation;
 mod stats;
 mod submission;
+mod suspicion;
+mod verdict;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
-use std::time::Duration;
 
-use streamdex_config::{Compression, OpenSearch};
 use streamdex_mapping::{IndexName, Operation};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -36,64 +46,23 @@ use tracing::Instrument;
 pub use decision::{Decision, Fault, Refusal};
 pub use permit::Permit;
 pub use request::BulkTransport;
+pub use settings::{Patience, WriterSettings};
 pub use stats::{LATENCY_BOUNDS, WriterStats};
 
 use crate::client::Client;
-use crate::encode::{LARGEST_BODY, check, encoded_len};
+use crate::encode::{check, encoded_len};
 use crate::pause::Pause;
 use dispatch::Dispatcher;
+use op::Op;
+use scheduler::Scheduler;
 use stats::Counters;
-use submission::{Op, Submission, Suspicion, Ticket, Waiting};
+use submission::{Submission, Ticket, Waiting};
+use suspicion::Suspicion;
 
-/// Which index a logical name stands for.
+/// The index behind a logical name.
 pub trait Targets: Send + Sync + 'static {
     /// The index to write to, as `sessions-000001`; `None` where it has not been set up.
     fn concrete(&self, index: &IndexName) -> Option<Arc<str>>;
-}
-
-/// What a writer does about a state that lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// It pauses until the state ends: `run`.
-    Endless,
-    /// It stops with an error: one-shot commands.
-    OneShot {
-        /// After this long without a decision, where there has been none at all.
-        at_start: Duration,
-        /// After this long without a decision later.
-        later: Duration,
-    },
-}
-
-/// How a writer works.
-#[derive(Debug, Clone)]
-pub struct WriterSettings {
-    /// Whether bodies are compressed.
-    pub compression: Compression,
-    /// A request is closed at this size, uncompressed.
-    pub max_batch_bytes: usize,
-    /// A request is closed at this many operations.
-    pub max_batch_operations: usize,
-    /// Requests in flight.
-    pub max_concurrent_requests: usize,
-    /// The client's deadline; an answer that takes a quarter of it is a sign of overload.
-    pub request_timeout: Duration,
-    /// How long operations wait for company while another request is in flight.
-    pub linger: Duration,
-    /// Bytes of operations that are held at most; `write` waits beyond it.
-    pub memory: usize,
-    /// The first interval between attempts.
-    pub first_retry: Duration,
-    /// The longest interval between attempts.
-    pub longest_retry: Duration,
-    /// Operations from reads older than this are not sent, but read again.
-    pub oldest_read: Duration,
-    /// How long requests in flight are waited for after cancellation.
-    pub stop_grace: Duration,
-    /// What is done about a state that lasts.
-    pub patience: Patience,
-    /// The seed of jitter and hashes; `None`: a random one.
-    pub seed: Option<u64>,
 }
 
 /// A handle to a writer; clones share it.
@@ -114,40 +83,10 @@ struct Shared {
     counters: Arc<Counters>,
 }
 
-/// Permits stand for this many bytes, so that they fit into 32 bits.
+/// The bytes of one permit of the memory's semaphore, so that all of them fit into 32 bits.
 const UNIT: usize = 1024;
 /// Calls of `write` that may wait at the dispatcher's door.
 const INBOX: usize = 64;
-
-// === impl Patience, WriterSettings ===
-
-impl Patience {
-    /// Ten seconds at the start, a minute later.
-    pub fn one_shot() -> Patience {
-        Patience::OneShot { at_start: Duration::from_secs(10), later: Duration::from_secs(60) }
-    }
-}
-
-impl WriterSettings {
-    /// As configured.
-    pub fn new(settings: &OpenSearch, patience: Patience) -> WriterSettings {
-        WriterSettings {
-            compression: settings.compression,
-            max_batch_bytes: settings.max_batch_bytes.min(LARGEST_BODY),
-            max_batch_operations: settings.max_batch_operations.max(1),
-            max_concurrent_requests: settings.max_concurrent_requests.max(1),
-            request_timeout: settings.request_timeout,
-            linger: Duration::from_millis(100),
-            memory: 64 * 1024 * 1024,
-            first_retry: Duration::from_millis(100),
-            longest_retry: Duration::from_secs(30),
-            oldest_read: Duration::from_secs(30),
-            stop_grace: Duration::from_secs(8),
-            patience,
-            seed: None,
-        }
-    }
-}
 
 // === impl BulkWriter ===
 
@@ -176,7 +115,8 @@ impl BulkWriter {
         let memory = usize::try_from(capacity).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
         let tasks = TaskTracker::new();
-        let dispatcher = Dispatcher::new(transport, settings, inbox, publish, Arc::clone(&counters));
+        let scheduler = Scheduler::new(settings, Arc::clone(&counters), Instant::now());
+        let dispatcher = Dispatcher::new(transport, inbox, publish, scheduler);
         // Its log lines belong to whoever started the writer: an invocation, say.
         tasks.spawn(dispatcher.run(cancel.clone()).in_current_span());
         tasks.close();
@@ -234,7 +174,7 @@ impl BulkWriter {
         self.0.pauses.borrow().clone()
     }
 
-    /// Tells when [`BulkWriter::pauses`] changes.
+    /// Wakes whenever [`BulkWriter::pauses`] changes.
     pub fn watch_pauses(&self) -> watch::Receiver<Vec<Pause>> {
         self.0.pauses.clone()
     }

@@ -1,10 +1,8 @@
-//! Whether what was begun may still be sent.
+//! The right to send, which a caller can lose.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-
-use super::submission::Op;
 
 /// The right to write, which can be lost at any moment: a lease on a shard, say.
 ///
@@ -12,9 +10,9 @@ use super::submission::Op;
 /// revoked. Operations whose permit is gone are decided as cancelled.
 #[async_trait]
 pub trait Permit: Send + Sync + std::fmt::Debug {
-    /// Whether it stands at this moment. Once it does not, it never does again.
+    /// Whether it is granted at this moment. A permit that was revoked is never granted again.
     fn is_granted(&self) -> bool;
-    /// Returns when it does not stand any more.
+    /// Returns once it is revoked.
     async fn revoked(&self);
 }
 
@@ -22,9 +20,10 @@ pub trait Permit: Send + Sync + std::fmt::Debug {
 pub(super) struct Permits(Vec<Arc<dyn Permit>>);
 
 impl Permits {
-    pub(super) fn of(ops: &[Op]) -> Permits {
+    /// Leaves out what comes up again.
+    pub(super) fn of<'a>(all: impl Iterator<Item = &'a Arc<dyn Permit>>) -> Permits {
         let mut permits: Vec<Arc<dyn Permit>> = Vec::new();
-        for permit in ops.iter().filter_map(|op| op.ticket.permit()) {
+        for permit in all {
             if !permits.iter().any(|known| Arc::ptr_eq(known, permit)) {
                 permits.push(Arc::clone(permit));
             }

@@ -7,7 +7,8 @@ use streamdex_mapping::IndexName;
 use tokio::time::{Duration, Instant};
 
 use super::gate::Gate;
-use super::submission::{Op, Suspect};
+use super::op::Op;
+use super::suspicion::Suspect;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -37,9 +38,20 @@ pub(super) struct Room {
     pub(super) oldest_read: Duration,
 }
 
+/// Whether a batch that is not full waits for more operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    /// It does not: the server has nothing else to do.
+    None,
+    /// Until its oldest operation has waited this long.
+    UpTo(Duration),
+}
+
 /// What was taken out of the queue.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
+    /// The index whose gate the request probes.
+    pub(super) probes: Option<IndexName>,
     /// For one request.
     pub(super) send: Vec<Op>,
     pub(super) bytes: usize,
@@ -116,7 +128,7 @@ impl Queue {
     }
 
     /// Takes a request's worth out of the lanes whose gates are open, the one that waits longest first.
-    pub(super) fn take(&mut self, room: Room, now: Instant) -> Taken {
+    fn take(&mut self, room: Room, now: Instant) -> Taken {
         let mut taken = Taken::default();
         let mut company = room.operations;
         let mut open: Vec<&mut Lane> = self.lanes.values_mut().filter(|lane| lane.gate.is_open()).collect();
@@ -128,18 +140,38 @@ impl Queue {
         taken
     }
 
+    /// Takes one operation, to see whether the cluster takes any; nothing where none is ready.
+    pub(super) fn take_one(&mut self, room: Room, now: Instant) -> Taken {
+        let room = Room { operations: 1, ..room };
+        let taken = self.take(room, now);
+        if taken.is_empty() { self.take_probe(room, now).unwrap_or_default() } else { taken }
+    }
+
+    /// Takes the next request: a probe of an index, or a batch once it is full or has waited long enough for company.
+    pub(super) fn take_batch(&mut self, room: Room, company: Company, now: Instant) -> Taken {
+        if let Some(taken) = self.take_probe(room, now) {
+            return taken;
+        }
+        let ready = self.ready();
+        let full = ready.operations >= room.operations || ready.bytes >= room.bytes;
+        let waited = match company {
+            Company::None => true,
+            Company::UpTo(linger) => ready.oldest.is_some_and(|oldest| oldest + linger <= now),
+        };
+        if ready.operations > 0 && (full || waited) { self.take(room, now) } else { Taken::default() }
+    }
+
     /// Takes one operation of an index whose gate may be probed, and marks the gate.
-    pub(super) fn take_probe(&mut self, room: Room, now: Instant) -> Option<(IndexName, Taken)> {
+    fn take_probe(&mut self, room: Room, now: Instant) -> Option<Taken> {
         let mut lanes = self.lanes.iter_mut();
         let (index, lane) = lanes.find(|(_, lane)| !lane.ops.is_empty() && lane.gate.may_probe(now))?;
-        let mut taken = Taken::default();
+        let mut taken = Taken { probes: Some(index.clone()), ..Taken::default() };
         lane.fill(&mut taken, &mut 1, room, now);
         if !taken.send.is_empty() {
             lane.gate.probe();
         }
-        let index = index.clone();
         self.count -= taken.len();
-        Some((index, taken))
+        Some(taken)
     }
 
     /// The gate of an index.
@@ -177,7 +209,7 @@ impl Queue {
         let mut all: Vec<Op> = self.lanes.values_mut().flat_map(|lane| lane.ops.drain(..)).collect();
         self.lanes.values_mut().for_each(|lane| lane.bytes = 0);
         all.extend(std::mem::take(&mut self.delayed).into_values().flatten());
-        // Callers are told in this order, which must not hang on that of a hash map.
+        // Callers get their decisions in this order, which must not depend on that of a hash map.
         let mut behind: Vec<Op> = self.documents.values_mut().flat_map(|waiting| waiting.drain(..)).collect();
         behind.sort_by_key(|op| (op.taken_at, op.document));
         for op in &all {
@@ -233,8 +265,12 @@ impl Lane {
 }
 
 impl Taken {
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.send.len() + self.stale.len() + self.abandoned.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Whether the request must not be compressed.
@@ -242,3 +278,6 @@ impl Taken {
         self.send.iter().any(|op| op.suspicion.of != Suspect::Nothing)
     }
 }
+
+#[cfg(test)]
+mod tests;

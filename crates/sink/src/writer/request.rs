@@ -12,16 +12,17 @@ use streamdex_mapping::IndexName;
 use tokio::time::Instant;
 
 use super::answer::{ItemAnswer, WholeAnswer, read_error, read_items};
+use super::gates::Epochs;
+use super::limits::Round;
+use super::op::Op;
 use super::permit::Permits;
-use super::submission::Op;
 use crate::client::{Answer, BodyEncoding, Client, ClientError};
 use crate::encode::encode_operation;
-use crate::limit::Round;
 
 /// What carries bulk requests: a [`Client`], or in tests a model of OpenSearch without a network.
 #[async_trait]
 pub trait BulkTransport: Send + Sync + 'static {
-    /// Sends one bulk body, newline-delimited JSON, and waits for the answer, of whatever status.
+    /// Sends one bulk body, newline-delimited JSON, and waits for the answer, of any status.
     ///
     /// # Errors
     /// There is no answer; [`ClientError::Unreachable`] alone says that nothing was carried out.
@@ -39,12 +40,13 @@ pub(super) struct Sent {
     pub(super) encoding: BodyEncoding,
     pub(super) round: Round,
     /// Of the gates of cluster and credentials.
-    pub(super) cluster_epoch: u64,
-    pub(super) credentials_epoch: u64,
+    pub(super) epochs: Epochs,
     /// The index whose gate it probes.
     pub(super) probes: Option<IndexName>,
     /// Whether it probes the gates of cluster and credentials.
     pub(super) probes_all: bool,
+    /// Whether it needs fresh credentials, because the last ones were refused.
+    pub(super) refreshes_credentials: bool,
     /// Whether as many requests as allowed were in flight with this one.
     pub(super) at_limit: bool,
 }
@@ -61,7 +63,7 @@ pub(super) struct Finished {
 pub(super) enum Reply {
     /// One answer for each operation.
     Items(Vec<ItemAnswer>),
-    /// Something else of OpenSearch's or a proxy's.
+    /// Anything else that OpenSearch or a proxy answered, with its `Retry-After`.
     Whole(WholeAnswer, Option<Duration>),
     /// A success that cannot be read, or with another number of items.
     Unreadable(String),
@@ -96,7 +98,7 @@ pub(super) async fn exchange(transport: Arc<dyn BulkTransport>, mut sent: Sent) 
         },
     };
     let started = Instant::now();
-    let permits = Permits::of(&sent.ops);
+    let permits = Permits::of(sent.ops.iter().filter_map(|op| op.ticket.permit()));
     let reply = if permits.are_granted() {
         tokio::select! {
             biased;

@@ -11,7 +11,7 @@ pub const LATENCY_BOUNDS: [u32; LATENCY_CLASSES - 1] =
 
 const LATENCY_CLASSES: usize = 14;
 
-/// A look at a writer's counters.
+/// A writer's counters at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriterStats {

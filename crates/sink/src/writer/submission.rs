@@ -1,14 +1,12 @@
 //! Keeps the promise that each operation given to `write` gets exactly one decision.
 //!
-//! Each operation travels with a [`Ticket`]. Deciding consumes it, and a ticket that is dropped undecided,
-//! on whatever way, decides "stopped". The last decision of a submission wakes the caller.
+//! Each operation travels with a [`Ticket`]. Deciding consumes it, and a ticket that is dropped undecided
+//! decides "stopped". The last decision of a submission wakes the caller.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use streamdex_mapping::{Operation, Origin};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::time::{Duration, Instant};
 
 use super::decision::Decision;
 use super::permit::Permit;
@@ -41,43 +39,6 @@ pub(super) struct Ticket {
 /// Marks the submission as abandoned when the caller stops waiting.
 #[derive(Debug)]
 pub(super) struct Waiting(pub(super) Arc<Submission>);
-
-/// One operation inside the writer.
-#[derive(Debug)]
-pub(super) struct Op {
-    pub(super) operation: Operation,
-    pub(super) concrete: Arc<str>,
-    /// Encoded size.
-    pub(super) bytes: usize,
-    /// A hash of index and id. Two documents with one hash only wait for each other.
-    pub(super) document: u64,
-    /// When the caller handed it in.
-    pub(super) taken_at: Instant,
-    /// How often an answer asked for it again.
-    pub(super) attempts: u32,
-    pub(super) suspicion: Suspicion,
-    /// The state of its index's gate when it was sent last.
-    pub(super) epoch: u64,
-    pub(super) ticket: Ticket,
-}
-
-/// Whether an operation was part of a request that was refused whole, and with how many others it may be
-/// sent now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Suspicion {
-    pub(super) company: usize,
-    pub(super) of: Suspect,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Suspect {
-    /// Nothing.
-    Nothing,
-    /// The request's compression: sent once more without.
-    Encoding,
-    /// One of its operations.
-    Operation,
-}
 
 // === impl Submission ===
 
@@ -153,26 +114,6 @@ impl Drop for Ticket {
             self.submission.decide(self.position, Decision::cancelled());
         }
     }
-}
-
-// === impl Op, Suspicion ===
-
-impl Op {
-    pub(super) fn is_read(&self) -> bool {
-        matches!(self.operation.origin, Origin::Read { .. })
-    }
-
-    /// Whether it comes from a read that is too old to be sent.
-    ///
-    /// Its age is counted from when the caller handed it in, on this machine's steady clock: `at` is the
-    /// server's time, and the difference of two machines' clocks is no age.
-    pub(super) fn is_stale(&self, now: Instant, oldest: Duration) -> bool {
-        self.is_read() && now.duration_since(self.taken_at) > oldest
-    }
-}
-
-impl Suspicion {
-    pub(super) const NONE: Suspicion = Suspicion { company: usize::MAX, of: Suspect::Nothing };
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::index::catalog::{Catalog, SetupContext, TableFacts};
 use crate::index::merge::flatten_settings;
-use crate::index::plan::Offering;
 use crate::index::samples::{config, session_route};
+use crate::index::wanted::Offering;
 
 fn wanted() -> Wanted {
     let facts = TableFacts { key_attributes: vec!["user_id".into(), "session_id".into()], ..TableFacts::default() };

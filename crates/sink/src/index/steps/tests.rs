@@ -3,8 +3,8 @@ use streamdex_config::IndexSettings;
 
 use super::*;
 use crate::index::catalog::{Catalog, SetupContext, TableFacts};
-use crate::index::plan::Offering;
 use crate::index::samples::{config, name, session_route};
+use crate::index::wanted::Offering;
 
 fn wanted_as(manage: Manage) -> Wanted {
     let mut config = config(vec![session_route()]);

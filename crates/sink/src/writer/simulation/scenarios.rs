@@ -27,7 +27,7 @@ async fn outcomes_keep_their_positions() {
     let (writer, _cancel) = start(&world, settings());
     let newer = operation("a", "x", 9, Action::Index(b"{}".to_vec()));
     writer.write(vec![newer]).await;
-    let too_large = operation("a", "big", 1, Action::Index(vec![b' '; crate::encode::LARGEST_BODY]));
+    let too_large = operation("a", "big", 1, Action::Index(vec![b' '; streamdex_config::LARGEST_BODY]));
     let batch = vec![
         index("a", "x"),
         delete("a", "y"),

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use streamdex_config::{IndexSettings, Manage};
+use streamdex_mapping::EXPIRED_AT;
 
 use super::catalog::{Entry, Fields};
 use super::merge::{FlatSettings, flatten_settings, merge_mapping, merge_settings};
-use super::names::of_generation;
 use super::owner::Owner;
 
 /// The wanted state of one logical index.
@@ -57,8 +57,6 @@ const GC_DELETES: &str = "1h";
 /// In characters; 4 bytes each stay below the 32,766 bytes that a term may have, so that a long value
 /// is not searchable instead of refused.
 const KEYWORD_LIMIT: u32 = 8191;
-/// What the mapper adds to an archived document.
-const EXPIRED_AT: &str = "expired_at";
 
 // === impl Wanted ===
 
@@ -138,6 +136,14 @@ impl Wanted {
             "template": {"settings": self.settings, "mappings": mapping},
             "_meta": meta,
         })
+    }
+}
+
+/// Under `create`, the index carries its generation in its name; otherwise it is the user's own.
+pub(super) fn of_generation(index: impl std::fmt::Display, manage: Manage, generation: u32) -> String {
+    match manage {
+        Manage::Create => format!("{index}-{generation:06}"),
+        Manage::Check | Manage::Never => index.to_string(),
     }
 }
 

@@ -1,0 +1,73 @@
+//! One operation inside the writer.
+
+use std::sync::Arc;
+
+use streamdex_mapping::{Operation, Origin};
+use tokio::time::{Duration, Instant};
+
+use super::submission::Ticket;
+use super::suspicion::Suspicion;
+
+/// One operation inside the writer.
+#[derive(Debug)]
+pub(super) struct Op {
+    pub(super) operation: Operation,
+    pub(super) concrete: Arc<str>,
+    /// Encoded size.
+    pub(super) bytes: usize,
+    /// A hash of index and id. Two documents with one hash only wait for each other.
+    pub(super) document: u64,
+    /// When the caller handed it in.
+    pub(super) taken_at: Instant,
+    /// How often an answer asked for it again.
+    pub(super) attempts: u32,
+    pub(super) suspicion: Suspicion,
+    /// The epoch of its index's gate when it was sent last.
+    pub(super) epoch: u64,
+    pub(super) ticket: Ticket,
+}
+
+// === impl Op ===
+
+impl Op {
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self.operation.origin, Origin::Read { .. })
+    }
+
+    /// Whether it comes from a read that is too old to be sent.
+    ///
+    /// Its age is counted from when the caller handed it in, on this machine's steady clock: `at` is the
+    /// server's time, and the difference of two machines' clocks is no age.
+    pub(super) fn is_stale(&self, now: Instant, oldest: Duration) -> bool {
+        self.is_read() && now.duration_since(self.taken_at) > oldest
+    }
+}
+
+/// An operation from an image, for the unit tests of this folder.
+#[cfg(test)]
+pub(super) fn sample(index: &str, id: &str) -> Op {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    use streamdex_mapping::{Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Role};
+
+    let address =
+        Address { index: IndexName::parse(index).unwrap(), id: DocumentId::parse(id).unwrap(), routing: None };
+    let mut hasher = DefaultHasher::new();
+    (&address.index, &address.id).hash(&mut hasher);
+    Op {
+        operation: Operation {
+            address,
+            version: ExternalVersion::of_change(CreationTime::from_seconds(1), None),
+            action: Action::Index(b"{}".to_vec()),
+            origin: Origin::Image,
+            role: Role::Live,
+        },
+        concrete: format!("{index}-000001").into(),
+        bytes: 100,
+        document: hasher.finish(),
+        taken_at: Instant::now(),
+        attempts: 0,
+        suspicion: Suspicion::NONE,
+        epoch: 0,
+        ticket: super::submission::Submission::new(1, None).0.ticket(0),
+    }
+}

@@ -1,0 +1,102 @@
+//! What refusals have taught: of requests refused whole, and of documents. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use streamdex_mapping::IndexName;
+
+use super::suspicion::Suspicion;
+use crate::scrub::Scrubbed;
+
+/// Suspects whose callers never bring them back must not add up.
+const MOST_SUSPECTS: usize = 10_000;
+/// Requests refused whole with one operation, in a row, before it is not the operations' fault.
+const LONE_REFUSALS: u32 = 3;
+
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// Documents from reads that were part of a request refused whole, for when they come back. They are known by
+    /// their hashes, which a writer with another seed cannot use.
+    suspects: HashMap<u64, Suspicion>,
+    /// Operations refused alone by requests refused whole, since a request was last accepted.
+    lone: u32,
+    /// Refusals that concern all documents of an index, each reported once.
+    alerted: HashSet<(IndexName, String)>,
+}
+
+/// Who is to blame where a request with one operation is refused whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The operation: it is a dead letter.
+    Operation,
+    /// None: all requests are refused, so it is not the operations.
+    AllRequests,
+}
+
+impl Refusals {
+    /// An operation under suspicion goes back to its caller, who reads it again.
+    pub(super) fn remember(&mut self, document: u64, suspicion: Suspicion) {
+        if suspicion == Suspicion::NONE {
+            return;
+        }
+        if self.suspects.len() >= MOST_SUSPECTS {
+            self.suspects.clear();
+        }
+        self.suspects.insert(document, suspicion);
+    }
+
+    /// The suspicion under which a document that was read again went back.
+    pub(super) fn recall(&mut self, document: u64) -> Option<Suspicion> {
+        self.suspects.remove(&document)
+    }
+
+    /// A request was accepted, so not all of them are refused.
+    pub(super) fn request_accepted(&mut self) {
+        self.lone = 0;
+    }
+
+    /// A request with one operation was refused whole.
+    pub(super) fn refused_alone(&mut self) -> Blame {
+        self.lone += 1;
+        if self.lone > LONE_REFUSALS { Blame::AllRequests } else { Blame::Operation }
+    }
+
+    /// Whether a refusal concerns all documents of the index and has not been reported yet. It counts as reported.
+    pub(super) fn is_new_alert(&mut self, index: &IndexName, error: &Scrubbed) -> bool {
+        error.concerns_all() && self.alerted.insert((index.clone(), error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::writer::suspicion::Suspect;
+
+    const HALF: Suspicion = Suspicion { company: 2, of: Suspect::Operation };
+
+    #[test]
+    fn a_suspect_is_recalled_once() {
+        let mut refusals = Refusals::default();
+        refusals.remember(1, HALF);
+        refusals.remember(2, Suspicion::NONE);
+        assert_eq!(refusals.recall(1), Some(HALF));
+        assert_eq!(refusals.recall(1), None);
+        assert_eq!(refusals.recall(2), None);
+    }
+
+    #[test]
+    fn suspects_do_not_add_up() {
+        let mut refusals = Refusals::default();
+        (0..25_000).for_each(|document| refusals.remember(document, HALF));
+        assert!(refusals.suspects.len() <= MOST_SUSPECTS);
+        assert_eq!(refusals.recall(24_999), Some(HALF));
+    }
+
+    #[test]
+    fn the_fourth_operation_refused_alone_in_a_row_is_not_to_blame() {
+        let mut refusals = Refusals::default();
+        assert!((0..3).all(|_| refusals.refused_alone() == Blame::Operation));
+        assert_eq!(refusals.refused_alone(), Blame::AllRequests);
+        refusals.request_accepted();
+        assert_eq!(refusals.refused_alone(), Blame::Operation);
+    }
+}
