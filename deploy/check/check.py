@@ -3,6 +3,7 @@
 1. IAM statements name their resources, except where WILDCARDS says why not; resources say what PROMISES
    wants; the configuration takes the variables that are set; alarms and dashboard show metrics that are
    written (rules.py).
+   Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
@@ -28,9 +29,11 @@ from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 import containers
+import refused
 import resolve
 import rules
 import test_containers
+import test_refused
 import test_rules
 
 DEPLOY = Path(__file__).resolve().parent.parent
@@ -121,7 +124,7 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    rule_tests = unittest.TestSuite([load(test_rules), load(test_containers)])
+    rule_tests = unittest.TestSuite([load(test_rules), load(test_containers), load(test_refused)])
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -143,6 +146,7 @@ def main(work):
 
     for problem in [
         *rules.problems(readable),
+        *refused.problems(readable),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
         *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),

@@ -23,6 +23,13 @@ pub(crate) enum Purpose {
     Index,
 }
 
+impl Purpose {
+    /// As `--for` takes it.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 /// What the table's stream carries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -12,8 +12,10 @@ use super::tables::{READ_STREAM, grant_source_keys, stream_arn};
 const LIST_STREAMS: [&str; 1] = ["dynamodb:ListStreams"];
 /// EC2 knows no resources for these two.
 const LIST_NETWORK: [&str; 2] = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"];
-const KEEP_INTERFACES: [&str; 3] =
-    ["ec2:AssignPrivateIpAddresses", "ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"];
+const KEEP_INTERFACES: [&str; 2] = ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"];
+/// Lambda checks the role when the function is made, and refuses this one on `network-interface/*`; its guide
+/// "Giving Lambda functions access to resources in an Amazon VPC" names every resource of the account instead.
+const DELETE_INTERFACES: [&str; 1] = ["ec2:DeleteNetworkInterface"];
 
 pub(super) fn grant(grants: &mut Grants, sources: &[&Source], facts: &Facts) {
     let role = AwsSettings::default();
@@ -53,6 +55,7 @@ fn network(allow: &mut impl FnMut(Statement), place: &Place, facts: &Facts) {
     let create = Statement::new("Network", &["ec2:CreateNetworkInterface"], interfaces.clone());
     allow(create.and_on(subnets.chain(groups)));
     allow(Statement::new("NetworkInterfaces", &KEEP_INTERFACES, interfaces));
+    allow(Statement::new("NetworkInterfaceDelete", &DELETE_INTERFACES, place.arn("ec2", "*/*")));
     allow(Statement::new("NetworkLists", &LIST_NETWORK, "*"));
     if let Some(function) = &facts.function {
         // Lambda manages the interfaces before the code runs; the code itself has no business there.

@@ -30,9 +30,6 @@ use super::place::Place;
 pub(crate) const DOMAIN: &str = "${DomainName}";
 pub(crate) const COLLECTION: &str = "${CollectionName}";
 pub(crate) const SIGNER: &str = "${RoleName}";
-/// The name of role and mapping.
-const ROLE: &str = "streamdex";
-
 const MAIN: &str = "cluster:monitor/main";
 const BULK: &str = "indices:data/write/bulk";
 const TEMPLATE_PUT: &str = "indices:admin/index_template/put";
@@ -94,7 +91,7 @@ pub(crate) struct RoleMapping {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct DataAccess {
-    description: &'static str,
+    description: String,
     rules: Vec<Rule>,
     principal: Vec<String>,
 }
@@ -139,32 +136,49 @@ pub(crate) fn access(config: &Config, purpose: Purpose, facts: &Facts) -> Option
         Auth::None => None,
         Auth::Basic { username, .. } => {
             let mapping = RoleMapping { backend_roles: Vec::new(), users: vec![username.clone()] };
-            Some(fine_grained(purpose, cluster, &names, mapping))
+            Some(fine_grained(&role_name(config, purpose), purpose, cluster, &names, mapping))
         }
         Auth::SigV4 { service: SigV4Service::Es, aws, region } => {
             let signer = signer(aws, region.as_deref(), facts);
             let mapping = RoleMapping { backend_roles: vec![signer], users: Vec::new() };
-            Some(fine_grained(purpose, cluster, &names, mapping))
+            Some(fine_grained(&role_name(config, purpose), purpose, cluster, &names, mapping))
         }
         Auth::SigV4 { service: SigV4Service::Aoss, aws, region } => {
             let signer = signer(aws, region.as_deref(), facts);
-            Some(Access::DataAccess([data_access(purpose, &names, signer, facts)]))
+            let name = role_name(config, purpose);
+            Some(Access::DataAccess([data_access(name, purpose, &names, (signer, facts))]))
         }
     }
 }
 
-fn fine_grained(purpose: Purpose, cluster: Vec<&'static str>, names: &[IndexNames], mapping: RoleMapping) -> Access {
+/// The name of role and mapping, by group and purpose: to put one replaces what has its name.
+fn role_name(config: &Config, purpose: Purpose) -> String {
+    format!("streamdex-{}-{}", config.state.group, purpose.name())
+}
+
+fn fine_grained(
+    name: &str,
+    purpose: Purpose,
+    cluster: Vec<&'static str>,
+    names: &[IndexNames],
+    mapping: RoleMapping,
+) -> Access {
     let permissions = by_manage(names, |manage| index_actions(purpose, manage)).into_iter();
     let permissions = permissions
         .map(|(index_patterns, allowed_actions)| IndexPermission { index_patterns, allowed_actions })
         .collect();
     let role = Role { cluster_permissions: cluster, index_permissions: permissions };
-    let path = |what: &str| format!("_plugins/_security/api/{what}/{ROLE}");
+    let path = |what: &str| format!("_plugins/_security/api/{what}/{name}");
     let role = Put { path: path("roles"), body: role };
     Access::FineGrained(Box::new(FineGrained { role, role_mapping: Put { path: path("rolesmapping"), body: mapping } }))
 }
 
-fn data_access(purpose: Purpose, names: &[IndexNames], signer: String, facts: &Facts) -> DataAccess {
+fn data_access(
+    description: String,
+    purpose: Purpose,
+    names: &[IndexNames],
+    (signer, facts): (String, &Facts),
+) -> DataAccess {
     let collection = facts.collection.as_deref().unwrap_or(COLLECTION);
     let mut rules: Vec<Rule> = by_manage(names, |manage| serverless_actions(purpose, manage))
         .into_iter()
@@ -181,7 +195,7 @@ fn data_access(purpose: Purpose, names: &[IndexNames], signer: String, facts: &F
         let resource = vec![format!("collection/{collection}")];
         rules.push(Rule { resource_type: "collection", resource, permission });
     }
-    DataAccess { description: ROLE, rules, principal: vec![signer] }
+    DataAccess { description, rules, principal: vec![signer] }
 }
 
 /// Patterns and what is allowed on them, for each way in which an index can be managed.

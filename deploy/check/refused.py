@@ -1,0 +1,108 @@
+"""What AWS refuses, or takes and does something else with, although every linter lets it pass.
+
+Each rule names the page of AWS that says so.
+"""
+
+# Services whose interface endpoints have no private DNS name.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/privatelink-streams.html
+WITHOUT_PRIVATE_DNS = ("dynamodb-streams",)
+# A stream keeps records for 24 hours. A mapping that begins at TRIM_HORIZON meets records that old.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
+STREAM_SECONDS = 86_400
+HOUR = 3_600
+
+
+def problems(templates):
+    """All findings in templates, a mapping of name to content."""
+    for name, template in templates.items():
+        for logical, resource in template.get("Resources", {}).items():
+            for rule in (private_dns, interfaces, kept, concurrency):
+                yield from (f"{name}: {logical}: {problem}" for problem in rule(resource, template))
+            yield from (f"{name}: {logical}: {problem}" for problem in mapping(resource, template))
+
+
+def private_dns(resource, _template):
+    """An endpoint for a service without a private DNS name is refused where it asks for one."""
+    if resource["Type"] != "AWS::EC2::VPCEndpoint":
+        return
+    properties = resource["Properties"]
+    service = str(properties.get("ServiceName")).rstrip("'}").rpartition(".")[2]
+    if service in WITHOUT_PRIVATE_DNS and properties.get("PrivateDnsEnabled"):
+        yield f"{service} has no private DNS name, so PrivateDnsEnabled is refused"
+
+
+def interfaces(resource, _template):
+    """Lambda checks, before it makes a function in a VPC, that the role may delete its interfaces, and asks for more
+    than network-interface/*: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html"""
+    if resource["Type"] != "AWS::IAM::Role":
+        return
+    allowed = [
+        statement
+        for policy in resource["Properties"].get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement.get("Effect") == "Allow" and "ec2:DeleteNetworkInterface" in listed(statement.get("Action"))
+    ]
+    for statement in allowed:
+        for arn in listed(statement["Resource"]):
+            text = arn.get("Fn::Sub") if isinstance(arn, dict) else arn
+            if text != "*" and not str(text).endswith(":*/*"):
+                yield f"Lambda refuses a role that may delete network interfaces on {text} alone"
+
+
+def mapping(resource, template):
+    """An event source mapping drops what is older than its maximum age, at its first start too:
+    https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
+    for properties in streams(resource):
+        age = default(properties.get("MaximumRecordAgeInSeconds", -1), template)
+        start = default(properties.get("StartingPosition"), template)
+        if start == "TRIM_HORIZON" and age != -1 and age < STREAM_SECONDS - HOUR:
+            yield f"records of the first day that are older than {age} s are given up at the first start"
+        retries = properties.get("MaximumRetryAttempts", -1)
+        if lowest(retries, template) > -1:
+            yield "MaximumRetryAttempts cannot be -1, which is to try until the records' age ends it"
+
+
+def kept(resource, _template):
+    """The data of a search cluster outlives its stack; deleting a collection deletes its documents:
+    https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-manage.html"""
+    holds_data = "search-" in str(resource.get("Properties", {}).get("TemplateURL", ""))
+    if holds_data and resource.get("DeletionPolicy") not in ("Retain", "RetainExceptOnCreate"):
+        yield "deleting the stack deletes the documents"
+
+
+def concurrency(resource, template):
+    """New accounts have few concurrent executions, and some of them cannot be reserved:
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
+    reserved = resource.get("Properties", {}).get("ReservedConcurrentExecutions")
+    if isinstance(reserved, dict) and "Fn::If" in reserved:
+        condition, _, otherwise = reserved["Fn::If"]
+        if otherwise == {"Ref": "AWS::NoValue"} and default(reserved["Fn::If"][1], template) == 0:
+            return
+    elif reserved is None:
+        return
+    yield "concurrency is reserved by default, which fails in an account with few concurrent executions"
+
+
+def streams(resource):
+    """The properties of every event source mapping in a resource."""
+    if resource["Type"] == "AWS::Lambda::EventSourceMapping":
+        yield resource["Properties"]
+    for event in resource.get("Properties", {}).get("Events", {}).values():
+        if event["Type"] == "DynamoDB":
+            yield event["Properties"]
+
+
+def default(value, template):
+    """A value, or the default of the parameter that it is."""
+    parameter = template.get("Parameters", {}).get(value.get("Ref")) if isinstance(value, dict) else None
+    return parameter.get("Default") if parameter else value
+
+
+def lowest(value, template):
+    """A value, or the lowest that the parameter allows."""
+    parameter = template.get("Parameters", {}).get(value.get("Ref")) if isinstance(value, dict) else None
+    return parameter.get("MinValue", -1) if parameter else value
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]

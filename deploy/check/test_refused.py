@@ -1,0 +1,63 @@
+"""The model finds what AWS refused in earlier templates."""
+
+import unittest
+
+import refused
+
+
+def found(resource, parameters=None):
+    template = {"Parameters": parameters or {}, "Resources": {"R": resource}}
+    return list(refused.problems({"t.yaml": template}))
+
+
+class Refused(unittest.TestCase):
+    def test_private_dns_of_streams(self):
+        def endpoint(service, private):
+            service = {"Fn::Sub": "com.amazonaws.${AWS::Region}." + service}
+            return {"Type": "AWS::EC2::VPCEndpoint", "Properties": {"ServiceName": service, "PrivateDnsEnabled": private}}
+
+        self.assertEqual(len(found(endpoint("dynamodb-streams", True))), 1)
+        self.assertEqual(found(endpoint("dynamodb-streams", False)), [])
+        self.assertEqual(found(endpoint("logs", True)), [])
+
+    def test_rights_on_network_interfaces(self):
+        def role(resource):
+            statement = {"Effect": "Allow", "Action": ["ec2:DeleteNetworkInterface"], "Resource": {"Fn::Sub": resource}}
+            policy = {"PolicyDocument": {"Statement": [{"Fn::If": ["C", {}, {}]}, statement]}}
+            return {"Type": "AWS::IAM::Role", "Properties": {"Policies": [policy]}}
+
+        head = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:"
+        self.assertEqual(len(found(role(head + "network-interface/*"))), 1)
+        self.assertEqual(found(role(head + "*/*")), [])
+
+    def test_records_of_the_first_day(self):
+        def function(age, start="TRIM_HORIZON", retries=-1):
+            stream = {
+                "MaximumRecordAgeInSeconds": {"Ref": "Age"},
+                "MaximumRetryAttempts": {"Ref": "Retries"},
+                "StartingPosition": start,
+            }
+            events = {"Stream": {"Type": "DynamoDB", "Properties": stream}}
+            parameters = {"Age": {"Default": age}, "Retries": {"Default": 1000, "MinValue": retries}}
+            return found({"Type": "AWS::Serverless::Function", "Properties": {"Events": events}}, parameters)
+
+        self.assertEqual(len(function(43_200)), 1)
+        self.assertEqual(function(82_800), [])
+        self.assertEqual(function(-1), [])
+        self.assertEqual(function(43_200, "LATEST"), [])
+        self.assertEqual(len(function(-1, retries=0)), 1)
+
+    def test_stacks_that_hold_documents(self):
+        stack = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "search-serverless.yaml"}}
+        self.assertEqual(len(found(stack)), 1)
+        self.assertEqual(found({**stack, "DeletionPolicy": "RetainExceptOnCreate"}), [])
+
+    def test_reserved_concurrency(self):
+        def function(reserved, of_account):
+            properties = {"ReservedConcurrentExecutions": reserved}
+            return found({"Type": "AWS::Serverless::Function", "Properties": properties}, {"N": {"Default": of_account}})
+
+        choice = {"Fn::If": ["Reserves", {"Ref": "N"}, {"Ref": "AWS::NoValue"}]}
+        self.assertEqual(len(function({"Ref": "N"}, 10)), 1)
+        self.assertEqual(len(function(choice, 10)), 1)
+        self.assertEqual(function(choice, 0), [])
