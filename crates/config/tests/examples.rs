@@ -7,8 +7,9 @@ use streamdex_config::{Auth, Config, SigV4Service, json_schema};
 use crate::repository;
 
 /// What the templates of `deploy/` set in the environment.
-const DEPLOYED: [(&str, &str); 2] = [
+const DEPLOYED: [(&str, &str); 3] = [
     ("STREAMDEX_TABLE", "sessions"),
+    ("STREAMDEX_STREAMS_ENDPOINT_URL", "https://vpce-1.streams.dynamodb.eu-west-1.vpce.amazonaws.com"),
     ("STREAMDEX_OPENSEARCH_URL", "https://vpc-streamdex-abc.eu-west-1.es.amazonaws.com"),
 ];
 
