@@ -130,7 +130,7 @@ pub fn canonical_keys(keys: &Image<'_>) -> String {
         out.push(b':');
         match value {
             [Node::String(text)] => write_tagged(b"{\"S\":", &text.decode(), &mut out),
-            [Node::Number(digits)] => write_tagged(b"{\"N\":", digits, &mut out),
+            [Node::Number(digits)] => write_tagged(b"{\"N\":", &digits.decode(), &mut out),
             [Node::Binary(binary)] => write_tagged(b"{\"B\":", &binary.base64(), &mut out),
             _ => out.extend_from_slice(b"null"),
         }

@@ -66,7 +66,7 @@ impl Key {
         for (name, value) in keys.attributes() {
             let value = match value {
                 [Node::String(text)] => Some(KeyValue::String(text.decode().into_owned())),
-                [Node::Number(digits)] => Some(KeyValue::Number((*digits).to_owned())),
+                [Node::Number(digits)] => Some(KeyValue::Number(digits.decode().into_owned())),
                 [Node::Binary(binary)] => binary.bytes().map(|bytes| KeyValue::Binary(bytes.into_owned())),
                 _ => None,
             };
@@ -93,7 +93,7 @@ impl Key {
             image.nodes.push(Node::Name(Text::Plain(name)));
             image.nodes.push(match value {
                 KeyValue::String(text) => Node::String(Text::Plain(text)),
-                KeyValue::Number(digits) => Node::Number(digits),
+                KeyValue::Number(digits) => Node::Number(Text::Plain(digits)),
                 KeyValue::Binary(bytes) => Node::Binary(Binary::Bytes(bytes)),
             });
         }

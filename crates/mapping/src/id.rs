@@ -124,8 +124,7 @@ fn join<'n, 'a: 'n>(values: impl Iterator<Item = (Cow<'n, str>, Option<&'n [Node
 /// `S` as it is, `N` verbatim, `B` as base64url without padding.
 fn value_text<'a>(value: &[Node<'a>]) -> Option<Cow<'a, str>> {
     match value {
-        [Node::String(text)] => Some(text.decode()),
-        [Node::Number(digits)] => Some(Cow::Borrowed(digits)),
+        [Node::String(text) | Node::Number(text)] => Some(text.decode()),
         [Node::Binary(binary)] => Some(Cow::Owned(URL_SAFE_NO_PAD.encode(binary.bytes()?))),
         _ => None,
     }

@@ -18,6 +18,7 @@ pub mod id;
 pub mod image;
 pub mod mapper;
 pub mod matching;
+mod names;
 pub mod operation;
 pub mod outcome;
 mod project;

@@ -343,7 +343,9 @@ fn images<'c, 'a>(change: &'c Change<'a>) -> (Option<&'c Image<'a>>, Option<&'c 
 /// Whether the TTL of `image` lies before `created`.
 fn lies_before(image: &Image<'_>, attribute: &str, created: CreationTime) -> bool {
     match image.get(attribute) {
-        Some([Node::Number(digits)]) => whole_seconds(digits).is_some_and(|ttl| ttl < u64::from(created.seconds())),
+        Some([Node::Number(digits)]) => {
+            whole_seconds(&digits.decode()).is_some_and(|ttl| ttl < u64::from(created.seconds()))
+        }
         _ => false,
     }
 }

@@ -37,7 +37,7 @@ fn holds(condition: &Condition, image: &Image<'_>) -> bool {
     let plain = match (&condition.test, value) {
         (Test::Exists(wanted), value) => value.is_some() == *wanted,
         (Test::EqualsString(wanted), Some([Node::String(text)])) => text.is(wanted),
-        (Test::EqualsNumber(wanted), Some([Node::Number(digits)])) => decimal::same_value(digits, wanted),
+        (Test::EqualsNumber(wanted), Some([Node::Number(digits)])) => decimal::same_value(&digits.decode(), wanted),
         (Test::EqualsBool(wanted), Some([Node::Bool(found)])) => found == wanted,
         (Test::StartsWith(prefix), Some([Node::String(text)])) => text.decode().starts_with(prefix.as_str()),
         _ => false,
@@ -61,7 +61,7 @@ fn fill_in(pattern: &str, parts: &[PatternPart], image: &Image<'_>) -> Result<In
             PatternPart::Attribute(attribute) => {
                 let value = image.get(attribute).and_then(|value| match value {
                     [Node::String(text)] => Some(text.decode().to_lowercase()),
-                    [Node::Number(digits)] => Some(digits.to_lowercase()),
+                    [Node::Number(digits)] => Some(digits.decode().to_lowercase()),
                     [Node::Bool(value)] => Some(value.to_string()),
                     _ => None,
                 });
