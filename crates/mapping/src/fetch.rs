@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::change::canonical_keys;
 use crate::id::KeyError;
-use crate::image::{Image, Node};
+use crate::image::{Image, Node, short_name};
 use crate::operation::Address;
 use crate::text::{Binary, Text};
 use crate::version::ExternalVersion;
@@ -70,7 +70,7 @@ impl Key {
                 [Node::Binary(binary)] => binary.bytes().map(|bytes| KeyValue::Binary(bytes.into_owned())),
                 _ => None,
             };
-            let value = value.ok_or_else(|| KeyError::NotAKey(name.decode().into_owned()))?;
+            let value = value.ok_or_else(|| KeyError::NotAKey(short_name(&name.decode())))?;
             attributes.push((name.decode().into_owned(), value));
         }
         attributes.sort_by(|left, right| left.0.cmp(&right.0));

@@ -224,13 +224,15 @@ impl<'a> Image<'a> {
         self.problem = problem;
     }
 
-    /// What is wrong with one attribute, or with the image as a whole.
+    /// Why it is not known what an attribute holds, if it is not. What is wrong inside a list or a map does not count.
     pub(crate) fn problem_of(&self, name: &str) -> Option<AttributeProblem> {
         if self.unreadable || self.problem.is_none() {
             return self.problem.clone();
         }
-        let kind = broken(self.get(name)?)?;
-        Some(AttributeProblem { attribute: name.to_owned(), kind })
+        match self.get(name)? {
+            [Node::Broken(kind)] => Some(AttributeProblem { attribute: name.to_owned(), kind: *kind }),
+            _ => None,
+        }
     }
 
     /// Sets the length of the container that was pushed at `at`, whose content ends here.
