@@ -243,6 +243,11 @@ impl Batch {
         })
     }
 
+    /// What each record comes to by itself, in order: without regard to the records that must come again with it.
+    pub fn own_outcomes(&self) -> impl Iterator<Item = Option<Outcome>> + '_ {
+        self.records.iter().map(|record| record.outcome.filter(|_| self.is_done(record)))
+    }
+
     fn is_done(&self, record: &Record) -> bool {
         record.open == 0 && !self.waits_for_fetch(record)
     }

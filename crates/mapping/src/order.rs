@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::change::{Change, RecordError};
 use crate::version::CreationTime;
 
 /// The largest second of each item so far, over the records of a shard in their order.
@@ -58,6 +59,18 @@ impl ItemOrder {
         }
         self.raised += 1;
         Some(Raised { second: CreationTime::from_seconds(largest.second), by: largest.record })
+    }
+
+    /// Takes all records of a page, before it is cut into parts that are delivered one after the other or again: each
+    /// change is given the second that it is written under.
+    pub fn arrange(&mut self, records: &mut [Result<Change<'_>, RecordError>]) {
+        for (place, record) in records.iter_mut().enumerate() {
+            let Ok(change) = record else { continue };
+            let Some(created) = change.created else { continue };
+            let raised = self.take(place, &change.canonical_keys(), created);
+            change.not_before = raised.map(|raised| raised.second);
+        }
+        self.end_page();
     }
 
     /// The records of the page are done with: keeps what the next page has to know, which is bounded.
