@@ -61,6 +61,7 @@ impl Capturer {
                 }
             }
         }
+        self.capturer.check(&capture).map_err(|problem| refuse(&problem, name))?;
         Ok(capture)
     }
 

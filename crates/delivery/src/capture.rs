@@ -12,6 +12,7 @@ use streamdex_mapping::event::{Captured, CapturedError, read_captured, read_item
 use streamdex_mapping::{Address, Change, Image, MapError, Mapper, RecordError, RecordProblem, Trust};
 
 use crate::page::Page;
+use crate::proof::KeyProof;
 
 /// Chooses the source of a record, and maps it.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct Capturer {
 struct Followed {
     table: String,
     mapper: Arc<Mapper>,
+    proof: KeyProof,
 }
 
 /// The records of one or more texts, a page for each source that has any.
@@ -82,6 +84,7 @@ impl Capturer {
         let followed = |source: &streamdex_config::Source| Followed {
             table: source.table.table_name().to_owned(),
             mapper: Arc::new(Mapper::new(source.routes.clone())),
+            proof: KeyProof::default(),
         };
         Capturer { sources: config.sources.iter().map(followed).collect(), forced: None }
     }
@@ -99,7 +102,8 @@ impl Capturer {
     }
 
     /// Maps the records in `text` and adds them to `capture`. Where the text is an on-failure record, the
-    /// event that it carries is given back, to be read in turn.
+    /// event that it carries is given back, to be read in turn. When all texts are read, [`Capturer::check`] tells whether
+    /// anything of them may be sent.
     ///
     /// # Errors
     /// See [`CaptureError`].
@@ -141,6 +145,18 @@ impl Capturer {
         self.add(Err(error), Trust::InOrder, capture)
     }
 
+    /// Whether the configuration fits the records, which were read together.
+    ///
+    /// # Errors
+    /// See [`CaptureError::Configuration`].
+    pub fn check(&self, capture: &Capture) -> Result<(), CaptureError> {
+        for (place, page) in &capture.pages {
+            let Some(source) = self.sources.get(*place) else { continue };
+            page.check_keys(&source.proof).map_err(CaptureError::Configuration)?;
+        }
+        Ok(())
+    }
+
     fn item(&self, item: Result<Image<'_>, RecordProblem>) -> MappedItem {
         let item = item.map_err(|problem| problem.to_string())?;
         let source = self.choose(None).map_err(|problem| problem.to_string())?;
@@ -167,7 +183,7 @@ impl Capturer {
             capture.origin.note(arn);
         }
         let Some(mapper) = self.mapper(source) else { return Ok(()) };
-        capture.pages.entry(source).or_default().add(mapper, record, trust).map_err(CaptureError::Configuration)?;
+        capture.pages.entry(source).or_default().add(mapper, record, trust);
         capture.order.push(source);
         Ok(())
     }

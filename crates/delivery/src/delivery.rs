@@ -14,10 +14,9 @@ use streamdex_dynamodb::item::{Found, ItemReader};
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::batch::{RECORD_ORDINAL, operation_ordinal};
 use streamdex_mapping::{
-    Action, Address, DocumentId, FetchHandle, IndexName, Key, Mapper, Operation, OperationHandle, Outcome, Role,
+    Action, Address, DocumentId, FetchHandle, IndexName, Key, Mapped, Mapper, Operation, OperationHandle, Outcome, Role,
 };
 use streamdex_sink::Permit;
-use streamdex_sink::index::Target;
 use streamdex_sink::retry::{Jitter, RetrySchedule};
 use streamdex_sink::writer::{BulkWriter, Decision, Patience, Refusal};
 use tokio::time::Instant;
@@ -163,30 +162,29 @@ impl Delivery {
         let mut unresolvable = Vec::new();
         for (handle, read) in handles.into_iter().zip(reads) {
             let Some((fetch, owner)) = page.batch.fetch(handle) else { continue };
-            let (reason, error) = match read.found {
-                Found::Refused(error) => ("item_not_readable", error.to_string()),
-                Found::Item(item) => match self.mapper.resolve(fetch, Some(&table_image(&item)), read.at) {
-                    Ok(operations) => {
-                        page.batch.resolved(handle, operations);
-                        continue;
-                    }
-                    Err(error) => (error.name(), error.to_string()),
-                },
-                Found::Absent => match self.mapper.resolve(fetch, None, read.at) {
-                    Ok(operations) => {
-                        page.batch.resolved(handle, operations);
-                        continue;
-                    }
-                    Err(error) => (error.name(), error.to_string()),
-                },
+            let resolved = match &read.found {
+                Found::Refused(error) => {
+                    let address = fetch.addresses.first().cloned();
+                    let (reason, error) = ("item_not_readable", error.to_string());
+                    letters.push(self.record_letter(page, &RefusedRecord { record: owner, address, reason, error }));
+                    unresolvable.push((handle, Vec::new()));
+                    continue;
+                }
+                Found::Item(item) => self.mapper.resolve(fetch, Some(&table_image(item)), read.at),
+                Found::Absent => self.mapper.resolve(fetch, None, read.at),
             };
-            let address = fetch.addresses.first().cloned();
-            letters.push(self.record_letter(page, &RefusedRecord { record: owner, address, reason, error }));
-            unresolvable.push(handle);
+            match resolved {
+                Ok(operations) => page.batch.resolved(handle, operations),
+                Err(refusal) => {
+                    let refused = RefusedRecord::of(owner, &refusal);
+                    letters.push(self.record_letter(page, &refused));
+                    unresolvable.push((handle, deletes(refusal.sent)));
+                }
+            }
         }
         self.store(&letters, cancel).await?;
-        for handle in unresolvable {
-            page.batch.unresolvable(handle);
+        for (handle, deletes) in unresolvable {
+            page.batch.unresolvable(handle, deletes);
         }
         Ok(())
     }
@@ -205,26 +203,29 @@ impl Delivery {
             sent.push(Sent::of(handle, &operation));
             group.push(operation);
         }
-        page.indices.extend(groups.keys().map(|index| index.as_str().to_owned()));
         let writes = groups.into_iter().map(|(index, (sent, group))| async move {
-            self.ensure(&index, cancel).await?;
+            if !self.ensure(&index, &group, cancel).await? {
+                let nothing_there = group.iter().map(|_| Decision::Done(Outcome::Absent)).collect();
+                return Ok((None, sent, nothing_there));
+            }
             let decisions = match &bounds.permit {
                 Some(permit) => self.writer.write_under(group, Arc::clone(permit)).await,
                 None => self.writer.write(group).await,
             };
-            Ok((sent, decisions))
+            Ok((Some(index), sent, decisions))
         });
         let mut fault = None;
         let mut letters = Vec::new();
         let mut refused = Vec::new();
         for written in join_all(writes).await {
-            let (sent, decisions) = match written {
+            let (index, sent, decisions): (Option<IndexName>, Vec<Sent>, Vec<Decision>) = match written {
                 Ok(written) => written,
                 Err(error) => {
                     fault = Some(error);
                     continue;
                 }
             };
+            page.indices.extend(index.map(|index| index.as_str().to_owned()));
             for (sent, decision) in sent.into_iter().zip(decisions) {
                 match decision {
                     Decision::Done(outcome) => page.batch.decide(sent.handle, outcome),
@@ -244,11 +245,23 @@ impl Delivery {
         fault.map_or(Ok(()), Err)
     }
 
-    async fn ensure(&self, index: &IndexName, cancel: &CancellationToken) -> Result<Arc<Target>, DeliveryFault> {
-        if let Some(target) = self.indices.target(index) {
-            return Ok(target);
+    /// Makes sure that the index is there. Deletes alone never make one: where it is not there (`false`), there is nothing
+    /// to delete (RULES D2).
+    async fn ensure(
+        &self,
+        index: &IndexName,
+        group: &[Operation],
+        cancel: &CancellationToken,
+    ) -> Result<bool, DeliveryFault> {
+        if self.indices.target(index).is_some() {
+            return Ok(true);
         }
-        self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await
+        if group.iter().all(|operation| operation.action == Action::Delete) {
+            let found = self.patiently(cancel, "look for the index", || self.indices.find(index)).await?;
+            return Ok(found.is_some());
+        }
+        self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await?;
+        Ok(true)
     }
 
     async fn store(&self, letters: &[DeadLetter], cancel: &CancellationToken) -> Result<(), DeliveryFault> {
@@ -384,6 +397,14 @@ impl Sent {
             role: operation.role,
             archive,
         }
+    }
+}
+
+/// What is sent beside a dead letter of an item that was read.
+fn deletes(sent: Option<Mapped>) -> Vec<Operation> {
+    match sent {
+        Some(Mapped::Operations(operations)) => operations,
+        _ => Vec::new(),
     }
 }
 

@@ -10,7 +10,9 @@ pub mod indices;
 pub mod letter;
 pub mod page;
 mod progress;
+mod proof;
 
 pub use delivery::{Bounds, Delivery, PageOutcome};
 pub use fault::DeliveryFault;
 pub use progress::DeliveryProgress;
+pub use proof::KeyProof;

@@ -66,6 +66,7 @@ pub fn read(capturer: &Capturer, text: &str) -> Result<Event, EventError> {
     }
     check_service(text, &capture)?;
     if is_object_with_records && !capture.origin.is_doubtful() {
+        capturer.check(&capture)?;
         return Ok(Event { form: Form::SourceMapping, capture });
     }
     if trust == Trust::InOrder {
@@ -73,6 +74,7 @@ pub fn read(capturer: &Capturer, text: &str) -> Result<Event, EventError> {
         capture = Capture::default();
         capturer.read(text, Trust::ReadItem, &mut capture).map_err(refuse)?;
     }
+    capturer.check(&capture)?;
     Ok(Event { form: Form::ByHand, capture })
 }
 
@@ -86,6 +88,7 @@ fn redriven(capturer: &Capturer, payload: &str) -> Result<Event, EventError> {
         return Err(EventError::Items);
     }
     check_service(payload, &capture)?;
+    capturer.check(&capture)?;
     Ok(Event { form: Form::ByHand, capture })
 }
 

@@ -78,3 +78,40 @@ async fn undecided_records_fail_what_is_no_source_mapping() {
     }
     assert!(server.requests().is_empty());
 }
+
+/// A record whose key attributes are others than the table's, as `{"sk": …}`.
+fn odd(number: u32) -> String {
+    record("orders", number).replace(r#""Keys":{"pk""#, r#""Keys":{"sk""#)
+}
+
+#[tokio::test]
+async fn a_record_with_other_key_names_does_not_hold_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.ndjson");
+    let letters = format!("dead_letter = {{ kind = \"file\", path = '{}' }}", path.display());
+    let server = FaultServer::scripted();
+    let (function, lines) = counted(&server, &letters);
+    let error = invoke(&function, event(&[odd(1)]), AMPLE).await.unwrap_err();
+    assert_eq!(error.name(), "Configuration");
+    let records = [odd(1), record("orders", 2), record("orders", 3)];
+    assert_eq!(invoke(&function, event(&records), AMPLE).await.unwrap(), None);
+    // The sandbox has learned that the configuration is right.
+    assert_eq!(invoke(&function, event(&[odd(4)]), AMPLE).await.unwrap(), None);
+    assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 2);
+    let line = lines.lock().unwrap().first().cloned().unwrap();
+    assert_eq!((&line["Applied"], &line["DeadLettered"]), (&json!(2), &json!(1)), "{line}");
+}
+
+#[tokio::test]
+async fn d3_steps_back_of_creation_times_are_counted_and_the_later_change_is_written() {
+    let server = FaultServer::scripted();
+    let (function, lines) = counted(&server, "");
+    let later = record("orders", 1).replace(r#""N":"1""#, r#""N":"77""#);
+    let later = later.replace("1700000000", "1699999990").replace(r#""SequenceNumber":"1"#, r#""SequenceNumber":"2"#);
+    assert_eq!(invoke(&function, event(&[record("orders", 1), later]), AMPLE).await.unwrap(), None);
+    let requests = server.bulk_requests();
+    assert_eq!(requests[0].operations().len(), 1);
+    assert!(requests[0].text().contains(r#""n":77"#), "{}", requests[0].text());
+    let line = lines.lock().unwrap().pop().unwrap();
+    assert_eq!((&line["CreationTimeBackwards"], &line["Coalesced"]), (&json!(1), &json!(1)), "{line}");
+}

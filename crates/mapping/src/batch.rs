@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 
 use crate::fetch::Fetch;
-use crate::mapper::Mapped;
+use crate::mapped::Mapped;
 use crate::operation::{Action, Address, Operation, Origin, Role};
 use crate::outcome::{Outcome, Tally};
 use crate::version::{CreationTime, ExternalVersion, SequenceNumber};
@@ -55,6 +55,8 @@ struct Record {
     outcome: Option<Outcome>,
     /// The fetch that it was coalesced into.
     joined: Option<usize>,
+    /// Later records whose versions rest on this one's time.
+    holds: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -77,10 +79,38 @@ struct FetchSlot {
 }
 
 impl Batch {
-    /// Adds a record that was mapped; its place is the number of records before it.
-    pub fn push(&mut self, meta: RecordMeta, mapped: Mapped) {
-        let record = self.records.len();
-        self.records.push(Record { meta, open: 0, outcome: None, joined: None });
+    /// Adds a record that was mapped. Its place, the number of records before it, is given back.
+    pub fn push(&mut self, meta: RecordMeta, mapped: Mapped) -> usize {
+        let record = self.new_record(meta);
+        self.enter(record, mapped);
+        record
+    }
+
+    /// Adds a record that is one dead letter, and what is sent of it all the same. It stays undecided until
+    /// [`Batch::dead_lettered`]. Its place is given back.
+    pub fn push_refused(&mut self, meta: RecordMeta, sent: Option<Mapped>) -> usize {
+        let record = self.new_record(meta);
+        self.open(record);
+        if let Some(mapped) = sent {
+            self.enter(record, mapped);
+        }
+        record
+    }
+
+    /// The version of record `later` rests on the time of record `earlier`, which is of the same item and in this page:
+    /// while `later` is undecided, `earlier` is too, so that both come again together.
+    pub fn hold(&mut self, earlier: usize, later: usize) {
+        if let Some(record) = self.records.get_mut(earlier).filter(|_| earlier != later) {
+            record.holds.push(later);
+        }
+    }
+
+    fn new_record(&mut self, meta: RecordMeta) -> usize {
+        self.records.push(Record { meta, open: 0, outcome: None, joined: None, holds: Vec::new() });
+        self.records.len() - 1
+    }
+
+    fn enter(&mut self, record: usize, mapped: Mapped) {
         match mapped {
             Mapped::Nothing(outcome) => self.settle(record, outcome),
             Mapped::Operations(operations) => {
@@ -98,12 +128,6 @@ impl Batch {
                 }
             }
         }
-    }
-
-    /// Adds a record that cannot be mapped. It stays undecided until [`Batch::dead_lettered`].
-    pub fn push_refused(&mut self, meta: RecordMeta) -> usize {
-        self.records.push(Record { meta, open: 1, outcome: None, joined: None });
-        self.records.len() - 1
     }
 
     /// The dead letter of a record that cannot be mapped was stored.
@@ -144,13 +168,18 @@ impl Batch {
         self.close(owner, None);
     }
 
-    /// The item was read and cannot be mapped; the dead letter of its record was stored.
-    pub fn unresolvable(&mut self, handle: FetchHandle) {
+    /// The item was read and cannot be mapped; the dead letter of its record was stored. These deletes are right all the
+    /// same.
+    pub fn unresolvable(&mut self, handle: FetchHandle, deletes: Vec<Operation>) {
         let Some(slot) = self.fetches.get_mut(handle.0) else {
             return;
         };
         slot.waiting = false;
         let owner = slot.owner;
+        for (place, operation) in deletes.into_iter().enumerate() {
+            self.open(owner);
+            self.coalesce(Slot { record: owner, place, fetch: Some(handle.0), waiting: Some(operation) });
+        }
         self.close(owner, Some(Outcome::DeadLettered));
     }
 
@@ -207,7 +236,20 @@ impl Batch {
 
     /// The outcome of each record, in order; `None` while it is undecided.
     pub fn outcomes(&self) -> impl Iterator<Item = Option<Outcome>> + '_ {
-        self.records.iter().map(|record| record.outcome.filter(|_| record.open == 0 && !self.waits_for_fetch(record)))
+        self.records.iter().map(|record| {
+            let is_held =
+                record.holds.iter().filter_map(|later| self.records.get(*later)).any(|later| !self.is_done(later));
+            record.outcome.filter(|_| self.is_done(record) && !is_held)
+        })
+    }
+
+    /// What each record comes to by itself, in order: without regard to the records that must come again with it.
+    pub fn own_outcomes(&self) -> impl Iterator<Item = Option<Outcome>> + '_ {
+        self.records.iter().map(|record| record.outcome.filter(|_| self.is_done(record)))
+    }
+
+    fn is_done(&self, record: &Record) -> bool {
+        record.open == 0 && !self.waits_for_fetch(record)
     }
 
     /// A record that was coalesced into a fetch handed its addresses over. While the fetch is undecided it must come

@@ -32,6 +32,9 @@ pub struct Change<'a> {
     pub old_image: Option<Image<'a>>,
     /// When it happened; `None` where the record does not say so in a usable form.
     pub created: Option<CreationTime>,
+    /// The second that its version takes where that is a larger one: an earlier record of its item has it
+    /// ([`ItemOrder`](crate::ItemOrder)).
+    pub not_before: Option<CreationTime>,
     /// Its place in the shard; `None` where the record has none that can be read.
     pub sequence: Option<SequenceNumber>,
     /// Whether DynamoDB itself removed it because its time to live was over.
@@ -130,7 +133,7 @@ pub fn canonical_keys(keys: &Image<'_>) -> String {
         out.push(b':');
         match value {
             [Node::String(text)] => write_tagged(b"{\"S\":", &text.decode(), &mut out),
-            [Node::Number(digits)] => write_tagged(b"{\"N\":", digits, &mut out),
+            [Node::Number(digits)] => write_tagged(b"{\"N\":", &digits.decode(), &mut out),
             [Node::Binary(binary)] => write_tagged(b"{\"B\":", &binary.base64(), &mut out),
             _ => out.extend_from_slice(b"null"),
         }

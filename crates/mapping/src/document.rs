@@ -131,12 +131,12 @@ fn write_value(nodes: &[Node<'_>], numbers: NumberForm, out: &mut Vec<u8>) {
         return;
     };
     match first {
-        Node::Name(_) | Node::Null => out.extend_from_slice(b"null"),
+        Node::Name(_) | Node::Null | Node::Broken(_) => out.extend_from_slice(b"null"),
         Node::Bool(true) => out.extend_from_slice(b"true"),
         Node::Bool(false) => out.extend_from_slice(b"false"),
         Node::String(text) => text.write_json(out),
         Node::Binary(binary) => binary.write_json(out),
-        Node::Number(digits) => write_number(digits, numbers, out),
+        Node::Number(digits) => write_number(&digits.decode(), numbers, out),
         Node::List(_) => {
             out.push(b'[');
             for (position, value) in (Values { rest: content }).enumerate() {
@@ -185,7 +185,7 @@ pub(crate) fn sorted<'n, 'a>(content: &'n [Node<'a>]) -> Vec<&'n Node<'a>> {
 fn element_text<'n>(node: &'n Node<'_>) -> Cow<'n, str> {
     match node {
         Node::String(text) => text.decode(),
-        Node::Number(digits) => Cow::Borrowed(digits),
+        Node::Number(digits) => digits.decode(),
         Node::Binary(binary) => binary.base64(),
         _ => Cow::Borrowed(""),
     }

@@ -3,6 +3,7 @@
 //! Both ways in end here: raw JSON ([`crate::event`]) and SDK values (through [`ImageBuilder`]), so that
 //! everything after it, documents, ids and conditions, is written once.
 
+use crate::names::last_wins;
 use crate::text::{Binary, Text};
 
 /// An item, or the key of one: its top-level attributes in the order in which they came.
@@ -11,6 +12,8 @@ pub struct Image<'a> {
     pub(crate) nodes: Vec<Node<'a>>,
     /// The first thing that is wrong with it; such an image is never written.
     pub(crate) problem: Option<AttributeProblem>,
+    /// It is no map of attributes at all, so that nothing is known of any attribute.
+    pub(crate) unreadable: bool,
 }
 
 /// One node. A container is followed by its content; the number says by how many nodes.
@@ -19,8 +22,8 @@ pub(crate) enum Node<'a> {
     /// The name of the member of a map whose value follows.
     Name(Text<'a>),
     String(Text<'a>),
-    /// A JSON number, checked.
-    Number(&'a str),
+    /// A JSON number, checked. Only its escapes, if it has any, are still to be resolved.
+    Number(Text<'a>),
     Binary(Binary<'a>),
     Bool(bool),
     Null,
@@ -29,13 +32,15 @@ pub(crate) enum Node<'a> {
     StringSet(usize),
     NumberSet(usize),
     BinarySet(usize),
+    /// A value that cannot be read. It makes the image's problem.
+    Broken(AttributeProblemKind),
 }
 
 /// What is wrong with an attribute. It names the top-level attribute, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("attribute {attribute:?}: {kind}")]
+#[error("{}{kind}", place_of(attribute))]
 pub struct AttributeProblem {
-    /// The top-level attribute.
+    /// The top-level attribute; empty where the image as a whole is wrong.
     pub attribute: String,
     /// What is wrong.
     pub kind: AttributeProblemKind,
@@ -60,6 +65,12 @@ pub enum AttributeProblemKind {
     /// An `N` that is no decimal number.
     #[error("a number is not decimal digits")]
     NotANumber,
+    /// A value of another shape than an attribute value's, or nested too deep.
+    #[error("a value is no attribute value, or is nested too deep")]
+    Unreadable,
+    /// The image as a whole is no map of attributes.
+    #[error("the image is no map of attributes")]
+    NoImage,
 }
 
 /// Builds an [`Image`] from values that are decoded already: `attribute`, then one value, and so on.
@@ -78,6 +89,8 @@ pub enum AttributeProblemKind {
 #[derive(Debug, Default)]
 pub struct ImageBuilder<'a> {
     image: Image<'a>,
+    /// The top-level attribute whose value is being added.
+    attribute: &'a str,
 }
 
 /// The container types.
@@ -103,6 +116,24 @@ pub struct OpenContainer {
     container: Container,
 }
 
+// === impl AttributeProblem ===
+
+fn place_of(attribute: &str) -> String {
+    match attribute {
+        "" => String::new(),
+        name => format!("attribute {:?}: ", short_name(name)),
+    }
+}
+
+/// A name for a message: names may have 64 KB, and messages are kept.
+pub(crate) fn short_name(name: &str) -> String {
+    const LONGEST: usize = 100;
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
+        None => name.to_owned(),
+    }
+}
+
 // === impl AttributeProblemKind ===
 
 impl AttributeProblemKind {
@@ -114,6 +145,8 @@ impl AttributeProblemKind {
             AttributeProblemKind::SeveralTags => "several_type_tags",
             AttributeProblemKind::WrongValue => "wrong_value",
             AttributeProblemKind::NotANumber => "not_a_number",
+            AttributeProblemKind::Unreadable => "unreadable_value",
+            AttributeProblemKind::NoImage => "unreadable_image",
         }
     }
 }
@@ -160,11 +193,46 @@ impl<'a> Image<'a> {
     pub(crate) fn clear(&mut self) {
         self.nodes.clear();
         self.problem = None;
+        self.unreadable = false;
     }
 
-    /// Remembers the first problem, under the attribute that is being read.
-    pub(crate) fn report(&mut self, attribute: Text<'_>, kind: AttributeProblemKind) {
+    /// Puts a mark where a value cannot be read, and remembers the first problem, under the top-level attribute that is
+    /// being read.
+    pub(crate) fn push_broken(&mut self, attribute: Text<'_>, kind: AttributeProblemKind) {
+        self.nodes.push(Node::Broken(kind));
         self.problem.get_or_insert_with(|| AttributeProblem { attribute: attribute.decode().into_owned(), kind });
+    }
+
+    /// Takes the text for no map of attributes: nothing of it is known.
+    pub(crate) fn set_unreadable(&mut self) {
+        self.clear();
+        self.unreadable = true;
+        self.problem = Some(AttributeProblem { attribute: String::new(), kind: AttributeProblemKind::NoImage });
+    }
+
+    /// Of the members of one name from `from` on, the last one stays.
+    pub(crate) fn resolve_duplicates(&mut self, from: usize) {
+        last_wins(&mut self.nodes, from);
+    }
+
+    /// Finds the first problem again, after values were taken out.
+    pub(crate) fn look_for_problems(&mut self) {
+        let problem = self.attributes().find_map(|(name, value)| {
+            let kind = broken(value)?;
+            Some(AttributeProblem { attribute: name.decode().into_owned(), kind })
+        });
+        self.problem = problem;
+    }
+
+    /// Why it is not known what an attribute holds, if it is not. What is wrong inside a list or a map does not count.
+    pub(crate) fn problem_of(&self, name: &str) -> Option<AttributeProblem> {
+        if self.unreadable || self.problem.is_none() {
+            return self.problem.clone();
+        }
+        match self.get(name)? {
+            [Node::Broken(kind)] => Some(AttributeProblem { attribute: name.to_owned(), kind: *kind }),
+            _ => None,
+        }
     }
 
     /// Sets the length of the container that was pushed at `at`, whose content ends here.
@@ -211,6 +279,14 @@ impl<'n, 'a> Iterator for Values<'n, 'a> {
     }
 }
 
+/// What is wrong with a value, if anything.
+fn broken(value: &[Node<'_>]) -> Option<AttributeProblemKind> {
+    value.iter().find_map(|node| match node {
+        Node::Broken(kind) => Some(*kind),
+        _ => None,
+    })
+}
+
 /// Splits the first value (with all that is in it) off `nodes`.
 fn split_value<'n, 'a>(nodes: &'n [Node<'a>]) -> Option<(&'n [Node<'a>], &'n [Node<'a>])> {
     let first = nodes.first()?;
@@ -245,14 +321,15 @@ impl<'a> Node<'a> {
 // === impl ImageBuilder ===
 
 impl<'a> ImageBuilder<'a> {
-    /// Begins the next top-level attribute; exactly one value follows.
+    /// Begins the next top-level attribute; exactly one value follows. No name comes twice.
     pub fn attribute(&mut self, name: &'a str) {
-        self.image.nodes.push(Node::Name(Text::Plain(name)));
+        self.attribute = name;
+        self.member(name);
     }
 
-    /// Begins the next member of the open map; exactly one value follows.
+    /// Begins the next member of the open map; exactly one value follows. No name comes twice.
     pub fn member(&mut self, name: &'a str) {
-        self.attribute(name);
+        self.image.nodes.push(Node::Name(Text::Plain(name)));
     }
 
     /// `S`
@@ -262,10 +339,11 @@ impl<'a> ImageBuilder<'a> {
 
     /// `N`; a text that is no decimal number becomes the image's problem.
     pub fn number(&mut self, text: &'a str) {
-        if !is_json_number(text) {
-            self.problem(AttributeProblemKind::NotANumber);
+        if is_json_number(text) {
+            self.image.nodes.push(Node::Number(Text::Plain(text)));
+        } else {
+            self.broken(AttributeProblemKind::NotANumber);
         }
-        self.image.nodes.push(Node::Number(text));
     }
 
     /// `B`
@@ -285,8 +363,7 @@ impl<'a> ImageBuilder<'a> {
 
     /// A value of a type that this version does not know: it becomes the image's problem.
     pub fn unknown(&mut self) {
-        self.problem(AttributeProblemKind::UnknownTag);
-        self.null();
+        self.broken(AttributeProblemKind::UnknownTag);
     }
 
     /// Opens a container; its content follows until [`ImageBuilder::close`].
@@ -306,13 +383,9 @@ impl<'a> ImageBuilder<'a> {
         self.image
     }
 
-    fn problem(&mut self, kind: AttributeProblemKind) {
-        // Names inside maps are passed too: the last one is near enough to find the place.
-        let name = self.image.nodes.iter().rev().find_map(|node| match node {
-            Node::Name(name) => Some(*name),
-            _ => None,
-        });
-        self.image.report(name.unwrap_or(Text::Plain("")), kind);
+    /// Names inside maps are content: the problem names the top-level attribute alone.
+    fn broken(&mut self, kind: AttributeProblemKind) {
+        self.image.push_broken(Text::Plain(self.attribute), kind);
     }
 }
 
@@ -393,5 +466,23 @@ mod tests {
         builder.unknown();
         let problem = builder.finish().problem.unwrap();
         assert_eq!((problem.attribute.as_str(), problem.kind), ("a", AttributeProblemKind::NotANumber));
+    }
+
+    #[test]
+    fn a_problem_inside_a_map_names_the_top_level_attribute_alone() {
+        let mut builder = ImageBuilder::default();
+        builder.attribute("perms");
+        let map = builder.open(Container::Map);
+        builder.member("NAME ssn 123-45-6789");
+        builder.number("1x");
+        builder.close(map);
+        let problem = builder.finish().problem.unwrap();
+        assert_eq!(problem.to_string(), "attribute \"perms\": a number is not decimal digits");
+    }
+
+    #[test]
+    fn long_names_are_cut_in_messages() {
+        let problem = AttributeProblem { attribute: "é".repeat(60_000), kind: AttributeProblemKind::NoTag };
+        assert!(problem.to_string().len() < 300);
     }
 }

@@ -1,13 +1,20 @@
-//! Cuts OpenSearch's error reasons down to what may be logged and stored: type, field, expected type.
+//! Cuts OpenSearch's error reasons down to what may be logged and stored: type, top-level field, expected type.
 //!
-//! Reasons quote values ("Preview of field's value: …"), ids and whole documents. So nothing of a reason is
+//! The names inside objects are keys of maps, and so content: a field is named by the attribute that it is in. Reasons quote values ("Preview of field's value: …"), ids and whole documents. So nothing of a reason is
 //! passed on that is not recognised here: known sentences are taken apart from their beginning (a value can
 //! only stand after the field's name), and every other one is dropped.
 
+mod types;
+
 use std::fmt;
+
+use self::types::FIELD_TYPES;
 
 /// A field name in a message is cut at this many characters.
 const LONGEST_FIELD: usize = 200;
+
+/// What OpenSearch calls the document itself, in the place of an object's path.
+const ROOT_OBJECT: &str = "_doc";
 
 /// What may be said of an error: its type and, where the reason is a known sentence, the detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,7 +163,7 @@ impl Detail {
 fn unparsable(reason: &str) -> Option<Detail> {
     let (field, rest) = split_after(reason, "failed to parse field [", "] of type [")?;
     let (expected, _) = rest.split_once(']')?;
-    Some(Detail::Unparsable { field: safe_field(field), expected: word_or_unknown(expected) })
+    Some(Detail::Unparsable { field: safe_field(field), expected: type_or_unknown(expected) })
 }
 
 /// "object mapping for [a] tried to parse field [a] as object, but found a concrete value"
@@ -170,7 +177,7 @@ fn type_change(reason: &str) -> Option<Detail> {
     let (field, rest) = split_after(reason, "mapper [", "] cannot be changed from type [")?;
     let (from, rest) = rest.split_once("] to [")?;
     let (to, _) = rest.split_once(']')?;
-    Some(Detail::TypeChange { field: safe_field(field), from: word_or_unknown(from), to: word_or_unknown(to) })
+    Some(Detail::TypeChange { field: safe_field(field), from: type_or_unknown(from), to: type_or_unknown(to) })
 }
 
 /// "can't merge a non object mapping [t] with an object mapping", and its relatives.
@@ -198,8 +205,13 @@ fn conflicts(reason: &str) -> Option<Detail> {
 }
 
 fn single_fields(reason: &str) -> Option<Detail> {
-    if let Some((field, _)) = split_after(reason, "mapping set to strict, dynamic introduction of [", "] within [") {
-        return Some(Detail::UnknownField { field: safe_field(field) });
+    let strict = split_after(reason, "mapping set to strict, dynamic introduction of [", "] within [");
+    if let Some((name, within)) = strict {
+        // The name alone is that of a key where it is inside an object, whose path comes second. A key that holds the
+        // words of the sentence makes it unclear which is which.
+        let object = within.split(']').next().filter(|_| !within.contains("] within ["));
+        let path = object.map_or("", |object| if object == ROOT_OBJECT { name } else { object });
+        return Some(Detail::UnknownField { field: safe_field(path) });
     }
     let immense = "Document contains at least one immense term in field=\"";
     if let Some((field, _)) = split_after(reason, immense, "\" (whose") {
@@ -237,8 +249,9 @@ fn split_after<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, &'
     text.strip_prefix(begin)?.split_once(end)
 }
 
-fn word_or_unknown(text: &str) -> String {
-    if is_word(text) { text.to_owned() } else { "?".to_owned() }
+/// A type by its name; what is none could come from the name of a field or from a value.
+fn type_or_unknown(text: &str) -> String {
+    if FIELD_TYPES.contains(&text) { text.to_owned() } else { "?".to_owned() }
 }
 
 fn digits(text: &str) -> Option<String> {
@@ -246,7 +259,9 @@ fn digits(text: &str) -> Option<String> {
     numeric.then(|| text.to_owned())
 }
 
-fn safe_field(field: &str) -> String {
+/// The top-level field of a path.
+fn safe_field(path: &str) -> String {
+    let field = path.split('.').next().filter(|field| !field.is_empty()).unwrap_or("?");
     field.chars().take(LONGEST_FIELD).map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
@@ -271,6 +286,9 @@ impl fmt::Display for Detail {
         }
     }
 }
+
+#[cfg(test)]
+mod names;
 
 #[cfg(test)]
 mod tests {
@@ -298,7 +316,7 @@ mod tests {
             (
                 "document_parsing_exception",
                 "failed to parse field [a.b] of type [date] in document with id '1'. Preview of field's value: '{x=S3CRET, y=] of type [}'",
-                "document_parsing_exception: the value of field [a.b] is no date",
+                "document_parsing_exception: the value of field [a] is no date",
             ),
             (
                 "illegal_argument_exception",
@@ -308,7 +326,7 @@ mod tests {
             (
                 "illegal_argument_exception",
                 "mapper [l.q] cannot be changed from type [long] to [float]",
-                "illegal_argument_exception: field [l.q] would have to change from long to float",
+                "illegal_argument_exception: field [l] would have to change from long to float",
             ),
             (
                 "mapper_parsing_exception",
@@ -405,6 +423,10 @@ mod tests {
             ["[", "]", "'", "\"", " of type [", "] to [", "S3CRET", " in document with id '", "long", "field=\"", "\n"];
         let beginnings = [
             "failed to parse field [f] of type [long]",
+            "failed to parse field [f.",
+            "object mapping for [f.",
+            "mapper [f.",
+            "mapping set to strict, dynamic introduction of [S3CRET] within [f.",
             "mapper [f] cannot be changed from type [long] to [float]",
             "S3CRET",
             "routing is required for [",

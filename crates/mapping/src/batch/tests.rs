@@ -144,13 +144,47 @@ fn an_answer_that_is_not_final_is_read_again_with_every_address_known_so_far() {
 #[test]
 fn records_that_cannot_be_mapped_are_decided_by_their_letters() {
     let mut batch = Batch::default();
-    let refused = batch.push_refused(meta("a"));
+    let refused = batch.push_refused(meta("a"), None);
     batch.push(meta("b"), fetch("b", 1));
     let handle = batch.fetches()[0];
     assert_eq!(batch.tally().1, 2);
     batch.dead_lettered(refused);
-    batch.unresolvable(handle);
+    batch.unresolvable(handle, vec![operation("old", 1, None)]);
+    let sent = batch.take_operations();
+    assert_eq!((sent.len(), batch.tally().1), (1, 1));
+    batch.decide(sent[0].0, Outcome::Applied);
     assert_eq!(batch.tally().0.dead_lettered, 2);
+}
+
+#[test]
+fn d1_what_is_sent_beside_a_dead_letter_is_decided_and_the_record_is_a_dead_letter_all_the_same() {
+    let mut batch = Batch::default();
+    let refused = batch.push_refused(meta("a"), Some(Mapped::Operations(vec![operation("a", 1, None)])));
+    let sent = batch.take_operations();
+    batch.decide(sent[0].0, Outcome::Applied);
+    assert_eq!(outcomes(&batch), [None]);
+    batch.dead_lettered(refused);
+    assert_eq!(outcomes(&batch), [Some(Outcome::DeadLettered)]);
+    // And the other way round.
+    let refused = batch.push_refused(meta("b"), Some(fetch("b", 1)));
+    batch.dead_lettered(refused);
+    assert_eq!(batch.tally().1, 1);
+    let handle = batch.fetches()[0];
+    batch.resolved(handle, vec![]);
+    assert_eq!(batch.tally().0.dead_lettered, 2);
+}
+
+#[test]
+fn d3_a_record_is_undecided_while_one_that_took_its_second_is() {
+    let mut batch = Batch::default();
+    let first = batch.push(meta("a"), Mapped::Operations(vec![operation("x", 2, None)]));
+    let second = batch.push(meta("a"), Mapped::Operations(vec![operation("y", 2, Some("1"))]));
+    batch.hold(first, second);
+    let sent = batch.take_operations();
+    batch.decide(sent[0].0, Outcome::Applied);
+    assert_eq!(outcomes(&batch), [None, None]);
+    batch.decide(sent[1].0, Outcome::Applied);
+    assert_eq!(batch.tally(), (Tally { applied: 2, ..Tally::default() }, 0));
 }
 
 /// What an index does with external versions (`external_gte`), and how it forgets deletes.

@@ -78,10 +78,11 @@ impl Deliver for Delivery {
         let mut page = Page::default();
         for record in records {
             let record = record.as_ref().map_err(RecordError::clone);
-            if let Err(error) = page.add(&self.mapper, record, trust) {
-                let fault = Undecided::Later { message: error.to_string(), hint: error.hint().to_owned() };
-                return Delivered { outcomes: vec![None; records.len()], fault: Some(fault), ..Delivered::default() };
-            }
+            page.add(&self.mapper, record, trust);
+        }
+        if let Err(error) = page.check_keys(&self.progress.keys) {
+            let fault = Undecided::Later { message: error.to_string(), hint: error.hint().to_owned() };
+            return Delivered { outcomes: vec![None; records.len()], fault: Some(fault), ..Delivered::default() };
         }
         let page = Box::pin(self.deliver_page(page, bounds)).await;
         let fault = page.fault.map(|fault| Undecided::of(&fault, &*self.indices));

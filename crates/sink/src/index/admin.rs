@@ -90,6 +90,21 @@ pub(crate) async fn uuids(client: &Client, names: &[String]) -> Result<Vec<Obser
     Ok(observed)
 }
 
+/// Whether there is an index, or an alias, of this name. That there is none is believed when OpenSearch itself says so,
+/// twice.
+pub(crate) async fn exists(client: &Client, name: &str) -> Result<bool, SetupError> {
+    for _ in 0..2 {
+        let reply = ask(client, Method::Get, &format!("{}?flat_settings=true", escape(name)), None).await?;
+        let names_an_index = reply.body.as_object().is_some_and(|body| !body.is_empty());
+        match reply.status {
+            404 if reply.kind() == "index_not_found_exception" => {}
+            _ if reply.is_success() && names_an_index => return Ok(true),
+            _ => return Err(reply.refused(format!("describe the index {name}"))),
+        }
+    }
+    Ok(false)
+}
+
 async fn get_indices(client: &Client, names: &[String], what: &str, action: &str) -> Result<Observed, SetupError> {
     let names = names.iter().map(|name| escape(name)).collect::<Vec<_>>().join(",");
     let path = format!("{names}{what}?ignore_unavailable=true&flat_settings=true");

@@ -141,7 +141,8 @@ impl SetupError {
             | SetupError::Unsettled { .. } => SetupErrorKind::Transient,
             SetupError::Client(ClientError::Auth(_)) => SetupErrorKind::Credentials,
             SetupError::Refused { status: 401 | 403, .. } => SetupErrorKind::Credentials,
-            SetupError::Refused { status: 408 | 429 | 500.., .. } => SetupErrorKind::Transient,
+            // A success that is not the answer to what was asked comes from something in between.
+            SetupError::Refused { status: 200..=299 | 408 | 429 | 500.., .. } => SetupErrorKind::Transient,
             SetupError::Vanished(_) => SetupErrorKind::Gap,
             _ => SetupErrorKind::Configuration,
         }
@@ -154,7 +155,9 @@ impl SetupError {
             SetupError::Refused { status: 401 | 403, .. } => {
                 "give these credentials the rights to read, create and write the configured indices, their aliases and index templates"
             }
-            SetupError::Refused { status: 408 | 429 | 500.., .. } => "look at the cluster's health; it is asked again",
+            SetupError::Refused { status: 200..=299 | 408 | 429 | 500.., .. } => {
+                "look at the cluster's health; it is asked again"
+            }
             SetupError::Refused { .. } => {
                 "check [index.NAME] settings and mapping_file, and the index templates that match; `streamdex index plan` shows them"
             }
@@ -227,6 +230,7 @@ mod tests {
         let rows = [
             (refused(503), SetupErrorKind::Transient),
             (refused(429), SetupErrorKind::Transient),
+            (refused(200), SetupErrorKind::Transient),
             (refused(403), SetupErrorKind::Credentials),
             (refused(400), SetupErrorKind::Configuration),
             (SetupError::Client(timed_out), SetupErrorKind::Transient),

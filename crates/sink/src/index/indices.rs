@@ -77,6 +77,23 @@ impl Indices {
         cell.get_or_try_init(|| Box::pin(self.make(entry, index))).await.cloned()
     }
 
+    /// Where the documents of `index` go, if the index is there: for deletes, which never make one. An index whose UUID is
+    /// known, and one under `manage = "never"`, is taken to be there.
+    ///
+    /// # Errors
+    /// [`SetupError::kind`] tells whether to try again later.
+    pub async fn find(&self, index: &IndexName) -> Result<Option<Arc<Target>>, SetupError> {
+        if let Some(target) = self.target(index) {
+            return Ok(Some(target));
+        }
+        let wanted = self.wanted(self.entry(index)?, index.as_str());
+        let is_taken_to_be_there = wanted.manage == Manage::Never || self.expected(index).is_some();
+        if !is_taken_to_be_there && !admin::exists(&self.client, &wanted.concrete).await? {
+            return Ok(None);
+        }
+        self.ensure(index).await.map(Some)
+    }
+
     /// Compares the UUIDs of all known indices with the present ones: with one small request, unless
     /// there are so many that their names do not fit into one.
     ///

@@ -206,8 +206,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Records whose creation time was before that of an earlier record of their shard; versions of documents rest on there being none.",
-        remedy: "Alarm on any increase: compare the index with the table, and report it.",
+        help: "Records whose creation time was before that of an earlier record of their shard; a later change of one item is written under the larger time, as long as one reader sees both.",
+        remedy: "Alarm on any increase: where the reader changed in between, an older state of an item can stay; compare the index with the table, and report it.",
         samples: |look| plain(look, |status| status.counters.backwards),
     },
     Metric {
