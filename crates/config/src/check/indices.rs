@@ -10,8 +10,17 @@ use crate::model::{IndexSettings, Manage};
 use crate::problem::Problems;
 use crate::raw::{IndexTable, ManageWord, Root};
 use crate::read::Located;
+use crate::text;
 
 type JsonObject = serde_json::Map<String, serde_json::Value>;
+
+/// What stands beside a mapping in the body that creates an index, and what to do with it here.
+const BESIDE_MAPPING: [(&str, &str); 4] = [
+    ("aliases", "take it out: streamdex makes the aliases NAME and NAME-live; add others with POST /_aliases"),
+    ("mappings", "keep what is inside of \"mappings\", and nothing around it: { \"properties\": { … } }"),
+    ("settings", "put them into the configuration: settings = { number_of_shards = 1 } under [index.NAME]"),
+    ("template", "keep what is inside of its \"mappings\", and nothing around it: { \"properties\": { … } }"),
+];
 
 /// All `[index.NAME]` tables; each must be named by a route.
 pub(super) fn indices(
@@ -87,7 +96,7 @@ fn settings(table: &Located<IndexTable>, base_dir: &Path, problems: &mut Problem
 
 fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> Option<JsonObject> {
     let path = base_dir.join(&file.value);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match std::fs::read(&path).and_then(text::decode) {
         Ok(text) => text,
         Err(error) => {
             let hint = "the path is relative to the folder of the configuration file";
@@ -104,7 +113,15 @@ fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> 
             );
             None
         }
-        Ok(serde_json::Value::Object(object)) => Some(object),
+        Ok(serde_json::Value::Object(object)) => {
+            for (key, hint) in BESIDE_MAPPING {
+                if object.contains_key(key) {
+                    let message = format!("{key:?} is no part of a mapping, so it has no effect in this file");
+                    problems.error_with_hint(&file.place, message, hint);
+                }
+            }
+            Some(object)
+        }
         Ok(_) => {
             problems.error_with_hint(
                 &file.place,
