@@ -5,20 +5,24 @@
 //! [`CliError`] that knows its [`Exit`] status and what to do about it.
 
 pub mod args;
+mod broken;
 mod captured;
 mod completions;
 mod config;
 mod connect;
+mod decode;
 mod dlq;
 pub mod exit;
 mod follow;
 mod iam_policy;
 mod index;
 mod input;
+mod kinesis;
 pub mod logging;
 mod map;
 pub mod output;
 mod policy;
+mod preflight;
 pub mod progress;
 mod replay;
 mod run;

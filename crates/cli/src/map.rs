@@ -6,12 +6,12 @@ use std::io::Write as _;
 use serde_json::json;
 use streamdex_config::Config;
 use streamdex_delivery::page::{Fate, Page};
-use streamdex_mapping::{Address, Outcome, Trust};
+use streamdex_mapping::{Address, Outcome};
 use streamdex_sink::encode_operation;
 use streamdex_sink::index::concrete_name;
 
 use crate::args::{Global, MapArgs};
-use crate::captured::{Capturer, MappedItem};
+use crate::captured::{CapturedFor, Capturer, MappedItem};
 use crate::exit::{CliError, Exit};
 use crate::input::Input;
 use crate::{output, settings};
@@ -19,7 +19,7 @@ use crate::{output, settings};
 /// Runs the command: the bulk body on stdout, a line on stderr for each record that sends nothing.
 pub(crate) fn run(global: &Global, arguments: &MapArgs) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
-    let capturer = Capturer::new(&config, arguments.source.as_deref(), Trust::InOrder)?;
+    let capturer = Capturer::new(&config, arguments.source.as_deref(), CapturedFor::Show)?;
     let mut exit = Exit::Done;
     for mut input in Input::open_all(&arguments.files)? {
         let mut number = 0;
@@ -32,6 +32,9 @@ pub(crate) fn run(global: &Global, arguments: &MapArgs) -> Result<Exit, CliError
                 number += 1;
                 exit = exit.max(show_item(&config, &format!("{} item {number}", input.name), item)?);
             }
+        }
+        if number == 0 {
+            tell(&format!("{}: no records\n", input.name));
         }
     }
     Ok(exit)

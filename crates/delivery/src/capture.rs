@@ -297,7 +297,9 @@ mod tests {
     #[test]
     fn what_holds_no_stream_records_is_no_dead_letter() {
         let s3 = r#"{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"object":{"key":"k"}}}"#;
-        for text in [r#"[{"a":1},{"b":2}]"#, r#"{"Records":[{"a":1}]}"#, "[5,null]", &format!(r#"{{"Records":[{s3}]}}"#)] {
+        for text in
+            [r#"[{"a":1},{"b":2}]"#, r#"{"Records":[{"a":1}]}"#, "[5,null]", &format!(r#"{{"Records":[{s3}]}}"#)]
+        {
             assert!(matches!(capture(text), Err(CaptureError::NoRecords)), "{text}");
         }
         for text in [r#"{"a":1}"#, "5", r#"{"eventName":"INSERT"}"#] {

@@ -34,7 +34,13 @@ struct DataSeed<'r, 'de>(&'r mut RecordReader<'de>);
 
 impl<'de> RecordReader<'de> {
     pub(super) fn new(strings: Strings<'de>) -> RecordReader<'de> {
-        RecordReader { strings, change: Change::default(), spare: Vec::new(), event_name_found: false, data_found: false }
+        RecordReader {
+            strings,
+            change: Change::default(),
+            spare: Vec::new(),
+            event_name_found: false,
+            data_found: false,
+        }
     }
 
     pub(super) fn read(&mut self, raw: &'de RawValue) -> Result<&Change<'de>, RecordError> {
