@@ -164,3 +164,57 @@ fn line_of_break(whole: &Decoded) -> usize {
     let before = whole.broken.first().and_then(|offset| whole.text.get(..*offset)).unwrap_or_default();
     before.matches('\n').count() + 1
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const CONFIG: &str = r#"
+        source = { table = "orders" }
+        opensearch = { url = "http://127.0.0.1:9200" }
+        route = [{ index = "orders" }]
+    "#;
+    const RECORD: &str = r#"{"eventName":"REMOVE","dynamodb":{"ApproximateCreationDateTime":1700000000,"Keys":{"pk":{"S":"a"}},"SequenceNumber":"7"}}"#;
+    const OF_KINESIS: &str = r#"{"eventName":"REMOVE","recordFormat":"application/json","tableName":"orders","dynamodb":{"ApproximateCreationDateTime":1700000000,"Keys":{"pk":{"S":"a"}}}}"#;
+
+    fn capture(what_for: CapturedFor, texts: &[&str]) -> Result<usize, CliError> {
+        let config = Config::parse(CONFIG, Path::new(""), &|_| None).unwrap().config;
+        let decoded = |text: &&str| Decoded { text: (*text).to_owned(), broken: Vec::new() };
+        let piece = match texts {
+            [whole] => Piece::Whole(decoded(whole)),
+            lines => Piece::Lines { first: 1, lines: lines.iter().map(decoded).collect() },
+        };
+        let capture = Capturer::new(&config, None, what_for).unwrap().capture("input", &piece)?;
+        Ok(capture.order.len())
+    }
+
+    #[test]
+    fn images_that_came_through_kinesis_are_refused_by_name() {
+        let wrapped = format!("{{\"Records\":[{OF_KINESIS}]}}");
+        let escaped = format!("{{\"payload\":{}}}", serde_json::to_string(&wrapped).unwrap());
+        for text in [OF_KINESIS, &wrapped, &escaped] {
+            let error = capture(CapturedFor::Images, &[RECORD, text]).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage);
+            assert!(error.to_string().starts_with("input line 2: a record that came through a Kinesis"), "{error}");
+            assert!(error.hint().unwrap().contains("without --images"));
+            for taken in [CapturedFor::Reads, CapturedFor::Show] {
+                assert_eq!(capture(taken, &[RECORD, text]).unwrap(), 2);
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_of_something_else_is_refused_and_a_bad_one_is_a_bad_record() {
+        for what_for in [CapturedFor::Images, CapturedFor::Reads, CapturedFor::Show] {
+            for stranger in [r#"{"level":"info"}"#, "5", "[{}]", r#"{"Records":[{"level":"info"}]}"#] {
+                let error = capture(what_for, &[RECORD, stranger, RECORD]).unwrap_err();
+                assert!(error.exit() == Exit::Usage && error.to_string().starts_with("input line 2: "), "{error}");
+                let whole = capture(what_for, &[stranger]).unwrap_err();
+                assert!(whole.to_string().starts_with("input: "), "{whole}");
+            }
+            assert_eq!(capture(what_for, &[RECORD, "{\"cut", RECORD]).unwrap(), 3);
+        }
+    }
+}

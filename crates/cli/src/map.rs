@@ -1,7 +1,6 @@
 //! `streamdex map`: what would be sent, and nothing is.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use serde_json::json;
 use streamdex_config::Config;
@@ -34,7 +33,7 @@ pub(crate) fn run(global: &Global, arguments: &MapArgs) -> Result<Exit, CliError
             }
         }
         if number == 0 {
-            tell(&format!("{}: no records\n", input.name));
+            output::note(&format!("{}: no records\n", input.name));
         }
     }
     Ok(exit)
@@ -60,7 +59,7 @@ fn show_page(config: &Config, name: &str, number: &mut usize, page: Page) -> Res
         // Writing to a string cannot fail.
         let _ = writeln!(notes, "{name} record {number}: {note}");
     }
-    tell(&notes);
+    output::note(&notes);
     output::print_bytes(&body)?;
     Ok(exit)
 }
@@ -90,11 +89,11 @@ fn show_item(config: &Config, place: &str, item: MappedItem) -> Result<Exit, Cli
             Ok(Exit::Done)
         }
         Ok(None) => {
-            tell(&format!("{place}: filtered: no route takes it\n"));
+            output::note(&format!("{place}: filtered: no route takes it\n"));
             Ok(Exit::Done)
         }
         Err(error) => {
-            tell(&format!("{place}: bad: {error}\n"));
+            output::note(&format!("{place}: bad: {error}\n"));
             Ok(Exit::DeadLetters)
         }
     }
@@ -103,10 +102,4 @@ fn show_item(config: &Config, place: &str, item: MappedItem) -> Result<Exit, Cli
 fn target(config: &Config, address: &Address) -> Result<String, CliError> {
     let unknown = || CliError::new(Exit::Usage, format!("no route gives index {}", address.index));
     concrete_name(config, &address.index).ok_or_else(unknown)
-}
-
-/// These lines are part of the command's result, so they are no log lines.
-fn tell(lines: &str) {
-    // Nobody is left to be told where this fails.
-    let _ = std::io::stderr().lock().write_all(lines.as_bytes());
 }

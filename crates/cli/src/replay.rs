@@ -25,7 +25,7 @@ use crate::input::Input;
 use crate::preflight::{Uses, preflight};
 use crate::progress::Progress;
 use crate::summary::Summary;
-use crate::{connect, settings, signals};
+use crate::{connect, output, settings, signals};
 
 /// Pages that are delivered at the same time; those that share a key wait for one another.
 const PAGES_AT_ONCE: usize = 8;
@@ -107,7 +107,7 @@ impl Replay {
                 }
             }
             if is_empty {
-                tracing::warn!(file = input.name, "no records");
+                output::note(&format!("{}: no records\n", input.name));
             }
         }
         Ok(())

@@ -4,9 +4,13 @@
 mod configuration;
 mod container;
 mod help;
+mod hints;
 mod iam_policy;
+mod input;
+mod later;
 mod letters;
 mod map;
+mod preflight;
 mod reach;
 mod status;
 
