@@ -12,6 +12,8 @@ mod letters;
 mod map;
 mod preflight;
 mod reach;
+mod services;
+mod set_up;
 mod status;
 
 use std::path::{Path, PathBuf};

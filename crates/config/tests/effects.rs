@@ -65,6 +65,18 @@ fn max_indices_without_a_placeholder() {
 }
 
 #[test]
+fn a_ttl_where_nothing_is_set_up() {
+    let index =
+        |ttl: &str, manage: &str| with_route(&format!("index = 'app'\n{ttl}\n[index.app]\nmanage = '{manage}'"));
+    let ttl = "ttl = { attribute = 't' }";
+    assert_eq!(warned(&index(ttl, "never"))[0].0, "index.app.manage");
+    assert_eq!(warned(&index(ttl, "check")), []);
+    assert_eq!(warned(&index("", "never")), []);
+    let archive = "ttl = { attribute = 't', on_expiry = 'archive', archive_index = 'old' }";
+    assert_eq!(warned(&index(archive, "never")), []);
+}
+
+#[test]
 fn field_lists_that_say_nothing() {
     let route = |line: &str| with_route(&format!("index = 'app'\n{line}"));
     let place = |text: &str| warned(text).into_iter().map(|(path, _)| path).collect::<Vec<_>>();

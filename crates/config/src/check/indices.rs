@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use streamdex_mapping::OnExpiry;
+use streamdex_mapping::{OnExpiry, Ttl};
 
 use super::route::Checked;
 use crate::model::{IndexSettings, Manage};
-use crate::problem::Problems;
+use crate::problem::{Place, Problems};
 use crate::raw::{IndexTable, ManageWord, Root};
 use crate::read::Located;
 use crate::text;
@@ -42,9 +42,25 @@ pub(super) fn indices(
                 format!("indices of the routes: {known}"),
             );
         }
-        indices.insert(name.clone(), settings(table, base_dir, problems));
+        let settings = settings(table, base_dir, problems);
+        if let (Manage::Never, Some(manage)) = (settings.manage, table.manage.given()) {
+            idle_ttl(name, &manage.place, routes, problems);
+        }
+        indices.insert(name.clone(), settings);
     }
     indices
+}
+
+/// A TTL attribute that is not archived makes the live alias and the field's mapping, and nothing else.
+fn idle_ttl(index: &str, place: &Place, routes: &[Checked], problems: &mut Problems) {
+    let idle = |ttl: &Ttl| ttl.on_expiry == OnExpiry::Delete;
+    for Checked { place: route, .. } in routes
+        .iter()
+        .filter(|checked| checked.route.index.text() == index && checked.route.ttl.as_ref().is_some_and(idle))
+    {
+        let message = format!("ttl of {} changes nothing, since nothing is set up for {index:?}", route.path);
+        problems.warning(place, message, "make the alias that hides expired documents yourself, or take ttl out");
+    }
 }
 
 fn names(routes: &[Checked]) -> BTreeSet<&str> {
