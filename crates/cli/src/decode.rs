@@ -158,8 +158,11 @@ fn push_broken(out: &mut Decoded) {
     out.text.push(char::REPLACEMENT_CHARACTER);
 }
 
+/// A reader behind its first bytes, which were read already.
+type Whole<R> = io::Chain<Cursor<Vec<u8>>, R>;
+
 /// The first bytes, and the whole.
-fn peek<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, io::Chain<Cursor<Vec<u8>>, R>)> {
+fn peek<R: Read>(mut reader: R) -> io::Result<(Vec<u8>, Whole<R>)> {
     let mut head = [0; 4];
     let count = read_fully(&mut reader, &mut head)?;
     let head: Vec<u8> = head.into_iter().take(count).collect();
