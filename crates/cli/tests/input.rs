@@ -1,6 +1,10 @@
 //! Captured files as they are found: by tools of other systems, cut, broken, or of something else.
 
+use std::io::Write;
 use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::{Ended, end, streamdex};
 
@@ -51,7 +55,9 @@ fn files_of_other_systems_are_read() {
     let lines = format!("{}\r\n{}\r\n", record("a"), record("ü"));
     let marked = format!("\u{feff}{lines}");
     let wide = marked.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-    for input in [lines.into_bytes(), marked.into_bytes(), wide] {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&wide).unwrap();
+    for input in [lines.into_bytes(), marked.into_bytes(), wide, packed.finish().unwrap()] {
         let ended = run(folder.path(), &["map"], &input);
         assert_eq!((ended.status, ended.stderr.as_str()), (0, ""));
         assert_eq!(ids(&ended.stdout), ["a", "ü"]);
