@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_config::{Config, Source, TableReference, key_mismatches};
+use streamdex_config::{Config, Source, TableReference};
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::{Delivery, DeliveryProgress};
 use streamdex_dynamodb::AwsError;
@@ -12,7 +12,7 @@ use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::BatchGetReader;
 use streamdex_dynamodb::state::{StateError, StateTable};
 use streamdex_dynamodb::stream::SdkStream;
-use streamdex_dynamodb::table::{StreamInfo, TableError, TableInfo, check_view};
+use streamdex_dynamodb::table::{StreamInfo, TableError, TableInfo};
 use streamdex_mapping::Mapper;
 use streamdex_poller::clock::SystemClock;
 use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_index};
@@ -24,7 +24,7 @@ use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, Writer
 use tokio_util::sync::CancellationToken;
 
 use crate::connect;
-use crate::exit::{CliError, Exit};
+use crate::exit::CliError;
 use crate::serve::Shown;
 
 /// `--until-end` gives up after so long without progress.
@@ -169,14 +169,7 @@ async fn with_unfinished_stream(
 
 /// What the table tells about the configuration.
 fn check(source: &Source, info: &TableInfo) -> Result<(), CliError> {
-    check_view(source, info)?;
-    for route in &source.routes {
-        if let Some(mismatch) = key_mismatches(route, &info.keys).first() {
-            let message = format!("the route to {} does not fit the table: {mismatch}", route.index.text());
-            let hint = format!("{} (its keys: {})", mismatch.hint(), info.keys.join(", "));
-            return Err(CliError::new(Exit::Usage, message).with_hint(hint));
-        }
-    }
+    connect::fits(source, info)?;
     if !info.stream.enabled {
         tracing::warn!(stream = info.stream.arn.label(), "the stream is switched off: it is read to its end");
     }

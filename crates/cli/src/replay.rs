@@ -19,12 +19,13 @@ use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, Writer
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Global, ReplayArgs};
-use crate::captured::Capturer;
+use crate::captured::{CapturedFor, Capturer};
 use crate::exit::{CliError, Exit};
 use crate::input::Input;
+use crate::preflight::{Uses, preflight};
 use crate::progress::Progress;
 use crate::summary::Summary;
-use crate::{connect, settings, signals};
+use crate::{connect, output, settings, signals};
 
 /// Pages that are delivered at the same time; those that share a key wait for one another.
 const PAGES_AT_ONCE: usize = 8;
@@ -34,9 +35,17 @@ const LETTER_FILE: &str = "streamdex-dead-letters.ndjson";
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
-    let trust = if arguments.images { Trust::InOrder } else { Trust::ReadItem };
-    let capturer = Capturer::new(&config, arguments.source.as_deref(), trust)?;
+    let what_for = if arguments.images { CapturedFor::Images } else { CapturedFor::Reads };
+    let trust = what_for.trust();
+    let capturer = Capturer::new(&config, arguments.source.as_deref(), what_for)?;
     let inputs = Input::open_all(&arguments.files)?;
+    // With --images no AWS call is made but the one that the configuration asks for.
+    let uses: &[Uses] = match what_for {
+        CapturedFor::Reads => &[Uses::Sources, Uses::Letters, Uses::OpenSearch],
+        _ if config.dead_letter.written_out => &[Uses::Letters, Uses::OpenSearch],
+        _ => &[Uses::OpenSearch],
+    };
+    preflight(&config, uses).await?;
     let cancel = CancellationToken::new();
     signals::cancel_on_signals(cancel.clone())?;
     let deliveries = Box::pin(deliveries(&config, &capturer, trust, &cancel)).await?;
@@ -82,8 +91,10 @@ impl Replay {
 
     async fn work_off(&mut self, inputs: Vec<Input>, capturer: &Capturer) -> Result<(), CliError> {
         for mut input in inputs {
+            let mut is_empty = true;
             while let Some(piece) = input.next_piece()? {
                 let pages = capturer.capture(&input.name, &piece)?;
+                is_empty &= pages.order.is_empty() && pages.items.is_empty();
                 if !pages.items.is_empty() {
                     let message = format!("{}: items carry no change, so they cannot be replayed", input.name);
                     return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex map` shows items"));
@@ -94,6 +105,9 @@ impl Replay {
                 if self.fault.is_some() || self.cancel.is_cancelled() {
                     return Ok(());
                 }
+            }
+            if is_empty {
+                output::note(&format!("{}: no records\n", input.name));
             }
         }
         Ok(())
@@ -169,7 +183,7 @@ async fn deliveries(
     let client = Client::connect(&config.opensearch, &config.aws).await?;
     let context = match trust {
         Trust::InOrder => SetupContext::new(),
-        Trust::ReadItem => Box::pin(connect::table_facts(config)).await,
+        Trust::ReadItem => Box::pin(connect::table_facts(config, |_| true)).await?,
     };
     let letters = letters(config, trust).await;
     let readers = Box::pin(readers(config, trust)).await?;

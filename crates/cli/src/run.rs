@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{Global, RunArgs};
 use crate::exit::{CliError, Exit};
 use crate::follow::{Prepared, prepare};
+use crate::preflight::{Uses, preflight};
 use crate::progress::{Progress, with_outcomes};
 use crate::serve::Shown;
 use crate::summary::Summary;
@@ -23,6 +24,7 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
+    preflight(&config, &[Uses::Sources, Uses::State, Uses::OpenSearch]).await?;
     let stop = CancellationToken::new();
     signals::cancel_on_signals(stop.clone())?;
     let until = if arguments.until_end { Until::PresentEnd } else { Until::Stopped };
@@ -30,7 +32,12 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
     let mut shown = Shown::start(arguments.listen.or(config.http.listen)).await?;
     let prepared = tokio::select! {
         prepared = Box::pin(prepare(&config, until, &mut shown)) => prepared?,
-        () = stop.cancelled() => return Ok(Exit::Done),
+        () = stop.cancelled() => {
+            if until == Until::PresentEnd || global.json {
+                Summary::new(Tally::default(), 0, started.elapsed()).print(global.json)?;
+            }
+            return Ok(Exit::Done);
+        }
     };
     let Prepared { followers, writing } = prepared;
     let boards: Vec<StatusBoard> = followers.iter().map(|follower| follower.board()).collect();
@@ -45,9 +52,11 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
     // Only now: a page in hand at the stop was to be written to its end.
     writing.cancel();
     let total = Total::of(&boards);
-    if until == Until::PresentEnd {
+    // Who asked for JSON gets it, however the command ends.
+    if until == Until::PresentEnd || global.json {
         Summary::new(total.tally, total.undecided, started.elapsed()).print(global.json)?;
-    } else {
+    }
+    if until == Until::Stopped {
         with_outcomes!(total.tally, undecided = total.undecided, "stopped");
     }
     finish(&followed?, &total, until)

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use streamdex_config::{Config, StreamArn};
 use streamdex_mapping::event::{Captured, CapturedError, read_captured, read_item};
@@ -60,6 +61,9 @@ pub enum CaptureError {
     /// It is of no known form.
     #[error(transparent)]
     Form(#[from] CapturedError),
+    /// It is a list, and nothing in it is a stream record.
+    #[error("nothing in it is a stream record: a stream record holds eventName and dynamodb")]
+    NoRecords,
     /// A record names a table that is no source.
     #[error("a record names table {table:?}, which is no source of this configuration (its tables: {known})")]
     UnknownTable {
@@ -114,15 +118,26 @@ impl Capturer {
         capture: &mut Capture,
     ) -> Result<Option<Cow<'t, str>>, CaptureError> {
         let mut problem = None;
+        let (mut elements, mut strangers) = (0_usize, 0_usize);
         let captured = read_captured(text, |_, record| {
+            elements += 1;
+            strangers += usize::from(matches!(&record, Err(error) if error.reason == RecordProblem::NoRecord));
             if problem.is_none() {
                 problem = self.add(record, trust, capture).err();
             }
         });
+        // A stranger among records is one bad record; strangers alone are the input of something else.
+        if elements > 0 && strangers == elements {
+            return Err(CaptureError::NoRecords);
+        }
         if let Some(problem) = problem {
             return Err(problem);
         }
-        match captured? {
+        let captured = match captured {
+            Err(CapturedError::Unknown) => bare_item(text).ok_or(CapturedError::Unknown)?,
+            captured => captured?,
+        };
+        match captured {
             Captured::Records => Ok(None),
             Captured::OnFailure(event) => Ok(Some(event)),
             Captured::Items(items) => {
@@ -204,6 +219,13 @@ impl Capturer {
     }
 }
 
+/// An item without anything around it: an object of nothing but attributes.
+fn bare_item(text: &str) -> Option<Captured<'_>> {
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    let item = read_item(raw).ok()?;
+    (item.problem().is_none() && !item.is_empty()).then(|| Captured::Items(vec![raw]))
+}
+
 // === impl Origin ===
 
 impl Origin {
@@ -233,6 +255,7 @@ impl CaptureError {
     pub fn hint(&self) -> &'static str {
         match self {
             CaptureError::Form(error) => error.hint(),
+            CaptureError::NoRecords => CapturedError::Unknown.hint(),
             CaptureError::UnknownTable { .. } => {
                 "add a [[source]] for this table to the configuration, or take its stream away from this function"
             }
@@ -285,6 +308,33 @@ mod tests {
         assert!(text.contains("ExampleTableWithTimeStream") && text.contains("orders, carts"), "{text}");
         let nameless = record("x").replace("eventSourceARN", "other");
         assert!(matches!(capture(&nameless), Err(CaptureError::NoTable)));
+    }
+
+    #[test]
+    fn what_holds_no_stream_records_is_no_dead_letter() {
+        let s3 = r#"{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"object":{"key":"k"}}}"#;
+        for text in
+            [r#"[{"a":1},{"b":2}]"#, r#"{"Records":[{"a":1}]}"#, "[5,null]", &format!(r#"{{"Records":[{s3}]}}"#)]
+        {
+            assert!(matches!(capture(text), Err(CaptureError::NoRecords)), "{text}");
+        }
+        for text in [r#"{"a":1}"#, "5", r#"{"eventName":"INSERT"}"#] {
+            assert!(matches!(capture(text), Err(CaptureError::Form(CapturedError::Unknown))), "{text}");
+        }
+        // Beside a record, and where only part of a record is broken, it is one bad record.
+        let orders = record("orders");
+        assert_eq!(capture(&format!(r#"[{orders},{{"a":1}}]"#)).unwrap().order, [0, 0]);
+        assert_eq!(capture(r#"[{"dynamodb":5}]"#).unwrap().order, [0]);
+        assert!(capture("[]").unwrap().order.is_empty());
+    }
+
+    #[test]
+    fn an_item_alone_is_an_item() {
+        let items = |text: &str| capture(text).map(|capture| capture.items.len());
+        assert_eq!(items(r#"{"pk":{"S":"a"},"n":{"N":"1"}}"#).unwrap(), 1);
+        for text in ["{}", r#"{"pk":"a"}"#, r#"{"pk":{"S":"a"},"n":1}"#, r#"{"pk":{"X":"a"}}"#, r#""pk""#] {
+            assert!(items(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use streamdex_aws::{causes, root_cause};
+use streamdex_aws::{causes, credentials_reason, root_cause};
 
 /// What a failed call means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,7 +135,7 @@ impl AwsError {
             return AwsError::of_answer(operation, answer.err(), answer.raw().status().as_u16());
         }
         if let Some(credentials) = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
-            let detail = root_cause(credentials).to_string();
+            let detail = format!("no AWS credentials: {}", credentials_reason(credentials));
             return AwsError { fault: Fault::Credentials, operation, code: None, detail: Some(detail) };
         }
         let fault = match error {

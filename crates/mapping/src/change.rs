@@ -74,6 +74,9 @@ pub enum RecordProblem {
         /// Column in that line.
         column: usize,
     },
+    /// No `dynamodb`: whatever it is, it is no stream record.
+    #[error("it holds no dynamodb, so it is no stream record")]
+    NoRecord,
     /// No `eventName` among INSERT, MODIFY, REMOVE.
     #[error("eventName is missing, or none of INSERT, MODIFY, REMOVE")]
     EventName,
@@ -88,7 +91,7 @@ impl RecordProblem {
     /// A word for the kind of problem.
     pub fn name(&self) -> &'static str {
         match self {
-            RecordProblem::Malformed { .. } => "malformed_record",
+            RecordProblem::Malformed { .. } | RecordProblem::NoRecord => "malformed_record",
             RecordProblem::EventName => "unknown_event_name",
             RecordProblem::NoKeys => "no_keys",
         }

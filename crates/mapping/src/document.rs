@@ -12,10 +12,10 @@ use crate::text::{Text, write_json_string};
 #[non_exhaustive]
 pub enum DocumentError {
     /// A field name that means something else to OpenSearch, as `_id`.
-    #[error("field {0:?} is a reserved name")]
+    #[error("field {0:?} is a reserved name: rename or exclude the attribute in the route")]
     ReservedName(String),
     /// Two attributes would be written to one field.
-    #[error("two attributes are written to field {0:?}")]
+    #[error("two attributes are written to field {0:?}: rename or exclude one of them in the route")]
     Collision(String),
 }
 

@@ -105,8 +105,8 @@ impl MapError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            MapError::NoTime => "`dlq replay` reads the item and heals it",
-            MapError::Attribute(_) => "repair the item in the table, then `dlq replay`",
+            MapError::NoTime => "write the item again in the table: the record of that change has a time",
+            MapError::Attribute(_) => "correct the item in the table, which writes it again",
             MapError::Key(KeyError::IdMismatch { .. }) => {
                 "name every key attribute of the table in the route's id, and nothing else"
             }

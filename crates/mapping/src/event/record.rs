@@ -21,6 +21,7 @@ pub(super) struct RecordReader<'de> {
     /// Memory of images that the last record did not have.
     spare: Vec<Image<'de>>,
     event_name_found: bool,
+    data_found: bool,
 }
 
 /// Reads one record into the reader.
@@ -33,7 +34,13 @@ struct DataSeed<'r, 'de>(&'r mut RecordReader<'de>);
 
 impl<'de> RecordReader<'de> {
     pub(super) fn new(strings: Strings<'de>) -> RecordReader<'de> {
-        RecordReader { strings, change: Change::default(), spare: Vec::new(), event_name_found: false }
+        RecordReader {
+            strings,
+            change: Change::default(),
+            spare: Vec::new(),
+            event_name_found: false,
+            data_found: false,
+        }
     }
 
     pub(super) fn read(&mut self, raw: &'de RawValue) -> Result<&Change<'de>, RecordError> {
@@ -41,6 +48,7 @@ impl<'de> RecordReader<'de> {
         let read = RecordSeed(self).deserialize(&mut deserializer);
         let outcome = match read {
             Ok(()) => self.outcome(),
+            Err(_) if !raw.get().starts_with('{') => Err(self.error(RecordProblem::NoRecord)),
             Err(error) => Err(self.error(malformed(&error))),
         };
         outcome.map_err(|error| with_digest(error, raw))
@@ -48,6 +56,9 @@ impl<'de> RecordReader<'de> {
 
     /// The record that was read last.
     pub(super) fn outcome(&self) -> Result<&Change<'de>, RecordError> {
+        if !self.data_found {
+            return Err(self.error(RecordProblem::NoRecord));
+        }
         if !self.event_name_found {
             return Err(self.error(RecordProblem::EventName));
         }
@@ -72,7 +83,7 @@ impl<'de> RecordReader<'de> {
         self.begin_data();
         let keys = std::mem::take(&mut self.change.keys);
         self.change = Change { keys, ..Change::default() };
-        self.event_name_found = false;
+        (self.event_name_found, self.data_found) = (false, false);
     }
 
     /// Forgets what is in the `dynamodb` member of a record.
@@ -164,7 +175,10 @@ impl<'de> RecordReader<'de> {
                 reader.event_name_found = event.is_some();
                 reader.change.event = event.unwrap_or_default();
             }
-            Member::Dynamodb => map.next_value_seed(DataSeed(reader))?,
+            Member::Dynamodb => {
+                reader.data_found = true;
+                map.next_value_seed(DataSeed(reader))?;
+            }
             Member::UserIdentity => reader.change.expired = is_expiry(map.next_value()?),
             Member::EventSourceArn => {
                 reader.change.stream_arn = text(map.next_value()?).map(Text::decode);

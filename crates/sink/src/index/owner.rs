@@ -73,7 +73,7 @@ impl Owner {
             findings.push(Finding::new(
                 Code::OtherTableArn,
                 format!("{concrete} was made for a table of the same name in another account or region"),
-                "make sure that only one deployment writes to this index; after a fail-over to another region run `verify --repair`",
+                "make sure that only one deployment writes to this index; after a fail-over to another region raise `generation` of this index for a clean one",
             ));
         } else if differs(&self.table_id, &found.table_id) {
             findings.push(Finding::new(
