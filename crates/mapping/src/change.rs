@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::image::Image;
-use crate::image::Node;
+use crate::node::Node;
 use crate::text::write_json_string;
 use crate::version::{CreationTime, SequenceNumber};
 

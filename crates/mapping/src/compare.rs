@@ -1,7 +1,8 @@
 //! Whether two images give the same document.
 
 use crate::document::{document, sorted};
-use crate::image::{Image, Members, Node, Values};
+use crate::image::Image;
+use crate::node::{Members, Node, Values};
 use crate::project::is_kept;
 use crate::route::Route;
 use crate::text::Text;

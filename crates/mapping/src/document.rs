@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::image::{Image, Members, Node, Values};
+use crate::image::Image;
+use crate::node::{Members, Node, Values};
 use crate::project::{Projected, project};
 use crate::route::{NumberForm, Route};
 use crate::text::{Text, write_json_string};

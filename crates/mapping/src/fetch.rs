@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::change::canonical_keys;
 use crate::id::KeyError;
-use crate::image::{Image, Node, short_name};
+use crate::image::{Image, short_name};
+use crate::node::Node;
 use crate::operation::Address;
 use crate::text::{Binary, Text};
 use crate::version::ExternalVersion;

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::image::{Image, Node, short_name};
+use crate::image::{Image, short_name};
+use crate::node::Node;
 use crate::operation::{DocumentId, LONGEST_ID};
 use crate::route::{IdForm, Route};
 

@@ -21,6 +21,7 @@ mod mapped;
 pub mod mapper;
 pub mod matching;
 mod names;
+mod node;
 pub mod operation;
 pub mod order;
 pub mod outcome;

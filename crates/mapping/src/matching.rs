@@ -1,7 +1,8 @@
 //! Which route takes an image, and which index that gives.
 
 use crate::decimal;
-use crate::image::{AttributeProblem, Image, Node};
+use crate::image::{AttributeProblem, Image};
+use crate::node::Node;
 use crate::operation::{IndexName, IndexNameError};
 use crate::route::{Condition, IndexPattern, PatternPart, Route, Test};
 

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::image::{Members, Node};
+use crate::node::{Members, Node};
 use crate::text::Text;
 
 /// Up to so many members, comparing each with each is the fastest.

@@ -7,7 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::value::RawValue;
 
 use super::string::{Scalar, ScalarSeed, Strings};
-use crate::image::{AttributeProblemKind, Container, Image, Node, is_json_number};
+use crate::image::{Image, is_json_number};
+use crate::node::{AttributeProblemKind, Container, Node};
 use crate::text::{Binary, Text};
 
 /// Reads a map of attributes into an empty image. `null` reads as no attributes. Of attributes of one name, the last one
