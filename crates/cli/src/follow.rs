@@ -162,7 +162,7 @@ async fn with_unfinished_stream(
             Ok(TableInfo { stream, ..info })
         }
         // Too late: the follower of the current one records the gap.
-        Err(TableError::NoStream(_)) => Ok(info),
+        Err(TableError::NoStream { .. }) => Ok(info),
         Err(error) => Err(error.into()),
     }
 }

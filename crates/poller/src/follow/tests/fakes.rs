@@ -340,7 +340,7 @@ impl FakeStore {
 impl FakeSession {
     fn call(&self) -> Result<std::sync::MutexGuard<'_, Loaded>, StateError> {
         if self.store.gone.load(Ordering::SeqCst) {
-            return Err(StateError::Missing("state".into()));
+            return Err(StateError::Missing { table: "state".into(), place: Default::default() });
         }
         if self.cut_off.load(Ordering::SeqCst) || self.store.down.load(Ordering::SeqCst) {
             let source = AwsError::new(Fault::Transient, "any");
