@@ -38,6 +38,8 @@ struct FakeState {
     shards: BTreeMap<String, FakeShard>,
     /// Faults that the next GetRecords calls of a shard meet.
     faults: BTreeMap<String, VecDeque<Fault>>,
+    /// How many GetRecords calls of a shard are answered without records and without an iterator.
+    blanks: BTreeMap<String, u64>,
     disabled: bool,
     gone: bool,
     current: Option<String>,
@@ -97,6 +99,15 @@ impl FakeStream {
     pub(super) fn fail(&self, name: &str, faults: &[Fault]) -> &FakeStream {
         self.state().faults.entry(name.into()).or_default().extend(faults);
         self
+    }
+
+    pub(super) fn blank(&self, name: &str, answers: u64) -> &FakeStream {
+        self.state().blanks.insert(name.into(), answers);
+        self
+    }
+
+    pub(super) fn blanks_left(&self, name: &str) -> u64 {
+        self.state().blanks.get(name).copied().unwrap_or_default()
     }
 
     pub(super) fn disable(&self, current: Option<&str>) {
@@ -168,6 +179,10 @@ impl StreamSource for FakeStream {
         let (name, after) = iterator.as_str().split_once('|').unwrap();
         if let Some(fault) = state.faults.get_mut(name).and_then(VecDeque::pop_front) {
             return Err(AwsError::new(fault, "GetRecords"));
+        }
+        if let Some(left) = state.blanks.get_mut(name).filter(|left| **left > 0) {
+            *left -= 1;
+            return Ok(RecordsPage::default());
         }
         let after: u64 = after.parse().unwrap();
         let most = if state.page == 0 { 1_000 } else { state.page };
