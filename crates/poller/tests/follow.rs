@@ -116,6 +116,12 @@ impl Bench<'_> {
         Follower::new(parts, settings)
     }
 
+    async fn put_five(&self) {
+        for at in 0..5 {
+            self.engine.put(&self.table, "p", at).await;
+        }
+    }
+
     async fn until_end(&self) -> Followed {
         self.follower(Until::PresentEnd).await.run(CancellationToken::new()).await.unwrap()
     }
@@ -205,24 +211,29 @@ async fn noted(bench: &Bench<'_>, keys: usize) {
 #[tokio::test]
 async fn l8_a_restart_before_the_first_record_is_no_gap() {
     for engine in engines().await {
-        let bench = Bench::new(&engine).await;
-        for start in 0..2 {
-            let (follower, stop) = (bench.follower(Until::Stopped).await, CancellationToken::new());
-            let board = follower.board();
-            let task = tokio::spawn(follower.run(stop.clone()));
+        for put_before_the_start in [true, false] {
+            let bench = Bench::new(&engine).await;
+            let (first, stop) = (bench.follower(Until::Stopped).await, CancellationToken::new());
+            let board = first.board();
+            let task = tokio::spawn(first.run(stop.clone()));
             until("the end of the shard", || board.snapshot().is_caught_up()).await;
             stop.cancel();
-            assert_eq!(task.await.unwrap().unwrap().end, FollowEnd::Stopped, "{}: {start}", engine.name);
+            assert_eq!(task.await.unwrap().unwrap().end, FollowEnd::Stopped, "{}", engine.name);
+            if put_before_the_start {
+                bench.put_five().await;
+            }
+            let (second, stop) = (bench.follower(Until::Stopped).await, CancellationToken::new());
+            let board = second.board();
+            let task = tokio::spawn(second.run(stop.clone()));
+            if !put_before_the_start {
+                until("the end of the shard", || board.snapshot().is_caught_up()).await;
+                bench.put_five().await;
+            }
+            noted(&bench, 5).await;
+            stop.cancel();
+            let followed = task.await.unwrap().unwrap();
+            assert_eq!((followed.end, followed.status.gaps), (FollowEnd::Stopped, Vec::new()), "{}", engine.name);
         }
-        for at in 0..5 {
-            engine.put(&bench.table, "p", at).await;
-        }
-        let (follower, stop) = (bench.follower(Until::Stopped).await, CancellationToken::new());
-        let task = tokio::spawn(follower.run(stop.clone()));
-        noted(&bench, 5).await;
-        stop.cancel();
-        let followed = task.await.unwrap().unwrap();
-        assert_eq!((followed.end, followed.status.gaps), (FollowEnd::Stopped, Vec::new()), "{}", engine.name);
     }
 }
 
@@ -235,14 +246,14 @@ async fn l8_a_take_over_before_the_first_record_is_no_gap() {
         let first = tokio::spawn(first.run(CancellationToken::new()));
         until("the end of the shard", || board.snapshot().is_caught_up()).await;
         let (second, stop) = (bench.follower(Until::Stopped).await, CancellationToken::new());
+        let board_of_second = second.board();
         let second = tokio::spawn(second.run(stop.clone()));
         tokio::time::sleep(Duration::from_secs(1)).await;
         // Killed, with its lease.
         first.abort();
         let _ = first.await;
-        for at in 0..5 {
-            engine.put(&bench.table, "p", at).await;
-        }
+        until("the take-over", || board_of_second.snapshot().is_caught_up()).await;
+        bench.put_five().await;
         noted(&bench, 5).await;
         stop.cancel();
         let followed = second.await.unwrap().unwrap();
