@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use streamdex_config::{Config, Source, TableReference, key_mismatches};
 use streamdex_delivery::letter::DeadLetterStore;
-use streamdex_delivery::{Delivery, DeliveryProgress};
+use streamdex_delivery::{Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::BatchGetReader;
@@ -47,6 +47,7 @@ struct Shared<'a> {
     writer: BulkWriter,
     writer_patience: Patience,
     letters: Arc<dyn DeadLetterStore>,
+    memory: ReadMemory,
 }
 
 /// Makes the first contact with everything, and a follower for each source.
@@ -81,7 +82,17 @@ pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) ->
     let writer = BulkWriter::start(client, indices.clone(), writer_settings, writing.clone());
     shown.boards.set_writer(writer.clone());
     let letters = connect::letters(config).await;
-    let shared = Shared { config, until, state, worker, indices, writer, writer_patience, letters };
+    let shared = Shared {
+        config,
+        until,
+        state,
+        worker,
+        indices,
+        writer,
+        writer_patience,
+        letters,
+        memory: ReadMemory::default(),
+    };
     let mut followers = Vec::new();
     for (source, info, clients) in found {
         let follower = shared.follower(source, info, clients);
@@ -102,6 +113,7 @@ impl Shared<'_> {
             letters: Arc::clone(&self.letters),
             patience: self.writer_patience,
             progress: DeliveryProgress::at_start(),
+            memory: self.memory.clone(),
         };
         let generations = generations(self.config, source);
         // A stream that is named by its ARN is followed as that one; a table's is asked for now and then.

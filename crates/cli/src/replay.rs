@@ -10,7 +10,7 @@ use futures::stream::FuturesOrdered;
 use streamdex_config::{Config, Source};
 use streamdex_delivery::letter::{DeadLetterStore, FileLetters};
 use streamdex_delivery::page::Page;
-use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome};
+use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome, ReadMemory};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
 use streamdex_dynamodb::table::{TableError, TableInfo};
@@ -178,6 +178,7 @@ async fn deliveries(
     let patience = Patience::one_shot();
     let settings = WriterSettings::new(&config.opensearch, patience);
     let writer = BulkWriter::start(client, indices.clone(), settings, cancel.clone());
+    let memory = ReadMemory::default();
     let mut deliveries = BTreeMap::new();
     for (place, (source, reader)) in config.sources.iter().zip(readers).enumerate() {
         let mapper = capturer.mapper(place).cloned().unwrap_or_else(|| Arc::new(Mapper::new(Vec::new())));
@@ -190,6 +191,7 @@ async fn deliveries(
             letters: letters.clone(),
             patience,
             progress: DeliveryProgress::under_way(),
+            memory: memory.clone(),
         };
         deliveries.insert(place, Arc::new(delivery));
     }
