@@ -18,6 +18,7 @@ use streamdex_poller::clock::SystemClock;
 use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_index};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
+use streamdex_poller::observe::Boards;
 use streamdex_poller::state::StreamState;
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
@@ -25,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connect;
 use crate::exit::{CliError, Exit};
-use crate::serve::Shown;
 
 /// `--until-end` gives up after so long without progress.
 const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
@@ -33,8 +33,11 @@ const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
 /// Followers that have not begun.
 pub(crate) struct Prepared {
     pub(crate) followers: Vec<Follower>,
+    pub(crate) writer: BulkWriter,
     /// Ends the writer.
     pub(crate) writing: CancellationToken,
+    /// The connection that the writer uses.
+    pub(crate) opensearch: Client,
 }
 
 /// What all sources share.
@@ -51,7 +54,7 @@ struct Shared<'a> {
 }
 
 /// Makes the first contact with everything, and a follower for each source.
-pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) -> Result<Prepared, CliError> {
+pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> Result<Prepared, CliError> {
     let patience = (until == Until::PresentEnd).then_some(connect::PATIENCE);
     let state = connect::state_table(config).await;
     let worker = worker();
@@ -70,7 +73,6 @@ pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) ->
         found.push((source, info, clients));
     }
     let client = Client::connect(&config.opensearch, &config.aws).await?;
-    shown.watch(client.clone());
     let indices = Arc::new(Indices::new(client.clone(), config, &context));
     let endless = until == Until::Stopped;
     let writer_patience = if endless { Patience::Endless } else { Patience::one_shot() };
@@ -79,8 +81,8 @@ pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) ->
     }
     let writing = CancellationToken::new();
     let writer_settings = WriterSettings::new(&config.opensearch, writer_patience);
-    let writer = BulkWriter::start(client, indices.clone(), writer_settings, writing.clone());
-    shown.boards.set_writer(writer.clone());
+    let writer = BulkWriter::start(client.clone(), indices.clone(), writer_settings, writing.clone());
+    boards.set_writer(writer.clone());
     let letters = connect::letters(config).await;
     let shared = Shared {
         config,
@@ -96,10 +98,10 @@ pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) ->
     let mut followers = Vec::new();
     for (source, info, clients) in found {
         let follower = shared.follower(source, info, clients);
-        shown.boards.add(&source.name, follower.board());
+        boards.add(&source.name, follower.board());
         followers.push(follower);
     }
-    Ok(Prepared { followers, writing })
+    Ok(Prepared { followers, writer: shared.writer, writing, opensearch: client })
 }
 
 impl Shared<'_> {

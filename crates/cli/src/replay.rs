@@ -24,6 +24,7 @@ use crate::exit::{CliError, Exit};
 use crate::input::Input;
 use crate::progress::Progress;
 use crate::summary::Summary;
+use crate::watched::Watched;
 use crate::{connect, settings, signals};
 
 /// Pages that are delivered at the same time; those that share a key wait for one another.
@@ -38,10 +39,14 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
     let capturer = Capturer::new(&config, arguments.source.as_deref(), trust)?;
     let inputs = Input::open_all(&arguments.files)?;
     let cancel = CancellationToken::new();
-    signals::cancel_on_signals(cancel.clone())?;
+    let mut watched = Watched::default();
+    watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
     let deliveries = Box::pin(deliveries(&config, &capturer, trust, &cancel)).await?;
     let mut replay = Replay::new(deliveries, cancel);
-    let ended = Box::pin(replay.work_off(inputs, &capturer)).await;
+    let ended = tokio::select! {
+        ended = Box::pin(replay.work_off(inputs, &capturer)) => ended,
+        broken = watched.one_ended() => Err(broken),
+    };
     // What was handed over is brought to its end even after a failure, so that the summary is true.
     while replay.take_one().await.is_some() {}
     replay.finish(global, ended)
@@ -120,8 +125,11 @@ impl Replay {
         let (_, records) = self.busy.pop_front()?;
         match done {
             Ok(delivered) => self.count(delivered),
-            // Its task broke, which is a defect; its records are not decided.
-            Err(_) => self.undecided += u64::try_from(records).unwrap_or(u64::MAX),
+            // Its records are not decided.
+            Err(_) => {
+                self.undecided += u64::try_from(records).unwrap_or(u64::MAX);
+                self.fault.get_or_insert(DeliveryFault::Broken);
+            }
         }
         self.progress.set(self.tally.records(), &detail(&self.tally));
         Some(())

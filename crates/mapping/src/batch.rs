@@ -232,6 +232,24 @@ impl Batch {
         }
     }
 
+    /// As [`Batch::outcomes`], where nothing is sent: a record of which nothing is left but what was coalesced into
+    /// others is shown as that.
+    pub fn outcomes_unsent(&self) -> Vec<Option<Outcome>> {
+        let mut coalesced = vec![0; self.records.len()];
+        for record in self.operations.iter().flat_map(|slot| &slot.coalesced) {
+            if let Some(count) = coalesced.get_mut(*record) {
+                *count += 1;
+            }
+        }
+        let with_counts = self.outcomes().zip(&self.records).zip(coalesced);
+        let unsent = |((outcome, record), coalesced): ((Option<Outcome>, &Record), usize)| {
+            let is_coalesced = coalesced > 0 && coalesced == record.open;
+            let parts = [record.outcome, Some(Outcome::Coalesced)];
+            if is_coalesced { parts.into_iter().flatten().min() } else { outcome }
+        };
+        with_counts.map(unsent).collect()
+    }
+
     /// A record that was coalesced into a fetch handed its addresses over. While the fetch is undecided it must come
     /// again with it: alone, the fetch's own record does not know of those addresses.
     fn waits_for_fetch(&self, record: &Record) -> bool {

@@ -67,6 +67,8 @@ fn d4_a_coalesced_record_is_decided_when_its_survivor_is() {
     let sent = batch.take_operations();
     assert_eq!(sent.len(), 1);
     assert_eq!((outcomes(&batch), batch.tally().1), (vec![None; 3], 3));
+    let shown = [Some(Outcome::Coalesced), None, Some(Outcome::Coalesced)];
+    assert_eq!(batch.outcomes_unsent(), shown);
     batch.decide(sent[0].0, Outcome::DeadLettered);
     let coalesced = Some(Outcome::Coalesced);
     assert_eq!(outcomes(&batch), [coalesced, Some(Outcome::DeadLettered), coalesced]);

@@ -267,6 +267,26 @@ async fn l8_a_shard_of_which_nothing_was_read_begins_with_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_that_breaks_ends_the_follower() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None);
+    let running = bench.follow();
+    seconds(3).await;
+    bench.store.broken.store(true, Ordering::SeqCst);
+    let ended = tokio::time::timeout(Duration::from_secs(30), running.task).await.expect("it ends");
+    assert!(matches!(ended.unwrap(), Err(FollowError::Broken)), "the heartbeat");
+
+    let bench = Bench::default();
+    bench.stream.shard("a", None);
+    bench.index.broken.store(true, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(3).await;
+    bench.stream.put("a", 1..=1);
+    let ended = tokio::time::timeout(Duration::from_secs(30), running.task).await.expect("it ends");
+    assert!(matches!(ended.unwrap(), Err(FollowError::Broken)), "a shard");
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_gaps_end_the_run_now_and_at_the_next_start() {
     let bench = Bench::default();
     bench.stream.shard("a", None).put("a", 1..=3);

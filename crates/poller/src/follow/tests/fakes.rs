@@ -224,6 +224,8 @@ pub(super) struct FakeIndex {
     /// How long a page takes, in milliseconds.
     pub(super) slow: AtomicU64,
     pub(super) vanished: AtomicBool,
+    /// The task that delivers panics.
+    pub(super) broken: AtomicBool,
     pub(super) remembered: Mutex<Vec<KnownIndex>>,
 }
 
@@ -240,6 +242,7 @@ impl FakeIndex {
 #[async_trait]
 impl Deliver for FakeIndex {
     async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], _trust: Trust, bounds: &Bounds) -> Delivered {
+        assert!(!self.broken.load(Ordering::SeqCst), "a defect of the delivery");
         let mut outcomes = vec![None; records.len()];
         let indices = ["sessions".to_owned()].into();
         let slow = std::time::Duration::from_millis(self.slow.load(Ordering::SeqCst));
@@ -290,6 +293,8 @@ pub(super) struct FakeStore {
     pub(super) generations: Generations,
     /// Every call fails while this is set.
     pub(super) down: AtomicBool,
+    /// The task that beats panics.
+    pub(super) broken: AtomicBool,
     /// The table was deleted.
     pub(super) gone: AtomicBool,
     pub(super) workers: AtomicU64,
@@ -402,6 +407,7 @@ impl ProgressStore for FakeSession {
 
     async fn beat(&self, beat: &Beat) -> Result<(), StateError> {
         self.store.beats.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.store.broken.load(Ordering::SeqCst), "a defect of the heartbeat");
         let mut loaded = self.call()?;
         loaded.workers.retain(|worker| worker.id != self.worker);
         loaded.workers.push(StoredWorker {
