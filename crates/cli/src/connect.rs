@@ -45,7 +45,8 @@ pub(crate) async fn letters(config: &Config) -> Arc<dyn DeadLetterStore> {
 /// The state table, as the configured group sees it. No request is made.
 pub(crate) async fn state_table(config: &Config) -> StateTable {
     let client = state_client(&config.state).await;
-    StateTable::new(client, config.state.table.clone(), config.state.group.clone())
+    let table = StateTable::new(client, config.state.table.clone(), config.state.group.clone());
+    table.beside(&config.sources, &config.state)
 }
 
 /// Repeats a call that can succeed later: every few seconds, with a log line for each new reason and one a

@@ -33,6 +33,7 @@ mod signals;
 mod state;
 mod status;
 pub mod summary;
+mod watched;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -10,7 +10,7 @@ use futures::stream::FuturesOrdered;
 use streamdex_config::{Config, Source};
 use streamdex_delivery::letter::{DeadLetterStore, FileLetters};
 use streamdex_delivery::page::Page;
-use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome};
+use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome, ReadMemory};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
 use streamdex_dynamodb::table::{TableError, TableInfo};
@@ -25,6 +25,7 @@ use crate::input::Input;
 use crate::preflight::{Uses, preflight};
 use crate::progress::Progress;
 use crate::summary::Summary;
+use crate::watched::Watched;
 use crate::{connect, output, settings, signals};
 
 /// Pages that are delivered at the same time; those that share a key wait for one another.
@@ -47,10 +48,14 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
     };
     preflight(&config, uses).await?;
     let cancel = CancellationToken::new();
-    signals::cancel_on_signals(cancel.clone())?;
+    let mut watched = Watched::default();
+    watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
     let deliveries = Box::pin(deliveries(&config, &capturer, trust, &cancel)).await?;
     let mut replay = Replay::new(deliveries, cancel);
-    let ended = Box::pin(replay.work_off(inputs, &capturer)).await;
+    let ended = tokio::select! {
+        ended = Box::pin(replay.work_off(inputs, &capturer)) => ended,
+        broken = watched.one_ended() => Err(broken),
+    };
     // What was handed over is brought to its end even after a failure, so that the summary is true.
     while replay.take_one().await.is_some() {}
     replay.finish(global, ended)
@@ -134,8 +139,11 @@ impl Replay {
         let (_, records) = self.busy.pop_front()?;
         match done {
             Ok(delivered) => self.count(delivered),
-            // Its task broke, which is a defect; its records are not decided.
-            Err(_) => self.undecided += u64::try_from(records).unwrap_or(u64::MAX),
+            // Its records are not decided.
+            Err(_) => {
+                self.undecided += u64::try_from(records).unwrap_or(u64::MAX);
+                self.fault.get_or_insert(DeliveryFault::Broken);
+            }
         }
         self.progress.set(self.tally.records(), &detail(&self.tally));
         Some(())
@@ -192,6 +200,7 @@ async fn deliveries(
     let patience = Patience::one_shot();
     let settings = WriterSettings::new(&config.opensearch, patience);
     let writer = BulkWriter::start(client, indices.clone(), settings, cancel.clone());
+    let memory = ReadMemory::default();
     let mut deliveries = BTreeMap::new();
     for (place, (source, reader)) in config.sources.iter().zip(readers).enumerate() {
         let mapper = capturer.mapper(place).cloned().unwrap_or_else(|| Arc::new(Mapper::new(Vec::new())));
@@ -204,6 +213,7 @@ async fn deliveries(
             letters: letters.clone(),
             patience,
             progress: DeliveryProgress::under_way(),
+            memory: memory.clone(),
         };
         deliveries.insert(place, Arc::new(delivery));
     }

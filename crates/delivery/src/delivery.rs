@@ -3,28 +3,29 @@
 //! It returns when each record has its outcome, or when it has to stop; what has no outcome then is undecided, and
 //! no checkpoint may pass it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod slices;
+
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
-use streamdex_dynamodb::convert::table_image;
-use streamdex_dynamodb::item::{Found, ItemReader};
+use streamdex_dynamodb::item::ItemReader;
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::batch::{RECORD_ORDINAL, operation_ordinal};
 use streamdex_mapping::{
-    Action, Address, DocumentId, FetchHandle, IndexName, Key, Mapped, Mapper, Operation, OperationHandle, Outcome, Role,
+    Action, Address, DocumentId, IndexName, Mapped, Mapper, Operation, OperationHandle, Outcome, Role,
 };
 use streamdex_sink::Permit;
 use streamdex_sink::retry::{Jitter, RetrySchedule};
-use streamdex_sink::writer::{BulkWriter, Decision, Patience, Refusal};
+use streamdex_sink::writer::{BulkWriter, Patience, Refusal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::DeliveryFault;
 use crate::indices::IndexSetup;
 use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole};
+use crate::memory::ReadMemory;
 use crate::page::{Page, RefusedRecord};
 use crate::progress::DeliveryProgress;
 
@@ -46,6 +47,8 @@ pub struct Delivery {
     pub patience: Patience,
     /// How it has gone so far.
     pub progress: DeliveryProgress,
+    /// The room for what is read: one for all deliveries of a process.
+    pub memory: ReadMemory,
 }
 
 /// What the delivery of a page depends on.
@@ -117,12 +120,9 @@ impl Delivery {
         let mut jitter = Jitter::default();
         let (mut open, mut progressed_at) = (usize::MAX, Instant::now());
         for round in 0.. {
-            self.read_items(page, cancel).await?;
-            let operations = page.batch.take_operations();
-            if operations.is_empty() {
+            if !self.pass(page, bounds).await? {
                 break;
             }
-            self.write(page, operations, bounds).await?;
             let to_read_again = page.batch.fetches().len();
             if to_read_again == 0 {
                 break;
@@ -148,115 +148,18 @@ impl Delivery {
         Ok(())
     }
 
-    /// Reads every item that is asked for, and maps what is there now.
-    async fn read_items(&self, page: &mut Page, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-        let handles = page.batch.fetches();
-        if handles.is_empty() {
-            return Ok(());
-        }
-        let reader = self.reader.as_ref().ok_or(DeliveryFault::NoReader)?;
-        let fetch = |handle: &FetchHandle| page.batch.fetch(*handle).map(|(fetch, _)| fetch.key.clone());
-        let keys: Vec<Key> = handles.iter().filter_map(fetch).collect();
-        let reads = self.patiently(cancel, "read items", || reader.read(&keys)).await?;
-        let mut letters = Vec::new();
-        let mut unresolvable = Vec::new();
-        for (handle, read) in handles.into_iter().zip(reads) {
-            let Some((fetch, owner)) = page.batch.fetch(handle) else { continue };
-            let resolved = match &read.found {
-                Found::Refused(error) => {
-                    let address = fetch.addresses.first().cloned();
-                    let (reason, error) = ("item_not_readable", error.to_string());
-                    letters.push(self.record_letter(page, &RefusedRecord { record: owner, address, reason, error }));
-                    unresolvable.push((handle, Vec::new()));
-                    continue;
-                }
-                Found::Item(item) => self.mapper.resolve(fetch, Some(&table_image(item)), read.at),
-                Found::Absent => self.mapper.resolve(fetch, None, read.at),
-            };
-            match resolved {
-                Ok(operations) => page.batch.resolved(handle, operations),
-                Err(refusal) => {
-                    let refused = RefusedRecord::of(owner, &refusal);
-                    letters.push(self.record_letter(page, &refused));
-                    unresolvable.push((handle, deletes(refusal.sent)));
-                }
-            }
-        }
-        self.store(&letters, cancel).await?;
-        for (handle, deletes) in unresolvable {
-            page.batch.unresolvable(handle, deletes);
-        }
-        Ok(())
-    }
-
-    /// Writes operations, index by index at the same time, and takes the writer's decisions.
-    async fn write(
-        &self,
-        page: &mut Page,
-        operations: Vec<(OperationHandle, Operation)>,
-        bounds: &Bounds,
-    ) -> Result<(), DeliveryFault> {
-        let cancel = &bounds.cancel;
-        let mut groups: BTreeMap<IndexName, (Vec<Sent>, Vec<Operation>)> = BTreeMap::new();
-        for (handle, operation) in operations {
-            let (sent, group) = groups.entry(operation.address.index.clone()).or_default();
-            sent.push(Sent::of(handle, &operation));
-            group.push(operation);
-        }
-        let writes = groups.into_iter().map(|(index, (sent, group))| async move {
-            if !self.ensure(&index, &group, cancel).await? {
-                let nothing_there = group.iter().map(|_| Decision::Done(Outcome::Absent)).collect();
-                return Ok((None, sent, nothing_there));
-            }
-            let decisions = match &bounds.permit {
-                Some(permit) => self.writer.write_under(group, Arc::clone(permit)).await,
-                None => self.writer.write(group).await,
-            };
-            Ok((Some(index), sent, decisions))
-        });
-        let mut fault = None;
-        let mut letters = Vec::new();
-        let mut refused = Vec::new();
-        for written in join_all(writes).await {
-            let (index, sent, decisions): (Option<IndexName>, Vec<Sent>, Vec<Decision>) = match written {
-                Ok(written) => written,
-                Err(error) => {
-                    fault = Some(error);
-                    continue;
-                }
-            };
-            page.indices.extend(index.map(|index| index.as_str().to_owned()));
-            for (sent, decision) in sent.into_iter().zip(decisions) {
-                match decision {
-                    Decision::Done(outcome) => page.batch.decide(sent.handle, outcome),
-                    Decision::ReadAgain => page.batch.read_again(sent.handle),
-                    Decision::Stopped(stopped) => fault = Some(DeliveryFault::Writer(stopped)),
-                    Decision::Refused(refusal) => {
-                        letters.push(self.operation_letter(page, &sent, &refusal));
-                        refused.push(sent.handle);
-                    }
-                }
-            }
-        }
-        self.store(&letters, cancel).await?;
-        for handle in refused {
-            page.batch.decide(handle, Outcome::DeadLettered);
-        }
-        fault.map_or(Ok(()), Err)
-    }
-
     /// Makes sure that the index is there. Deletes alone never make one: where it is not there (`false`), there is nothing
     /// to delete (RULES D2).
     async fn ensure(
         &self,
         index: &IndexName,
-        group: &[Operation],
+        group: &[(Operation, Instant)],
         cancel: &CancellationToken,
     ) -> Result<bool, DeliveryFault> {
         if self.indices.target(index).is_some() {
             return Ok(true);
         }
-        if group.iter().all(|operation| operation.action == Action::Delete) {
+        if group.iter().all(|(operation, _)| operation.action == Action::Delete) {
             let found = self.patiently(cancel, "look for the index", || self.indices.find(index)).await?;
             return Ok(found.is_some());
         }
@@ -277,6 +180,21 @@ impl Delivery {
     /// Tries until it succeeds, until trying again is of no use, or until patience or time is over.
     async fn patiently<T, E, F>(
         &self,
+        cancel: &CancellationToken,
+        what: &'static str,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, DeliveryFault>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<DeliveryFault>,
+    {
+        self.patiently_for(self.limit(), cancel, what, attempt).await
+    }
+
+    /// The same, where `limit` is how long it may fail.
+    async fn patiently_for<T, E, F>(
+        &self,
+        limit: Duration,
         cancel: &CancellationToken,
         what: &'static str,
         mut attempt: impl FnMut() -> F,
@@ -303,7 +221,7 @@ impl Delivery {
                 }
                 Err(error) => error.into(),
             };
-            if begun.elapsed() >= self.limit() || error.is_final(self.patience) {
+            if begun.elapsed() >= limit || error.is_final(self.patience) {
                 return Err(error);
             }
             failing.get_or_insert_with(|| self.progress.failing());

@@ -177,8 +177,8 @@ impl Page {
         let handles = self.batch.fetches();
         let fetched: Vec<usize> = handles.iter().filter_map(|handle| Some(self.batch.fetch(*handle)?.1)).collect();
         let operations = self.batch.take_operations().into_iter().map(|(_, operation)| operation).collect();
-        let mut fates: Vec<Fate> =
-            self.batch.own_outcomes().map(|outcome| outcome.map_or(Fate::Sent, Fate::Nothing)).collect();
+        let outcomes = self.batch.outcomes_unsent().into_iter();
+        let mut fates: Vec<Fate> = outcomes.map(|outcome| outcome.map_or(Fate::Sent, Fate::Nothing)).collect();
         let mut set = |record: usize, fate| {
             if let Some(place) = fates.get_mut(record) {
                 *place = fate;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use streamdex_config::Config;
 use streamdex_delivery::letter::FileLetters;
 use streamdex_delivery::page::Page;
-use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome};
+use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome, ReadMemory};
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::convert::TableItem;
 use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
@@ -26,7 +26,12 @@ struct OneItem(TableItem);
 #[async_trait]
 impl ItemReader for OneItem {
     async fn read(&self, keys: &[Key]) -> Result<Vec<ItemRead>, AwsError> {
-        Ok(keys.iter().map(|_| ItemRead { found: Found::Item(self.0.clone()), at: 1_700_000_100 }).collect())
+        let read = || ItemRead {
+            found: Found::Item(self.0.clone()),
+            at: 1_700_000_100,
+            answered: tokio::time::Instant::now(),
+        };
+        Ok(keys.iter().map(|_| read()).collect())
     }
 }
 
@@ -66,6 +71,7 @@ async fn deliver(server: &FaultServer, manage: &str, trust: Trust, record: &str)
         letters: Arc::new(FileLetters::new(&path)),
         patience,
         progress: DeliveryProgress::under_way(),
+        memory: ReadMemory::default(),
     };
     let mut page = Page::default();
     read_captured(record, |_, record| page.add(&delivery.mapper, record, trust)).unwrap();

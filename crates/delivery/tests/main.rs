@@ -10,3 +10,4 @@
 
 mod deletes;
 mod letters;
+mod reads;

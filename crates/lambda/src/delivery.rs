@@ -118,6 +118,7 @@ impl Work<'_> {
             letters: Arc::clone(&self.sandbox.letters),
             patience: Patience::Endless,
             progress: DeliveryProgress::under_way(),
+            memory: self.sandbox.memory.clone(),
         }
     }
 }

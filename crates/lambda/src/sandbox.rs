@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::de::IgnoredAny;
 use streamdex_config::{Config, DeadLetterKind, Source, StreamArn};
+use streamdex_delivery::ReadMemory;
 use streamdex_delivery::capture::Capturer;
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::page::Page;
@@ -27,6 +28,8 @@ pub struct Sandbox {
     pub(crate) config: Config,
     pub(crate) capturer: Capturer,
     pub(crate) letters: Arc<dyn DeadLetterStore>,
+    /// The room for items that are read, whatever the source.
+    pub(crate) memory: ReadMemory,
     client: OnceCell<Client>,
     /// By the source's place in the configuration.
     sources: Vec<Followed>,
@@ -74,7 +77,14 @@ impl Sandbox {
         };
         let sources = config.sources.iter().map(followed).collect();
         let letters = lazy::letters(&config, &state);
-        Sandbox { capturer: Capturer::new(&config), letters, client: OnceCell::new(), sources, config }
+        Sandbox {
+            capturer: Capturer::new(&config),
+            letters,
+            memory: ReadMemory::default(),
+            client: OnceCell::new(),
+            sources,
+            config,
+        }
     }
 
     pub(crate) fn source(&self, place: usize) -> Option<&Followed> {

@@ -68,6 +68,8 @@ struct Slot {
     fetch: Option<usize>,
     /// `None` once it is taken or coalesced.
     waiting: Option<Operation>,
+    /// The records whose operations on the document it was sent in place of. They are decided when it is.
+    coalesced: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -116,7 +118,7 @@ impl Batch {
             Mapped::Operations(operations) => {
                 for (place, operation) in operations.into_iter().enumerate() {
                     self.open(record);
-                    self.coalesce(Slot { record, place, fetch: None, waiting: Some(operation) });
+                    self.coalesce(Slot::waiting(record, place, None, operation));
                 }
             }
             Mapped::Fetch { fetch, archive } => {
@@ -124,7 +126,7 @@ impl Batch {
                 self.join(record, fetch);
                 if let Some(operation) = archive {
                     self.open(record);
-                    self.coalesce(Slot { record, place: ARCHIVE_PLACE, fetch: None, waiting: Some(operation) });
+                    self.coalesce(Slot::waiting(record, ARCHIVE_PLACE, None, operation));
                 }
             }
         }
@@ -163,7 +165,7 @@ impl Batch {
         }
         for (place, operation) in operations.into_iter().enumerate() {
             self.open(owner);
-            self.coalesce(Slot { record: owner, place, fetch: Some(handle.0), waiting: Some(operation) });
+            self.coalesce(Slot::waiting(owner, place, Some(handle.0), operation));
         }
         self.close(owner, None);
     }
@@ -178,7 +180,7 @@ impl Batch {
         let owner = slot.owner;
         for (place, operation) in deletes.into_iter().enumerate() {
             self.open(owner);
-            self.coalesce(Slot { record: owner, place, fetch: Some(handle.0), waiting: Some(operation) });
+            self.coalesce(Slot::waiting(owner, place, Some(handle.0), operation));
         }
         self.close(owner, Some(Outcome::DeadLettered));
     }
@@ -192,8 +194,11 @@ impl Batch {
 
     /// An operation that was taken has this outcome.
     pub fn decide(&mut self, handle: OperationHandle, outcome: Outcome) {
-        if let Some(slot) = self.operations.get(handle.0) {
-            self.close(slot.record, Some(outcome));
+        let Some(slot) = self.operations.get_mut(handle.0) else { return };
+        let (record, coalesced) = (slot.record, std::mem::take(&mut slot.coalesced));
+        self.close(record, Some(outcome));
+        for record in coalesced {
+            self.close(record, Some(Outcome::Coalesced));
         }
     }
 
@@ -212,6 +217,12 @@ impl Batch {
             self.open(record);
         }
         self.close(record, None);
+        self.join_coalesced(handle.0, fetch);
+    }
+
+    /// The fetch that an operation came from, where it carries what was read.
+    pub fn fetch_of(&self, handle: OperationHandle) -> Option<FetchHandle> {
+        self.operations.get(handle.0).and_then(|slot| slot.fetch).map(FetchHandle)
     }
 
     /// The record that an operation belongs to, and which of its operations it is.
@@ -243,13 +254,37 @@ impl Batch {
         })
     }
 
-    /// What each record comes to by itself, in order: without regard to the records that must come again with it.
-    pub fn own_outcomes(&self) -> impl Iterator<Item = Option<Outcome>> + '_ {
-        self.records.iter().map(|record| record.outcome.filter(|_| self.is_done(record)))
-    }
-
     fn is_done(&self, record: &Record) -> bool {
         record.open == 0 && !self.waits_for_fetch(record)
+    }
+
+    /// The records that an operation was sent in place of wait for the fetch that is now to decide it.
+    fn join_coalesced(&mut self, operation: usize, fetch: usize) {
+        let coalesced = self.operations.get_mut(operation).map(|slot| std::mem::take(&mut slot.coalesced));
+        for record in coalesced.unwrap_or_default() {
+            if let Some(record) = self.records.get_mut(record) {
+                record.joined = Some(fetch);
+            }
+            self.close(record, Some(Outcome::Coalesced));
+        }
+    }
+
+    /// What each record comes to by itself where nothing is sent, in order: without regard to the records that must come
+    /// again with it. A record of which nothing is left but what was coalesced into others is shown as that.
+    pub fn outcomes_unsent(&self) -> Vec<Option<Outcome>> {
+        let mut coalesced = vec![0; self.records.len()];
+        for record in self.operations.iter().flat_map(|slot| &slot.coalesced) {
+            if let Some(count) = coalesced.get_mut(*record) {
+                *count += 1;
+            }
+        }
+        let unsent = |(record, coalesced): (&Record, usize)| {
+            let outcome = record.outcome.filter(|_| self.is_done(record));
+            let is_coalesced = coalesced > 0 && coalesced == record.open;
+            let parts = [record.outcome, Some(Outcome::Coalesced)];
+            if is_coalesced { parts.into_iter().flatten().min() } else { outcome }
+        };
+        self.records.iter().zip(coalesced).map(unsent).collect()
     }
 
     /// A record that was coalesced into a fetch handed its addresses over. While the fetch is undecided it must come
@@ -312,13 +347,14 @@ impl Batch {
         };
         let newer = operation.version;
         let stands = operations.get(earlier).and_then(|slot| slot.waiting.as_ref()).map(|earlier| earlier.version);
+        let Some(place) = self.operations.get_mut(earlier) else { return };
+        // The one that stands keeps or takes the earlier one's place, so that the table of documents stays as it is.
         if stands.is_some_and(|version| version > newer) {
-            return self.close(slot.record, Some(Outcome::Coalesced));
-        }
-        // The later operation takes the earlier one's place, so that the table of documents stays as it is.
-        if let Some(place) = self.operations.get_mut(earlier) {
+            place.coalesced.push(slot.record);
+        } else {
             let replaced = std::mem::replace(place, slot);
-            self.close(replaced.record, Some(Outcome::Coalesced));
+            place.coalesced.extend(replaced.coalesced);
+            place.coalesced.push(replaced.record);
         }
     }
 
@@ -361,6 +397,7 @@ impl Batch {
                 continue;
             };
             self.hand_over(fetch, record, operation.version, vec![operation.address]);
+            self.join_coalesced(index, fetch);
         }
         let (operations, hasher) = (&self.operations, &self.hasher);
         self.by_document.clear();
@@ -382,6 +419,12 @@ impl Batch {
         let keys = &self.records.get(slot.record)?.meta.keys;
         let fetch = *self.fetch_by_key.get(keys)?;
         self.fetches.get(fetch).filter(|fetch| fetch.waiting).map(|_| (slot.record, fetch))
+    }
+}
+
+impl Slot {
+    fn waiting(record: usize, place: usize, fetch: Option<usize>, operation: Operation) -> Slot {
+        Slot { record, place, fetch, waiting: Some(operation), coalesced: Vec::new() }
     }
 }
 

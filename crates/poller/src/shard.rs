@@ -5,7 +5,9 @@
 //! second, and always at the end.
 
 mod budget;
+mod ending;
 mod job;
+mod read;
 mod reader;
 mod tip;
 mod vital;
@@ -25,7 +27,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use self::budget::Budget;
 pub(crate) use self::job::{Job, ShardEnd, Shared};
-use self::reader::{Page, Read, Reader};
+use self::read::{Page, Read};
+use self::reader::Reader;
 pub(crate) use self::vital::Vital;
 use crate::follow::confirm::Unconfirmed;
 use crate::follow::delivery::Undecided;

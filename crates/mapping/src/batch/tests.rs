@@ -49,12 +49,49 @@ fn the_later_operation_on_a_document_is_sent_in_place_of_the_earlier() {
     let ids: Vec<_> = sent.iter().map(|(_, operation)| (operation.address.id.as_str(), &operation.action)).collect();
     assert_eq!(ids, [("a", &Action::Delete), ("b", &Action::Index(b"1".to_vec()))]);
     assert_eq!(batch.origin(sent[0].0), Some((2, 0)));
-    assert_eq!(outcomes(&batch), [Some(Outcome::Coalesced), None, None, Some(Outcome::Filtered)]);
+    assert_eq!(outcomes(&batch), [None, None, None, Some(Outcome::Filtered)]);
     batch.decide(sent[0].0, Outcome::Absent);
     batch.decide(sent[1].0, Outcome::Applied);
     let (tally, undecided) = batch.tally();
     assert_eq!((tally.records(), undecided), (4, 0));
     assert_eq!((tally.coalesced, tally.absent, tally.applied, tally.filtered), (1, 1, 1, 1));
+}
+
+#[test]
+fn d4_a_coalesced_record_is_decided_when_its_survivor_is() {
+    let mut batch = Batch::default();
+    // The second stands: its version is higher than the third's.
+    for seconds in [1, 3, 2] {
+        batch.push(meta("a"), Mapped::Operations(vec![operation("a", seconds, Some("x"))]));
+    }
+    let sent = batch.take_operations();
+    assert_eq!(sent.len(), 1);
+    assert_eq!((outcomes(&batch), batch.tally().1), (vec![None; 3], 3));
+    let shown = [Some(Outcome::Coalesced), None, Some(Outcome::Coalesced)];
+    assert_eq!(batch.outcomes_unsent(), shown);
+    batch.decide(sent[0].0, Outcome::DeadLettered);
+    let coalesced = Some(Outcome::Coalesced);
+    assert_eq!(outcomes(&batch), [coalesced, Some(Outcome::DeadLettered), coalesced]);
+}
+
+#[test]
+fn d4_a_coalesced_record_waits_for_the_read_that_took_its_survivor() {
+    let mut batch = Batch::default();
+    batch.push(meta("a"), Mapped::Operations(vec![operation("a", 1, Some("x"))]));
+    batch.push(meta("a"), Mapped::Operations(vec![operation("a", 2, Some("x"))]));
+    batch.push(meta("a"), fetch("a", 3));
+    let handles = batch.fetches();
+    assert_eq!(outcomes(&batch), [None; 3]);
+    batch.resolved(handles[0], vec![operation("a", 3, Some("now"))]);
+    let sent = batch.take_operations();
+    assert_eq!(batch.fetch_of(sent[0].0), Some(handles[0]));
+    batch.read_again(sent[0].0);
+    assert_eq!(outcomes(&batch), [None; 3]);
+    batch.resolved(handles[0], vec![operation("a", 3, Some("later"))]);
+    let sent = batch.take_operations();
+    batch.decide(sent[0].0, Outcome::Applied);
+    let coalesced = Some(Outcome::Coalesced);
+    assert_eq!(outcomes(&batch), [coalesced, coalesced, Some(Outcome::Applied)]);
 }
 
 #[test]

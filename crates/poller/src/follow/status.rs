@@ -275,6 +275,11 @@ impl StatusBoard {
         self.entry(shard, |entry| entry.failed(message.into(), hint.into(), now));
     }
 
+    /// GetRecords answered with status 200 and said nothing.
+    pub(crate) fn incomplete_answer(&self) {
+        self.board().counters.incomplete_answers += 1;
+    }
+
     /// A record's creation time was before that of an earlier record of the shard.
     pub(crate) fn backwards(&self, shard: &ShardId) {
         self.board().counters.backwards += 1;

@@ -138,24 +138,29 @@ impl BulkWriter {
     /// Operations on one document are sent one after the other, in the order in which they come in. Where the
     /// future is dropped, what was not sent yet is not sent any more; what is in flight stays accounted for.
     pub async fn write(&self, operations: Vec<Operation>) -> Vec<Decision> {
-        self.write_with(operations, None).await
+        self.write_taken(taken_now(operations), None).await
     }
 
     /// As [`BulkWriter::write`], while `permit` is granted.
     pub async fn write_under(&self, operations: Vec<Operation>, permit: Arc<dyn Permit>) -> Vec<Decision> {
-        self.write_with(operations, Some(permit)).await
+        self.write_taken(taken_now(operations), Some(permit)).await
     }
 
-    async fn write_with(&self, operations: Vec<Operation>, permit: Option<Arc<dyn Permit>>) -> Vec<Decision> {
+    /// As [`BulkWriter::write`], of operations each of which is as old as its moment says: an operation from a read is
+    /// as old as the answer that carried the item, however long it took to come here.
+    pub async fn write_taken(
+        &self,
+        operations: Vec<(Operation, Instant)>,
+        permit: Option<Arc<dyn Permit>>,
+    ) -> Vec<Decision> {
         if operations.is_empty() {
             return Vec::new();
         }
-        let taken_at = Instant::now();
         let (submission, receiver) = Submission::new(operations.len(), permit);
         let waiting = Waiting(Arc::clone(&submission));
         let mut bytes = 0;
         let mut ops = Vec::with_capacity(operations.len());
-        for (position, operation) in operations.into_iter().enumerate() {
+        for (position, (operation, taken_at)) in operations.into_iter().enumerate() {
             if let Some(op) = self.prepare(operation, submission.ticket(position), taken_at) {
                 bytes += op.bytes;
                 ops.push(op);
@@ -231,6 +236,11 @@ impl BulkWriter {
         // An error gives the operations back, and dropping them decides them.
         let _ = self.0.inbox.send(ops).await;
     }
+}
+
+fn taken_now(operations: Vec<Operation>) -> Vec<(Operation, Instant)> {
+    let now = Instant::now();
+    operations.into_iter().map(|operation| (operation, now)).collect()
 }
 
 impl std::fmt::Debug for Shared {

@@ -17,7 +17,7 @@ pub(super) struct Op {
     pub(super) bytes: usize,
     /// A hash of index and id. Two documents with one hash only wait for each other.
     pub(super) document: u64,
-    /// When the caller handed it in.
+    /// When the answer came that carried its item; for others, when the caller handed it in.
     pub(super) taken_at: Instant,
     /// How often an answer asked for it again.
     pub(super) attempts: u32,
@@ -36,7 +36,7 @@ impl Op {
 
     /// Whether it comes from a read that is too old to be sent.
     ///
-    /// Its age is counted from when the caller handed it in, on this machine's steady clock: `at` is the
+    /// Its age is counted from the answer that carried the item, on this machine's steady clock: `at` is the
     /// server's time, and the difference of two machines' clocks is no age.
     pub(super) fn is_stale(&self, now: Instant, oldest: Duration) -> bool {
         self.is_read() && now.duration_since(self.taken_at) > oldest

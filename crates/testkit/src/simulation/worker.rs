@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use streamdex_config::{Compression, StartPosition, StreamArn};
 use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
-use streamdex_delivery::{Bounds, Delivery, DeliveryProgress};
+use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_mapping::route::{Condition, Test};
 use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
 use streamdex_poller::clock::Clock;
@@ -115,6 +115,7 @@ fn follower(
         letters: Arc::new(NoLetters),
         patience: Patience::Endless,
         progress: DeliveryProgress::at_start(),
+        memory: ReadMemory::default(),
     };
     let latest = world.table().streams.last().and_then(|stream| StreamArn::parse(&stream.arn));
     let latest = latest.expect("a world begins with a stream");

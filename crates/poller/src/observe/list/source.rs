@@ -96,6 +96,15 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "streamdex_incomplete_answers_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["source"],
+        help: "Answers of GetRecords with status 200 that say nothing: without a list of records, or without a next iterator on a shard that is not closed. Reading goes on.",
+        remedy: "DynamoDB itself does not answer so: look at the emulator or proxy that endpoint_url leads to.",
+        samples: |look| plain(look, |status| status.counters.incomplete_answers),
+    },
+    Metric {
         name: "streamdex_projected_calls_per_hour",
         kind: Kind::Gauge,
         unit: None,
