@@ -79,10 +79,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step.prop_map(|(item, second, index)| Step { item, second, index }), 1..16)
 }
 
-/// The state of an index: what is there, and the versions of what was deleted.
+/// Index and id.
+type Place = (String, String);
+/// The document, or nothing where it was deleted, with its version.
+type Held = (ExternalVersion, Option<Vec<u8>>);
+
+/// The state of all indices: documents, and the versions of what was deleted.
 #[derive(Default)]
 struct Model {
-    documents: BTreeMap<(String, String), (ExternalVersion, Option<Vec<u8>>)>,
+    documents: BTreeMap<Place, Held>,
 }
 
 impl Model {
@@ -101,7 +106,7 @@ impl Model {
         self.documents.retain(|_, (_, content)| content.is_some());
     }
 
-    fn visible(&self) -> BTreeMap<(String, String), String> {
+    fn visible(&self) -> BTreeMap<Place, String> {
         let shown = |content: &Option<Vec<u8>>| content.as_ref().map(|text| String::from_utf8(text.clone()).unwrap());
         self.documents.iter().filter_map(|(place, (_, content))| Some((place.clone(), shown(content)?))).collect()
     }
@@ -221,13 +226,13 @@ fn deliver(
 }
 
 /// The last change of each item, and an archive copy for each expiry.
-fn expected(log: &Log) -> BTreeMap<(String, String), String> {
+fn expected(log: &Log) -> BTreeMap<Place, String> {
     let mut shown = BTreeMap::new();
     for at in 0..log.steps.len() {
         let step = &log.steps[at];
         let id = step.item.to_string();
         let Some(change) = log.change(at) else { continue };
-        shown.retain(|(index, known): &(String, String), _| index == "gone" || *known != id);
+        shown.retain(|(index, known): &Place, _| index == "gone" || *known != id);
         let line = |image: &Image<'_>, route| crate::document::document(route, image).unwrap();
         let route = Route::to(IndexName::parse("x").unwrap());
         match (step.index, &change.new_image, &change.old_image) {
