@@ -5,6 +5,7 @@
 
 mod admin;
 mod error;
+mod followed;
 mod item;
 mod keys;
 mod mark;
@@ -14,9 +15,9 @@ use aws_sdk_dynamodb::Client;
 
 pub use self::admin::Creation;
 pub use self::error::StateError;
+use self::followed::FollowedTable;
 pub use self::item::{Item, check_format, number, of_number, text};
 pub use self::keys::{BEHIND_DONE, FORMAT, MARK_SORT_KEY, Partition, SortKey, letter_sort_key};
-use self::mark::FollowedTable;
 pub use self::query::Extent;
 use crate::fault::{AwsError, Fault};
 

@@ -4,22 +4,14 @@
 //! among their items.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TableDescription};
-use streamdex_config::{Source, State, TableReference};
+use streamdex_config::{Source, State};
 
 use super::StateTable;
 use super::error::StateError;
+use super::followed::FollowedTable;
 use super::item::{Item, check_format, of_number};
 use super::keys::{FORMAT, MARK_SORT_KEY, Partition};
 use crate::time::now;
-
-/// A table that the configuration follows, as far as it can be told from the state table's description.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum FollowedTable {
-    /// By its ARN.
-    Arn(String),
-    /// By its name, where it lies in the place of the state table.
-    Name(String),
-}
 
 impl StateTable {
     /// The same, knowing the tables of `sources`: none of them is taken for a state table.
@@ -58,21 +50,4 @@ fn mark_key() -> Item {
         ("pk".to_owned(), AttributeValue::S(Partition::Mark.key())),
         ("sk".to_owned(), AttributeValue::S(MARK_SORT_KEY.to_owned())),
     ])
-}
-
-// === impl FollowedTable ===
-
-impl FollowedTable {
-    /// `None` for a name in another place: another endpoint, another region, or other credentials, which may be those
-    /// of another account. [`StateTable::ensure`] compares the ARN there.
-    fn of(source: &Source, state: &State) -> Option<FollowedTable> {
-        let name = match &source.table {
-            TableReference::StreamArn(arn) => return Some(FollowedTable::Arn(arn.table().to_string())),
-            TableReference::Name(name) => name,
-        };
-        let other_region =
-            matches!((&source.region, &state.region), (Some(of_source), Some(of_state)) if of_source != of_state);
-        let elsewhere = other_region || source.endpoint_url != state.endpoint_url || source.aws != state.aws;
-        (!elsewhere).then(|| FollowedTable::Name(name.clone()))
-    }
 }
