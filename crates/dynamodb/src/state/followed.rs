@@ -1,4 +1,4 @@
-//! The tables that the configuration follows: none of them may be the state table.
+//! The tables that the configuration follows, as the state table knows them.
 
 use streamdex_config::{Source, State, TableReference};
 
