@@ -28,6 +28,7 @@ fn commands_give_up() {
         let ended = end(streamdex(&command).args(["-c", "streamdex.toml"]).current_dir(folder.path()));
         assert_eq!((ended.status, ended.stdout.as_str()), (3, ""), "{command:?}: {}", ended.stderr);
         assert!(ended.stderr.contains(part) && ended.stderr.contains("\n  hint: "), "{command:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(host), "{command:?} does not name who was asked: {}", ended.stderr);
         assert!(started.elapsed() < Duration::from_secs(30), "{command:?} took {:?}", started.elapsed());
     }
 }

@@ -248,6 +248,29 @@ async fn a_read_is_as_old_as_the_answer_that_carried_it() {
     assert_eq!(reader.rounds.load(Ordering::SeqCst), 2);
 }
 
+/// Never answers.
+struct Silent;
+
+#[async_trait]
+impl ItemReader for Silent {
+    async fn read(&self, _keys: &[Key]) -> Result<Vec<ItemRead>, AwsError> {
+        sleep(Duration::from_secs(3)).await;
+        Err(streamdex_dynamodb::Call::of("BatchGetItem").lacks("Responses of the table"))
+    }
+}
+
+/// The caller pauses with the reason; it is not kept in here for ever.
+#[tokio::test(start_paused = true)]
+async fn reads_that_fail_for_a_minute_come_back_with_their_reason() {
+    let bench = Bench { index: Arc::default(), reader: Arc::new(Silent), oldest_read: Duration::from_secs(30) };
+    let outcome = tokio::time::timeout(Duration::from_secs(90), bench.deliver(&["a", "b"])).await.expect("it returns");
+    assert_eq!(outcome.outcomes, [None, None]);
+    let fault = outcome.fault.unwrap();
+    assert!(fault.to_string().contains("lacks `Responses of the table`"), "{fault}");
+    assert!(fault.hint().contains("endpoint_url"), "{}", fault.hint());
+    assert!(bench.written().is_empty(), "nothing is deleted for want of an answer");
+}
+
 /// Gives items of a size.
 struct Large {
     bytes: usize,
