@@ -44,8 +44,13 @@ pub(crate) struct Entry {
     pub(crate) owner: Owner,
     /// The fields that set-up knows.
     pub(crate) fields: Fields,
+    /// How many indices a text with placeholders may give.
+    pub(crate) max_indices: usize,
     name: NameShape,
 }
+
+/// How many indices one route with placeholders may give before someone must say that more are meant.
+const MAX_INDICES: usize = 100;
 
 #[derive(Debug, Clone)]
 enum NameShape {
@@ -124,7 +129,7 @@ impl Catalog {
             return;
         }
         let settings = config.indices.get(&text).cloned().unwrap_or_default();
-        self.entries.push(Entry { text, settings, owner, fields, name });
+        self.entries.push(Entry { text, settings, owner, fields, max_indices: MAX_INDICES, name });
     }
 
     /// The entry that a logical name belongs to.

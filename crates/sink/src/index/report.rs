@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
+use super::documents::Documents;
 use super::error::SetupError;
 use super::finding::Finding;
 use super::merge::FlatSettings;
@@ -28,7 +29,7 @@ pub struct Plan {
     pub writes_to: String,
     /// The UUID of the index that is there.
     pub uuid: Option<String>,
-    /// What `apply`, or the first write, would do; empty: nothing.
+    /// What `apply` would do; empty: nothing. Of it, a first write does what creates the index and its aliases.
     pub steps: Vec<String>,
     /// The settings: those of the index that is there, else those that it would get.
     pub settings: FlatSettings,
@@ -38,6 +39,8 @@ pub struct Plan {
     pub aliases: Map<String, Value>,
     /// What is to be known about it.
     pub findings: Vec<Finding>,
+    /// What its documents show; `None` where there is no index yet.
+    pub documents: Option<Documents>,
     /// What cannot be planned, in a sentence.
     pub note: Option<&'static str>,
 }
@@ -128,6 +131,9 @@ impl fmt::Display for Plan {
             let text = serde_json::to_string_pretty(&self.mapping).unwrap_or_default();
             writeln!(f, "  mapping    {}", text.replace('\n', "\n             "))?;
         }
+        if let Some(documents) = &self.documents {
+            writeln!(f, "  documents  {documents}")?;
+        }
         write_end(f, &self.findings, self.note)
     }
 }
@@ -185,6 +191,7 @@ mod tests {
             mapping: Map::from_iter([("date_detection".to_owned(), json!(false))]),
             aliases: Map::from_iter([("x".to_owned(), json!({}))]),
             findings: vec![Finding::new(Code::DateDetection, "it is on", "turn it off")],
+            documents: Some(Documents { count: 12, with_ignored_values: 1, ..Documents::default() }),
             note: None,
         };
         IndexPlan { index: "x".into(), result: Ok(plan) }
@@ -194,6 +201,7 @@ mod tests {
     fn a_plan_for_people() {
         let wanted = "x\n  manage     create\n  writes to  x-000001 (not there yet)\n  to do      create the index x-000001\n  \
                       setting    index.gc_deletes = \"1h\"\n  alias      x {}\n  mapping    {\n               \"date_detection\": false\n             }\n  \
+                      documents  12, with values that no search finds: 1\n  \
                       warning    it is on\n             hint: turn it off\n";
         assert_eq!(plan().to_string(), wanted);
     }
