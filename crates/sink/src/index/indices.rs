@@ -192,8 +192,8 @@ impl Indices {
             return Ok(cell.clone());
         }
         let given = state.given.get(&entry.text);
-        if given.is_some_and(|names| names.len() >= entry.max_indices && !names.contains(index)) {
-            return Err(SetupError::TooManyIndices { route: entry.text.clone(), limit: entry.max_indices });
+        if given.is_some_and(|names| names.len() >= entry.max_indices() && !names.contains(index)) {
+            return Err(SetupError::TooManyIndices { route: entry.text.clone(), limit: entry.max_indices() });
         }
         state.note_given(entry, index);
         Ok(state.targets.entry(index.clone()).or_default().clone())

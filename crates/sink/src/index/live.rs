@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-/// DynamoDB never deletes an item whose TTL lies more than five years in the past, 0 included, so such an item is no
-/// expired one (Amazon DynamoDB Developer Guide, "Using time to live (TTL) in DynamoDB").
-const TOO_LONG_AGO: &str = "now-5y";
+/// DynamoDB never deletes an item whose TTL lies more than five years of 365 days in the past, 0 included, so such an item
+/// is no expired one (Amazon DynamoDB Developer Guide, "Using time to live (TTL) in DynamoDB").
+const LONGEST_AGO: &str = "now-157680000s";
 
 /// The filter over these TTL fields. What has no TTL must stay visible, so it names what is hidden, not what is shown.
 pub(super) fn filter(fields: &BTreeSet<String>) -> Value {
-    hidden(fields, &json!({"gt": TOO_LONG_AGO, "lte": "now"}))
+    hidden(fields, &json!({"gte": LONGEST_AGO, "lt": "now"}))
 }
 
 /// Whether a filter is one that an earlier version made for these fields.

@@ -236,7 +236,7 @@ mod tests {
                 },
                 "aliases": {
                     "sessions": {},
-                    "sessions-live": {"filter": {"bool": {"must_not": [{"range": {"expires_at": {"gt": "now-5y", "lte": "now"}}}]}}}
+                    "sessions-live": {"filter": {"bool": {"must_not": [{"range": {"expires_at": {"gte": "now-157680000s", "lt": "now"}}}]}}}
                 }
             })
         );
