@@ -22,6 +22,7 @@ use crate::auth::{Authentication, BasicAuth, CachedCredentials};
 pub use crate::client_error::{ClientError, TlsProblem};
 use crate::client_error::{find_io_error, find_tls_problem};
 use crate::connection::{Connection, Named, Received, SendError};
+use crate::index::flavour::{Flavour, is_serverless};
 use crate::tls;
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
@@ -43,6 +44,7 @@ struct Inner {
     url: Url,
     /// Host and port, for messages.
     endpoint: String,
+    is_serverless: bool,
 }
 
 /// An HTTP answer, of whatever status.
@@ -113,8 +115,8 @@ impl Client {
             (_, signing) => transport(settings, &authentication, signing)?,
         };
         let (timeout, url) = (settings.request_timeout, settings.url.clone());
-        let endpoint = endpoint_of(&url);
-        Ok(Client(Arc::new(Inner { connection, authentication, timeout, url, endpoint })))
+        let (endpoint, is_serverless) = (endpoint_of(&url), is_serverless(settings));
+        Ok(Client(Arc::new(Inner { connection, authentication, timeout, url, endpoint, is_serverless })))
     }
 
     /// Host and port of the endpoint, for messages.
@@ -170,6 +172,12 @@ impl Client {
     /// Only where there is no answer.
     pub async fn ping(&self) -> Result<Answer, ClientError> {
         self.send(Method::Get, "", HeaderMap::new(), None).await
+    }
+
+    /// Whether an answer to [`Client::ping`] can be OpenSearch's: it says its version, or that these credentials may not
+    /// know it. Serverless, which does not answer the question, says anything.
+    pub fn is_opensearch(&self, answer: &Answer) -> bool {
+        self.0.is_serverless || Flavour::read(answer.status, &answer.json().unwrap_or_default()).is_some()
     }
 
     /// Forgets password or signing credentials, so that the next request reads them anew.

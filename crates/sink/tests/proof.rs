@@ -131,6 +131,10 @@ async fn a_web_page_in_place_of_opensearch_is_said() {
         let error = indices.flavour().await.expect_err(&format!("{page:?}"));
         assert_eq!(error.kind(), SetupErrorKind::Endpoint, "{error}");
         assert!(error.to_string().starts_with("this is not OpenSearch"), "{error}");
+        // and a probe does not take it for OpenSearch either
+        let settings = crate::support::settings(&server.url(), streamdex_config::Auth::None);
+        let client = Client::connect(&settings, &Default::default()).await.unwrap();
+        assert!(!client.is_opensearch(&client.ping().await.unwrap()), "{page:?}");
     }
 }
 

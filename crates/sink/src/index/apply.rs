@@ -18,6 +18,7 @@ use super::template::Installed;
 use super::wanted::Wanted;
 
 const NEVER: &str = "manage = \"never\": nothing is asked, created or watched";
+const PROBE: &str = "write a scratch document, to see whether versions are kept, and delete it";
 const PLACEHOLDERS: &str = "indices of this route are made when a record first gives their name";
 
 // === impl Indices: the commands ===
@@ -86,6 +87,7 @@ impl Indices {
         };
         plan.findings.extend(plan.documents.iter().flat_map(Documents::findings));
         plan.steps = steps.iter().map(|step| step.describe(&wanted)).collect();
+        plan.tries = Some(PROBE);
         Ok(plan)
     }
 
@@ -146,6 +148,7 @@ impl Plan {
             writes_to: wanted.concrete.clone(),
             uuid: None,
             steps: Vec::new(),
+            tries: None,
             settings: Default::default(),
             mapping: Map::new(),
             aliases: Map::new(),

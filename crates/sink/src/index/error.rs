@@ -97,6 +97,12 @@ pub enum SetupError {
         /// The table of this configuration.
         wanted: String,
     },
+    /// The index says who it belongs to, and this version cannot read it.
+    #[error("the index {concrete} says in _meta.streamdex who it belongs to, in a way that this version cannot read")]
+    UnreadableOwner {
+        /// The index.
+        concrete: String,
+    },
     /// The documents carry versions of another scheme.
     #[error(
         "the index {concrete} holds document versions of scheme {found}; this version of streamdex writes scheme {wanted}"
@@ -234,6 +240,9 @@ impl SetupError {
             SetupError::Missing { .. } => "create the index, or set manage = \"create\"",
             SetupError::OtherOwner { .. } => {
                 "an index has one owner: choose another index name, or another `generation`"
+            }
+            SetupError::UnreadableOwner { .. } => {
+                "use the version of streamdex that made the index, or raise `generation` of this index"
             }
             SetupError::OtherVersionScheme { .. } => "raise `generation` of this index, so that it is written again",
             SetupError::AliasMoved { .. } => {

@@ -31,6 +31,8 @@ pub struct Plan {
     pub uuid: Option<String>,
     /// What `apply` would do; empty: nothing. Of it, a first write does what creates the index and its aliases.
     pub steps: Vec<String>,
+    /// What `apply` tries besides, each time.
+    pub tries: Option<&'static str>,
     /// The settings: those of the index that is there, else those that it would get.
     pub settings: FlatSettings,
     /// The mapping: that of the index that is there, else the one that it would get.
@@ -121,6 +123,9 @@ impl fmt::Display for Plan {
             writeln!(f, "  writes to  {} ({uuid})", self.writes_to)?;
         }
         write_list(f, "to do", &self.steps)?;
+        if let Some(tries) = self.tries {
+            writeln!(f, "  each time  {tries}")?;
+        }
         for (name, value) in &self.settings {
             writeln!(f, "  setting    {name} = {value}")?;
         }
@@ -187,6 +192,7 @@ mod tests {
             writes_to: "x-000001".into(),
             uuid: None,
             steps: vec!["create the index x-000001".into()],
+            tries: Some("write a scratch document"),
             settings: FlatSettings::from([("index.gc_deletes".to_owned(), json!("1h"))]),
             mapping: Map::from_iter([("date_detection".to_owned(), json!(false))]),
             aliases: Map::from_iter([("x".to_owned(), json!({}))]),
@@ -199,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_plan_for_people() {
-        let wanted = "x\n  manage     create\n  writes to  x-000001 (not there yet)\n  to do      create the index x-000001\n  \
+        let wanted = "x\n  manage     create\n  writes to  x-000001 (not there yet)\n  to do      create the index x-000001\n  each time  write a scratch document\n  \
                       setting    index.gc_deletes = \"1h\"\n  alias      x {}\n  mapping    {\n               \"date_detection\": false\n             }\n  \
                       documents  12, with values that no search finds: 1\n  \
                       warning    it is on\n             hint: turn it off\n";

@@ -104,7 +104,8 @@ fn outdated_filters(wanted: &Wanted, observed: &Observed) -> Vec<String> {
     let alias = wanted.alias_name(Alias::Live);
     let is_outdated = |name: &&str| {
         let Some(index) = observed.index(name) else { return false };
-        let is_ours = Owner::of_mapping(&index.mapping).is_some_and(|owner| owner.table == wanted.owner.table);
+        let owner = Owner::of_mapping(&index.mapping).ok().flatten();
+        let is_ours = owner.is_some_and(|owner| owner.table == wanted.owner.table);
         let filter = index.aliases.get(&alias).and_then(|alias| alias.get("filter"));
         is_ours && filter.is_some_and(|filter| live::is_of_earlier_version(filter, &wanted.fields.live))
     };
@@ -164,11 +165,12 @@ pub(crate) fn located<'a>(wanted: &Wanted, observed: &'a Observed) -> Result<Opt
 fn check_owner(wanted: &Wanted, located: Located<'_>) -> Result<Vec<Finding>, SetupError> {
     let found = Owner::of_mapping(&located.index.mapping);
     let concrete = located.name.to_owned();
-    wanted.owner.compare(found.as_ref(), located.name).map_err(|foreign| match foreign {
+    found.and_then(|found| wanted.owner.compare(found.as_ref(), located.name)).map_err(|foreign| match foreign {
         Foreign::Table(found) => SetupError::OtherOwner { concrete, found, wanted: wanted.owner.table.clone() },
         Foreign::VersionScheme(found) => {
             SetupError::OtherVersionScheme { concrete, found, wanted: wanted.owner.version_scheme }
         }
+        Foreign::Unreadable => SetupError::UnreadableOwner { concrete },
     })
 }
 
@@ -184,7 +186,7 @@ pub(crate) fn findings(wanted: &Wanted, observed: &Observed) -> Result<Vec<Findi
     let mut findings = check_owner(wanted, located)?;
     findings.extend(inspect(settings, mapping, &wanted.fields));
     if wanted.manage == Manage::Create {
-        if Owner::of_mapping(mapping).is_none() {
+        if matches!(Owner::of_mapping(mapping), Ok(None)) {
             findings.push(Finding::new(
                 Code::NotOurs,
                 format!("{} was not made by streamdex, or its _meta was overwritten", wanted.concrete),

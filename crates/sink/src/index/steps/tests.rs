@@ -176,6 +176,8 @@ fn an_index_of_another_owner_is_refused() {
     };
     assert!(matches!(steps(&wanted(), &meta("table", json!("orders"))), Err(SetupError::OtherOwner { .. })));
     assert!(matches!(steps(&wanted(), &meta("version_scheme", json!(9))), Err(SetupError::OtherVersionScheme { .. })));
+    let unreadable = after(&wanted(), |index| index["mappings"]["_meta"]["streamdex"] = json!({"format": 2}));
+    assert!(matches!(steps(&wanted(), &unreadable), Err(SetupError::UnreadableOwner { .. })));
     let routes = meta("routes", json!("f0"));
     assert_eq!(steps(&wanted(), &routes).unwrap(), []);
     assert_eq!(findings(&wanted(), &routes).unwrap()[0].code, Code::OtherRoutes);
