@@ -35,7 +35,7 @@ pub(crate) async fn simulate(client: &Client, wanted: &Wanted, installed: Instal
     let path = format!("_index_template/_simulate_index/{}", escape(&wanted.concrete));
     let reply = ask(client, Method::Post, &path, body(wanted, installed).as_ref()).await?;
     let action = format!("simulate the index template {}", wanted.template_name());
-    if matches!(reply.status, 403 | 404 | 405) && reply.body.is_object() {
+    if matches!(reply.status, 403..=405) && reply.body.is_object() {
         return Ok(effective(wanted, &Value::Null, vec![not_simulated(&reply)]));
     }
     if !reply.members(&action)?.contains_key("template") {
