@@ -128,3 +128,59 @@ async fn missing(index: &str, concrete: &str, indices: &dyn IndexSetup) -> Optio
     let vanished = indices.watch().await.ok()?;
     vanished.into_iter().find(|vanished| vanished.index == index)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use streamdex_delivery::indices::IndexWatch;
+    use streamdex_mapping::IndexName;
+    use streamdex_sink::index::{KnownIndex, Target};
+
+    use super::*;
+
+    /// One known index, and what a look at it says.
+    struct Looked(Result<Vec<VanishedIndex>, SetupError>);
+
+    #[async_trait]
+    impl IndexWatch for Looked {
+        fn remember(&self, _: Vec<KnownIndex>) {}
+
+        fn known(&self) -> Vec<KnownIndex> {
+            let (index, concrete, uuid) = ("x".into(), "x-000001".into(), "A".into());
+            vec![KnownIndex { index, concrete, uuid, generation: 1 }]
+        }
+
+        async fn watch(&self) -> Result<Vec<VanishedIndex>, SetupError> {
+            self.0.clone()
+        }
+    }
+
+    #[async_trait]
+    impl IndexSetup for Looked {
+        async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError> {
+            Err(SetupError::Unknown { index: index.to_string() })
+        }
+
+        fn target(&self, _: &IndexName) -> Option<Arc<Target>> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn one_answer_to_a_write_is_no_vanished_index() {
+        let gone = VanishedIndex {
+            index: "x".into(),
+            concrete: "x-000001".into(),
+            expected_uuid: "A".into(),
+            found_uuid: None,
+        };
+        let of = async |watched, index| missing(index, "x-000001", &Looked(watched)).await;
+        assert_eq!(of(Ok(Vec::new()), "x").await, None);
+        let unanswered = SetupError::Unexpected { action: "look".into(), status: 200, what: "empty" };
+        assert_eq!(of(Err(unanswered), "x").await, None);
+        assert_eq!(of(Ok(vec![gone.clone()]), "x").await, Some(gone));
+        // Of an index that is not watched, the answer is all there is.
+        assert!(of(Ok(Vec::new()), "unwatched").await.is_some());
+    }
+}
