@@ -86,7 +86,7 @@ tables! {
         url: String,
         /// How requests are authenticated. Default: not at all.
         auth: AuthTable,
-        /// `https`: a PEM file with the certificate authority of the server.
+        /// `https`: a PEM file with the certificate of the server's authority, or with the server's own.
         ca_file: String,
         /// `https`: whether the server's certificate is checked; `false` is allowed for loopback hosts only, and without
         /// `ca_file`.
@@ -369,7 +369,7 @@ words! {
     words ManageWord {
         /// streamdex: `NAME-000001` behind the alias `NAME`.
         Create = "create",
-        /// You; what is unsafe in it is reported.
+        /// You; what is unsafe in it is reported. Behind an alias, the index that was found first is written to.
         Check = "check",
         /// You; nothing is asked.
         Never = "never",

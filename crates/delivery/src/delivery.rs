@@ -17,6 +17,7 @@ use streamdex_mapping::{
     Action, Address, DocumentId, IndexName, Mapped, Mapper, Operation, OperationHandle, Outcome, Role,
 };
 use streamdex_sink::Permit;
+use streamdex_sink::index::{SetupError, SetupErrorKind};
 use streamdex_sink::retry::{Jitter, RetrySchedule};
 use streamdex_sink::writer::{BulkWriter, Patience, Refusal};
 use tokio::time::Instant;
@@ -79,6 +80,16 @@ struct Sent {
     role: Role,
     /// An archive copy cannot be read again, so its letter keeps it.
     archive: Option<Vec<u8>>,
+}
+
+/// Whether operations can be sent to an index.
+enum Readiness {
+    /// They can.
+    Ready,
+    /// They are deletes, and the index is not there: nothing is to be deleted, and a delete would make it.
+    Absent,
+    /// The records ask for an index that they must not have: that is their fault alone.
+    Refused(Refusal),
 }
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -148,23 +159,30 @@ impl Delivery {
         Ok(())
     }
 
-    /// Makes sure that the index is there. Deletes alone never make one: where it is not there (`false`), there is nothing
-    /// to delete (RULES D2).
+    /// Makes sure that the index is there. Deletes alone never make one.
     async fn ensure(
         &self,
         index: &IndexName,
         group: &[(Operation, Instant)],
         cancel: &CancellationToken,
-    ) -> Result<bool, DeliveryFault> {
+    ) -> Result<Readiness, DeliveryFault> {
         if self.indices.target(index).is_some() {
-            return Ok(true);
+            return Ok(Readiness::Ready);
         }
-        if group.iter().all(|(operation, _)| operation.action == Action::Delete) {
-            let found = self.patiently(cancel, "look for the index", || self.indices.find(index)).await?;
-            return Ok(found.is_some());
+        let deletes_only = group.iter().all(|(operation, _)| operation.action == Action::Delete);
+        let made = if deletes_only {
+            self.patiently(cancel, "look for the index", || self.indices.find(index)).await
+        } else {
+            self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await.map(Some)
+        };
+        match made {
+            Ok(Some(_)) => Ok(Readiness::Ready),
+            Ok(None) => Ok(Readiness::Absent),
+            Err(DeliveryFault::Setup(error)) if error.kind() == SetupErrorKind::Record => {
+                Ok(Readiness::Refused(refusal_of(&error)))
+            }
+            Err(fault) => Err(fault),
         }
-        self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await?;
-        Ok(true)
     }
 
     async fn store(&self, letters: &[DeadLetter], cancel: &CancellationToken) -> Result<(), DeliveryFault> {
@@ -324,6 +342,15 @@ fn deletes(sent: Option<Mapped>) -> Vec<Operation> {
         Some(Mapped::Operations(operations)) => operations,
         _ => Vec::new(),
     }
+}
+
+fn refusal_of(error: &SetupError) -> Refusal {
+    let error_type = match error {
+        SetupError::TooManyIndices { .. } => "too_many_indices",
+        _ => "unusable_index",
+    };
+    let message = format!("{error}: {}", error.hint());
+    Refusal { status: None, error_type: error_type.to_owned(), message, hint: error.hint() }
 }
 
 async fn sleep(time: Duration, cancel: &CancellationToken) -> Result<(), DeliveryFault> {

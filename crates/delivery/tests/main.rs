@@ -10,4 +10,5 @@
 
 mod deletes;
 mod letters;
+mod placeholders;
 mod reads;

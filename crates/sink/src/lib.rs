@@ -4,11 +4,14 @@ pub mod auth;
 pub mod classify;
 pub mod client;
 mod client_error;
+mod connection;
 pub mod encode;
 pub mod index;
 pub mod pause;
 pub mod retry;
+mod scheme;
 pub mod scrub;
+mod tls;
 pub mod writer;
 
 pub use classify::PauseReason;

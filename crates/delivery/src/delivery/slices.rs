@@ -20,7 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Bounds, Delivery, Sent, deletes};
+use super::{Bounds, Delivery, Readiness, Sent, deletes};
 use crate::fault::DeliveryFault;
 use crate::memory::{KEYS_AT_ONCE, Room};
 use crate::page::{Page, RefusedRecord};
@@ -212,12 +212,16 @@ impl Delivery {
     ) -> Written {
         let Group { sent, operations, .. } = group;
         let written = match self.ensure(&index, &operations, &bounds.cancel).await {
-            Ok(true) => {
+            Ok(Readiness::Ready) => {
                 let decisions = self.writer.write_taken(operations, bounds.permit.clone()).await;
                 Written { sent, index: Some(index), decisions: Ok(decisions) }
             }
-            Ok(false) => {
+            Ok(Readiness::Absent) => {
                 let decisions = sent.iter().map(|_| Decision::Done(Outcome::Absent)).collect();
+                Written { sent, index: None, decisions: Ok(decisions) }
+            }
+            Ok(Readiness::Refused(refusal)) => {
+                let decisions = sent.iter().map(|_| Decision::Refused(refusal.clone())).collect();
                 Written { sent, index: None, decisions: Ok(decisions) }
             }
             Err(fault) => Written { sent, index: None, decisions: Err(fault) },
