@@ -34,8 +34,10 @@ mod suspicion;
 mod verdict;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use streamdex_mapping::{IndexName, Operation};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -78,6 +80,8 @@ struct Shared {
     capacity: u32,
     learned: Learned,
     cancel: CancellationToken,
+    /// Its task has ended by a panic, or a request's has.
+    broken: CancellationToken,
     tasks: TaskTracker,
     pauses: watch::Receiver<Vec<Pause>>,
     counters: Arc<Counters>,
@@ -140,7 +144,8 @@ impl BulkWriter {
         let scheduler = Scheduler::new(settings, learned.clone(), Arc::clone(&counters), Instant::now());
         let dispatcher = Dispatcher::new(transport, inbox, publish, scheduler);
         // Its log lines belong to whoever started the writer: an invocation, say.
-        tasks.spawn(dispatcher.run(cancel.clone()).in_current_span());
+        let broken = CancellationToken::new();
+        tasks.spawn(watched(dispatcher.run(cancel.clone()), broken.clone()).in_current_span());
         tasks.close();
         BulkWriter(Arc::new(Shared {
             targets,
@@ -149,6 +154,7 @@ impl BulkWriter {
             capacity,
             learned,
             cancel,
+            broken,
             tasks,
             pauses,
             counters,
@@ -216,6 +222,17 @@ impl BulkWriter {
         self.0.tasks.wait().await;
     }
 
+    /// Returns once the writer can write no more because of a defect: its task has panicked. Never, otherwise. Whoever
+    /// owns the writer ends with an error then.
+    pub async fn broken(&self) {
+        self.0.broken.cancelled().await;
+    }
+
+    /// Whether the writer can write no more because of a defect.
+    pub fn is_broken(&self) -> bool {
+        self.0.broken.is_cancelled()
+    }
+
     /// Checks and measures an operation; decides at once what is not to be sent.
     fn prepare(&self, operation: Operation, ticket: Ticket, taken_at: Instant) -> Option<Op> {
         let address = &operation.address;
@@ -257,6 +274,15 @@ impl BulkWriter {
         submission.keep(room);
         // An error gives the operations back, and dropping them decides them.
         let _ = self.0.inbox.send(ops).await;
+    }
+}
+
+/// Lets the owner know how the dispatcher ended. Without this a panic would end the task in silence.
+async fn watched(dispatcher: impl Future<Output = dispatch::End>, broken: CancellationToken) {
+    let end = AssertUnwindSafe(dispatcher).catch_unwind().await;
+    if !matches!(end, Ok(dispatch::End::Complete)) {
+        tracing::error!("the bulk writer broke; nothing is written any more; please report this");
+        broken.cancel();
     }
 }
 

@@ -222,6 +222,11 @@ impl Scheduler {
         self.stopped.is_some()
     }
 
+    /// Whether it stopped because of a defect.
+    pub(super) fn is_broken(&self) -> bool {
+        self.stopped.as_deref().is_some_and(|fault| matches!(fault, Fault::Broken))
+    }
+
     /// How long requests in flight are waited for after cancellation.
     pub(super) fn stop_grace(&self) -> Duration {
         self.settings.stop_grace
