@@ -14,8 +14,11 @@
 mod answer;
 mod decision;
 mod dispatch;
+mod echo;
 mod gate;
 mod gates;
+mod held;
+mod lane;
 mod learned;
 mod limits;
 mod op;
@@ -29,6 +32,7 @@ mod settings;
 #[cfg(test)]
 mod simulation;
 mod stats;
+mod streaks;
 mod submission;
 mod suspicion;
 mod verdict;
@@ -49,8 +53,9 @@ pub use decision::{Decision, Fault, Refusal};
 pub use learned::Learned;
 pub use permit::Permit;
 pub use request::BulkTransport;
-pub use settings::{Patience, WriterSettings};
+pub use settings::{Patience, ShortStreak, WriterSettings};
 pub use stats::{LATENCY_BOUNDS, WriterStats};
+pub use streaks::Braked;
 
 use crate::client::Client;
 use crate::encode::{check, encoded_len};
@@ -60,7 +65,6 @@ use op::Op;
 use scheduler::Scheduler;
 use stats::Counters;
 use submission::{Submission, Ticket, Waiting};
-use suspicion::Suspicion;
 
 /// The index behind a logical name.
 pub trait Targets: Send + Sync + 'static {
@@ -212,6 +216,11 @@ impl BulkWriter {
         self.0.learned.clone()
     }
 
+    /// The indices under the brake: they refuse document after document.
+    pub fn braked(&self) -> Vec<Braked> {
+        self.0.learned.braked()
+    }
+
     /// The counters.
     pub fn stats(&self) -> WriterStats {
         self.0.counters.snapshot()
@@ -248,17 +257,7 @@ impl BulkWriter {
         let mut hasher = DefaultHasher::new();
         (self.0.learned.seed(), &address.index, &address.id).hash(&mut hasher);
         let document = hasher.finish();
-        Some(Op {
-            operation,
-            concrete,
-            bytes,
-            document,
-            taken_at,
-            attempts: 0,
-            suspicion: Suspicion::NONE,
-            epoch: 0,
-            ticket,
-        })
+        Some(Op { taken_at, ..Op::new(operation, concrete, bytes, document, ticket) })
     }
 
     /// Waits for room in memory and hands the operations to the dispatcher. Where it has ended, dropping them

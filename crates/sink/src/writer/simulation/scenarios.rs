@@ -126,7 +126,7 @@ async fn when_every_request_is_refused_it_is_a_pause_and_not_the_documents() {
     assert_eq!(writer.pauses()[0].reason, PauseReason::RequestsRefused);
     world.with(|state| state.refuses_all = false);
     let decisions = writing.await.unwrap();
-    assert_eq!(applied(&decisions), 47);
+    assert_eq!(applied(&decisions), 50);
     assert!(writer.pauses().is_empty());
     cancel.cancel();
 }
