@@ -17,7 +17,7 @@ use streamdex_mapping::{
     Action, Address, DocumentId, FetchHandle, IndexName, Key, Mapper, Operation, OperationHandle, Outcome, Role,
 };
 use streamdex_sink::Permit;
-use streamdex_sink::index::Target;
+use streamdex_sink::index::{SetupError, SetupErrorKind};
 use streamdex_sink::retry::{Jitter, RetrySchedule};
 use streamdex_sink::writer::{BulkWriter, Decision, Patience, Refusal};
 use tokio::time::Instant;
@@ -207,7 +207,10 @@ impl Delivery {
         }
         page.indices.extend(groups.keys().map(|index| index.as_str().to_owned()));
         let writes = groups.into_iter().map(|(index, (sent, group))| async move {
-            self.ensure(&index, cancel).await?;
+            if let Some(refusal) = self.ensure(&index, cancel).await? {
+                let refused = group.iter().map(|_| Decision::Refused(refusal.clone())).collect();
+                return Ok((sent, refused));
+            }
             let decisions = match &bounds.permit {
                 Some(permit) => self.writer.write_under(group, Arc::clone(permit)).await,
                 None => self.writer.write(group).await,
@@ -244,11 +247,16 @@ impl Delivery {
         fault.map_or(Ok(()), Err)
     }
 
-    async fn ensure(&self, index: &IndexName, cancel: &CancellationToken) -> Result<Arc<Target>, DeliveryFault> {
-        if let Some(target) = self.indices.target(index) {
-            return Ok(target);
+    /// Makes sure that the index is there. Where the records ask for one that they must not have, that is their fault
+    /// alone: the refusal of their operations.
+    async fn ensure(&self, index: &IndexName, cancel: &CancellationToken) -> Result<Option<Refusal>, DeliveryFault> {
+        if self.indices.target(index).is_some() {
+            return Ok(None);
         }
-        self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await
+        match self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await {
+            Err(DeliveryFault::Setup(error)) if error.kind() == SetupErrorKind::Record => Ok(Some(refusal_of(&error))),
+            made => made.map(|_| None),
+        }
     }
 
     async fn store(&self, letters: &[DeadLetter], cancel: &CancellationToken) -> Result<(), DeliveryFault> {
@@ -385,6 +393,15 @@ impl Sent {
             archive,
         }
     }
+}
+
+fn refusal_of(error: &SetupError) -> Refusal {
+    let error_type = match error {
+        SetupError::TooManyIndices { .. } => "too_many_indices",
+        _ => "unusable_index",
+    };
+    let message = format!("{error}: {}", error.hint());
+    Refusal { status: None, error_type: error_type.to_owned(), message, hint: error.hint() }
 }
 
 async fn sleep(time: Duration, cancel: &CancellationToken) -> Result<(), DeliveryFault> {

@@ -193,7 +193,8 @@ mod tests {
         let dropped = server.add(Rule::any().drop_before());
         assert_eq!(followed.look(&indices).await, [], "no answer is no gap");
         server.remove(dropped);
-        server.add(Rule::any().answer(Reply::json(200, "{}")));
+        let no_index = r#"{"error":{"type":"index_not_found_exception"},"status":404}"#;
+        server.add(Rule::any().answer(Reply::json(404, no_index)));
         // There is no such index; each invocation is told until it is mended.
         for _ in 0..2 {
             assert_eq!(followed.look(&indices).await[0].concrete, "orders-000001");

@@ -1,6 +1,6 @@
 //! The one way to OpenSearch: the transport with authentication, TLS and a deadline on every request.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use opensearch::http::Method;
 use opensearch::http::headers::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
-use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
+use opensearch::http::transport::{SingleNodeConnectionPool, TransportBuilder};
 use streamdex_aws::root_cause;
 use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service, is_loopback};
 use url::Url;
@@ -21,6 +21,9 @@ use url::Url;
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
 pub use crate::client_error::{ClientError, TlsProblem};
 use crate::client_error::{find_io_error, find_tls_problem};
+use crate::connection::{Connection, Named, Received, SendError};
+use crate::index::flavour::{Flavour, is_serverless};
+use crate::tls;
 use crate::retry_after;
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
@@ -36,11 +39,13 @@ pub struct Client(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    transport: Transport,
+    connection: Connection,
     authentication: Authentication,
     timeout: Duration,
+    url: Url,
     /// Host and port, for messages.
     endpoint: String,
+    is_serverless: bool,
 }
 
 /// An HTTP answer, of whatever status.
@@ -106,34 +111,22 @@ impl Client {
         authentication: Authentication,
         signing: Option<(SigV4Service, Region)>,
     ) -> Result<Client, ClientError> {
-        let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(settings.url.clone()))
-            .timeout(settings.request_timeout)
-            .header(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
-        if is_loopback(&settings.url) {
-            builder = builder.disable_proxy();
-        }
-        if let Some(path) = &settings.ca_file {
-            builder = builder.cert_validation(CertificateValidation::Full(read_authority(path)?));
-        } else if !settings.tls_verify {
-            builder = builder.cert_validation(CertificateValidation::None);
-        }
-        if let (Authentication::Signed(credentials), Some((service, region))) = (&authentication, signing) {
-            let provider = SharedCredentialsProvider::new(credentials.clone());
-            let name = match service {
-                SigV4Service::Es => "es",
-                SigV4Service::Aoss => "aoss",
-            };
-            builder = builder.auth(Credentials::AwsSigV4(provider, region)).service_name(name);
-        }
-        let transport =
-            builder.build().map_err(|error| ClientError::Build { reason: root_cause(&error).to_string() })?;
-        let endpoint = endpoint_of(&settings.url);
-        Ok(Client(Arc::new(Inner { transport, authentication, timeout: settings.request_timeout, endpoint })))
+        let connection = match (&settings.ca_file, signing) {
+            (Some(path), None) => named_certificates(settings, path)?,
+            (_, signing) => transport(settings, &authentication, signing)?,
+        };
+        let (timeout, url) = (settings.request_timeout, settings.url.clone());
+        let (endpoint, is_serverless) = (endpoint_of(&url), is_serverless(settings));
+        Ok(Client(Arc::new(Inner { connection, authentication, timeout, url, endpoint, is_serverless })))
     }
 
     /// Host and port of the endpoint, for messages.
     pub fn endpoint(&self) -> &str {
         &self.0.endpoint
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.0.url
     }
 
     /// Sends an administrative request. `path` may carry a query string. Where the credentials are
@@ -182,6 +175,12 @@ impl Client {
         self.send(Method::Get, "", HeaderMap::new(), None).await
     }
 
+    /// Whether an answer to [`Client::ping`] can be OpenSearch's: it says its version, or that these credentials may not
+    /// know it. Serverless, which does not answer the question, says anything.
+    pub fn is_opensearch(&self, answer: &Answer) -> bool {
+        self.0.is_serverless || Flavour::read(answer.status, &answer.json().unwrap_or_default()).is_some()
+    }
+
     /// Forgets password or signing credentials, so that the next request reads them anew.
     pub fn refresh_credentials(&self) {
         match &self.0.authentication {
@@ -227,12 +226,9 @@ impl Client {
                 credentials.get().await?;
             }
         }
-        let sent = self.0.transport.send(method, path, headers, None::<&()>, body, None).await;
-        let response = sent.map_err(|error| self.explain(&error))?;
-        let status = response.status_code().as_u16();
-        let retry_after = retry_after(response.headers());
-        let body = response.bytes().await.map_err(|error| self.explain(&error))?;
-        Ok(Answer { status, body, retry_after })
+        let sent = self.0.connection.send(method, path, headers, body).await;
+        let Received { status, headers, body } = sent.map_err(|error| self.explain(&error))?;
+        Ok(Answer { status, body, retry_after: retry_after(&headers) })
     }
 
     fn timed_out(&self) -> ClientError {
@@ -244,11 +240,12 @@ impl Client {
         ClientError::Json { endpoint: self.0.endpoint.clone(), reason }
     }
 
-    fn explain(&self, error: &opensearch::Error) -> ClientError {
+    fn explain(&self, error: &SendError) -> ClientError {
         let endpoint = self.0.endpoint.clone();
         if error.is_timeout() {
             return self.timed_out();
         }
+        let error = error.cause();
         if let Some(problem) = find_tls_problem(error) {
             return ClientError::Tls { endpoint, problem };
         }
@@ -284,10 +281,63 @@ impl Answer {
     }
 }
 
-fn read_authority(path: &PathBuf) -> Result<Certificate, ClientError> {
-    let refuse = |reason: String| ClientError::CaFile { path: path.clone(), reason };
-    let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    Certificate::from_pem(&pem).map_err(|error| refuse(root_cause(&error).to_string()))
+/// The `opensearch` crate's transport, which signs where signing is asked for.
+fn transport(
+    settings: &OpenSearch,
+    authentication: &Authentication,
+    signing: Option<(SigV4Service, Region)>,
+) -> Result<Connection, ClientError> {
+    let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(settings.url.clone()))
+        .timeout(settings.request_timeout)
+        .header(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+    if is_loopback(&settings.url) {
+        builder = builder.disable_proxy();
+    }
+    if let Some(path) = &settings.ca_file {
+        let authority = Certificate::from_pem(&read_ca_file(path)?);
+        let authority = authority.map_err(|error| unusable(path, root_cause(&error).to_string()))?;
+        builder = builder.cert_validation(CertificateValidation::Full(authority));
+    } else if !settings.tls_verify {
+        builder = builder.cert_validation(CertificateValidation::None);
+    }
+    if let (Authentication::Signed(credentials), Some((service, region))) = (authentication, signing) {
+        let provider = SharedCredentialsProvider::new(credentials.clone());
+        let name = match service {
+            SigV4Service::Es => "es",
+            SigV4Service::Aoss => "aoss",
+        };
+        builder = builder.auth(Credentials::AwsSigV4(provider, region)).service_name(name);
+    }
+    builder.build().map(Connection::Transport).map_err(|error| not_built(&error))
+}
+
+/// A connection that trusts the certificates of `opensearch.ca_file`, a server's own among them.
+fn named_certificates(settings: &OpenSearch, path: &Path) -> Result<Connection, ClientError> {
+    let named = tls::read_certificates(&read_ca_file(path)?).map_err(|reason| unusable(path, reason))?;
+    let config = tls::trusting(named).map_err(|error| unusable(path, error.to_string()))?;
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(config)
+        .user_agent(USER_AGENT_VALUE)
+        .timeout(settings.request_timeout)
+        // A page elsewhere is no answer of OpenSearch's, and what is sent is for nobody else.
+        .redirect(reqwest::redirect::Policy::none());
+    if is_loopback(&settings.url) {
+        builder = builder.no_proxy();
+    }
+    let client = builder.build().map_err(|error| not_built(&error))?;
+    Ok(Connection::Named(Named::new(client, &settings.url)))
+}
+
+fn read_ca_file(path: &Path) -> Result<Vec<u8>, ClientError> {
+    std::fs::read(path).map_err(|error| unusable(path, error.to_string()))
+}
+
+fn unusable(path: &Path, reason: String) -> ClientError {
+    ClientError::CaFile { path: path.to_owned(), reason }
+}
+
+fn not_built(error: &(dyn std::error::Error + 'static)) -> ClientError {
+    ClientError::Build { reason: root_cause(error).to_string() }
 }
 
 fn endpoint_of(url: &Url) -> String {

@@ -147,7 +147,7 @@ async fn a_closed_port_is_unreachable_and_tls_on_a_plain_port_is_told() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, ClientError::Tls { problem: TlsProblem::Other(_), .. } | ClientError::Interrupted { .. }),
+        matches!(error, ClientError::Tls { problem: TlsProblem::NoTls, .. } | ClientError::Interrupted { .. }),
         "{error:?}"
     );
     server.refuse();
