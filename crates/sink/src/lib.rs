@@ -12,6 +12,7 @@ pub mod retry;
 mod retry_after;
 mod scheme;
 pub mod scrub;
+mod signing;
 mod tls;
 pub mod writer;
 
