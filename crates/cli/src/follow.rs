@@ -33,6 +33,7 @@ const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
 /// Followers that have not begun.
 pub(crate) struct Prepared {
     pub(crate) followers: Vec<Follower>,
+    /// What all of them write through.
     pub(crate) writer: BulkWriter,
     /// Ends the writer.
     pub(crate) writing: CancellationToken,

@@ -2,18 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
 use bytes::Bytes;
-use opensearch::auth::Credentials;
-use opensearch::cert::{Certificate, CertificateValidation};
 use opensearch::http::Method;
-use opensearch::http::headers::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
-};
-use opensearch::http::transport::{SingleNodeConnectionPool, TransportBuilder};
+use opensearch::http::headers::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use streamdex_aws::root_cause;
 use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service, is_loopback};
 use url::Url;
@@ -21,8 +16,10 @@ use url::Url;
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
 pub use crate::client_error::{ClientError, TlsProblem};
 use crate::client_error::{find_io_error, find_tls_problem};
-use crate::connection::{Connection, Named, Received, SendError};
+use crate::connection::{Connection, Received, Request, SendError};
 use crate::index::flavour::{Flavour, is_serverless};
+use crate::retry_after;
+use crate::signing::Signer;
 use crate::tls;
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
@@ -31,6 +28,9 @@ const BULK_PATH: &str = concat!(
     "items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
 );
 const USER_AGENT_VALUE: &str = concat!("streamdex/", env!("CARGO_PKG_VERSION"));
+
+/// The part of the client's deadline that the server is given to wait for shards.
+const SERVER_PART: u32 = 4;
 
 /// A connection to one OpenSearch endpoint. Cheap to clone; clones share connections and credentials.
 #[derive(Debug, Clone)]
@@ -45,6 +45,7 @@ struct Inner {
     /// Host and port, for messages.
     endpoint: String,
     is_serverless: bool,
+    bulk_path: String,
 }
 
 /// An HTTP answer, of whatever status.
@@ -54,7 +55,7 @@ pub struct Answer {
     pub status: u16,
     /// The body; JSON where OpenSearch itself answered.
     pub body: Bytes,
-    /// `Retry-After`, where it was given in seconds.
+    /// `Retry-After`, as long as the server says; whoever waits caps it.
     pub retry_after: Option<Duration>,
 }
 
@@ -110,13 +111,12 @@ impl Client {
         authentication: Authentication,
         signing: Option<(SigV4Service, Region)>,
     ) -> Result<Client, ClientError> {
-        let connection = match (&settings.ca_file, signing) {
-            (Some(path), None) => named_certificates(settings, path)?,
-            (_, signing) => transport(settings, &authentication, signing)?,
-        };
+        let signer = signing.map(|(service, region)| Signer { service, region });
+        let connection = connection(settings, signer)?;
         let (timeout, url) = (settings.request_timeout, settings.url.clone());
         let (endpoint, is_serverless) = (endpoint_of(&url), is_serverless(settings));
-        Ok(Client(Arc::new(Inner { connection, authentication, timeout, url, endpoint, is_serverless })))
+        let bulk_path = bulk_path(timeout, is_serverless);
+        Ok(Client(Arc::new(Inner { connection, authentication, timeout, url, endpoint, is_serverless, bulk_path })))
     }
 
     /// Host and port of the endpoint, for messages.
@@ -162,7 +162,7 @@ impl Client {
         if encoding == BodyEncoding::Gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        self.send(Method::Post, BULK_PATH, headers, Some(body)).await
+        self.send(Method::Post, &self.0.bulk_path, headers, Some(body)).await
     }
 
     /// Asks for what every user may ask, to see whether there is an answer; a refusal is one too. Credentials are
@@ -215,17 +215,15 @@ impl Client {
         mut headers: HeaderMap,
         body: Option<Bytes>,
     ) -> Result<Answer, ClientError> {
+        let mut credentials = None;
         match &self.0.authentication {
             Authentication::None => {}
             Authentication::Basic(basic) => {
                 headers.insert(AUTHORIZATION, basic.header()?);
             }
-            // Asked here, so that a failing provider is told apart from a failing connection.
-            Authentication::Signed(credentials) => {
-                credentials.get().await?;
-            }
+            Authentication::Signed(cached) => credentials = Some(cached.get().await?),
         }
-        let sent = self.0.connection.send(method, path, headers, body).await;
+        let sent = self.0.connection.send(Request { method, path, headers, body, credentials }).await;
         let Received { status, headers, body } = sent.map_err(|error| self.explain(&error))?;
         Ok(Answer { status, body, retry_after: retry_after(&headers) })
     }
@@ -244,7 +242,11 @@ impl Client {
         if error.is_timeout() {
             return self.timed_out();
         }
+        let unsendable = error.is_unsendable();
         let error = error.cause();
+        if unsendable {
+            return not_built(error);
+        }
         if let Some(problem) = find_tls_problem(error) {
             return ClientError::Tls { endpoint, problem };
         }
@@ -280,42 +282,9 @@ impl Answer {
     }
 }
 
-/// The `opensearch` crate's transport, which signs where signing is asked for.
-fn transport(
-    settings: &OpenSearch,
-    authentication: &Authentication,
-    signing: Option<(SigV4Service, Region)>,
-) -> Result<Connection, ClientError> {
-    let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(settings.url.clone()))
-        .timeout(settings.request_timeout)
-        .header(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
-    if is_loopback(&settings.url) {
-        builder = builder.disable_proxy();
-    }
-    if let Some(path) = &settings.ca_file {
-        let authority = Certificate::from_pem(&read_ca_file(path)?);
-        let authority = authority.map_err(|error| unusable(path, root_cause(&error).to_string()))?;
-        builder = builder.cert_validation(CertificateValidation::Full(authority));
-    } else if !settings.tls_verify {
-        builder = builder.cert_validation(CertificateValidation::None);
-    }
-    if let (Authentication::Signed(credentials), Some((service, region))) = (authentication, signing) {
-        let provider = SharedCredentialsProvider::new(credentials.clone());
-        let name = match service {
-            SigV4Service::Es => "es",
-            SigV4Service::Aoss => "aoss",
-        };
-        builder = builder.auth(Credentials::AwsSigV4(provider, region)).service_name(name);
-    }
-    builder.build().map(Connection::Transport).map_err(|error| not_built(&error))
-}
-
-/// A connection that trusts the certificates of `opensearch.ca_file`, a server's own among them.
-fn named_certificates(settings: &OpenSearch, path: &Path) -> Result<Connection, ClientError> {
-    let named = tls::read_certificates(&read_ca_file(path)?).map_err(|reason| unusable(path, reason))?;
-    let config = tls::trusting(named).map_err(|error| unusable(path, error.to_string()))?;
+/// The connection. Where `opensearch.ca_file` is given, it trusts the certificates of that file, a server's own too.
+fn connection(settings: &OpenSearch, signer: Option<Signer>) -> Result<Connection, ClientError> {
     let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(config)
         .user_agent(USER_AGENT_VALUE)
         .timeout(settings.request_timeout)
         // A page elsewhere is no answer of OpenSearch's, and what is sent is for nobody else.
@@ -323,8 +292,25 @@ fn named_certificates(settings: &OpenSearch, path: &Path) -> Result<Connection, 
     if is_loopback(&settings.url) {
         builder = builder.no_proxy();
     }
+    if let Some(path) = &settings.ca_file {
+        let named = tls::read_certificates(&read_ca_file(path)?).map_err(|reason| unusable(path, reason))?;
+        let config = tls::trusting(named).map_err(|error| unusable(path, error.to_string()))?;
+        builder = builder.tls_backend_preconfigured(config);
+    } else if !settings.tls_verify {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
     let client = builder.build().map_err(|error| not_built(&error))?;
-    Ok(Connection::Named(Named::new(client, &settings.url)))
+    Ok(Connection::new(client, &settings.url, signer))
+}
+
+/// Items of a red index are answered after this part of the deadline, so that the request is answered at all.
+/// Serverless has no shards to wait for, and does not document the parameter.
+fn bulk_path(request_timeout: Duration, is_serverless: bool) -> String {
+    if is_serverless {
+        return BULK_PATH.to_owned();
+    }
+    let wait = (request_timeout / SERVER_PART).max(Duration::from_millis(1));
+    format!("{BULK_PATH}&timeout={}ms", wait.as_millis())
 }
 
 fn read_ca_file(path: &Path) -> Result<Vec<u8>, ClientError> {
@@ -348,9 +334,7 @@ fn endpoint_of(url: &Url) -> String {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    // The form with a date is not sent by OpenSearch or AWS.
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    retry_after::parse(headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now())
 }
 
 #[cfg(test)]
@@ -358,13 +342,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_taken_in_seconds_only() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(retry_after(&headers), None);
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(" 7 "));
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(7)));
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("Wed, 21 Oct 2015 07:28:00 GMT"));
-        assert_eq!(retry_after(&headers), None);
+    fn a_bulk_request_gives_the_server_a_quarter_of_the_deadline() {
+        assert!(bulk_path(Duration::from_secs(60), false).ends_with("&timeout=15000ms"));
+        assert!(bulk_path(Duration::from_millis(1), false).ends_with("&timeout=1ms"));
+        assert!(!bulk_path(Duration::from_secs(60), true).contains("timeout="));
     }
 
     #[test]

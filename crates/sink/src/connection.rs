@@ -1,33 +1,39 @@
-//! The connections to the endpoint: the `opensearch` crate's, and one of our own where a file names whom to trust.
+//! The connection to the endpoint: one HTTP client, which signs where signing is asked for.
 //!
-//! The crate's transport takes no verifier of certificates, and a server's own certificate needs one ([`crate::tls`]).
-//! Signed requests always go over the crate's transport, which signs them.
+//! It is our own and not the `opensearch` crate's transport, for two things that one does not take: a verifier of
+//! certificates ([`crate::tls`]), and a policy for redirects. That transport follows them, with the body, to any host.
 
 use std::error::Error;
+use std::time::SystemTime;
 
+use aws_credential_types::Credentials;
 use bytes::Bytes;
 use opensearch::http::Method;
 use opensearch::http::headers::{
     ACCEPT, CONTENT_TYPE, DEFAULT_ACCEPT, DEFAULT_CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
-use opensearch::http::transport::Transport;
 use url::Url;
+
+use crate::signing::{Signer, SigningError};
 
 /// A way to send one request.
 #[derive(Debug)]
-pub(crate) enum Connection {
-    /// The `opensearch` crate's.
-    Transport(Transport),
-    /// With certificates of a file.
-    Named(Named),
-}
-
-/// Trusts what `opensearch.ca_file` names.
-#[derive(Debug)]
-pub(crate) struct Named {
+pub(crate) struct Connection {
     client: reqwest::Client,
     /// Ends in a slash, so that paths are joined to it.
     url: Url,
+    signer: Option<Signer>,
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+    /// To sign with.
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// An answer, as it came.
@@ -39,64 +45,45 @@ pub(crate) struct Received {
 }
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    Transport(opensearch::Error),
-    Named(reqwest::Error),
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    #[error(transparent)]
+    Path(#[from] url::ParseError),
 }
 
 // === impl Connection ===
 
 impl Connection {
-    pub(crate) async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        headers: HeaderMap,
-        body: Option<Bytes>,
-    ) -> Result<Received, SendError> {
-        match self {
-            Connection::Transport(transport) => {
-                let sent = transport.send(method, path, headers, None::<&()>, body, None).await;
-                let response = sent.map_err(SendError::Transport)?;
-                let (status, headers) = (response.status_code().as_u16(), response.headers().clone());
-                let body = response.bytes().await.map_err(SendError::Transport)?;
-                Ok(Received { status, headers, body })
-            }
-            Connection::Named(named) => named.send(method, path, headers, body).await.map_err(SendError::Named),
-        }
-    }
-}
-
-impl Named {
-    pub(crate) fn new(client: reqwest::Client, url: &Url) -> Named {
+    pub(crate) fn new(client: reqwest::Client, url: &Url, signer: Option<Signer>) -> Connection {
         let mut url = url.clone();
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        Named { client, url }
+        Connection { client, url, signer }
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        headers: HeaderMap,
-        body: Option<Bytes>,
-    ) -> Result<Received, reqwest::Error> {
-        // A path that cannot be joined is sent to the endpoint itself, which refuses it; ours always can.
-        let url = self.url.join(path.trim_start_matches('/')).unwrap_or_else(|_| self.url.clone());
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Received, SendError> {
+        let Request { method, path, headers, body, credentials } = request;
+        let url = self.url.join(path.trim_start_matches('/'))?;
         let standard: [(HeaderName, HeaderValue); 2] = [
             (CONTENT_TYPE, HeaderValue::from_static(DEFAULT_CONTENT_TYPE)),
             (ACCEPT, HeaderValue::from_static(DEFAULT_ACCEPT)),
         ];
         let mut all: HeaderMap = standard.into_iter().collect();
         all.extend(headers);
-        let mut request = self.client.request(method_of(method), url).headers(all);
+        let mut builder = self.client.request(method_of(method), url).headers(all);
         if let Some(body) = body {
-            request = request.body(body);
+            builder = builder.body(body);
         }
-        let response = request.send().await?;
+        let mut request = builder.build()?;
+        if let (Some(signer), Some(credentials)) = (&self.signer, credentials) {
+            signer.sign(&mut request, credentials, SystemTime::now())?;
+        }
+        let response = self.client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(Received { status, headers, body: response.bytes().await? })
     }
@@ -116,16 +103,19 @@ fn method_of(method: Method) -> reqwest::Method {
 
 impl SendError {
     pub(crate) fn is_timeout(&self) -> bool {
-        match self {
-            SendError::Transport(error) => error.is_timeout(),
-            SendError::Named(error) => error.is_timeout(),
-        }
+        matches!(self, SendError::Http(error) if error.is_timeout())
+    }
+
+    /// Nothing was sent, and the same request will not be.
+    pub(crate) fn is_unsendable(&self) -> bool {
+        matches!(self, SendError::Signing(_) | SendError::Path(_))
     }
 
     pub(crate) fn cause(&self) -> &(dyn Error + 'static) {
         match self {
-            SendError::Transport(error) => error,
-            SendError::Named(error) => error,
+            SendError::Http(error) => error,
+            SendError::Signing(error) => error,
+            SendError::Path(error) => error,
         }
     }
 }

@@ -9,8 +9,10 @@ pub mod encode;
 pub mod index;
 pub mod pause;
 pub mod retry;
+mod retry_after;
 mod scheme;
 pub mod scrub;
+mod signing;
 mod tls;
 pub mod writer;
 
@@ -20,5 +22,6 @@ pub use encode::encode_operation;
 pub use index::{Indices, SetupContext, SetupError, Target, VanishedIndex};
 pub use pause::{Pause, Scope};
 pub use writer::{
-    BulkTransport, BulkWriter, Decision, Fault, Patience, Permit, Refusal, Targets, WriterSettings, WriterStats,
+    BulkTransport, BulkWriter, Decision, Fault, Learned, Patience, Permit, Refusal, Targets, WriterSettings,
+    WriterStats,
 };
