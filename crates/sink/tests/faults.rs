@@ -6,7 +6,7 @@ use opensearch::http::Method;
 use streamdex_config::{Auth, AwsSettings, Compression, PasswordSource};
 use streamdex_mapping::Outcome;
 use streamdex_sink::client::TlsProblem;
-use streamdex_sink::{Client, ClientError, Decision, PauseReason};
+use streamdex_sink::{Client, ClientError, Decision, Learned, Patience, PauseReason, WriterSettings, probe_bulk};
 use streamdex_testkit::fault::{FaultServer, ItemError, Reply, Rule};
 
 use crate::support::{applied, operation, operations, settings, writer};
@@ -245,4 +245,27 @@ async fn a_page_in_place_of_opensearch_is_called_that() {
     assert_eq!(writer.pauses()[0].reason, PauseReason::Gateway);
     server.remove(rule);
     assert_eq!(applied(&tokio::time::timeout(LIMIT, writing).await.unwrap().unwrap()), 20);
+}
+
+#[tokio::test]
+async fn the_probe_of_bulk_counts_as_an_acceptance_where_it_is_answered_item_by_item() {
+    let refused = r#"{"error":{"type":"illegal_argument_exception","reason":"explicit index in bulk is not allowed"},"status":400}"#;
+    for (reply, expected) in
+        [(None, true), (Some(Reply::json(400, refused)), false), (Some(Reply::html(200, "x")), false)]
+    {
+        let server = FaultServer::scripted();
+        if let Some(reply) = reply {
+            server.add(Rule::bulk().answer(reply));
+        }
+        let settings = settings(&server.url(), Auth::None);
+        let learned = Learned::new(&WriterSettings::new(&settings, Patience::Endless));
+        let client = client(&settings).await;
+        assert_eq!(probe_bulk(&client, "sessions-000001", &learned).await, expected);
+        let request = server.bulk_requests().pop().unwrap();
+        assert!(
+            request.text().contains("sessions-000001") && !request.text().contains("version"),
+            "{}",
+            request.text()
+        );
+    }
 }

@@ -161,9 +161,7 @@ impl Scheduler {
 
     /// A request of one index that is kept apart, else a batch.
     fn take(&mut self, in_flight: usize, now: Instant) -> Taken {
-        let most = self.settings.max_concurrent_requests;
-        // One place is left to the others, where there is more than one.
-        if in_flight < most && self.apart < most.saturating_sub(1).max(1) {
+        if self.has_place_apart(in_flight) {
             let taken = self.queue.take_apart(self.room(), now);
             if !taken.is_empty() {
                 return taken;
@@ -180,6 +178,13 @@ impl Scheduler {
     fn has_place(&self, in_flight: usize) -> bool {
         let shared = in_flight.saturating_sub(self.apart);
         in_flight < self.settings.max_concurrent_requests && shared < self.learned.lock().limits.requests()
+    }
+
+    /// Whether one more request may be sent that is kept apart. One place is left to the others, where there is more
+    /// than one.
+    fn has_place_apart(&self, in_flight: usize) -> bool {
+        let most = self.settings.max_concurrent_requests;
+        in_flight < most && self.apart < most.saturating_sub(1).max(1)
     }
 
     fn room(&self) -> Room {
@@ -318,14 +323,16 @@ impl Scheduler {
         let mut times = vec![self.queue.next_delayed(), self.gates.pauses().next_reminder(), give_up_at];
         times.push(self.echoes.next());
         times.push((!self.held.is_empty()).then(|| now + LOOK_AT_HELD));
-        if self.queue.len() > 0 && self.has_place(in_flight) {
+        if self.queue.len() > 0 {
             match self.gates.pace(now) {
                 // While a probe is under way, its answer comes first.
                 Pace::Hold => times.push(self.gates.probe_at()),
-                Pace::Probe => times.push(self.queue.next_probe()),
+                Pace::Probe if self.has_place(in_flight) => times.push(self.queue.next_probe()),
+                Pace::Probe => {}
                 Pace::Flow => {
-                    times.push(self.queue.next_probe());
-                    times.push(self.queue.ready().oldest.map(|oldest| oldest + self.settings.linger));
+                    let oldest = self.queue.ready().oldest.filter(|_| self.has_place(in_flight));
+                    times.push(oldest.map(|oldest| oldest + self.settings.linger));
+                    times.push(self.queue.next_probe().filter(|_| self.has_place_apart(in_flight)));
                 }
             }
         }

@@ -101,3 +101,29 @@ async fn after_a_stop_nothing_is_sent_and_nothing_kept() {
     scheduler.settle(answered(sent, Reply::Withdrawn), now);
     assert!(scheduler.is_idle() && scheduler.next_request(0, now).is_none());
 }
+
+/// A time that has passed would make the dispatcher spin.
+#[tokio::test(start_paused = true)]
+async fn an_index_that_is_due_for_a_probe_waits_for_a_place_without_a_wake() {
+    let (mut scheduler, now) = (scheduler(), Instant::now());
+    scheduler.settings.max_concurrent_requests = 2;
+    let indices = ["x", "y"];
+    scheduler.accept(indices.map(|index| sample(index, "a")).into(), 0, now);
+    scheduler.accept(indices.map(|index| sample(index, "b")).into(), 0, now);
+    let sent = scheduler.next_request(0, now).unwrap();
+    let blocked = || item(403, Some("cluster_block_exception"));
+    let items = sent.ops.iter().map(|_| blocked()).collect();
+    scheduler.settle(answered(sent, Reply::Items(items)), now);
+    // Both gates are closed, and both are due; one place is left to other indices.
+    let later = now + SECOND * 60;
+    let probe = scheduler.next_request(0, later).unwrap();
+    assert_eq!(probe.probes.as_ref().unwrap().as_str(), "x");
+    assert!(scheduler.next_request(1, later).is_none());
+    assert!(
+        scheduler
+            .next_wake(1, later)
+            .is_none_or(|at| at > later || scheduler.gates.pauses().next_reminder() == Some(at))
+    );
+    scheduler.settle(answered(probe, Reply::Items(vec![blocked()])), later);
+    assert_eq!(scheduler.next_request(0, later).unwrap().probes.unwrap().as_str(), "y");
+}

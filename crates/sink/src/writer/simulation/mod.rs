@@ -1,6 +1,7 @@
 //! The writer against a model of OpenSearch, on paused time: no network, no sleeping, every fault on demand.
 
 mod doubt;
+mod lone;
 mod outages;
 mod random;
 mod scenarios;
