@@ -35,7 +35,8 @@ impl Node {
     }
 
     fn table(&self, more: &str) -> String {
-        format!("[index.{}]\nsettings = {{ number_of_replicas = 0 }}\n{more}", self.index)
+        let settings = if more.starts_with("settings") { "" } else { "settings = { number_of_replicas = 0 }\n" };
+        format!("[index.{}]\n{settings}{more}", self.index)
     }
 
     async fn indices(&self, more: &str) -> Indices {
@@ -140,9 +141,7 @@ async fn a_plan_refuses_what_a_first_write_is_refused() {
     for engine in SearchEngine::REAL {
         let Some(shared) = report::search_node(engine).await else { continue };
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("mapping.json");
-        std::fs::write(&file, r#"{"settings":{"index.colour":"red"},"mappings":{}}"#).unwrap();
-        let unknown_setting = format!("mapping_file = '{}'", file.display());
+        let unknown_setting = "settings = { number_of_replicas = 0, 'index.colour' = 'red' }".to_owned();
         std::fs::write(directory.path().join("type.json"), r#"{"properties":{"a":{"type":"nonsense"}}}"#).unwrap();
         let unknown_type = format!("mapping_file = '{}'", directory.path().join("type.json").display());
         for more in ["", &unknown_setting, &unknown_type] {
