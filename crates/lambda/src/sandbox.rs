@@ -4,7 +4,7 @@
 //! and no more: the writer sends again on a new one, and connections idle for 90 s are not used at all.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
@@ -16,7 +16,7 @@ use streamdex_delivery::page::Page;
 use streamdex_dynamodb::item::ItemReader;
 use streamdex_dynamodb::state::StateError;
 use streamdex_sink::index::TableFacts;
-use streamdex_sink::{Client, ClientError, Indices, SetupContext, VanishedIndex};
+use streamdex_sink::{Client, ClientError, Indices, Learned, SetupContext, VanishedIndex, WriterSettings};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -31,6 +31,8 @@ pub struct Sandbox {
     /// The room for items that are read, whatever the source.
     pub(crate) memory: ReadMemory,
     client: OnceCell<Client>,
+    /// What writers have learned of the cluster: one invocation learns it for the next ones.
+    learned: OnceLock<Learned>,
     /// By the source's place in the configuration.
     sources: Vec<Followed>,
 }
@@ -82,6 +84,7 @@ impl Sandbox {
             letters,
             memory: ReadMemory::default(),
             client: OnceCell::new(),
+            learned: OnceLock::new(),
             sources,
             config,
         }
@@ -89,6 +92,11 @@ impl Sandbox {
 
     pub(crate) fn source(&self, place: usize) -> Option<&Followed> {
         self.sources.get(place)
+    }
+
+    /// What writers have learned of the cluster.
+    pub(crate) fn learned(&self, settings: &WriterSettings) -> Learned {
+        self.learned.get_or_init(|| Learned::new(settings)).clone()
     }
 
     /// The one client of OpenSearch.
