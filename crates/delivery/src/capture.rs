@@ -3,7 +3,7 @@
 //! What the Lambda function, `replay` and `map` share.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use streamdex_mapping::{Address, Change, Image, MapError, Mapper, RecordError, R
 
 use crate::page::Page;
 use crate::proof::KeyProof;
+use crate::view::{OldImages, ViewMismatch};
 
 /// Chooses the source of a record, and maps it.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ struct Followed {
     table: String,
     mapper: Arc<Mapper>,
     proof: KeyProof,
+    old_images: OldImages,
 }
 
 /// The records of one or more texts, a page for each source that has any.
@@ -42,6 +44,10 @@ pub struct Capture {
     pub items: Vec<MappedItem>,
     /// What the records say of where they come from.
     pub origin: Origin,
+    /// A view type that cannot serve a route, of records whose items are read.
+    pub mismatch: Option<ViewMismatch>,
+    /// The sources whose view type serves their routes.
+    served: BTreeSet<usize>,
 }
 
 /// What readable records say of the stream that they come from.
@@ -72,6 +78,9 @@ pub enum CaptureError {
         /// The tables of the configuration.
         known: String,
     },
+    /// The stream that the records come from carries too little for a route.
+    #[error(transparent)]
+    View(ViewMismatch),
     /// A record names no table, and there are several sources.
     #[error("a record does not say which table it comes from, and there are several sources")]
     NoTable,
@@ -89,6 +98,7 @@ impl Capturer {
             table: source.table.table_name().to_owned(),
             mapper: Arc::new(Mapper::new(source.routes.clone())),
             proof: KeyProof::default(),
+            old_images: OldImages::new(&source.routes),
         };
         Capturer { sources: config.sources.iter().map(followed).collect(), forced: None }
     }
@@ -197,8 +207,11 @@ impl Capturer {
         if record.is_ok() {
             capture.origin.note(arn);
         }
-        let Some(mapper) = self.mapper(source) else { return Ok(()) };
-        capture.pages.entry(source).or_default().add(mapper, record, trust);
+        let Some(followed) = self.sources.get(source) else { return Ok(()) };
+        if let Ok(change) = record {
+            capture.judge_view(source, followed, change, trust)?;
+        }
+        followed.map(record, trust, capture.pages.entry(source).or_default());
         capture.order.push(source);
         Ok(())
     }
@@ -224,6 +237,39 @@ fn bare_item(text: &str) -> Option<Captured<'_>> {
     let raw: &RawValue = serde_json::from_str(text).ok()?;
     let item = read_item(raw).ok()?;
     (item.problem().is_none() && !item.is_empty()).then(|| Captured::Items(vec![raw]))
+}
+
+// === impl Followed, Capture ===
+
+impl Followed {
+    fn map(&self, record: Result<&Change<'_>, RecordError>, trust: Trust, page: &mut Page) {
+        let missing = match record {
+            Ok(change) if trust == Trust::InOrder => self.old_images.missing(&self.mapper, change),
+            _ => None,
+        };
+        page.add(&self.mapper, missing.map_or(record, Err), trust);
+    }
+}
+
+impl Capture {
+    fn judge_view(
+        &mut self,
+        source: usize,
+        followed: &Followed,
+        change: &Change<'_>,
+        trust: Trust,
+    ) -> Result<(), CaptureError> {
+        // A stream has one view type.
+        if self.served.contains(&source) || change.view.is_none() {
+            return Ok(());
+        }
+        match followed.old_images.mismatch(change) {
+            Some(mismatch) if trust == Trust::InOrder => return Err(CaptureError::View(mismatch)),
+            Some(mismatch) => self.mismatch = self.mismatch.take().or(Some(mismatch)),
+            None => drop(self.served.insert(source)),
+        }
+        Ok(())
+    }
 }
 
 // === impl Origin ===
@@ -259,6 +305,7 @@ impl CaptureError {
             CaptureError::UnknownTable { .. } => {
                 "add a [[source]] for this table to the configuration, or take its stream away from this function"
             }
+            CaptureError::View(mismatch) => mismatch.hint(),
             CaptureError::NoTable => "give records with their eventSourceARN",
             CaptureError::Configuration(error) => error.hint(),
         }

@@ -12,6 +12,7 @@ mod memory;
 pub mod page;
 mod progress;
 mod proof;
+pub mod view;
 
 pub use delivery::{Bounds, Delivery, PageOutcome};
 pub use fault::DeliveryFault;

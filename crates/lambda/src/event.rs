@@ -74,6 +74,9 @@ pub fn read(capturer: &Capturer, text: &str) -> Result<Event, EventError> {
         capture = Capture::default();
         capturer.read(text, Trust::ReadItem, &mut capture).map_err(|error| refuse(error, text))?;
     }
+    if let Some(mismatch) = capture.mismatch.take() {
+        return Err(EventError::Capture(CaptureError::View(mismatch)));
+    }
     capturer.check(&capture)?;
     Ok(Event { form: Form::ByHand, capture })
 }
@@ -88,6 +91,9 @@ fn redriven(capturer: &Capturer, payload: &str) -> Result<Event, EventError> {
         return Err(EventError::Items);
     }
     check_service(payload, &capture)?;
+    if let Some(mismatch) = capture.mismatch.take() {
+        return Err(EventError::Capture(CaptureError::View(mismatch)));
+    }
     capturer.check(&capture)?;
     Ok(Event { form: Form::ByHand, capture })
 }
@@ -147,7 +153,7 @@ impl EventError {
     pub fn name(&self) -> &'static str {
         match self {
             EventError::Capture(CaptureError::UnknownTable { .. } | CaptureError::NoTable) => "UnknownTable",
-            EventError::Capture(CaptureError::Configuration(_)) => "Configuration",
+            EventError::Capture(CaptureError::Configuration(_) | CaptureError::View(_)) => "Configuration",
             EventError::Capture(_) | EventError::NoEvent | EventError::Items => "UnknownEvent",
             EventError::OtherService(_) => "OtherService",
         }

@@ -6,7 +6,7 @@ use serde_json::json;
 use streamdex_lambda::error::InvocationError;
 use streamdex_testkit::fault::{FaultServer, ItemError, Reply, Rule};
 
-use crate::function::{AMPLE, counted, event, function, invoke, orders, raw, record, sequence};
+use crate::function::{AMPLE, counted, event, function, function_of, invoke, orders, raw, record, sequence};
 
 const SHORT: Duration = Duration::from_millis(1_500);
 
@@ -53,7 +53,7 @@ async fn a_whole_refusal_asks_for_all_again() {
     let line = lines.lock().unwrap().pop().unwrap();
     assert_eq!((&line["Table"], &line["Records"], &line["Undecided"]), (&json!("orders"), &json!(4), &json!(4)));
     assert!(line["Retries"].as_u64() >= Some(4) && line["Bytes"].as_u64() > Some(0), "{line}");
-    assert_eq!(line["Pauses"], line["Pauses.unavailable"]);
+    assert_eq!(line["Pauses"], line["Pauses.gateway"]);
 }
 
 #[tokio::test]
@@ -114,4 +114,27 @@ async fn d3_steps_back_of_creation_times_are_counted_and_the_later_change_is_wri
     assert!(requests[0].text().contains(r#""n":77"#), "{}", requests[0].text());
     let line = lines.lock().unwrap().pop().unwrap();
     assert_eq!((&line["CreationTimeBackwards"], &line["Coalesced"]), (&json!(1), &json!(1)), "{line}");
+}
+
+/// The deactivated item would stay in the index, without a word.
+#[tokio::test]
+async fn a_stream_that_cannot_serve_a_route_fails_the_invocation() {
+    let server = FaultServer::scripted();
+    let function = function_of(
+        &server,
+        r#"{ source = "orders", index = "orders", id = ["pk"], when = { attribute = "active", equals = true } }"#,
+    );
+    let named = |view: &str| {
+        let view = format!("\"StreamViewType\":\"{view}\",\"Keys\"");
+        event(&[record("orders", 1).replace("\"Keys\"", &view)])
+    };
+    for view in ["NEW_IMAGE", "KEYS_ONLY"] {
+        let error = invoke(&function, named(view), AMPLE).await.unwrap_err();
+        assert_eq!(error.name(), "Configuration");
+        assert!(error.to_string().contains(view) && error.hint().contains("NEW_AND_OLD_IMAGES"), "{error}");
+    }
+    assert!(server.requests().is_empty());
+    for view in ["NEW_AND_OLD_IMAGES", "LATER"] {
+        assert_eq!(invoke(&function, named(view), AMPLE).await.unwrap(), None, "{view}");
+    }
 }

@@ -121,7 +121,7 @@ impl Mapper {
     }
 
     /// The address that the old image, or the new one, of a change gives.
-    fn known_address(&self, change: &Change<'_>) -> Option<Address> {
+    pub fn known_address(&self, change: &Change<'_>) -> Option<Address> {
         let (new, old) = images(change);
         [old, new]
             .into_iter()
