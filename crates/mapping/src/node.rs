@@ -27,7 +27,7 @@ pub(crate) enum Node<'a> {
 pub enum Container {
     /// `L`
     List,
-    /// `M`; each member is [`ImageBuilder::member`] and a value.
+    /// `M`; each member is [`ImageBuilder::member`](crate::ImageBuilder::member) and a value.
     Map,
     /// `SS`
     StringSet,
