@@ -3,7 +3,7 @@
 //! What the Lambda function, `replay` and `map` share.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -12,6 +12,8 @@ use streamdex_mapping::event::{Captured, CapturedError, read_captured, read_item
 use streamdex_mapping::{Address, Change, Image, MapError, Mapper, RecordError, RecordProblem, Trust};
 
 use crate::page::Page;
+use crate::screen::{Screen, Screened, Seen, Unscreened};
+use crate::view::{OldImages, ViewMismatch};
 
 /// Chooses the source of a record, and maps it.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub struct Capturer {
 struct Followed {
     table: String,
     mapper: Arc<Mapper>,
+    old_images: OldImages,
 }
 
 /// The records of one or more texts, a page for each source that has any.
@@ -39,6 +42,11 @@ pub struct Capture {
     pub items: Vec<MappedItem>,
     /// What the records say of where they come from.
     pub origin: Origin,
+    /// The first route that the stream of some record cannot serve, as the record names its view type. Records whose
+    /// images are to be written are refused for it; where the items are read, the caller decides.
+    pub mismatch: Option<ViewMismatch>,
+    /// Sources whose routes the stream can serve.
+    served: BTreeSet<usize>,
 }
 
 /// What readable records say of the stream that they come from.
@@ -72,6 +80,9 @@ pub enum CaptureError {
     /// The configuration does not fit the records.
     #[error(transparent)]
     Configuration(MapError),
+    /// The stream carries too little for a route.
+    #[error(transparent)]
+    View(ViewMismatch),
 }
 
 // === impl Capturer ===
@@ -82,6 +93,7 @@ impl Capturer {
         let followed = |source: &streamdex_config::Source| Followed {
             table: source.table.table_name().to_owned(),
             mapper: Arc::new(Mapper::new(source.routes.clone())),
+            old_images: OldImages::new(&source.routes),
         };
         Capturer { sources: config.sources.iter().map(followed).collect(), forced: None }
     }
@@ -109,10 +121,24 @@ impl Capturer {
         trust: Trust,
         capture: &mut Capture,
     ) -> Result<Option<Cow<'t, str>>, CaptureError> {
+        self.read_screened(text, trust, &Unscreened, capture)
+    }
+
+    /// As [`Capturer::read`], with a say in which records are mapped.
+    ///
+    /// # Errors
+    /// See [`CaptureError`].
+    pub fn read_screened<'t>(
+        &self,
+        text: &'t str,
+        trust: Trust,
+        screen: &dyn Screen,
+        capture: &mut Capture,
+    ) -> Result<Option<Cow<'t, str>>, CaptureError> {
         let mut problem = None;
         let captured = read_captured(text, |_, record| {
             if problem.is_none() {
-                problem = self.add(record, trust, capture).err();
+                problem = self.screened(record, trust, screen, capture).err();
             }
         });
         if let Some(problem) = problem {
@@ -138,7 +164,7 @@ impl Capturer {
         let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let digest = Some(Box::new(digest));
         let error = RecordError { sequence: None, created: None, keys: None, stream_arn: None, digest, reason };
-        self.add(Err(error), Trust::InOrder, capture)
+        self.screened(Err(error), Trust::InOrder, &Unscreened, capture)
     }
 
     fn item(&self, item: Result<Image<'_>, RecordProblem>) -> MappedItem {
@@ -148,16 +174,15 @@ impl Capturer {
         mapper.map_item(&item).map_err(|error| error.to_string())
     }
 
-    fn add(
+    fn screened(
         &self,
         record: Result<&Change<'_>, RecordError>,
         trust: Trust,
+        screen: &dyn Screen,
         capture: &mut Capture,
     ) -> Result<(), CaptureError> {
-        let arn = match &record {
-            Ok(change) => change.stream_arn.as_deref(),
-            Err(error) => error.stream_arn.as_deref(),
-        };
+        let seen = Seen(&record);
+        let arn = seen.stream_arn();
         let source = match self.choose(arn) {
             // A record that cannot be read belongs to where the one before it came from.
             Err(_) if record.is_err() => capture.order.last().copied().unwrap_or_default(),
@@ -166,8 +191,15 @@ impl Capturer {
         if record.is_ok() {
             capture.origin.note(arn);
         }
-        let Some(mapper) = self.mapper(source) else { return Ok(()) };
-        capture.pages.entry(source).or_default().add(mapper, record, trust).map_err(CaptureError::Configuration)?;
+        let Some(followed) = self.sources.get(source) else { return Ok(()) };
+        if let Ok(change) = record {
+            capture.judge_view(source, followed, change, trust)?;
+        }
+        match screen.screen(&seen) {
+            Screened::Map => followed.map(record, trust, capture.pages.entry(source).or_default())?,
+            Screened::Decided(outcome) => capture.pages.entry(source).or_default().add_decided(&seen, outcome),
+            Screened::Postpone => capture.pages.entry(source).or_default().add_postponed(&seen),
+        }
         capture.order.push(source);
         Ok(())
     }
@@ -185,6 +217,40 @@ impl Capturer {
             let known: Vec<&str> = self.sources.iter().map(|source| source.table.as_str()).collect();
             CaptureError::UnknownTable { table: table.to_owned(), known: known.join(", ") }
         })
+    }
+}
+
+// === impl Followed, Capture ===
+
+impl Followed {
+    fn map(&self, record: Result<&Change<'_>, RecordError>, trust: Trust, page: &mut Page) -> Result<(), CaptureError> {
+        let missing = match record {
+            Ok(change) if trust == Trust::InOrder => self.old_images.missing(&self.mapper, change),
+            _ => None,
+        };
+        let record = missing.map_or(record, Err);
+        page.add(&self.mapper, record, trust).map_err(CaptureError::Configuration)
+    }
+}
+
+impl Capture {
+    fn judge_view(
+        &mut self,
+        source: usize,
+        followed: &Followed,
+        change: &Change<'_>,
+        trust: Trust,
+    ) -> Result<(), CaptureError> {
+        // A stream has one view type.
+        if self.served.contains(&source) || change.view.is_none() {
+            return Ok(());
+        }
+        match followed.old_images.mismatch(change) {
+            Some(mismatch) if trust == Trust::InOrder => return Err(CaptureError::View(mismatch)),
+            Some(mismatch) => self.mismatch = self.mismatch.take().or(Some(mismatch)),
+            None => drop(self.served.insert(source)),
+        }
+        Ok(())
     }
 }
 
@@ -222,6 +288,7 @@ impl CaptureError {
             }
             CaptureError::NoTable => "give records with their eventSourceARN",
             CaptureError::Configuration(error) => error.hint(),
+            CaptureError::View(mismatch) => mismatch.hint(),
         }
     }
 }

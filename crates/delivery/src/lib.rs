@@ -10,6 +10,8 @@ pub mod indices;
 pub mod letter;
 pub mod page;
 mod progress;
+pub mod screen;
+pub mod view;
 
 pub use delivery::{Bounds, Delivery, PageOutcome};
 pub use fault::DeliveryFault;

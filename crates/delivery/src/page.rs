@@ -7,10 +7,12 @@ use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 use streamdex_config::StreamArn;
 use streamdex_mapping::{
-    Address, Batch, Change, MapError, Mapper, Operation, Outcome, RecordError, RecordMeta, SequenceNumber, Trust,
+    Address, Batch, Change, MapError, Mapped, Mapper, Operation, Outcome, RecordError, RecordMeta, SequenceNumber,
+    Trust,
 };
 
 use crate::letter::LetterKey;
+use crate::screen::Seen;
 
 /// The records of one page on their way. Pure: [`crate::delivery`] does what it asks for.
 #[derive(Debug, Default)]
@@ -103,6 +105,23 @@ impl Page {
         Ok(())
     }
 
+    /// Adds a record that has an outcome already: nothing of it is sent.
+    pub fn add_decided(&mut self, record: &Seen<'_>, outcome: Outcome) {
+        let meta = self.note(record);
+        self.batch.push(meta, Mapped::Nothing(outcome));
+    }
+
+    /// Adds a record that stays undecided: nothing of it is sent.
+    pub fn add_postponed(&mut self, record: &Seen<'_>) {
+        let meta = self.note(record);
+        self.batch.push_refused(meta);
+    }
+
+    fn note(&mut self, record: &Seen<'_>) -> RecordMeta {
+        self.note_label(record.stream_arn());
+        RecordMeta { sequence: record.sequence().cloned(), created: record.created(), keys: record.keys().into_owned() }
+    }
+
     fn refuse(&mut self, meta: RecordMeta, refused: RefusedRecord) {
         let record = self.batch.push_refused(meta);
         self.refused.push(RefusedRecord { record, ..refused });
@@ -159,6 +178,11 @@ impl Page {
     /// The sequence numbers of the records, in order; `None` where a record has none that can be read.
     pub fn sequences(&self) -> impl Iterator<Item = Option<&SequenceNumber>> {
         (0..self.batch.len()).map(|record| self.batch.meta(record)?.sequence.as_ref())
+    }
+
+    /// What is kept of each record, in order.
+    pub fn records(&self) -> impl Iterator<Item = &RecordMeta> {
+        (0..self.batch.len()).filter_map(|record| self.batch.meta(record))
     }
 
     /// When the newest change happened, in seconds since 1970; `None` where no record says.

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::{KeyType, TableDescription};
 use streamdex_config::{Source, StreamArn, TableArn, TableReference, needs_old_images};
+pub use streamdex_mapping::StreamView;
 
 use crate::clients::SourceClients;
 use crate::fault::{AwsError, Fault};
@@ -33,19 +34,6 @@ pub struct StreamInfo {
     pub view: StreamView,
     /// Whether it takes changes.
     pub enabled: bool,
-}
-
-/// What the records of a stream carry besides the keys. Fixed for a stream's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamView {
-    /// Nothing.
-    KeysOnly,
-    /// The item after the change.
-    NewImage,
-    /// The item before the change.
-    OldImage,
-    /// Both.
-    NewAndOldImages,
 }
 
 /// Why a source cannot be followed.
@@ -197,30 +185,6 @@ pub fn check_view(source: &Source, info: &TableInfo) -> Result<(), TableError> {
         }
     }
     Ok(())
-}
-
-// === impl StreamView ===
-
-impl StreamView {
-    fn parse(name: &str) -> Option<StreamView> {
-        let views = [StreamView::KeysOnly, StreamView::NewImage, StreamView::OldImage, StreamView::NewAndOldImages];
-        views.into_iter().find(|view| view.name() == name)
-    }
-
-    /// The name that DynamoDB has for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            StreamView::KeysOnly => "KEYS_ONLY",
-            StreamView::NewImage => "NEW_IMAGE",
-            StreamView::OldImage => "OLD_IMAGE",
-            StreamView::NewAndOldImages => "NEW_AND_OLD_IMAGES",
-        }
-    }
-
-    /// Whether records carry the item as it was before.
-    pub fn has_old_image(self) -> bool {
-        matches!(self, StreamView::OldImage | StreamView::NewAndOldImages)
-    }
 }
 
 // === impl TableError ===

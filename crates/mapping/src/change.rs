@@ -38,6 +38,21 @@ pub struct Change<'a> {
     pub expired: bool,
     /// The ARN of the stream, where the record says it.
     pub stream_arn: Option<Cow<'a, str>>,
+    /// What the stream carries; `None` where the record does not say so, or names a view that is not known.
+    pub view: Option<StreamView>,
+}
+
+/// What the records of a stream carry besides the keys. Fixed for a stream's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamView {
+    /// Nothing.
+    KeysOnly,
+    /// The item after the change.
+    NewImage,
+    /// The item before the change.
+    OldImage,
+    /// Both.
+    NewAndOldImages,
 }
 
 /// A record that cannot be read. It is that one record's problem.
@@ -77,6 +92,9 @@ pub enum RecordProblem {
     /// No key attributes.
     #[error("the record has no Keys")]
     NoKeys,
+    /// A route needs the item as it was before, and the record does not carry it.
+    #[error("the record has no OldImage, which its routes need: what it left behind in an index is not known")]
+    NoOldImage,
 }
 
 // === impl RecordProblem ===
@@ -88,7 +106,33 @@ impl RecordProblem {
             RecordProblem::Malformed { .. } => "malformed_record",
             RecordProblem::EventName => "unknown_event_name",
             RecordProblem::NoKeys => "no_keys",
+            RecordProblem::NoOldImage => "no_old_image",
         }
+    }
+}
+
+// === impl StreamView ===
+
+impl StreamView {
+    /// From the name that DynamoDB has for it.
+    pub fn parse(name: &str) -> Option<StreamView> {
+        let views = [StreamView::KeysOnly, StreamView::NewImage, StreamView::OldImage, StreamView::NewAndOldImages];
+        views.into_iter().find(|view| view.name() == name)
+    }
+
+    /// The name that DynamoDB has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            StreamView::KeysOnly => "KEYS_ONLY",
+            StreamView::NewImage => "NEW_IMAGE",
+            StreamView::OldImage => "OLD_IMAGE",
+            StreamView::NewAndOldImages => "NEW_AND_OLD_IMAGES",
+        }
+    }
+
+    /// Whether records carry the item as it was before.
+    pub fn has_old_image(self) -> bool {
+        matches!(self, StreamView::OldImage | StreamView::NewAndOldImages)
     }
 }
 

@@ -26,7 +26,7 @@ pub mod text;
 pub mod version;
 
 pub use batch::{Batch, FetchHandle, OperationHandle, RecordMeta};
-pub use change::{Change, EventName, RecordError, RecordProblem};
+pub use change::{Change, EventName, RecordError, RecordProblem, StreamView};
 pub use document::EXPIRED_AT;
 pub use fetch::{Fetch, Key, KeyValue};
 pub use image::{AttributeProblem, Image, ImageBuilder};

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::attribute::ImageSeed;
 use super::string::Strings;
-use crate::change::{Change, EventName, RecordError, RecordProblem, canonical_keys};
+use crate::change::{Change, EventName, RecordError, RecordProblem, StreamView, canonical_keys};
 use crate::image::Image;
 use crate::text::Text;
 use crate::version::{CreationTime, SequenceNumber};
@@ -190,6 +190,9 @@ impl<'de> Visitor<'de> for DataSeed<'_, 'de> {
                     let sequence = text(map.next_value()?).and_then(|text| SequenceNumber::parse(&text.decode()).ok());
                     reader.change.sequence = sequence;
                 }
+                Member::StreamViewType => {
+                    reader.change.view = text(map.next_value()?).and_then(|text| StreamView::parse(&text.decode()));
+                }
                 Member::CreationDateTime => reader.change.created = creation_time(map.next_value()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -245,6 +248,7 @@ pub(super) enum Member {
     OldImage,
     SequenceNumber,
     CreationDateTime,
+    StreamViewType,
     Other,
 }
 
@@ -279,6 +283,7 @@ impl Visitor<'_> for NameVisitor {
             "NewImage" => Member::NewImage,
             "OldImage" => Member::OldImage,
             "SequenceNumber" => Member::SequenceNumber,
+            "StreamViewType" => Member::StreamViewType,
             "ApproximateCreationDateTime" => Member::CreationDateTime,
             _ => Member::Other,
         })

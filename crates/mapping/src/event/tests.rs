@@ -204,3 +204,26 @@ fn one_pass_and_record_by_record_give_the_same() {
         }
     }
 }
+
+#[test]
+fn the_view_type_is_read_where_it_is_known() {
+    use crate::change::StreamView;
+    let rows = [
+        (r#","StreamViewType":"NEW_IMAGE""#, Some(StreamView::NewImage)),
+        (r#","StreamViewType":"NEW_AND_OLD_IMAGES""#, Some(StreamView::NewAndOldImages)),
+        (r#","StreamViewType":"OLD_IMAGE""#, Some(StreamView::OldImage)),
+        (r#","StreamViewType":"KEYS_ONLY""#, Some(StreamView::KeysOnly)),
+        (r#","StreamViewType":"KEYS_\u004FNLY""#, Some(StreamView::KeysOnly)),
+        (r#","StreamViewType":"NEWER""#, None),
+        (r#","StreamViewType":7"#, None),
+        (r#","StreamViewType":null"#, None),
+        ("", None),
+    ];
+    // One after the other into the same memory: a record must not take over the view of the one before it.
+    let records: Vec<String> =
+        rows.iter().map(|(view, _)| record(&format!(r#""ApproximateCreationDateTime":1{view}"#))).collect();
+    let text = format!("[{}]", records.join(","));
+    let (found, _) = read(&text);
+    let found: Vec<_> = found.into_iter().map(|record| record.unwrap().view).collect();
+    assert_eq!(found, rows.map(|(_, view)| view));
+}
