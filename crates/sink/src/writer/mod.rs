@@ -44,6 +44,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 pub use decision::{Decision, Fault, Refusal};
+pub use learned::Learned;
 pub use permit::Permit;
 pub use request::BulkTransport;
 pub use settings::{Patience, WriterSettings};
@@ -75,8 +76,7 @@ struct Shared {
     memory: Arc<Semaphore>,
     /// In [`UNIT`]s.
     capacity: u32,
-    /// Of the hashes that documents are known by; a secret, so that nobody can make them collide.
-    seed: u64,
+    learned: Learned,
     cancel: CancellationToken,
     tasks: TaskTracker,
     pauses: watch::Receiver<Vec<Pause>>,
@@ -101,6 +101,17 @@ impl BulkWriter {
         BulkWriter::start_on(Arc::new(client), targets, settings, cancel)
     }
 
+    /// As [`BulkWriter::start`], with what earlier writers have learned; this one adds to it.
+    pub fn start_with(
+        client: Client,
+        targets: Arc<dyn Targets>,
+        settings: WriterSettings,
+        learned: Learned,
+        cancel: CancellationToken,
+    ) -> BulkWriter {
+        BulkWriter::start_on_with(Arc::new(client), targets, settings, learned, cancel)
+    }
+
     /// As [`BulkWriter::start`], over any transport.
     pub fn start_on(
         transport: Arc<dyn BulkTransport>,
@@ -108,14 +119,25 @@ impl BulkWriter {
         settings: WriterSettings,
         cancel: CancellationToken,
     ) -> BulkWriter {
+        let learned = Learned::new(&settings);
+        BulkWriter::start_on_with(transport, targets, settings, learned, cancel)
+    }
+
+    /// As [`BulkWriter::start_on`], with what earlier writers have learned; this one adds to it.
+    pub fn start_on_with(
+        transport: Arc<dyn BulkTransport>,
+        targets: Arc<dyn Targets>,
+        settings: WriterSettings,
+        learned: Learned,
+        cancel: CancellationToken,
+    ) -> BulkWriter {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (publish, pauses) = watch::channel(Vec::new());
         let counters = Arc::new(Counters::default());
         let capacity = u32::try_from(settings.memory.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
         let memory = usize::try_from(capacity).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
         let tasks = TaskTracker::new();
-        let scheduler = Scheduler::new(settings, Arc::clone(&counters), Instant::now());
+        let scheduler = Scheduler::new(settings, learned.clone(), Arc::clone(&counters), Instant::now());
         let dispatcher = Dispatcher::new(transport, inbox, publish, scheduler);
         // Its log lines belong to whoever started the writer: an invocation, say.
         tasks.spawn(dispatcher.run(cancel.clone()).in_current_span());
@@ -125,7 +147,7 @@ impl BulkWriter {
             inbox: sender,
             memory: Arc::new(Semaphore::new(memory)),
             capacity,
-            seed,
+            learned,
             cancel,
             tasks,
             pauses,
@@ -179,6 +201,11 @@ impl BulkWriter {
         self.0.pauses.clone()
     }
 
+    /// What it has learned so far, for the next writer.
+    pub fn learned(&self) -> Learned {
+        self.0.learned.clone()
+    }
+
     /// The counters.
     pub fn stats(&self) -> WriterStats {
         self.0.counters.snapshot()
@@ -202,7 +229,7 @@ impl BulkWriter {
             return None;
         }
         let mut hasher = DefaultHasher::new();
-        (self.0.seed, &address.index, &address.id).hash(&mut hasher);
+        (self.0.learned.seed(), &address.index, &address.id).hash(&mut hasher);
         let document = hasher.finish();
         Some(Op {
             operation,

@@ -46,7 +46,7 @@ enum When {
 }
 
 impl Scheduler {
-    pub(super) fn new(settings: WriterSettings, counters: Arc<Counters>, now: Instant) -> Scheduler {
+    pub(super) fn new(settings: WriterSettings, learned: Learned, counters: Arc<Counters>, now: Instant) -> Scheduler {
         let schedule = RetrySchedule::new(settings.first_retry, settings.longest_retry);
         let jitter = settings.seed.map_or_else(Jitter::default, Jitter::with_seed);
         Scheduler {
@@ -54,7 +54,7 @@ impl Scheduler {
             queue: Queue::default(),
             gates: Gates::default(),
             delays: Delays::new(schedule, jitter),
-            learned: Learned::new(&settings),
+            learned,
             progress: Progress::new(settings.patience, now),
             slot_freed: false,
             stopped: None,
@@ -73,7 +73,7 @@ impl Scheduler {
                 continue;
             }
             if op.is_read()
-                && let Some(suspicion) = self.learned.refusals.recall(op.document)
+                && let Some(suspicion) = self.learned.lock().refusals.recall(op.document)
             {
                 op.suspicion = suspicion;
             }
@@ -100,7 +100,7 @@ impl Scheduler {
 
     /// The request that is to be sent now, with so many in flight; `None`: none yet.
     pub(super) fn next_request(&mut self, in_flight: usize, now: Instant) -> Option<Sent> {
-        while self.stopped.is_none() && in_flight < self.learned.limits.requests() {
+        while self.stopped.is_none() && in_flight < self.learned.lock().limits.requests() {
             let pace = self.gates.pace(now);
             let mut taken = match pace {
                 Pace::Hold => return None,
@@ -126,7 +126,7 @@ impl Scheduler {
     fn room(&self) -> Room {
         Room {
             operations: self.settings.max_batch_operations,
-            bytes: self.learned.limits.bytes(),
+            bytes: self.learned.lock().limits.bytes(),
             oldest_read: self.settings.oldest_read,
         }
     }
@@ -141,7 +141,8 @@ impl Scheduler {
         if probes_all {
             self.gates.probe();
         }
-        let limits = &self.learned.limits;
+        let learned = self.learned.lock();
+        let limits = &learned.limits;
         let encoding = if taken.is_suspicious() { BodyEncoding::Identity } else { limits.encoding() };
         self.slot_freed = false;
         Sent {
@@ -184,7 +185,7 @@ impl Scheduler {
             if let Some(fault) = self.stopped.clone() {
                 self.decide(op, Decision::Stopped(fault), now);
             } else if op.is_read() {
-                self.learned.refusals.remember(op.document, op.suspicion);
+                self.learned.lock().refusals.remember(op.document, op.suspicion);
                 self.decide(op, Decision::ReadAgain, now);
             } else {
                 images.push(op);
@@ -236,7 +237,7 @@ impl Scheduler {
     pub(super) fn next_wake(&self, in_flight: usize, now: Instant) -> Option<Instant> {
         let give_up_at = self.progress.give_up_at(self.queue.len());
         let mut times = vec![self.queue.next_delayed(), self.gates.pauses().next_reminder(), give_up_at];
-        if self.queue.len() > 0 && in_flight < self.learned.limits.requests() {
+        if self.queue.len() > 0 && in_flight < self.learned.lock().limits.requests() {
             match self.gates.pace(now) {
                 // While a probe is under way, its answer comes first.
                 Pace::Hold => times.push(self.gates.probe_at()),
@@ -262,8 +263,8 @@ impl Scheduler {
     /// Shows the present state in the counters.
     pub(super) fn show(&self, in_flight: usize) {
         Counters::set(&self.counters.in_flight, in_flight);
-        Counters::set(&self.counters.limit, self.learned.limits.requests());
-        Counters::set(&self.counters.byte_cap, self.learned.limits.bytes());
+        Counters::set(&self.counters.limit, self.learned.lock().limits.requests());
+        Counters::set(&self.counters.byte_cap, self.learned.lock().limits.bytes());
         Counters::set(&self.counters.waiting, self.queue.len());
     }
 }

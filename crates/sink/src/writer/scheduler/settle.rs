@@ -27,7 +27,7 @@ impl Scheduler {
         let Finished { mut sent, took, reply } = finished;
         let ops = std::mem::take(&mut sent.ops);
         self.counters.note_request(sent.bytes, took);
-        self.learned.limits.note_duration(took, self.settings.request_timeout, sent.round);
+        self.learned.lock().limits.note_duration(took, self.settings.request_timeout, sent.round);
         match reply {
             Reply::Items(items) => self.settle_items(&sent, ops, items, now),
             Reply::Whole(answer, retry_after) => {
@@ -86,12 +86,12 @@ impl Scheduler {
 
     /// A list of items came back: cluster and credentials are good, and so is the encoding.
     fn request_accepted(&mut self, sent: &Sent, ops: &[Op], now: Instant) {
-        self.learned.refusals.request_accepted();
+        self.learned.lock().refusals.request_accepted();
         for pause in self.gates.succeed(sent.epochs) {
             report_end(&pause, now);
         }
         let only_encoding = ops.iter().all(|op| op.suspicion.of == Suspect::Encoding);
-        if only_encoding && self.learned.limits.give_up_compression() {
+        if only_encoding && self.learned.lock().limits.give_up_compression() {
             tracing::warn!(
                 hint = "OpenSearch 2.17.0 does this; upgrade it, or set opensearch.compression = \"none\"",
                 "requests are refused with compression and taken without: going on without"
@@ -111,14 +111,14 @@ impl Scheduler {
             return;
         }
         if sent.at_limit {
-            self.learned.limits.raise_requests();
+            self.learned.lock().limits.raise_requests();
         }
-        self.learned.limits.raise_bytes();
+        self.learned.lock().limits.raise_bytes();
     }
 
     /// True where the server has too much to do.
     fn note_trouble(&mut self, trouble: Trouble, sent: &Sent) -> bool {
-        let overloaded = self.learned.limits.note_trouble(trouble, sent.round);
+        let overloaded = self.learned.lock().limits.note_trouble(trouble, sent.round);
         if overloaded {
             Counters::add(&self.counters.overloaded, 1);
         }
@@ -129,7 +129,7 @@ impl Scheduler {
         let unknown = Scrubbed { error_type: "unknown_error".to_owned(), detail: None };
         let error = error.unwrap_or(&unknown);
         let index = &op.operation.address.index;
-        if self.learned.refusals.is_new_alert(index, error) {
+        if self.learned.lock().refusals.is_new_alert(index, error) {
             tracing::error!(%index, %error, hint = error.hint(), "documents are refused, and the next ones will be too");
         }
         self.decide(op, Decision::Refused(Refusal::answered(status, error)), now);
@@ -175,7 +175,7 @@ impl Scheduler {
             RequestVerdict::Failed(failure, load) => {
                 match load {
                     Load::Unknown => {}
-                    Load::Unanswered => self.learned.limits.unanswered(sent.round),
+                    Load::Unanswered => self.learned.lock().limits.unanswered(sent.round),
                     Load::Answered(trouble) => {
                         self.note_trouble(trouble, sent);
                     }
@@ -186,7 +186,7 @@ impl Scheduler {
             }
             RequestVerdict::Divide(refused) => {
                 if refused == Refused::TooLarge {
-                    self.learned.limits.too_large(sent.bytes);
+                    self.learned.lock().limits.too_large(sent.bytes);
                 }
                 self.divide(sent, ops, &refused, now);
             }
@@ -232,7 +232,8 @@ impl Scheduler {
             self.decide(op, Decision::Refused(refusal), now);
             return;
         };
-        match self.learned.refusals.refused_alone() {
+        let blame = self.learned.lock().refusals.refused_alone();
+        match blame {
             Blame::Operation => self.refuse(op, *status, Some(error), now),
             Blame::AllRequests => {
                 self.put_back(vec![op], When::Now, now);

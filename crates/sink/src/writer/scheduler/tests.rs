@@ -27,7 +27,8 @@ fn scheduler() -> Scheduler {
         patience: Patience::Endless,
         seed: Some(1),
     };
-    Scheduler::new(settings, Arc::default(), Instant::now())
+    let learned = Learned::new(&settings);
+    Scheduler::new(settings, learned, Arc::default(), Instant::now())
 }
 
 fn item(status: u16, error_type: Option<&str>) -> ItemAnswer {

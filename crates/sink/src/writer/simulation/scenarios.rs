@@ -420,3 +420,19 @@ async fn a_revoked_permit_ends_what_is_in_flight_and_what_waits_and_nothing_else
     assert_eq!(writer.write_under(many("a", 2), permit).await.len(), 2);
     assert_eq!(world.requests(), [5, 3]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_one_writer_learned_the_next_one_knows() {
+    let world = Arc::new(World::default());
+    world.with(|state| state.refuses_gzip = true);
+    let gzip = WriterSettings { compression: Compression::Gzip, seed: None, ..settings() };
+    let (writer, cancel) = start(&world, gzip.clone());
+    assert_eq!(applied(&writer.write(many("a", 10)).await), 10);
+    cancel.cancel();
+    writer.ended().await;
+    let transport: Arc<dyn crate::writer::BulkTransport> = Arc::<World>::clone(&world);
+    let (targets, next) = (Arc::new(super::AllTargets), tokio_util::sync::CancellationToken::new());
+    let writer = crate::writer::BulkWriter::start_on_with(transport, targets, gzip, writer.learned(), next);
+    assert_eq!(applied(&writer.write(many("a", 10)).await), 10);
+    assert_eq!(world.requests(), [10, 10, 10], "the second writer sends without compression at once");
+}
