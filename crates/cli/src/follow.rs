@@ -33,6 +33,8 @@ const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
 /// Followers that have not begun.
 pub(crate) struct Prepared {
     pub(crate) followers: Vec<Follower>,
+    /// What all of them write through.
+    pub(crate) writer: BulkWriter,
     /// Ends the writer.
     pub(crate) writing: CancellationToken,
 }
@@ -88,7 +90,7 @@ pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) ->
         shown.boards.add(&source.name, follower.board());
         followers.push(follower);
     }
-    Ok(Prepared { followers, writing })
+    Ok(Prepared { followers, writer: shared.writer, writing })
 }
 
 impl Shared<'_> {

@@ -32,7 +32,7 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
         prepared = Box::pin(prepare(&config, until, &mut shown)) => prepared?,
         () = stop.cancelled() => return Ok(Exit::Done),
     };
-    let Prepared { followers, writing } = prepared;
+    let Prepared { followers, writer, writing } = prepared;
     let boards: Vec<StatusBoard> = followers.iter().map(|follower| follower.board()).collect();
     let progress = show_progress(boards.clone(), until, Duration::from_secs(arguments.report_every.get()));
     let mut following = JoinSet::new();
@@ -40,7 +40,16 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
         let stop = stop.clone();
         following.spawn(async move { Box::pin(follower.run(stop)).await });
     }
-    let followed = all_ended(following, &stop).await;
+    let followed = tokio::select! {
+        biased;
+        // Nothing can be decided without it, so the followers would wait for ever.
+        () = writer.broken() => {
+            progress.abort();
+            let error = CliError::new(Exit::Unreachable, "the bulk writer broke".to_owned());
+            return Err(error.with_hint("please report this with the log; running it again is safe"));
+        }
+        followed = all_ended(following, &stop) => followed,
+    };
     progress.abort();
     // Only now: a page in hand at the stop was to be written to its end.
     writing.cancel();

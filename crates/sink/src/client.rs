@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
@@ -21,6 +21,7 @@ use url::Url;
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
 pub use crate::client_error::{ClientError, TlsProblem};
 use crate::client_error::{find_io_error, find_tls_problem};
+use crate::retry_after;
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
 const BULK_PATH: &str = concat!(
@@ -49,7 +50,7 @@ pub struct Answer {
     pub status: u16,
     /// The body; JSON where OpenSearch itself answered.
     pub body: Bytes,
-    /// `Retry-After`, where it was given in seconds.
+    /// `Retry-After`, as long as the server says; whoever waits caps it.
     pub retry_after: Option<Duration>,
 }
 
@@ -298,24 +299,12 @@ fn endpoint_of(url: &Url) -> String {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    // The form with a date is not sent by OpenSearch or AWS.
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    retry_after::parse(headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_taken_in_seconds_only() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(retry_after(&headers), None);
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(" 7 "));
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(7)));
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("Wed, 21 Oct 2015 07:28:00 GMT"));
-        assert_eq!(retry_after(&headers), None);
-    }
 
     #[test]
     fn messages_name_the_host_and_port() {

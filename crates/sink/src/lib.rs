@@ -8,6 +8,7 @@ pub mod encode;
 pub mod index;
 pub mod pause;
 pub mod retry;
+mod retry_after;
 pub mod scrub;
 pub mod writer;
 

@@ -77,6 +77,11 @@ pub enum Detail {
     },
     /// The shard holds as many documents as Lucene can count; the next documents will meet it too.
     TooManyDocuments,
+    /// A block of the index or the cluster.
+    Blocked {
+        /// OpenSearch's number of the block, as 8 for `index.blocks.write`.
+        block: u32,
+    },
 }
 
 /// Cuts an error down. `reasons` are the error's own and its cause's; the first that is understood counts, since
@@ -91,6 +96,22 @@ impl Scrubbed {
     /// Whether the next documents will be refused for the same cause, so that an alarm is due.
     pub fn concerns_all(&self) -> bool {
         matches!(self.detail, Some(Detail::FieldLimit { .. } | Detail::TooManyDocuments))
+    }
+
+    /// Whether it names what is wrong in the document, so that it is likely to be about this document alone.
+    pub fn names_field(&self) -> bool {
+        match &self.detail {
+            Some(Detail::FieldLimit { .. } | Detail::TooManyDocuments | Detail::Blocked { .. }) | None => false,
+            Some(_) => true,
+        }
+    }
+
+    /// OpenSearch's number of the block that it met.
+    pub fn block(&self) -> Option<u32> {
+        match self.detail {
+            Some(Detail::Blocked { block }) => Some(block),
+            _ => None,
+        }
     }
 
     /// What to do about it, where that can be said.
@@ -108,6 +129,7 @@ impl Scrubbed {
             Some(Detail::MetadataField { .. } | Detail::FieldName) => {
                 "rename the attribute with `rename`, or leave it out with `exclude`"
             }
+            Some(Detail::Blocked { .. }) => "remove the block of the index or the cluster",
             Some(_) => {
                 "make the attribute's values of one kind, map the field otherwise in mapping_file, or leave it out with `exclude`"
             }
@@ -149,6 +171,7 @@ impl Detail {
             .or_else(|| single_fields(reason))
             .or_else(|| field_names(reason))
             .or_else(|| limits(reason))
+            .or_else(|| blocked(reason))
     }
 }
 
@@ -228,8 +251,21 @@ fn limits(reason: &str) -> Option<Detail> {
         return Some(Detail::TooDeep { limit: digits(limit)? });
     }
     let lower = reason.to_ascii_lowercase();
-    let too_many = lower.starts_with("number of documents in") && lower.contains("cannot exceed");
+    let too_many = lower.starts_with("number of documents in")
+        && (lower.contains("cannot exceed") || lower.contains("can't exceed"));
     too_many.then_some(Detail::TooManyDocuments)
+}
+
+/// "index [a] blocked by: [FORBIDDEN/8/index write (api)];", "blocked by: [SERVICE_UNAVAILABLE/1/state not recovered];"
+fn blocked(reason: &str) -> Option<Detail> {
+    const STATUSES: [&str; 3] = ["[FORBIDDEN/", "[TOO_MANY_REQUESTS/", "[SERVICE_UNAVAILABLE/"];
+    let (before, blocks) = reason.split_once("blocked by: ")?;
+    if !before.is_empty() && !before.starts_with("index [") {
+        return None;
+    }
+    let rest = STATUSES.iter().find_map(|status| blocks.strip_prefix(status))?;
+    let (block, _) = rest.split_once('/')?;
+    Some(Detail::Blocked { block: digits(block)?.parse().ok()? })
 }
 
 /// `text` = `begin` MIDDLE `end` REST.
@@ -268,6 +304,7 @@ impl fmt::Display for Detail {
             Detail::TooDeep { limit } => write!(f, "objects are nested deeper than {limit} levels"),
             Detail::FieldLimit { limit } => write!(f, "the index would have more than {limit} fields"),
             Detail::TooManyDocuments => f.write_str("the shard cannot hold more documents"),
+            Detail::Blocked { block } => write!(f, "block {block}"),
         }
     }
 }
@@ -390,6 +427,42 @@ mod tests {
             text("mapper_parsing_exception", reason),
             "mapper_parsing_exception: the value of field [age] is no ?"
         );
+    }
+
+    #[test]
+    fn blocks_are_known_by_their_number() {
+        let rows = [
+            ("index [S3CRET] blocked by: [FORBIDDEN/8/index write (api)];", Some(8)),
+            (
+                "index [a] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];",
+                Some(12),
+            ),
+            ("index [a] blocked by: [FORBIDDEN/10/cluster create-index blocked (api)];", Some(10)),
+            ("blocked by: [FORBIDDEN/6/cluster read-only (api)];", Some(6)),
+            ("blocked by: [SERVICE_UNAVAILABLE/1/state not recovered / initialized];", Some(1)),
+            ("S3CRET blocked by: [FORBIDDEN/8/index write (api)];", None),
+            ("blocked by: [FORBIDDEN/S3CRET/x];", None),
+        ];
+        for (reason, block) in rows {
+            assert_eq!(scrub(Some("cluster_block_exception"), [reason]).block(), block, "{reason}");
+            text("cluster_block_exception", reason);
+        }
+    }
+
+    #[test]
+    fn what_concerns_all_names_no_field() {
+        let names = |reason: &str| scrub(Some("x"), [reason]).names_field();
+        assert!(names("failed to parse field [age] of type [long] in document"));
+        assert!(names("mapper [l.q] cannot be changed from type [long] to [float]"));
+        for reason in [
+            "Limit of total fields [10] has been exceeded",
+            "number of documents in the index can't exceed [2147483519]",
+            "pipeline with id [p] does not exist",
+            "no write index is defined for alias [a]",
+            "only write ops with an op_type of create are allowed in data streams",
+        ] {
+            assert!(!names(reason), "{reason}");
+        }
     }
 
     #[test]

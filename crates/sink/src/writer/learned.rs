@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::limits::Limits;
 use super::refusals::Refusals;
 use super::settings::WriterSettings;
+use super::streaks::{Braked, Streaks};
 
 /// What writers have learned of a cluster: how much it takes at a time, whether it takes compression, and whom its
 /// refusals were about. Clones share it.
@@ -26,6 +27,7 @@ struct Shared {
 pub(super) struct Knowledge {
     pub(super) limits: Limits,
     pub(super) refusals: Refusals,
+    pub(super) streaks: Streaks,
 }
 
 // === impl Learned ===
@@ -33,7 +35,8 @@ pub(super) struct Knowledge {
 impl Learned {
     /// Nothing yet. Limits begin where `settings` put them; the settings of later writers do not change them.
     pub fn new(settings: &WriterSettings) -> Learned {
-        let knowledge = Knowledge { limits: Limits::new(settings), refusals: Refusals::default() };
+        let knowledge =
+            Knowledge { limits: Limits::new(settings), refusals: Refusals::default(), streaks: Streaks::default() };
         let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
         Learned(Arc::new(Shared { seed, knowledge: Mutex::new(knowledge) }))
     }
@@ -41,7 +44,18 @@ impl Learned {
     /// A bulk request was accepted outside a writer, as by the probe of set-up: `_bulk` takes requests, so that an
     /// operation that is refused alone is at fault itself.
     pub fn note_accepted(&self) {
-        self.lock().refusals.request_accepted();
+        self.lock().refusals.request_accepted(None);
+    }
+
+    /// The indices under the brake.
+    pub fn braked(&self) -> Vec<Braked> {
+        self.lock().streaks.braked()
+    }
+
+    /// Puts the brake on an index, by its concrete name, as an earlier process left it: writing to it begins with one
+    /// operation, and goes on once that is accepted.
+    pub fn brake(&self, concrete: Arc<str>) {
+        self.lock().streaks.brake(concrete);
     }
 
     /// Never held across an await.

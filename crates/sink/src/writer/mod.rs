@@ -14,8 +14,11 @@
 mod answer;
 mod decision;
 mod dispatch;
+mod echo;
 mod gate;
 mod gates;
+mod held;
+mod lane;
 mod learned;
 mod limits;
 mod op;
@@ -29,13 +32,16 @@ mod settings;
 #[cfg(test)]
 mod simulation;
 mod stats;
+mod streaks;
 mod submission;
 mod suspicion;
 mod verdict;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use streamdex_mapping::{IndexName, Operation};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -47,8 +53,9 @@ pub use decision::{Decision, Fault, Refusal};
 pub use learned::Learned;
 pub use permit::Permit;
 pub use request::BulkTransport;
-pub use settings::{Patience, WriterSettings};
+pub use settings::{Patience, ShortStreak, WriterSettings};
 pub use stats::{LATENCY_BOUNDS, WriterStats};
+pub use streaks::Braked;
 
 use crate::client::Client;
 use crate::encode::{check, encoded_len};
@@ -58,7 +65,6 @@ use op::Op;
 use scheduler::Scheduler;
 use stats::Counters;
 use submission::{Submission, Ticket, Waiting};
-use suspicion::Suspicion;
 
 /// The index behind a logical name.
 pub trait Targets: Send + Sync + 'static {
@@ -78,6 +84,8 @@ struct Shared {
     capacity: u32,
     learned: Learned,
     cancel: CancellationToken,
+    /// Its task has ended by a panic, or a request's has.
+    broken: CancellationToken,
     tasks: TaskTracker,
     pauses: watch::Receiver<Vec<Pause>>,
     counters: Arc<Counters>,
@@ -140,7 +148,8 @@ impl BulkWriter {
         let scheduler = Scheduler::new(settings, learned.clone(), Arc::clone(&counters), Instant::now());
         let dispatcher = Dispatcher::new(transport, inbox, publish, scheduler);
         // Its log lines belong to whoever started the writer: an invocation, say.
-        tasks.spawn(dispatcher.run(cancel.clone()).in_current_span());
+        let broken = CancellationToken::new();
+        tasks.spawn(watched(dispatcher.run(cancel.clone()), broken.clone()).in_current_span());
         tasks.close();
         BulkWriter(Arc::new(Shared {
             targets,
@@ -149,6 +158,7 @@ impl BulkWriter {
             capacity,
             learned,
             cancel,
+            broken,
             tasks,
             pauses,
             counters,
@@ -206,6 +216,11 @@ impl BulkWriter {
         self.0.learned.clone()
     }
 
+    /// The indices under the brake: they refuse document after document.
+    pub fn braked(&self) -> Vec<Braked> {
+        self.0.learned.braked()
+    }
+
     /// The counters.
     pub fn stats(&self) -> WriterStats {
         self.0.counters.snapshot()
@@ -214,6 +229,17 @@ impl BulkWriter {
     /// Waits until the writer has ended, after it was cancelled.
     pub async fn ended(&self) {
         self.0.tasks.wait().await;
+    }
+
+    /// Returns once the writer can write no more because of a defect: its task has panicked. Never, otherwise. Whoever
+    /// owns the writer ends with an error then.
+    pub async fn broken(&self) {
+        self.0.broken.cancelled().await;
+    }
+
+    /// Whether the writer can write no more because of a defect.
+    pub fn is_broken(&self) -> bool {
+        self.0.broken.is_cancelled()
     }
 
     /// Checks and measures an operation; decides at once what is not to be sent.
@@ -231,17 +257,7 @@ impl BulkWriter {
         let mut hasher = DefaultHasher::new();
         (self.0.learned.seed(), &address.index, &address.id).hash(&mut hasher);
         let document = hasher.finish();
-        Some(Op {
-            operation,
-            concrete,
-            bytes,
-            document,
-            taken_at,
-            attempts: 0,
-            suspicion: Suspicion::NONE,
-            epoch: 0,
-            ticket,
-        })
+        Some(Op { taken_at, ..Op::new(operation, concrete, bytes, document, ticket) })
     }
 
     /// Waits for room in memory and hands the operations to the dispatcher. Where it has ended, dropping them
@@ -257,6 +273,15 @@ impl BulkWriter {
         submission.keep(room);
         // An error gives the operations back, and dropping them decides them.
         let _ = self.0.inbox.send(ops).await;
+    }
+}
+
+/// Lets the owner know how the dispatcher ended. Without this a panic would end the task in silence.
+async fn watched(dispatcher: impl Future<Output = dispatch::End>, broken: CancellationToken) {
+    let end = AssertUnwindSafe(dispatcher).catch_unwind().await;
+    if !matches!(end, Ok(dispatch::End::Complete)) {
+        tracing::error!("the bulk writer broke; nothing is written any more; please report this");
+        broken.cancel();
     }
 }
 

@@ -1,17 +1,19 @@
 //! What an answer means for each operation of its request, for their indices, and for the request. Pure.
 
+use std::sync::Arc;
+
 use streamdex_mapping::Outcome;
 use tokio::time::Duration;
 
-use super::answer::{ItemAnswer, WholeAnswer};
+use super::answer::{ItemAnswer, Speaker, WholeAnswer};
 use super::gates::{FailedGate, Failure, IndexAnswer};
 use super::op::Op;
 use crate::classify::{Class, PauseReason, TooMuch, Trouble, Verb, classify, classify_request};
 use crate::client::ClientError;
 use crate::scrub::Scrubbed;
 
-/// An operation that meets the same trouble this often pauses its index.
-const LASTING: u32 = 5;
+/// An operation that meets trouble this often pauses its index, unless others of the index are accepted meanwhile.
+pub(super) const LASTING: u32 = 5;
 /// As `LASTING`, for an overload, which a cluster works off.
 const LASTING_OVERLOAD: u32 = 10;
 
@@ -51,6 +53,8 @@ pub(super) enum Refused {
     TooLarge,
     /// One of its operations is malformed.
     Malformed { status: u16, error: Scrubbed },
+    /// Something before OpenSearch refuses one of its operations, or all.
+    Forbidden { status: u16, error: Scrubbed },
 }
 
 /// What a failed request says of the server's load.
@@ -64,22 +68,59 @@ pub(super) enum Load {
     Unanswered,
 }
 
+/// What is known of an operation's neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Neighbours {
+    /// Its index accepted others since it first met its trouble.
+    Accepted,
+    /// It did not.
+    NotAccepted,
+    /// The operation was sent to see whether the index takes any.
+    Waiting,
+}
+
 /// Judges the answer to one operation.
-pub(super) fn judge_item(op: &Op, item: ItemAnswer) -> Verdict {
+pub(super) fn judge_item(op: &Op, item: ItemAnswer, neighbours: Neighbours) -> Verdict {
     let ItemAnswer { status, error } = item;
     let error_type = error.as_ref().map(|error| error.error_type.as_str());
     let class = classify(Verb::of(&op.operation.action), op.operation.origin, status, error_type);
-    Verdict { class: lasting(class, op.attempts), status, error }
+    let block = error.as_ref().and_then(|error| error.block());
+    Verdict { class: by_block(lasting(class, op.attempts, neighbours), block), status, error }
 }
 
-/// A trouble that an operation met too often is a pause of its index.
-fn lasting(class: Class, attempts: u32) -> Class {
+/// Whether an item says that its index accepted a document.
+pub(super) fn is_accepted(op: &Op, item: &ItemAnswer) -> bool {
+    op.is_index() && (200..300).contains(&item.status) && item.error.is_none()
+}
+
+/// What a trouble that an operation met too often comes to. While others are accepted it is not their index's, and a
+/// 500 of a kind that does not pass is the document's.
+fn lasting(class: Class, attempts: u32, neighbours: Neighbours) -> Class {
     let Class::Retry(trouble) = class else { return class };
     let most = match trouble {
         Trouble::Overloaded | Trouble::Breaker => LASTING_OVERLOAD,
-        Trouble::Unavailable | Trouble::ServerError => LASTING,
+        Trouble::Unavailable | Trouble::ServerError | Trouble::Unexpected => LASTING,
     };
-    if attempts < most { class } else { Class::Pause(trouble.lasting()) }
+    match neighbours {
+        Neighbours::Waiting => Class::Pause(trouble.lasting()),
+        _ if attempts < most => class,
+        Neighbours::NotAccepted => Class::Pause(trouble.lasting()),
+        Neighbours::Accepted if trouble == Trouble::Unexpected => Class::Refuse,
+        Neighbours::Accepted => class,
+    }
+}
+
+/// A block says by its number what it blocks, which its status does not.
+fn by_block(class: Class, block: Option<u32>) -> Class {
+    let Class::Pause(reason) = class else { return class };
+    Class::Pause(match block {
+        Some(4) => PauseReason::IndexClosed,
+        Some(5 | 8) => PauseReason::ReadOnly,
+        Some(6 | 13) => PauseReason::ClusterReadOnly,
+        Some(10) => PauseReason::CreateBlocked,
+        Some(12) => PauseReason::DiskFull,
+        _ => reason,
+    })
 }
 
 /// Adds the verdicts up by index, in the order of their first operations.
@@ -87,13 +128,26 @@ pub(super) fn by_index(verdicts: &[(Op, Verdict)]) -> Vec<IndexAnswer> {
     let mut answers: Vec<IndexAnswer> = Vec::new();
     for (op, verdict) in verdicts {
         let index = &op.operation.address.index;
-        let (accepted, pause) = (verdict.accepted(), verdict.pause());
+        let one = IndexAnswer {
+            index: index.clone(),
+            concrete: Arc::clone(&op.concrete),
+            epoch: op.epoch,
+            accepted: verdict.accepted(),
+            found: verdict.class != Class::IndexMissing,
+            unavailable: matches!(
+                verdict.class,
+                Class::Retry(Trouble::Unavailable) | Class::Pause(PauseReason::Unavailable)
+            ),
+            pause: verdict.pause(),
+        };
         match answers.iter_mut().find(|answer| answer.index == *index) {
             Some(known) => {
-                known.accepted |= accepted;
-                known.pause = known.pause.take().or(pause);
+                known.accepted |= one.accepted;
+                known.found |= one.found;
+                known.unavailable |= one.unavailable;
+                known.pause = known.pause.take().or(one.pause);
             }
-            None => answers.push(IndexAnswer { index: index.clone(), epoch: op.epoch, accepted, pause }),
+            None => answers.push(one),
         }
     }
     answers
@@ -103,7 +157,7 @@ impl Refused {
     pub(super) fn why(&self) -> TooMuch {
         match self {
             Refused::TooLarge => TooMuch::Bytes,
-            Refused::Malformed { .. } => TooMuch::Malformed,
+            Refused::Malformed { .. } | Refused::Forbidden { .. } => TooMuch::Malformed,
         }
     }
 }
@@ -129,13 +183,18 @@ impl Verdict {
 
 /// Judges an answer that is no list of items.
 pub(super) fn judge_whole(answer: WholeAnswer, retry_after: Option<Duration>) -> RequestVerdict {
-    let WholeAnswer { status, error_type, error } = answer;
+    let WholeAnswer { status, error_type, error, speaker } = answer;
     let detail = error.to_string();
+    // A firewall refuses one body, or a proxy all of them: the parts show which.
+    if (status, speaker) == (403, Speaker::Stranger) {
+        return RequestVerdict::Divide(Refused::Forbidden { status, error });
+    }
+    let block = error.block();
     let malformed = Refused::Malformed { status, error };
     let failed = |gate, reason, detail, pause_after| {
         RequestVerdict::Failed(Failure { gate, reason, detail, pause_after, retry_after: None }, Load::Unknown)
     };
-    match classify_request(status, error_type.as_deref()) {
+    match by_block(classify_request(status, error_type.as_deref()), block) {
         Class::Split(TooMuch::Bytes) => RequestVerdict::Divide(Refused::TooLarge),
         Class::Split(TooMuch::Malformed) => RequestVerdict::Divide(malformed),
         Class::IndexMissing => RequestVerdict::IndexMissing(malformed),
@@ -146,9 +205,13 @@ pub(super) fn judge_whole(answer: WholeAnswer, retry_after: Option<Duration>) ->
         Class::Retry(trouble) => {
             let pause_after = match trouble {
                 Trouble::Overloaded | Trouble::Breaker => TENTH_TIME,
-                Trouble::Unavailable | Trouble::ServerError => THIRD_TIME,
+                Trouble::Unavailable | Trouble::ServerError | Trouble::Unexpected => THIRD_TIME,
             };
-            let failure = Failure { retry_after, ..cluster_failure(trouble.lasting(), detail, pause_after) };
+            let reason = match (trouble, speaker) {
+                (Trouble::Overloaded | Trouble::Breaker, _) | (_, Speaker::Service) => trouble.lasting(),
+                (_, Speaker::Stranger) => PauseReason::Gateway,
+            };
+            let failure = Failure { retry_after, ..cluster_failure(reason, detail, pause_after) };
             RequestVerdict::Failed(failure, Load::Answered(trouble))
         }
         // A whole request is never answered so.
@@ -159,6 +222,19 @@ pub(super) fn judge_whole(answer: WholeAnswer, retry_after: Option<Duration>) ->
 /// Judges a success whose items cannot be read.
 pub(super) fn judge_unreadable(detail: String) -> RequestVerdict {
     RequestVerdict::Failed(cluster_failure(PauseReason::NotOpenSearch, detail, THIRD_TIME), Load::Unknown)
+}
+
+/// What an index is paused for that does not answer while others do.
+pub(super) fn silent_index(op: &Op, detail: String) -> IndexAnswer {
+    IndexAnswer {
+        index: op.operation.address.index.clone(),
+        concrete: Arc::clone(&op.concrete),
+        epoch: op.epoch,
+        accepted: false,
+        found: false,
+        unavailable: true,
+        pause: Some((PauseReason::NoAnswer, Some(detail))),
+    }
 }
 
 /// Judges a request without an answer.
@@ -173,9 +249,16 @@ pub(super) fn judge_no_answer(error: &ClientError) -> RequestVerdict {
     RequestVerdict::Failed(Failure { gate, ..cluster_failure(reason, error.to_string(), pause_after) }, load)
 }
 
-/// All requests are refused as malformed, even those with one operation.
-pub(super) fn all_requests_refused(error: &Scrubbed) -> Failure {
-    cluster_failure(PauseReason::RequestsRefused, error.to_string(), AT_ONCE)
+/// All requests are refused, even those with one operation.
+pub(super) fn all_requests_refused(refused: &Refused) -> Failure {
+    match refused {
+        Refused::TooLarge => cluster_failure(PauseReason::RequestsRefused, "http_413".to_owned(), AT_ONCE),
+        Refused::Malformed { error, .. } => cluster_failure(PauseReason::RequestsRefused, error.to_string(), AT_ONCE),
+        Refused::Forbidden { error, .. } => Failure {
+            gate: FailedGate::Credentials,
+            ..cluster_failure(PauseReason::CredentialsRefused, error.to_string(), AT_ONCE)
+        },
+    }
 }
 
 fn cluster_failure(reason: PauseReason, detail: String, pause_after: u32) -> Failure {
@@ -190,7 +273,7 @@ mod tests {
     fn verdict(attempts: u32, status: u16, error_type: Option<&str>) -> (Op, Verdict) {
         let op = Op { attempts, ..sample("a", "x") };
         let error = error_type.map(|error_type| Box::new(Scrubbed { error_type: error_type.to_owned(), detail: None }));
-        let verdict = judge_item(&op, ItemAnswer { status, error });
+        let verdict = judge_item(&op, ItemAnswer { status, error }, Neighbours::NotAccepted);
         (op, verdict)
     }
 
@@ -202,6 +285,51 @@ mod tests {
         let overloaded = |attempts| verdict(attempts, 429, None).1.class;
         assert_eq!(overloaded(9), Class::Retry(Trouble::Overloaded));
         assert_eq!(overloaded(10), Class::Pause(PauseReason::Throttled));
+    }
+
+    /// One row per line: status, type, attempts so far, neighbours, class. Rows 23 to 25 of ADR 9.
+    #[test]
+    fn a_document_is_at_fault_for_a_500_alone_that_does_not_pass_while_others_are_accepted() {
+        use Neighbours::{Accepted, NotAccepted, Waiting};
+        let pause = Class::Pause;
+        let rows = [
+            (500, Some("null_pointer_exception"), 4, Accepted, Class::Retry(Trouble::Unexpected)),
+            (500, Some("null_pointer_exception"), 5, Accepted, Class::Refuse),
+            (500, Some("null_pointer_exception"), 5, NotAccepted, pause(PauseReason::ServerErrors)),
+            (500, Some("null_pointer_exception"), 0, Waiting, pause(PauseReason::ServerErrors)),
+            (500, Some("node_disconnected_exception"), 50, Accepted, Class::Retry(Trouble::ServerError)),
+            (500, None, 50, Accepted, Class::Retry(Trouble::ServerError)),
+            (502, Some("null_pointer_exception"), 50, Accepted, Class::Retry(Trouble::Unavailable)),
+            (503, Some("unavailable_shards_exception"), 50, Accepted, Class::Retry(Trouble::Unavailable)),
+            (503, Some("unavailable_shards_exception"), 5, NotAccepted, pause(PauseReason::Unavailable)),
+            (504, None, 50, Accepted, Class::Retry(Trouble::Unavailable)),
+            (403, Some("cluster_block_exception"), 50, Accepted, pause(PauseReason::ReadOnly)),
+        ];
+        for (status, error_type, attempts, neighbours, expected) in rows {
+            let op = Op { attempts, ..sample("a", "x") };
+            let error = error_type.map(|name| Box::new(Scrubbed { error_type: name.to_owned(), detail: None }));
+            let verdict = judge_item(&op, ItemAnswer { status, error }, neighbours);
+            assert_eq!(verdict.class, expected, "{status} {error_type:?} {attempts} {neighbours:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_named_by_its_number() {
+        let rows = [
+            (403, "FORBIDDEN/8/index write (api)", PauseReason::ReadOnly),
+            (403, "FORBIDDEN/4/index closed", PauseReason::IndexClosed),
+            (403, "FORBIDDEN/6/cluster read-only (api)", PauseReason::ClusterReadOnly),
+            (403, "FORBIDDEN/10/cluster create-index blocked (api)", PauseReason::CreateBlocked),
+            (403, "TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark", PauseReason::DiskFull),
+            (429, "TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark", PauseReason::DiskFull),
+            (403, "FORBIDDEN/99/something new", PauseReason::ReadOnly),
+        ];
+        for (status, block, expected) in rows {
+            let reason = format!("index [a] blocked by: [{block}];");
+            let error = Some(Box::new(crate::scrub::scrub(Some("cluster_block_exception"), [reason.as_str()])));
+            let verdict = judge_item(&sample("a", "x"), ItemAnswer { status, error }, Neighbours::NotAccepted);
+            assert_eq!(verdict.class, Class::Pause(expected), "{block}");
+        }
     }
 
     #[test]
@@ -223,9 +351,33 @@ mod tests {
     }
 
     fn whole(status: u16, error_type: Option<&str>) -> RequestVerdict {
+        said(status, error_type, Speaker::Service)
+    }
+
+    fn said(status: u16, error_type: Option<&str>, speaker: Speaker) -> RequestVerdict {
         let error = Scrubbed { error_type: "x".to_owned(), detail: None };
-        let answer = WholeAnswer { status, error_type: error_type.map(str::to_owned), error };
+        let answer = WholeAnswer { status, error_type: error_type.map(str::to_owned), error, speaker };
         judge_whole(answer, Some(Duration::from_secs(7)))
+    }
+
+    /// One row per line: status, reason.
+    #[test]
+    fn a_proxy_in_place_of_opensearch_is_called_that() {
+        let rows = [
+            (502, PauseReason::Gateway),
+            (503, PauseReason::Gateway),
+            (504, PauseReason::Gateway),
+            (500, PauseReason::Gateway),
+            (429, PauseReason::Throttled),
+            (302, PauseReason::NotOpenSearch),
+            (200, PauseReason::NotOpenSearch),
+        ];
+        for (status, reason) in rows {
+            let RequestVerdict::Failed(failure, _) = said(status, None, Speaker::Stranger) else { panic!("{status}") };
+            assert_eq!(failure.reason, reason, "{status}");
+        }
+        let forbidden = said(403, None, Speaker::Stranger);
+        assert!(matches!(forbidden, RequestVerdict::Divide(Refused::Forbidden { status: 403, .. })));
     }
 
     /// One row per line: status, type, gate, reason, failures before a pause, whether the server's time is kept.

@@ -15,7 +15,7 @@ use streamdex_poller::clock::Clock;
 use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, Settings};
 use streamdex_poller::graph::Until;
 use streamdex_poller::state::Generations;
-use streamdex_sink::{BulkWriter, Patience, WriterSettings};
+use streamdex_sink::{BulkWriter, Patience, ShortStreak, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::{REQUEST_TIMEOUT, SimulatedSearch};
@@ -170,6 +170,9 @@ fn writer_settings(seed: u64) -> WriterSettings {
         oldest_read: Duration::from_secs(30),
         stop_grace: Duration::from_secs(8),
         patience: Patience::Endless,
+        brake_after: 50,
+        brake_after_field: 1000,
+        short_streak: ShortStreak::Refuse { proven: Duration::from_secs(2), unproven: Duration::from_secs(60) },
         seed: Some(seed),
     }
 }

@@ -3,10 +3,10 @@ use streamdex_mapping::Outcome;
 
 use super::*;
 use crate::scrub::Scrubbed;
-use crate::writer::answer::{ItemAnswer, WholeAnswer};
+use crate::writer::answer::{ItemAnswer, Speaker, WholeAnswer};
 use crate::writer::op::sample;
 use crate::writer::request::{Finished, Reply};
-use crate::writer::settings::Patience;
+use crate::writer::settings::{Patience, ShortStreak};
 use crate::writer::submission::Submission;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,6 +25,9 @@ fn scheduler() -> Scheduler {
         oldest_read: SECOND * 30,
         stop_grace: SECOND * 8,
         patience: Patience::Endless,
+        brake_after: 50,
+        brake_after_field: 1000,
+        short_streak: ShortStreak::Refuse { proven: Duration::from_secs(2), unproven: Duration::from_secs(60) },
         seed: Some(1),
     };
     let learned = Learned::new(&settings);
@@ -50,7 +53,7 @@ async fn each_item_is_decided_or_put_back() {
     let sent = scheduler.next_request(0, now).unwrap();
     assert!(scheduler.next_request(1, now).is_none());
     let refused = item(400, Some("mapper_parsing_exception"));
-    let items = vec![item(201, None), item(429, None), refused, item(503, None)];
+    let items = vec![item(201, None), item(429, None), refused, item(429, None)];
     scheduler.settle(answered(sent, Reply::Items(items)), now);
     assert_eq!(scheduler.queue.len(), 2);
     let later = scheduler.next_wake(0, now).unwrap();
@@ -69,7 +72,12 @@ async fn a_failed_request_closes_the_gate_and_a_probe_opens_it() {
     let (mut scheduler, now) = (scheduler(), Instant::now());
     scheduler.accept(["a", "b", "c"].map(|id| sample("x", id)).into(), 0, now);
     let sent = scheduler.next_request(0, now).unwrap();
-    let answer = WholeAnswer { status: 503, error_type: None, error: *item(503, Some("x")).error.unwrap() };
+    let answer = WholeAnswer {
+        status: 503,
+        error_type: None,
+        error: *item(503, Some("x")).error.unwrap(),
+        speaker: Speaker::Service,
+    };
     scheduler.settle(answered(sent, Reply::Whole(answer, Some(SECOND * 5))), now);
     assert!(scheduler.next_request(0, now).is_none());
     let at = scheduler.next_wake(0, now).unwrap();

@@ -13,7 +13,7 @@ use streamdex_mapping::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{BulkWriter, Patience, Targets, WriterSettings};
+use super::{BulkWriter, Patience, ShortStreak, Targets, WriterSettings};
 use world::World;
 
 /// Every index is set up as `NAME-000001`, but those whose name starts with `unknown`.
@@ -39,6 +39,9 @@ fn settings() -> WriterSettings {
         oldest_read: Duration::from_secs(30),
         stop_grace: Duration::from_secs(8),
         patience: Patience::Endless,
+        brake_after: 50,
+        brake_after_field: 1000,
+        short_streak: ShortStreak::Refuse { proven: Duration::from_secs(2), unproven: Duration::from_secs(60) },
         seed: Some(1),
     }
 }

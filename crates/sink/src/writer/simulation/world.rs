@@ -33,6 +33,8 @@ pub(super) enum Fault {
     /// Carried out, and no bulk answer.
     Garbage,
     Unreachable,
+    /// The transport panics.
+    Panic,
     /// These items, by position, are answered so; the others are carried out.
     Items(Vec<usize>, u16, &'static str),
 }
@@ -74,7 +76,7 @@ struct Line {
 
 impl World {
     pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.0.lock().unwrap())
+        change(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     pub(super) fn fault(&self, fault: Fault) {
@@ -188,6 +190,7 @@ impl State {
         match fault {
             Some(Fault::Whole(status, error_type, retry_after)) => return Ok(whole(status, error_type, retry_after)),
             Some(Fault::LostBefore) => return Err(lost),
+            Some(Fault::Panic) => panic!("made up by the test"),
             _ => {}
         }
         let mut items: Vec<Value> = Vec::new();
