@@ -4,9 +4,7 @@
 //! no checkpoint may pass it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::join_all;
 use streamdex_dynamodb::convert::table_image;
@@ -14,15 +12,18 @@ use streamdex_dynamodb::item::{Found, ItemReader};
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::batch::{RECORD_ORDINAL, operation_ordinal};
 use streamdex_mapping::{
-    Action, Address, DocumentId, FetchHandle, IndexName, Key, Mapper, Operation, OperationHandle, Outcome, Role,
+    Action, Address, DocumentId, FetchHandle, IndexName, Key, MapError, Mapper, Operation, OperationHandle, Outcome,
+    Role,
 };
 use streamdex_sink::Permit;
 use streamdex_sink::index::Target;
-use streamdex_sink::retry::{Jitter, RetrySchedule};
+use streamdex_sink::retry::Jitter;
 use streamdex_sink::writer::{BulkWriter, Decision, Patience, Refusal};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::{Attempts, Term, schedule};
 use crate::fault::DeliveryFault;
 use crate::indices::IndexSetup;
 use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole};
@@ -52,8 +53,13 @@ pub struct Delivery {
 /// What the delivery of a page depends on.
 #[derive(Debug, Clone, Default)]
 pub struct Bounds {
-    /// Delivery returns early when this is cancelled.
+    /// Nothing is read or written any more when this is cancelled.
     pub cancel: CancellationToken,
+    /// No dead letter is stored any more when this is cancelled, and delivery returns. Where it comes later than `cancel`,
+    /// what was refused last is stored too.
+    pub storing: CancellationToken,
+    /// By then all is to be done, where that is known: one call has a share of the time that is left.
+    pub until: Option<Instant>,
     /// Nothing is written without it, where there is one.
     pub permit: Option<Arc<dyn Permit>>,
 }
@@ -79,16 +85,42 @@ struct Sent {
     archive: Option<Vec<u8>>,
 }
 
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// One line per change, and a reminder each minute.
-const REMINDER: Duration = Duration::from_secs(60);
+/// What came of the operations of one index.
+#[derive(Default)]
+struct Written {
+    /// In the order of the operations; none where they were not sent.
+    decisions: Vec<Decision>,
+    /// The places of refused operations whose dead letters are stored.
+    stored: BTreeSet<usize>,
+    fault: Option<DeliveryFault>,
+}
+
+/// Whose dead letter it is.
+enum Whose {
+    Record(usize),
+    Item(FetchHandle),
+}
+
+type LetterSender = mpsc::Sender<(Whose, DeadLetter)>;
+
+/// So many dead letters are stored at once.
+const LETTERS: usize = 100;
 
 // === impl Bounds ===
 
 impl From<CancellationToken> for Bounds {
     fn from(cancel: CancellationToken) -> Bounds {
-        Bounds { cancel, permit: None }
+        Bounds { storing: cancel.clone(), cancel, until: None, permit: None }
+    }
+}
+
+impl Bounds {
+    fn working(&self) -> Term<'_> {
+        Term { cancel: &self.cancel, until: self.until }
+    }
+
+    fn storing(&self) -> Term<'_> {
+        Term { cancel: &self.storing, until: self.until }
     }
 }
 
@@ -103,90 +135,94 @@ impl Delivery {
         PageOutcome { outcomes, indices: page.indices, fault }
     }
 
+    /// Dead letters of records that cannot be mapped are stored beside the writes: neither a store that does not answer
+    /// nor a blocked index may hold the other back.
     async fn work_off(&self, page: &mut Page, bounds: &Bounds) -> Result<(), DeliveryFault> {
-        let written = self.write_all(page, bounds).await;
-        // Last, and whatever became of the writes: a store of letters that does not answer must not hold
-        // back the neighbours of a bad record.
-        let stored = self.store_refused(page, &bounds.cancel).await;
-        written.and(stored)
+        // At most one for each record, and one for each of its reads.
+        let (letters, mut arriving) = mpsc::channel(2 * page.len() + 1);
+        for refused in std::mem::take(&mut page.refused) {
+            // There is room, and the receiver lives.
+            let _ = letters.try_send((Whose::Record(refused.record), self.record_letter(page, &refused)));
+        }
+        let storing = self.store_arriving(&mut arriving, |(_, letter)| Some(letter.clone()), bounds);
+        let (written, (stored, fault)) = tokio::join!(self.write_all(page, letters, bounds), storing);
+        for (whose, _) in stored {
+            match whose {
+                Whose::Record(record) => page.batch.dead_lettered(record),
+                Whose::Item(handle) => page.batch.unresolvable(handle),
+            }
+        }
+        match written {
+            Err(written) => Err(written.or_worse(fault)),
+            Ok(()) => fault.map_or(Ok(()), Err),
+        }
     }
 
     /// Reads and writes in rounds, until no answer asks for another one.
-    async fn write_all(&self, page: &mut Page, bounds: &Bounds) -> Result<(), DeliveryFault> {
-        let cancel = &bounds.cancel;
-        let schedule = RetrySchedule::new(FIRST_WAIT, LONGEST_WAIT);
-        let mut jitter = Jitter::default();
+    async fn write_all(&self, page: &mut Page, letters: LetterSender, bounds: &Bounds) -> Result<(), DeliveryFault> {
+        let (schedule, mut jitter) = (schedule(), Jitter::default());
         let (mut open, mut progressed_at) = (usize::MAX, Instant::now());
+        // Items that cannot be mapped: their letters are being stored.
+        let mut given_up = BTreeSet::new();
         for round in 0.. {
-            self.read_items(page, cancel).await?;
+            self.read_items(page, (&letters, &mut given_up), bounds).await?;
             let operations = page.batch.take_operations();
             if operations.is_empty() {
                 break;
             }
             self.write(page, operations, bounds).await?;
-            let to_read_again = page.batch.fetches().len();
+            let to_read_again = page.batch.fetches().into_iter().filter(|handle| !given_up.contains(handle)).count();
             if to_read_again == 0 {
                 break;
             }
             if to_read_again < open {
                 (open, progressed_at) = (to_read_again, Instant::now());
-            } else if progressed_at.elapsed() >= self.limit() {
+            } else if progressed_at.elapsed() >= self.attempts().limit() {
                 return Err(DeliveryFault::NoProgress(progressed_at.elapsed()));
             }
-            sleep(schedule.delay(round, None, &mut jitter), cancel).await?;
-        }
-        Ok(())
-    }
-
-    /// Dead letters of records that could not be mapped.
-    async fn store_refused(&self, page: &mut Page, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-        let refused = std::mem::take(&mut page.refused);
-        let letters: Vec<_> = refused.iter().map(|refused| self.record_letter(page, refused)).collect();
-        self.store(&letters, cancel).await?;
-        for refused in refused {
-            page.batch.dead_lettered(refused.record);
+            bounds.working().sleep(schedule.delay(round, None, &mut jitter)).await?;
         }
         Ok(())
     }
 
     /// Reads every item that is asked for, and maps what is there now.
-    async fn read_items(&self, page: &mut Page, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-        let handles = page.batch.fetches();
+    async fn read_items(
+        &self,
+        page: &mut Page,
+        (letters, given_up): (&LetterSender, &mut BTreeSet<FetchHandle>),
+        bounds: &Bounds,
+    ) -> Result<(), DeliveryFault> {
+        let mut handles = page.batch.fetches();
+        handles.retain(|handle| !given_up.contains(handle));
         if handles.is_empty() {
             return Ok(());
         }
         let reader = self.reader.as_ref().ok_or(DeliveryFault::NoReader)?;
         let fetch = |handle: &FetchHandle| page.batch.fetch(*handle).map(|(fetch, _)| fetch.key.clone());
         let keys: Vec<Key> = handles.iter().filter_map(fetch).collect();
-        let reads = self.patiently(cancel, "read items", || reader.read(&keys)).await?;
-        let mut letters = Vec::new();
-        let mut unresolvable = Vec::new();
+        let reads = self.attempts().make(bounds.working(), "read items", || reader.read(&keys)).await?;
         for (handle, read) in handles.into_iter().zip(reads) {
+            // Mapping takes time, and others have to get on.
+            tokio::task::yield_now().await;
+            if bounds.cancel.is_cancelled() {
+                return Err(DeliveryFault::Cancelled(None));
+            }
             let Some((fetch, owner)) = page.batch.fetch(handle) else { continue };
-            let (reason, error) = match read.found {
-                Found::Refused(error) => ("item_not_readable", error.to_string()),
-                Found::Item(item) => match self.mapper.resolve(fetch, Some(&table_image(&item)), read.at) {
-                    Ok(operations) => {
-                        page.batch.resolved(handle, operations);
-                        continue;
-                    }
-                    Err(error) => (error.name(), error.to_string()),
-                },
-                Found::Absent => match self.mapper.resolve(fetch, None, read.at) {
-                    Ok(operations) => {
-                        page.batch.resolved(handle, operations);
-                        continue;
-                    }
-                    Err(error) => (error.name(), error.to_string()),
-                },
+            let resolved = match read.found {
+                Found::Refused(error) => Err(("item_not_readable", error.to_string())),
+                Found::Item(item) => self.mapper.resolve(fetch, Some(&table_image(&item)), read.at).map_err(said),
+                Found::Absent => self.mapper.resolve(fetch, None, read.at).map_err(said),
             };
-            let address = fetch.addresses.first().cloned();
-            letters.push(self.record_letter(page, &RefusedRecord { record: owner, address, reason, error }));
-            unresolvable.push(handle);
-        }
-        self.store(&letters, cancel).await?;
-        for handle in unresolvable {
-            page.batch.unresolvable(handle);
+            match resolved {
+                Ok(operations) => page.batch.resolved(handle, operations),
+                Err((reason, error)) => {
+                    let address = fetch.addresses.first().cloned();
+                    let letter = self.record_letter(page, &RefusedRecord { record: owner, address, reason, error });
+                    given_up.insert(handle);
+                    // There is room; once nothing is stored any more, the record stays undecided.
+                    let _ = letters.try_send((Whose::Item(handle), letter));
+                }
+            }
         }
         Ok(())
     }
@@ -198,7 +234,6 @@ impl Delivery {
         operations: Vec<(OperationHandle, Operation)>,
         bounds: &Bounds,
     ) -> Result<(), DeliveryFault> {
-        let cancel = &bounds.cancel;
         let mut groups: BTreeMap<IndexName, (Vec<Sent>, Vec<Operation>)> = BTreeMap::new();
         for (handle, operation) in operations {
             let (sent, group) = groups.entry(operation.address.index.clone()).or_default();
@@ -206,113 +241,91 @@ impl Delivery {
             group.push(operation);
         }
         page.indices.extend(groups.keys().map(|index| index.as_str().to_owned()));
+        let shared = &*page;
         let writes = groups.into_iter().map(|(index, (sent, group))| async move {
-            self.ensure(&index, cancel).await?;
-            let decisions = match &bounds.permit {
-                Some(permit) => self.writer.write_under(group, Arc::clone(permit)).await,
-                None => self.writer.write(group).await,
-            };
-            Ok((sent, decisions))
+            let written = self.write_group(shared, &index, (&sent, group), bounds).await;
+            (sent, written)
         });
-        let mut fault = None;
-        let mut letters = Vec::new();
-        let mut refused = Vec::new();
-        for written in join_all(writes).await {
-            let (sent, decisions) = match written {
-                Ok(written) => written,
-                Err(error) => {
-                    fault = Some(error);
-                    continue;
-                }
-            };
-            for (sent, decision) in sent.into_iter().zip(decisions) {
+        let mut fault: Option<DeliveryFault> = None;
+        for (sent, written) in join_all(writes).await {
+            let Written { decisions, stored, fault: met } = written;
+            fault = met.into_iter().fold(fault, |known, met| Some(met.or_worse(known)));
+            for (place, (sent, decision)) in sent.into_iter().zip(decisions).enumerate() {
                 match decision {
                     Decision::Done(outcome) => page.batch.decide(sent.handle, outcome),
                     Decision::ReadAgain => page.batch.read_again(sent.handle),
-                    Decision::Stopped(stopped) => fault = Some(DeliveryFault::Writer(stopped)),
-                    Decision::Refused(refusal) => {
-                        letters.push(self.operation_letter(page, &sent, &refusal));
-                        refused.push(sent.handle);
+                    Decision::Stopped(stopped) => fault = Some(DeliveryFault::Writer(stopped).or_worse(fault)),
+                    Decision::Refused(_) if stored.contains(&place) => {
+                        page.batch.decide(sent.handle, Outcome::DeadLettered);
                     }
+                    // Undecided: its letter is not stored.
+                    Decision::Refused(_) => {}
                 }
             }
-        }
-        self.store(&letters, cancel).await?;
-        for handle in refused {
-            page.batch.decide(handle, Outcome::DeadLettered);
         }
         fault.map_or(Ok(()), Err)
     }
 
-    async fn ensure(&self, index: &IndexName, cancel: &CancellationToken) -> Result<Arc<Target>, DeliveryFault> {
+    /// Writes the operations of one index. What is refused is stored as it arises, while its neighbours may still wait.
+    async fn write_group(
+        &self,
+        page: &Page,
+        index: &IndexName,
+        (sent, operations): (&[Sent], Vec<Operation>),
+        bounds: &Bounds,
+    ) -> Written {
+        if let Err(fault) = self.ensure(index, bounds).await {
+            return Written { fault: Some(fault), ..Written::default() };
+        }
+        let (refusals, mut arriving) = mpsc::channel(operations.len().max(1));
+        let permit = bounds.permit.clone();
+        let letter = |(place, refusal): &(usize, Refusal)| {
+            sent.get(*place).map(|sent| self.operation_letter(page, sent, refusal))
+        };
+        let storing = self.store_arriving(&mut arriving, letter, bounds);
+        let (decisions, (stored, fault)) =
+            tokio::join!(self.writer.write_reporting(operations, permit, refusals), storing);
+        Written { decisions, stored: stored.into_iter().map(|(place, _)| place).collect(), fault }
+    }
+
+    /// Stores letters as they arrive, until the last one. Returns what was stored.
+    async fn store_arriving<T>(
+        &self,
+        arriving: &mut mpsc::Receiver<T>,
+        letter: impl Fn(&T) -> Option<DeadLetter>,
+        bounds: &Bounds,
+    ) -> (Vec<T>, Option<DeliveryFault>) {
+        let (mut stored, mut batch) = (Vec::new(), Vec::new());
+        while arriving.recv_many(&mut batch, LETTERS).await > 0 {
+            let letters: Vec<DeadLetter> = batch.iter().filter_map(&letter).collect();
+            if let Err(fault) = self.store(&letters, bounds).await {
+                return (stored, Some(fault));
+            }
+            stored.append(&mut batch);
+        }
+        (stored, None)
+    }
+
+    async fn ensure(&self, index: &IndexName, bounds: &Bounds) -> Result<Arc<Target>, DeliveryFault> {
         if let Some(target) = self.indices.target(index) {
             return Ok(target);
         }
-        self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await
+        self.attempts().make(bounds.working(), "set up the index", || self.indices.ensure(index)).await
     }
 
-    async fn store(&self, letters: &[DeadLetter], cancel: &CancellationToken) -> Result<(), DeliveryFault> {
+    async fn store(&self, letters: &[DeadLetter], bounds: &Bounds) -> Result<(), DeliveryFault> {
         if letters.is_empty() {
             return Ok(());
         }
+        self.attempts().make(bounds.storing(), "store dead letters", || self.letters.put(letters)).await?;
         for letter in letters {
             tracing::warn!(letter = %letter.key, reason = letter.reason, error = letter.error, "dead letter");
         }
-        self.patiently(cancel, "store dead letters", || self.letters.put(letters)).await
+        Ok(())
     }
 
-    /// Tries until it succeeds, until trying again is of no use, or until patience or time is over.
-    async fn patiently<T, E, F>(
-        &self,
-        cancel: &CancellationToken,
-        what: &'static str,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, DeliveryFault>
-    where
-        F: Future<Output = Result<T, E>>,
-        E: Into<DeliveryFault>,
-    {
-        let schedule = RetrySchedule::new(FIRST_WAIT, LONGEST_WAIT);
-        let mut jitter = Jitter::default();
-        let begun = Instant::now();
-        let mut said: Option<(String, Instant)> = None;
-        let mut failing = None;
-        for round in 0.. {
-            let outcome = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(DeliveryFault::Cancelled(said.map(|(error, _)| error))),
-                outcome = attempt() => outcome,
-            };
-            let error: DeliveryFault = match outcome {
-                Ok(value) => {
-                    self.progress.note_success();
-                    return Ok(value);
-                }
-                Err(error) => error.into(),
-            };
-            if begun.elapsed() >= self.limit() || error.is_final(self.patience) {
-                return Err(error);
-            }
-            failing.get_or_insert_with(|| self.progress.failing());
-            let text = error.to_string();
-            let again = |(last, at): &(String, Instant)| *last != text || at.elapsed() >= REMINDER;
-            if said.as_ref().is_none_or(again) {
-                tracing::warn!(error = text, hint = error.hint(), "cannot {what}, trying again");
-                said = Some((text, Instant::now()));
-            }
-            // A cancellation is noticed at the next attempt.
-            let _ = sleep(schedule.delay(round, None, &mut jitter), cancel).await;
-        }
-        Err(DeliveryFault::Cancelled(None))
-    }
-
-    /// How long one thing may fail.
-    fn limit(&self) -> Duration {
-        match self.patience {
-            Patience::Endless => Duration::MAX,
-            Patience::OneShot { later, .. } if self.progress.is_made() => later,
-            Patience::OneShot { at_start, .. } => at_start,
-        }
+    fn attempts(&self) -> Attempts<'_> {
+        Attempts { patience: self.patience, progress: &self.progress }
     }
 
     fn record_letter(&self, page: &Page, refused: &RefusedRecord) -> DeadLetter {
@@ -387,10 +400,6 @@ impl Sent {
     }
 }
 
-async fn sleep(time: Duration, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(DeliveryFault::Cancelled(None)),
-        () = tokio::time::sleep(time) => Ok(()),
-    }
+fn said(error: MapError) -> (&'static str, String) {
+    (error.name(), error.to_string())
 }

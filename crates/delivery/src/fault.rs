@@ -35,6 +35,14 @@ pub enum DeliveryFault {
     /// Items are read and written again and again, and no answer is final.
     #[error("no answer of OpenSearch was final for {} s", .0.as_secs())]
     NoProgress(Duration),
+    /// A call was not answered within its share of the time.
+    #[error("cannot {what}: no answer within {} ms", after.as_millis())]
+    Unanswered {
+        /// What was tried.
+        what: &'static str,
+        /// How long.
+        after: Duration,
+    },
     /// Told to stop.
     #[error("stopped{}", .0.as_deref().map(|error| format!(" after: {error}")).unwrap_or_default())]
     Cancelled(Option<String>),
@@ -43,6 +51,23 @@ pub enum DeliveryFault {
 // === impl DeliveryFault ===
 
 impl DeliveryFault {
+    /// Of two faults of one page, the one that says more: a stop only follows from another fault, or from the time.
+    pub(crate) fn or_worse(self, other: Option<DeliveryFault>) -> DeliveryFault {
+        match other {
+            Some(other) if other.says() > self.says() => other,
+            _ => self,
+        }
+    }
+
+    fn says(&self) -> u8 {
+        match self {
+            DeliveryFault::Cancelled(None) => 0,
+            DeliveryFault::Writer(fault) if matches!(**fault, WriterFault::Cancelled) => 0,
+            DeliveryFault::Cancelled(Some(_)) => 1,
+            _ => 2,
+        }
+    }
+
     /// Whether trying again is of no use. A one-shot command does not wait for what a person must mend.
     pub(crate) fn is_final(&self, patience: Patience) -> bool {
         match self {
@@ -53,6 +78,7 @@ impl DeliveryFault {
             },
             DeliveryFault::Read(error) => !error.fault().passes_by_itself() && patience != Patience::Endless,
             DeliveryFault::Letters(_) => patience != Patience::Endless,
+            DeliveryFault::Unanswered { .. } => false,
             _ => true,
         }
     }
@@ -69,6 +95,9 @@ impl DeliveryFault {
             DeliveryFault::NoProgress(_) => {
                 "look at the health and load of the cluster, and run the command again: what is done stays done"
                     .to_owned()
+            }
+            DeliveryFault::Unanswered { .. } => {
+                "check that this network reaches the service: routes, endpoints and security groups".to_owned()
             }
             DeliveryFault::Cancelled(_) => "the work goes on from the last checkpoint at the next start".to_owned(),
         }

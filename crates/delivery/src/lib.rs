@@ -3,6 +3,7 @@
 //! [`capture`] reads captured texts into [`page`]s; [`delivery`] reads the items that a page asks for, writes its
 //! operations and stores its dead letters ([`letter`]); [`indices`] is what it asks of the indices it writes to.
 
+mod attempt;
 pub mod capture;
 pub mod delivery;
 pub mod fault;

@@ -1,7 +1,7 @@
 //! The one way to OpenSearch: the transport with authentication, TLS and a deadline on every request.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -16,11 +16,13 @@ use opensearch::http::headers::{
 use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use streamdex_aws::root_cause;
 use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service, is_loopback};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
 pub use crate::client_error::{ClientError, TlsProblem};
 use crate::client_error::{find_io_error, find_tls_problem};
+use crate::retry::attempt_share;
 use crate::retry_after;
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
@@ -39,6 +41,8 @@ struct Inner {
     transport: Transport,
     authentication: Authentication,
     timeout: Duration,
+    /// By then all work is to be done, retries included.
+    until: Mutex<Option<Instant>>,
     /// Host and port, for messages.
     endpoint: String,
 }
@@ -128,7 +132,21 @@ impl Client {
         let transport =
             builder.build().map_err(|error| ClientError::Build { reason: root_cause(&error).to_string() })?;
         let endpoint = endpoint_of(&settings.url);
-        Ok(Client(Arc::new(Inner { transport, authentication, timeout: settings.request_timeout, endpoint })))
+        let (timeout, until) = (settings.request_timeout, Mutex::new(None));
+        Ok(Client(Arc::new(Inner { transport, authentication, timeout, until, endpoint })))
+    }
+
+    /// From now on all work, retries included, is to be done by `until`: each request has a share of the time that is
+    /// left, and never more than the configured deadline. For all clones.
+    pub fn work_until(&self, until: Option<Instant>) {
+        *self.0.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    /// How long the next request may take.
+    fn limit(&self) -> Duration {
+        let until = *self.0.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = until.map(|until| attempt_share(until.saturating_duration_since(Instant::now())));
+        share.map_or(self.0.timeout, |share| share.min(self.0.timeout))
     }
 
     /// Host and port of the endpoint, for messages.
@@ -204,9 +222,10 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         // The transport's own deadline does not cover the credentials provider.
         let exchange = Box::pin(self.exchange(method, path, headers, body));
-        match tokio::time::timeout(self.0.timeout, exchange).await {
+        let limit = self.limit();
+        match tokio::time::timeout(limit, exchange).await {
             Ok(result) => result,
-            Err(_) => Err(self.timed_out()),
+            Err(_) => Err(self.timed_out(limit)),
         }
     }
 
@@ -235,8 +254,8 @@ impl Client {
         Ok(Answer { status, body, retry_after })
     }
 
-    fn timed_out(&self) -> ClientError {
-        ClientError::TimedOut { endpoint: self.0.endpoint.clone(), after: self.0.timeout }
+    fn timed_out(&self, after: Duration) -> ClientError {
+        ClientError::TimedOut { endpoint: self.0.endpoint.clone(), after }
     }
 
     fn unreadable(&self, error: &serde_json::Error) -> ClientError {
@@ -247,7 +266,7 @@ impl Client {
     fn explain(&self, error: &opensearch::Error) -> ClientError {
         let endpoint = self.0.endpoint.clone();
         if error.is_timeout() {
-            return self.timed_out();
+            return self.timed_out(self.0.timeout);
         }
         if let Some(problem) = find_tls_problem(error) {
             return ClientError::Tls { endpoint, problem };

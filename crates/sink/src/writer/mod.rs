@@ -170,20 +170,40 @@ impl BulkWriter {
     /// Operations on one document are sent one after the other, in the order in which they come in. Where the
     /// future is dropped, what was not sent yet is not sent any more; what is in flight stays accounted for.
     pub async fn write(&self, operations: Vec<Operation>) -> Vec<Decision> {
-        self.write_with(operations, None).await
+        self.write_with(operations, None, None).await
     }
 
     /// As [`BulkWriter::write`], while `permit` is granted.
     pub async fn write_under(&self, operations: Vec<Operation>, permit: Arc<dyn Permit>) -> Vec<Decision> {
-        self.write_with(operations, Some(permit)).await
+        self.write_with(operations, Some(permit), None).await
     }
 
-    async fn write_with(&self, operations: Vec<Operation>, permit: Option<Arc<dyn Permit>>) -> Vec<Decision> {
+    /// As [`BulkWriter::write`], under a permit where there is one. Each refusal is sent to `refusals` as it falls, with
+    /// the place of its operation, so that it can be stored while neighbours wait; give the channel room for one for each
+    /// operation. The channel is closed with the last decision.
+    pub async fn write_reporting(
+        &self,
+        operations: Vec<Operation>,
+        permit: Option<Arc<dyn Permit>>,
+        refusals: mpsc::Sender<(usize, Refusal)>,
+    ) -> Vec<Decision> {
+        self.write_with(operations, permit, Some(refusals)).await
+    }
+
+    async fn write_with(
+        &self,
+        operations: Vec<Operation>,
+        permit: Option<Arc<dyn Permit>>,
+        refusals: Option<mpsc::Sender<(usize, Refusal)>>,
+    ) -> Vec<Decision> {
         if operations.is_empty() {
             return Vec::new();
         }
         let taken_at = Instant::now();
         let (submission, receiver) = Submission::new(operations.len(), permit);
+        if let Some(refusals) = refusals {
+            submission.report_refusals(refusals);
+        }
         let waiting = Waiting(Arc::clone(&submission));
         let mut bytes = 0;
         let mut ops = Vec::with_capacity(operations.len());
