@@ -95,7 +95,7 @@ pub struct OpenSearch {
     pub url: Url,
     /// How requests are authenticated.
     pub auth: Auth,
-    /// A PEM file with the certificate authority of the server.
+    /// A PEM file with the certificate of the server's authority, or with the server's own.
     pub ca_file: Option<PathBuf>,
     /// Whether certificates are checked; `false` only for loopback hosts.
     pub tls_verify: bool,

@@ -86,7 +86,7 @@ tables! {
         url: String,
         /// How requests are authenticated. Default: not at all.
         auth: AuthTable,
-        /// A PEM file with the certificate authority of the server.
+        /// A PEM file with the certificate of the server's authority, or with the server's own.
         ca_file: String,
         /// Whether the server's certificate is checked; `false` is allowed for loopback hosts only.
         #[schemars(extend("default" = true))]
@@ -355,7 +355,7 @@ words! {
     words ManageWord {
         /// streamdex: `NAME-000001` behind the alias `NAME`.
         Create = "create",
-        /// You; what is unsafe in it is reported.
+        /// You; what is unsafe in it is reported. Behind an alias, the index that was found first is written to.
         Check = "check",
         /// You; nothing is asked.
         Never = "never",

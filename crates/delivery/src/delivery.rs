@@ -16,14 +16,14 @@ use streamdex_mapping::{
     Role,
 };
 use streamdex_sink::Permit;
-use streamdex_sink::index::Target;
+use streamdex_sink::index::{SetupError, SetupErrorKind};
 use streamdex_sink::retry::Jitter;
 use streamdex_sink::writer::{BulkWriter, Decision, Patience, Refusal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Attempts, Term, schedule};
+use crate::attempt::{Attempts, schedule};
+use crate::bounds::Bounds;
 use crate::fault::DeliveryFault;
 use crate::indices::IndexSetup;
 use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole};
@@ -48,20 +48,6 @@ pub struct Delivery {
     pub patience: Patience,
     /// How it has gone so far.
     pub progress: DeliveryProgress,
-}
-
-/// What the delivery of a page depends on.
-#[derive(Debug, Clone, Default)]
-pub struct Bounds {
-    /// Nothing is read or written any more when this is cancelled.
-    pub cancel: CancellationToken,
-    /// No dead letter is stored any more when this is cancelled, and delivery returns. Where it comes later than `cancel`,
-    /// what was refused last is stored too.
-    pub storing: CancellationToken,
-    /// By then all is to be done, where that is known: one call has a share of the time that is left.
-    pub until: Option<Instant>,
-    /// Nothing is written without it, where there is one.
-    pub permit: Option<Arc<dyn Permit>>,
 }
 
 /// What became of a page.
@@ -105,24 +91,6 @@ type LetterSender = mpsc::Sender<(Whose, DeadLetter)>;
 
 /// So many dead letters are stored at once.
 const LETTERS: usize = 100;
-
-// === impl Bounds ===
-
-impl From<CancellationToken> for Bounds {
-    fn from(cancel: CancellationToken) -> Bounds {
-        Bounds { storing: cancel.clone(), cancel, until: None, permit: None }
-    }
-}
-
-impl Bounds {
-    fn working(&self) -> Term<'_> {
-        Term { cancel: &self.cancel, until: self.until }
-    }
-
-    fn storing(&self) -> Term<'_> {
-        Term { cancel: &self.storing, until: self.until }
-    }
-}
 
 // === impl Delivery ===
 
@@ -274,17 +242,17 @@ impl Delivery {
         (sent, operations): (&[Sent], Vec<Operation>),
         bounds: &Bounds,
     ) -> Written {
-        if let Err(fault) = self.ensure(index, bounds).await {
-            return Written { fault: Some(fault), ..Written::default() };
-        }
+        let unusable = match self.ensure(index, bounds).await {
+            Ok(unusable) => unusable,
+            Err(fault) => return Written { fault: Some(fault), ..Written::default() },
+        };
         let (refusals, mut arriving) = mpsc::channel(operations.len().max(1));
-        let permit = bounds.permit.clone();
         let letter = |(place, refusal): &(usize, Refusal)| {
             sent.get(*place).map(|sent| self.operation_letter(page, sent, refusal))
         };
         let storing = self.store_arriving(&mut arriving, letter, bounds);
-        let (decisions, (stored, fault)) =
-            tokio::join!(self.writer.write_reporting(operations, permit, refusals), storing);
+        let writing = self.write_or_refuse(operations, unusable, bounds.permit.clone(), refusals);
+        let (decisions, (stored, fault)) = tokio::join!(writing, storing);
         Written { decisions, stored: stored.into_iter().map(|(place, _)| place).collect(), fault }
     }
 
@@ -306,11 +274,31 @@ impl Delivery {
         (stored, None)
     }
 
-    async fn ensure(&self, index: &IndexName, bounds: &Bounds) -> Result<Arc<Target>, DeliveryFault> {
-        if let Some(target) = self.indices.target(index) {
-            return Ok(target);
+    async fn write_or_refuse(
+        &self,
+        operations: Vec<Operation>,
+        unusable: Option<Refusal>,
+        permit: Option<Arc<dyn Permit>>,
+        refusals: mpsc::Sender<(usize, Refusal)>,
+    ) -> Vec<Decision> {
+        let Some(refusal) = unusable else { return self.writer.write_reporting(operations, permit, refusals).await };
+        for place in 0..operations.len() {
+            // There is room, and the receiver lives.
+            let _ = refusals.try_send((place, refusal.clone()));
         }
-        self.attempts().make(bounds.working(), "set up the index", || self.indices.ensure(index)).await
+        operations.iter().map(|_| Decision::Refused(refusal.clone())).collect()
+    }
+
+    /// Makes sure that the index is there. Where the records ask for one that they must not have, that is their fault
+    /// alone: the refusal of their operations.
+    async fn ensure(&self, index: &IndexName, bounds: &Bounds) -> Result<Option<Refusal>, DeliveryFault> {
+        if self.indices.target(index).is_some() {
+            return Ok(None);
+        }
+        match self.attempts().make(bounds.working(), "set up the index", || self.indices.ensure(index)).await {
+            Err(DeliveryFault::Setup(error)) if error.kind() == SetupErrorKind::Record => Ok(Some(refusal_of(&error))),
+            made => made.map(|_| None),
+        }
     }
 
     async fn store(&self, letters: &[DeadLetter], bounds: &Bounds) -> Result<(), DeliveryFault> {
@@ -402,4 +390,13 @@ impl Sent {
 
 fn said(error: MapError) -> (&'static str, String) {
     (error.name(), error.to_string())
+}
+
+fn refusal_of(error: &SetupError) -> Refusal {
+    let error_type = match error {
+        SetupError::TooManyIndices { .. } => "too_many_indices",
+        _ => "unusable_index",
+    };
+    let message = format!("{error}: {}", error.hint());
+    Refusal { status: None, error_type: error_type.to_owned(), message, hint: error.hint() }
 }

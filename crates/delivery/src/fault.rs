@@ -72,7 +72,7 @@ impl DeliveryFault {
     pub(crate) fn is_final(&self, patience: Patience) -> bool {
         match self {
             DeliveryFault::Setup(error) => match error.kind() {
-                SetupErrorKind::Gap => true,
+                SetupErrorKind::Gap | SetupErrorKind::Record => true,
                 SetupErrorKind::Transient => false,
                 _ => patience != Patience::Endless,
             },

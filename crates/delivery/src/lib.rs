@@ -4,6 +4,7 @@
 //! operations and stores its dead letters ([`letter`]); [`indices`] is what it asks of the indices it writes to.
 
 mod attempt;
+mod bounds;
 pub mod capture;
 pub mod delivery;
 pub mod fault;
@@ -14,6 +15,7 @@ mod progress;
 pub mod screen;
 pub mod view;
 
-pub use delivery::{Bounds, Delivery, PageOutcome};
+pub use bounds::Bounds;
+pub use delivery::{Delivery, PageOutcome};
 pub use fault::DeliveryFault;
 pub use progress::DeliveryProgress;

@@ -9,3 +9,4 @@
 )]
 
 mod letters;
+mod placeholders;

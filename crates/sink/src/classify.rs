@@ -97,6 +97,8 @@ pub enum PauseReason {
     DocumentsRefused,
     /// A proxy answers in place of OpenSearch.
     Gateway,
+    /// The answer is a redirect, which is not followed.
+    Redirected,
     /// The cluster is write-protected.
     ClusterReadOnly,
     /// The cluster may not make indices.
@@ -151,6 +153,7 @@ pub fn classify_request(status: u16, error_type: Option<&str>) -> Class {
         (403, _) => Class::Pause(PauseReason::CredentialsRefused),
         (404, Some("index_not_found_exception")) => Class::IndexMissing,
         (413, _) => Class::Split(TooMuch::Bytes),
+        (300..400, _) => Class::Pause(PauseReason::Redirected),
         (429 | 408 | 500..600, _) => transient(status, error_type),
         _ => Class::Pause(PauseReason::NotOpenSearch),
     }
@@ -251,6 +254,7 @@ impl PauseReason {
             PauseReason::RequestsRefused => "requests_refused",
             PauseReason::DocumentsRefused => "documents_refused",
             PauseReason::Gateway => "gateway",
+            PauseReason::Redirected => "redirected",
             PauseReason::ClusterReadOnly => "cluster_read_only",
             PauseReason::CreateBlocked => "create_blocked",
             PauseReason::NotOpenSearch => "not_opensearch",
@@ -306,6 +310,9 @@ impl PauseReason {
             PauseReason::DocumentsRefused => {
                 "look at the error: a missing pipeline, an alias without a write index, a data stream or a full shard refuses every document. It goes on by itself once one is accepted. Before the stream is trimmed (24 h), repair the index, or let the documents through as dead letters: opensearch.brake_after = 0 and brake_after_field = 0"
             }
+            PauseReason::Redirected => {
+                "set opensearch.url to the address that answers itself; a login page or a change of scheme is a redirect too, and none is followed"
+            }
             PauseReason::Gateway => {
                 "look at the proxy or load balancer before OpenSearch, and whether the nodes behind it are up"
             }
@@ -344,6 +351,7 @@ impl std::fmt::Display for PauseReason {
             PauseReason::RequestsRefused => "OpenSearch refuses every request",
             PauseReason::DocumentsRefused => "the index refuses document after document and accepts none",
             PauseReason::Gateway => "a proxy answers in place of OpenSearch",
+            PauseReason::Redirected => "requests are redirected to another place",
             PauseReason::ClusterReadOnly => "the cluster is write-protected",
             PauseReason::CreateBlocked => "the cluster may not make indices",
             PauseReason::NotOpenSearch => "the answers are not those of OpenSearch",
@@ -429,7 +437,8 @@ mod tests {
             (404, Some("index_not_found_exception"), Class::IndexMissing),
             (404, None, Class::Pause(PauseReason::NotOpenSearch)),
             (405, None, Class::Pause(PauseReason::NotOpenSearch)),
-            (302, None, Class::Pause(PauseReason::NotOpenSearch)),
+            (302, None, Class::Pause(PauseReason::Redirected)),
+            (307, None, Class::Pause(PauseReason::Redirected)),
             (413, None, Class::Split(TooMuch::Bytes)),
             (429, Some("rejected_execution_exception"), Class::Retry(Trouble::Overloaded)),
             (429, Some("circuit_breaking_exception"), Class::Retry(Trouble::Breaker)),

@@ -4,12 +4,16 @@ pub mod auth;
 pub mod classify;
 pub mod client;
 mod client_error;
+mod connection;
 pub mod encode;
 pub mod index;
 pub mod pause;
 pub mod retry;
 mod retry_after;
+mod scheme;
 pub mod scrub;
+mod signing;
+mod tls;
 pub mod writer;
 
 pub use classify::PauseReason;

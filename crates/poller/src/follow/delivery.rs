@@ -84,7 +84,10 @@ impl Deliver for Delivery {
             }
         }
         let page = Box::pin(self.deliver_page(page, bounds)).await;
-        let fault = page.fault.map(|fault| Undecided::of(&fault, &*self.indices));
+        let fault = match page.fault {
+            Some(fault) => Some(Undecided::of(&fault, &*self.indices).await),
+            None => None,
+        };
         Delivered { outcomes: page.outcomes, indices: page.indices, fault }
     }
 
@@ -94,7 +97,7 @@ impl Deliver for Delivery {
 }
 
 impl Undecided {
-    fn of(fault: &DeliveryFault, indices: &dyn IndexSetup) -> Undecided {
+    async fn of(fault: &DeliveryFault, indices: &dyn IndexSetup) -> Undecided {
         let later = || Undecided::Later { message: fault.to_string(), hint: fault.hint() };
         match fault {
             DeliveryFault::Cancelled(_) => Undecided::Stopped,
@@ -102,17 +105,26 @@ impl Undecided {
             DeliveryFault::Writer(writer) => match &**writer {
                 writer::Fault::Cancelled => Undecided::Stopped,
                 writer::Fault::IndexMissing { index, concrete } => {
-                    let known = indices.known().into_iter().find(|known| known.index == index.as_str());
-                    Undecided::IndexVanished(VanishedIndex {
-                        index: index.as_str().to_owned(),
-                        concrete: concrete.to_string(),
-                        expected_uuid: known.map(|known| known.uuid).unwrap_or_default(),
-                        found_uuid: None,
-                    })
+                    missing(index.as_str(), concrete, indices).await.map_or_else(later, Undecided::IndexVanished)
                 }
                 _ => later(),
             },
             _ => later(),
         }
     }
+}
+
+/// An index that one answer to a write said to be missing: it has vanished where a look at it says so too. Of an index
+/// that is not watched, that answer is all there is.
+async fn missing(index: &str, concrete: &str, indices: &dyn IndexSetup) -> Option<VanishedIndex> {
+    if !indices.known().iter().any(|known| known.index == index) {
+        return Some(VanishedIndex {
+            index: index.to_owned(),
+            concrete: concrete.to_owned(),
+            expected_uuid: String::new(),
+            found_uuid: None,
+        });
+    }
+    let vanished = indices.watch().await.ok()?;
+    vanished.into_iter().find(|vanished| vanished.index == index)
 }

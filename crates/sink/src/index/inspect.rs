@@ -256,7 +256,7 @@ pub fn differences(wanted: &Wanted, settings: &FlatSettings, mapping: &Map<Strin
 }
 
 /// Settings come back as texts, even those sent as numbers.
-fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -14,6 +14,8 @@ pub(super) struct Lane {
     pub(super) ops: VecDeque<Op>,
     pub(super) bytes: usize,
     pub(super) gate: Gate,
+    /// How often it was probed.
+    probed: u32,
     /// Index operations that were accepted.
     pub(super) accepted: u64,
     /// It is not mixed with other indices, because its shards were not available when it was last asked.
@@ -87,6 +89,9 @@ impl Lane {
             taken.bytes += op.bytes;
             let mut op = op;
             op.epoch = self.gate.epoch();
+            if op.attempts == 0 {
+                op.accepted_then = self.accepted;
+            }
             self.flying += 1;
             self.flying_unavailable += usize::from(op.unavailable);
             taken.send.push(op);
@@ -112,10 +117,17 @@ impl Lane {
     }
 
     /// Puts the best probe in front: what has not been one in vain, was not refused under the brake, and writes a
-    /// document, since only that ends a brake. Documents are in no order between each other.
+    /// document, since only that ends a brake. Among these it takes the oldest and the newest by turns: behind thousands
+    /// of bad ones, what has just come in is more likely to be good. Documents are in no order between each other.
     pub(super) fn bring_probe_forward(&mut self) {
         let rank = |op: &Op| (op.suspicion.braked, op.probes, !op.is_index());
-        let best = self.ops.iter().enumerate().min_by_key(|(position, op)| (rank(op), *position));
+        let ops = self.ops.iter().enumerate();
+        self.probed = self.probed.wrapping_add(1);
+        let best = if self.probed % 2 == 1 {
+            ops.min_by_key(|(_, op)| rank(op))
+        } else {
+            ops.rev().min_by_key(|(_, op)| rank(op))
+        };
         let Some(position) = best.map(|(position, _)| position) else { return };
         if let Some(op) = self.ops.remove(position) {
             self.ops.push_front(op);

@@ -25,7 +25,7 @@ pub(super) struct Op {
     /// Shards of its index were not available for it, or its request was not answered: it is not mixed with other
     /// indices.
     pub(super) unavailable: bool,
-    /// How many index operations its index had accepted when it first met its trouble.
+    /// How many index operations its index had accepted when it was first sent, since it was last held up by a pause.
     pub(super) accepted_then: u64,
     /// How often it was a probe in vain.
     pub(super) probes: u32,

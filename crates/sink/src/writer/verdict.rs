@@ -369,7 +369,7 @@ mod tests {
             (504, PauseReason::Gateway),
             (500, PauseReason::Gateway),
             (429, PauseReason::Throttled),
-            (302, PauseReason::NotOpenSearch),
+            (302, PauseReason::Redirected),
             (200, PauseReason::NotOpenSearch),
         ];
         for (status, reason) in rows {
@@ -391,7 +391,7 @@ mod tests {
             (429, None, Cluster, PauseReason::Throttled, 10, true),
             (503, None, Cluster, PauseReason::Unavailable, 3, true),
             (500, None, Cluster, PauseReason::ServerErrors, 3, true),
-            (302, None, Cluster, PauseReason::NotOpenSearch, 1, false),
+            (302, None, Cluster, PauseReason::Redirected, 1, false),
         ];
         for (status, error_type, gate, reason, pause_after, waits) in rows {
             let RequestVerdict::Failed(failure, _) = whole(status, error_type) else { panic!("{status}") };

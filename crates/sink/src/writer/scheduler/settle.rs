@@ -127,9 +127,6 @@ impl Scheduler {
     /// Marks an operation that is sent again: apart from other indices, or alone.
     fn troubled(&mut self, mut op: Op, trouble: Trouble) -> Op {
         let index = &op.operation.address.index;
-        if op.attempts == 0 {
-            op.accepted_then = self.queue.accepted_so_far(index);
-        }
         match trouble {
             Trouble::Unavailable => {
                 self.queue.set_apart(index);

@@ -1,5 +1,7 @@
 //! The writer against a model of OpenSearch, on paused time: no network, no sleeping, every fault on demand.
 
+mod doubt;
+mod outages;
 mod random;
 mod scenarios;
 mod world;
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use streamdex_config::Compression;
 use streamdex_mapping::{
-    Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Role,
+    Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Outcome, Role,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +52,32 @@ fn start(world: &Arc<World>, settings: WriterSettings) -> (BulkWriter, Cancellat
     let cancel = CancellationToken::new();
     let transport: Arc<dyn super::BulkTransport> = Arc::<World>::clone(world);
     (BulkWriter::start_on(transport, Arc::new(AllTargets), settings, cancel.clone()), cancel)
+}
+
+/// As [`start`], with what an earlier writer learned.
+fn start_again(
+    world: &Arc<World>,
+    settings: WriterSettings,
+    learned: super::Learned,
+) -> (BulkWriter, CancellationToken) {
+    let cancel = CancellationToken::new();
+    let transport: Arc<dyn super::BulkTransport> = Arc::<World>::clone(world);
+    (BulkWriter::start_on_with(transport, Arc::new(AllTargets), settings, learned, cancel.clone()), cancel)
+}
+
+fn applied(decisions: &[super::Decision]) -> usize {
+    let is_applied = |decision: &&super::Decision| matches!(decision, super::Decision::Done(Outcome::Applied));
+    decisions.iter().filter(is_applied).count()
+}
+
+fn refused(decisions: &[super::Decision]) -> usize {
+    decisions.iter().filter(|decision| matches!(decision, super::Decision::Refused(_))).count()
+}
+
+/// Writes in a task of its own.
+fn writing(writer: &BulkWriter, operations: Vec<Operation>) -> tokio::task::JoinHandle<Vec<super::Decision>> {
+    let writer = writer.clone();
+    tokio::spawn(async move { writer.write(operations).await })
 }
 
 fn operation(index: &str, id: &str, seconds: u32, action: Action) -> Operation {

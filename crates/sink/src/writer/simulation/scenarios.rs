@@ -8,14 +8,10 @@ use streamdex_mapping::{Action, Outcome};
 use tokio::time::Instant;
 
 use super::world::{Fault, World};
-use super::{delete, index, many, operation, read, settings, start};
+use super::{applied, delete, index, many, operation, read, settings, start, start_again};
 use crate::classify::PauseReason;
 use crate::pause::Scope;
 use crate::writer::{Decision, Fault as Stop, Patience, WriterSettings};
-
-fn applied(decisions: &[Decision]) -> usize {
-    decisions.iter().filter(|decision| matches!(decision, Decision::Done(Outcome::Applied))).count()
-}
 
 fn one_shot() -> WriterSettings {
     WriterSettings { patience: Patience::one_shot(), ..settings() }
@@ -430,9 +426,7 @@ async fn what_one_writer_learned_the_next_one_knows() {
     assert_eq!(applied(&writer.write(many("a", 10)).await), 10);
     cancel.cancel();
     writer.ended().await;
-    let transport: Arc<dyn crate::writer::BulkTransport> = Arc::<World>::clone(&world);
-    let (targets, next) = (Arc::new(super::AllTargets), tokio_util::sync::CancellationToken::new());
-    let writer = crate::writer::BulkWriter::start_on_with(transport, targets, gzip, writer.learned(), next);
+    let (writer, _cancel) = start_again(&world, gzip, writer.learned());
     assert_eq!(applied(&writer.write(many("a", 10)).await), 10);
     assert_eq!(world.requests(), [10, 10, 10], "the second writer sends without compression at once");
 }
