@@ -4,7 +4,7 @@
 //! and no more: the writer sends again on a new one, and connections idle for 90 s are not used at all.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
@@ -15,19 +15,26 @@ use streamdex_delivery::page::Page;
 use streamdex_dynamodb::item::ItemReader;
 use streamdex_dynamodb::state::StateError;
 use streamdex_sink::index::TableFacts;
-use streamdex_sink::{Client, ClientError, Indices, SetupContext, VanishedIndex};
-use tokio::sync::OnceCell;
+use streamdex_sink::{Client, ClientError, Indices, Learned, SetupContext, VanishedIndex, WriterSettings};
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
+use crate::decided::Decided;
 use crate::lazy::{self, LazyReader, LazyState};
 use crate::memory::IndexMemory;
 
 /// What is made once for a sandbox.
 pub struct Sandbox {
     pub(crate) config: Config,
-    pub(crate) capturer: Capturer,
+    pub(crate) capturer: Arc<Capturer>,
+    /// Of records that come again.
+    pub(crate) decided: Arc<Decided>,
+    /// One event is mapped at a time, also where the mapping of an earlier one was given up.
+    pub(crate) mapping: Arc<Semaphore>,
     pub(crate) letters: Arc<dyn DeadLetterStore>,
     client: OnceCell<Client>,
+    /// How much the cluster takes, and whom its refusals were about: one invocation learns it for the next ones.
+    learned: OnceLock<Learned>,
     /// By the source's place in the configuration.
     sources: Vec<Followed>,
 }
@@ -74,11 +81,25 @@ impl Sandbox {
         };
         let sources = config.sources.iter().map(followed).collect();
         let letters = lazy::letters(&config, &state);
-        Sandbox { capturer: Capturer::new(&config), letters, client: OnceCell::new(), sources, config }
+        Sandbox {
+            capturer: Arc::new(Capturer::new(&config)),
+            decided: Arc::default(),
+            mapping: Arc::new(Semaphore::new(1)),
+            letters,
+            client: OnceCell::new(),
+            learned: OnceLock::new(),
+            sources,
+            config,
+        }
     }
 
     pub(crate) fn source(&self, place: usize) -> Option<&Followed> {
         self.sources.get(place)
+    }
+
+    /// What writers have learned of the cluster.
+    pub(crate) fn learned(&self, settings: &WriterSettings) -> Learned {
+        self.learned.get_or_init(|| Learned::new(settings)).clone()
     }
 
     /// The one client of OpenSearch.
@@ -193,7 +214,8 @@ mod tests {
         let dropped = server.add(Rule::any().drop_before());
         assert_eq!(followed.look(&indices).await, [], "no answer is no gap");
         server.remove(dropped);
-        server.add(Rule::any().answer(Reply::json(200, "{}")));
+        let no_index = r#"{"error":{"type":"index_not_found_exception"},"status":404}"#;
+        server.add(Rule::any().answer(Reply::json(404, no_index)));
         // There is no such index; each invocation is told until it is mended.
         for _ in 0..2 {
             assert_eq!(followed.look(&indices).await[0].concrete, "orders-000001");
