@@ -119,3 +119,33 @@ impl Term<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use streamdex_dynamodb::AwsError;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_call_without_an_answer_leaves_time_for_another() {
+        let (cancel, progress) = (CancellationToken::new(), DeliveryProgress::under_way());
+        let attempts = Attempts { patience: Patience::Endless, progress: &progress };
+        let begun = Instant::now();
+        let term = Term { cancel: &cancel, until: Some(begun + Duration::from_secs(30)) };
+        let calls = Cell::new(0);
+        let call = || async {
+            calls.set(calls.get() + 1);
+            match calls.get() {
+                1 => std::future::pending().await,
+                _ => Ok::<_, AwsError>(7),
+            }
+        };
+        assert_eq!(attempts.make(term, "read items", call).await.unwrap(), 7);
+        assert!((10..11).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        cancel.cancel();
+        let stopped = attempts.make(term, "read items", call).await.unwrap_err();
+        assert!(matches!(stopped, DeliveryFault::Cancelled(None)), "{stopped}");
+    }
+}

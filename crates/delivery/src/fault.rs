@@ -103,3 +103,20 @@ impl DeliveryFault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_does_not_hide_another_fault() {
+        let stopped = || DeliveryFault::Writer(Arc::new(WriterFault::Cancelled));
+        let after = || DeliveryFault::Cancelled(Some("503".into()));
+        let worse = |left: DeliveryFault, right| left.or_worse(right).to_string();
+        assert!(worse(stopped(), Some(after())).contains("503"));
+        assert!(worse(after(), Some(stopped())).contains("503"));
+        assert!(worse(DeliveryFault::NoReader, Some(after())).contains("has to be read"));
+        assert!(worse(after(), Some(DeliveryFault::NoReader)).contains("has to be read"));
+        assert!(worse(stopped(), None).contains("stopped"));
+    }
+}

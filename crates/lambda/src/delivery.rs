@@ -203,3 +203,51 @@ impl Again {
         if is_in_doubt || is_refused || !writer.braked().is_empty() { Again::Send } else { Again::Stay }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use async_trait::async_trait;
+    use streamdex_config::Config;
+    use streamdex_mapping::{Trust, event::read_captured};
+    use streamdex_sink::{Answer, BodyEncoding, BulkTransport};
+
+    use super::*;
+
+    struct Panics;
+
+    #[async_trait]
+    impl BulkTransport for Panics {
+        async fn bulk(&self, _: bytes::Bytes, _: BodyEncoding) -> Result<Answer, ClientError> {
+            panic!("as a defect would")
+        }
+
+        fn refresh_credentials(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_breaks_is_noticed_at_once() {
+        let text = "source = { table = 'orders' }\nopensearch = { url = 'http://127.0.0.1:9' }\n\
+            route = [{ index = 'orders' }]\nindex.orders = { manage = 'never' }\n\
+            dead_letter = { kind = 'file', path = 'none' }";
+        let sandbox = Sandbox::new(Config::parse(text, Path::new(""), &|_| None).unwrap().config);
+        let (cancel, storing) = (CancellationToken::new(), CancellationToken::new());
+        let allowance = Allowance::of(Duration::from_secs(60), Duration::from_secs(2));
+        let until = Instant::now() + allowance.whole();
+        let work = Work { sandbox: &sandbox, stream_arn: None, allowance, until, cancel: &cancel, storing: &storing };
+        let followed = sandbox.source(0).unwrap();
+        let mut page = Page::default();
+        let record = r#"[{"eventName":"INSERT","dynamodb":{"ApproximateCreationDateTime":1700000000,
+            "Keys":{"pk":{"S":"a"}},"NewImage":{"pk":{"S":"a"}},"SequenceNumber":"7"}}]"#;
+        let mapper = sandbox.capturer.mapper(0).unwrap();
+        read_captured(record, |_, record| page.add(mapper, record, Trust::InOrder).unwrap()).unwrap();
+        let indices = sandbox.indices(followed, &page, None).await.unwrap();
+        let stop = CancellationToken::new();
+        let writer = BulkWriter::start_on(Arc::new(Panics), indices.clone(), work.settings(), stop.clone());
+        let delivery = work.delivery(followed, indices, writer.clone(), 0);
+        let began = Instant::now();
+        assert!(work.deliver_page(&delivery, page).await.is_none());
+        assert!(writer.is_broken() && began.elapsed() < Duration::from_secs(30));
+    }
+}

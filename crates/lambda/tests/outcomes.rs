@@ -6,7 +6,7 @@ use serde_json::json;
 use streamdex_lambda::error::InvocationError;
 use streamdex_testkit::fault::{FaultServer, ItemError, Reply, Rule};
 
-use crate::function::{AMPLE, counted, event, function, invoke, orders, raw, record, sequence};
+use crate::function::{AMPLE, counted, event, function, function_of, invoke, orders, raw, record, sequence};
 
 const SHORT: Duration = Duration::from_millis(1_500);
 
@@ -77,4 +77,27 @@ async fn undecided_records_fail_what_is_no_source_mapping() {
         assert!(error.to_string().contains("BatchGetItem"), "{error}");
     }
     assert!(server.requests().is_empty());
+}
+
+/// The deactivated item would stay in the index, without a word.
+#[tokio::test]
+async fn a_stream_that_cannot_serve_a_route_fails_the_invocation() {
+    let server = FaultServer::scripted();
+    let function = function_of(
+        &server,
+        r#"{ source = "orders", index = "orders", id = ["pk"], when = { attribute = "active", equals = true } }"#,
+    );
+    let named = |view: &str| {
+        let view = format!("\"StreamViewType\":\"{view}\",\"Keys\"");
+        event(&[record("orders", 1).replace("\"Keys\"", &view)])
+    };
+    for view in ["NEW_IMAGE", "KEYS_ONLY"] {
+        let error = invoke(&function, named(view), AMPLE).await.unwrap_err();
+        assert_eq!(error.name(), "Configuration");
+        assert!(error.to_string().contains(view) && error.hint().contains("NEW_AND_OLD_IMAGES"), "{error}");
+    }
+    assert!(server.requests().is_empty());
+    for view in ["NEW_AND_OLD_IMAGES", "LATER"] {
+        assert_eq!(invoke(&function, named(view), AMPLE).await.unwrap(), None, "{view}");
+    }
 }
