@@ -101,3 +101,19 @@ async fn a_stream_that_cannot_serve_a_route_fails_the_invocation() {
         assert_eq!(invoke(&function, named(view), AMPLE).await.unwrap(), None, "{view}");
     }
 }
+
+/// A writer lives as long as its invocation; what it learned of the cluster lives as long as the sandbox.
+#[tokio::test]
+async fn what_one_invocation_learned_the_next_one_knows() {
+    let server = FaultServer::scripted();
+    let too_large = Rule::when(|request| request.is_bulk() && request.text().len() > 3_000);
+    let too_large = server.add(too_large.answer(Reply::json(413, "{}")));
+    let function = function(&server, "");
+    assert_eq!(invoke(&function, orders(1..101), AMPLE).await.unwrap(), None);
+    let learned = server.hits(too_large);
+    assert!(learned > 1, "{learned}");
+    assert_eq!(invoke(&function, orders(101..201), AMPLE).await.unwrap(), None);
+    let more = server.hits(too_large) - learned;
+    // The limit may be tried again.
+    assert!(more < 2, "{more} after {learned}");
+}
