@@ -53,7 +53,7 @@ async fn a_whole_refusal_asks_for_all_again() {
     let line = lines.lock().unwrap().pop().unwrap();
     assert_eq!((&line["Table"], &line["Records"], &line["Undecided"]), (&json!("orders"), &json!(4), &json!(4)));
     assert!(line["Retries"].as_u64() >= Some(4) && line["Bytes"].as_u64() > Some(0), "{line}");
-    assert_eq!(line["Pauses"], line["Pauses.unavailable"]);
+    assert_eq!(line["Pauses"], line["Pauses.gateway"]);
 }
 
 #[tokio::test]
