@@ -127,7 +127,7 @@ impl Lane {
     /// other as long as they pass. Documents are in no order between each other.
     pub(super) fn bring_probe_forward(&mut self) {
         self.probed = self.probed.wrapping_add(1);
-        let deletes = self.deletes_pass || self.probed % DELETE_TURN == 0;
+        let deletes = self.deletes_pass || self.probed.is_multiple_of(DELETE_TURN);
         let rank = |op: &Op| (op.suspicion.braked, op.probes, op.is_index() == deletes);
         let ops = self.ops.iter().enumerate();
         let best = if self.probed % 2 == 1 {
