@@ -4,7 +4,6 @@
 //! `role_arn` and `external_id` mean the same to each of them.
 
 mod cause;
-mod check;
 
 use std::time::Duration;
 
@@ -14,8 +13,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use streamdex_config::AwsSettings;
 
-pub use self::cause::{causes, credentials_reason, root_cause};
-pub use self::check::{SettingsError, check};
+pub use self::cause::{causes, root_cause};
 
 /// A deadline on each attempt; the SDK tries most calls up to three times within the second one.
 const ATTEMPT: Duration = Duration::from_secs(10);

@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 
 use streamdex_poller::observe::{Boards, ServeError, Server, watch_opensearch};
 use streamdex_sink::Client;
+use tokio::task::JoinSet;
 
 use crate::exit::{CliError, Exit};
-use crate::watched::Watched;
 
-/// What is shown.
+/// What is shown, until it is dropped.
 pub(crate) struct Shown {
     pub(crate) boards: Boards,
     served: bool,
+    /// Ended with it.
+    tasks: JoinSet<()>,
 }
 
 // === impl Shown ===
@@ -21,25 +23,23 @@ impl Shown {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub(crate) async fn start(listen: Option<SocketAddr>, watched: &mut Watched) -> Result<Shown, CliError> {
-        let boards = Boards::default();
+    pub(crate) async fn start(listen: Option<SocketAddr>) -> Result<Shown, CliError> {
+        let (boards, mut tasks) = (Boards::default(), JoinSet::new());
         if let Some(address) = listen {
             let server = Server::bind(address).await?;
             tracing::info!(address = %server.address(), "serving /livez, /readyz, /metrics and /status");
-            watched.spawn("serves probes, metrics and status", server.run(boards.clone()));
+            tasks.spawn(server.run(boards.clone()));
         }
-        Ok(Shown { boards, served: listen.is_some() })
+        Ok(Shown { boards, served: listen.is_some(), tasks })
     }
 
     /// Asks OpenSearch now and then whether it answers, where somebody can ask for that.
-    pub(crate) fn watch(&self, opensearch: Client, watched: &mut Watched) {
+    pub(crate) fn watch(&mut self, opensearch: Client) {
         if !self.served {
             return;
         }
         let boards = self.boards.clone();
-        watched.spawn("asks whether OpenSearch answers", async move {
-            watch_opensearch(&opensearch, &boards).await;
-        });
+        self.tasks.spawn(async move { watch_opensearch(&opensearch, &boards).await });
     }
 }
 

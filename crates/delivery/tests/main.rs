@@ -8,7 +8,4 @@
     reason = "code of tests: stopping on a broken assumption is what it is for"
 )]
 
-mod deletes;
 mod letters;
-mod placeholders;
-mod reads;

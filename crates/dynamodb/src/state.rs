@@ -5,19 +5,16 @@
 
 mod admin;
 mod error;
-mod followed;
 mod item;
 mod keys;
-mod mark;
 mod query;
 
 use aws_sdk_dynamodb::Client;
 
 pub use self::admin::Creation;
 pub use self::error::StateError;
-use self::followed::FollowedTable;
 pub use self::item::{Item, check_format, number, of_number, text};
-pub use self::keys::{BEHIND_DONE, FORMAT, MARK_SORT_KEY, Partition, SortKey, letter_sort_key};
+pub use self::keys::{BEHIND_DONE, FORMAT, Partition, SortKey, letter_sort_key};
 pub use self::query::Extent;
 use crate::fault::{AwsError, Fault};
 
@@ -27,14 +24,12 @@ pub struct StateTable {
     client: Client,
     name: String,
     group: String,
-    /// The tables that the configuration follows.
-    followed: Vec<FollowedTable>,
 }
 
 impl StateTable {
     /// The table `name` for `group`. No request is made.
     pub fn new(client: Client, name: impl Into<String>, group: impl Into<String>) -> StateTable {
-        StateTable { client, name: name.into(), group: group.into(), followed: Vec::new() }
+        StateTable { client, name: name.into(), group: group.into() }
     }
 
     /// The client that reaches it.
@@ -55,7 +50,7 @@ impl StateTable {
     /// What a failed call on this table means.
     pub fn failed(&self, source: AwsError) -> StateError {
         if source.fault() == Fault::NotFound {
-            return StateError::Missing { table: self.name.clone(), place: source.place().clone() };
+            return StateError::Missing(self.name.clone());
         }
         StateError::Aws { table: self.name.clone(), source }
     }

@@ -9,8 +9,6 @@
 
 mod engines;
 mod faults;
-mod plan;
-mod proof;
 mod sigv4;
 mod support;
 mod tls;

@@ -3,7 +3,6 @@
 mod entry;
 mod lag;
 mod rate;
-mod said;
 mod summary;
 mod view;
 
@@ -17,7 +16,6 @@ use tokio::time::Instant;
 
 use self::entry::Entry;
 use self::rate::Rate;
-use self::said::{Line, Said};
 pub use self::summary::Summary;
 pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Membership, Phase, ShardStatus, Status};
 use crate::gap::Gap;
@@ -37,7 +35,6 @@ struct Board {
     ended: BTreeMap<ShardId, Ended>,
     gaps: Vec<Gap>,
     paused: Option<String>,
-    said: Said,
     membership: Membership,
     beat: Option<Instant>,
     turned: Option<Instant>,
@@ -72,7 +69,6 @@ impl Default for StatusBoard {
             ended: BTreeMap::new(),
             gaps: Vec::new(),
             paused: None,
-            said: Said::default(),
             membership: Membership::default(),
             beat: None,
             turned: None,
@@ -189,13 +185,13 @@ impl StatusBoard {
 
     pub(crate) fn pause_all(&self, reason: Option<String>) {
         let mut board = self.board();
-        let line = board.said.line(reason.as_deref(), Instant::now());
+        let changed = board.paused != reason;
         board.paused.clone_from(&reason);
         drop(board);
-        match line {
-            Line::Paused => tracing::warn!(reason, "paused"),
-            Line::GoingOn => tracing::info!("going on"),
-            Line::Nothing => {}
+        match reason {
+            Some(reason) if changed => tracing::warn!(reason, "paused"),
+            None if changed => tracing::info!("going on"),
+            _ => {}
         }
     }
 
@@ -279,11 +275,6 @@ impl StatusBoard {
         self.entry(shard, |entry| entry.failed(message.into(), hint.into(), now));
     }
 
-    /// GetRecords answered with status 200 and said nothing.
-    pub(crate) fn incomplete_answer(&self) {
-        self.board().counters.incomplete_answers += 1;
-    }
-
     /// A record's creation time was before that of an earlier record of the shard.
     pub(crate) fn backwards(&self, shard: &ShardId) {
         self.board().counters.backwards += 1;
@@ -329,17 +320,17 @@ impl StatusBoard {
         self.entry(shard, |entry| entry.polled = Some(now));
     }
 
-    /// Notes why a shard does not go on, or that it does. Each change is a log line, at most one pair a minute.
+    /// Notes why a shard does not go on, or that it does. Each change is one log line.
     pub(crate) fn pause(&self, shard: &ShardId, reason: Option<String>) {
-        let mut line = Line::Nothing;
+        let mut changed = false;
         self.entry(shard, |entry| {
-            line = entry.said.line(reason.as_deref(), Instant::now());
+            changed = entry.paused != reason;
             entry.paused.clone_from(&reason);
         });
-        match line {
-            Line::Paused => tracing::warn!(%shard, reason, "paused"),
-            Line::GoingOn => tracing::info!(%shard, "going on"),
-            Line::Nothing => {}
+        match reason {
+            Some(reason) if changed => tracing::warn!(%shard, reason, "paused"),
+            None if changed => tracing::info!(%shard, "going on"),
+            _ => {}
         }
     }
 

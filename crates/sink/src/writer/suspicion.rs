@@ -12,8 +12,6 @@ use crate::client::BodyEncoding;
 pub(super) struct Suspicion {
     pub(super) company: usize,
     pub(super) of: Suspect,
-    /// It was refused while its index was braked; refused once more after the brake, it is at fault.
-    pub(super) braked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,16 +38,16 @@ pub(super) fn divide(why: TooMuch, encoding: BodyEncoding, operations: usize) ->
     let half = operations.div_ceil(2);
     match why {
         TooMuch::Malformed if encoding == BodyEncoding::Gzip => {
-            Division::Parts(Suspicion { company: operations, of: Suspect::Encoding, braked: false })
+            Division::Parts(Suspicion { company: operations, of: Suspect::Encoding })
         }
         _ if operations == 1 => Division::Alone,
-        TooMuch::Malformed => Division::Parts(Suspicion { company: half, of: Suspect::Operation, braked: false }),
-        TooMuch::Bytes => Division::Parts(Suspicion { company: half, of: Suspect::Nothing, braked: false }),
+        TooMuch::Malformed => Division::Parts(Suspicion { company: half, of: Suspect::Operation }),
+        TooMuch::Bytes => Division::Parts(Suspicion { company: half, of: Suspect::Nothing }),
     }
 }
 
 impl Suspicion {
-    pub(super) const NONE: Suspicion = Suspicion { company: usize::MAX, of: Suspect::Nothing, braked: false };
+    pub(super) const NONE: Suspicion = Suspicion { company: usize::MAX, of: Suspect::Nothing };
 
     /// Takes over what a later request has shown. Too many bytes do not clear of an earlier suspicion.
     pub(super) fn narrow(&mut self, later: Suspicion) {
@@ -67,7 +65,7 @@ mod tests {
 
     #[test]
     fn requests_are_halved_and_first_sent_without_compression() {
-        let parts = |company, of| Division::Parts(Suspicion { company, of, braked: false });
+        let parts = |company, of| Division::Parts(Suspicion { company, of });
         let rows = [
             (TooMuch::Malformed, Gzip, 9, parts(9, Suspect::Encoding)),
             (TooMuch::Malformed, Gzip, 1, parts(1, Suspect::Encoding)),
@@ -85,11 +83,10 @@ mod tests {
 
     #[test]
     fn too_many_bytes_do_not_clear_of_a_suspicion() {
-        let of = |company, of| Suspicion { company, of, braked: false };
-        let mut suspicion = Suspicion { braked: true, ..of(8, Suspect::Operation) };
-        suspicion.narrow(of(4, Suspect::Nothing));
-        assert_eq!(suspicion, Suspicion { braked: true, ..of(4, Suspect::Operation) });
-        suspicion.narrow(of(4, Suspect::Encoding));
+        let mut suspicion = Suspicion { company: 8, of: Suspect::Operation };
+        suspicion.narrow(Suspicion { company: 4, of: Suspect::Nothing });
+        assert_eq!(suspicion, Suspicion { company: 4, of: Suspect::Operation });
+        suspicion.narrow(Suspicion { company: 4, of: Suspect::Encoding });
         assert_eq!(suspicion.of, Suspect::Encoding);
     }
 }
