@@ -230,6 +230,22 @@ async fn row_11_refused_deletes_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_12_r2_a_field_limit_is_a_dead_letter_and_counts_like_others() {
+    let world = Arc::new(World::default());
+    let (writer, _cancel) = start(&world, settings());
+    let mut batch = many("a", 3);
+    batch.extend(named("a", "wide", 20));
+    let decisions = writer.write(batch).await;
+    assert_eq!((applied(&decisions), refused(&decisions)), (3, 20));
+    assert!(writer.pauses().is_empty());
+    let Decision::Refused(refusal) = &decisions[3] else { panic!("{decisions:?}") };
+    assert_eq!(refusal.message, "the index would have more than 1000 fields");
+    let alone = writing(&writer, named("a", "wide-alone", 60));
+    writer.watch_pauses().wait_for(|pauses| !pauses.is_empty()).await.unwrap();
+    assert!(is_open(&alone) && writer.braked().len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn row_13_zero_switches_the_brake_off() {
     let world = broken("a-000001");
     let off = WriterSettings { brake_after: 0, brake_after_field: 0, ..settings() };

@@ -17,6 +17,8 @@ pub(super) const POISON: &str = "poison";
 pub(super) const UNMAPPABLE: &str = "unmappable";
 /// As `UNMAPPABLE`, and the refusal names a field.
 pub(super) const MISTYPED: &str = "mistyped";
+/// The mapping has no room for its fields.
+pub(super) const WIDE: &str = "wide";
 /// Answered 500 with a type of a defect.
 pub(super) const CRASHING: &str = "crashing";
 /// The whole request is answered 500 with such a type.
@@ -285,6 +287,10 @@ impl State {
         if line.is_index && line.key.1.contains(MISTYPED) {
             let reason = "failed to parse field [age] of type [long] in document";
             return json!({"index": {"status": 400, "error": {"type": "mapper_parsing_exception", "reason": reason}}});
+        }
+        if line.is_index && line.key.1.contains(WIDE) {
+            let reason = "Limit of total fields [1000] has been exceeded while adding new fields [1]";
+            return json!({"index": {"status": 400, "error": {"type": "illegal_argument_exception", "reason": reason}}});
         }
         if line.key.1.contains(UNMAPPABLE) {
             return error(400, "mapper_parsing_exception");
