@@ -22,6 +22,6 @@ pub use encode::encode_operation;
 pub use index::{Indices, SetupContext, SetupError, Target, VanishedIndex};
 pub use pause::{Pause, Scope};
 pub use writer::{
-    BulkTransport, BulkWriter, Decision, Fault, Learned, Patience, Permit, Refusal, Targets, WriterSettings,
-    WriterStats,
+    BulkTransport, BulkWriter, Decision, Fault, Learned, Patience, Permit, Refusal, ShortStreak, Targets,
+    WriterSettings, WriterStats,
 };
