@@ -16,9 +16,8 @@ def problems(templates):
     """All findings in templates, a mapping of name to content."""
     for name, template in templates.items():
         for logical, resource in template.get("Resources", {}).items():
-            for rule in (private_dns, interfaces, kept, concurrency):
+            for rule in (private_dns, interfaces, mapping, kept, concurrency):
                 yield from (f"{name}: {logical}: {problem}" for problem in rule(resource, template))
-            yield from (f"{name}: {logical}: {problem}" for problem in mapping(resource, template))
 
 
 def private_dns(resource, _template):
@@ -75,8 +74,8 @@ def concurrency(resource, template):
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
     reserved = resource.get("Properties", {}).get("ReservedConcurrentExecutions")
     if isinstance(reserved, dict) and "Fn::If" in reserved:
-        condition, _, otherwise = reserved["Fn::If"]
-        if otherwise == {"Ref": "AWS::NoValue"} and default(reserved["Fn::If"][1], template) == 0:
+        _, chosen, otherwise = reserved["Fn::If"]
+        if otherwise == {"Ref": "AWS::NoValue"} and default(chosen, template) == 0:
             return
     elif reserved is None:
         return

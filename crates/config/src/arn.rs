@@ -42,6 +42,12 @@ impl<'a> Arn<'a> {
         (scheme == "arn").then_some(Arn { partition, service, region, account, resource })
     }
 
+    /// The name of the table and the label of the stream, where it is the ARN of a stream.
+    pub fn stream(self) -> Option<(&'a str, &'a str)> {
+        let (table, label) = self.resource.strip_prefix(TABLE)?.split_once(STREAM)?;
+        (is_name(table) && !label.is_empty()).then_some((table, label))
+    }
+
     /// Whether it names something of Amazon's DynamoDB.
     pub fn is_dynamodb(self) -> bool {
         self.partition.starts_with("aws") && self.service == "dynamodb"
@@ -54,7 +60,7 @@ impl TableArn {
     /// Takes the ARN of a table; `None` for anything else.
     pub fn parse(text: &str) -> Option<TableArn> {
         let name = Arn::parse(text)?.resource.strip_prefix(TABLE)?;
-        (!name.is_empty() && !name.contains('/')).then(|| TableArn(text.into()))
+        is_name(name).then(|| TableArn(text.into()))
     }
 
     /// The ARN.
@@ -83,8 +89,7 @@ impl TableArn {
 impl StreamArn {
     /// Takes the ARN of a stream; `None` for anything else.
     pub fn parse(text: &str) -> Option<StreamArn> {
-        let (table, label) = text.split_once(STREAM)?;
-        (TableArn::parse(table).is_some() && !label.is_empty()).then(|| StreamArn(text.into()))
+        Arn::parse(text)?.stream().map(|_| StreamArn(text.into()))
     }
 
     /// The ARN.
@@ -99,14 +104,21 @@ impl StreamArn {
 
     /// The table's name.
     pub fn table_name(&self) -> &str {
-        let table = self.0.split_once(STREAM).map_or(&*self.0, |(table, _)| table);
-        table.rsplit_once('/').map_or("", |(_, name)| name)
+        self.parts().map_or("", |(table, _)| table)
     }
 
     /// The stream's label: the time when it was switched on.
     pub fn label(&self) -> &str {
-        self.0.split_once(STREAM).map_or("", |(_, label)| label)
+        self.parts().map_or("", |(_, label)| label)
     }
+
+    fn parts(&self) -> Option<(&str, &str)> {
+        Arn::parse(&self.0)?.stream()
+    }
+}
+
+fn is_name(table: &str) -> bool {
+    !table.is_empty() && !table.contains('/')
 }
 
 macro_rules! shown_as_text {

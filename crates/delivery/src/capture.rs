@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use streamdex_config::{Config, StreamArn};
+use streamdex_config::{Arn, Config};
 use streamdex_mapping::event::{Captured, CapturedError, read_captured, read_item};
 use streamdex_mapping::{Address, Change, Image, MapError, Mapper, RecordError, RecordProblem, Trust};
 
@@ -177,10 +177,9 @@ impl Capturer {
         if let Some(forced) = self.forced {
             return Ok(forced);
         }
-        let Some(stream) = arn.and_then(StreamArn::parse) else {
+        let Some((table, _)) = arn.and_then(Arn::parse).and_then(Arn::stream) else {
             return if self.sources.len() == 1 { Ok(0) } else { Err(CaptureError::NoTable) };
         };
-        let table = stream.table_name();
         self.sources.iter().position(|source| source.table == table).ok_or_else(|| {
             let known: Vec<&str> = self.sources.iter().map(|source| source.table.as_str()).collect();
             CaptureError::UnknownTable { table: table.to_owned(), known: known.join(", ") }

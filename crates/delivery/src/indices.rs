@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::TableArn;
 use streamdex_dynamodb::state::{
-    Extent, FORMAT, Item, Partition, SortKey, StateError, StateTable, check_format, number, of_number, text,
+    Extent, Item, Partition, SortKey, StateError, StateTable, check_format, number, of_number, stored, text,
 };
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::IndexName;
@@ -105,13 +105,8 @@ impl KnownIndices {
     pub async fn note(&self, index: &KnownIndex) -> Result<(), StateError> {
         let mut item = write_index(index);
         let key = SortKey::Index { concrete: index.concrete.clone() };
-        item.extend([
-            ("pk".to_owned(), AttributeValue::S(self.partition.clone())),
-            ("sk".to_owned(), AttributeValue::S(key.text())),
-            ("v".to_owned(), of_number(FORMAT)),
-            ("at".to_owned(), of_number(now())),
-        ]);
-        self.table.put_new(item).await.map(drop)
+        item.insert("at".to_owned(), of_number(now()));
+        self.table.put_new(stored(&self.partition, key.text(), item)).await.map(drop)
     }
 }
 

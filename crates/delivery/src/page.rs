@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::digest::Output;
 use sha2::{Digest, Sha256};
-use streamdex_config::StreamArn;
+use streamdex_config::Arn;
 use streamdex_mapping::{
     Address, Batch, Change, MapError, Mapper, Operation, Outcome, RecordError, RecordMeta, SequenceNumber, Trust,
 };
@@ -109,8 +109,8 @@ impl Page {
     }
 
     fn note_label(&mut self, stream_arn: Option<&str>) {
-        let stream = stream_arn.and_then(StreamArn::parse);
-        let label = stream.as_ref().map_or(LetterKey::NO_STREAM, StreamArn::label);
+        let stream = stream_arn.and_then(Arn::parse).and_then(Arn::stream);
+        let label = stream.map_or(LetterKey::NO_STREAM, |(_, label)| label);
         if self.labels.last().is_none_or(|(_, last)| &**last != label) {
             self.labels.push((self.batch.len(), label.into()));
         }

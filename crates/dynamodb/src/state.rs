@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::Client;
 
 pub use self::admin::Creation;
 pub use self::error::StateError;
-pub use self::item::{Item, check_format, number, of_number, text};
+pub use self::item::{Item, check_format, number, of_number, stored, text};
 pub use self::keys::{BEHIND_DONE, FORMAT, Partition, SortKey, letter_sort_key};
 pub use self::query::Extent;
 use crate::fault::{AwsError, Fault};

@@ -146,7 +146,7 @@ pub(crate) fn access(config: &Config, purpose: Purpose, facts: &Facts) -> Option
         Auth::SigV4 { service: SigV4Service::Aoss, aws, region } => {
             let signer = signer(aws, region.as_deref(), facts);
             let name = role_name(config, purpose);
-            Some(Access::DataAccess([data_access(name, purpose, &names, (signer, facts))]))
+            Some(Access::DataAccess([data_access(name, purpose, &names, signer, facts)]))
         }
     }
 }
@@ -177,7 +177,8 @@ fn data_access(
     description: String,
     purpose: Purpose,
     names: &[IndexNames],
-    (signer, facts): (String, &Facts),
+    signer: String,
+    facts: &Facts,
 ) -> DataAccess {
     let collection = facts.collection.as_deref().unwrap_or(COLLECTION);
     let mut rules: Vec<Rule> = by_manage(names, |manage| serverless_actions(purpose, manage))

@@ -24,6 +24,14 @@ pub fn check_format(item: &Item, sort_key: &str) -> Result<(), StateError> {
     }
 }
 
+/// An item as it is stored: its attributes with its key and its format.
+pub fn stored(partition: &str, sort_key: String, mut attributes: Item) -> Item {
+    attributes.insert("pk".to_owned(), AttributeValue::S(partition.to_owned()));
+    attributes.insert("sk".to_owned(), AttributeValue::S(sort_key));
+    attributes.insert("v".to_owned(), of_number(FORMAT));
+    attributes
+}
+
 /// A number as an attribute.
 pub fn of_number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Retur
 use streamdex_config::StreamArn;
 use streamdex_delivery::indices::KnownIndices;
 use streamdex_dynamodb::state::{
-    BEHIND_DONE, Creation, Extent, FORMAT, Item, Partition, SortKey, StateError, StateTable, of_number,
+    BEHIND_DONE, Creation, Extent, FORMAT, Item, Partition, SortKey, StateError, StateTable, of_number, stored,
 };
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_dynamodb::time::now;
@@ -85,11 +85,7 @@ impl StreamState {
     }
 
     fn item(&self, sort_key: String, attributes: Item) -> Item {
-        let mut item = attributes;
-        item.insert("pk".to_owned(), self.pk());
-        item.insert("sk".to_owned(), AttributeValue::S(sort_key));
-        item.insert("v".to_owned(), of_number(FORMAT));
-        item
+        stored(&self.partition, sort_key, attributes)
     }
 
     /// A put that does nothing where the item is there already.
