@@ -131,7 +131,9 @@ fn bulk_body(event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow::Result
         let meta =
             RecordMeta { sequence: change.sequence.clone(), created: change.created, keys: change.canonical_keys() };
         match mapper.map(change, Trust::InOrder) {
-            Ok(mapped) => batch.push(meta, mapped),
+            Ok(mapped) => {
+                batch.push(meta, mapped);
+            }
             Err(error) => failed = Some(error),
         }
     })?;

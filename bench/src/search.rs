@@ -9,6 +9,7 @@ use opensearch::indices::{IndicesDeleteParts, IndicesRefreshParts};
 use opensearch::{CountParts, GetParts, OpenSearch};
 use serde_json::Value;
 use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode, target_folder};
+use streamdex_testkit::streams::ServedStream;
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
@@ -20,6 +21,8 @@ pub(crate) struct Bench {
     pub(crate) folder: PathBuf,
     pub(crate) config: PathBuf,
     pub(crate) node: SearchNode,
+    /// The table, which index set-up asks for its keys.
+    pub(crate) table: ServedStream,
     /// The bare loop's best settings, once they were looked for.
     pub(crate) bare_settings: OnceCell<Settings>,
     client: OpenSearch,
@@ -41,9 +44,10 @@ impl Bench {
         let options = NodeOptions::default().heap_megabytes(1024);
         let node = SearchNode::start(SearchEngine::OpenSearch3, options).await?;
         let config = folder.join("streamdex.toml");
-        std::fs::write(&config, config_text(&node.url(), None, "sessions"))?;
+        let table = ServedStream::start("sessions");
+        std::fs::write(&config, config_text(&node.url(), &table.endpoint_url(), "sessions"))?;
         let client = OpenSearch::new(Transport::single_node(&node.url())?);
-        Ok(Bench { folder, config, node, bare_settings: OnceCell::new(), client })
+        Ok(Bench { folder, config, node, table, bare_settings: OnceCell::new(), client })
     }
 
     /// An empty index, set up by streamdex.
@@ -99,9 +103,8 @@ impl Reader {
 
 /// The configuration of what is compared with the bare loop. Loopback gains nothing from compression, and the bare
 /// loop has none either.
-pub(crate) fn config_text(url: &str, endpoint: Option<&str>, index: &str) -> String {
-    let endpoint = endpoint.map_or_else(String::new, |endpoint| format!("endpoint_url = \"{endpoint}\"\n"));
+pub(crate) fn config_text(url: &str, endpoint: &str, index: &str) -> String {
     format!(
-        "[source]\ntable = \"sessions\"\nregion = \"eu-west-1\"\n{endpoint}\n[opensearch]\nurl = \"{url}\"\ncompression = \"none\"\n\n[[route]]\nindex = \"{index}\"\n"
+        "[source]\ntable = \"sessions\"\nregion = \"eu-west-1\"\nendpoint_url = \"{endpoint}\"\n\n[opensearch]\nurl = \"{url}\"\ncompression = \"none\"\n\n[[route]]\nindex = \"{index}\"\n"
     )
 }

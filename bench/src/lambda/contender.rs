@@ -41,7 +41,7 @@ impl Contender {
             let name = format!("{}.toml", url.rsplit(':').next().unwrap_or_default());
             let letters = folder.join("letters.ndjson");
             // Nothing listens there: with both images in the records, no call to DynamoDB is made.
-            let text = config_text(url, Some("http://127.0.0.1:9"), "streamdex");
+            let text = config_text(url, "http://127.0.0.1:9", "streamdex");
             std::fs::write(
                 folder.join(&name),
                 format!("{text}\n[dead_letter]\nkind = \"file\"\npath = {letters:?}\n"),
@@ -66,7 +66,7 @@ impl Contender {
     /// An empty index, set up by streamdex, so that all of them index the same way.
     pub(crate) fn make_index(&self, bench: &Bench) -> anyhow::Result<()> {
         let config = self.folder.join("index.toml");
-        std::fs::write(&config, config_text(&bench.node.url(), None, self.index))?;
+        std::fs::write(&config, config_text(&bench.node.url(), &bench.table.endpoint_url(), self.index))?;
         child::run(&config, &["index", "apply"], None)?;
         Ok(())
     }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::iter::successors;
 
+use aws_credential_types::provider::error::CredentialsError;
+
 /// An error and its causes, outermost first. The outer ones of an SDK or an HTTP client say only "dispatch failure".
 pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |error: &&'a (dyn Error + 'static)| {
@@ -19,6 +21,14 @@ pub fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'sta
     causes(error).last().unwrap_or(error)
 }
 
+/// Why there are no credentials, in one line. The SDK's own text lists every provider of its chain.
+pub fn credentials_reason(error: &CredentialsError) -> String {
+    if matches!(error, CredentialsError::CredentialsNotLoaded(_)) {
+        return "none were found in the environment, a profile, a web identity or the role of this machine".to_owned();
+    }
+    root_cause(error).to_string().lines().next().unwrap_or_default().trim_end_matches(':').to_owned()
+}
+
 fn without_bounds<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> &'a (dyn Error + 'static) {
     error
 }
@@ -26,6 +36,15 @@ fn without_bounds<'a>(error: &'a (dyn Error + Send + Sync + 'static)) -> &'a (dy
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_chain_of_providers_is_not_listed() {
+        let chain = "no credentials found in chain. Attempted:\n  Environment: not set\n  Profile: not enabled";
+        let not_loaded = credentials_reason(&CredentialsError::not_loaded(chain));
+        assert!(!not_loaded.contains(['\n', ':']) && not_loaded.contains("environment"), "{not_loaded}");
+        let refused = credentials_reason(&CredentialsError::provider_error(io::Error::other("AccessDenied:\n  dump")));
+        assert_eq!(refused, "AccessDenied");
+    }
 
     #[test]
     fn what_an_io_error_wraps_is_found() {

@@ -4,6 +4,7 @@
 //! `role_arn` and `external_id` mean the same to each of them.
 
 mod cause;
+mod check;
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use streamdex_config::AwsSettings;
 
-pub use self::cause::{causes, root_cause};
+pub use self::cause::{causes, credentials_reason, root_cause};
+pub use self::check::{SettingsError, check};
 
 /// A deadline on each attempt; the SDK tries most calls up to three times within the second one.
 const ATTEMPT: Duration = Duration::from_secs(10);

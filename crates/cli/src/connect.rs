@@ -4,11 +4,11 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_config::{Config, DeadLetterKind, TableReference};
+use streamdex_config::{Config, DeadLetterKind, Source, TableReference, key_mismatches};
 use streamdex_delivery::letter::{DeadLetterStore, FileLetters, TableLetters};
 use streamdex_dynamodb::clients::{SourceClients, state_client};
 use streamdex_dynamodb::state::StateTable;
-use streamdex_dynamodb::table::TableInfo;
+use streamdex_dynamodb::table::{TableInfo, check_view};
 use streamdex_sink::index::{SetupErrorKind, TableFacts};
 use streamdex_sink::{Indices, SetupContext, SetupError};
 use tokio::time::{Instant, sleep, timeout};
@@ -45,7 +45,8 @@ pub(crate) async fn letters(config: &Config) -> Arc<dyn DeadLetterStore> {
 /// The state table, as the configured group sees it. No request is made.
 pub(crate) async fn state_table(config: &Config) -> StateTable {
     let client = state_client(&config.state).await;
-    StateTable::new(client, config.state.table.clone(), config.state.group.clone())
+    let table = StateTable::new(client, config.state.table.clone(), config.state.group.clone());
+    table.beside(&config.sources, &config.state)
 }
 
 /// Repeats a call that can succeed later: every few seconds, with a log line for each new reason and one a
@@ -82,35 +83,61 @@ where
     }
 }
 
-/// What is known of the sources' tables. A table that cannot be asked is no obstacle here: what its
-/// description would have told is left out, and said.
-pub(crate) async fn table_facts(config: &Config) -> SetupContext {
+/// What is known of the sources' tables. What a table does not tell is left out, and said, where `can_do_without` holds
+/// of the error.
+///
+/// # Errors
+/// The others: a table shows that the configuration does not fit it.
+pub(crate) async fn table_facts(
+    config: &Config,
+    can_do_without: fn(&CliError) -> bool,
+) -> Result<SetupContext, CliError> {
     let mut context = SetupContext::new();
     for source in &config.sources {
-        let clients = SourceClients::connect(source).await;
-        let described = timeout(PATIENCE, Box::pin(TableInfo::describe(&clients, source))).await;
-        let facts = match described {
-            Ok(Ok(info)) => TableFacts { arn: Some(info.arn.to_string()), id: info.id, key_attributes: info.keys },
-            Ok(Err(error)) => {
-                tracing::warn!(
-                    source = source.name,
-                    hint = error.hint(),
-                    "the table was not asked for its keys: {error}"
-                );
-                unasked(&source.table)
-            }
-            Err(_) => {
-                tracing::warn!(source = source.name, "the table was not asked for its keys: DynamoDB did not answer");
-                unasked(&source.table)
+        let facts = match described(source).await {
+            Ok(facts) => facts,
+            Err(error) if !can_do_without(&error) => return Err(error),
+            Err(error) => {
+                let hint = error.hint().unwrap_or_default();
+                tracing::warn!(source = source.name, hint, "the table was not asked for its keys: {error}");
+                unasked(source)
             }
         };
         context = context.with_table(source.name.clone(), facts);
     }
-    context
+    Ok(context)
 }
 
-fn unasked(table: &TableReference) -> TableFacts {
-    let arn = match table {
+async fn described(source: &Source) -> Result<TableFacts, CliError> {
+    let clients = SourceClients::connect(source).await;
+    let info = timeout(PATIENCE, Box::pin(TableInfo::describe(&clients, source))).await;
+    let info = info.map_err(|_| {
+        CliError::new(Exit::Unreachable, format!("DynamoDB did not answer within {} s", PATIENCE.as_secs())).with_hint(
+            "check that source.region, source.endpoint_url, the network and security groups let this machine reach it",
+        )
+    })??;
+    fits(source, &info)?;
+    Ok(TableFacts { arn: Some(info.arn.to_string()), id: info.id, key_attributes: info.keys })
+}
+
+/// Whether the routes fit the table and its stream.
+///
+/// # Errors
+/// Status 2, with the first that does not.
+pub(crate) fn fits(source: &Source, info: &TableInfo) -> Result<(), CliError> {
+    check_view(source, info)?;
+    for route in &source.routes {
+        if let Some(mismatch) = key_mismatches(route, &info.keys).first() {
+            let message = format!("the route to {} does not fit the table: {mismatch}", route.index.text());
+            let hint = format!("{} (its keys: {})", mismatch.hint(), info.keys.join(", "));
+            return Err(CliError::new(Exit::Usage, message).with_hint(hint));
+        }
+    }
+    Ok(())
+}
+
+fn unasked(source: &Source) -> TableFacts {
+    let arn = match &source.table {
         TableReference::Name(_) => None,
         TableReference::StreamArn(arn) => Some(arn.table().to_string()),
     };

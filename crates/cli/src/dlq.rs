@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use streamdex_config::DeadLetterKind;
 use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, FileLetters, LetterKey};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::args::{DlqCommand, Global, LetterStoreArgs};
 use crate::exit::{CliError, Exit};
+use crate::preflight::{Uses, preflight};
 use crate::{connect, output, settings};
 
 /// Keys of a letter that tell whose record it is; `show` alone prints them.
@@ -18,40 +20,48 @@ const PRIVATE: [&str; 4] = ["keys", "id", "routing", "document"];
 pub(crate) async fn run(global: &Global, command: DlqCommand) -> Result<Exit, CliError> {
     match command {
         DlqCommand::List { store } => {
-            let store = open(global, &store).await?;
-            list(global, store.as_ref()).await
+            let (store, place) = open(global, &store).await?;
+            list(global, store.as_ref(), &place).await
         }
         DlqCommand::Show { key, store } => {
             let hint = "give the key as `streamdex dlq list` prints it, in quotes";
             let parsed = LetterKey::parse(&key).ok_or_else(|| {
                 CliError::new(Exit::Usage, format!("{key:?} is no key of a dead letter")).with_hint(hint)
             })?;
-            let store = open(global, &store).await?;
+            let (store, place) = open(global, &store).await?;
             let letter = store.get(&parsed).await?;
-            let letter = letter
-                .ok_or_else(|| CliError::new(Exit::Usage, format!("there is no dead letter {key}")).with_hint(hint))?;
+            let message = format!("there is no dead letter {key} in {place}");
+            let letter = letter.ok_or_else(|| CliError::new(Exit::Usage, message).with_hint(hint))?;
             show(global, &letter)
         }
     }
 }
 
-async fn open(global: &Global, store: &LetterStoreArgs) -> Result<Arc<dyn DeadLetterStore>, CliError> {
+/// The store, and what it is called in messages.
+async fn open(global: &Global, store: &LetterStoreArgs) -> Result<(Arc<dyn DeadLetterStore>, String), CliError> {
     if let Some(path) = &store.file {
         if !path.exists() {
             return Err(CliError::new(Exit::Usage, format!("there is no file {}", path.display())));
         }
-        return Ok(Arc::new(FileLetters::new(path)));
+        return Ok((Arc::new(FileLetters::new(path)), format!("the file {}", path.display())));
     }
     let config = settings::configuration(global)?;
-    Ok(connect::letters(&config).await)
+    preflight(&config, &[Uses::Letters]).await?;
+    let place = match &config.dead_letter.kind {
+        DeadLetterKind::Table => format!("the table {}, group {}", config.state.table, config.state.group),
+        DeadLetterKind::File(path) => format!("the file {}", path.display()),
+    };
+    Ok((connect::letters(&config).await, place))
 }
 
-async fn list(global: &Global, store: &dyn DeadLetterStore) -> Result<Exit, CliError> {
+async fn list(global: &Global, store: &dyn DeadLetterStore, place: &str) -> Result<Exit, CliError> {
     let (mut letters, mut malformed) = (Vec::new(), Vec::new());
+    let mut is_empty = true;
     let mut after = None;
     loop {
         let page = store.list(after.as_ref()).await?;
         malformed.extend(page.malformed);
+        is_empty &= page.letters.is_empty();
         if global.json {
             letters.extend(page.letters.iter().map(without_private_keys));
         } else {
@@ -67,7 +77,10 @@ async fn list(global: &Global, store: &dyn DeadLetterStore) -> Result<Exit, CliE
         tracing::warn!(place, "no readable dead letter here");
     }
     if global.json {
-        output::print_json(&json!({ "dead_letters": letters, "malformed": malformed }))?;
+        output::print_json(&json!({ "dead_letters": letters, "malformed": malformed, "place": place }))?;
+    } else if is_empty {
+        // For people: stdout holds letters and nothing else.
+        output::note(&format!("no dead letters in {place}\n"));
     }
     Ok(Exit::Done)
 }

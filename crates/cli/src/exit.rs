@@ -159,7 +159,7 @@ impl From<SetupError> for CliError {
 /// The exit status of a failed index set-up.
 pub(crate) fn exit_of_setup(error: &SetupError) -> Exit {
     match error.kind() {
-        SetupErrorKind::Transient | SetupErrorKind::Credentials => Exit::Unreachable,
+        SetupErrorKind::Transient | SetupErrorKind::Credentials | SetupErrorKind::Endpoint => Exit::Unreachable,
         SetupErrorKind::Gap => Exit::Gapped,
         _ => Exit::Usage,
     }

@@ -4,28 +4,28 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_config::{Config, Source, TableReference, key_mismatches};
+use streamdex_config::{Config, Source, TableReference};
 use streamdex_delivery::letter::DeadLetterStore;
-use streamdex_delivery::{Delivery, DeliveryProgress};
+use streamdex_delivery::{Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::BatchGetReader;
 use streamdex_dynamodb::state::{StateError, StateTable};
 use streamdex_dynamodb::stream::SdkStream;
-use streamdex_dynamodb::table::{StreamInfo, TableError, TableInfo, check_view};
+use streamdex_dynamodb::table::{StreamInfo, TableError, TableInfo};
 use streamdex_mapping::Mapper;
 use streamdex_poller::clock::SystemClock;
 use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_index};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
+use streamdex_poller::observe::Boards;
 use streamdex_poller::state::StreamState;
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect;
-use crate::exit::{CliError, Exit};
-use crate::serve::Shown;
+use crate::exit::CliError;
 
 /// `--until-end` gives up after so long without progress.
 const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
@@ -33,8 +33,12 @@ const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
 /// Followers that have not begun.
 pub(crate) struct Prepared {
     pub(crate) followers: Vec<Follower>,
+    /// What all of them write through.
+    pub(crate) writer: BulkWriter,
     /// Ends the writer.
     pub(crate) writing: CancellationToken,
+    /// The connection that the writer uses.
+    pub(crate) opensearch: Client,
 }
 
 /// What all sources share.
@@ -47,10 +51,11 @@ struct Shared<'a> {
     writer: BulkWriter,
     writer_patience: Patience,
     letters: Arc<dyn DeadLetterStore>,
+    memory: ReadMemory,
 }
 
 /// Makes the first contact with everything, and a follower for each source.
-pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) -> Result<Prepared, CliError> {
+pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> Result<Prepared, CliError> {
     let patience = (until == Until::PresentEnd).then_some(connect::PATIENCE);
     let state = connect::state_table(config).await;
     let worker = worker();
@@ -69,7 +74,6 @@ pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) ->
         found.push((source, info, clients));
     }
     let client = Client::connect(&config.opensearch, &config.aws).await?;
-    shown.watch(client.clone());
     let indices = Arc::new(Indices::new(client.clone(), config, &context));
     let endless = until == Until::Stopped;
     let writer_patience = if endless { Patience::Endless } else { Patience::one_shot() };
@@ -78,17 +82,27 @@ pub(crate) async fn prepare(config: &Config, until: Until, shown: &mut Shown) ->
     }
     let writing = CancellationToken::new();
     let writer_settings = WriterSettings::new(&config.opensearch, writer_patience);
-    let writer = BulkWriter::start(client, indices.clone(), writer_settings, writing.clone());
-    shown.boards.set_writer(writer.clone());
+    let writer = BulkWriter::start(client.clone(), indices.clone(), writer_settings, writing.clone());
+    boards.set_writer(writer.clone());
     let letters = connect::letters(config).await;
-    let shared = Shared { config, until, state, worker, indices, writer, writer_patience, letters };
+    let shared = Shared {
+        config,
+        until,
+        state,
+        worker,
+        indices,
+        writer,
+        writer_patience,
+        letters,
+        memory: ReadMemory::default(),
+    };
     let mut followers = Vec::new();
     for (source, info, clients) in found {
         let follower = shared.follower(source, info, clients);
-        shown.boards.add(&source.name, follower.board());
+        boards.add(&source.name, follower.board());
         followers.push(follower);
     }
-    Ok(Prepared { followers, writing })
+    Ok(Prepared { followers, writer: shared.writer, writing, opensearch: client })
 }
 
 impl Shared<'_> {
@@ -102,6 +116,7 @@ impl Shared<'_> {
             letters: Arc::clone(&self.letters),
             patience: self.writer_patience,
             progress: DeliveryProgress::at_start(),
+            memory: self.memory.clone(),
         };
         let generations = generations(self.config, source);
         // A stream that is named by its ARN is followed as that one; a table's is asked for now and then.
@@ -162,21 +177,14 @@ async fn with_unfinished_stream(
             Ok(TableInfo { stream, ..info })
         }
         // Too late: the follower of the current one records the gap.
-        Err(TableError::NoStream(_)) => Ok(info),
+        Err(TableError::NoStream { .. }) => Ok(info),
         Err(error) => Err(error.into()),
     }
 }
 
 /// What the table tells about the configuration.
 fn check(source: &Source, info: &TableInfo) -> Result<(), CliError> {
-    check_view(source, info)?;
-    for route in &source.routes {
-        if let Some(mismatch) = key_mismatches(route, &info.keys).first() {
-            let message = format!("the route to {} does not fit the table: {mismatch}", route.index.text());
-            let hint = format!("{} (its keys: {})", mismatch.hint(), info.keys.join(", "));
-            return Err(CliError::new(Exit::Usage, message).with_hint(hint));
-        }
-    }
+    connect::fits(source, info)?;
     if !info.stream.enabled {
         tracing::warn!(stream = info.stream.arn.label(), "the stream is switched off: it is read to its end");
     }

@@ -26,6 +26,7 @@ pub(crate) fn run(global: &Global, arguments: &IamPolicyArgs) -> Result<Exit, Cl
     let config = settings::configuration(global)?;
     let facts = facts(&config, arguments);
     let purpose = arguments.purpose;
+    note_idle_options(global, arguments, &config, &facts);
     let policies = policy::policies(&config, purpose, &facts);
     let access = policy::access(&config, purpose, &facts);
     if global.json {
@@ -46,6 +47,36 @@ pub(crate) fn run(global: &Global, arguments: &IamPolicyArgs) -> Result<Exit, Cl
         tracing::warn!(hint = option_for(other), "{other} needs a policy of its own");
     }
     print(document)
+}
+
+/// An option that changes nothing was meant for another purpose, or is believed to grant something. It is no mistake
+/// where one set of options serves several purposes.
+fn note_idle_options(global: &Global, arguments: &IamPolicyArgs, config: &Config, facts: &Facts) {
+    let purpose = arguments.purpose;
+    let printed = |facts: &Facts| {
+        let policies = policy::policies(config, purpose, facts);
+        let access = policy::access(config, purpose, facts);
+        // What cannot be written as JSON is reported where it is printed.
+        let policies = || serde_json::to_string(&Everything::new(&policies, None)).unwrap_or_default();
+        let access = || serde_json::to_string(&access).unwrap_or_default();
+        match (global.json, arguments.opensearch) {
+            (true, _) => policies() + &access(),
+            (false, true) => access(),
+            (false, false) => policies(),
+        }
+    };
+    let view = arguments.view.is_some().then_some(&policy::VIEW);
+    let mut idle = policy::without_effect(facts, policy::FACTS.iter().chain(view), printed);
+    let one_policy = !global.json && !arguments.opensearch;
+    idle.extend((arguments.role.is_some() && !one_policy).then_some("--role"));
+    idle.extend((arguments.profile.is_some() && !one_policy).then_some("--profile"));
+    let purpose = clap::ValueEnum::to_possible_value(&purpose).map(|value| value.get_name().to_owned());
+    let half = if arguments.opensearch && !global.json { " --opensearch" } else { "" };
+    for option in idle {
+        let hint = "leave it out; `streamdex iam-policy --help` says what each option is for";
+        let purpose = purpose.as_deref().unwrap_or_default();
+        tracing::warn!(hint, "{option} changes nothing of what --for {purpose}{half} prints for this configuration");
+    }
 }
 
 /// Everything at once, for `--json`.

@@ -8,13 +8,20 @@ use streamdex_sink::{Client, Indices, SetupError};
 
 use crate::args::{Global, IndexCommand};
 use crate::exit::{CliError, Exit, exit_of_setup};
+use crate::preflight::{Uses, preflight};
 use crate::{connect, output, settings};
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, command: IndexCommand) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
+    preflight(&config, &[Uses::Sources, Uses::OpenSearch]).await?;
     let client = Client::connect(&config.opensearch, &config.aws).await?;
-    let context = Box::pin(connect::table_facts(&config)).await;
+    // An index is made once: what only the table tells must be known before, and may be unknown in a plan alone.
+    let can_do_without = match command {
+        IndexCommand::Plan => |error: &CliError| error.exit() != Exit::Usage,
+        IndexCommand::Apply => |_: &CliError| false,
+    };
+    let context = Box::pin(connect::table_facts(&config, can_do_without)).await?;
     let indices = Indices::new(client, &config, &context);
     connect::opensearch(&indices).await?;
     match command {

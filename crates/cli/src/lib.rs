@@ -5,20 +5,25 @@
 //! [`CliError`] that knows its [`Exit`] status and what to do about it.
 
 pub mod args;
+mod broken;
 mod captured;
 mod completions;
 mod config;
 mod connect;
+mod decode;
 mod dlq;
 pub mod exit;
 mod follow;
 mod iam_policy;
 mod index;
 mod input;
+mod kinesis;
+mod later;
 pub mod logging;
 mod map;
 pub mod output;
 mod policy;
+mod preflight;
 pub mod progress;
 mod replay;
 mod run;
@@ -28,12 +33,14 @@ mod signals;
 mod state;
 mod status;
 pub mod summary;
+mod watched;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command};
 pub use crate::exit::{CliError, Exit};
@@ -41,9 +48,10 @@ use crate::logging::LogFormat;
 
 /// Runs one command line and gives its exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(refusal) => return refuse(&refusal).into(),
+        Err(refusal) => return refuse(&refusal, &arguments).into(),
     };
     let log_format = cli.global.log_format;
     logging::start(log_format);
@@ -80,7 +88,13 @@ fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, Cli
 }
 
 /// What clap has to say: help and version on stdout, mistakes on stderr with status 2.
-fn refuse(refusal: &clap::Error) -> Exit {
+fn refuse(refusal: &clap::Error, arguments: &[OsString]) -> Exit {
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let (ErrorKind::InvalidSubcommand, Some(command)) = (refusal.kind(), later::asked_for(&words)) {
+        let message = format!("`{command}` is not in this version");
+        report(&CliError::new(Exit::Usage, message).with_hint("see --help for the commands that are"), LogFormat::Text);
+        return Exit::Usage;
+    }
     // Nobody is left to be told where this fails.
     let _ = refusal.print();
     if refusal.use_stderr() { Exit::Usage } else { Exit::Done }

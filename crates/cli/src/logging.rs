@@ -19,16 +19,27 @@ pub enum LogFormat {
 
 /// What is logged where `RUST_LOG` says nothing else: our own events, and warnings of the rest.
 const DEFAULT_FILTER: &str = "warn,streamdex=info";
+/// It logs each certificate that it refuses as an error. Ours says the same, with what to do.
+const CERTIFICATES: &str = "rustls_platform_verifier";
 
 /// Starts logging. Colours only on a terminal, and not under `NO_COLOR`.
 pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let filter = filter(std::env::var(EnvFilter::DEFAULT_ENV).ok().as_deref());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BesideBars).with_ansi(colours());
     // A second start, as in tests, keeps the first.
     let _ = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// The filter that `RUST_LOG` gives, if it can be read.
+fn filter(asked: Option<&str>) -> EnvFilter {
+    let asked = asked.filter(|text| !text.is_empty() && EnvFilter::try_new(text).is_ok()).unwrap_or(DEFAULT_FILTER);
+    if asked.contains(CERTIFICATES) {
+        return EnvFilter::new(asked);
+    }
+    EnvFilter::new(format!("{asked},{CERTIFICATES}=off"))
 }
 
 /// The place of all progress bars: what is logged appears above them.
@@ -64,5 +75,20 @@ impl Write for BesideBars {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().lock().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_of_certificates_does_not_log_beside_ours() {
+        for asked in [None, Some(""), Some("info"), Some("debug,hyper=warn"), Some("=,=")] {
+            let shown = filter(asked).to_string();
+            assert!(shown.contains("rustls_platform_verifier=off"), "{asked:?}: {shown}");
+        }
+        let named = filter(Some("rustls_platform_verifier=debug")).to_string();
+        assert_eq!(named, "rustls_platform_verifier=debug");
     }
 }

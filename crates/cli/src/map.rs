@@ -1,16 +1,15 @@
 //! `streamdex map`: what would be sent, and nothing is.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use serde_json::json;
 use streamdex_delivery::page::{Fate, Page};
-use streamdex_mapping::{Address, Outcome, Trust};
+use streamdex_mapping::{Address, Outcome};
 use streamdex_sink::encode_operation;
 use streamdex_sink::index::ConcreteNames;
 
 use crate::args::{Global, MapArgs};
-use crate::captured::{Capturer, MappedItem};
+use crate::captured::{CapturedFor, Capturer, MappedItem};
 use crate::exit::{CliError, Exit};
 use crate::input::Input;
 use crate::{output, settings};
@@ -18,7 +17,7 @@ use crate::{output, settings};
 /// Runs the command: the bulk body on stdout, a line on stderr for each record that sends nothing.
 pub(crate) fn run(global: &Global, arguments: &MapArgs) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
-    let capturer = Capturer::new(&config, arguments.source.as_deref(), Trust::InOrder)?;
+    let capturer = Capturer::new(&config, arguments.source.as_deref(), CapturedFor::Show)?;
     let names = ConcreteNames::new(&config);
     let mut exit = Exit::Done;
     for mut input in Input::open_all(&arguments.files)? {
@@ -32,6 +31,9 @@ pub(crate) fn run(global: &Global, arguments: &MapArgs) -> Result<Exit, CliError
                 number += 1;
                 exit = exit.max(show_item(&names, &format!("{} item {number}", input.name), item)?);
             }
+        }
+        if number == 0 {
+            output::note(&format!("{}: no records\n", input.name));
         }
     }
     Ok(exit)
@@ -57,7 +59,7 @@ fn show_page(names: &ConcreteNames, name: &str, number: &mut usize, page: Page) 
         // Writing to a string cannot fail.
         let _ = writeln!(notes, "{name} record {number}: {note}");
     }
-    tell(&notes);
+    output::note(&notes);
     output::print_bytes(&body)?;
     Ok(exit)
 }
@@ -87,11 +89,11 @@ fn show_item(names: &ConcreteNames, place: &str, item: MappedItem) -> Result<Exi
             Ok(Exit::Done)
         }
         Ok(None) => {
-            tell(&format!("{place}: filtered: no route takes it\n"));
+            output::note(&format!("{place}: filtered: no route takes it\n"));
             Ok(Exit::Done)
         }
         Err(error) => {
-            tell(&format!("{place}: bad: {error}\n"));
+            output::note(&format!("{place}: bad: {error}\n"));
             Ok(Exit::DeadLetters)
         }
     }
@@ -100,10 +102,4 @@ fn show_item(names: &ConcreteNames, place: &str, item: MappedItem) -> Result<Exi
 fn target(names: &ConcreteNames, address: &Address) -> Result<String, CliError> {
     let unknown = || CliError::new(Exit::Usage, format!("no route gives index {}", address.index));
     names.find(&address.index).ok_or_else(unknown)
-}
-
-/// These lines are part of the command's result, so they are no log lines.
-fn tell(lines: &str) {
-    // Where this fails, nobody is left to read the error.
-    let _ = std::io::stderr().lock().write_all(lines.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! Results on stdout.
+//! Results on stdout, and notes beside them on stderr.
 
 use std::io::{self, Write};
 
@@ -26,6 +26,12 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
         stdout.flush()
     });
     written.map_err(CliError::stdout)
+}
+
+/// Writes lines beside the result, to stderr: they belong to what the command says, so they are no log lines.
+pub fn note(lines: &str) {
+    // Nobody is left to be told where this fails.
+    let _ = bars().suspend(|| io::stderr().lock().write_all(lines.as_bytes()));
 }
 
 /// Writes one JSON object and a line break.

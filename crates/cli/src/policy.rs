@@ -8,6 +8,7 @@
 //! lets the process's own credentials assume it.
 
 mod document;
+mod effect;
 mod facts;
 mod grants;
 mod lambda;
@@ -18,6 +19,7 @@ mod tables;
 use streamdex_config::{Config, Source};
 
 pub(crate) use self::document::PolicyDocument;
+pub(crate) use self::effect::{FACTS, VIEW, without_effect};
 pub(crate) use self::facts::{Facts, Purpose, View};
 use self::grants::Grants;
 pub(crate) use self::grants::{Policies, Principal};

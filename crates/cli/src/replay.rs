@@ -10,7 +10,7 @@ use futures::stream::FuturesOrdered;
 use streamdex_config::{Config, Source};
 use streamdex_delivery::letter::{DeadLetterStore, FileLetters};
 use streamdex_delivery::page::Page;
-use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome};
+use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome, ReadMemory};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
 use streamdex_dynamodb::table::{TableError, TableInfo};
@@ -19,12 +19,14 @@ use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, Writer
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Global, ReplayArgs};
-use crate::captured::Capturer;
+use crate::captured::{CapturedFor, Capturer};
 use crate::exit::{CliError, Exit};
 use crate::input::Input;
+use crate::preflight::{Uses, preflight};
 use crate::progress::Progress;
 use crate::summary::Summary;
-use crate::{connect, settings, signals};
+use crate::watched::Watched;
+use crate::{connect, output, settings, signals};
 
 /// Pages that are delivered at the same time; those that share a key wait for one another.
 const PAGES_AT_ONCE: usize = 8;
@@ -34,14 +36,26 @@ const LETTER_FILE: &str = "streamdex-dead-letters.ndjson";
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
-    let trust = if arguments.images { Trust::InOrder } else { Trust::ReadItem };
-    let capturer = Capturer::new(&config, arguments.source.as_deref(), trust)?;
+    let what_for = if arguments.images { CapturedFor::Images } else { CapturedFor::Reads };
+    let trust = what_for.trust();
+    let capturer = Capturer::new(&config, arguments.source.as_deref(), what_for)?;
     let inputs = Input::open_all(&arguments.files)?;
+    // With --images no AWS call is made but the one that the configuration asks for.
+    let uses: &[Uses] = match what_for {
+        CapturedFor::Reads => &[Uses::Sources, Uses::Letters, Uses::OpenSearch],
+        _ if config.dead_letter.written_out => &[Uses::Letters, Uses::OpenSearch],
+        _ => &[Uses::OpenSearch],
+    };
+    preflight(&config, uses).await?;
     let cancel = CancellationToken::new();
-    signals::cancel_on_signals(cancel.clone())?;
+    let mut watched = Watched::default();
+    watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
     let deliveries = Box::pin(deliveries(&config, &capturer, trust, &cancel)).await?;
     let mut replay = Replay::new(deliveries, cancel);
-    let ended = Box::pin(replay.work_off(inputs, &capturer)).await;
+    let ended = tokio::select! {
+        ended = Box::pin(replay.work_off(inputs, &capturer)) => ended,
+        broken = watched.one_ended() => Err(broken),
+    };
     // What was handed over is brought to its end even after a failure, so that the summary is true.
     while replay.take_one().await.is_some() {}
     replay.finish(global, ended)
@@ -82,8 +96,10 @@ impl Replay {
 
     async fn work_off(&mut self, inputs: Vec<Input>, capturer: &Capturer) -> Result<(), CliError> {
         for mut input in inputs {
+            let mut is_empty = true;
             while let Some(piece) = input.next_piece()? {
                 let pages = capturer.capture(&input.name, &piece)?;
+                is_empty &= pages.order.is_empty() && pages.items.is_empty();
                 if !pages.items.is_empty() {
                     let message = format!("{}: items carry no change, so they cannot be replayed", input.name);
                     return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex map` shows items"));
@@ -94,6 +110,9 @@ impl Replay {
                 if self.fault.is_some() || self.cancel.is_cancelled() {
                     return Ok(());
                 }
+            }
+            if is_empty {
+                output::note(&format!("{}: no records\n", input.name));
             }
         }
         Ok(())
@@ -120,8 +139,11 @@ impl Replay {
         let (_, records) = self.busy.pop_front()?;
         match done {
             Ok(delivered) => self.count(delivered),
-            // Its task broke, which is a defect; its records are not decided.
-            Err(_) => self.undecided += u64::try_from(records).unwrap_or(u64::MAX),
+            // Its records are not decided.
+            Err(_) => {
+                self.undecided += u64::try_from(records).unwrap_or(u64::MAX);
+                self.fault.get_or_insert(DeliveryFault::Broken);
+            }
         }
         self.progress.set(self.tally.records(), &detail(&self.tally));
         Some(())
@@ -169,7 +191,7 @@ async fn deliveries(
     let client = Client::connect(&config.opensearch, &config.aws).await?;
     let context = match trust {
         Trust::InOrder => SetupContext::new(),
-        Trust::ReadItem => Box::pin(connect::table_facts(config)).await,
+        Trust::ReadItem => Box::pin(connect::table_facts(config, |_| true)).await?,
     };
     let letters = letters(config, trust).await;
     let readers = Box::pin(readers(config, trust)).await?;
@@ -178,6 +200,7 @@ async fn deliveries(
     let patience = Patience::one_shot();
     let settings = WriterSettings::new(&config.opensearch, patience);
     let writer = BulkWriter::start(client, indices.clone(), settings, cancel.clone());
+    let memory = ReadMemory::default();
     let mut deliveries = BTreeMap::new();
     for (place, (source, reader)) in config.sources.iter().zip(readers).enumerate() {
         let mapper = capturer.mapper(place).cloned().unwrap_or_else(|| Arc::new(Mapper::new(Vec::new())));
@@ -190,6 +213,7 @@ async fn deliveries(
             letters: letters.clone(),
             patience,
             progress: DeliveryProgress::under_way(),
+            memory: memory.clone(),
         };
         deliveries.insert(place, Arc::new(delivery));
     }

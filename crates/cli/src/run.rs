@@ -6,70 +6,100 @@ use streamdex_mapping::Tally;
 use streamdex_poller::follow::{FollowEnd, FollowError, Followed, Status, StatusBoard};
 use streamdex_poller::graph::Until;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Global, RunArgs};
 use crate::exit::{CliError, Exit};
 use crate::follow::{Prepared, prepare};
+use crate::preflight::{Uses, preflight};
 use crate::progress::{Progress, with_outcomes};
 use crate::serve::Shown;
 use crate::summary::Summary;
+use crate::watched::Watched;
 use crate::{settings, signals};
 
 /// How often the progress is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// Followers that are asked to stop take no longer.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
+    preflight(&config, &[Uses::Sources, Uses::State, Uses::OpenSearch]).await?;
     let stop = CancellationToken::new();
-    signals::cancel_on_signals(stop.clone())?;
+    let mut watched = Watched::default();
+    watched.spawn("listens for signals", signals::cancel_on_signals(stop.clone())?);
     let until = if arguments.until_end { Until::PresentEnd } else { Until::Stopped };
     let started = Instant::now();
-    let mut shown = Shown::start(arguments.listen.or(config.http.listen)).await?;
+    let shown = Shown::start(arguments.listen.or(config.http.listen), &mut watched).await?;
     let prepared = tokio::select! {
-        prepared = Box::pin(prepare(&config, until, &mut shown)) => prepared?,
-        () = stop.cancelled() => return Ok(Exit::Done),
+        prepared = Box::pin(prepare(&config, until, &shown.boards)) => prepared?,
+        () = stop.cancelled() => {
+            if until == Until::PresentEnd || global.json {
+                Summary::new(Tally::default(), 0, started.elapsed()).print(global.json)?;
+            }
+            return Ok(Exit::Done);
+        }
+        broken = watched.one_ended() => return Err(broken),
     };
-    let Prepared { followers, writing } = prepared;
+    let Prepared { followers, writer, writing, opensearch } = prepared;
+    shown.watch(opensearch, &mut watched);
+    watched.spawn("writes to OpenSearch", async move { writer.ended().await });
     let boards: Vec<StatusBoard> = followers.iter().map(|follower| follower.board()).collect();
-    let progress = show_progress(boards.clone(), until, Duration::from_secs(arguments.report_every.get()));
+    let lines_every = Duration::from_secs(arguments.report_every.get());
+    watched.spawn("shows the progress", show_progress(boards.clone(), until, lines_every));
     let mut following = JoinSet::new();
     for follower in followers {
         let stop = stop.clone();
         following.spawn(async move { Box::pin(follower.run(stop)).await });
     }
-    let followed = all_ended(following, &stop).await;
-    progress.abort();
+    let followed = all_ended(following, &stop, &mut watched).await?;
+    drop(watched);
     // Only now: a page in hand at the stop was to be written to its end.
     writing.cancel();
     let total = Total::of(&boards);
-    if until == Until::PresentEnd {
+    // Who asked for JSON gets it, however the command ends.
+    if until == Until::PresentEnd || global.json {
         Summary::new(total.tally, total.undecided, started.elapsed()).print(global.json)?;
-    } else {
+    }
+    if until == Until::Stopped {
         with_outcomes!(total.tally, undecided = total.undecided, "stopped");
     }
     finish(&followed?, &total, until)
 }
 
-/// Waits for all followers. Gaps end one of them alone; an error ends all.
+/// Waits for all followers. Gaps end one of them alone; an error ends all, and so does a task that they need.
+///
+/// # Errors
+/// A task that is to run as long as they do has ended.
 async fn all_ended(
     mut following: JoinSet<Result<Followed, FollowError>>,
     stop: &CancellationToken,
-) -> Result<Vec<Followed>, FollowError> {
+    watched: &mut Watched,
+) -> Result<Result<Vec<Followed>, FollowError>, CliError> {
     let mut ended = Vec::new();
     let mut failed = None;
-    while let Some(joined) = following.join_next().await {
-        match joined.map_err(|_| FollowError::Broken).and_then(|followed| followed) {
-            Ok(followed) => ended.push(followed),
-            Err(error) => {
+    loop {
+        let joined = tokio::select! {
+            joined = following.join_next() => joined,
+            broken = watched.one_ended() => {
+                stop.cancel();
+                // What can be checkpointed is; the followers themselves take no longer.
+                let _ = timeout(STOP_WITHIN, async { while following.join_next().await.is_some() {} }).await;
+                return Err(broken);
+            }
+        };
+        match joined.map(|joined| joined.map_err(|_| FollowError::Broken).and_then(|followed| followed)) {
+            Some(Ok(followed)) => ended.push(followed),
+            Some(Err(error)) => {
                 stop.cancel();
                 failed.get_or_insert(error);
             }
+            None => return Ok(failed.map_or(Ok(ended), Err)),
         }
     }
-    failed.map_or(Ok(ended), Err)
 }
 
 fn finish(followed: &[Followed], total: &Total, until: Until) -> Result<Exit, CliError> {
@@ -128,17 +158,15 @@ impl Total {
     }
 }
 
-/// A task that shows the boards' state, until it is aborted.
-fn show_progress(boards: Vec<StatusBoard>, until: Until, lines_every: Duration) -> tokio::task::JoinHandle<()> {
+/// Shows the boards' state, until it is dropped.
+async fn show_progress(boards: Vec<StatusBoard>, until: Until, lines_every: Duration) {
     let progress = Progress::start(None);
     let mut progress = if until == Until::Stopped { progress.with_lines_every(lines_every) } else { progress };
-    tokio::spawn(async move {
-        let mut ticks = interval(LOOK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
-            ticks.tick().await;
-            let total = Total::of(&boards);
-            progress.set_outcomes(&total.tally, total.lag(), &total.detail());
-        }
-    })
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        let total = Total::of(&boards);
+        progress.set_outcomes(&total.tally, total.lag(), &total.detail());
+    }
 }

@@ -4,16 +4,14 @@ use std::net::SocketAddr;
 
 use streamdex_poller::observe::{Boards, ServeError, Server, watch_opensearch};
 use streamdex_sink::Client;
-use tokio::task::JoinSet;
 
 use crate::exit::{CliError, Exit};
+use crate::watched::Watched;
 
-/// What is shown, until it is dropped.
+/// What is shown.
 pub(crate) struct Shown {
     pub(crate) boards: Boards,
     served: bool,
-    /// Ended with it.
-    tasks: JoinSet<()>,
 }
 
 // === impl Shown ===
@@ -23,23 +21,25 @@ impl Shown {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub(crate) async fn start(listen: Option<SocketAddr>) -> Result<Shown, CliError> {
-        let (boards, mut tasks) = (Boards::default(), JoinSet::new());
+    pub(crate) async fn start(listen: Option<SocketAddr>, watched: &mut Watched) -> Result<Shown, CliError> {
+        let boards = Boards::default();
         if let Some(address) = listen {
             let server = Server::bind(address).await?;
             tracing::info!(address = %server.address(), "serving /livez, /readyz, /metrics and /status");
-            tasks.spawn(server.run(boards.clone()));
+            watched.spawn("serves probes, metrics and status", server.run(boards.clone()));
         }
-        Ok(Shown { boards, served: listen.is_some(), tasks })
+        Ok(Shown { boards, served: listen.is_some() })
     }
 
     /// Asks OpenSearch now and then whether it answers, where somebody can ask for that.
-    pub(crate) fn watch(&mut self, opensearch: Client) {
+    pub(crate) fn watch(&self, opensearch: Client, watched: &mut Watched) {
         if !self.served {
             return;
         }
         let boards = self.boards.clone();
-        self.tasks.spawn(async move { watch_opensearch(&opensearch, &boards).await });
+        watched.spawn("asks whether OpenSearch answers", async move {
+            watch_opensearch(&opensearch, &boards).await;
+        });
     }
 }
 

@@ -5,11 +5,13 @@ use streamdex_dynamodb::state::Creation;
 
 use crate::args::{Global, StateCommand};
 use crate::exit::{CliError, Exit};
+use crate::preflight::{Uses, preflight};
 use crate::{connect, output, settings};
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, command: StateCommand) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
+    preflight(&config, &[Uses::State]).await?;
     let table = connect::state_table(&config).await;
     match command {
         StateCommand::Create => {

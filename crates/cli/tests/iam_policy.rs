@@ -232,3 +232,43 @@ fn run_is_granted_every_source() {
         assert!(granted.stdout.contains(table), "{table}: {}", granted.stdout);
     }
 }
+
+#[test]
+fn options_that_change_nothing_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "arn:aws:kms:eu-west-1:123456789012:key/1";
+    let role = "arn:aws:iam::123456789012:role/r";
+    let named = |configuration: &str, arguments: &[&str]| -> Vec<String> {
+        file(folder.path(), "streamdex.toml", configuration);
+        let ended = run(folder.path(), arguments);
+        assert_eq!(ended.status, 0, "{arguments:?}: {}", ended.stderr);
+        let lines = ended
+            .stderr
+            .lines()
+            .filter_map(|line| line.split_once(" changes nothing of what ")?.0.split(' ').next_back());
+        lines.map(str::to_owned).collect()
+    };
+    let rows: [(&str, &[&str], &[&str]); 13] = [
+        (SESSIONS, &["--for", "run", "--redrive", "--log-group", "g"], &["--redrive", "--log-group"]),
+        (
+            SESSIONS,
+            &["--for", "run", "--on-failure-bucket", "b", "--bucket-key", key],
+            &["--on-failure-bucket", "--bucket-key"],
+        ),
+        (SESSIONS, &["--for", "index", "--state-key", key], &["--state-key"]),
+        (SESSIONS, &["--for", "dlq", "--source-key", key, "--view", "KEYS_ONLY"], &["--source-key", "--view"]),
+        (SESSIONS, &["--for", "lambda", "--function", "f"], &["--function"]),
+        (BASIC, &["--for", "run", "--domain", "d"], &["--domain"]),
+        (SESSIONS, &["--for", "run", "--collection", "c"], &["--collection"]),
+        (SESSIONS, &["--for", "run", "--principal", role], &["--principal"]),
+        (SESSIONS, &["--for", "index", "--opensearch", "--view", "NEW_IMAGE", "--role", role], &["--view", "--role"]),
+        // The default written out, two of which each would do, and what fills in what the configuration leaves open.
+        (SESSIONS, &["--for", "run", "--view", "NEW_AND_OLD_IMAGES"], &[]),
+        (SESSIONS, &["--for", "lambda", "--view", "KEYS_ONLY", "--redrive"], &[]),
+        (SESSIONS, &["--for", "run", "--account", "123456789012", "--region", "us-east-1"], &[]),
+        (SERVERLESS, &["--for", "run", "--collection", "c"], &["--collection"]),
+    ];
+    for (configuration, arguments, expected) in rows {
+        assert_eq!(named(configuration, arguments), expected, "{arguments:?}");
+    }
+}

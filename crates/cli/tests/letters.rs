@@ -51,6 +51,14 @@ fn what_is_not_there_is_said() {
     let path = path.to_str().unwrap();
     let empty = end(&mut streamdex(&["dlq", "list", "--file", path]));
     assert_eq!((empty.status, empty.stdout.as_str()), (0, ""));
+    assert_eq!(empty.stderr, format!("no dead letters in the file {path}\n"));
+    let json = end(&mut streamdex(&["dlq", "list", "--json", "--file", path]));
+    assert_eq!((json.status, json.stderr.as_str()), (0, ""));
+    let result: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(
+        (&result["dead_letters"], &result["place"]),
+        (&serde_json::json!([]), &Value::from(format!("the file {path}")))
+    );
     for arguments in [
         &["dlq", "list", "--file", "/nowhere/x"][..],
         &["dlq", "show", KEY, "--file", path],

@@ -4,10 +4,16 @@
 mod configuration;
 mod container;
 mod help;
+mod hints;
 mod iam_policy;
+mod input;
+mod later;
 mod letters;
 mod map;
+mod preflight;
 mod reach;
+mod services;
+mod set_up;
 mod status;
 
 use std::path::{Path, PathBuf};

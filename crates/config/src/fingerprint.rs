@@ -4,8 +4,8 @@
 //! order, each ended by a line feed. A route is an object without spaces, keys ascending, in the words of
 //! the configuration file; a key at its default is left out. A condition's number is written as the text
 //! `equals_number`. `include` and `exclude` are sorted, since
-//! their order means nothing; `when` is always a list; `source`, `[index.*]` and everything outside the
-//! routes have no part in it. The fingerprint is the SHA-256 of that text in lower-case hexadecimal.
+//! their order means nothing; `when` is always a list; `max_indices`, which changes no document, `source`,
+//! `[index.*]` and everything outside the routes have no part in it. The fingerprint is the SHA-256 of that text in lower-case hexadecimal.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -32,11 +32,12 @@ fn canonical(source: &Source) -> String {
     text
 }
 
-/// Whether lists whose order means nothing are sorted.
+/// What a route is written out for.
 pub(crate) enum ListOrder {
-    /// As in the file.
+    /// To be read: lists as in the file.
     Written,
-    /// Ascending, each name once.
+    /// For the fingerprint: lists whose order means nothing ascending, each name once, and nothing that changes no
+    /// document.
     Sorted,
 }
 
@@ -50,12 +51,14 @@ pub(crate) fn route_json(route: &Route, order: &ListOrder) -> Value {
         }
         (!list.is_empty()).then(|| json!(list))
     };
+    let max_indices = Some(route.max_indices).filter(|most| *most != Route::DEFAULT_MAX_INDICES);
     let entries = [
         ("exclude", names(&route.exclude)),
         ("id", route.id.as_ref().map(|id| json!(id))),
         ("id_form", (route.id_form == IdForm::Hash).then(|| json!("hash"))),
         ("include", names(&route.include)),
         ("index", Some(json!(route.index.text()))),
+        ("max_indices", max_indices.filter(|_| matches!(order, ListOrder::Written)).map(|most| json!(most))),
         ("numbers", (route.numbers == NumberForm::String).then(|| json!("string"))),
         ("rename", (!route.rename.is_empty()).then(|| json!(route.rename))),
         ("routing", route.routing.as_ref().map(|routing| json!(routing))),
@@ -157,6 +160,7 @@ mod tests {
         let same = [
             ROUTES.replace(r#"["token", "secret"]"#, r#"["secret", "token"]"#),
             ROUTES.replace("numbers = \"string\"", "numbers = \"string\"\nid_form = \"plain\"\ninclude = []"),
+            ROUTES.replace("numbers = \"string\"", "numbers = \"string\"\nmax_indices = 7"),
             format!("{ROUTES}\n[index.sessions]\ngeneration = 7"),
             ROUTES.replace("table = \"app\"", "table = \"other\"\nname = \"x\""),
         ];

@@ -1,8 +1,9 @@
-//! Whether a route's `id` and `routing` fit the keys of the table.
+//! Whether a route fits the keys of the table.
 
 use std::fmt;
 
-use streamdex_mapping::Route;
+use streamdex_mapping::document::{EXPIRED_AT, is_reserved_field};
+use streamdex_mapping::{OnExpiry, Route};
 
 /// What does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum KeyMismatch {
     NoKey(String),
     /// `routing` names this attribute, which is no key.
     Routing(String),
+    /// This key attribute would be written to a field that no document of the route can have, as `_id`.
+    FieldName(String),
 }
 
 /// Everything in `route` that does not fit the names of the table's key attributes.
@@ -25,7 +28,15 @@ pub fn key_mismatches(route: &Route, key_names: &[String]) -> Vec<KeyMismatch> {
     }
     let routing = route.routing.iter().filter(|name| !key_names.contains(name));
     mismatches.extend(routing.cloned().map(KeyMismatch::Routing));
+    let unusable = key_names.iter().filter(|name| route.field_of(name).is_some_and(|field| is_unusable(field, route)));
+    mismatches.extend(unusable.cloned().map(KeyMismatch::FieldName));
     mismatches
+}
+
+/// Every item has its keys, so each would be a dead letter.
+fn is_unusable(field: &str, route: &Route) -> bool {
+    let archives = route.ttl.as_ref().is_some_and(|ttl| matches!(ttl.on_expiry, OnExpiry::Archive(_)));
+    is_reserved_field(field) || (archives && field == EXPIRED_AT)
 }
 
 impl KeyMismatch {
@@ -36,6 +47,9 @@ impl KeyMismatch {
                 "name every key attribute of the table in id and nothing else, or leave id out"
             }
             KeyMismatch::Routing(_) => "name a key attribute of the table in routing, or leave it out",
+            KeyMismatch::FieldName(_) => {
+                "give its field another name in the route, as rename = { _id = \"x_id\" }, or leave it out with exclude"
+            }
         }
     }
 }
@@ -45,6 +59,9 @@ impl fmt::Display for KeyMismatch {
         match self {
             KeyMismatch::Omitted(name) => write!(f, "id leaves out the key attribute {name:?}"),
             KeyMismatch::NoKey(name) => write!(f, "id names {name:?}, which is no key attribute of the table"),
+            KeyMismatch::FieldName(name) => {
+                write!(f, "the key attribute {name:?} cannot be written under its name, which is a reserved one")
+            }
             KeyMismatch::Routing(name) => write!(f, "routing names {name:?}, which is no key attribute of the table"),
         }
     }

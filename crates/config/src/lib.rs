@@ -4,7 +4,7 @@
 //! parser and the schema) reads the tables, `check` turns them into the types of [`model`] and reports every
 //! problem there is. [`show`] writes a configuration out again; [`fingerprint`] tells whether two make the same
 //! documents; [`needs_old_images`] and [`key_mismatches`] tell what a route asks of the stream and the table;
-//! [`is_loopback`] tells whether an address is this machine's.
+//! [`is_loopback`] tells whether an address is this machine's, [`is_region`] whether a name reads as an AWS region's.
 
 mod arn;
 mod check;
@@ -18,11 +18,12 @@ mod problem;
 mod raw;
 mod read;
 mod show;
+mod text;
 mod tree;
 mod units;
 
 pub use arn::{Arn, StreamArn, TableArn};
-pub use check::is_loopback;
+pub use check::{is_loopback, is_region};
 pub use fingerprint::fingerprint;
 pub use images::{OldImageNeed, needs_old_images};
 pub use keys::{KeyMismatch, key_mismatches};

@@ -7,7 +7,7 @@ use crate::model::Config;
 use crate::problem::{ConfigError, Problem, Problems};
 use crate::raw::Root;
 use crate::read::Read;
-use crate::tree;
+use crate::{text, tree};
 
 /// A configuration, and what is doubtful in it.
 #[derive(Debug, Clone)]
@@ -24,7 +24,8 @@ impl Config {
     /// # Errors
     /// The file cannot be read, or has problems: then all of them.
     pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = std::fs::read(path)
+            .and_then(text::decode)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let base_dir = path.parent().unwrap_or(Path::new(""));
         Config::parse(&text, base_dir, &|name| std::env::var(name).ok())

@@ -95,7 +95,7 @@ pub struct OpenSearch {
     pub url: Url,
     /// How requests are authenticated.
     pub auth: Auth,
-    /// A PEM file with the certificate authority of the server.
+    /// A PEM file with the certificate of the server's authority, or with the server's own.
     pub ca_file: Option<PathBuf>,
     /// Whether certificates are checked; `false` only for loopback hosts.
     pub tls_verify: bool,
@@ -107,6 +107,10 @@ pub struct OpenSearch {
     pub max_batch_operations: usize,
     /// Bulk requests in flight, per process.
     pub max_concurrent_requests: usize,
+    /// An index pauses after so many refused index operations in a row; `None`: never.
+    pub brake_after: Option<u32>,
+    /// The same for refusals that name a field of the document; `None`: never.
+    pub brake_after_field: Option<u32>,
     /// Deadline of one request.
     pub request_timeout: Duration,
 }
@@ -235,6 +239,13 @@ pub enum Manage {
 }
 
 // === impl ===
+
+impl OpenSearch {
+    /// What [`OpenSearch::brake_after`] is where the file gives none.
+    pub const DEFAULT_BRAKE_AFTER: u32 = 50;
+    /// What [`OpenSearch::brake_after_field`] is where the file gives none.
+    pub const DEFAULT_BRAKE_AFTER_FIELD: u32 = 1000;
+}
 
 impl Source {
     /// What [`Source::freshness`] is where the file gives none.

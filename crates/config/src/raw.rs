@@ -77,7 +77,7 @@ tables! {
         /// The external id that the role asks for.
         external_id: String,
     }
-    later ["backfill"]
+    later ["backfill", "backfill_max_items"]
 
     /// OpenSearch: the address, and how to write to it.
     #[schemars(extend("required" = ["url"]))]
@@ -86,9 +86,10 @@ tables! {
         url: String,
         /// How requests are authenticated. Default: not at all.
         auth: AuthTable,
-        /// A PEM file with the certificate authority of the server.
+        /// `https`: a PEM file with the certificate of the server's authority, or with the server's own.
         ca_file: String,
-        /// Whether the server's certificate is checked; `false` is allowed for loopback hosts only.
+        /// `https`: whether the server's certificate is checked; `false` is allowed for loopback hosts only, and without
+        /// `ca_file`.
         #[schemars(extend("default" = true))]
         tls_verify: bool,
         /// Compression of request bodies.
@@ -104,6 +105,14 @@ tables! {
         /// Bulk requests in flight, per process: 1 to 256.
         #[schemars(extend("default" = 8))]
         max_concurrent_requests: u64,
+        /// After so many refused index operations in a row of one index, without an accepted one, the index pauses
+        /// and nothing becomes a dead letter until one is accepted again: up to 1,000,000; 0 switches it off.
+        #[schemars(extend("default" = 50))]
+        brake_after: u64,
+        /// The same for refusals that name a field of the document, which are most likely the documents' own fault: up
+        /// to 1,000,000; 0 switches it off.
+        #[schemars(extend("default" = 1000))]
+        brake_after_field: u64,
         /// Deadline of one request: 1 second to 15 minutes.
         #[schemars(extend("default" = "60s"))]
         request_timeout: Duration,
@@ -139,7 +148,7 @@ tables! {
     /// The DynamoDB table that holds checkpoints and dead letters. Region, endpoint and credentials are
     /// its own, else the sole source's, else those of `[aws]`.
     table StateTable {
-        /// The table's name.
+        /// The table's name; it is none that is followed.
         #[schemars(extend("default" = "streamdex-state"))]
         table: String,
         /// The deployment's name inside the table: several deployments can share one.
@@ -194,6 +203,10 @@ tables! {
         source: String,
         /// The index. May hold `{attribute}` placeholders, as `orders-{region}`; what they give is lower-cased.
         index: String,
+        /// How many indices the placeholders of `index` may give: 1 to 10,000. A record that asks for one more is a
+        /// dead letter, and its neighbours go on.
+        #[schemars(extend("default" = 100))]
+        max_indices: u64,
         /// One condition, or a list of conditions that must all hold. Default: every item.
         when: OneOrMany<ConditionTable>,
         /// All key attributes of the table, in the order in which they make the document id. Default: ascending by
@@ -202,7 +215,8 @@ tables! {
         /// How the document id is written.
         #[schemars(extend("default" = "plain"))]
         id_form: IdFormWord,
-        /// The key attribute whose value is the document's routing.
+        /// The key attribute whose value is the document's routing. Routes that can write to one index share it, as they
+        /// share `id` and `id_form`.
         routing: String,
         /// Attributes to keep. Default, and when empty: all.
         include: Vec<Located<String>>,
@@ -245,7 +259,7 @@ tables! {
         on_expiry: OnExpiryWord,
         /// `archive`: the index that gets the last form of an expired document, with `expired_at`.
         archive_index: String,
-        /// Takes a removal of an item whose TTL has passed for an expiry: for replicas of global tables, and
+        /// `archive`: takes a removal of an item whose TTL has passed for an expiry: for replicas of global tables, and
         /// emulators, which deliver expiries without their mark. Needs old images in the stream.
         #[schemars(extend("default" = false))]
         infer_expiry: bool,
@@ -355,7 +369,7 @@ words! {
     words ManageWord {
         /// streamdex: `NAME-000001` behind the alias `NAME`.
         Create = "create",
-        /// You; what is unsafe in it is reported.
+        /// You; what is unsafe in it is reported. Behind an alias, the index that was found first is written to.
         Check = "check",
         /// You; nothing is asked.
         Never = "never",

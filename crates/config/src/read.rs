@@ -3,6 +3,7 @@
 //! A type that implements [`Read`] also says its JSON Schema, so one declaration gives both. Tables are
 //! declared with [`tables!`], sets of words with [`words!`].
 
+mod example;
 mod schema;
 mod values;
 
@@ -190,7 +191,11 @@ fn quoted(words: &[&str]) -> String {
 
 fn wrong_kind<T>(node: &Node, expected: &str, problems: &mut Problems) -> Option<T> {
     if !matches!(node.value, Value::Unusable) {
-        problems.error(&node.place, format!("expected {expected}, found {}", node.value.kind()));
+        let message = format!("expected {expected}, found {}", node.value.kind());
+        match example::example(node, expected) {
+            Some(example) => problems.error_with_hint(&node.place, message, example),
+            None => problems.error(&node.place, message),
+        }
     }
     None
 }

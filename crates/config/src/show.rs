@@ -91,6 +91,8 @@ fn opensearch(settings: &OpenSearch) -> Value {
         "max_batch_bytes": settings.max_batch_bytes,
         "max_batch_operations": settings.max_batch_operations,
         "max_concurrent_requests": settings.max_concurrent_requests,
+        "brake_after": settings.brake_after.unwrap_or(0),
+        "brake_after_field": settings.brake_after_field.unwrap_or(0),
         "request_timeout": duration(settings.request_timeout),
     })
 }
@@ -243,9 +245,12 @@ mod tests {
             auth = { kind = "basic", username = "writer", password_env = "PASSWORD" }
             tls_verify = false
             request_timeout = "1500ms"
+            brake_after = 0
+            brake_after_field = 70
             [[route]]
             source = "app"
             index = "orders-{region}"
+            max_indices = 7
             when = [{ attribute = "total", equals = 1.5 }, { attribute = "n", equals = 12, not = true }]
             [[route]]
             source = "other"
@@ -265,6 +270,8 @@ mod tests {
         assert_eq!(again.sources.iter().map(|source| source.freshness.as_millis()).collect::<Vec<_>>(), [1000, 250]);
         assert_eq!(again.http, config.http);
         assert_eq!(again.opensearch.request_timeout, Duration::from_millis(1500));
+        assert_eq!((again.opensearch.brake_after, again.opensearch.brake_after_field), (None, Some(70)));
+        assert_eq!(again.sources[0].routes[0].max_indices, 7);
         assert_eq!(again.lambda.deadline_margin, Duration::from_millis(2500));
     }
 }

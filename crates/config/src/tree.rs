@@ -46,7 +46,12 @@ pub(crate) fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>, problems: 
     let (document, mistakes) = DeTable::parse_recoverable(text);
     for mistake in &mistakes {
         let line = mistake.span().map(|span| lines.line(span.start));
-        problems.error(&Place { path: String::new(), line }, format!("not TOML: {}", mistake.message()));
+        let place = Place { path: String::new(), line };
+        let message = format!("not TOML: {}", mistake.message());
+        match line.and_then(|line| text.lines().nth(line.saturating_sub(1))).and_then(list_of_tables) {
+            Some(hint) => problems.error_with_hint(&place, message, hint),
+            None => problems.error(&place, message),
+        }
     }
     if !mistakes.is_empty() {
         return None;
@@ -54,6 +59,13 @@ pub(crate) fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>, problems: 
     let mut builder = Builder { lines, env, problems };
     let value = builder.table(document.get_ref(), &Place::default());
     Some(Node { place: Place::default(), value })
+}
+
+/// What to do about a mistake in this line, where it is the head of a table that there may be several of.
+fn list_of_tables(line: &str) -> Option<String> {
+    let head = line.split('#').next()?.trim();
+    let name = head.strip_prefix('[')?.strip_suffix(']')?.trim_matches(['[', ']', ' ']);
+    matches!(name, "route" | "source").then(|| format!("several of them are written [[{name}]], the first one too"))
 }
 
 struct Builder<'a> {

@@ -3,8 +3,14 @@
 
 mod documents;
 mod drift;
+mod effects;
+mod encodings;
 mod examples;
+mod fields;
+mod forms;
 mod problems;
+mod sharing;
+mod support;
 
 use std::path::{Path, PathBuf};
 

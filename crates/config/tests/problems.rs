@@ -2,46 +2,12 @@
 
 use std::path::Path;
 
-use streamdex_config::{Config, Problem};
+use streamdex_config::Config;
 
 use crate::parse;
-
-const SOURCE: &str = "[source]\ntable = \"app\"\n";
-const OPENSEARCH: &str = "[opensearch]\nurl = \"http://localhost:9200\"\n";
-const ROUTE: &str = "[[route]]\nindex = \"app\"\n";
-
-fn problems_of(text: &str) -> Vec<Problem> {
-    match parse(text) {
-        Ok(_) => panic!("this should not be taken:\n{text}"),
-        Err(error) => error.problems().to_vec(),
-    }
-}
-
-/// The one problem of a text.
-#[track_caller]
-fn only(text: &str, path: &str, part: &str) {
-    let problems = problems_of(text);
-    let [problem] = problems.as_slice() else { panic!("{part}: {problems:#?}\n{text}") };
-    assert_eq!(problem.path, path, "{problem}\n{text}");
-    let whole = problem.to_string();
-    assert!(whole.contains(part), "expected {part:?}:\n{whole}\n{text}");
-}
-
-fn with_source(lines: &str) -> String {
-    format!("[source]\n{lines}\n{OPENSEARCH}{ROUTE}")
-}
-
-fn with_opensearch(lines: &str) -> String {
-    format!("{SOURCE}[opensearch]\n{lines}\n{ROUTE}")
-}
-
-fn with_route(lines: &str) -> String {
-    format!("{SOURCE}{OPENSEARCH}[[route]]\n{lines}")
-}
-
-fn with(lines: &str) -> String {
-    format!("{SOURCE}{OPENSEARCH}{ROUTE}{lines}")
-}
+use crate::support::{
+    OPENSEARCH, ROUTE, SOURCE, only, problems_of, warned, with, with_opensearch, with_route, with_source,
+};
 
 #[test]
 fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
@@ -306,7 +272,7 @@ fn routes_that_share_an_index() {
         |line: &str| with(&format!("when = {{ attribute = 'k', equals = 1 }}\n[[route]]\nindex = 'app'\n{line}"));
     assert!(parse(&second("")).is_ok());
     only(&second("id_form = 'hash'"), "route[1].index", "route[0] writes to \"app\" too");
-    only(&second("id = ['a']"), "route[1].index", "share id and id_form");
+    only(&second("id = ['a']"), "route[1].index", "share id, id_form and routing");
 }
 
 #[test]
@@ -351,20 +317,10 @@ fn state_and_dead_letters() {
 
 #[test]
 fn warnings() {
-    let warned = |text: &str| -> Vec<(String, String)> {
-        parse(text)
-            .unwrap_or_else(|error| panic!("{error}"))
-            .warnings
-            .into_iter()
-            .map(|warning| (warning.path, warning.message))
-            .collect()
-    };
     let hidden = warned(&with("[[route]]\nindex = 'app'\nwhen = { attribute = 'a', exists = true }\n"));
     assert_eq!(hidden.len(), 1);
     assert_eq!(hidden[0].0, "route[1]");
     assert!(hidden[0].1.contains("route[0] takes every item"), "{hidden:?}");
-    let meeting = warned(&with("when = { attribute = 'a', exists = true }\n[[route]]\nindex = 'ap{p}'\nid = ['x']\n"));
-    assert_eq!(meeting.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["route[1].index"]);
     let unused = warned(&with("[index.app]\nmanage = 'never'\ngeneration = 2\n"));
     assert_eq!(unused[0].0, "index.app.generation");
     let plain = warned(&with_opensearch("url = 'http://search.example'\nauth = { kind = 'sigv4' }"));

@@ -3,15 +3,18 @@
 //! What the Lambda function, `replay` and `map` share.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use streamdex_config::{Arn, Config};
 use streamdex_mapping::event::{Captured, CapturedError, read_captured, read_item};
 use streamdex_mapping::{Address, Change, Image, MapError, Mapper, RecordError, RecordProblem, Trust};
 
 use crate::page::Page;
+use crate::proof::KeyProof;
+use crate::view::{OldImages, ViewMismatch};
 
 /// Chooses the source of a record, and maps it.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Capturer {
 struct Followed {
     table: String,
     mapper: Arc<Mapper>,
+    proof: KeyProof,
+    old_images: OldImages,
 }
 
 /// The records of one or more texts, a page for each source that has any.
@@ -39,6 +44,10 @@ pub struct Capture {
     pub items: Vec<MappedItem>,
     /// What the records say of where they come from.
     pub origin: Origin,
+    /// A view type that cannot serve a route, of records whose items are read.
+    pub mismatch: Option<ViewMismatch>,
+    /// The sources whose view type serves their routes.
+    served: BTreeSet<usize>,
 }
 
 /// What readable records say of the stream that they come from.
@@ -58,6 +67,9 @@ pub enum CaptureError {
     /// It is of no known form.
     #[error(transparent)]
     Form(#[from] CapturedError),
+    /// It is a list, and nothing in it is a stream record.
+    #[error("nothing in it is a stream record: a stream record holds eventName and dynamodb")]
+    NoRecords,
     /// A record names a table that is no source.
     #[error("a record names table {table:?}, which is no source of this configuration (its tables: {known})")]
     UnknownTable {
@@ -66,6 +78,9 @@ pub enum CaptureError {
         /// The tables of the configuration.
         known: String,
     },
+    /// The stream that the records come from carries too little for a route.
+    #[error(transparent)]
+    View(ViewMismatch),
     /// A record names no table, and there are several sources.
     #[error("a record does not say which table it comes from, and there are several sources")]
     NoTable,
@@ -82,6 +97,8 @@ impl Capturer {
         let followed = |source: &streamdex_config::Source| Followed {
             table: source.table.table_name().to_owned(),
             mapper: Arc::new(Mapper::new(source.routes.clone())),
+            proof: KeyProof::default(),
+            old_images: OldImages::new(&source.routes),
         };
         Capturer { sources: config.sources.iter().map(followed).collect(), forced: None }
     }
@@ -99,7 +116,8 @@ impl Capturer {
     }
 
     /// Maps the records in `text` and adds them to `capture`. Where the text is an on-failure record, the
-    /// event that it carries is given back, to be read in turn.
+    /// event that it carries is given back, to be read in turn. When all texts are read, [`Capturer::check`] tells whether
+    /// anything of them may be sent.
     ///
     /// # Errors
     /// See [`CaptureError`].
@@ -110,15 +128,26 @@ impl Capturer {
         capture: &mut Capture,
     ) -> Result<Option<Cow<'t, str>>, CaptureError> {
         let mut problem = None;
+        let (mut elements, mut strangers) = (0_usize, 0_usize);
         let captured = read_captured(text, |_, record| {
+            elements += 1;
+            strangers += usize::from(matches!(&record, Err(error) if error.reason == RecordProblem::NoRecord));
             if problem.is_none() {
                 problem = self.add(record, trust, capture).err();
             }
         });
+        // A stranger among records is one bad record; strangers alone are the input of something else.
+        if elements > 0 && strangers == elements {
+            return Err(CaptureError::NoRecords);
+        }
         if let Some(problem) = problem {
             return Err(problem);
         }
-        match captured? {
+        let captured = match captured {
+            Err(CapturedError::Unknown) => bare_item(text).ok_or(CapturedError::Unknown)?,
+            captured => captured?,
+        };
+        match captured {
             Captured::Records => Ok(None),
             Captured::OnFailure(event) => Ok(Some(event)),
             Captured::Items(items) => {
@@ -139,6 +168,18 @@ impl Capturer {
         let digest = Some(Box::new(digest));
         let error = RecordError { sequence: None, created: None, keys: None, stream_arn: None, digest, reason };
         self.add(Err(error), Trust::InOrder, capture)
+    }
+
+    /// Whether the configuration fits the records, which were read together.
+    ///
+    /// # Errors
+    /// See [`CaptureError::Configuration`].
+    pub fn check(&self, capture: &Capture) -> Result<(), CaptureError> {
+        for (place, page) in &capture.pages {
+            let Some(source) = self.sources.get(*place) else { continue };
+            page.check_keys(&source.proof).map_err(CaptureError::Configuration)?;
+        }
+        Ok(())
     }
 
     fn item(&self, item: Result<Image<'_>, RecordProblem>) -> MappedItem {
@@ -166,8 +207,11 @@ impl Capturer {
         if record.is_ok() {
             capture.origin.note(arn);
         }
-        let Some(mapper) = self.mapper(source) else { return Ok(()) };
-        capture.pages.entry(source).or_default().add(mapper, record, trust).map_err(CaptureError::Configuration)?;
+        let Some(followed) = self.sources.get(source) else { return Ok(()) };
+        if let Ok(change) = record {
+            capture.judge_view(source, followed, change, trust)?;
+        }
+        followed.map(record, trust, capture.pages.entry(source).or_default());
         capture.order.push(source);
         Ok(())
     }
@@ -184,6 +228,46 @@ impl Capturer {
             let known: Vec<&str> = self.sources.iter().map(|source| source.table.as_str()).collect();
             CaptureError::UnknownTable { table: table.to_owned(), known: known.join(", ") }
         })
+    }
+}
+
+/// An item without anything around it: an object of nothing but attributes.
+fn bare_item(text: &str) -> Option<Captured<'_>> {
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    let item = read_item(raw).ok()?;
+    (item.problem().is_none() && !item.is_empty()).then(|| Captured::Items(vec![raw]))
+}
+
+// === impl Followed, Capture ===
+
+impl Followed {
+    fn map(&self, record: Result<&Change<'_>, RecordError>, trust: Trust, page: &mut Page) {
+        let missing = match record {
+            Ok(change) if trust == Trust::InOrder => self.old_images.missing(&self.mapper, change),
+            _ => None,
+        };
+        page.add(&self.mapper, missing.map_or(record, Err), trust);
+    }
+}
+
+impl Capture {
+    fn judge_view(
+        &mut self,
+        source: usize,
+        followed: &Followed,
+        change: &Change<'_>,
+        trust: Trust,
+    ) -> Result<(), CaptureError> {
+        // A stream has one view type.
+        if self.served.contains(&source) || change.view.is_none() {
+            return Ok(());
+        }
+        match followed.old_images.mismatch(change) {
+            Some(mismatch) if trust == Trust::InOrder => return Err(CaptureError::View(mismatch)),
+            Some(mismatch) => self.mismatch = self.mismatch.take().or(Some(mismatch)),
+            None => drop(self.served.insert(source)),
+        }
+        Ok(())
     }
 }
 
@@ -216,9 +300,11 @@ impl CaptureError {
     pub fn hint(&self) -> &'static str {
         match self {
             CaptureError::Form(error) => error.hint(),
+            CaptureError::NoRecords => CapturedError::Unknown.hint(),
             CaptureError::UnknownTable { .. } => {
                 "add a [[source]] for this table to the configuration, or take its stream away from this function"
             }
+            CaptureError::View(mismatch) => mismatch.hint(),
             CaptureError::NoTable => "give records with their eventSourceARN",
             CaptureError::Configuration(error) => error.hint(),
         }
@@ -268,6 +354,33 @@ mod tests {
         assert!(text.contains("ExampleTableWithTimeStream") && text.contains("orders, carts"), "{text}");
         let nameless = record("x").replace("eventSourceARN", "other");
         assert!(matches!(capture(&nameless), Err(CaptureError::NoTable)));
+    }
+
+    #[test]
+    fn what_holds_no_stream_records_is_no_dead_letter() {
+        let s3 = r#"{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"object":{"key":"k"}}}"#;
+        for text in
+            [r#"[{"a":1},{"b":2}]"#, r#"{"Records":[{"a":1}]}"#, "[5,null]", &format!(r#"{{"Records":[{s3}]}}"#)]
+        {
+            assert!(matches!(capture(text), Err(CaptureError::NoRecords)), "{text}");
+        }
+        for text in [r#"{"a":1}"#, "5", r#"{"eventName":"INSERT"}"#] {
+            assert!(matches!(capture(text), Err(CaptureError::Form(CapturedError::Unknown))), "{text}");
+        }
+        // Beside a record, and where only part of a record is broken, it is one bad record.
+        let orders = record("orders");
+        assert_eq!(capture(&format!(r#"[{orders},{{"a":1}}]"#)).unwrap().order, [0, 0]);
+        assert_eq!(capture(r#"[{"dynamodb":5}]"#).unwrap().order, [0]);
+        assert!(capture("[]").unwrap().order.is_empty());
+    }
+
+    #[test]
+    fn an_item_alone_is_an_item() {
+        let items = |text: &str| capture(text).map(|capture| capture.items.len());
+        assert_eq!(items(r#"{"pk":{"S":"a"},"n":{"N":"1"}}"#).unwrap(), 1);
+        for text in ["{}", r#"{"pk":"a"}"#, r#"{"pk":{"S":"a"},"n":1}"#, r#"{"pk":{"X":"a"}}"#, r#""pk""#] {
+            assert!(items(text).is_err(), "{text}");
+        }
     }
 
     #[test]

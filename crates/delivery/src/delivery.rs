@@ -3,29 +3,30 @@
 //! It returns when each record has its outcome, or when it has to stop; what has no outcome then is undecided, and
 //! no checkpoint may pass it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod slices;
+
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
-use streamdex_dynamodb::convert::table_image;
-use streamdex_dynamodb::item::{Found, ItemReader};
+use streamdex_dynamodb::item::ItemReader;
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::batch::{RECORD_ORDINAL, operation_ordinal};
 use streamdex_mapping::{
-    Action, Address, DocumentId, FetchHandle, IndexName, Key, Mapper, Operation, OperationHandle, Outcome, Role,
+    Action, Address, DocumentId, IndexName, Mapped, Mapper, Operation, OperationHandle, Outcome, Role,
 };
 use streamdex_sink::Permit;
-use streamdex_sink::index::Target;
+use streamdex_sink::index::{SetupError, SetupErrorKind};
 use streamdex_sink::retry::{Jitter, RetrySchedule};
-use streamdex_sink::writer::{BulkWriter, Decision, Patience, Refusal};
+use streamdex_sink::writer::{BulkWriter, Patience, Refusal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::DeliveryFault;
 use crate::indices::IndexSetup;
 use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole};
+use crate::memory::ReadMemory;
 use crate::page::{Page, RefusedRecord};
 use crate::progress::DeliveryProgress;
 
@@ -47,6 +48,8 @@ pub struct Delivery {
     pub patience: Patience,
     /// How it has gone so far.
     pub progress: DeliveryProgress,
+    /// The room for what is read: one for all deliveries of a process.
+    pub memory: ReadMemory,
 }
 
 /// What the delivery of a page depends on.
@@ -77,6 +80,16 @@ struct Sent {
     role: Role,
     /// An archive copy cannot be read again, so its letter keeps it.
     archive: Option<Vec<u8>>,
+}
+
+/// Whether operations can be sent to an index.
+enum Readiness {
+    /// They can.
+    Ready,
+    /// They are deletes, and the index is not there: nothing is to be deleted, and a delete would make it.
+    Absent,
+    /// The records ask for an index that they must not have: that is their fault alone.
+    Refused(Refusal),
 }
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -118,12 +131,9 @@ impl Delivery {
         let mut jitter = Jitter::default();
         let (mut open, mut progressed_at) = (usize::MAX, Instant::now());
         for round in 0.. {
-            self.read_items(page, cancel).await?;
-            let operations = page.batch.take_operations();
-            if operations.is_empty() {
+            if !self.pass(page, bounds).await? {
                 break;
             }
-            self.write(page, operations, bounds).await?;
             let to_read_again = page.batch.fetches().len();
             if to_read_again == 0 {
                 break;
@@ -149,106 +159,30 @@ impl Delivery {
         Ok(())
     }
 
-    /// Reads every item that is asked for, and maps what is there now.
-    async fn read_items(&self, page: &mut Page, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-        let handles = page.batch.fetches();
-        if handles.is_empty() {
-            return Ok(());
-        }
-        let reader = self.reader.as_ref().ok_or(DeliveryFault::NoReader)?;
-        let fetch = |handle: &FetchHandle| page.batch.fetch(*handle).map(|(fetch, _)| fetch.key.clone());
-        let keys: Vec<Key> = handles.iter().filter_map(fetch).collect();
-        let reads = self.patiently(cancel, "read items", || reader.read(&keys)).await?;
-        let mut letters = Vec::new();
-        let mut unresolvable = Vec::new();
-        for (handle, read) in handles.into_iter().zip(reads) {
-            let Some((fetch, owner)) = page.batch.fetch(handle) else { continue };
-            let (reason, error) = match read.found {
-                Found::Refused(error) => ("item_not_readable", error.to_string()),
-                Found::Item(item) => match self.mapper.resolve(fetch, Some(&table_image(&item)), read.at) {
-                    Ok(operations) => {
-                        page.batch.resolved(handle, operations);
-                        continue;
-                    }
-                    Err(error) => (error.name(), error.to_string()),
-                },
-                Found::Absent => match self.mapper.resolve(fetch, None, read.at) {
-                    Ok(operations) => {
-                        page.batch.resolved(handle, operations);
-                        continue;
-                    }
-                    Err(error) => (error.name(), error.to_string()),
-                },
-            };
-            let address = fetch.addresses.first().cloned();
-            letters.push(self.record_letter(page, &RefusedRecord { record: owner, address, reason, error }));
-            unresolvable.push(handle);
-        }
-        self.store(&letters, cancel).await?;
-        for handle in unresolvable {
-            page.batch.unresolvable(handle);
-        }
-        Ok(())
-    }
-
-    /// Writes operations, index by index at the same time, and takes the writer's decisions.
-    async fn write(
+    /// Makes sure that the index is there. Deletes alone never make one.
+    async fn ensure(
         &self,
-        page: &mut Page,
-        operations: Vec<(OperationHandle, Operation)>,
-        bounds: &Bounds,
-    ) -> Result<(), DeliveryFault> {
-        let cancel = &bounds.cancel;
-        let mut groups: BTreeMap<IndexName, (Vec<Sent>, Vec<Operation>)> = BTreeMap::new();
-        for (handle, operation) in operations {
-            let (sent, group) = groups.entry(operation.address.index.clone()).or_default();
-            sent.push(Sent::of(handle, &operation));
-            group.push(operation);
+        index: &IndexName,
+        group: &[(Operation, Instant)],
+        cancel: &CancellationToken,
+    ) -> Result<Readiness, DeliveryFault> {
+        if self.indices.target(index).is_some() {
+            return Ok(Readiness::Ready);
         }
-        page.indices.extend(groups.keys().map(|index| index.as_str().to_owned()));
-        let writes = groups.into_iter().map(|(index, (sent, group))| async move {
-            self.ensure(&index, cancel).await?;
-            let decisions = match &bounds.permit {
-                Some(permit) => self.writer.write_under(group, Arc::clone(permit)).await,
-                None => self.writer.write(group).await,
-            };
-            Ok((sent, decisions))
-        });
-        let mut fault = None;
-        let mut letters = Vec::new();
-        let mut refused = Vec::new();
-        for written in join_all(writes).await {
-            let (sent, decisions) = match written {
-                Ok(written) => written,
-                Err(error) => {
-                    fault = Some(error);
-                    continue;
-                }
-            };
-            for (sent, decision) in sent.into_iter().zip(decisions) {
-                match decision {
-                    Decision::Done(outcome) => page.batch.decide(sent.handle, outcome),
-                    Decision::ReadAgain => page.batch.read_again(sent.handle),
-                    Decision::Stopped(stopped) => fault = Some(DeliveryFault::Writer(stopped)),
-                    Decision::Refused(refusal) => {
-                        letters.push(self.operation_letter(page, &sent, &refusal));
-                        refused.push(sent.handle);
-                    }
-                }
+        let deletes_only = group.iter().all(|(operation, _)| operation.action == Action::Delete);
+        let made = if deletes_only {
+            self.patiently(cancel, "look for the index", || self.indices.find(index)).await
+        } else {
+            self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await.map(Some)
+        };
+        match made {
+            Ok(Some(_)) => Ok(Readiness::Ready),
+            Ok(None) => Ok(Readiness::Absent),
+            Err(DeliveryFault::Setup(error)) if error.kind() == SetupErrorKind::Record => {
+                Ok(Readiness::Refused(refusal_of(&error)))
             }
+            Err(fault) => Err(fault),
         }
-        self.store(&letters, cancel).await?;
-        for handle in refused {
-            page.batch.decide(handle, Outcome::DeadLettered);
-        }
-        fault.map_or(Ok(()), Err)
-    }
-
-    async fn ensure(&self, index: &IndexName, cancel: &CancellationToken) -> Result<Arc<Target>, DeliveryFault> {
-        if let Some(target) = self.indices.target(index) {
-            return Ok(target);
-        }
-        self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await
     }
 
     async fn store(&self, letters: &[DeadLetter], cancel: &CancellationToken) -> Result<(), DeliveryFault> {
@@ -264,6 +198,21 @@ impl Delivery {
     /// Tries until it succeeds, until trying again is of no use, or until patience or time is over.
     async fn patiently<T, E, F>(
         &self,
+        cancel: &CancellationToken,
+        what: &'static str,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, DeliveryFault>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Into<DeliveryFault>,
+    {
+        self.patiently_for(self.limit(), cancel, what, attempt).await
+    }
+
+    /// The same, where `limit` is how long it may fail.
+    async fn patiently_for<T, E, F>(
+        &self,
+        limit: Duration,
         cancel: &CancellationToken,
         what: &'static str,
         mut attempt: impl FnMut() -> F,
@@ -290,7 +239,7 @@ impl Delivery {
                 }
                 Err(error) => error.into(),
             };
-            if begun.elapsed() >= self.limit() || error.is_final(self.patience) {
+            if begun.elapsed() >= limit || error.is_final(self.patience) {
                 return Err(error);
             }
             failing.get_or_insert_with(|| self.progress.failing());
@@ -385,6 +334,23 @@ impl Sent {
             archive,
         }
     }
+}
+
+/// What is sent beside a dead letter of an item that was read.
+fn deletes(sent: Option<Mapped>) -> Vec<Operation> {
+    match sent {
+        Some(Mapped::Operations(operations)) => operations,
+        _ => Vec::new(),
+    }
+}
+
+fn refusal_of(error: &SetupError) -> Refusal {
+    let error_type = match error {
+        SetupError::TooManyIndices { .. } => "too_many_indices",
+        _ => "unusable_index",
+    };
+    let message = format!("{error}: {}", error.hint());
+    Refusal { status: None, error_type: error_type.to_owned(), message, hint: error.hint() }
 }
 
 async fn sleep(time: Duration, cancel: &CancellationToken) -> Result<(), DeliveryFault> {

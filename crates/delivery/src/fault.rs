@@ -35,6 +35,9 @@ pub enum DeliveryFault {
     /// Items are read and written again and again, and no answer is final.
     #[error("no answer of OpenSearch was final for {} s", .0.as_secs())]
     NoProgress(Duration),
+    /// A task broke; this is a defect.
+    #[error("a task of the delivery broke")]
+    Broken,
     /// Told to stop.
     #[error("stopped{}", .0.as_deref().map(|error| format!(" after: {error}")).unwrap_or_default())]
     Cancelled(Option<String>),
@@ -47,7 +50,7 @@ impl DeliveryFault {
     pub(crate) fn is_final(&self, patience: Patience) -> bool {
         match self {
             DeliveryFault::Setup(error) => match error.kind() {
-                SetupErrorKind::Gap => true,
+                SetupErrorKind::Gap | SetupErrorKind::Record => true,
                 SetupErrorKind::Transient => false,
                 _ => patience != Patience::Endless,
             },
@@ -69,6 +72,9 @@ impl DeliveryFault {
             DeliveryFault::NoProgress(_) => {
                 "look at the health and load of the cluster, and run the command again: what is done stays done"
                     .to_owned()
+            }
+            DeliveryFault::Broken => {
+                "run the command again: what is done stays done; report it with the log".to_owned()
             }
             DeliveryFault::Cancelled(_) => "the work goes on from the last checkpoint at the next start".to_owned(),
         }

@@ -31,6 +31,11 @@ pub trait IndexSetup: IndexWatch {
     /// # Errors
     /// [`SetupError::kind`] tells whether to try again later.
     async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError>;
+    /// Looks for the index without making it; see [`Indices::find`].
+    ///
+    /// # Errors
+    /// [`SetupError::kind`] tells whether to try again later.
+    async fn find(&self, index: &IndexName) -> Result<Option<Arc<Target>>, SetupError>;
     /// Where the documents of `index` go; `None` before [`IndexSetup::ensure`]. No I/O.
     fn target(&self, index: &IndexName) -> Option<Arc<Target>>;
 }
@@ -64,6 +69,10 @@ impl IndexWatch for Indices {
 impl IndexSetup for Indices {
     async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError> {
         Indices::ensure(self, index).await
+    }
+
+    async fn find(&self, index: &IndexName) -> Result<Option<Arc<Target>>, SetupError> {
+        Indices::find(self, index).await
     }
 
     fn target(&self, index: &IndexName) -> Option<Arc<Target>> {

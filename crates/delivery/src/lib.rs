@@ -8,9 +8,14 @@ pub mod delivery;
 pub mod fault;
 pub mod indices;
 pub mod letter;
+mod memory;
 pub mod page;
 mod progress;
+mod proof;
+pub mod view;
 
 pub use delivery::{Bounds, Delivery, PageOutcome};
 pub use fault::DeliveryFault;
+pub use memory::ReadMemory;
 pub use progress::DeliveryProgress;
+pub use proof::KeyProof;

@@ -7,10 +7,12 @@ use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 use streamdex_config::Arn;
 use streamdex_mapping::{
-    Address, Batch, Change, MapError, Mapper, Operation, Outcome, RecordError, RecordMeta, SequenceNumber, Trust,
+    Address, Batch, Change, ItemOrder, MapError, Mapped, Mapper, Operation, Outcome, RecordError, RecordMeta, Refusal,
+    SequenceNumber, Trust,
 };
 
 use crate::letter::LetterKey;
+use crate::proof::KeyProof;
 
 /// The records of one page on their way. Pure: [`crate::delivery`] does what it asks for.
 #[derive(Debug, Default)]
@@ -21,11 +23,16 @@ pub struct Page {
     pub(crate) indices: BTreeSet<String>,
     /// The label of the stream of each run of records, for their dead letters.
     labels: Vec<(usize, Arc<str>)>,
-    /// Records without a sequence number, by their digest.
+    /// Records without a sequence number, by their digest, in order.
     digests: Vec<(usize, String)>,
+    order: ItemOrder,
+    /// The first record whose key the configuration fits.
+    fitting: Option<usize>,
+    /// The first error that is the configuration's, unless other records prove that right.
+    misfit: Option<MapError>,
 }
 
-/// A record that cannot be mapped; its dead letter is still to be stored.
+/// A record that is a dead letter, which is still to be stored.
 #[derive(Debug)]
 pub(crate) struct RefusedRecord {
     pub(crate) record: usize,
@@ -34,7 +41,7 @@ pub(crate) struct RefusedRecord {
     pub(crate) error: String,
 }
 
-/// What a record comes to, told without sending anything.
+/// What a record comes to, without sending anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// At least one operation of it is sent.
@@ -52,18 +59,17 @@ pub enum Fate {
     },
 }
 
+impl RefusedRecord {
+    pub(crate) fn of(record: usize, refusal: &Refusal) -> RefusedRecord {
+        let (reason, error) = (refusal.error.name(), refusal.to_string());
+        RefusedRecord { record, address: refusal.address.clone(), reason, error }
+    }
+}
+
 impl Page {
-    /// Maps one record and adds it; records are added in the order in which they came.
-    ///
-    /// # Errors
-    /// The configuration does not fit the table, so that no record can be mapped: work stops. The record
-    /// was not added.
-    pub fn add(
-        &mut self,
-        mapper: &Mapper,
-        record: Result<&Change<'_>, RecordError>,
-        trust: Trust,
-    ) -> Result<(), MapError> {
+    /// Maps one record and adds it; records are added in the order in which they came. When all are added,
+    /// [`Page::check_keys`] tells whether anything of them may be sent.
+    pub fn add(&mut self, mapper: &Mapper, record: Result<&Change<'_>, RecordError>, trust: Trust) {
         let record = match record {
             Ok(change) => return self.add_change(mapper, change, trust),
             Err(error) => error,
@@ -78,33 +84,67 @@ impl Page {
             keys: record.keys.map(String::from).unwrap_or_default(),
         };
         let (reason, error) = (record.reason.name(), record.reason.to_string());
-        self.refuse(meta, RefusedRecord { record: 0, address: None, reason, error });
-        Ok(())
+        self.refuse(meta, None, RefusedRecord { record: 0, address: None, reason, error });
     }
 
-    fn add_change(&mut self, mapper: &Mapper, change: &Change<'_>, trust: Trust) -> Result<(), MapError> {
-        let mapped = mapper.map(change, trust);
+    /// Whether the configuration fits the table's key. A record whose key attributes are others is that record's problem
+    /// where a record of this page, or an earlier one of its table (`proof`), fits.
+    ///
+    /// # Errors
+    /// No record fits: nothing of the page may be sent.
+    pub fn check_keys(&self, proof: &KeyProof) -> Result<(), MapError> {
+        if self.fitting.is_some() {
+            proof.note();
+        }
+        match &self.misfit {
+            Some(error) if !proof.is_given() => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn add_change(&mut self, mapper: &Mapper, change: &Change<'_>, trust: Trust) {
+        let record = self.batch.len();
         let keys = change.canonical_keys();
         self.note_label(change.stream_arn.as_deref());
+        if self.fitting.is_none() && mapper.fits(&change.keys) {
+            self.fitting = Some(record);
+        }
         if change.sequence.is_none() {
             // The replay of its letter reads the item by its key, so one letter for a key and time is enough.
             let seconds = change.created.map_or(0, |created| created.seconds());
-            self.digests.push((self.batch.len(), format!("{:x}", Sha256::digest(format!("{seconds} {keys}")))));
+            self.digests.push((record, format!("{:x}", Sha256::digest(format!("{seconds} {keys}")))));
         }
+        let in_order = change.created.filter(|_| trust == Trust::InOrder);
+        let raised = in_order.and_then(|created| self.order.take(record, &keys, created));
+        let mapped = match raised {
+            None => mapper.map(change, trust),
+            Some(raised) => {
+                let not_before = change.not_before.max(Some(raised.second));
+                mapper.map(&Change { not_before, ..change.clone() }, trust)
+            }
+        };
         let meta = RecordMeta { sequence: change.sequence.clone(), created: change.created, keys };
         match mapped {
-            Ok(mapped) => self.batch.push(meta, mapped),
-            Err(error) if error.is_configuration() => return Err(error),
-            Err(error) => {
-                let address = mapper.known_address(change);
-                self.refuse(meta, RefusedRecord { record: 0, address, reason: error.name(), error: error.to_string() });
+            Ok(mapped) => {
+                self.batch.push(meta, mapped);
             }
+            Err(refusal) => self.refuse_change(meta, *refusal),
         }
-        Ok(())
+        if let Some(by) = raised.and_then(|raised| raised.by) {
+            self.batch.hold(by, record);
+        }
     }
 
-    fn refuse(&mut self, meta: RecordMeta, refused: RefusedRecord) {
-        let record = self.batch.push_refused(meta);
+    fn refuse_change(&mut self, meta: RecordMeta, refusal: Refusal) {
+        let refused = RefusedRecord::of(self.batch.len(), &refusal);
+        if refusal.error.is_configuration() {
+            self.misfit.get_or_insert(refusal.error);
+        }
+        self.refuse(meta, refusal.sent, refused);
+    }
+
+    fn refuse(&mut self, meta: RecordMeta, sent: Option<Mapped>, refused: RefusedRecord) {
+        let record = self.batch.push_refused(meta, sent);
         self.refused.push(RefusedRecord { record, ..refused });
     }
 
@@ -128,8 +168,8 @@ impl Page {
         if let Some(sequence) = sequence {
             return sequence.as_str().to_owned();
         }
-        let digest = self.digests.iter().find(|(at, _)| *at == record);
-        digest.map(|(_, digest)| digest.clone()).unwrap_or_default()
+        let place = self.digests.binary_search_by_key(&record, |(at, _)| *at).ok();
+        place.and_then(|place| self.digests.get(place)).map(|(_, digest)| digest.clone()).unwrap_or_default()
     }
 
     /// What would be sent, in order, and what each record comes to. For showing: nothing is decided.
@@ -137,8 +177,8 @@ impl Page {
         let handles = self.batch.fetches();
         let fetched: Vec<usize> = handles.iter().filter_map(|handle| Some(self.batch.fetch(*handle)?.1)).collect();
         let operations = self.batch.take_operations().into_iter().map(|(_, operation)| operation).collect();
-        let mut fates: Vec<Fate> =
-            self.batch.outcomes().map(|outcome| outcome.map_or(Fate::Sent, Fate::Nothing)).collect();
+        let outcomes = self.batch.outcomes_unsent().into_iter();
+        let mut fates: Vec<Fate> = outcomes.map(|outcome| outcome.map_or(Fate::Sent, Fate::Nothing)).collect();
         let mut set = |record: usize, fate| {
             if let Some(place) = fates.get_mut(record) {
                 *place = fate;
@@ -154,6 +194,17 @@ impl Page {
     /// The keys of the records: two pages without a common one write no common document.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         (0..self.batch.len()).filter_map(|record| Some(self.batch.meta(record)?.keys.as_str()))
+    }
+
+    /// The key of a record that the configuration fits, as DynamoDB JSON.
+    pub fn fitting_keys(&self) -> Option<&str> {
+        self.batch.meta(self.fitting?).map(|meta| meta.keys.as_str())
+    }
+
+    /// How many records were created before an earlier one of the page. Versions rest on there being none of one item;
+    /// inside a page the later one takes the larger second.
+    pub fn steps_back(&self) -> u64 {
+        self.order.steps_back()
     }
 
     /// The sequence numbers of the records, in order; `None` where a record has none that can be read.
@@ -184,34 +235,4 @@ impl Page {
 }
 
 #[cfg(test)]
-mod tests {
-    use streamdex_mapping::event::read_captured;
-    use streamdex_mapping::{IndexName, Route};
-
-    use super::*;
-
-    fn page(text: &str) -> Page {
-        let mapper = Mapper::new(vec![Route::to(IndexName::parse("i").unwrap())]);
-        let mut page = Page::default();
-        read_captured(text, |_, record| page.add(&mapper, record, Trust::InOrder).unwrap()).unwrap();
-        page
-    }
-
-    #[test]
-    fn records_are_known_by_stream_and_sequence_else_by_a_digest() {
-        let arn = r#""eventSourceARN":"arn:aws:dynamodb:eu-west-1:0:table/t/stream/2026-01-01T00:00:00.000""#;
-        let keys = r#""Keys":{"pk":{"S":"a"}}"#;
-        let page = page(&format!(
-            r#"[{{{arn},"eventName":"REMOVE","dynamodb":{{{keys},"SequenceNumber":"7"}}}},5,6,
-               {{"eventName":"REMOVE","dynamodb":{{{keys}}}}}]"#
-        ));
-        assert_eq!((page.label(0), page.identity(0).as_str()), ("2026-01-01T00:00:00.000", "7"));
-        assert_eq!(page.label(1), "-");
-        let digests: Vec<_> = (1..4).map(|record| page.identity(record)).collect();
-        assert!(digests.iter().all(|digest| digest.len() == 64));
-        assert!(digests[0] != digests[1] && digests[1] != digests[2]);
-        let reasons: Vec<_> = page.refused.iter().map(|refused| refused.reason).collect();
-        assert_eq!(reasons, ["no_creation_time", "malformed_record", "malformed_record", "no_creation_time"]);
-        assert_eq!(page.batch.tally().1, 4);
-    }
-}
+mod tests;

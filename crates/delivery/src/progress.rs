@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::proof::KeyProof;
+
 /// Whether anything has succeeded, and what fails now.
 #[derive(Debug)]
 pub struct DeliveryProgress {
@@ -9,6 +11,8 @@ pub struct DeliveryProgress {
     made: AtomicBool,
     /// How many calls failed and are tried again.
     failing: AtomicUsize,
+    /// Whether the configuration fits the table's key.
+    pub keys: KeyProof,
 }
 
 /// A call that failed and is tried again, as long as this lives.
@@ -19,12 +23,12 @@ pub(crate) struct Failing<'a>(&'a DeliveryProgress);
 impl DeliveryProgress {
     /// Nothing has been tried yet.
     pub fn at_start() -> DeliveryProgress {
-        DeliveryProgress { made: false.into(), failing: 0.into() }
+        DeliveryProgress { made: false.into(), failing: 0.into(), keys: KeyProof::default() }
     }
 
     /// Something has succeeded elsewhere, so that it is worth waiting for more.
     pub fn under_way() -> DeliveryProgress {
-        DeliveryProgress { made: true.into(), failing: 0.into() }
+        DeliveryProgress { made: true.into(), failing: 0.into(), keys: KeyProof::default() }
     }
 
     /// Whether something fails now and is tried again.

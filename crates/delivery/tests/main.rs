@@ -8,4 +8,7 @@
     reason = "code of tests: stopping on a broken assumption is what it is for"
 )]
 
+mod deletes;
 mod letters;
+mod placeholders;
+mod reads;

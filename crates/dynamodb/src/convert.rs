@@ -7,7 +7,7 @@ use aws_sdk_dynamodbstreams::types::Record;
 use aws_smithy_types::DateTime;
 use streamdex_mapping::image::Container;
 use streamdex_mapping::{
-    Change, CreationTime, EventName, Image, ImageBuilder, RecordError, RecordProblem, SequenceNumber,
+    Change, CreationTime, EventName, Image, ImageBuilder, RecordError, RecordProblem, SequenceNumber, StreamView,
 };
 
 /// Items as the table API delivers them.
@@ -101,9 +101,11 @@ pub fn change<'a>(record: &'a Record, stream_arn: &'a str) -> Result<Change<'a>,
         new_image: body.and_then(|body| body.new_image()).map(stream_image),
         old_image: body.and_then(|body| body.old_image()).map(stream_image),
         created,
+        not_before: None,
         sequence,
         expired: event == EventName::Remove && is_expiry(record),
         stream_arn: Some(Cow::Borrowed(stream_arn)),
+        view: body.and_then(|body| body.stream_view_type()).and_then(|view| StreamView::parse(view.as_str())),
     })
 }
 

@@ -7,7 +7,9 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use streamdex_aws::{causes, root_cause};
+use streamdex_aws::{causes, credentials_reason, root_cause};
+
+use crate::place::Place;
 
 /// What a failed call means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,8 +43,23 @@ pub enum Fault {
 pub struct AwsError {
     fault: Fault,
     operation: &'static str,
+    place: Place,
     code: Option<String>,
     detail: Option<String>,
+    oddity: Option<Oddity>,
+}
+
+/// What is odd about a server or its answer, where the configuration may lead to another one than DynamoDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Oddity {
+    /// A 200 that lacks what was asked for.
+    Incomplete,
+    /// An answer that is none of DynamoDB's.
+    NotDynamoDb,
+    /// Plain HTTP was spoken to a server that does not speak it, as one that speaks TLS.
+    NotHttp,
+    /// TLS was spoken to a server that speaks plain HTTP.
+    NotTls,
 }
 
 // === impl Fault ===
@@ -116,7 +133,20 @@ impl Fault {
 impl AwsError {
     /// An error of a call that never reached the SDK (a deadline, a missing field in an answer).
     pub fn new(fault: Fault, operation: &'static str) -> AwsError {
-        AwsError { fault, operation, code: None, detail: None }
+        AwsError { fault, operation, place: Place::default(), code: None, detail: None, oddity: None }
+    }
+
+    /// The same, naming where the call went.
+    #[must_use]
+    pub(crate) fn at(mut self, place: Place) -> AwsError {
+        self.place = place;
+        self
+    }
+
+    /// The answer lacks a part.
+    pub(crate) fn incomplete(self, part: &str) -> AwsError {
+        let odd = AwsError { oddity: Some(Oddity::Incomplete), ..self };
+        odd.with_detail(format!("the answer has status 200 and lacks `{part}`"))
     }
 
     /// The same with a sentence for the operator. The sentence must hold no item data.
@@ -127,38 +157,78 @@ impl AwsError {
     }
 
     /// Classifies what the SDK answered.
-    pub fn from_sdk<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> AwsError
+    pub(crate) fn from_sdk<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> AwsError
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        if let SdkError::ServiceError(answer) = error {
-            return AwsError::of_answer(operation, answer.err(), answer.raw().status().as_u16());
+        match error {
+            SdkError::ServiceError(answer) => AwsError::of_answer(operation, answer.err(), answer.raw()),
+            SdkError::ResponseError(answer) if !is_json(answer.raw()) => {
+                AwsError::new(Fault::Transient, operation).of_stranger(answer.raw())
+            }
+            _ => AwsError::of_silence(operation, error),
         }
+    }
+
+    /// There is no answer, or none that can be read.
+    fn of_silence<E: StdError + 'static>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> AwsError {
+        let new = |fault| AwsError::new(fault, operation);
         if let Some(credentials) = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
-            let detail = root_cause(credentials).to_string();
-            return AwsError { fault: Fault::Credentials, operation, code: None, detail: Some(detail) };
+            return new(Fault::Credentials)
+                .with_detail(format!("no AWS credentials: {}", credentials_reason(credentials)));
+        }
+        if causes(error).any(is_plain_for_tls) {
+            let odd = AwsError { oddity: Some(Oddity::NotTls), ..new(Fault::Transient) };
+            return odd.with_detail("the server speaks plain HTTP, and https was asked for");
+        }
+        if causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)) {
+            let odd = AwsError { oddity: Some(Oddity::NotHttp), ..new(Fault::Transient) };
+            return odd.with_detail("the server does not speak plain HTTP; it may speak TLS, as for https");
         }
         let fault = match error {
             SdkError::ConstructionFailure(_) => Fault::Invalid,
             SdkError::DispatchFailure(failure) if failure.is_user() => Fault::Invalid,
             _ => Fault::Transient,
         };
-        AwsError { fault, operation, code: None, detail: Some(root_cause(error).to_string()) }
+        new(fault).with_detail(root_cause(error).to_string())
     }
 
-    fn of_answer<E: ProvideErrorMetadata>(operation: &'static str, error: &E, status: u16) -> AwsError {
-        let by_status = match status {
+    fn of_answer<E: ProvideErrorMetadata>(operation: &'static str, error: &E, answer: &HttpResponse) -> AwsError {
+        let by_status = match answer.status().as_u16() {
             429 => Fault::Throttled,
-            500.. => Fault::Transient,
+            // Below 400 it is an answer that cannot be read.
+            ..=399 | 500.. => Fault::Transient,
             401 => Fault::Credentials,
             403 => Fault::Denied,
             _ => Fault::Invalid,
         };
         let fault = error.code().and_then(Fault::of_code).unwrap_or(by_status);
+        let new = AwsError::new(fault, operation);
+        // Every error of DynamoDB has a type.
+        let Some(code) = error.code() else {
+            let unreadable = is_json(answer) && answer.status().is_success();
+            return if unreadable { new.with_detail("the answer cannot be read") } else { new.of_stranger(answer) };
+        };
         // Messages of the other faults can quote what was sent; these name resources and principals.
         let quotable = matches!(fault, Fault::Denied | Fault::NotFound | Fault::Credentials | Fault::Invalid);
         let detail = error.message().filter(|_| quotable).map(str::to_owned);
-        AwsError { fault, operation, code: error.code().map(str::to_owned), detail }
+        AwsError { code: Some(code.to_owned()), detail, ..new }
+    }
+
+    fn of_stranger(self, answer: &HttpResponse) -> AwsError {
+        let kind = content_type(answer).map(|kind| format!(" and {kind}")).unwrap_or_default();
+        let odd = AwsError { oddity: Some(Oddity::NotDynamoDb), ..self };
+        odd.with_detail(format!("what answers is no DynamoDB: status {}{kind}", answer.status().as_u16()))
+    }
+
+    /// Whether the call was answered with status 200 and without what it asked for.
+    pub fn is_incomplete(&self) -> bool {
+        self.oddity == Some(Oddity::Incomplete)
+    }
+
+    /// Where the call went.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// What the error means.
@@ -178,7 +248,13 @@ impl AwsError {
 
     /// What to do, in one sentence.
     pub fn hint(&self) -> &'static str {
-        match self.fault {
+        self.oddity.map_or_else(|| self.fault.hint(), Oddity::hint)
+    }
+}
+
+impl Fault {
+    fn hint(self) -> &'static str {
+        match self {
             Fault::Throttled => {
                 "nothing to do if it passes; else look for another reader of the same stream or raise the table's capacity"
             }
@@ -197,9 +273,38 @@ impl AwsError {
     }
 }
 
+impl Oddity {
+    fn hint(self) -> &'static str {
+        match self {
+            Oddity::Incomplete => {
+                "nothing to do if it passes; else look at the emulator or proxy that endpoint_url names: it answers without an error and without content"
+            }
+            Oddity::NotDynamoDb => {
+                "check endpoint_url, host and port: another server, or a proxy before DynamoDB, answers"
+            }
+            Oddity::NotHttp => "write https:// in endpoint_url, or name the port that speaks plain HTTP",
+            Oddity::NotTls => "write http:// in endpoint_url, or name the port that speaks TLS",
+        }
+    }
+}
+
+fn content_type(answer: &HttpResponse) -> Option<&str> {
+    answer.headers().get("content-type").and_then(|kind| kind.split(';').next()).map(str::trim)
+}
+
+/// Answers of DynamoDB are `application/x-amz-json-1.0`; one without a type may be anything.
+fn is_json(answer: &HttpResponse) -> bool {
+    content_type(answer).is_none_or(|kind| kind.contains("json"))
+}
+
+fn is_plain_for_tls(cause: &(dyn StdError + 'static)) -> bool {
+    use rustls::{Error, InvalidMessage};
+    matches!(cause.downcast_ref::<Error>(), Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)))
+}
+
 impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} failed: ", self.operation)?;
+        write!(f, "{}{} failed: ", self.operation, self.place)?;
         match (&self.code, &self.detail) {
             (Some(code), Some(detail)) => write!(f, "{code}: {detail}"),
             (Some(code), None) => f.write_str(code),
@@ -213,6 +318,8 @@ impl StdError for AwsError {}
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_types::body::SdkBody;
+
     use super::*;
 
     #[test]
@@ -249,9 +356,13 @@ mod tests {
             (503, Fault::Transient),
         ];
         for (status, fault) in rows {
-            assert_eq!(AwsError::of_answer("GetRecords", &unknown, status).fault(), fault, "{status}");
+            assert_eq!(AwsError::of_answer("GetRecords", &unknown, &answer(status)).fault(), fault, "{status}");
         }
         let throttled = ErrorMetadata::builder().code("ThrottlingException").message("secret").build();
-        assert!(!AwsError::of_answer("GetRecords", &throttled, 400).to_string().contains("secret"));
+        assert!(!AwsError::of_answer("GetRecords", &throttled, &answer(400)).to_string().contains("secret"));
+    }
+
+    fn answer(status: u16) -> HttpResponse {
+        HttpResponse::new(status.try_into().unwrap(), SdkBody::empty())
     }
 }

@@ -1,6 +1,6 @@
 //! Reads items as they are now: strongly consistent, with the server's own time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,10 +10,12 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use streamdex_mapping::{ImageBuilder, Key, KeyValue};
+use tokio::time::{Instant, sleep};
 
+use crate::call::Call;
 use crate::convert::TableItem;
 use crate::fault::{AwsError, Fault};
-use crate::time::{self, ServerDate};
+use crate::time;
 
 const OPERATION: &str = "BatchGetItem";
 /// BatchGetItem takes so many keys.
@@ -23,6 +25,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// For all the keys of one call to be answered, throttling included.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Answers in a row that lack what was asked for; then the caller decides how to go on.
+const INCOMPLETE_ANSWERS: u32 = 6;
 
 /// What is there now.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,8 @@ pub struct ItemRead {
     pub found: Found,
     /// The server's time of the answer, in seconds since 1970.
     pub at: u64,
+    /// When the answer came, on this process's steady clock: what was read is as old as that.
+    pub answered: Instant,
 }
 
 /// What a read found under one key.
@@ -89,9 +95,9 @@ impl BatchGetReader {
                 answered => return answered,
             };
             if keys.len() <= 1 {
-                let refused =
-                    |(identity, _)| (identity, ItemRead { found: Found::Refused(error.clone()), at: time::now() });
-                return Ok(keys.into_iter().map(refused).collect());
+                let found = Found::Refused(error);
+                let read = ItemRead { found, at: time::now(), answered: Instant::now() };
+                return Ok(keys.into_iter().map(|(identity, _)| (identity, read.clone())).collect());
             }
             let second = keys.split_off(keys.len() / 2);
             let mut answers = self.read_isolating(keys).await?;
@@ -102,55 +108,100 @@ impl BatchGetReader {
 
     /// Reads up to 100 different keys; answers by [`identity`].
     async fn read_chunk(&self, keys: Vec<(String, TableItem)>) -> Result<HashMap<String, ItemRead>, AwsError> {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let names: Vec<String> = keys.first().map(|(_, key)| key.keys().cloned().collect()).unwrap_or_default();
         let mut pending: HashMap<String, TableItem> = keys.into_iter().collect();
         let mut answers = HashMap::with_capacity(pending.len());
-        let mut wait = FIRST_WAIT;
-        while !pending.is_empty() {
+        let (mut wait, mut incomplete) = (FIRST_WAIT, 0);
+        loop {
             let asked: Vec<TableItem> = pending.values().cloned().collect();
-            let (found, unanswered, at) = Box::pin(self.call(asked)).await?;
-            for item in found {
-                // An item that nobody asked for would turn the one asked for into a delete.
-                let identity = identity_of_item(&item, &names).filter(|identity| pending.remove(identity).is_some());
-                let identity = identity.ok_or_else(|| {
-                    AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds another item")
-                })?;
-                answers.insert(identity, ItemRead { found: Found::Item(item), at });
-            }
-            let unanswered: Vec<String> = unanswered.iter().filter_map(|key| identity_of_item(key, &names)).collect();
-            let absent: Vec<String> = pending.keys().filter(|key| !unanswered.contains(key)).cloned().collect();
-            for identity in absent {
-                pending.remove(&identity);
-                answers.insert(identity, ItemRead { found: Found::Absent, at });
-            }
-            if !pending.is_empty() {
-                if started.elapsed() > PATIENCE {
-                    return Err(
-                        AwsError::new(Fault::Throttled, OPERATION).with_detail("keys stayed unprocessed for 60 s")
-                    );
+            match Box::pin(self.call(asked)).await.and_then(|answer| answer.sort_out(&mut pending, &names)) {
+                Ok(read) => {
+                    incomplete = 0;
+                    answers.extend(read);
                 }
-                tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+                Err(error) if error.is_incomplete() && incomplete + 1 < INCOMPLETE_ANSWERS => incomplete += 1,
+                Err(error) => return Err(error),
             }
+            if pending.is_empty() {
+                return Ok(answers);
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(AwsError::new(Fault::Throttled, OPERATION).with_detail("keys stayed unprocessed for 60 s"));
+            }
+            sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// One call.
+    async fn call(&self, keys: Vec<TableItem>) -> Result<Answer, AwsError> {
+        let of_call = Call::of(OPERATION);
+        let asked = keys.len();
+        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let request = request.map_err(|_| AwsError::new(Fault::Invalid, OPERATION))?;
+        let call = self.client.batch_get_item().request_items(&self.table, request);
+        let answer = call.customize().interceptor(of_call.clone()).send().await;
+        let answered = Instant::now();
+        let answer = answer.map_err(|error| of_call.failed(&error))?;
+        let unprocessed: Vec<TableItem> =
+            answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys).collect();
+        let found = answer.responses.and_then(|responses| of_table(responses, &self.table));
+        let found = match found {
+            Some(found) => found,
+            None if unprocessed.len() == asked => Vec::new(),
+            None => return Err(of_call.lacks("Responses of the table")),
+        };
+        // Emulators that send none get this machine's clock.
+        let at = of_call.date().unwrap_or_else(time::now);
+        Ok(Answer { found, unprocessed, at, answered, of_call })
+    }
+}
+
+/// What one call came to.
+struct Answer {
+    found: Vec<TableItem>,
+    unprocessed: Vec<TableItem>,
+    at: u64,
+    answered: Instant,
+    of_call: Call,
+}
+
+impl Answer {
+    /// Takes what was answered out of `pending`: an item, or nothing, which this answer then says itself.
+    fn sort_out(
+        self,
+        pending: &mut HashMap<String, TableItem>,
+        names: &[String],
+    ) -> Result<Vec<(String, ItemRead)>, AwsError> {
+        let (at, answered) = (self.at, self.answered);
+        let read = |found| ItemRead { found, at, answered };
+        let other = |what| self.of_call.fault(Fault::Transient).with_detail(format!("the answer holds another {what}"));
+        let mut open = HashSet::with_capacity(self.unprocessed.len());
+        for key in &self.unprocessed {
+            // Not recognised, the key that was meant would pass for one without an item.
+            let identity = identity_of_item(key, names).filter(|identity| pending.contains_key(identity));
+            open.insert(identity.ok_or_else(|| other("unprocessed key"))?);
+        }
+        let mut answers = Vec::with_capacity(pending.len());
+        for item in self.found {
+            // An item that nobody asked for would turn the one asked for into a delete.
+            let identity = identity_of_item(&item, names).filter(|identity| pending.remove(identity).is_some());
+            answers.push((identity.ok_or_else(|| other("item"))?, read(Found::Item(item))));
+        }
+        let absent: Vec<String> = pending.keys().filter(|key| !open.contains(*key)).cloned().collect();
+        for identity in absent {
+            pending.remove(&identity);
+            answers.push((identity, read(Found::Absent)));
         }
         Ok(answers)
     }
+}
 
-    /// One call: the items found, the keys that were left unprocessed, and the server's time.
-    async fn call(&self, keys: Vec<TableItem>) -> Result<(Vec<TableItem>, Vec<TableItem>, u64), AwsError> {
-        let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-        let request = request.map_err(|_| AwsError::new(Fault::Invalid, OPERATION))?;
-        // Emulators that send none get this machine's clock.
-        let date = ServerDate::default();
-        let call =
-            self.client.batch_get_item().request_items(&self.table, request).customize().interceptor(date.clone());
-        let answer = call.send().await.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        // One table was asked, whatever name the answer gives it.
-        let found = answer.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
-        let unanswered = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys).collect();
-        Ok((found, unanswered, date.seen().unwrap_or_else(time::now)))
-    }
+/// The items of the table, under the name that it was asked by, or under its name where it was asked by its ARN.
+fn of_table(mut responses: HashMap<String, Vec<TableItem>>, table: &str) -> Option<Vec<TableItem>> {
+    let name = table.rsplit('/').next().unwrap_or(table);
+    responses.remove(table).or_else(|| responses.remove(name))
 }
 
 #[async_trait]

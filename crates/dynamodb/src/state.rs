@@ -5,16 +5,19 @@
 
 mod admin;
 mod error;
+mod followed;
 mod item;
 mod keys;
+mod mark;
 mod query;
 
 use aws_sdk_dynamodb::Client;
 
 pub use self::admin::Creation;
 pub use self::error::StateError;
+use self::followed::FollowedTable;
 pub use self::item::{Item, check_format, number, of_number, stored, text};
-pub use self::keys::{BEHIND_DONE, FORMAT, Partition, SortKey, letter_sort_key};
+pub use self::keys::{BEHIND_DONE, FORMAT, MARK_SORT_KEY, Partition, SortKey, letter_sort_key};
 pub use self::query::Extent;
 use crate::fault::{AwsError, Fault};
 
@@ -24,12 +27,14 @@ pub struct StateTable {
     client: Client,
     name: String,
     group: String,
+    /// The tables that the configuration follows.
+    followed: Vec<FollowedTable>,
 }
 
 impl StateTable {
     /// The table `name` for `group`. No request is made.
     pub fn new(client: Client, name: impl Into<String>, group: impl Into<String>) -> StateTable {
-        StateTable { client, name: name.into(), group: group.into() }
+        StateTable { client, name: name.into(), group: group.into(), followed: Vec::new() }
     }
 
     /// The client that reaches it.
@@ -50,7 +55,7 @@ impl StateTable {
     /// What a failed call on this table means.
     pub fn failed(&self, source: AwsError) -> StateError {
         if source.fault() == Fault::NotFound {
-            return StateError::Missing(self.name.clone());
+            return StateError::Missing { table: self.name.clone(), place: source.place().clone() };
         }
         StateError::Aws { table: self.name.clone(), source }
     }

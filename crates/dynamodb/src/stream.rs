@@ -71,7 +71,8 @@ pub struct ShardIterator(String);
 pub struct RecordsPage {
     /// At most 1,000 records or 1 MB. None is normal on an open shard.
     pub records: Vec<Record>,
-    /// `None`: the shard is closed, and this was its last page. It may carry records all the same.
+    /// `None` on the last page of a closed shard, which may carry records all the same. Emulators and proxies leave it
+    /// out on open shards too: see [`is_closed`].
     pub next: Option<ShardIterator>,
 }
 
@@ -87,7 +88,8 @@ pub trait StreamSource: Send + Sync {
     /// A new iterator.
     async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, AwsError>;
 
-    /// The records at an iterator, at most `limit` where one is given.
+    /// The records at an iterator, at most `limit` where one is given. The answer is well formed: one without a list of
+    /// records is an error.
     async fn records(&self, iterator: &ShardIterator, limit: Option<i32>) -> Result<RecordsPage, AwsError>;
 
     /// The ARN of the stream that the table writes to now; `None` where it writes to none, or where
@@ -202,4 +204,20 @@ pub async fn list_shards(source: &dyn StreamSource) -> Result<(Vec<ListedShard>,
         }
         sleep(BETWEEN_PAGES).await;
     }
+}
+
+/// Whether a shard takes no more records, by any of the signs of that: a child, an ending sequence number, or a stream
+/// that is switched off. None of them says that the shard was read to its end.
+///
+/// # Errors
+/// A call failed.
+pub async fn is_closed(source: &dyn StreamSource, shard: &ShardId) -> Result<bool, AwsError> {
+    // Most shards end by having children, and this is one call.
+    let children = source.children(shard).await?;
+    if children.iter().any(|child| child.parent.as_ref() == Some(shard)) {
+        return Ok(true);
+    }
+    let (shards, status) = list_shards(source).await?;
+    let ended = shards.iter().any(|listed| listed.id == *shard && listed.closed);
+    Ok(ended || status == StreamStatus::Disabled)
 }

@@ -2,9 +2,13 @@
 
 use aws_sdk_dynamodb::types::{KeyType, TableDescription};
 use streamdex_config::{Source, StreamArn, TableArn, TableReference, needs_old_images};
+pub use streamdex_mapping::StreamView;
 
+use crate::call::Call;
 use crate::clients::SourceClients;
+use crate::description::describe_table;
 use crate::fault::{AwsError, Fault};
+use crate::place::Place;
 
 /// A table and its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,19 +39,6 @@ pub struct StreamInfo {
     pub enabled: bool,
 }
 
-/// What the records of a stream carry besides the keys. Fixed for a stream's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamView {
-    /// Nothing.
-    KeysOnly,
-    /// The item after the change.
-    NewImage,
-    /// The item before the change.
-    OldImage,
-    /// Both.
-    NewAndOldImages,
-}
-
 /// Why a source cannot be followed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,11 +47,21 @@ pub enum TableError {
     #[error("{0}")]
     Aws(#[from] AwsError),
     /// There is no such table.
-    #[error("there is no table {0}")]
-    NoTable(String),
+    #[error("there is no table {table}{place}")]
+    NoTable {
+        /// Its name.
+        table: String,
+        /// Where it was looked for.
+        place: Place,
+    },
     /// There is no such stream.
-    #[error("there is no stream {0}")]
-    NoStream(String),
+    #[error("there is no stream {stream}{place}")]
+    NoStream {
+        /// Its ARN.
+        stream: String,
+        /// Where it was looked for.
+        place: Place,
+    },
     /// The table has no stream, or it is switched off.
     #[error("the stream of table {0} is not enabled")]
     StreamDisabled(String),
@@ -92,7 +93,7 @@ impl TableInfo {
                 // It can be read for a day.
                 Described::SwitchedOff(Some(arn)) => {
                     let gone = |error| match error {
-                        TableError::NoStream(_) => TableError::StreamDisabled(name.clone()),
+                        TableError::NoStream { .. } => TableError::StreamDisabled(name.clone()),
                         other => other,
                     };
                     Box::pin(of_stream(clients, &arn)).await.map_err(gone)
@@ -123,13 +124,11 @@ enum Described {
 }
 
 async fn of_table(clients: &SourceClients, name: &str) -> Result<Described, TableError> {
-    let answer = clients.dynamodb.describe_table().table_name(name).send().await;
-    let answer = answer.map_err(|error| match AwsError::from_sdk("DescribeTable", &error) {
-        error if error.fault() == Fault::NotFound => TableError::NoTable(name.to_owned()),
-        error => TableError::Aws(error),
+    let table = describe_table(&clients.dynamodb, name).await.map_err(|error| match error.fault() {
+        Fault::NotFound => TableError::NoTable { table: name.to_owned(), place: error.place().clone() },
+        _ => TableError::Aws(error),
     })?;
-    let missing = || AwsError::new(Fault::Transient, "DescribeTable").with_detail("the answer holds no table");
-    Ok(read_table(answer.table.as_ref().ok_or_else(missing)?, name))
+    Ok(read_table(&table, name))
 }
 
 fn read_table(table: &TableDescription, name: &str) -> Described {
@@ -151,14 +150,17 @@ fn read_table(table: &TableDescription, name: &str) -> Described {
 }
 
 async fn of_stream(clients: &SourceClients, arn: &StreamArn) -> Result<TableInfo, TableError> {
-    const OPERATION: &str = "DescribeStream";
-    let answer = clients.streams.describe_stream().stream_arn(arn.as_str()).limit(1).send().await;
-    let answer = answer.map_err(|error| match AwsError::from_sdk(OPERATION, &error) {
-        error if error.fault() == Fault::NotFound => TableError::NoStream(arn.to_string()),
+    let of_call = Call::of("DescribeStream");
+    let call = clients.streams.describe_stream().stream_arn(arn.as_str()).limit(1);
+    let answer = call.customize().interceptor(of_call.clone()).send().await;
+    let answer = answer.map_err(|error| match of_call.failed(&error) {
+        error if error.fault() == Fault::NotFound => {
+            TableError::NoStream { stream: arn.to_string(), place: error.place().clone() }
+        }
         error => TableError::Aws(error),
     })?;
-    let missing = || AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds no description");
-    let stream = answer.stream_description.ok_or_else(missing)?;
+    let stream = answer.stream_description.ok_or_else(|| of_call.lacks("StreamDescription"))?;
+    let missing = || of_call.lacks("StreamDescription.StreamViewType");
     let view = stream.stream_view_type().map(|view| view.as_str()).and_then(StreamView::parse).ok_or_else(missing)?;
     let mut schema: Vec<_> = stream.key_schema().iter().collect();
     schema.sort_by_key(|key| key.key_type.as_str() != "HASH");
@@ -199,30 +201,6 @@ pub fn check_view(source: &Source, info: &TableInfo) -> Result<(), TableError> {
     Ok(())
 }
 
-// === impl StreamView ===
-
-impl StreamView {
-    fn parse(name: &str) -> Option<StreamView> {
-        let views = [StreamView::KeysOnly, StreamView::NewImage, StreamView::OldImage, StreamView::NewAndOldImages];
-        views.into_iter().find(|view| view.name() == name)
-    }
-
-    /// The name that DynamoDB has for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            StreamView::KeysOnly => "KEYS_ONLY",
-            StreamView::NewImage => "NEW_IMAGE",
-            StreamView::OldImage => "OLD_IMAGE",
-            StreamView::NewAndOldImages => "NEW_AND_OLD_IMAGES",
-        }
-    }
-
-    /// Whether records carry the item as it was before.
-    pub fn has_old_image(self) -> bool {
-        matches!(self, StreamView::OldImage | StreamView::NewAndOldImages)
-    }
-}
-
 // === impl TableError ===
 
 impl TableError {
@@ -230,8 +208,8 @@ impl TableError {
     pub fn hint(&self) -> String {
         match self {
             TableError::Aws(error) => error.hint().to_owned(),
-            TableError::NoTable(_) => "check source.table, the region and the endpoint".to_owned(),
-            TableError::NoStream(_) => "name the table instead of the stream: the stream changes when it is switched off and on".to_owned(),
+            TableError::NoTable { .. } => "check source.table, the region and the endpoint".to_owned(),
+            TableError::NoStream { .. } => "name the table instead of the stream: the stream changes when it is switched off and on".to_owned(),
             TableError::StreamDisabled(_) => {
                 "enable the table's stream, best with NEW_AND_OLD_IMAGES: aws dynamodb update-table --stream-specification".to_owned()
             }

@@ -8,7 +8,9 @@
     reason = "code of tests: stopping on a broken assumption is what it is for"
 )]
 
+mod answers;
 mod equal_forms;
 mod items;
+mod servers;
 mod state;
 mod stream;

@@ -37,7 +37,7 @@ async fn tables_and_streams_are_described() {
         let same = TableInfo::describe(&clients(&engine), &by_stream).await.unwrap();
         assert_eq!((&same.stream, &same.keys, &same.arn), (&info.stream, &info.keys, &info.arn), "{}", engine.name);
         let missing = TableInfo::describe(&clients(&engine), &source("table = 'no-such-table'")).await.unwrap_err();
-        assert!(matches!(missing, TableError::NoTable(_)), "{}: {missing}", engine.name);
+        assert!(matches!(missing, TableError::NoTable { .. }), "{}: {missing}", engine.name);
         engine.switch_stream(&table, stream(false)).await;
         // It can be read for a day, where the engine still names it.
         let off = TableInfo::describe(&clients(&engine), &source(&format!("table = '{table}'"))).await;

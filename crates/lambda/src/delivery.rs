@@ -9,11 +9,12 @@ use streamdex_dynamodb::state::StateError;
 use streamdex_mapping::{Mapper, Outcome};
 use streamdex_sink::writer::Fault;
 use streamdex_sink::{
-    BulkWriter, ClientError, Indices, Patience, PauseReason, SetupError, VanishedIndex, WriterSettings, WriterStats,
+    BulkWriter, Indices, Patience, PauseReason, SetupError, ShortStreak, VanishedIndex, WriterSettings, WriterStats,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::deadline::Allowance;
+use crate::error::InvocationError;
 use crate::sandbox::{Followed, Sandbox, Unprepared};
 
 /// What the deliveries of one invocation share.
@@ -48,6 +49,11 @@ pub(crate) struct Why {
 
 /// The longest wait between attempts: an invocation has no time for more.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// What refused documents come to when nothing else of the event can show whose fault it is: an invocation cannot wait
+/// as long as `run`, and a batch that holds nothing but one bad record must not come again for ever. The sandbox goes on
+/// counting, so the brake still trips.
+const SHORT_STREAK: ShortStreak =
+    ShortStreak::Refuse { proven: Duration::from_millis(500), unproven: Duration::from_secs(2) };
 /// Documents that are held for sending. An event has 6 MB at most; what it is mapped to rarely has more.
 const MEMORY: usize = 24 * 1024 * 1024;
 
@@ -55,7 +61,7 @@ const MEMORY: usize = 24 * 1024 * 1024;
 
 impl Work<'_> {
     /// Delivers one page. When this returns, its writer has ended.
-    pub(crate) async fn deliver(self, place: usize, page: Page) -> Result<Delivered, ClientError> {
+    pub(crate) async fn deliver(self, place: usize, page: Page) -> Result<Delivered, InvocationError> {
         let Some(followed) = self.sandbox.source(place) else {
             return Ok(Delivered::nothing(page.len(), Why::late()));
         };
@@ -66,7 +72,7 @@ impl Work<'_> {
         };
         let (indices, vanished) = match prepared {
             Ok(prepared) => prepared,
-            Err(Unprepared::Client(error)) => return Err(error),
+            Err(Unprepared::Client(error)) => return Err(error.into()),
             Err(Unprepared::State(error)) => return Ok(Delivered::nothing(page.len(), Why::unknown(&error))),
         };
         if let Some(vanished) = vanished.first() {
@@ -74,12 +80,17 @@ impl Work<'_> {
         }
         let stop = self.cancel.child_token();
         let client = self.sandbox.client().await?.clone();
-        let writer = BulkWriter::start(client, indices.clone(), self.settings(), stop.clone());
+        let settings = self.settings();
+        let learned = self.sandbox.learned(&settings);
+        let writer = BulkWriter::start_with(client, indices.clone(), settings, learned, stop.clone());
         let delivery = self.delivery(followed, Arc::clone(&indices), writer.clone(), place);
         let outcome = Box::pin(delivery.deliver_page(page, &Bounds::from(self.cancel.clone()))).await;
         let why = outcome.fault.as_ref().map(|fault| Why::of(fault, &writer));
         stop.cancel();
         writer.ended().await;
+        if writer.is_broken() {
+            return Err(InvocationError::Broken);
+        }
         if let Some(memory) = &followed.memory {
             tokio::select! {
                 biased;
@@ -104,6 +115,7 @@ impl Work<'_> {
         settings.longest_retry = LONGEST_RETRY;
         settings.memory = MEMORY;
         settings.stop_grace = self.allowance.settling;
+        settings.short_streak = SHORT_STREAK;
         settings
     }
 
@@ -118,6 +130,7 @@ impl Work<'_> {
             letters: Arc::clone(&self.sandbox.letters),
             patience: Patience::Endless,
             progress: DeliveryProgress::under_way(),
+            memory: self.sandbox.memory.clone(),
         }
     }
 }

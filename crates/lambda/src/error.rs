@@ -17,6 +17,9 @@ pub enum InvocationError {
     /// The client of OpenSearch cannot be made.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A task broke: this is a defect.
+    #[error("the bulk writer broke")]
+    Broken,
     /// Records have no outcome, and a list of them would be read by nobody.
     #[error("{undecided} of {records} records have no outcome: {reason}")]
     Undecided {
@@ -53,6 +56,7 @@ impl InvocationError {
         match self {
             InvocationError::Event(error) => error.name(),
             InvocationError::Client(_) => "OpenSearchClient",
+            InvocationError::Broken => "Broken",
             InvocationError::Undecided { .. } | InvocationError::Unnamed { .. } => "Undecided",
         }
     }
@@ -62,6 +66,7 @@ impl InvocationError {
         match self {
             InvocationError::Event(error) => error.hint(),
             InvocationError::Client(error) => error.hint(),
+            InvocationError::Broken => "report this with the log; the batch comes again",
             InvocationError::Undecided { hint, .. } | InvocationError::Unnamed { hint, .. } => hint,
         }
     }

@@ -58,7 +58,7 @@ pub fn read(capturer: &Capturer, text: &str) -> Result<Event, EventError> {
     let is_object_with_records = has_records(text);
     let mut capture = Capture::default();
     let trust = if is_object_with_records { Trust::InOrder } else { Trust::ReadItem };
-    if let Some(payload) = capturer.read(text, trust, &mut capture).map_err(refuse)? {
+    if let Some(payload) = capturer.read(text, trust, &mut capture).map_err(|error| refuse(error, text))? {
         return redriven(capturer, &payload);
     }
     if !capture.items.is_empty() {
@@ -66,31 +66,41 @@ pub fn read(capturer: &Capturer, text: &str) -> Result<Event, EventError> {
     }
     check_service(text, &capture)?;
     if is_object_with_records && !capture.origin.is_doubtful() {
+        capturer.check(&capture)?;
         return Ok(Event { form: Form::SourceMapping, capture });
     }
     if trust == Trust::InOrder {
         // Made by hand after all, which only its records show.
         capture = Capture::default();
-        capturer.read(text, Trust::ReadItem, &mut capture).map_err(refuse)?;
+        capturer.read(text, Trust::ReadItem, &mut capture).map_err(|error| refuse(error, text))?;
     }
+    if let Some(mismatch) = capture.mismatch.take() {
+        return Err(EventError::Capture(CaptureError::View(mismatch)));
+    }
+    capturer.check(&capture)?;
     Ok(Event { form: Form::ByHand, capture })
 }
 
 /// The event inside an on-failure record. No destination wraps a failure twice.
 fn redriven(capturer: &Capturer, payload: &str) -> Result<Event, EventError> {
     let mut capture = Capture::default();
-    if capturer.read(payload, Trust::ReadItem, &mut capture).map_err(refuse)?.is_some() {
+    if capturer.read(payload, Trust::ReadItem, &mut capture).map_err(|error| refuse(error, payload))?.is_some() {
         return Err(EventError::NoEvent);
     }
     if !capture.items.is_empty() {
         return Err(EventError::Items);
     }
     check_service(payload, &capture)?;
+    if let Some(mismatch) = capture.mismatch.take() {
+        return Err(EventError::Capture(CaptureError::View(mismatch)));
+    }
+    capturer.check(&capture)?;
     Ok(Event { form: Form::ByHand, capture })
 }
 
-fn refuse(error: CaptureError) -> EventError {
+fn refuse(error: CaptureError, text: &str) -> EventError {
     match error {
+        CaptureError::NoRecords => other_service(text).unwrap_or(EventError::NoEvent),
         CaptureError::Form(CapturedError::Unknown) => EventError::NoEvent,
         error => EventError::Capture(error),
     }
@@ -121,14 +131,17 @@ fn check_service(text: &str, capture: &Capture) -> Result<(), EventError> {
     if capture.pages.values().all(|page| page.refused() == 0) {
         return Ok(());
     }
+    other_service(text).map_or(Ok(()), Err)
+}
+
+/// The first service beside DynamoDB that a record names as its sender.
+fn other_service(text: &str) -> Option<EventError> {
     let members: Option<Members<'_>> = serde_json::from_str(text).ok();
     let records = members.and_then(|members| members.records);
     let records: Vec<&RawValue> = records.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default();
     let senders = records.iter().filter_map(|record| serde_json::from_str::<Sender<'_>>(record.get()).ok());
-    match senders.filter_map(|sender| sender.event_source).find(|source| source != DYNAMODB) {
-        Some(other) => Err(EventError::OtherService(other.chars().take(64).collect())),
-        None => Ok(()),
-    }
+    let other = senders.filter_map(|sender| sender.event_source).find(|source| source != DYNAMODB)?;
+    Some(EventError::OtherService(other.chars().take(64).collect()))
 }
 
 const DYNAMODB: &str = "aws:dynamodb";
@@ -140,7 +153,7 @@ impl EventError {
     pub fn name(&self) -> &'static str {
         match self {
             EventError::Capture(CaptureError::UnknownTable { .. } | CaptureError::NoTable) => "UnknownTable",
-            EventError::Capture(CaptureError::Configuration(_)) => "Configuration",
+            EventError::Capture(CaptureError::Configuration(_) | CaptureError::View(_)) => "Configuration",
             EventError::Capture(_) | EventError::NoEvent | EventError::Items => "UnknownEvent",
             EventError::OtherService(_) => "OtherService",
         }

@@ -82,13 +82,14 @@ impl Handler {
         let sequences =
             in_order(&capture.order, &capture.pages, |page| page.sequences().map(Option::<&_>::cloned).collect());
         let newest = capture.pages.values().filter_map(Page::newest).max();
+        let steps_back = capture.pages.values().map(Page::steps_back).sum();
         let table = self.table(&capture);
         let order = capture.order.clone();
         let left = left.saturating_sub(began.elapsed());
         let allowance = Allowance::of(left, self.sandbox.config.lambda.deadline_margin);
         let delivered = self.deliver(capture, allowance).await?;
         let outcomes = in_order(&order, &delivered, |delivered| delivered.outcomes.clone());
-        let counts = count(&outcomes, &delivered, newest.map(age_of));
+        let counts = Counts { steps_back, ..count(&outcomes, &delivered, newest.map(age_of)) };
         let labels = Labels {
             function: &self.function,
             table: &table,

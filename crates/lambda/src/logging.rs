@@ -2,12 +2,15 @@
 
 use std::str::FromStr as _;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The runtime's span carries the ids. Its report of a failed invocation would repeat ours, without the hint.
 const RUNTIME: &str = "lambda_runtime=info,lambda_runtime::layers::panic=off";
+
+/// It logs each certificate that it refuses as an error. Ours says the same, with what to do.
+const CERTIFICATES: &str = "rustls_platform_verifier";
 
 /// Starts logging: as `RUST_LOG` says, else our own events from the level that the function is configured with
 /// (`AWS_LAMBDA_LOG_LEVEL`, default `INFO`) and warnings of the rest.
@@ -23,8 +26,11 @@ pub fn start(env: &dyn Fn(&str) -> Option<String>) {
 }
 
 fn filter(env: &dyn Fn(&str) -> Option<String>) -> Targets {
-    if let Some(targets) = env("RUST_LOG").and_then(|text| Targets::from_str(&text).ok()) {
-        return targets;
+    if let Some(text) = env("RUST_LOG")
+        && let Ok(targets) = Targets::from_str(&text)
+    {
+        let is_named = text.contains(CERTIFICATES);
+        return if is_named { targets } else { targets.with_target(CERTIFICATES, LevelFilter::OFF) };
     }
     let level = match env("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default().to_ascii_uppercase().as_str() {
         "TRACE" => "trace",
@@ -33,7 +39,7 @@ fn filter(env: &dyn Fn(&str) -> Option<String>) -> Targets {
         "ERROR" | "FATAL" => "error",
         _ => "info",
     };
-    Targets::from_str(&format!("warn,streamdex={level},{RUNTIME}")).unwrap_or_default()
+    Targets::from_str(&format!("warn,streamdex={level},{RUNTIME},{CERTIFICATES}=off")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -55,5 +61,8 @@ mod tests {
         assert!(!level("TRACE").would_enable("lambda_runtime::layers::api_response", &Level::TRACE));
         let own = filter(&|name| (name == "RUST_LOG").then(|| "error".to_owned()));
         assert!(!own.would_enable("streamdex_lambda", &Level::WARN));
+        for filter in [&own, &level("")] {
+            assert!(!filter.would_enable("rustls_platform_verifier::verification::others", &Level::ERROR));
+        }
     }
 }

@@ -31,6 +31,8 @@ pub struct Counts {
     pub retries: u64,
     /// The age of the newest record when the invocation ended; `None` where no record says.
     pub lag: Option<Duration>,
+    /// Records that were created before an earlier one of their batch.
+    pub steps_back: u64,
     /// How often something was paused, by the reason.
     pub pauses: BTreeMap<&'static str, u64>,
 }
@@ -69,6 +71,7 @@ fn metrics(counts: &Counts) -> Vec<Metric> {
         named("BulkMilliseconds", Unit::Milliseconds, milliseconds(counts.bulk)),
         named("Retries", Unit::Count, counts.retries),
         named("Pauses", Unit::Count, counts.pauses.values().sum()),
+        named("CreationTimeBackwards", Unit::Count, counts.steps_back),
     ]);
     all.extend(counts.lag.map(|lag| named("LagSeconds", Unit::Seconds, lag.as_secs())));
     // By reason, where there was one: `Pauses.read_only`.
@@ -170,6 +173,7 @@ mod tests {
             bulk: Duration::from_micros(12_900),
             retries: 2,
             lag: Some(Duration::from_millis(1_500)),
+            steps_back: 4,
             pauses: BTreeMap::from([("read_only", 2), ("unreachable", 1)]),
         };
         let expected = concat!(
@@ -179,10 +183,10 @@ mod tests {
             r#"{"Name":"Superseded","Unit":"Count"},{"Name":"Absent","Unit":"Count"},{"Name":"Coalesced","Unit":"Count"},"#,
             r#"{"Name":"Unchanged","Unit":"Count"},{"Name":"Filtered","Unit":"Count"},{"Name":"Undecided","Unit":"Count"},"#,
             r#"{"Name":"Bytes","Unit":"Bytes"},{"Name":"BulkMilliseconds","Unit":"Milliseconds"},{"Name":"Retries","Unit":"Count"},"#,
-            r#"{"Name":"Pauses","Unit":"Count"},{"Name":"LagSeconds","Unit":"Seconds"},"#,
+            r#"{"Name":"Pauses","Unit":"Count"},{"Name":"CreationTimeBackwards","Unit":"Count"},{"Name":"LagSeconds","Unit":"Seconds"},"#,
             r#"{"Name":"Pauses.read_only","Unit":"Count"},{"Name":"Pauses.unreachable","Unit":"Count"}]}]},"#,
             r#""FunctionName":"indexer","Table":"sessions","RequestId":"r-1","#,
-            r#""Absent":0,"Applied":3,"BulkMilliseconds":12,"Bytes":2048,"Coalesced":0,"DeadLettered":1,"Filtered":0,"#,
+            r#""Absent":0,"Applied":3,"BulkMilliseconds":12,"Bytes":2048,"Coalesced":0,"CreationTimeBackwards":4,"DeadLettered":1,"Filtered":0,"#,
             r#""LagSeconds":1,"Pauses":3,"Pauses.read_only":2,"Pauses.unreachable":1,"Records":5,"Retries":2,"#,
             r#""Superseded":0,"Unchanged":0,"Undecided":1}"#
         );
@@ -193,7 +197,7 @@ mod tests {
     fn every_metric_has_a_value_and_every_value_is_a_metric() {
         let json: serde_json::Value = serde_json::from_str(&line(&LABELS, &Counts::default())).unwrap();
         let metrics = json["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
-        assert_eq!(metrics.len(), 13);
+        assert_eq!(metrics.len(), 14);
         for metric in metrics {
             assert_eq!(json[metric["Name"].as_str().unwrap()], 0, "{metric}");
         }

@@ -4,18 +4,19 @@
 //! and no more: the writer sends again on a new one, and connections idle for 90 s are not used at all.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
 use streamdex_config::{Config, DeadLetterKind, Source, StreamArn};
+use streamdex_delivery::ReadMemory;
 use streamdex_delivery::capture::Capturer;
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::page::Page;
 use streamdex_dynamodb::item::ItemReader;
 use streamdex_dynamodb::state::StateError;
 use streamdex_sink::index::TableFacts;
-use streamdex_sink::{Client, ClientError, Indices, SetupContext, VanishedIndex};
+use streamdex_sink::{Client, ClientError, Indices, Learned, SetupContext, VanishedIndex, WriterSettings};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -27,7 +28,11 @@ pub struct Sandbox {
     pub(crate) config: Config,
     pub(crate) capturer: Capturer,
     pub(crate) letters: Arc<dyn DeadLetterStore>,
+    /// The room for items that are read, whatever the source.
+    pub(crate) memory: ReadMemory,
     client: OnceCell<Client>,
+    /// What writers have learned of the cluster: one invocation learns it for the next ones.
+    learned: OnceLock<Learned>,
     /// By the source's place in the configuration.
     sources: Vec<Followed>,
 }
@@ -74,11 +79,24 @@ impl Sandbox {
         };
         let sources = config.sources.iter().map(followed).collect();
         let letters = lazy::letters(&config, &state);
-        Sandbox { capturer: Capturer::new(&config), letters, client: OnceCell::new(), sources, config }
+        Sandbox {
+            capturer: Capturer::new(&config),
+            letters,
+            memory: ReadMemory::default(),
+            client: OnceCell::new(),
+            learned: OnceLock::new(),
+            sources,
+            config,
+        }
     }
 
     pub(crate) fn source(&self, place: usize) -> Option<&Followed> {
         self.sources.get(place)
+    }
+
+    /// What writers have learned of the cluster.
+    pub(crate) fn learned(&self, settings: &WriterSettings) -> Learned {
+        self.learned.get_or_init(|| Learned::new(settings)).clone()
     }
 
     /// The one client of OpenSearch.
@@ -112,9 +130,9 @@ impl Sandbox {
     }
 }
 
-/// The names of the key attributes, from the first record that has them.
+/// The names of the key attributes, from the first record that the configuration fits.
 fn key_names(page: &Page) -> Vec<String> {
-    let keys = page.keys().find_map(|keys| serde_json::from_str::<BTreeMap<String, IgnoredAny>>(keys).ok());
+    let keys = page.fitting_keys().and_then(|keys| serde_json::from_str::<BTreeMap<String, IgnoredAny>>(keys).ok());
     keys.into_iter().flatten().map(|(name, _)| name).collect()
 }
 
@@ -193,7 +211,8 @@ mod tests {
         let dropped = server.add(Rule::any().drop_before());
         assert_eq!(followed.look(&indices).await, [], "no answer is no gap");
         server.remove(dropped);
-        server.add(Rule::any().answer(Reply::json(200, "{}")));
+        let no_index = r#"{"error":{"type":"index_not_found_exception"},"status":404}"#;
+        server.add(Rule::any().answer(Reply::json(404, no_index)));
         // There is no such index; each invocation is told until it is mended.
         for _ in 0..2 {
             assert_eq!(followed.look(&indices).await[0].concrete, "orders-000001");
@@ -216,7 +235,7 @@ mod tests {
         let text =
             r#"[5,{"eventName":"REMOVE","dynamodb":{"Keys":{"sk":{"N":"1"},"pk":{"S":"a"}},"SequenceNumber":"7"}}]"#;
         let mut page = Page::default();
-        let add = |_, record: Result<&_, _>| page.add(&mapper, record, streamdex_mapping::Trust::InOrder).unwrap();
+        let add = |_, record: Result<&_, _>| page.add(&mapper, record, streamdex_mapping::Trust::InOrder);
         streamdex_mapping::event::read_captured(text, add).unwrap();
         assert_eq!(key_names(&page), ["pk", "sk"]);
     }

@@ -21,6 +21,15 @@ pub(crate) fn function(server: &FaultServer, more: &str) -> Handler {
 
 /// The same, with its lines of metrics.
 pub(crate) fn counted(server: &FaultServer, more: &str) -> (Handler, Arc<Mutex<Vec<Value>>>) {
+    build(server, r#"{ source = "orders", index = "orders", id = ["pk"] }"#, more)
+}
+
+/// A function with this route of the orders.
+pub(crate) fn function_of(server: &FaultServer, route: &str) -> Handler {
+    build(server, route, "").0
+}
+
+fn build(server: &FaultServer, route: &str, more: &str) -> (Handler, Arc<Mutex<Vec<Value>>>) {
     let url = server.url();
     let text = format!(
         r#"
@@ -30,7 +39,7 @@ pub(crate) fn counted(server: &FaultServer, more: &str) -> (Handler, Arc<Mutex<V
         ]
         opensearch = {{ url = "{url}" }}
         lambda = {{ deadline_margin = "400ms" }}
-        route = [{{ source = "orders", index = "orders", id = ["pk"] }}, {{ source = "carts", index = "carts", id = ["pk"] }}]
+        route = [{route}, {{ source = "carts", index = "carts", id = ["pk"] }}]
         index.orders = {{ manage = "never" }}
         index.carts = {{ manage = "never" }}
         {more}

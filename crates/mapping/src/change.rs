@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::image::Image;
-use crate::image::Node;
+use crate::node::Node;
 use crate::text::write_json_string;
 use crate::version::{CreationTime, SequenceNumber};
 
@@ -32,12 +32,30 @@ pub struct Change<'a> {
     pub old_image: Option<Image<'a>>,
     /// When it happened; `None` where the record does not say so in a usable form.
     pub created: Option<CreationTime>,
+    /// The second that its version takes where that is a larger one: an earlier record of its item has it
+    /// ([`ItemOrder`](crate::ItemOrder)).
+    pub not_before: Option<CreationTime>,
     /// Its place in the shard; `None` where the record has none that can be read.
     pub sequence: Option<SequenceNumber>,
     /// Whether DynamoDB itself removed it because its time to live was over.
     pub expired: bool,
     /// The ARN of the stream, where the record says it.
     pub stream_arn: Option<Cow<'a, str>>,
+    /// What the stream carries; `None` where the record does not say so, or names a view that is not known.
+    pub view: Option<StreamView>,
+}
+
+/// What the records of a stream carry besides the keys. Fixed for a stream's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamView {
+    /// Nothing.
+    KeysOnly,
+    /// The item after the change.
+    NewImage,
+    /// The item before the change.
+    OldImage,
+    /// Both.
+    NewAndOldImages,
 }
 
 /// A record that cannot be read. It is that one record's problem.
@@ -71,12 +89,18 @@ pub enum RecordProblem {
         /// Column in that line.
         column: usize,
     },
+    /// No `dynamodb`: whatever it is, it is no stream record.
+    #[error("it holds no dynamodb, so it is no stream record")]
+    NoRecord,
     /// No `eventName` among INSERT, MODIFY, REMOVE.
     #[error("eventName is missing, or none of INSERT, MODIFY, REMOVE")]
     EventName,
     /// No key attributes.
     #[error("the record has no Keys")]
     NoKeys,
+    /// A route needs the item as it was before, and the record does not carry it.
+    #[error("the record has no OldImage, which its routes need: what it left behind in an index is not known")]
+    NoOldImage,
 }
 
 // === impl RecordProblem ===
@@ -85,10 +109,36 @@ impl RecordProblem {
     /// A word for the kind of problem.
     pub fn name(&self) -> &'static str {
         match self {
-            RecordProblem::Malformed { .. } => "malformed_record",
+            RecordProblem::Malformed { .. } | RecordProblem::NoRecord => "malformed_record",
             RecordProblem::EventName => "unknown_event_name",
             RecordProblem::NoKeys => "no_keys",
+            RecordProblem::NoOldImage => "no_old_image",
         }
+    }
+}
+
+// === impl StreamView ===
+
+impl StreamView {
+    /// From the name that DynamoDB has for it.
+    pub fn parse(name: &str) -> Option<StreamView> {
+        let views = [StreamView::KeysOnly, StreamView::NewImage, StreamView::OldImage, StreamView::NewAndOldImages];
+        views.into_iter().find(|view| view.name() == name)
+    }
+
+    /// The name that DynamoDB has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            StreamView::KeysOnly => "KEYS_ONLY",
+            StreamView::NewImage => "NEW_IMAGE",
+            StreamView::OldImage => "OLD_IMAGE",
+            StreamView::NewAndOldImages => "NEW_AND_OLD_IMAGES",
+        }
+    }
+
+    /// Whether records carry the item as it was before.
+    pub fn has_old_image(self) -> bool {
+        matches!(self, StreamView::OldImage | StreamView::NewAndOldImages)
     }
 }
 
@@ -130,7 +180,7 @@ pub fn canonical_keys(keys: &Image<'_>) -> String {
         out.push(b':');
         match value {
             [Node::String(text)] => write_tagged(b"{\"S\":", &text.decode(), &mut out),
-            [Node::Number(digits)] => write_tagged(b"{\"N\":", digits, &mut out),
+            [Node::Number(digits)] => write_tagged(b"{\"N\":", &digits.decode(), &mut out),
             [Node::Binary(binary)] => write_tagged(b"{\"B\":", &binary.base64(), &mut out),
             _ => out.extend_from_slice(b"null"),
         }

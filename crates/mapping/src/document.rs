@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::image::{Image, Members, Node, Values};
+use crate::image::Image;
+use crate::node::{Members, Node, Values};
 use crate::project::{Projected, project};
 use crate::route::{NumberForm, Route};
 use crate::text::{Text, write_json_string};
@@ -12,10 +13,10 @@ use crate::text::{Text, write_json_string};
 #[non_exhaustive]
 pub enum DocumentError {
     /// A field name that means something else to OpenSearch, as `_id`.
-    #[error("field {0:?} is a reserved name")]
+    #[error("field {0:?} is a reserved name: rename or exclude the attribute in the route")]
     ReservedName(String),
     /// Two attributes would be written to one field.
-    #[error("two attributes are written to field {0:?}")]
+    #[error("two attributes are written to field {0:?}: rename or exclude one of them in the route")]
     Collision(String),
 }
 
@@ -131,12 +132,12 @@ fn write_value(nodes: &[Node<'_>], numbers: NumberForm, out: &mut Vec<u8>) {
         return;
     };
     match first {
-        Node::Name(_) | Node::Null => out.extend_from_slice(b"null"),
+        Node::Name(_) | Node::Null | Node::Broken(_) => out.extend_from_slice(b"null"),
         Node::Bool(true) => out.extend_from_slice(b"true"),
         Node::Bool(false) => out.extend_from_slice(b"false"),
         Node::String(text) => text.write_json(out),
         Node::Binary(binary) => binary.write_json(out),
-        Node::Number(digits) => write_number(digits, numbers, out),
+        Node::Number(digits) => write_number(&digits.decode(), numbers, out),
         Node::List(_) => {
             out.push(b'[');
             for (position, value) in (Values { rest: content }).enumerate() {
@@ -185,7 +186,7 @@ pub(crate) fn sorted<'n, 'a>(content: &'n [Node<'a>]) -> Vec<&'n Node<'a>> {
 fn element_text<'n>(node: &'n Node<'_>) -> Cow<'n, str> {
     match node {
         Node::String(text) => text.decode(),
-        Node::Number(digits) => Cow::Borrowed(digits),
+        Node::Number(digits) => digits.decode(),
         Node::Binary(binary) => binary.base64(),
         _ => Cow::Borrowed(""),
     }

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::change::canonical_keys;
 use crate::id::KeyError;
-use crate::image::{Image, Node};
+use crate::image::{Image, short_name};
+use crate::node::Node;
 use crate::operation::Address;
 use crate::text::{Binary, Text};
 use crate::version::ExternalVersion;
@@ -66,11 +67,11 @@ impl Key {
         for (name, value) in keys.attributes() {
             let value = match value {
                 [Node::String(text)] => Some(KeyValue::String(text.decode().into_owned())),
-                [Node::Number(digits)] => Some(KeyValue::Number((*digits).to_owned())),
+                [Node::Number(digits)] => Some(KeyValue::Number(digits.decode().into_owned())),
                 [Node::Binary(binary)] => binary.bytes().map(|bytes| KeyValue::Binary(bytes.into_owned())),
                 _ => None,
             };
-            let value = value.ok_or_else(|| KeyError::NotAKey(name.decode().into_owned()))?;
+            let value = value.ok_or_else(|| KeyError::NotAKey(short_name(&name.decode())))?;
             attributes.push((name.decode().into_owned(), value));
         }
         attributes.sort_by(|left, right| left.0.cmp(&right.0));
@@ -93,7 +94,7 @@ impl Key {
             image.nodes.push(Node::Name(Text::Plain(name)));
             image.nodes.push(match value {
                 KeyValue::String(text) => Node::String(Text::Plain(text)),
-                KeyValue::Number(digits) => Node::Number(digits),
+                KeyValue::Number(digits) => Node::Number(Text::Plain(digits)),
                 KeyValue::Binary(bytes) => Node::Binary(Binary::Bytes(bytes)),
             });
         }

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::image::{Image, Node};
+use crate::image::{Image, short_name};
+use crate::node::Node;
 use crate::operation::{DocumentId, LONGEST_ID};
 use crate::route::{IdForm, Route};
 
@@ -92,20 +93,31 @@ fn hashed(text: &str) -> String {
     format!("~{}", URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes())))
 }
 
+/// Whether the route's `id` and `routing` fit a key with these attributes.
+pub(crate) fn names_fit(route: &Route, keys: &Image<'_>) -> bool {
+    let id_fits = route.id.as_ref().is_none_or(|order| check_names(order, keys).is_ok());
+    id_fits && route.routing.as_ref().is_none_or(|name| keys.get(name).is_some())
+}
+
 fn check_names(order: &[String], keys: &Image<'_>) -> Result<(), KeyError> {
     let all_there = order.iter().all(|name| keys.get(name).is_some());
     if all_there && keys.attributes().count() == order.len() {
         return Ok(());
     }
-    let mut found: Vec<_> = keys.attribute_names().collect();
+    // A key has two attributes at most; what comes in the place of one may have any number.
+    const NAMED: usize = 4;
+    let mut found: Vec<_> = keys.attribute_names().take(NAMED).map(|name| short_name(&name)).collect();
     found.sort();
+    if keys.attributes().count() > NAMED {
+        found.push("…".to_owned());
+    }
     Err(KeyError::IdMismatch { found: found.join(", "), configured: order.join(", ") })
 }
 
 fn join<'n, 'a: 'n>(values: impl Iterator<Item = (Cow<'n, str>, Option<&'n [Node<'a>]>)>) -> Result<String, KeyError> {
     let mut text = String::with_capacity(64);
     for (position, (name, value)) in values.enumerate() {
-        let value = value.and_then(value_text).ok_or_else(|| KeyError::NotAKey(name.into_owned()))?;
+        let value = value.and_then(value_text).ok_or_else(|| KeyError::NotAKey(short_name(&name)))?;
         if position > 0 {
             text.push('|');
         }
@@ -121,8 +133,7 @@ fn join<'n, 'a: 'n>(values: impl Iterator<Item = (Cow<'n, str>, Option<&'n [Node
 /// `S` as it is, `N` verbatim, `B` as base64url without padding.
 fn value_text<'a>(value: &[Node<'a>]) -> Option<Cow<'a, str>> {
     match value {
-        [Node::String(text)] => Some(text.decode()),
-        [Node::Number(digits)] => Some(Cow::Borrowed(digits)),
+        [Node::String(text) | Node::Number(text)] => Some(text.decode()),
         [Node::Binary(binary)] => Some(Cow::Owned(URL_SAFE_NO_PAD.encode(binary.bytes()?))),
         _ => None,
     }

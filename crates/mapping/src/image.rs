@@ -3,6 +3,9 @@
 //! Both ways in end here: raw JSON ([`crate::event`]) and SDK values (through [`ImageBuilder`]), so that
 //! everything after it, documents, ids and conditions, is written once.
 
+use crate::names::last_wins;
+pub use crate::node::{AttributeProblemKind, Container};
+use crate::node::{Members, Node, broken};
 use crate::text::{Binary, Text};
 
 /// An item, or the key of one: its top-level attributes in the order in which they came.
@@ -11,55 +14,18 @@ pub struct Image<'a> {
     pub(crate) nodes: Vec<Node<'a>>,
     /// The first thing that is wrong with it; such an image is never written.
     pub(crate) problem: Option<AttributeProblem>,
-}
-
-/// One node. A container is followed by its content; the number says by how many nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Node<'a> {
-    /// The name of the member of a map whose value follows.
-    Name(Text<'a>),
-    String(Text<'a>),
-    /// A JSON number, checked.
-    Number(&'a str),
-    Binary(Binary<'a>),
-    Bool(bool),
-    Null,
-    List(usize),
-    Map(usize),
-    StringSet(usize),
-    NumberSet(usize),
-    BinarySet(usize),
+    /// It is no map of attributes at all, so that nothing is known of any attribute.
+    pub(crate) unreadable: bool,
 }
 
 /// What is wrong with an attribute. It names the top-level attribute, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("attribute {attribute:?}: {kind}")]
+#[error("{}{kind}", place_of(attribute))]
 pub struct AttributeProblem {
-    /// The top-level attribute.
+    /// The top-level attribute; empty where the image as a whole is wrong.
     pub attribute: String,
     /// What is wrong.
     pub kind: AttributeProblemKind,
-}
-
-/// The kinds of [`AttributeProblem`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AttributeProblemKind {
-    /// A value without a type tag.
-    #[error("a value has no type tag")]
-    NoTag,
-    /// A type tag that DynamoDB does not have.
-    #[error("a value has an unknown type tag")]
-    UnknownTag,
-    /// More than one type tag in one value.
-    #[error("a value has several type tags")]
-    SeveralTags,
-    /// A value that is not what its type tag says.
-    #[error("a value does not fit its type tag")]
-    WrongValue,
-    /// An `N` that is no decimal number.
-    #[error("a number is not decimal digits")]
-    NotANumber,
 }
 
 /// Builds an [`Image`] from values that are decoded already: `attribute`, then one value, and so on.
@@ -78,21 +44,8 @@ pub enum AttributeProblemKind {
 #[derive(Debug, Default)]
 pub struct ImageBuilder<'a> {
     image: Image<'a>,
-}
-
-/// The container types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Container {
-    /// `L`
-    List,
-    /// `M`; each member is [`ImageBuilder::member`] and a value.
-    Map,
-    /// `SS`
-    StringSet,
-    /// `NS`
-    NumberSet,
-    /// `BS`
-    BinarySet,
+    /// The top-level attribute whose value is being added.
+    attribute: &'a str,
 }
 
 /// A container that is still open; give it back to [`ImageBuilder::close`].
@@ -103,18 +56,21 @@ pub struct OpenContainer {
     container: Container,
 }
 
-// === impl AttributeProblemKind ===
+// === impl AttributeProblem ===
 
-impl AttributeProblemKind {
-    /// A word for the kind of problem.
-    pub fn name(self) -> &'static str {
-        match self {
-            AttributeProblemKind::NoTag => "no_type_tag",
-            AttributeProblemKind::UnknownTag => "unknown_type_tag",
-            AttributeProblemKind::SeveralTags => "several_type_tags",
-            AttributeProblemKind::WrongValue => "wrong_value",
-            AttributeProblemKind::NotANumber => "not_a_number",
-        }
+fn place_of(attribute: &str) -> String {
+    match attribute {
+        "" => String::new(),
+        name => format!("attribute {:?}: ", short_name(name)),
+    }
+}
+
+/// A name for a message: names may have 64 KB, and messages are kept.
+pub(crate) fn short_name(name: &str) -> String {
+    const LONGEST: usize = 100;
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
+        None => name.to_owned(),
     }
 }
 
@@ -160,11 +116,46 @@ impl<'a> Image<'a> {
     pub(crate) fn clear(&mut self) {
         self.nodes.clear();
         self.problem = None;
+        self.unreadable = false;
     }
 
-    /// Remembers the first problem, under the attribute that is being read.
-    pub(crate) fn report(&mut self, attribute: Text<'_>, kind: AttributeProblemKind) {
+    /// Puts a mark where a value cannot be read, and remembers the first problem, under the top-level attribute that is
+    /// being read.
+    pub(crate) fn push_broken(&mut self, attribute: Text<'_>, kind: AttributeProblemKind) {
+        self.nodes.push(Node::Broken(kind));
         self.problem.get_or_insert_with(|| AttributeProblem { attribute: attribute.decode().into_owned(), kind });
+    }
+
+    /// Takes the text for no map of attributes: nothing of it is known.
+    pub(crate) fn set_unreadable(&mut self) {
+        self.clear();
+        self.unreadable = true;
+        self.problem = Some(AttributeProblem { attribute: String::new(), kind: AttributeProblemKind::NoImage });
+    }
+
+    /// Of the members of one name from `from` on, the last one stays.
+    pub(crate) fn resolve_duplicates(&mut self, from: usize) {
+        last_wins(&mut self.nodes, from);
+    }
+
+    /// Finds the first problem again, after values were taken out.
+    pub(crate) fn look_for_problems(&mut self) {
+        let problem = self.attributes().find_map(|(name, value)| {
+            let kind = broken(value)?;
+            Some(AttributeProblem { attribute: name.decode().into_owned(), kind })
+        });
+        self.problem = problem;
+    }
+
+    /// Why it is not known what an attribute holds, if it is not. What is wrong inside a list or a map does not count.
+    pub(crate) fn problem_of(&self, name: &str) -> Option<AttributeProblem> {
+        if self.unreadable || self.problem.is_none() {
+            return self.problem.clone();
+        }
+        match self.get(name)? {
+            [Node::Broken(kind)] => Some(AttributeProblem { attribute: name.to_owned(), kind: *kind }),
+            _ => None,
+        }
     }
 
     /// Sets the length of the container that was pushed at `at`, whose content ends here.
@@ -176,83 +167,18 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Iterates over name and value of a run of members.
-#[derive(Debug, Clone)]
-pub(crate) struct Members<'n, 'a> {
-    pub(crate) rest: &'n [Node<'a>],
-}
-
-impl<'n, 'a> Iterator for Members<'n, 'a> {
-    type Item = (Text<'a>, &'n [Node<'a>]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (Node::Name(name), after) = self.rest.split_first()? else {
-            return None;
-        };
-        let (value, rest) = split_value(after)?;
-        self.rest = rest;
-        Some((*name, value))
-    }
-}
-
-/// Iterates over the values of a run of values.
-#[derive(Debug, Clone)]
-pub(crate) struct Values<'n, 'a> {
-    pub(crate) rest: &'n [Node<'a>],
-}
-
-impl<'n, 'a> Iterator for Values<'n, 'a> {
-    type Item = &'n [Node<'a>];
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (value, rest) = split_value(self.rest)?;
-        self.rest = rest;
-        Some(value)
-    }
-}
-
-/// Splits the first value (with all that is in it) off `nodes`.
-fn split_value<'n, 'a>(nodes: &'n [Node<'a>]) -> Option<(&'n [Node<'a>], &'n [Node<'a>])> {
-    let first = nodes.first()?;
-    nodes.split_at_checked(1 + first.content_length())
-}
-
-// === impl Node ===
-
-impl<'a> Node<'a> {
-    fn container(container: Container, length: usize) -> Node<'a> {
-        match container {
-            Container::List => Node::List(length),
-            Container::Map => Node::Map(length),
-            Container::StringSet => Node::StringSet(length),
-            Container::NumberSet => Node::NumberSet(length),
-            Container::BinarySet => Node::BinarySet(length),
-        }
-    }
-
-    pub(crate) fn content_length(&self) -> usize {
-        match self {
-            Node::List(length)
-            | Node::Map(length)
-            | Node::StringSet(length)
-            | Node::NumberSet(length)
-            | Node::BinarySet(length) => *length,
-            _ => 0,
-        }
-    }
-}
-
 // === impl ImageBuilder ===
 
 impl<'a> ImageBuilder<'a> {
-    /// Begins the next top-level attribute; exactly one value follows.
+    /// Begins the next top-level attribute; exactly one value follows. No name comes twice.
     pub fn attribute(&mut self, name: &'a str) {
-        self.image.nodes.push(Node::Name(Text::Plain(name)));
+        self.attribute = name;
+        self.member(name);
     }
 
-    /// Begins the next member of the open map; exactly one value follows.
+    /// Begins the next member of the open map; exactly one value follows. No name comes twice.
     pub fn member(&mut self, name: &'a str) {
-        self.attribute(name);
+        self.image.nodes.push(Node::Name(Text::Plain(name)));
     }
 
     /// `S`
@@ -262,10 +188,11 @@ impl<'a> ImageBuilder<'a> {
 
     /// `N`; a text that is no decimal number becomes the image's problem.
     pub fn number(&mut self, text: &'a str) {
-        if !is_json_number(text) {
-            self.problem(AttributeProblemKind::NotANumber);
+        if is_json_number(text) {
+            self.image.nodes.push(Node::Number(Text::Plain(text)));
+        } else {
+            self.broken(AttributeProblemKind::NotANumber);
         }
-        self.image.nodes.push(Node::Number(text));
     }
 
     /// `B`
@@ -285,8 +212,7 @@ impl<'a> ImageBuilder<'a> {
 
     /// A value of a type that this version does not know: it becomes the image's problem.
     pub fn unknown(&mut self) {
-        self.problem(AttributeProblemKind::UnknownTag);
-        self.null();
+        self.broken(AttributeProblemKind::UnknownTag);
     }
 
     /// Opens a container; its content follows until [`ImageBuilder::close`].
@@ -306,13 +232,9 @@ impl<'a> ImageBuilder<'a> {
         self.image
     }
 
-    fn problem(&mut self, kind: AttributeProblemKind) {
-        // Names inside maps are passed too: the last one is near enough to find the place.
-        let name = self.image.nodes.iter().rev().find_map(|node| match node {
-            Node::Name(name) => Some(*name),
-            _ => None,
-        });
-        self.image.report(name.unwrap_or(Text::Plain("")), kind);
+    /// Names inside maps are content: the problem names the top-level attribute alone.
+    fn broken(&mut self, kind: AttributeProblemKind) {
+        self.image.push_broken(Text::Plain(self.attribute), kind);
     }
 }
 
@@ -393,5 +315,23 @@ mod tests {
         builder.unknown();
         let problem = builder.finish().problem.unwrap();
         assert_eq!((problem.attribute.as_str(), problem.kind), ("a", AttributeProblemKind::NotANumber));
+    }
+
+    #[test]
+    fn a_problem_inside_a_map_names_the_top_level_attribute_alone() {
+        let mut builder = ImageBuilder::default();
+        builder.attribute("perms");
+        let map = builder.open(Container::Map);
+        builder.member("NAME ssn 123-45-6789");
+        builder.number("1x");
+        builder.close(map);
+        let problem = builder.finish().problem.unwrap();
+        assert_eq!(problem.to_string(), "attribute \"perms\": a number is not decimal digits");
+    }
+
+    #[test]
+    fn long_names_are_cut_in_messages() {
+        let problem = AttributeProblem { attribute: "é".repeat(60_000), kind: AttributeProblemKind::NoTag };
+        assert!(problem.to_string().len() < 300);
     }
 }

@@ -2,16 +2,19 @@
 
 use crate::change::{Change, EventName};
 use crate::compare::same_content;
-use crate::decimal::whole_seconds;
-use crate::document::{DocumentError, archive_document, document};
+use crate::document::document;
+use crate::expiry::archive;
 use crate::fetch::Fetch;
-use crate::id::{KeyError, id_text, routing};
-use crate::image::{AttributeProblem, Image, Node};
-use crate::matching::{PatternError, first_match, index_of};
+use crate::id::{KeyError, names_fit};
+use crate::image::Image;
+use crate::mapped::Mapped;
+use crate::matching::first_match;
 use crate::operation::{Action, Address, Operation, Origin, Role};
 use crate::outcome::Outcome;
-use crate::route::{OnExpiry, Route};
-use crate::version::{CreationTime, ExternalVersion};
+use crate::placing::{Placed, Traces, place, trace};
+use crate::refusal::{MapError, Refusal, Remains};
+use crate::route::Route;
+use crate::version::ExternalVersion;
 
 /// Turns changes into operations under the routes of one source.
 #[derive(Debug, Clone)]
@@ -28,89 +31,14 @@ pub enum Trust {
     ReadItem,
 }
 
-/// What a change asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Mapped {
-    /// Nothing to send: [`Outcome::Unchanged`] or [`Outcome::Filtered`].
-    Nothing(Outcome),
-    /// These operations, each on a document of its own.
-    Operations(Vec<Operation>),
-    /// The item must be read and given to [`Mapper::resolve`]; the archive copy, if any, is sent as it is.
-    Fetch {
-        /// What to read, and what to do with it.
-        fetch: Fetch,
-        /// The archive copy of an expired item, which cannot be read again.
-        archive: Option<Operation>,
-    },
-}
-
-/// Why a change cannot be mapped. Attribute names appear in it, values never.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MapError {
-    /// The record has no usable creation time, so it has no version.
-    #[error("the record has no usable ApproximateCreationDateTime")]
-    NoTime,
-    /// An image holds something that is no DynamoDB value.
-    #[error(transparent)]
-    Attribute(#[from] AttributeProblem),
-    /// The key gives no id.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The item gives no index.
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
-    /// The item gives no document.
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-    /// An expiry is to be archived, but the stream carries no old image.
-    #[error("an expiry without the old image, which on_expiry = \"archive\" needs")]
-    NothingToArchive,
-}
-
-impl MapError {
-    /// Whether it is the configuration that is wrong, and not this one record: then work stops.
-    pub fn is_configuration(&self) -> bool {
-        matches!(self, MapError::Key(KeyError::IdMismatch { .. } | KeyError::RoutingMismatch(_)))
-    }
-
-    /// A word for the kind of problem.
-    pub fn name(&self) -> &'static str {
-        match self {
-            MapError::NoTime => "no_creation_time",
-            MapError::Attribute(problem) => problem.kind.name(),
-            MapError::Key(_) => "no_document_id",
-            MapError::Pattern(_) => "no_index_name",
-            MapError::Document(DocumentError::ReservedName(_)) => "reserved_field_name",
-            MapError::Document(DocumentError::Collision(_)) => "colliding_field_name",
-            MapError::NothingToArchive => "nothing_to_archive",
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            MapError::NoTime => "`dlq replay` reads the item anew and heals it",
-            MapError::Attribute(_) => "mend the item in the table, then `dlq replay`",
-            MapError::Key(KeyError::IdMismatch { .. }) => {
-                "name every key attribute of the table in the route's id, and nothing else"
-            }
-            MapError::Key(KeyError::RoutingMismatch(_)) => "let routing name the partition or the sort key",
-            MapError::Key(_) => "such a key cannot be a document id; filter it with `when`",
-            MapError::Pattern(_) => {
-                "give the attribute a value that can stand in an index name, or filter it with `when`"
-            }
-            MapError::Document(_) => "rename or exclude the attribute in the route",
-            MapError::NothingToArchive => "let the stream carry old images (NEW_AND_OLD_IMAGES)",
-        }
-    }
-}
-
-/// An image and where it belongs.
-struct Placed<'r, 'i, 'a> {
-    route: &'r Route,
-    image: &'i Image<'a>,
-    address: Address,
+/// Where the new image of a change belongs.
+enum Destination<'r, 'i, 'a> {
+    /// Here.
+    At(Placed<'r, 'i, 'a>),
+    /// Nowhere, for certain: the item is gone, no route takes it, or its attributes give no index name.
+    Nowhere,
+    /// That cannot be told.
+    Unknown,
 }
 
 impl Mapper {
@@ -122,22 +50,20 @@ impl Mapper {
     /// What `change` asks for.
     ///
     /// # Errors
-    /// The change cannot be mapped: it sends nothing and is one dead letter, unless
-    /// [`MapError::is_configuration`].
-    pub fn map(&self, change: &Change<'_>, trust: Trust) -> Result<Mapped, MapError> {
-        let (new, old) = images(change);
-        for image in [Some(&change.keys), new, old].into_iter().flatten() {
-            if let Some(problem) = image.problem() {
-                return Err(problem.clone().into());
-            }
+    /// The change is one dead letter, unless [`MapError::is_configuration`]; what the refusal holds is sent all the same.
+    pub fn map(&self, change: &Change<'_>, trust: Trust) -> Result<Mapped, Box<Refusal>> {
+        if let Some(problem) = change.keys.problem() {
+            return Err(Refusal::of(problem.clone()));
         }
-        let created = change.created.ok_or(MapError::NoTime)?;
-        let version = ExternalVersion::of_change(created, change.sequence.as_ref());
-        let archive = self.archive(change, created, version)?;
-        let written = change.event == EventName::Remove || new.is_some();
+        let Some(created) = change.created else {
+            return Err(Box::new(Refusal { address: self.known_address(change), ..*Refusal::of(MapError::NoTime) }));
+        };
+        let second = change.not_before.map_or(created, |not_before| created.max(not_before));
+        let version = ExternalVersion::of_change(second, change.sequence.as_ref());
+        let archive = archive(&self.routes, change, created, version);
+        let written = change.event == EventName::Remove || images(change).0.is_some();
         if trust == Trust::ReadItem || !written {
-            let addresses = self.addresses_seen(change)?;
-            return Ok(Mapped::Fetch { fetch: Fetch::new(&change.keys, version, addresses)?, archive });
+            return self.fetch(change, version, archive);
         }
         self.write_images(change, version, archive)
     }
@@ -148,32 +74,21 @@ impl Mapper {
     /// It is indexed where it belongs, and deleted at every other address that its changes named.
     ///
     /// # Errors
-    /// The item cannot be mapped.
-    pub fn resolve(&self, fetch: &Fetch, item: Option<&Image<'_>>, read_at: u64) -> Result<Vec<Operation>, MapError> {
+    /// The item cannot be mapped; what the refusal holds is sent all the same.
+    pub fn resolve(
+        &self,
+        fetch: &Fetch,
+        item: Option<&Image<'_>>,
+        read_at: u64,
+    ) -> Result<Vec<Operation>, Box<Refusal>> {
         let keys = fetch.key.image();
-        let placed = match item {
-            Some(image) => {
-                if let Some(problem) = image.problem() {
-                    return Err(problem.clone().into());
-                }
-                self.place(image, &keys)?
-            }
-            None => None,
-        };
-        let origin = Origin::Read { at: read_at };
-        let operation =
-            |address, action| Operation { address, version: fetch.version, action, origin, role: Role::Live };
-        let mut operations = Vec::with_capacity(fetch.addresses.len() + 1);
-        for address in &fetch.addresses {
-            if placed.as_ref().is_none_or(|placed| placed.address != *address) {
-                operations.push(operation(address.clone(), Action::Delete));
-            }
-        }
-        if let Some(placed) = placed {
-            let text = document(placed.route, placed.image)?;
-            operations.push(operation(placed.address, Action::Index(text)));
-        }
-        Ok(operations)
+        let mut error = item.and_then(problem);
+        let destination = self.destination(item, &keys, &mut error);
+        let writer = Writer { version: fetch.version, origin: Origin::Read { at: read_at } };
+        let (operations, remains) = writer.operations(&fetch.addresses, &destination, &mut error);
+        let Some(error) = error else { return Ok(operations) };
+        let address = destination.address().or_else(|| fetch.addresses.first().cloned());
+        Err(Box::new(Refusal { error, sent: sent(operations), address, remains }))
     }
 
     /// The address and the document of one item, without a version: what `map` shows for items.
@@ -184,7 +99,7 @@ impl Mapper {
         if let Some(problem) = item.problem() {
             return Err(problem.clone().into());
         }
-        let Some(route) = first_match(&self.routes, item) else {
+        let Some(route) = first_match(&self.routes, item)? else {
             return Ok(None);
         };
         let names = route.id.as_deref().ok_or_else(|| KeyError::IdMismatch {
@@ -192,20 +107,26 @@ impl Mapper {
             configured: "nothing".to_owned(),
         })?;
         let keys = item.select(names);
-        let Some(placed) = self.place(item, &keys)? else {
+        let Some(placed) = place(&self.routes, item, &keys)? else {
             return Ok(None);
         };
         let text = document(placed.route, item)?;
         Ok(Some((placed.address, text)))
     }
 
-    /// The address that the old image, or the key, of a change gives: what a dead letter names.
+    /// Whether every route's `id` and `routing` fit a key with these attributes. One record that fits proves the
+    /// configuration right: where another record of the table does not fit, that record is wrong.
+    pub fn fits(&self, keys: &Image<'_>) -> bool {
+        self.routes.iter().all(|route| names_fit(route, keys))
+    }
+
+    /// The address that the old image, or the new one, of a change gives.
     pub fn known_address(&self, change: &Change<'_>) -> Option<Address> {
         let (new, old) = images(change);
         [old, new]
             .into_iter()
             .flatten()
-            .find_map(|image| self.place(image, &change.keys).ok().flatten())
+            .find_map(|image| place(&self.routes, image, &change.keys).ok().flatten())
             .map(|placed| placed.address)
     }
 
@@ -213,124 +134,183 @@ impl Mapper {
         &self,
         change: &Change<'_>,
         version: ExternalVersion,
-        archive: Option<Operation>,
-    ) -> Result<Mapped, MapError> {
+        archive: Result<Option<Operation>, MapError>,
+    ) -> Result<Mapped, Box<Refusal>> {
         let (new, old) = images(change);
-        let new = new.map_or(Ok(None), |image| self.place(image, &change.keys))?;
-        let old = match old {
-            Some(image) => self.place_old(image, &change.keys)?,
-            // Without old images, only the key decides about the index; start-up has seen to that.
-            None if change.event == EventName::Remove => self.place(&change.keys, &change.keys)?,
-            None => None,
-        };
-        let moved = match (&old, &new) {
-            (Some(old), Some(new)) => old.address != new.address,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        if let (Some(old), Some(new), false) = (&old, &new, moved)
-            && same_content((old.route, old.image), (new.route, new.image))
-        {
+        let mut error = new.and_then(problem);
+        let destination = self.destination(new, &change.keys, &mut error);
+        let traces = self.traces(change, old);
+        if error.is_none() && old.and_then(problem).is_none() && is_unchanged(&traces, &destination) {
             return Ok(Mapped::Nothing(Outcome::Unchanged));
         }
-        let operation =
-            |address, action| Operation { address, version, action, origin: Origin::Image, role: Role::Live };
-        let mut operations = Vec::with_capacity(1 + usize::from(archive.is_some()));
-        if let Some(old) = old.filter(|_| moved) {
-            operations.push(operation(old.address, Action::Delete));
-        }
-        if let Some(new) = new {
-            let text = document(new.route, new.image)?;
-            operations.push(operation(new.address, Action::Index(text)));
-        }
-        operations.extend(archive);
-        Ok(if operations.is_empty() { Mapped::Nothing(Outcome::Filtered) } else { Mapped::Operations(operations) })
-    }
-
-    /// Every address that the images of a change name; from the key alone where it has none.
-    fn addresses_seen(&self, change: &Change<'_>) -> Result<Vec<Address>, MapError> {
-        let (new, old) = images(change);
-        let mut addresses: Vec<Address> = Vec::with_capacity(2);
-        let mut add = |placed: Option<Placed<'_, '_, '_>>| {
-            if let Some(placed) = placed
-                && !addresses.contains(&placed.address)
-            {
-                addresses.push(placed.address);
+        let old_addresses = traces.addresses();
+        let writer = Writer { version, origin: Origin::Image };
+        let (mut operations, mut remains) = writer.operations(&old_addresses, &destination, &mut error);
+        let is_done = error.is_none();
+        let archive_error = match archive {
+            Ok(archive) => {
+                operations.extend(archive);
+                None
             }
+            Err(error) => Some(error),
         };
-        for image in [old, new].into_iter().flatten() {
-            add(self.place_old(image, &change.keys)?);
+        if traces.error.is_some() && (is_done || remains == Remains::NotWritten) {
+            remains = Remains::LeftOver;
+        } else if is_done && change.event == EventName::Remove {
+            remains = if archive_error.is_some() { Remains::NotArchived } else { Remains::Deleted };
+        } else if is_done && matches!(destination, Destination::At(_)) {
+            remains = Remains::Written;
         }
-        if old.is_none() && new.is_none() {
-            add(self.place_old(&change.keys, &change.keys)?);
+        if let Some(error) = error.or(traces.error).or_else(|| old.and_then(problem)).or(archive_error) {
+            let address = destination.address().or_else(|| old_addresses.into_iter().next());
+            return Err(Box::new(Refusal { error, sent: sent(operations), address, remains }));
         }
-        Ok(addresses)
+        Ok(sent(operations).unwrap_or(Mapped::Nothing(Outcome::Filtered)))
     }
 
-    fn place<'r, 'i, 'a>(
-        &'r self,
-        image: &'i Image<'a>,
-        keys: &Image<'_>,
-    ) -> Result<Option<Placed<'r, 'i, 'a>>, MapError> {
-        let Some(route) = first_match(&self.routes, image) else {
-            return Ok(None);
-        };
-        let index = index_of(route, image)?;
-        let id = id_text(route, keys)?.live();
-        let routing = routing(route, keys)?;
-        Ok(Some(Placed { route, image, address: Address { index, id, routing } }))
-    }
-
-    /// Like [`Mapper::place`] for what may lie in the index already: an image that gives no index name
-    /// was never written, so there is nothing of it to delete.
-    fn place_old<'r, 'i, 'a>(
-        &'r self,
-        image: &'i Image<'a>,
-        keys: &Image<'_>,
-    ) -> Result<Option<Placed<'r, 'i, 'a>>, MapError> {
-        match self.place(image, keys) {
-            Err(MapError::Pattern(_)) => Ok(None),
-            placed => placed,
-        }
-    }
-
-    /// The archive copy that an expiry leaves behind, where the old image's route asks for one.
-    fn archive(
+    /// The item is read: its images tell only where its documents may lie.
+    fn fetch(
         &self,
         change: &Change<'_>,
-        created: CreationTime,
         version: ExternalVersion,
-    ) -> Result<Option<Operation>, MapError> {
-        if change.event != EventName::Remove {
-            return Ok(None);
+        archive: Result<Option<Operation>, MapError>,
+    ) -> Result<Mapped, Box<Refusal>> {
+        let (new, old) = images(change);
+        let mut addresses: Vec<Address> = Vec::with_capacity(2);
+        let mut error = None;
+        let keys_alone = Some(&change.keys).filter(|_| old.is_none() && new.is_none());
+        for image in [old, new, keys_alone].into_iter().flatten() {
+            let traces = trace(&self.routes, image, &change.keys);
+            for address in traces.addresses() {
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+            error = error.or(traces.error);
         }
-        let image = change.old_image.as_ref().unwrap_or(&change.keys);
-        let Some(route) = first_match(&self.routes, image) else {
-            return Ok(None);
-        };
-        let Some(ttl) = &route.ttl else {
-            return Ok(None);
-        };
-        let OnExpiry::Archive(index) = &ttl.on_expiry else {
-            return Ok(None);
-        };
-        let inferred = ttl.infer_expiry && lies_before(image, &ttl.attribute, created);
-        if !change.expired && !inferred {
-            return Ok(None);
+        if let Some(error @ MapError::Key(_)) = error {
+            return Err(Refusal::of(error));
         }
-        let old = change.old_image.as_ref().ok_or(MapError::NothingToArchive)?;
-        let id = id_text(route, &change.keys)?.archive(created.seconds());
-        let routing = routing(route, &change.keys)?;
-        let text = archive_document(route, old, created.seconds())?;
-        let address = Address { index: index.clone(), id, routing };
-        Ok(Some(Operation {
-            address,
-            version,
-            action: Action::Index(text),
-            origin: Origin::Image,
-            role: Role::Archive,
-        }))
+        let address = addresses.first().cloned();
+        let mut remains = Remains::LeftOver;
+        let archive = archive.unwrap_or_else(|archive_error| {
+            if error.is_none() {
+                remains = Remains::NotArchived;
+                error = Some(archive_error);
+            }
+            None
+        });
+        let fetch = Fetch::new(&change.keys, version, addresses).map_err(Refusal::of)?;
+        let fetch = Mapped::Fetch { fetch, archive };
+        match error {
+            None => Ok(fetch),
+            Some(error) => Err(Box::new(Refusal { error, sent: Some(fetch), address, remains })),
+        }
     }
+
+    /// Where the document of `image` belongs. Why it belongs nowhere, or is not known, goes to `error`.
+    fn destination<'r, 'i, 'a>(
+        &'r self,
+        image: Option<&'i Image<'a>>,
+        keys: &Image<'_>,
+        error: &mut Option<MapError>,
+    ) -> Destination<'r, 'i, 'a> {
+        let Some(image) = image else { return Destination::Nowhere };
+        match place(&self.routes, image, keys) {
+            Ok(Some(placed)) => Destination::At(placed),
+            Ok(None) => Destination::Nowhere,
+            Err(pattern @ MapError::Pattern(_)) => {
+                error.get_or_insert(pattern);
+                Destination::Nowhere
+            }
+            Err(unknown) => {
+                error.get_or_insert(unknown);
+                Destination::Unknown
+            }
+        }
+    }
+
+    /// Where the document of the item before the change may lie.
+    fn traces<'r, 'i, 'a>(&'r self, change: &'i Change<'a>, old: Option<&'i Image<'a>>) -> Traces<'r, 'i, 'a> {
+        match old {
+            Some(image) => trace(&self.routes, image, &change.keys),
+            // Without old images, only the key decides about the index; start-up has seen to that.
+            None if change.event == EventName::Remove => match place(&self.routes, &change.keys, &change.keys) {
+                Ok(exactly) => Traces { exactly, possibly: Vec::new(), error: None },
+                Err(error) => Traces { exactly: None, possibly: Vec::new(), error: Some(error) },
+            },
+            None => Traces { exactly: None, possibly: Vec::new(), error: None },
+        }
+    }
+}
+
+/// What the operations of one change, or of one item that was read, have in common.
+struct Writer {
+    version: ExternalVersion,
+    origin: Origin,
+}
+
+impl Writer {
+    /// Deletes wherever the document was and does not belong, and writes it where it does (RULES D1). While `error` says
+    /// that the item cannot be written, or its document cannot be made, the document where it belongs stays as it is; and
+    /// where it is not known where it belongs, every document stays.
+    fn operations(
+        &self,
+        old: &[Address],
+        destination: &Destination<'_, '_, '_>,
+        error: &mut Option<MapError>,
+    ) -> (Vec<Operation>, Remains) {
+        let mut operations = Vec::with_capacity(2);
+        if !matches!(destination, Destination::Unknown) {
+            let here = destination.address();
+            let elsewhere = old.iter().filter(|address| here.as_ref() != Some(address));
+            operations.extend(elsewhere.map(|address| self.operation(address.clone(), Action::Delete)));
+        }
+        let deletes = operations.len();
+        if let (Destination::At(placed), None) = (destination, &error) {
+            match document(placed.route, placed.image) {
+                Ok(text) => operations.push(self.operation(placed.address.clone(), Action::Index(text))),
+                Err(refused) => *error = Some(refused.into()),
+            }
+        }
+        let remains = match destination {
+            Destination::Nowhere if deletes > 0 => Remains::Moved,
+            Destination::Nowhere => Remains::NotWritten,
+            _ if deletes < old.len() => Remains::Stale,
+            _ if deletes > 0 => Remains::Moved,
+            _ => Remains::NotWritten,
+        };
+        (operations, remains)
+    }
+
+    fn operation(&self, address: Address, action: Action) -> Operation {
+        Operation { address, version: self.version, action, origin: self.origin, role: Role::Live }
+    }
+}
+
+// === impl Destination ===
+
+impl Destination<'_, '_, '_> {
+    fn address(&self) -> Option<Address> {
+        match self {
+            Destination::At(placed) => Some(placed.address.clone()),
+            Destination::Nowhere | Destination::Unknown => None,
+        }
+    }
+}
+
+/// Whether both images give one document at one address.
+fn is_unchanged(old: &Traces<'_, '_, '_>, new: &Destination<'_, '_, '_>) -> bool {
+    let (Some(old), Destination::At(new)) = (&old.exactly, new) else { return false };
+    old.address == new.address && same_content((old.route, old.image), (new.route, new.image))
+}
+
+fn problem(image: &Image<'_>) -> Option<MapError> {
+    image.problem().map(|problem| problem.clone().into())
+}
+
+fn sent(operations: Vec<Operation>) -> Option<Mapped> {
+    (!operations.is_empty()).then_some(Mapped::Operations(operations))
 }
 
 /// New and old image, as far as the event can have them.
@@ -340,13 +320,7 @@ fn images<'c, 'a>(change: &'c Change<'a>) -> (Option<&'c Image<'a>>, Option<&'c 
     (new, old)
 }
 
-/// Whether the TTL of `image` lies before `created`.
-fn lies_before(image: &Image<'_>, attribute: &str, created: CreationTime) -> bool {
-    match image.get(attribute) {
-        Some([Node::Number(digits)]) => whole_seconds(digits).is_some_and(|ttl| ttl < u64::from(created.seconds())),
-        _ => false,
-    }
-}
-
+#[cfg(test)]
+mod deletes;
 #[cfg(test)]
 mod tests;

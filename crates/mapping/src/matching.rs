@@ -1,7 +1,8 @@
 //! Which route takes an image, and which index that gives.
 
 use crate::decimal;
-use crate::image::{Image, Node};
+use crate::image::{AttributeProblem, Image};
+use crate::node::Node;
 use crate::operation::{IndexName, IndexNameError};
 use crate::route::{Condition, IndexPattern, PatternPart, Route, Test};
 
@@ -9,6 +10,9 @@ use crate::route::{Condition, IndexPattern, PatternPart, Route, Test};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatternError {
+    /// The attribute of a placeholder cannot be read, so that the index is not known.
+    #[error(transparent)]
+    Unreadable(AttributeProblem),
     /// The attribute of a placeholder is missing, or no string, number or boolean.
     #[error("index {pattern:?}: attribute {attribute:?} is missing, or no string, number or boolean")]
     Attribute {
@@ -28,21 +32,74 @@ pub enum PatternError {
 }
 
 /// The first route whose conditions all hold for `image`.
-pub(crate) fn first_match<'r>(routes: &'r [Route], image: &Image<'_>) -> Option<&'r Route> {
-    routes.iter().find(|route| route.when.iter().all(|condition| holds(condition, image)))
+///
+/// # Errors
+/// That depends on an attribute that cannot be read.
+pub(crate) fn first_match<'r>(routes: &'r [Route], image: &Image<'_>) -> Result<Option<&'r Route>, AttributeProblem> {
+    for route in routes {
+        match verdict(route, image) {
+            Verdict::Taken => return Ok(Some(route)),
+            Verdict::Passed => {}
+            Verdict::Unknown(problem) => return Err(problem),
+        }
+    }
+    Ok(None)
 }
 
-fn holds(condition: &Condition, image: &Image<'_>) -> bool {
+/// Every route that may be the first one whose conditions hold for `image`.
+pub(crate) fn possible_matches<'r>(routes: &'r [Route], image: &Image<'_>) -> Vec<&'r Route> {
+    let mut possible = Vec::new();
+    for route in routes {
+        match verdict(route, image) {
+            Verdict::Taken => {
+                possible.push(route);
+                break;
+            }
+            Verdict::Passed => {}
+            Verdict::Unknown(_) => possible.push(route),
+        }
+    }
+    possible
+}
+
+/// What is known of a route and an image.
+enum Verdict {
+    /// All conditions hold.
+    Taken,
+    /// One does not.
+    Passed,
+    /// None is known to fail, and one depends on an attribute that cannot be read.
+    Unknown(AttributeProblem),
+}
+
+fn verdict(route: &Route, image: &Image<'_>) -> Verdict {
+    let mut unknown = None;
+    for condition in &route.when {
+        match holds(condition, image) {
+            Ok(true) => {}
+            Ok(false) => return Verdict::Passed,
+            Err(problem) => unknown = Some(problem),
+        }
+    }
+    unknown.map_or(Verdict::Taken, Verdict::Unknown)
+}
+
+fn holds(condition: &Condition, image: &Image<'_>) -> Result<bool, AttributeProblem> {
     let value = image.get(&condition.attribute);
+    if let (Test::Exists(wanted), false) = (&condition.test, image.unreadable) {
+        return Ok((value.is_some() == *wanted) != condition.not);
+    }
+    if let Some(problem) = image.problem_of(&condition.attribute) {
+        return Err(problem);
+    }
     let plain = match (&condition.test, value) {
-        (Test::Exists(wanted), value) => value.is_some() == *wanted,
         (Test::EqualsString(wanted), Some([Node::String(text)])) => text.is(wanted),
-        (Test::EqualsNumber(wanted), Some([Node::Number(digits)])) => decimal::same_value(digits, wanted),
+        (Test::EqualsNumber(wanted), Some([Node::Number(digits)])) => decimal::same_value(&digits.decode(), wanted),
         (Test::EqualsBool(wanted), Some([Node::Bool(found)])) => found == wanted,
         (Test::StartsWith(prefix), Some([Node::String(text)])) => text.decode().starts_with(prefix.as_str()),
         _ => false,
     };
-    plain != condition.not
+    Ok(plain != condition.not)
 }
 
 /// The index that `route` sends `image` to.
@@ -59,9 +116,11 @@ fn fill_in(pattern: &str, parts: &[PatternPart], image: &Image<'_>) -> Result<In
         match part {
             PatternPart::Literal(literal) => name.push_str(literal),
             PatternPart::Attribute(attribute) => {
+                if let Some(problem) = image.problem_of(attribute) {
+                    return Err(PatternError::Unreadable(problem));
+                }
                 let value = image.get(attribute).and_then(|value| match value {
-                    [Node::String(text)] => Some(text.decode().to_lowercase()),
-                    [Node::Number(digits)] => Some(digits.to_lowercase()),
+                    [Node::String(text) | Node::Number(text)] => Some(text.decode().to_lowercase()),
                     [Node::Bool(value)] => Some(value.to_string()),
                     _ => None,
                 });
@@ -74,7 +133,7 @@ fn fill_in(pattern: &str, parts: &[PatternPart], image: &Image<'_>) -> Result<In
         .map_err(|source| PatternError::Name { pattern: pattern.to_owned(), source: private(source) })
 }
 
-/// The character that broke the rule comes from a value, so it is not told.
+/// The character that broke the rule comes from a value, so it is not repeated.
 fn private(error: IndexNameError) -> IndexNameError {
     match error {
         IndexNameError::Character(_) => IndexNameError::CharacterOfValue,
@@ -113,9 +172,9 @@ mod tests {
         ];
         for (attribute, test, expected) in table {
             let condition = Condition { attribute: attribute.into(), test, not: false };
-            assert_eq!(holds(&condition, &image), expected, "{condition:?}");
+            assert_eq!(holds(&condition, &image), Ok(expected), "{condition:?}");
             let negated = Condition { not: true, ..condition };
-            assert_eq!(holds(&negated, &image), !expected, "{negated:?}");
+            assert_eq!(holds(&negated, &image), Ok(!expected), "{negated:?}");
         }
     }
 

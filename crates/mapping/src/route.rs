@@ -27,6 +27,8 @@ pub struct Route {
     pub numbers: NumberForm,
     /// The TTL attribute and what its expiries do.
     pub ttl: Option<Ttl>,
+    /// How many indices the placeholders of `index` may give.
+    pub max_indices: u32,
 }
 
 /// An index name, or one with `{attribute}` placeholders.
@@ -121,6 +123,9 @@ pub enum OnExpiry {
 // === impl Route ===
 
 impl Route {
+    /// What [`Route::max_indices`] is where the configuration gives none.
+    pub const DEFAULT_MAX_INDICES: u32 = 100;
+
     /// A route that takes every item into `index`, with all defaults.
     pub fn to(index: IndexName) -> Route {
         Route {
@@ -134,6 +139,7 @@ impl Route {
             rename: BTreeMap::new(),
             numbers: NumberForm::default(),
             ttl: None,
+            max_indices: Route::DEFAULT_MAX_INDICES,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Text and bytes that are borrowed either from raw JSON or from values that are already decoded.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,6 +30,12 @@ pub enum Binary<'a> {
 // === impl Text ===
 
 impl<'a> Text<'a> {
+    /// A JSON string literal; `None` where it escapes half a surrogate pair, which no text can hold.
+    pub(crate) fn of_literal(literal: &'a str) -> Option<Text<'a>> {
+        let text = Text::Json(literal);
+        (text.is_literal() || serde_json::from_str::<Cow<'_, str>>(literal).is_ok()).then_some(text)
+    }
+
     /// What stands between the quotes, escapes not resolved; the text itself where it is decoded.
     pub(crate) fn inner(self) -> &'a str {
         match self {
@@ -59,6 +66,7 @@ impl<'a> Text<'a> {
 
     /// Whether the decoded string is `other`.
     pub fn is(self, other: &str) -> bool {
+        count::comparison();
         if self.is_literal() { self.inner() == other } else { self.decode() == other }
     }
 
@@ -79,6 +87,7 @@ impl<'a> Text<'a> {
 /// Equal where the decoded strings are.
 impl PartialEq for Text<'_> {
     fn eq(&self, other: &Text<'_>) -> bool {
+        count::comparison();
         match (self, other) {
             (Text::Clean(left) | Text::Plain(left), Text::Clean(right) | Text::Plain(right)) => left == right,
             (Text::Json(left), Text::Json(right)) if left == right => true,
@@ -89,6 +98,23 @@ impl PartialEq for Text<'_> {
 }
 
 impl Eq for Text<'_> {}
+
+/// In ascending order of the decoded strings.
+impl Ord for Text<'_> {
+    fn cmp(&self, other: &Text<'_>) -> Ordering {
+        count::comparison();
+        if self.is_literal() && other.is_literal() {
+            return self.inner().cmp(other.inner());
+        }
+        self.decode().cmp(&other.decode())
+    }
+}
+
+impl PartialOrd for Text<'_> {
+    fn partial_cmp(&self, other: &Text<'_>) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// Writes `text` as a JSON string literal.
 pub fn write_json_string(text: &str, out: &mut Vec<u8>) {
@@ -141,6 +167,26 @@ impl PartialEq for Binary<'_> {
 }
 
 impl Eq for Binary<'_> {}
+
+/// How many texts were compared: tests count, since time tells little.
+pub(crate) mod count {
+    #[cfg(test)]
+    thread_local!(static COMPARISONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) });
+
+    #[inline]
+    pub(crate) fn comparison() {
+        #[cfg(test)]
+        COMPARISONS.with(|count| count.set(count.get() + 1));
+    }
+
+    /// The comparisons that `work` makes on this thread.
+    #[cfg(test)]
+    pub(crate) fn comparisons_of(work: impl FnOnce()) -> u64 {
+        let before = COMPARISONS.with(std::cell::Cell::get);
+        work();
+        COMPARISONS.with(std::cell::Cell::get) - before
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -14,5 +14,6 @@ pub mod observe;
 pub mod pace;
 mod shard;
 pub mod state;
+mod turn;
 
 pub use gap::{Gap, GapKind};

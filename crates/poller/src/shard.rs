@@ -5,7 +5,9 @@
 //! second, and always at the end.
 
 mod budget;
+mod ending;
 mod job;
+mod read;
 mod reader;
 mod tip;
 mod vital;
@@ -19,13 +21,14 @@ use streamdex_delivery::Bounds;
 use streamdex_dynamodb::convert;
 use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::ShardId;
-use streamdex_mapping::{CreationTime, SequenceNumber, Trust};
+use streamdex_mapping::{CreationTime, ItemOrder, SequenceNumber, Trust};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) use self::budget::Budget;
 pub(crate) use self::job::{Job, ShardEnd, Shared};
-use self::reader::{Page, Read, Reader};
+use self::read::{Page, Read};
+use self::reader::Reader;
 pub(crate) use self::vital::Vital;
 use crate::follow::confirm::Unconfirmed;
 use crate::follow::delivery::Undecided;
@@ -87,6 +90,8 @@ struct Writer<'a> {
     /// Indices written to since the last checkpoint.
     touched: BTreeSet<String>,
     next_checkpoint: Instant,
+    /// Creation times that go back: what earlier pages say of the items of the next.
+    order: ItemOrder,
 }
 
 impl<'a> Writer<'a> {
@@ -105,6 +110,7 @@ impl<'a> Writer<'a> {
             acknowledged: now,
             touched: BTreeSet::new(),
             next_checkpoint: now,
+            order: ItemOrder::default(),
         }
     }
 
@@ -171,8 +177,10 @@ impl<'a> Writer<'a> {
     async fn write(&mut self, page: &Page) -> Result<(), ShardEnd> {
         self.shared.board.take_of(self.shard, page.records.len(), page.before_start);
         let bounds = Bounds { cancel: self.shared.abort.clone(), permit: Some(self.job.tenure.clone()) };
-        let changes: Vec<_> =
+        let mut changes: Vec<_> =
             page.records.iter().map(|record| convert::change(record, self.shared.stream_arn.as_str())).collect();
+        // Over the whole page: what is delivered again keeps the versions that it had.
+        self.order.arrange(&mut changes);
         let mut rest = changes.as_slice();
         let mut wait = FIRST_WAIT;
         while !rest.is_empty() {

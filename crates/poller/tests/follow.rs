@@ -21,7 +21,8 @@ use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::{Generations, StreamState};
 use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
 use streamdex_testkit::emulators::{Engine, engines, stream};
-use streamdex_testkit::engines::{DynamoDbLocal, unique_name};
+use streamdex_testkit::engines::{DynamoDbLocal, dynamodb_client, streams_client, unique_name};
+use streamdex_testkit::fault::{FaultServer, Recorded, Reply, Rule};
 use tokio_util::sync::CancellationToken;
 
 /// Notes the keys that it is given.
@@ -76,12 +77,17 @@ impl Bench<'_> {
     }
 
     async fn follower(&self, until: Until) -> Follower {
+        self.follower_at(&self.engine.endpoint, until).await
+    }
+
+    /// A follower that reaches table and stream at `endpoint`.
+    async fn follower_at(&self, endpoint: &str, until: Until) -> Follower {
         let text = format!(
             "source = {{ table = '{}' }}\nopensearch = {{ url = 'http://127.0.0.1' }}\nroute = [{{ index = 'i' }}]",
             self.table
         );
         let source = Config::parse(&text, Path::new(""), &|_| None).unwrap().config.sources.remove(0);
-        let (dynamodb, streams) = (self.engine.dynamodb.clone(), self.engine.streams.clone());
+        let (dynamodb, streams) = (dynamodb_client(endpoint), streams_client(endpoint));
         let clients = SourceClients { dynamodb, streams };
         let info = TableInfo::describe(&clients, &source).await.unwrap();
         let state = StreamState::new(
@@ -108,6 +114,12 @@ impl Bench<'_> {
             seed: 1,
         };
         Follower::new(parts, settings)
+    }
+
+    async fn put_five(&self) {
+        for at in 0..5 {
+            self.engine.put(&self.table, "p", at).await;
+        }
     }
 
     async fn until_end(&self) -> Followed {
@@ -177,5 +189,102 @@ async fn a_stream_switched_off_and_on_is_drained_and_then_a_gap() {
         assert_eq!(followed.end, FollowEnd::OnlyGaps);
         assert_eq!(followed.status.gaps.len(), 1);
         assert!(followed.status.gaps[0].to_string().contains("the table has another stream now"));
+    }
+}
+
+/// Waits until `done`, and not for ever.
+async fn until(what: &str, done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), waiting).await.is_ok(), "{what}: it does not come");
+}
+
+/// Until so many distinct keys are noted.
+async fn noted(bench: &Bench<'_>, keys: usize) {
+    until(&format!("{}: {keys} keys", bench.engine.name), || bench.notes.distinct() >= keys).await;
+}
+
+/// DynamoDB Local pins the oldest position of an empty shard, and calls it trimmed once there are records.
+#[tokio::test]
+async fn l8_a_restart_before_the_first_record_is_no_gap() {
+    for engine in engines().await {
+        for put_before_the_start in [true, false] {
+            let bench = Bench::new(&engine).await;
+            let (first, stop) = (bench.follower(Until::Stopped).await, CancellationToken::new());
+            let board = first.board();
+            let task = tokio::spawn(first.run(stop.clone()));
+            until("the end of the shard", || board.snapshot().is_caught_up()).await;
+            stop.cancel();
+            assert_eq!(task.await.unwrap().unwrap().end, FollowEnd::Stopped, "{}", engine.name);
+            if put_before_the_start {
+                bench.put_five().await;
+            }
+            let (second, stop) = (bench.follower(Until::Stopped).await, CancellationToken::new());
+            let board = second.board();
+            let task = tokio::spawn(second.run(stop.clone()));
+            if !put_before_the_start {
+                until("the end of the shard", || board.snapshot().is_caught_up()).await;
+                bench.put_five().await;
+            }
+            noted(&bench, 5).await;
+            stop.cancel();
+            let followed = task.await.unwrap().unwrap();
+            assert_eq!((followed.end, followed.status.gaps), (FollowEnd::Stopped, Vec::new()), "{}", engine.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn l8_a_take_over_before_the_first_record_is_no_gap() {
+    for engine in engines().await {
+        let bench = Bench::new(&engine).await;
+        let first = bench.follower(Until::Stopped).await;
+        let board = first.board();
+        let first = tokio::spawn(first.run(CancellationToken::new()));
+        until("the end of the shard", || board.snapshot().is_caught_up()).await;
+        let (second, stop) = (bench.follower(Until::Stopped).await, CancellationToken::new());
+        let board_of_second = second.board();
+        let second = tokio::spawn(second.run(stop.clone()));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Killed, with its lease.
+        first.abort();
+        let _ = first.await;
+        until("the take-over", || board_of_second.snapshot().is_caught_up()).await;
+        bench.put_five().await;
+        noted(&bench, 5).await;
+        stop.cancel();
+        let followed = second.await.unwrap().unwrap();
+        assert_eq!((followed.end, followed.status.gaps), (FollowEnd::Stopped, Vec::new()), "{}", engine.name);
+    }
+}
+
+/// Emulators and proxies answer 200 with nothing in it.
+#[tokio::test]
+async fn l12_an_open_shard_is_read_on_after_answers_without_content() {
+    for engine in engines().await {
+        for body in ["{}", "", r#"{"Records":[]}"#] {
+            // dynoxide shows an ending number on its open shard: a well-formed answer twice is all that can be asked.
+            if engine.name != DynamoDbLocal::LABEL && body.contains("Records") {
+                continue;
+            }
+            let bench = Bench::new(&engine).await;
+            let server = FaultServer::in_front_of(&engine.endpoint);
+            let get_records = |request: &Recorded| request.operation() == Some("GetRecords");
+            let blank = server.add(Rule::when(get_records).skip(1).times(4).answer(Reply::json(200, body)));
+            engine.put(&bench.table, "p", 0).await;
+            let (follower, stop) = (bench.follower_at(&server.url(), Until::Stopped).await, CancellationToken::new());
+            let task = tokio::spawn(follower.run(stop.clone()));
+            noted(&bench, 1).await;
+            until(&format!("{}: {body}: four blank answers", engine.name), || server.hits(blank) == 4).await;
+            for at in 1..4 {
+                engine.put(&bench.table, "p", at).await;
+            }
+            noted(&bench, 4).await;
+            stop.cancel();
+            assert_eq!(task.await.unwrap().unwrap().status.gaps, [], "{}: {body}", engine.name);
+        }
     }
 }

@@ -13,7 +13,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_types::region::Region;
 use opensearch::http::headers::HeaderValue;
-use streamdex_aws::{MissingRegion, root_cause, sdk_config};
+use streamdex_aws::{MissingRegion, credentials_reason, sdk_config};
 use streamdex_config::{AwsSettings, PasswordSource};
 use tokio::sync::OnceCell;
 
@@ -186,7 +186,7 @@ impl CachedCredentials {
     pub(crate) async fn get(&self) -> Result<Credentials, AuthError> {
         self.load()
             .await
-            .map_err(|error| AuthError::Aws { reason: root_cause(&error).to_string(), source: Arc::new(error) })
+            .map_err(|error| AuthError::Aws { reason: credentials_reason(&error), source: Arc::new(error) })
     }
 
     /// Forgets the credentials; the next request asks the chain anew.

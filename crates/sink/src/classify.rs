@@ -40,8 +40,10 @@ pub enum Trouble {
     Breaker,
     /// No node could take it just now; whether it was applied is unknown.
     Unavailable,
-    /// An error of the server's that mostly passes; a few times only.
+    /// An error of the server's that mostly passes.
     ServerError,
+    /// A 500 of a type that no passing fault has: where its neighbours are accepted, it may be the document's fault.
+    Unexpected,
 }
 
 /// Why a request must be divided.
@@ -89,8 +91,18 @@ pub enum PauseReason {
     ServerErrors,
     /// Too many requests, as the server sees it, again and again.
     Throttled,
-    /// Every request is refused as malformed, even with one operation.
+    /// Every request is refused, even with one operation.
     RequestsRefused,
+    /// The index refuses document after document and accepts none: the brake.
+    DocumentsRefused,
+    /// A proxy answers in place of OpenSearch.
+    Gateway,
+    /// The answer is a redirect, which is not followed.
+    Redirected,
+    /// The cluster is write-protected.
+    ClusterReadOnly,
+    /// The cluster may not make indices.
+    CreateBlocked,
     /// The answers are not those of OpenSearch's bulk interface.
     NotOpenSearch,
 }
@@ -141,6 +153,7 @@ pub fn classify_request(status: u16, error_type: Option<&str>) -> Class {
         (403, _) => Class::Pause(PauseReason::CredentialsRefused),
         (404, Some("index_not_found_exception")) => Class::IndexMissing,
         (413, _) => Class::Split(TooMuch::Bytes),
+        (300..400, _) => Class::Pause(PauseReason::Redirected),
         (429 | 408 | 500..600, _) => transient(status, error_type),
         _ => Class::Pause(PauseReason::NotOpenSearch),
     }
@@ -152,9 +165,47 @@ fn transient(status: u16, error_type: Option<&str>) -> Class {
         (429, Some("circuit_breaking_exception")) => Class::Retry(Trouble::Breaker),
         (429, _) => Class::Retry(Trouble::Overloaded),
         (408 | 502..=504, _) => Class::Retry(Trouble::Unavailable),
+        (500, Some(name)) if !passes(name) => Class::Retry(Trouble::Unexpected),
         (500..600, _) => Class::Retry(Trouble::ServerError),
         _ => Class::Pause(PauseReason::NotOpenSearch),
     }
+}
+
+/// Whether a 500 of this type comes from nodes, connections, queues or shards, so that it passes. By the ending, since
+/// OpenSearch and Elasticsearch name the same classes with and without a prefix.
+fn passes(error_type: &str) -> bool {
+    const ENDINGS: [&str; 22] = [
+        "transport_exception",
+        "node_disconnected_exception",
+        "node_not_connected_exception",
+        "node_closed_exception",
+        "node_exception",
+        "timeout_exception",
+        "throttling_exception",
+        "rejected_execution_exception",
+        "circuit_breaking_exception",
+        "not_discovered_exception",
+        "no_longer_primary_shard_exception",
+        "no_shard_available_action_exception",
+        "unavailable_shards_exception",
+        "shard_not_found_exception",
+        "index_shard_closed_exception",
+        "index_shard_not_started_exception",
+        "already_closed_exception",
+        "engine_closed_exception",
+        "engine_exception",
+        "task_cancelled_exception",
+        "retry_on_primary_exception",
+        "unknown_error",
+    ];
+    // i_o_exception, io_exception, file_system_exception, no_such_file_exception, out_of_memory_error, …: the node's.
+    let of_the_node = error_type.contains("i_o_")
+        || error_type.starts_with("io_")
+        || error_type.contains("file")
+        || error_type.contains("translog")
+        || error_type.ends_with("_error")
+        || error_type.contains("failed_to_commit");
+    of_the_node || ENDINGS.iter().any(|ending| error_type.ends_with(ending))
 }
 
 // === impl ===
@@ -175,7 +226,7 @@ impl Trouble {
         match self {
             Trouble::Overloaded | Trouble::Breaker => PauseReason::Throttled,
             Trouble::Unavailable => PauseReason::Unavailable,
-            Trouble::ServerError => PauseReason::ServerErrors,
+            Trouble::ServerError | Trouble::Unexpected => PauseReason::ServerErrors,
         }
     }
 }
@@ -201,6 +252,11 @@ impl PauseReason {
             PauseReason::ServerErrors => "server_errors",
             PauseReason::Throttled => "throttled",
             PauseReason::RequestsRefused => "requests_refused",
+            PauseReason::DocumentsRefused => "documents_refused",
+            PauseReason::Gateway => "gateway",
+            PauseReason::Redirected => "redirected",
+            PauseReason::ClusterReadOnly => "cluster_read_only",
+            PauseReason::CreateBlocked => "create_blocked",
             PauseReason::NotOpenSearch => "not_opensearch",
         }
     }
@@ -249,7 +305,22 @@ impl PauseReason {
                 "the cluster is too small for this write load: lower opensearch.max_concurrent_requests or add capacity"
             }
             PauseReason::RequestsRefused => {
-                "every bulk request is refused as malformed: look for a proxy that changes requests, and please report it"
+                "every bulk request is refused: set rest.action.multi.allow_explicit_index to true on the nodes (on AWS: rest.action.multi.allow_explicit_index of the domain), and look for a proxy that refuses or changes requests"
+            }
+            PauseReason::DocumentsRefused => {
+                "look at the error: a missing pipeline, an alias without a write index, a data stream or a full shard refuses every document. It goes on by itself once one is accepted. Before the stream is trimmed (24 h), repair the index, or let the documents through as dead letters: opensearch.brake_after = 0 and brake_after_field = 0"
+            }
+            PauseReason::Redirected => {
+                "set opensearch.url to the address that answers itself; a login page or a change of scheme is a redirect too, and none is followed"
+            }
+            PauseReason::Gateway => {
+                "look at the proxy or load balancer before OpenSearch, and whether the nodes behind it are up"
+            }
+            PauseReason::ClusterReadOnly => {
+                "remove the block: PUT _cluster/settings {\"persistent\": {\"cluster.blocks.read_only\": null, \"cluster.blocks.read_only_allow_delete\": null}}"
+            }
+            PauseReason::CreateBlocked => {
+                "remove the block: PUT _cluster/settings {\"persistent\": {\"cluster.blocks.create_index\": null}}; OpenSearch sets it itself when all disks are nearly full"
             }
             PauseReason::NotOpenSearch => {
                 "check that opensearch.url leads to OpenSearch itself, with the right path, and not to something else"
@@ -278,6 +349,11 @@ impl std::fmt::Display for PauseReason {
             PauseReason::ServerErrors => "OpenSearch answers with errors",
             PauseReason::Throttled => "OpenSearch is overloaded",
             PauseReason::RequestsRefused => "OpenSearch refuses every request",
+            PauseReason::DocumentsRefused => "the index refuses document after document and accepts none",
+            PauseReason::Gateway => "a proxy answers in place of OpenSearch",
+            PauseReason::Redirected => "requests are redirected to another place",
+            PauseReason::ClusterReadOnly => "the cluster is write-protected",
+            PauseReason::CreateBlocked => "the cluster may not make indices",
             PauseReason::NotOpenSearch => "the answers are not those of OpenSearch",
         })
     }
@@ -327,6 +403,12 @@ mod tests {
             (Index, 504, None, Class::Retry(Trouble::Unavailable)),
             (Index, 500, Some("node_disconnected_exception"), Class::Retry(Trouble::ServerError)),
             (Index, 500, Some("cluster_manager_throttling_exception"), Class::Retry(Trouble::ServerError)),
+            (Index, 500, None, Class::Retry(Trouble::ServerError)),
+            (Index, 500, Some("i_o_exception"), Class::Retry(Trouble::ServerError)),
+            (Index, 500, Some("receive_timeout_transport_exception"), Class::Retry(Trouble::ServerError)),
+            (Index, 500, Some("null_pointer_exception"), Class::Retry(Trouble::Unexpected)),
+            (Index, 500, Some("script_exception"), Class::Retry(Trouble::Unexpected)),
+            (Index, 503, Some("null_pointer_exception"), Class::Retry(Trouble::Unavailable)),
             (Index, 413, None, Class::Split(TooMuch::Bytes)),
             (Index, 0, None, Class::Pause(PauseReason::NotOpenSearch)),
         ];
@@ -355,7 +437,8 @@ mod tests {
             (404, Some("index_not_found_exception"), Class::IndexMissing),
             (404, None, Class::Pause(PauseReason::NotOpenSearch)),
             (405, None, Class::Pause(PauseReason::NotOpenSearch)),
-            (302, None, Class::Pause(PauseReason::NotOpenSearch)),
+            (302, None, Class::Pause(PauseReason::Redirected)),
+            (307, None, Class::Pause(PauseReason::Redirected)),
             (413, None, Class::Split(TooMuch::Bytes)),
             (429, Some("rejected_execution_exception"), Class::Retry(Trouble::Overloaded)),
             (429, Some("circuit_breaking_exception"), Class::Retry(Trouble::Breaker)),

@@ -1,19 +1,14 @@
 //! The one way to OpenSearch: the transport with authentication, TLS and a deadline on every request.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::region::Region;
 use bytes::Bytes;
-use opensearch::auth::Credentials;
-use opensearch::cert::{Certificate, CertificateValidation};
 use opensearch::http::Method;
-use opensearch::http::headers::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT,
-};
-use opensearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
+use opensearch::http::headers::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use streamdex_aws::root_cause;
 use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service, is_loopback};
 use url::Url;
@@ -21,6 +16,11 @@ use url::Url;
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
 pub use crate::client_error::{ClientError, TlsProblem};
 use crate::client_error::{find_io_error, find_tls_problem};
+use crate::connection::{Connection, Received, Request, SendError};
+use crate::index::flavour::{Flavour, is_serverless};
+use crate::retry_after;
+use crate::signing::Signer;
+use crate::tls;
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
 const BULK_PATH: &str = concat!(
@@ -29,17 +29,23 @@ const BULK_PATH: &str = concat!(
 );
 const USER_AGENT_VALUE: &str = concat!("streamdex/", env!("CARGO_PKG_VERSION"));
 
+/// The part of the client's deadline that the server is given to wait for shards.
+const SERVER_PART: u32 = 4;
+
 /// A connection to one OpenSearch endpoint. Cheap to clone; clones share connections and credentials.
 #[derive(Debug, Clone)]
 pub struct Client(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    transport: Transport,
+    connection: Connection,
     authentication: Authentication,
     timeout: Duration,
+    url: Url,
     /// Host and port, for messages.
     endpoint: String,
+    is_serverless: bool,
+    bulk_path: String,
 }
 
 /// An HTTP answer, of whatever status.
@@ -49,7 +55,7 @@ pub struct Answer {
     pub status: u16,
     /// The body; JSON where OpenSearch itself answered.
     pub body: Bytes,
-    /// `Retry-After`, where it was given in seconds.
+    /// `Retry-After`, as long as the server says; whoever waits caps it.
     pub retry_after: Option<Duration>,
 }
 
@@ -105,34 +111,21 @@ impl Client {
         authentication: Authentication,
         signing: Option<(SigV4Service, Region)>,
     ) -> Result<Client, ClientError> {
-        let mut builder = TransportBuilder::new(SingleNodeConnectionPool::new(settings.url.clone()))
-            .timeout(settings.request_timeout)
-            .header(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
-        if is_loopback(&settings.url) {
-            builder = builder.disable_proxy();
-        }
-        if let Some(path) = &settings.ca_file {
-            builder = builder.cert_validation(CertificateValidation::Full(read_authority(path)?));
-        } else if !settings.tls_verify {
-            builder = builder.cert_validation(CertificateValidation::None);
-        }
-        if let (Authentication::Signed(credentials), Some((service, region))) = (&authentication, signing) {
-            let provider = SharedCredentialsProvider::new(credentials.clone());
-            let name = match service {
-                SigV4Service::Es => "es",
-                SigV4Service::Aoss => "aoss",
-            };
-            builder = builder.auth(Credentials::AwsSigV4(provider, region)).service_name(name);
-        }
-        let transport =
-            builder.build().map_err(|error| ClientError::Build { reason: root_cause(&error).to_string() })?;
-        let endpoint = endpoint_of(&settings.url);
-        Ok(Client(Arc::new(Inner { transport, authentication, timeout: settings.request_timeout, endpoint })))
+        let signer = signing.map(|(service, region)| Signer { service, region });
+        let connection = connection(settings, signer)?;
+        let (timeout, url) = (settings.request_timeout, settings.url.clone());
+        let (endpoint, is_serverless) = (endpoint_of(&url), is_serverless(settings));
+        let bulk_path = bulk_path(timeout, is_serverless);
+        Ok(Client(Arc::new(Inner { connection, authentication, timeout, url, endpoint, is_serverless, bulk_path })))
     }
 
     /// Host and port of the endpoint, for messages.
     pub fn endpoint(&self) -> &str {
         &self.0.endpoint
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.0.url
     }
 
     /// Sends an administrative request. `path` may carry a query string. Where the credentials are
@@ -169,7 +162,7 @@ impl Client {
         if encoding == BodyEncoding::Gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        self.send(Method::Post, BULK_PATH, headers, Some(body)).await
+        self.send(Method::Post, &self.0.bulk_path, headers, Some(body)).await
     }
 
     /// Asks for what every user may ask, to see whether there is an answer; a refusal is one too. Credentials are
@@ -179,6 +172,12 @@ impl Client {
     /// Only where there is no answer.
     pub async fn ping(&self) -> Result<Answer, ClientError> {
         self.send(Method::Get, "", HeaderMap::new(), None).await
+    }
+
+    /// Whether an answer to [`Client::ping`] can be OpenSearch's: it says its version, or that these credentials may not
+    /// know it. Serverless, which does not answer the question, says anything.
+    pub fn is_opensearch(&self, answer: &Answer) -> bool {
+        self.0.is_serverless || Flavour::read(answer.status, &answer.json().unwrap_or_default()).is_some()
     }
 
     /// Forgets password or signing credentials, so that the next request reads them anew.
@@ -216,22 +215,17 @@ impl Client {
         mut headers: HeaderMap,
         body: Option<Bytes>,
     ) -> Result<Answer, ClientError> {
+        let mut credentials = None;
         match &self.0.authentication {
             Authentication::None => {}
             Authentication::Basic(basic) => {
                 headers.insert(AUTHORIZATION, basic.header()?);
             }
-            // Asked here, so that a failing provider is told apart from a failing connection.
-            Authentication::Signed(credentials) => {
-                credentials.get().await?;
-            }
+            Authentication::Signed(cached) => credentials = Some(cached.get().await?),
         }
-        let sent = self.0.transport.send(method, path, headers, None::<&()>, body, None).await;
-        let response = sent.map_err(|error| self.explain(&error))?;
-        let status = response.status_code().as_u16();
-        let retry_after = retry_after(response.headers());
-        let body = response.bytes().await.map_err(|error| self.explain(&error))?;
-        Ok(Answer { status, body, retry_after })
+        let sent = self.0.connection.send(Request { method, path, headers, body, credentials }).await;
+        let Received { status, headers, body } = sent.map_err(|error| self.explain(&error))?;
+        Ok(Answer { status, body, retry_after: retry_after(&headers) })
     }
 
     fn timed_out(&self) -> ClientError {
@@ -243,10 +237,15 @@ impl Client {
         ClientError::Json { endpoint: self.0.endpoint.clone(), reason }
     }
 
-    fn explain(&self, error: &opensearch::Error) -> ClientError {
+    fn explain(&self, error: &SendError) -> ClientError {
         let endpoint = self.0.endpoint.clone();
         if error.is_timeout() {
             return self.timed_out();
+        }
+        let unsendable = error.is_unsendable();
+        let error = error.cause();
+        if unsendable {
+            return not_built(error);
         }
         if let Some(problem) = find_tls_problem(error) {
             return ClientError::Tls { endpoint, problem };
@@ -283,10 +282,47 @@ impl Answer {
     }
 }
 
-fn read_authority(path: &PathBuf) -> Result<Certificate, ClientError> {
-    let refuse = |reason: String| ClientError::CaFile { path: path.clone(), reason };
-    let pem = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    Certificate::from_pem(&pem).map_err(|error| refuse(root_cause(&error).to_string()))
+/// The connection. Where `opensearch.ca_file` is given, it trusts the certificates of that file, a server's own too.
+fn connection(settings: &OpenSearch, signer: Option<Signer>) -> Result<Connection, ClientError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT_VALUE)
+        .timeout(settings.request_timeout)
+        // A page elsewhere is no answer of OpenSearch's, and what is sent is for nobody else.
+        .redirect(reqwest::redirect::Policy::none());
+    if is_loopback(&settings.url) {
+        builder = builder.no_proxy();
+    }
+    if let Some(path) = &settings.ca_file {
+        let named = tls::read_certificates(&read_ca_file(path)?).map_err(|reason| unusable(path, reason))?;
+        let config = tls::trusting(named).map_err(|error| unusable(path, error.to_string()))?;
+        builder = builder.tls_backend_preconfigured(config);
+    } else if !settings.tls_verify {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    let client = builder.build().map_err(|error| not_built(&error))?;
+    Ok(Connection::new(client, &settings.url, signer))
+}
+
+/// Items of a red index are answered after this part of the deadline, so that the request is answered at all.
+/// Serverless has no shards to wait for, and does not document the parameter.
+fn bulk_path(request_timeout: Duration, is_serverless: bool) -> String {
+    if is_serverless {
+        return BULK_PATH.to_owned();
+    }
+    let wait = (request_timeout / SERVER_PART).max(Duration::from_millis(1));
+    format!("{BULK_PATH}&timeout={}ms", wait.as_millis())
+}
+
+fn read_ca_file(path: &Path) -> Result<Vec<u8>, ClientError> {
+    std::fs::read(path).map_err(|error| unusable(path, error.to_string()))
+}
+
+fn unusable(path: &Path, reason: String) -> ClientError {
+    ClientError::CaFile { path: path.to_owned(), reason }
+}
+
+fn not_built(error: &(dyn std::error::Error + 'static)) -> ClientError {
+    ClientError::Build { reason: root_cause(error).to_string() }
 }
 
 fn endpoint_of(url: &Url) -> String {
@@ -298,9 +334,7 @@ fn endpoint_of(url: &Url) -> String {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    // The form with a date is not sent by OpenSearch or AWS.
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    retry_after::parse(headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now())
 }
 
 #[cfg(test)]
@@ -308,13 +342,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_taken_in_seconds_only() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(retry_after(&headers), None);
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(" 7 "));
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(7)));
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("Wed, 21 Oct 2015 07:28:00 GMT"));
-        assert_eq!(retry_after(&headers), None);
+    fn a_bulk_request_gives_the_server_a_quarter_of_the_deadline() {
+        assert!(bulk_path(Duration::from_secs(60), false).ends_with("&timeout=15000ms"));
+        assert!(bulk_path(Duration::from_millis(1), false).ends_with("&timeout=1ms"));
+        assert!(!bulk_path(Duration::from_secs(60), true).contains("timeout="));
     }
 
     #[test]

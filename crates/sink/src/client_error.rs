@@ -61,6 +61,16 @@ pub enum ClientError {
         /// What is wrong.
         problem: TlsProblem,
     },
+    /// The port speaks HTTP where `opensearch.url` says HTTPS, or the other way round.
+    #[error("OpenSearch at {endpoint} speaks {spoken}, and opensearch.url says {configured}")]
+    WrongScheme {
+        /// Host and port.
+        endpoint: String,
+        /// The scheme of the configuration.
+        configured: String,
+        /// The scheme that the port answers.
+        spoken: &'static str,
+    },
     /// A request or answer that is not JSON where it must be.
     #[error("the answer of OpenSearch at {endpoint} cannot be read: {reason}")]
     Json {
@@ -87,6 +97,12 @@ pub enum TlsProblem {
     /// Made out to another name.
     #[error("the server's certificate is made out to another host name")]
     WrongName,
+    /// The server's own certificate says that it is an authority, which is trusted where a file names it.
+    #[error("the server shows a certificate that it signed itself")]
+    SelfSigned,
+    /// The answer is no TLS.
+    #[error("the port does not speak TLS")]
+    NoTls,
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -100,16 +116,23 @@ pub(crate) fn find_io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 pub(crate) fn find_tls_problem(error: &(dyn Error + 'static)) -> Option<TlsProblem> {
     use rustls::CertificateError as Certificate;
     let tls = causes(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
-    let rustls::Error::InvalidCertificate(problem) = tls else {
-        return Some(TlsProblem::Other(tls.to_string()));
+    let problem = match tls {
+        rustls::Error::InvalidCertificate(problem) => problem,
+        rustls::Error::InvalidMessage(_) => return Some(TlsProblem::NoTls),
+        other => return Some(TlsProblem::Other(other.to_string())),
     };
     Some(match problem {
         Certificate::Expired | Certificate::ExpiredContext { .. } => TlsProblem::Expired,
         Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => TlsProblem::NotYetValid,
         Certificate::UnknownIssuer => TlsProblem::UnknownAuthority,
         Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => TlsProblem::WrongName,
+        Certificate::Other(other) if is_self_signed(&*other.0) => TlsProblem::SelfSigned,
         _ => TlsProblem::Other(tls.to_string()),
     })
+}
+
+fn is_self_signed(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    matches!(error.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 // === impl ClientError ===
@@ -120,7 +143,7 @@ impl ClientError {
         match self {
             ClientError::Build { .. } => "check the [opensearch] table of the configuration",
             ClientError::CaFile { .. } => {
-                "opensearch.ca_file must be a readable PEM file with the server's certificate authority"
+                "opensearch.ca_file must be a readable PEM file with the certificate of the server's authority, or of the server itself"
             }
             ClientError::Auth(error) => error.hint(),
             ClientError::Unreachable { .. } => {
@@ -131,6 +154,8 @@ impl ClientError {
                 "look for a proxy or load balancer that closes connections, or for a restarting node; a port that speaks TLS needs https://"
             }
             ClientError::Tls { problem, .. } => problem.hint(),
+            ClientError::WrongScheme { spoken: "https", .. } => "write https:// in opensearch.url",
+            ClientError::WrongScheme { .. } => "write http:// in opensearch.url, or switch TLS on at the server",
             ClientError::Json { .. } => "check that opensearch.url leads to OpenSearch and not to something else",
         }
     }
@@ -143,9 +168,13 @@ impl TlsProblem {
             TlsProblem::Expired => "renew the certificate of the OpenSearch nodes or of the proxy before them",
             TlsProblem::NotYetValid => "compare the clocks of this machine and of the server",
             TlsProblem::UnknownAuthority => {
-                "set opensearch.ca_file to the PEM file of the authority that signed the server's certificate"
+                "set opensearch.ca_file to a PEM file with the authority that signed the server's certificate, or with that certificate itself"
             }
             TlsProblem::WrongName => "use a host name in opensearch.url that the certificate is made out to",
+            TlsProblem::SelfSigned => {
+                "set opensearch.ca_file to a PEM file with this very certificate; one that was renewed must be named again"
+            }
+            TlsProblem::NoTls => "check the port in opensearch.url, and whether the server speaks TLS there",
             TlsProblem::Other(_) => "check that the port speaks TLS and that both sides share a TLS version",
         }
     }

@@ -4,11 +4,16 @@ pub mod auth;
 pub mod classify;
 pub mod client;
 mod client_error;
+mod connection;
 pub mod encode;
 pub mod index;
 pub mod pause;
 pub mod retry;
+mod retry_after;
+mod scheme;
 pub mod scrub;
+mod signing;
+mod tls;
 pub mod writer;
 
 pub use classify::PauseReason;
@@ -17,5 +22,6 @@ pub use encode::encode_operation;
 pub use index::{Indices, SetupContext, SetupError, Target, VanishedIndex};
 pub use pause::{Pause, Scope};
 pub use writer::{
-    BulkTransport, BulkWriter, Decision, Fault, Patience, Permit, Refusal, Targets, WriterSettings, WriterStats,
+    Braked, BulkTransport, BulkWriter, Decision, Fault, Learned, Patience, Permit, Refusal, ShortStreak, Targets,
+    WriterSettings, WriterStats, probe_bulk,
 };

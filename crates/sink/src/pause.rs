@@ -11,6 +11,8 @@ use crate::classify::PauseReason;
 
 /// A pause that lasts is reported again after this long.
 const REMIND_AFTER: Duration = Duration::from_secs(60);
+/// A pause that holds nothing back is over when nothing has met it for this long.
+const FORGET_AFTER: Duration = Duration::from_secs(600);
 
 /// What a pause holds back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,34 +43,64 @@ pub struct Pause {
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     entries: BTreeMap<Scope, Entry>,
+    /// What each scope was last reported for, so that one that comes and goes is no line each time.
+    reported: BTreeMap<Scope, (PauseReason, Instant)>,
 }
 
 #[derive(Debug)]
 struct Entry {
     pause: Pause,
     reported: Instant,
+    /// When it was last met.
+    met: Instant,
+    report: Report,
+}
+
+/// Whether the beginning of a pause was reported, so that its end is too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Report {
+    Said,
+    /// It had been reported within the last minute, and was over in between.
+    Unsaid,
 }
 
 // === impl Pauses ===
 
 impl Pauses {
-    /// Notes a pause; says whether it is new or has another reason now, which is one line in the log.
+    /// Notes a pause; says whether it is new or has another reason now, which is one line in the log. One that comes
+    /// back within a minute is the same.
     pub(crate) fn enter(&mut self, scope: Scope, reason: PauseReason, detail: Option<String>, now: Instant) -> Change {
         if let Some(entry) = self.entries.get_mut(&scope)
             && entry.pause.reason == reason
         {
             entry.pause.detail = detail;
+            entry.met = now;
             return Change::Same;
         }
         let since = self.entries.get(&scope).map_or(now, |entry| entry.pause.since);
+        let last = self.reported.get(&scope).filter(|(last, _)| *last == reason).map(|(_, at)| *at);
+        let recent = last.filter(|at| now.duration_since(*at) < REMIND_AFTER);
+        let (report, reported) = recent.map_or((Report::Said, now), |at| (Report::Unsaid, at));
+        self.reported.insert(scope.clone(), (reason, reported));
         let pause = Pause { scope: scope.clone(), reason, detail, since };
-        self.entries.insert(scope, Entry { pause, reported: now });
-        Change::New
+        self.entries.insert(scope, Entry { pause, reported, met: now, report });
+        if report == Report::Said { Change::New } else { Change::Same }
     }
 
-    /// Ends a pause; returns it, if there was one.
-    pub(crate) fn leave(&mut self, scope: &Scope) -> Option<Pause> {
-        self.entries.remove(scope).map(|entry| entry.pause)
+    /// Ends a pause.
+    pub(crate) fn leave(&mut self, scope: &Scope) -> Option<Ended> {
+        let Entry { pause, report, .. } = self.entries.remove(scope)?;
+        Some(if report == Report::Said { Ended::Reported(pause) } else { Ended::Unreported(pause) })
+    }
+
+    /// Ends what holds nothing back and was not met for long.
+    pub(crate) fn forget_missing(&mut self, now: Instant) -> Vec<Pause> {
+        let over = |entry: &Entry| {
+            entry.pause.reason == PauseReason::IndexMissing && now.duration_since(entry.met) >= FORGET_AFTER
+        };
+        let scopes: Vec<Scope> =
+            self.entries.iter().filter(|(_, entry)| over(entry)).map(|(scope, _)| scope.clone()).collect();
+        scopes.iter().filter_map(|scope| self.entries.remove(scope)).map(|entry| entry.pause).collect()
     }
 
     pub(crate) fn get(&self, scope: &Scope) -> Option<&Pause> {
@@ -81,6 +113,8 @@ impl Pauses {
         for entry in self.entries.values_mut() {
             if now.duration_since(entry.reported) >= REMIND_AFTER {
                 entry.reported = now;
+                entry.report = Report::Said;
+                self.reported.insert(entry.pause.scope.clone(), (entry.pause.reason, now));
                 due.push(entry.pause.clone());
             }
         }
@@ -106,6 +140,15 @@ impl Pauses {
     }
 }
 
+/// A pause that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its beginning is in the log; its end is worth a line.
+    Reported(Pause),
+    /// Its beginning is not.
+    Unreported(Pause),
+}
+
 /// Whether a pause is worth a line in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -113,6 +156,17 @@ pub(crate) enum Change {
     New,
     /// Nothing new.
     Same,
+}
+
+// === impl Ended ===
+
+impl Ended {
+    #[cfg(test)]
+    pub(crate) fn pause(self) -> Pause {
+        match self {
+            Ended::Reported(pause) | Ended::Unreported(pause) => pause,
+        }
+    }
 }
 
 // === impl Scope, Pause ===
@@ -166,10 +220,39 @@ mod tests {
         assert_eq!(pauses.due(start + second * 60).len(), 1);
         assert!(pauses.due(start + second * 61).is_empty());
         assert_eq!(pauses.enter(index("a"), PauseReason::DiskFull, None, start + second * 70), Change::New);
-        let pause = pauses.leave(&index("a")).unwrap();
+        let pause = pauses.leave(&index("a")).unwrap().pause();
         assert_eq!((pause.since, pause.reason), (start, PauseReason::DiskFull));
         assert_eq!(pauses.leave(&index("a")), None);
         assert_eq!(pauses.next_reminder(), None);
+    }
+
+    /// Once a second it begins and ends.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_comes_and_goes_is_a_line_a_minute() {
+        let (mut pauses, start, mut lines) = (Pauses::default(), Instant::now(), 0);
+        for second in 0..120 {
+            let now = start + Duration::from_secs(second);
+            lines += usize::from(pauses.enter(index("a"), PauseReason::CreateBlocked, None, now) == Change::New);
+            lines += pauses.due(now).len();
+            let ended = pauses.leave(&index("a")).unwrap();
+            lines += usize::from(matches!(ended, Ended::Reported(_)));
+        }
+        assert_eq!(lines, 4, "a beginning and an end in each minute");
+        // Another reason is news.
+        let now = start + Duration::from_secs(120);
+        pauses.enter(index("a"), PauseReason::CreateBlocked, None, now);
+        assert_eq!(pauses.enter(index("a"), PauseReason::DiskFull, None, now), Change::New);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_index_is_forgotten_when_nothing_meets_it() {
+        let (mut pauses, start) = (Pauses::default(), Instant::now());
+        pauses.enter(index("a"), PauseReason::IndexMissing, None, start);
+        pauses.enter(index("b"), PauseReason::ReadOnly, None, start);
+        pauses.enter(index("a"), PauseReason::IndexMissing, None, start + REMIND_AFTER);
+        assert!(pauses.forget_missing(start + FORGET_AFTER).is_empty());
+        assert_eq!(pauses.forget_missing(start + REMIND_AFTER + FORGET_AFTER).len(), 1);
+        assert_eq!(pauses.snapshot().len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

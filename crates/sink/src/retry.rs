@@ -52,9 +52,11 @@ impl RetrySchedule {
         self.intervals.get(position).or(self.intervals.last()).copied().unwrap_or_default()
     }
 
-    /// How long attempt number `attempt` waits: anything up to its interval, on top of what the server asked for.
+    /// How long attempt number `attempt` waits: anything up to its interval, on top of what the server asked for. That
+    /// counts up to the longest interval: a proxy that asks for a day, or for ever, must not stop the work.
     pub fn delay(&self, attempt: u32, retry_after: Option<Duration>, jitter: &mut Jitter) -> Duration {
-        retry_after.unwrap_or_default() + jitter.up_to(self.interval(attempt))
+        let longest = self.interval(u32::MAX);
+        retry_after.unwrap_or_default().min(longest).saturating_add(jitter.up_to(self.interval(attempt)))
     }
 }
 
@@ -128,5 +130,14 @@ mod tests {
         let asked = Duration::from_secs(7);
         let delay = schedule.delay(0, Some(asked), &mut Jitter::with_seed(5));
         assert!(delay >= asked && delay <= asked + FIRST);
+    }
+
+    #[test]
+    fn what_the_server_asks_for_is_capped_at_the_longest_interval() {
+        let schedule = RetrySchedule::new(FIRST, LONGEST);
+        for asked in [Duration::from_secs(86_400), Duration::from_secs(u64::MAX), Duration::MAX] {
+            let delay = schedule.delay(0, Some(asked), &mut Jitter::with_seed(5));
+            assert!(delay >= LONGEST && delay <= LONGEST + FIRST, "{delay:?}");
+        }
     }
 }

@@ -1,13 +1,20 @@
-//! Cuts OpenSearch's error reasons down to what may be logged and stored: type, field, expected type.
+//! Cuts OpenSearch's error reasons down to what may be logged and stored: type, top-level field, expected type.
 //!
-//! Reasons quote values ("Preview of field's value: …"), ids and whole documents. So nothing of a reason is
+//! The names inside objects are keys of maps, and so content: a field is named by the attribute that it is in. Reasons quote values ("Preview of field's value: …"), ids and whole documents. So nothing of a reason is
 //! passed on that is not recognised here: known sentences are taken apart from their beginning (a value can
 //! only stand after the field's name), and every other one is dropped.
 
+mod types;
+
 use std::fmt;
+
+use self::types::FIELD_TYPES;
 
 /// A field name in a message is cut at this many characters.
 const LONGEST_FIELD: usize = 200;
+
+/// What OpenSearch calls the document itself, in the place of an object's path.
+const ROOT_OBJECT: &str = "_doc";
 
 /// What may be said of an error: its type and, where the reason is a known sentence, the detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +84,11 @@ pub enum Detail {
     },
     /// The shard holds as many documents as Lucene can count; the next documents will meet it too.
     TooManyDocuments,
+    /// A block of the index or the cluster.
+    Blocked {
+        /// OpenSearch's number of the block, as 8 for `index.blocks.write`.
+        block: u32,
+    },
 }
 
 /// Cuts an error down. `reasons` are the error's own and its cause's; the first that is understood counts, since
@@ -91,6 +103,22 @@ impl Scrubbed {
     /// Whether the next documents will be refused for the same cause, so that an alarm is due.
     pub fn concerns_all(&self) -> bool {
         matches!(self.detail, Some(Detail::FieldLimit { .. } | Detail::TooManyDocuments))
+    }
+
+    /// Whether it names what is wrong in the document, so that it is likely to be about this document alone.
+    pub fn names_field(&self) -> bool {
+        match &self.detail {
+            Some(Detail::FieldLimit { .. } | Detail::TooManyDocuments | Detail::Blocked { .. }) | None => false,
+            Some(_) => true,
+        }
+    }
+
+    /// OpenSearch's number of the block that it met.
+    pub fn block(&self) -> Option<u32> {
+        match self.detail {
+            Some(Detail::Blocked { block }) => Some(block),
+            _ => None,
+        }
     }
 
     /// What to do about it, where that can be said.
@@ -108,6 +136,7 @@ impl Scrubbed {
             Some(Detail::MetadataField { .. } | Detail::FieldName) => {
                 "rename the attribute with `rename`, or leave it out with `exclude`"
             }
+            Some(Detail::Blocked { .. }) => "remove the block of the index or the cluster",
             Some(_) => {
                 "make the attribute's values of one kind, map the field otherwise in mapping_file, or leave it out with `exclude`"
             }
@@ -149,6 +178,7 @@ impl Detail {
             .or_else(|| single_fields(reason))
             .or_else(|| field_names(reason))
             .or_else(|| limits(reason))
+            .or_else(|| blocked(reason))
     }
 }
 
@@ -156,7 +186,7 @@ impl Detail {
 fn unparsable(reason: &str) -> Option<Detail> {
     let (field, rest) = split_after(reason, "failed to parse field [", "] of type [")?;
     let (expected, _) = rest.split_once(']')?;
-    Some(Detail::Unparsable { field: safe_field(field), expected: word_or_unknown(expected) })
+    Some(Detail::Unparsable { field: safe_field(field), expected: type_or_unknown(expected) })
 }
 
 /// "object mapping for [a] tried to parse field [a] as object, but found a concrete value"
@@ -170,7 +200,7 @@ fn type_change(reason: &str) -> Option<Detail> {
     let (field, rest) = split_after(reason, "mapper [", "] cannot be changed from type [")?;
     let (from, rest) = rest.split_once("] to [")?;
     let (to, _) = rest.split_once(']')?;
-    Some(Detail::TypeChange { field: safe_field(field), from: word_or_unknown(from), to: word_or_unknown(to) })
+    Some(Detail::TypeChange { field: safe_field(field), from: type_or_unknown(from), to: type_or_unknown(to) })
 }
 
 /// "can't merge a non object mapping [t] with an object mapping", and its relatives.
@@ -198,8 +228,13 @@ fn conflicts(reason: &str) -> Option<Detail> {
 }
 
 fn single_fields(reason: &str) -> Option<Detail> {
-    if let Some((field, _)) = split_after(reason, "mapping set to strict, dynamic introduction of [", "] within [") {
-        return Some(Detail::UnknownField { field: safe_field(field) });
+    let strict = split_after(reason, "mapping set to strict, dynamic introduction of [", "] within [");
+    if let Some((name, within)) = strict {
+        // The name alone is that of a key where it is inside an object, whose path comes second. A key that holds the
+        // words of the sentence makes it unclear which is which.
+        let object = within.split(']').next().filter(|_| !within.contains("] within ["));
+        let path = object.map_or("", |object| if object == ROOT_OBJECT { name } else { object });
+        return Some(Detail::UnknownField { field: safe_field(path) });
     }
     let immense = "Document contains at least one immense term in field=\"";
     if let Some((field, _)) = split_after(reason, immense, "\" (whose") {
@@ -228,8 +263,21 @@ fn limits(reason: &str) -> Option<Detail> {
         return Some(Detail::TooDeep { limit: digits(limit)? });
     }
     let lower = reason.to_ascii_lowercase();
-    let too_many = lower.starts_with("number of documents in") && lower.contains("cannot exceed");
+    let too_many = lower.starts_with("number of documents in")
+        && (lower.contains("cannot exceed") || lower.contains("can't exceed"));
     too_many.then_some(Detail::TooManyDocuments)
+}
+
+/// "index [a] blocked by: [FORBIDDEN/8/index write (api)];", "blocked by: [SERVICE_UNAVAILABLE/1/state not recovered];"
+fn blocked(reason: &str) -> Option<Detail> {
+    const STATUSES: [&str; 3] = ["[FORBIDDEN/", "[TOO_MANY_REQUESTS/", "[SERVICE_UNAVAILABLE/"];
+    let (before, blocks) = reason.split_once("blocked by: ")?;
+    if !before.is_empty() && !before.starts_with("index [") {
+        return None;
+    }
+    let rest = STATUSES.iter().find_map(|status| blocks.strip_prefix(status))?;
+    let (block, _) = rest.split_once('/')?;
+    Some(Detail::Blocked { block: digits(block)?.parse().ok()? })
 }
 
 /// `text` = `begin` MIDDLE `end` REST.
@@ -237,8 +285,9 @@ fn split_after<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, &'
     text.strip_prefix(begin)?.split_once(end)
 }
 
-fn word_or_unknown(text: &str) -> String {
-    if is_word(text) { text.to_owned() } else { "?".to_owned() }
+/// A type by its name; what is none could come from the name of a field or from a value.
+fn type_or_unknown(text: &str) -> String {
+    if FIELD_TYPES.contains(&text) { text.to_owned() } else { "?".to_owned() }
 }
 
 fn digits(text: &str) -> Option<String> {
@@ -246,7 +295,9 @@ fn digits(text: &str) -> Option<String> {
     numeric.then(|| text.to_owned())
 }
 
-fn safe_field(field: &str) -> String {
+/// The top-level field of a path.
+fn safe_field(path: &str) -> String {
+    let field = path.split('.').next().filter(|field| !field.is_empty()).unwrap_or("?");
     field.chars().take(LONGEST_FIELD).map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
@@ -268,9 +319,13 @@ impl fmt::Display for Detail {
             Detail::TooDeep { limit } => write!(f, "objects are nested deeper than {limit} levels"),
             Detail::FieldLimit { limit } => write!(f, "the index would have more than {limit} fields"),
             Detail::TooManyDocuments => f.write_str("the shard cannot hold more documents"),
+            Detail::Blocked { block } => write!(f, "block {block}"),
         }
     }
 }
+
+#[cfg(test)]
+mod names;
 
 #[cfg(test)]
 mod tests {
@@ -298,7 +353,7 @@ mod tests {
             (
                 "document_parsing_exception",
                 "failed to parse field [a.b] of type [date] in document with id '1'. Preview of field's value: '{x=S3CRET, y=] of type [}'",
-                "document_parsing_exception: the value of field [a.b] is no date",
+                "document_parsing_exception: the value of field [a] is no date",
             ),
             (
                 "illegal_argument_exception",
@@ -308,7 +363,7 @@ mod tests {
             (
                 "illegal_argument_exception",
                 "mapper [l.q] cannot be changed from type [long] to [float]",
-                "illegal_argument_exception: field [l.q] would have to change from long to float",
+                "illegal_argument_exception: field [l] would have to change from long to float",
             ),
             (
                 "mapper_parsing_exception",
@@ -393,6 +448,42 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_known_by_their_number() {
+        let rows = [
+            ("index [S3CRET] blocked by: [FORBIDDEN/8/index write (api)];", Some(8)),
+            (
+                "index [a] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];",
+                Some(12),
+            ),
+            ("index [a] blocked by: [FORBIDDEN/10/cluster create-index blocked (api)];", Some(10)),
+            ("blocked by: [FORBIDDEN/6/cluster read-only (api)];", Some(6)),
+            ("blocked by: [SERVICE_UNAVAILABLE/1/state not recovered / initialized];", Some(1)),
+            ("S3CRET blocked by: [FORBIDDEN/8/index write (api)];", None),
+            ("blocked by: [FORBIDDEN/S3CRET/x];", None),
+        ];
+        for (reason, block) in rows {
+            assert_eq!(scrub(Some("cluster_block_exception"), [reason]).block(), block, "{reason}");
+            text("cluster_block_exception", reason);
+        }
+    }
+
+    #[test]
+    fn what_concerns_all_names_no_field() {
+        let names = |reason: &str| scrub(Some("x"), [reason]).names_field();
+        assert!(names("failed to parse field [age] of type [long] in document"));
+        assert!(names("mapper [l.q] cannot be changed from type [long] to [float]"));
+        for reason in [
+            "Limit of total fields [10] has been exceeded",
+            "number of documents in the index can't exceed [2147483519]",
+            "pipeline with id [p] does not exist",
+            "no write index is defined for alias [a]",
+            "only write ops with an op_type of create are allowed in data streams",
+        ] {
+            assert!(!names(reason), "{reason}");
+        }
+    }
+
+    #[test]
     fn only_limits_concern_the_next_documents() {
         assert!(scrub(Some("x"), ["Limit of total fields [10] has been exceeded"]).concerns_all());
         assert!(!scrub(Some("x"), ["mapper [l.q] cannot be changed from type [long] to [float]"]).concerns_all());
@@ -405,6 +496,10 @@ mod tests {
             ["[", "]", "'", "\"", " of type [", "] to [", "S3CRET", " in document with id '", "long", "field=\"", "\n"];
         let beginnings = [
             "failed to parse field [f] of type [long]",
+            "failed to parse field [f.",
+            "object mapping for [f.",
+            "mapper [f.",
+            "mapping set to strict, dynamic introduction of [S3CRET] within [f.",
             "mapper [f] cannot be changed from type [long] to [float]",
             "S3CRET",
             "routing is required for [",

@@ -6,7 +6,7 @@ use opensearch::http::Method;
 use streamdex_config::{Auth, AwsSettings, Compression, PasswordSource};
 use streamdex_mapping::Outcome;
 use streamdex_sink::client::TlsProblem;
-use streamdex_sink::{Client, ClientError, Decision};
+use streamdex_sink::{Client, ClientError, Decision, Learned, Patience, PauseReason, WriterSettings, probe_bulk};
 use streamdex_testkit::fault::{FaultServer, ItemError, Reply, Rule};
 
 use crate::support::{applied, operation, operations, settings, writer};
@@ -37,6 +37,8 @@ async fn a_healthy_server_gets_one_compressed_request() {
     assert_eq!(requests[0].header("content-type"), "application/x-ndjson");
     assert!(requests[0].header("user-agent").starts_with("streamdex/"));
     assert!(requests[0].path.contains("filter_path="));
+    // Well under the client's deadline of 20 s.
+    assert!(requests[0].path.contains("&timeout=5000ms"), "{}", requests[0].path);
     assert_eq!(requests[0].operations().len(), 500);
 }
 
@@ -147,7 +149,7 @@ async fn a_closed_port_is_unreachable_and_tls_on_a_plain_port_is_told() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, ClientError::Tls { problem: TlsProblem::Other(_), .. } | ClientError::Interrupted { .. }),
+        matches!(error, ClientError::Tls { problem: TlsProblem::NoTls, .. } | ClientError::Interrupted { .. }),
         "{error:?}"
     );
     server.refuse();
@@ -174,4 +176,96 @@ async fn an_outage_is_waited_for() {
         [Decision::Done(Outcome::Applied)]
     ));
     writer.watch_pauses().wait_for(Vec::is_empty).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redirect_is_never_followed_and_is_called_that() {
+    for status in [301, 302, 303, 307, 308] {
+        for signed in [false, true] {
+            let (server, elsewhere) = (FaultServer::scripted(), FaultServer::scripted());
+            let to = format!("{}/login", elsewhere.url());
+            let rule = server.add(Rule::any().answer(Reply::html(status, "<html>S3CRET").header("location", &to)));
+            let settings = settings(&server.url(), Auth::None);
+            let client = if signed { self::signed(&settings) } else { client(&settings).await };
+            let (writer, _cancel) = writer(client.clone(), &settings);
+            let writing = tokio::spawn({
+                let writer = writer.clone();
+                async move { writer.write(operations(20)).await }
+            });
+            writer.watch_pauses().wait_for(|pauses| !pauses.is_empty()).await.unwrap();
+            assert_eq!(writer.pauses()[0].reason, PauseReason::Redirected, "{status}");
+            assert_eq!(client.json(Method::Get, "/", None).await.unwrap().status, status);
+            assert!(elsewhere.requests().is_empty(), "{status}: {:?}", elsewhere.requests());
+            // It goes on by itself.
+            server.remove(rule);
+            assert_eq!(applied(&tokio::time::timeout(LIMIT, writing).await.unwrap().unwrap()), 20);
+        }
+    }
+}
+
+fn signed(settings: &streamdex_config::OpenSearch) -> Client {
+    let credentials = aws_credential_types::Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+    let provider = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
+    Client::with_credentials(settings, provider, streamdex_config::SigV4Service::Es, "eu-west-1").unwrap()
+}
+
+#[tokio::test]
+async fn a_retry_after_of_any_form_is_survived() {
+    for value in ["18446744073709551615", "86400", "0.5", "Fri, 31 Dec 9999 23:59:59 GMT", "whenever"] {
+        survives(Rule::bulk().times(2).answer(Reply::html(503, "<html>").header("retry-after", value))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_firewall_that_refuses_one_body_costs_one_document() {
+    let server = FaultServer::scripted();
+    let marked =
+        |request: &streamdex_testkit::fault::Recorded| request.is_bulk() && request.text().contains("\"n\":7,");
+    server.add(Rule::when(marked).answer(Reply::html(403, "<html>S3CRET")));
+    let settings = settings(&server.url(), Auth::None);
+    let (writer, _cancel) = writer(client(&settings).await, &settings);
+    let decisions = tokio::time::timeout(LIMIT, writer.write(operations(50))).await.unwrap();
+    assert_eq!(applied(&decisions), 49);
+    let Decision::Refused(refusal) = &decisions[7] else { panic!("{:?}", decisions[7]) };
+    assert_eq!(refusal.error_type, "http_403");
+    assert!(writer.pauses().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_in_place_of_opensearch_is_called_that() {
+    let server = FaultServer::scripted();
+    let rule = server.add(Rule::bulk().answer(Reply::html(503, "<html>S3CRET")));
+    let settings = settings(&server.url(), Auth::None);
+    let (writer, _cancel) = writer(client(&settings).await, &settings);
+    let writing = tokio::spawn({
+        let writer = writer.clone();
+        async move { writer.write(operations(20)).await }
+    });
+    writer.watch_pauses().wait_for(|pauses| !pauses.is_empty()).await.unwrap();
+    assert_eq!(writer.pauses()[0].reason, PauseReason::Gateway);
+    server.remove(rule);
+    assert_eq!(applied(&tokio::time::timeout(LIMIT, writing).await.unwrap().unwrap()), 20);
+}
+
+#[tokio::test]
+async fn the_probe_of_bulk_counts_as_an_acceptance_where_it_is_answered_item_by_item() {
+    let refused = r#"{"error":{"type":"illegal_argument_exception","reason":"explicit index in bulk is not allowed"},"status":400}"#;
+    for (reply, expected) in
+        [(None, true), (Some(Reply::json(400, refused)), false), (Some(Reply::html(200, "x")), false)]
+    {
+        let server = FaultServer::scripted();
+        if let Some(reply) = reply {
+            server.add(Rule::bulk().answer(reply));
+        }
+        let settings = settings(&server.url(), Auth::None);
+        let learned = Learned::new(&WriterSettings::new(&settings, Patience::Endless));
+        let client = client(&settings).await;
+        assert_eq!(probe_bulk(&client, "sessions-000001", &learned).await, expected);
+        let request = server.bulk_requests().pop().unwrap();
+        assert!(
+            request.text().contains("sessions-000001") && !request.text().contains("version"),
+            "{}",
+            request.text()
+        );
+    }
 }

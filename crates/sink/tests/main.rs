@@ -9,6 +9,8 @@
 
 mod engines;
 mod faults;
+mod plan;
+mod proof;
 mod sigv4;
 mod support;
 mod tls;

@@ -29,6 +29,8 @@ pub(crate) fn settings(url: &str, auth: Auth) -> OpenSearch {
         max_batch_bytes: 5 * 1024 * 1024,
         max_batch_operations: 2000,
         max_concurrent_requests: 4,
+        brake_after: Some(OpenSearch::DEFAULT_BRAKE_AFTER),
+        brake_after_field: Some(OpenSearch::DEFAULT_BRAKE_AFTER_FIELD),
         request_timeout: Duration::from_secs(20),
     }
 }

@@ -76,3 +76,32 @@ async fn a_file_that_is_no_certificate_is_told() {
     assert!(matches!(error, ClientError::CaFile { .. }), "{error}");
     assert!(error.hint().contains("ca_file"));
 }
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_trusted_where_the_file_names_it() {
+    let ways = ask(CertificateKind::SelfSigned).await;
+    assert!(ways.trusted.unwrap().is_success());
+    let problem = problem(ways.untrusted);
+    assert!(matches!(problem, TlsProblem::SelfSigned | TlsProblem::UnknownAuthority), "{problem:?}");
+    assert!(problem.hint().contains("opensearch.ca_file"));
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_must_be_the_very_one_in_date_and_for_the_host() {
+    assert_eq!(problem(ask(CertificateKind::SelfSignedExpired).await.trusted), TlsProblem::Expired);
+    assert_eq!(problem(ask(CertificateKind::SelfSignedOtherHost).await.trusted), TlsProblem::WrongName);
+    // the file names another one of the same kind
+    let (shown, named) = (CertificateKind::SelfSigned, CertificateKind::SelfSigned);
+    let plain = FaultServer::scripted();
+    let server = FaultServer::with_tls(&plain.url(), shown);
+    let other = FaultServer::with_tls(&plain.url(), named);
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, other.trusted_ca()).unwrap();
+    let mut settings = settings(&server.url(), Auth::None);
+    settings.ca_file = Some(ca_file);
+    let client = Client::connect(&settings, &AwsSettings::default()).await.unwrap();
+    let refused = problem(client.json(Method::Get, "/", None).await);
+    assert!(!refused.hint().is_empty());
+    assert!(plain.requests().is_empty(), "nothing was sent");
+}

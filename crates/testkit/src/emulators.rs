@@ -14,6 +14,8 @@ use crate::report;
 pub struct Engine {
     /// Its name, for messages.
     pub name: &'static str,
+    /// Where it listens.
+    pub endpoint: String,
     /// For tables and items.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// For streams.
@@ -40,7 +42,8 @@ pub async fn engines() -> Vec<Engine> {
 
 impl Engine {
     fn at(name: &'static str, endpoint: &str, running: Running) -> Engine {
-        Engine { name, dynamodb: dynamodb_client(endpoint), streams: streams_client(endpoint), _running: running }
+        let (dynamodb, streams) = (dynamodb_client(endpoint), streams_client(endpoint));
+        Engine { name, endpoint: endpoint.to_owned(), dynamodb, streams, _running: running }
     }
 
     /// A table with the keys `pk` and `at` (N), and a stream of new and old images.

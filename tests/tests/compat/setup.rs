@@ -9,7 +9,7 @@ use streamdex_sink::index::{Code, Finding, IndexPlan, Plan, SetupError};
 use streamdex_testkit::engines::unique_name;
 
 use super::check::{Check, check};
-use super::lab::{Lab, logical, write};
+use super::lab::{Lab, delete, logical, statuses, write};
 use super::outcome::{Outcome, equal, holds};
 
 pub(crate) fn checks() -> Vec<Check> {
@@ -19,6 +19,11 @@ pub(crate) fn checks() -> Vec<Check> {
         check("the index is safe, and equal to what `plan` has shown before", as_planned),
         check("`plan` changes nothing", plan_changes_nothing),
         check("the live alias hides what has expired and shows what has no TTL", live_alias),
+        check(
+            "the live alias shows what DynamoDB never expires: a TTL of 0, or of more than five years ago",
+            never_expires,
+        ),
+        check("`apply` gives the live alias of an earlier version the present filter", earlier_filter),
         check("a new generation leaves the aliases where they are", generations),
         check("a lost alias is made again", lost_alias),
         check("an index of a placeholder is made as its route's text says, when its name is first given", placeholders),
@@ -34,6 +39,10 @@ pub(crate) fn others() -> Vec<Check> {
         check("an index that has the alias's name is refused", name_taken),
         check("a data stream is refused", data_stream),
         check("`manage = \"check\"`: an alias for several indices is refused", several_indices),
+        check(
+            "`manage = \"check\"`: a second index behind the alias changes nothing for what was set up",
+            second_index,
+        ),
         check("`manage = \"check\"`: an index left to dynamic mapping is reported as unsafe", check_reports),
         check("an index of another table is refused", other_owner),
         check("settings that the engine does not know are told with its reason", unknown_setting),
@@ -133,32 +142,70 @@ async fn plan_changes_nothing(lab: Arc<Lab>) -> Outcome {
     equal("status of the template", status, 404)
 }
 
-async fn live_alias(lab: Arc<Lab>) -> Outcome {
+/// The ids that an alias shows.
+async fn shown(lab: &Lab, alias: &str) -> Vec<String> {
+    let (_, answer) = lab.get(&format!("{alias}/_search?sort=user_id&_source=false")).await;
+    let hits = answer["hits"]["hits"].as_array().unwrap().clone();
+    hits.iter().map(|hit| hit["_id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Documents with these TTLs, as they stand in the JSON, in a new index of ours; the logical name.
+async fn with_ttls(lab: &Lab, ttls: &[(&str, String)]) -> String {
     let name = unique_name("compat");
-    let target = lab.indices(&name, "").ensure(&logical(&name)).await.unwrap();
-    let index = &target.concrete;
-    let document = |id: &str, ttl: &str| write(index, id, 1, &format!(r#"{{"user_id":"{id}"{ttl}}}"#));
-    let lines = document("expired", r#","expires_at":1000000000"#)
-        + &document("later", r#","expires_at":4000000000"#)
-        + &document("text", r#","expires_at":"never""#)
-        + &document("none", "");
-    lab.bulk(&lines).await.unwrap();
-    lab.done(Method::Post, &format!("{index}/_refresh"), Value::Null).await;
-    let found = async |alias: &str| {
-        let (_, answer) = lab.get(&format!("{alias}/_search?sort=user_id&_source=false")).await;
-        let hits = answer["hits"]["hits"].as_array().unwrap().clone();
-        hits.iter().map(|hit| hit["_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    let index = lab.indices(&name, "").ensure(&logical(&name)).await.unwrap().concrete.clone();
+    let line = |(id, ttl): &(&str, String)| {
+        let ttl = if ttl.is_empty() { String::new() } else { format!(r#","expires_at":{ttl}"#) };
+        write(&index, id, 1, &format!(r#"{{"user_id":"{id}"{ttl}}}"#))
     };
-    equal(
-        "documents behind the alias",
-        found(&name).await,
-        ["expired", "later", "none", "text"].map(str::to_owned).to_vec(),
-    )?;
-    equal(
-        "documents behind the live alias",
-        found(&format!("{name}-live")).await,
-        ["later", "none", "text"].map(str::to_owned).to_vec(),
-    )
+    lab.bulk(&ttls.iter().map(line).collect::<String>()).await.unwrap();
+    lab.done(Method::Post, &format!("{index}/_refresh"), Value::Null).await;
+    name
+}
+
+fn seconds_ago(seconds: u64) -> String {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    (now - seconds).to_string()
+}
+
+const DAY: u64 = 86_400;
+
+async fn live_alias(lab: Arc<Lab>) -> Outcome {
+    let ttls = [
+        ("expired", seconds_ago(60)),
+        ("later", "4000000000".to_owned()),
+        ("none", String::new()),
+        ("old", seconds_ago(5 * 365 * DAY - DAY)),
+        ("text", r#""never""#.to_owned()),
+    ];
+    let name = with_ttls(&lab, &ttls).await;
+    equal("documents behind the alias", shown(&lab, &name).await.len(), ttls.len())?;
+    let live = shown(&lab, &format!("{name}-live")).await;
+    equal("documents behind the live alias", live, ["later", "none", "text"].map(str::to_owned).to_vec())
+}
+
+async fn never_expires(lab: Arc<Lab>) -> Outcome {
+    let ttls = [
+        ("ancient", "1000000000".to_owned()),
+        ("expired", seconds_ago(60)),
+        ("years", seconds_ago(5 * 365 * DAY + DAY)),
+        ("zero", "0".to_owned()),
+    ];
+    let name = with_ttls(&lab, &ttls).await;
+    let live = shown(&lab, &format!("{name}-live")).await;
+    equal("documents behind the live alias", live, ["ancient", "years", "zero"].map(str::to_owned).to_vec())
+}
+
+async fn earlier_filter(lab: Arc<Lab>) -> Outcome {
+    let name = with_ttls(&lab, &[("expired", seconds_ago(60)), ("zero", "0".to_owned())]).await;
+    let live = format!("{name}-live");
+    let earlier = json!({"filter": {"bool": {"must_not": [{"range": {"expires_at": {"lte": "now"}}}]}}});
+    lab.done(Method::Put, &format!("{name}-000001/_alias/{live}"), earlier).await;
+    equal("documents before", shown(&lab, &live).await, Vec::new())?;
+    let plan = only(lab.indices(&name, "").plan().await);
+    equal("findings", codes(&plan.findings), vec![Code::LiveAliasFilter])?;
+    let applied = lab.indices(&name, "").apply().await.pop().unwrap().result.unwrap();
+    equal("steps", applied.done, vec![format!("update the filter of the alias {live} on {name}-000001")])?;
+    equal("documents after", shown(&lab, &live).await, vec!["zero".to_owned()])
 }
 
 async fn generations(lab: Arc<Lab>) -> Outcome {
@@ -294,6 +341,22 @@ async fn several_indices(lab: Arc<Lab>) -> Outcome {
     }
     let refused = check_indices(&lab, &name).ensure(&logical(&name)).await;
     holds("refused", matches!(refused, Err(SetupError::SeveralIndices { .. })))
+}
+
+async fn second_index(lab: Arc<Lab>) -> Outcome {
+    let name = unique_name("compat");
+    let first = lab.index(Value::Null, Value::Null).await;
+    lab.done(Method::Put, &format!("{first}/_alias/{name}"), Value::Null).await;
+    let running = check_indices(&lab, &name);
+    let target = running.ensure(&logical(&name)).await.unwrap();
+    equal("concrete name", &target.concrete, &first)?;
+    let second = lab.index(Value::Null, Value::Null).await;
+    lab.done(Method::Put, &format!("{second}/_alias/{name}"), Value::Null).await;
+    let answered = lab.bulk(&(write(&target.concrete, "a", 1, "{}") + &delete(&target.concrete, "a", 2))).await;
+    statuses(answered, &[201, 200])?;
+    let restarted = check_indices(&lab, &name);
+    restarted.remember(running.known());
+    equal("target after a restart", restarted.ensure(&logical(&name)).await.unwrap(), target)
 }
 
 fn check_indices(lab: &Lab, name: &str) -> streamdex_sink::Indices {

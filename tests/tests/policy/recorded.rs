@@ -132,6 +132,10 @@ impl Rights {
                     },
                 )
             }
+            ("POST", [name, "_search"]) => {
+                self.names.insert((*name).to_owned());
+                (&[], &["indices:data/read/search"])
+            }
             // One document is a bulk request of one item.
             ("PUT", [name, "_doc", _]) => {
                 self.names.insert((*name).to_owned());

@@ -11,6 +11,7 @@
 //! | `POST /_aliases` | index `indices:admin/aliases` |
 //! | `PUT /_index_template/NAME` | cluster `indices:admin/index_template/put` |
 //! | `index plan`: `GET /_index_template…`, `POST /_index_template/_simulate_index/NAME` | cluster `…/get`, `…/simulate_index` |
+//! | `index plan`: `POST /NAME/_search` | index `indices:data/read/search` |
 //! | `index apply`: `PUT`, `DELETE /NAME/_doc/ID` | as `_bulk` |
 //!
 //! From the security plugin's `PrivilegesEvaluator`: a create request with aliases needs both permissions, dynamic
@@ -41,6 +42,8 @@ const WRITE: [&str; 4] =
 const PROBE: [&str; 3] = ["indices:data/write/bulk*", "indices:data/write/delete", "indices:data/write/index"];
 const OBSERVE: &str = "indices:admin/get";
 const WATCH: &str = "indices:monitor/settings/get";
+/// `index plan` counts documents.
+const SEARCH: &str = "indices:data/read/search";
 const MAKE: [&str; 2] = ["indices:admin/aliases", "indices:admin/create"];
 
 /// What OpenSearch itself must allow.
@@ -252,7 +255,9 @@ fn index_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
     let observes = (manage != Manage::Never).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
     let watches = (manage != Manage::Never && matches!(purpose, Purpose::Run | Purpose::Lambda)).then_some(WATCH);
-    let mut actions: Vec<&str> = writes.iter().chain(makes).copied().chain(observes).chain(watches).collect();
+    let counts = (manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);
+    let asks = [observes, watches, counts].into_iter().flatten();
+    let mut actions: Vec<&str> = writes.iter().chain(makes).copied().chain(asks).collect();
     actions.sort_unstable();
     actions
 }
@@ -263,14 +268,15 @@ fn serverless_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
     // New fields change the mapping.
     let writes = ["aoss:UpdateIndex", "aoss:WriteDocument"];
     let writes = if (purpose, manage) == (Purpose::Index, Manage::Never) { [].as_slice() } else { &writes };
-    creates.into_iter().chain(describes).chain(writes.iter().copied()).collect()
+    let counts = (manage != Manage::Never && purpose == Purpose::Index).then_some("aoss:ReadDocument");
+    creates.into_iter().chain(describes).chain(counts).chain(writes.iter().copied()).collect()
 }
 
 /// The HTTP methods that are used, as IAM names them for a domain.
 fn methods(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
     let makes = makes(names);
     let probes = purpose == Purpose::Index && names.iter().any(|names| names.manage != Manage::Never);
-    let posts = purpose != Purpose::Index || makes;
+    let posts = purpose != Purpose::Index || probes;
     let methods = [
         (probes, "es:ESHttpDelete"),
         (asks_version(purpose, names), "es:ESHttpGet"),

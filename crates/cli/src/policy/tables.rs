@@ -16,12 +16,13 @@ const DESCRIBE_STREAM: [&str; 1] = ["dynamodb:DescribeStream"];
 const DESCRIBE_TABLE: &str = "dynamodb:DescribeTable";
 const READ_ITEMS: &str = "dynamodb:BatchGetItem";
 
-/// The state table as the poller uses it: is it there, leases and checkpoints read and written, starts, gaps and letters
-/// put. A transaction has no right of its own: each of its parts needs its own.
-const KEEP_PROGRESS: [&str; 6] = [
+/// The state table as the poller uses it: is it there and marked, leases and checkpoints read and written, starts, gaps
+/// and letters put. A transaction has no right of its own: each of its parts needs its own.
+const KEEP_PROGRESS: [&str; 7] = [
     "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",
     "dynamodb:DescribeTable",
+    "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Query",
     "dynamodb:UpdateItem",
@@ -31,7 +32,12 @@ const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
 const READ_PROGRESS: [&str; 1] = ["dynamodb:Query"];
 const READ_LETTERS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:Query"];
+/// The one item that tells a state table from others.
+const KEEP_MARK: [&str; 2] = ["dynamodb:GetItem", "dynamodb:PutItem"];
 const CREATE_TABLE: [&str; 3] = ["dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"];
+
+const EACH_KEY: &str = "ForAllValues:StringEquals";
+const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
 
 const DECRYPT: [&str; 1] = ["kms:Decrypt"];
 const DECRYPT_AND_WRITE: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
@@ -103,14 +109,17 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
     let state = &config.state;
     let place = Place::new(&facts.around, state.region.as_deref(), &state.aws);
     let table = place.arn("dynamodb", &format!("table/{}", state.table));
-    let statement = Statement::new("StateTable", actions, table);
+    let statement = Statement::new("StateTable", actions, table.clone());
     if purpose == Purpose::StateCreate {
         // The table is made without a customer key.
-        return grants.allow(&state.aws, statement);
+        grants.allow(&state.aws, statement);
+        let mark = Statement::new("StateMark", &KEEP_MARK, table);
+        let partition = [Partition::Mark.key()];
+        return grants.allow(&state.aws, mark.when(EACH_KEY, LEADING_KEYS, partition));
     }
     // Other groups share the table, and are none of this one's business.
     let partitions = partitions(config, sources, purpose, facts);
-    grants.allow(&state.aws, statement.when("ForAllValues:StringEquals", "dynamodb:LeadingKeys", partitions));
+    grants.allow(&state.aws, statement.when(EACH_KEY, LEADING_KEYS, partitions));
     let key_actions: &[&str] =
         if matches!(purpose, Purpose::Dlq | Purpose::Status) { &DECRYPT } else { &DECRYPT_AND_WRITE };
     if let Some(key) = &facts.state_key {
@@ -131,5 +140,6 @@ fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Fa
     let letters = (purpose != Purpose::Status
         && (purpose != Purpose::Run || config.dead_letter.kind == DeadLetterKind::Table))
         .then(|| Partition::Letters { group }.key());
-    followed.iter().map(follow).chain(letters).collect()
+    let mark = (purpose == Purpose::Run).then(|| Partition::Mark.key());
+    followed.iter().map(follow).chain(letters).chain(mark).collect()
 }

@@ -3,15 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use streamdex_mapping::OnExpiry;
+use streamdex_mapping::{OnExpiry, Ttl};
 
 use super::route::Checked;
 use crate::model::{IndexSettings, Manage};
-use crate::problem::Problems;
+use crate::problem::{Place, Problems};
 use crate::raw::{IndexTable, ManageWord, Root};
 use crate::read::Located;
+use crate::text;
 
 type JsonObject = serde_json::Map<String, serde_json::Value>;
+
+/// What stands beside a mapping in the body that creates an index, and what to do with it here.
+const BESIDE_MAPPING: [(&str, &str); 4] = [
+    ("aliases", "take it out: streamdex makes the aliases NAME and NAME-live; add others with POST /_aliases"),
+    ("mappings", "keep what is inside of \"mappings\", and nothing around it: { \"properties\": { … } }"),
+    ("settings", "put them into the configuration: settings = { number_of_shards = 1 } under [index.NAME]"),
+    ("template", "keep what is inside of its \"mappings\", and nothing around it: { \"properties\": { … } }"),
+];
 
 /// All `[index.NAME]` tables; each must be named by a route.
 pub(super) fn indices(
@@ -33,9 +42,25 @@ pub(super) fn indices(
                 format!("indices of the routes: {known}"),
             );
         }
-        indices.insert(name.clone(), settings(table, base_dir, problems));
+        let settings = settings(table, base_dir, problems);
+        if let (Manage::Never, Some(manage)) = (settings.manage, table.manage.given()) {
+            idle_ttl(name, &manage.place, routes, problems);
+        }
+        indices.insert(name.clone(), settings);
     }
     indices
+}
+
+/// A TTL attribute that is not archived makes the live alias and the field's mapping, and nothing else.
+fn idle_ttl(index: &str, place: &Place, routes: &[Checked], problems: &mut Problems) {
+    let idle = |ttl: &Ttl| ttl.on_expiry == OnExpiry::Delete;
+    for Checked { place: route, .. } in routes
+        .iter()
+        .filter(|checked| checked.route.index.text() == index && checked.route.ttl.as_ref().is_some_and(idle))
+    {
+        let message = format!("ttl of {} changes nothing, since nothing is set up for {index:?}", route.path);
+        problems.warning(place, message, "make the alias that hides expired documents yourself, or take ttl out");
+    }
 }
 
 fn names(routes: &[Checked]) -> BTreeSet<&str> {
@@ -87,7 +112,7 @@ fn settings(table: &Located<IndexTable>, base_dir: &Path, problems: &mut Problem
 
 fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> Option<JsonObject> {
     let path = base_dir.join(&file.value);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match std::fs::read(&path).and_then(text::decode) {
         Ok(text) => text,
         Err(error) => {
             let hint = "the path is relative to the folder of the configuration file";
@@ -104,7 +129,15 @@ fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> 
             );
             None
         }
-        Ok(serde_json::Value::Object(object)) => Some(object),
+        Ok(serde_json::Value::Object(object)) => {
+            for (key, hint) in BESIDE_MAPPING {
+                if object.contains_key(key) {
+                    let message = format!("{key:?} is no part of a mapping, so it has no effect in this file");
+                    problems.error_with_hint(&file.place, message, hint);
+                }
+            }
+            Some(object)
+        }
         Ok(_) => {
             problems.error_with_hint(
                 &file.place,

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod endpoint;
+mod fields;
 mod http;
 mod indices;
 mod lambda;
@@ -12,6 +13,7 @@ mod name;
 mod opensearch;
 mod overlap;
 mod pattern;
+mod region;
 mod route;
 mod source;
 mod store;
@@ -23,6 +25,7 @@ use crate::problem::{Place, Problems};
 use crate::raw::Root;
 
 pub use endpoint::is_loopback;
+pub use region::is_region;
 
 /// Checks the whole file.
 pub(crate) fn config(root: &Root, base_dir: &Path, problems: &mut Problems) -> Option<Config> {
@@ -45,6 +48,7 @@ pub(crate) fn config(root: &Root, base_dir: &Path, problems: &mut Problems) -> O
         opensearch::opensearch(table, &opensearch::Surroundings { base_dir, aws: &aws, sole_source }, problems)
     });
     let state = store::state(root, sole_source, &aws, problems);
+    store::apart_from_sources(root, &state, &sources, problems);
     let dead_letter = store::dead_letter(root, base_dir, problems);
     let lambda = lambda::lambda(root, problems);
     let http = http::http(root, problems);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::credentials::credentials;
-use super::endpoint;
+use super::{endpoint, region};
 use crate::model::{Auth, AwsSettings, Compression, LARGEST_BODY, OpenSearch, PasswordSource, SigV4Service, Source};
 use crate::problem::Problems;
 use crate::raw::{AuthTable, AuthWord, CompressionWord, OpenSearchTable, ServiceWord};
@@ -43,16 +43,45 @@ pub(super) fn opensearch(
         max_batch_bytes: batch_bytes(table, problems),
         max_batch_operations,
         max_concurrent_requests,
+        brake_after: brake(&table.brake_after, OpenSearch::DEFAULT_BRAKE_AFTER, problems),
+        brake_after_field: brake(&table.brake_after_field, OpenSearch::DEFAULT_BRAKE_AFTER_FIELD, problems),
         request_timeout: timeout(table, problems),
         url: url?,
     };
-    if let (Some(verify), false) =
-        (table.tls_verify.given(), settings.tls_verify || endpoint::is_loopback(&settings.url))
-    {
+    certificates(table, &settings.url, problems);
+    Some(settings)
+}
+
+/// What is said of certificates, and would not be done.
+fn certificates(table: &OpenSearchTable, url: &Url, problems: &mut Problems) {
+    let unverified = table.tls_verify.given().filter(|verify| !verify.value);
+    if url.scheme() == "http" {
+        let keys = [
+            ("ca_file", table.ca_file.present().map(|file| &file.place)),
+            ("tls_verify = false", unverified.map(|verify| &verify.place)),
+        ];
+        for (key, place) in keys {
+            if let Some(place) = place {
+                let message = format!("{key}, and opensearch.url is http: there is no certificate to check");
+                problems.error_with_hint(place, message, "write the url with https://, or leave the key out");
+            }
+        }
+        return;
+    }
+    let Some(verify) = unverified else { return };
+    if !endpoint::is_loopback(url) {
         let hint = "name the server's certificate authority with ca_file";
         problems.error_with_hint(&verify.place, "certificates go unchecked only for loopback hosts", hint);
+    } else if table.ca_file.present().is_some() {
+        let hint = "leave tls_verify out, so that ca_file is used";
+        problems.error_with_hint(&verify.place, "tls_verify = false checks nothing, so ca_file has no effect", hint);
     }
-    Some(settings)
+}
+
+/// A number of refusals; 0 switches the brake off.
+fn brake(key: &Key<u64>, default: u32, problems: &mut Problems) -> Option<u32> {
+    let most = within(key, 0..=1_000_000, usize::try_from(default).unwrap_or_default(), problems);
+    u32::try_from(most).ok().filter(|most| *most > 0)
 }
 
 fn batch_bytes(table: &OpenSearchTable, problems: &mut Problems) -> usize {
@@ -173,6 +202,9 @@ fn sigv4(auth: &AuthTable, url: Option<&Url>, around: &Surroundings<'_>, problem
         && expected != given.value
     {
         problems.error_with_hint(&given.place, format!("this host is in {expected}"), "leave region out");
+    }
+    if let (Some(given), None, false) = (auth.region.present(), in_host, url.is_some_and(endpoint::is_loopback)) {
+        region::check(given, problems);
     }
     let region = auth
         .region

@@ -1,5 +1,7 @@
 //! What holds between routes: who owns an index, how its ids are made, and which route is ever reached.
 
+use std::fmt;
+
 use streamdex_mapping::{Condition, IndexName, IndexPattern, OnExpiry, Route, Test};
 
 use super::pattern::may_meet;
@@ -32,38 +34,99 @@ fn own_archive(checked: &Checked, problems: &mut Problems) {
 
 fn live_indices(earlier: &Checked, later: &Checked, problems: &mut Problems) {
     let (one, other) = (&earlier.route, &later.route);
-    let same_id = one.id == other.id && one.id_form == other.id_form;
     let at = &earlier.place.path;
     if one.index.text() == other.index.text() {
         if earlier.source != later.source {
             let message =
                 format!("two sources write to {:?}; {at} is of the source {:?}", other.index.text(), earlier.source);
             problems.error_with_hint(&later.index_place, message, "an index has one source; give each its own");
-        } else if !same_id {
-            let message = format!("{at} writes to {:?} too, with another id or id_form", other.index.text());
-            problems.error_with_hint(&later.index_place, message, "routes that share an index share id and id_form");
+        } else if let Some(key) = Differing::of(one, other, SameId::Written) {
+            let message = format!("{at} writes to {:?} too, with another {key}", other.index.text());
+            problems.error_with_hint(&later.index_place, message, SHARED_KEYS);
         }
-    } else if may_meet(&one.index, &other.index) && (earlier.source != later.source || !same_id) {
-        let message = format!("{:?} and {:?} of {at} can give the same index", other.index.text(), one.index.text());
-        problems.warning(&later.index_place, message, "documents of one index need one source, one id and one id_form");
+        return;
+    }
+    if !may_meet(&one.index, &other.index) {
+        return;
+    }
+    let message = format!("{:?} and {:?} of {at} can give the same index", other.index.text(), one.index.text());
+    if earlier.source != later.source {
+        // Whether it comes to that, only the items show; index set-up refuses the second owner then.
+        problems.warning(&later.index_place, message, "documents of one index need one source");
+    } else if let Some(key) = Differing::of(one, other, SameId::Meant) {
+        problems.error_with_hint(&later.index_place, format!("{message}, with another {key}"), SHARED_KEYS);
+    }
+}
+
+const SHARED_KEYS: &str =
+    "routes that share an index share id, id_form and routing; give each its own, or names that cannot meet";
+
+/// What differs between two routes in where a document of one index is kept. It would be there twice, or two items
+/// would overwrite each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Differing {
+    Id,
+    IdForm,
+    Routing,
+}
+
+/// Which ids count as the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SameId {
+    /// Those that are written the same.
+    Written,
+    /// Those that give the same ids: all key attributes in ascending order is also what is taken without `id`.
+    Meant,
+}
+
+impl Differing {
+    fn of(one: &Route, other: &Route, same: SameId) -> Option<Differing> {
+        let id = |route: &Route| route.id.clone().filter(|id| same == SameId::Written || !id.is_sorted());
+        if id(one) != id(other) {
+            Some(Differing::Id)
+        } else if one.id_form != other.id_form {
+            Some(Differing::IdForm)
+        } else if one.routing != other.routing {
+            Some(Differing::Routing)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Differing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Differing::Id => "id",
+            Differing::IdForm => "id_form",
+            Differing::Routing => "routing",
+        })
     }
 }
 
 fn archives(earlier: &Checked, later: &Checked, problems: &mut Problems) {
     if let (Some(archive), Some(place)) = (archive_of(&later.route), &later.archive_place) {
         archive_against_live(archive, place, earlier, problems);
-        if archive_of(&earlier.route) == Some(archive) && earlier.source != later.source {
-            let message = format!(
-                "two sources write to {:?}; {} is of the source {:?}",
-                archive.as_str(),
-                earlier.place.path,
-                earlier.source
-            );
-            problems.error_with_hint(place, message, "an index has one source; give each its own");
+        if archive_of(&earlier.route) == Some(archive) {
+            shared_archive(archive, place, (earlier, later), problems);
         }
     }
     if let (Some(archive), Some(place)) = (archive_of(&earlier.route), &earlier.archive_place) {
         archive_against_live(archive, place, later, problems);
+    }
+}
+
+/// Copies of different items get one id where the ids of two routes are made differently.
+fn shared_archive(archive: &IndexName, place: &Place, routes: (&Checked, &Checked), problems: &mut Problems) {
+    let (earlier, later) = routes;
+    let (at, name) = (&earlier.place.path, archive.as_str());
+    if earlier.source != later.source {
+        let message = format!("two sources write to {name:?}; {at} is of the source {:?}", earlier.source);
+        problems.error_with_hint(place, message, "an index has one source; give each its own");
+    } else if let Some(key) = Differing::of(&earlier.route, &later.route, SameId::Meant) {
+        let message = format!("{at} archives to {name:?} too, with another {key}");
+        let hint = "routes that share an archive share id, id_form and routing; give each its own";
+        problems.error_with_hint(place, message, hint);
     }
 }
 

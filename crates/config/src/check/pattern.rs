@@ -78,40 +78,47 @@ fn split(text: &str) -> Option<Vec<PatternPart>> {
     }
 }
 
-/// Whether two patterns can give the same index. Says yes where it is not sure.
+/// Whether two patterns can give the same index, whatever the attributes hold. Says yes where it is not sure: that one
+/// attribute stands in both, or that a name would be too long, does not matter here.
 pub(super) fn may_meet(one: &IndexPattern, other: &IndexPattern) -> bool {
-    let (one, other) = (Ends::of(one), Ends::of(other));
-    match (one.whole, other.whole) {
-        (true, true) => one.start == other.start,
-        _ => {
-            let starts = one.start.starts_with(&other.start) || other.start.starts_with(&one.start);
-            let ends = one.end.ends_with(&other.end) || other.end.ends_with(&one.end);
-            starts && ends
+    let (one, other) = (glyphs(one), glyphs(other));
+    // Rows and columns are what is left of `one` and of `other`, shortest first. With nothing left of `one`, only
+    // placeholders may be left of the other.
+    let open = other.iter().rev().take_while(|glyph| **glyph == Glyph::Any).count();
+    let mut row: Vec<bool> = (0..=other.len()).map(|left| left <= open).collect();
+    for glyph in one.iter().rev() {
+        let mut next = vec![*glyph == Glyph::Any && row.first() == Some(&true)];
+        for (theirs, below) in other.iter().rev().zip(row.windows(2)) {
+            let [without_both, without_ours] = below else { continue };
+            let without_theirs = next.last() == Some(&true);
+            next.push(match (glyph, theirs) {
+                (Glyph::Any, _) | (_, Glyph::Any) => *without_ours || without_theirs,
+                (Glyph::Char(ours), Glyph::Char(theirs)) => ours == theirs && *without_both,
+            });
         }
+        row = next;
     }
+    row.last() == Some(&true)
 }
 
-/// The literal text at both ends of a pattern.
-struct Ends {
-    start: String,
-    end: String,
-    whole: bool,
+/// A character of a pattern, or a placeholder, which can give any number of them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Glyph {
+    Char(char),
+    Any,
 }
 
-impl Ends {
-    fn of(pattern: &IndexPattern) -> Ends {
-        match pattern {
-            IndexPattern::Fixed(name) => {
-                Ends { start: name.as_str().to_owned(), end: name.as_str().to_owned(), whole: true }
-            }
-            IndexPattern::Placeholders { parts, .. } => {
-                let literal = |part: Option<&PatternPart>| match part {
-                    Some(PatternPart::Literal(text)) => text.to_lowercase(),
-                    Some(PatternPart::Attribute(_)) | None => String::new(),
-                };
-                Ends { start: literal(parts.first()), end: literal(parts.last()), whole: false }
-            }
-        }
+fn glyphs(pattern: &IndexPattern) -> Vec<Glyph> {
+    let literal = |text: &str| text.to_lowercase().chars().map(Glyph::Char).collect::<Vec<_>>();
+    match pattern {
+        IndexPattern::Fixed(name) => literal(name.as_str()),
+        IndexPattern::Placeholders { parts, .. } => parts
+            .iter()
+            .flat_map(|part| match part {
+                PatternPart::Literal(text) => literal(text),
+                PatternPart::Attribute(_) => vec![Glyph::Any],
+            })
+            .collect(),
     }
 }
 
@@ -140,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_meet_where_both_ends_fit() {
+    fn patterns_meet_where_some_values_give_one_name() {
         let rows = [
             ("orders", "orders", true),
             ("orders", "order", false),
@@ -149,6 +156,13 @@ mod tests {
             ("{a}-x", "{b}-y", false),
             ("{a}-x", "orders-{b}", true),
             ("{a}", "anything", true),
+            ("Orders-{r}", "orders-eu", true),
+            ("orders-{r}-x-{n}", "orders-eu-1", false),
+            ("orders-{r}-x-{n}", "orders-eu-x-1", true),
+            ("a-{x}-b-{y}", "a-{z}-c", true),
+            ("ab{x}ab", "ab", false),
+            ("{a}-{b}", "{c}", true),
+            ("{a}-b", "{c}_d{e}", true),
         ];
         for (one, other, expected) in rows {
             let (one, other) = (read(one).unwrap(), read(other).unwrap());

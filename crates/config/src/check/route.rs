@@ -1,18 +1,20 @@
 //! `[[route]]`: one route at a time. What holds between routes is in [`super::overlap`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use streamdex_mapping::route::PatternPart;
-use streamdex_mapping::{Condition, EXPIRED_AT, IdForm, IndexPattern, NumberForm, OnExpiry, Route, Test, Ttl};
+use streamdex_mapping::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, Route, Test, Ttl};
 
-use super::{name, pattern};
+use super::{fields, name, pattern};
 use crate::model::Source;
 use crate::problem::{Place, Problems};
 use crate::raw::{ConditionTable, IdFormWord, NumbersWord, OnExpiryWord, Root, RouteTable, TtlTable};
-use crate::read::{Located, OneOrMany, Scalar};
+use crate::read::{Key, Located, OneOrMany, Scalar};
 
 /// A table has a partition key, and may have a sort key.
 const MOST_KEY_ATTRIBUTES: usize = 2;
+
+/// Each index has at least one shard, and a node takes 1,000 of them unless it is set up otherwise.
+const MOST_INDICES: u64 = 10_000;
 
 /// A route, and where it stands.
 #[derive(Debug)]
@@ -118,10 +120,24 @@ fn route(table: &Located<RouteTable>, problems: &mut Problems) -> Option<Route> 
             Some(NumbersWord::Exact) | None => NumberForm::Exact,
         },
         ttl: table.ttl.given().and_then(|ttl| time_to_live(ttl, problems)),
+        max_indices: max_indices(table, index.as_ref(), problems),
         index: index?,
     };
-    check_fields(table, &route, problems);
+    fields::check(table, &route, problems);
     Some(route)
+}
+
+/// Only a placeholder can give more than one index.
+fn max_indices(table: &RouteTable, index: Option<&IndexPattern>, problems: &mut Problems) -> u32 {
+    let Some(most) = table.max_indices.given() else { return Route::DEFAULT_MAX_INDICES };
+    if !(1..=MOST_INDICES).contains(&most.value) {
+        let hint = format!("give 1 to {MOST_INDICES}");
+        problems.error_with_hint(&most.place, format!("{} is out of range", most.value), hint);
+    } else if let Some(IndexPattern::Fixed(_)) = index {
+        let hint = "leave it out: it bounds what the placeholders of index give";
+        problems.error_with_hint(&most.place, "max_indices, and the index has no placeholder", hint);
+    }
+    u32::try_from(most.value).unwrap_or(Route::DEFAULT_MAX_INDICES)
 }
 
 fn id(table: &RouteTable, problems: &mut Problems) -> Option<Vec<String>> {
@@ -192,6 +208,14 @@ fn time_to_live(table: &Located<TtlTable>, problems: &mut Problems) -> Option<Tt
                     "set on_expiry = \"archive\"",
                 );
             }
+            let infers = table.infer_expiry.given().filter(|infers| infers.value);
+            if let (Some(infers), false) = (infers, matches!(table.on_expiry, Key::Bad)) {
+                problems.error_with_hint(
+                    &infers.place,
+                    "infer_expiry, and nothing is archived: a removal is a removal either way",
+                    "leave it out, or set on_expiry = \"archive\" with an archive_index",
+                );
+            }
             Some(OnExpiry::Delete)
         }
     };
@@ -241,69 +265,4 @@ fn condition(table: &Located<ConditionTable>, problems: &mut Problems) -> Option
         problems.error_with_hint(&table.place, "a condition without a test", hint);
     }
     Some(Condition { attribute: attribute?.value.clone(), test: test?, not: table.not.get().copied().unwrap_or(false) })
-}
-
-/// What `include`, `exclude`, `rename` and `ttl` say about the same attribute.
-fn check_fields(table: &RouteTable, route: &Route, problems: &mut Problems) {
-    for name in table.exclude.get().into_iter().flatten() {
-        if route.include.contains(name) {
-            problems.warning(
-                &name.place,
-                format!("{:?} is in include too", name.value),
-                "exclude wins; take it out of one of them",
-            );
-        }
-    }
-    if let (Some(ttl), Some(attribute)) = (&route.ttl, table.ttl.get().and_then(|ttl| ttl.attribute.given()))
-        && route.field_of(&ttl.attribute).is_none()
-    {
-        let hint = "take it out of exclude, or put it into include: the live alias needs it";
-        problems.error_with_hint(
-            &attribute.place,
-            format!("the TTL attribute {:?} is not in the document", ttl.attribute),
-            hint,
-        );
-    }
-    let archives = matches!(&route.ttl, Some(Ttl { on_expiry: OnExpiry::Archive(_), .. }));
-    let known = known_attributes(route);
-    for (attribute, field) in table.rename.get().map_or([].as_slice(), |rename| rename.0.as_slice()) {
-        if route.field_of(attribute).is_none() {
-            problems.warning(
-                &field.place,
-                format!("{attribute:?} is not in the document"),
-                "take it out of rename, or out of exclude",
-            );
-        } else if archives && field.value == EXPIRED_AT {
-            problems.error(
-                &field.place,
-                format!("{EXPIRED_AT:?} is the field in which archived documents say when they expired"),
-            );
-        } else if known.contains(field.as_str())
-            && attribute != &field.value
-            && route.field_of(field) == Some(field.as_str())
-        {
-            problems.error_with_hint(
-                &field.place,
-                format!("the attribute {:?} has this field's name", field.value),
-                "rename that one too, or exclude it",
-            );
-        }
-    }
-}
-
-/// The attributes that the route itself names as being in the table.
-fn known_attributes(route: &Route) -> BTreeSet<&str> {
-    let id = route.id.iter().flatten().chain(&route.include).chain(&route.routing);
-    let conditions = route.when.iter().map(|condition| &condition.attribute);
-    let renamed = route.rename.keys();
-    let ttl = route.ttl.iter().map(|ttl| &ttl.attribute);
-    let placeholders = match &route.index {
-        IndexPattern::Fixed(_) => [].as_slice(),
-        IndexPattern::Placeholders { parts, .. } => parts.as_slice(),
-    };
-    let placeholders = placeholders.iter().filter_map(|part| match part {
-        PatternPart::Attribute(attribute) => Some(attribute),
-        PatternPart::Literal(_) => None,
-    });
-    id.chain(conditions).chain(renamed).chain(ttl).chain(placeholders).map(String::as_str).collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::credentials::credentials;
-use super::{endpoint, name};
+use super::{endpoint, name, region};
 use crate::arn::{Arn, StreamArn};
 use crate::model::{AwsSettings, Source, StartPosition, TableReference};
 use crate::problem::{Place, Problems};
@@ -37,9 +37,31 @@ pub(super) fn sources(root: &Root, aws: &AwsSettings, problems: &mut Problems) -
             let place = table.name.given().map_or(&table.place, |name| &name.place);
             problems.error(place, format!("two sources have the name {:?}", source.name));
         }
+        one_table_once(table, &source, &sources, problems);
         sources.push(source);
     }
     sources
+}
+
+/// Two sources of one table would share its lease and its checkpoints, so that each misses what the other has read.
+fn one_table_once(table: &Located<SourceTable>, source: &Source, others: &[Source], problems: &mut Problems) {
+    let name = source.table.table_name();
+    let twin = others.iter().find(|other| {
+        let elsewhere = matches!((&other.region, &source.region), (Some(one), Some(another)) if one != another);
+        !name.is_empty()
+            && other.table.table_name() == name
+            && !elsewhere
+            && other.endpoint_url == source.endpoint_url
+            && other.aws == source.aws
+    });
+    if let Some(twin) = twin {
+        let message = format!("the source {:?} follows the table {name:?} too", twin.name);
+        problems.error_with_hint(
+            &table.place,
+            message,
+            "follow a table once, and put all its routes under that source",
+        );
+    }
 }
 
 fn source(table: &Located<SourceTable>, aws: &AwsSettings, problems: &mut Problems) -> Source {
@@ -109,11 +131,13 @@ fn region(table: &SourceTable, reference: &TableReference, problems: &mut Proble
         }
         TableReference::Name(_) => None,
     };
-    if let (Some(given), Some(of_arn)) = (given, of_arn)
-        && given.value != of_arn
-    {
-        let hint = "leave region out; it is taken from stream_arn";
-        problems.error_with_hint(&given.place, format!("the stream is in {of_arn}"), hint);
+    match (given, of_arn) {
+        (Some(given), Some(of_arn)) if given.value != of_arn => {
+            let hint = "leave region out; it is taken from stream_arn";
+            problems.error_with_hint(&given.place, format!("the stream is in {of_arn}"), hint);
+        }
+        (Some(given), None) if table.endpoint_url.present().is_none() => region::check(given, problems),
+        _ => {}
     }
     given.map(|region| region.value.clone()).or_else(|| of_arn.map(str::to_owned))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::credentials::credentials;
-use super::{endpoint, name};
+use super::{endpoint, name, region};
 use crate::model::{AwsSettings, DeadLetter, DeadLetterKind, Source, State};
 use crate::problem::{Place, Problems};
 use crate::raw::{DeadLetterTable, DeadLetterWord, Root, StateTable};
@@ -29,11 +29,40 @@ pub(super) fn state(root: &Root, sole_source: Option<&Source>, aws: &AwsSettings
         region: table
             .region
             .present()
+            .inspect(|region| {
+                let endpoint = table.endpoint_url.present().is_some();
+                let inherited = sole_source.is_some_and(|source| source.endpoint_url.is_some());
+                if !endpoint && !inherited {
+                    region::check(region, problems);
+                }
+            })
             .map(|region| region.value.clone())
             .or_else(|| sole_source.and_then(|source| source.region.clone())),
         endpoint_url: endpoint_url.or_else(|| sole_source.and_then(|source| source.endpoint_url.clone())),
         aws: credentials([&table.profile, &table.role_arn, &table.external_id], fallback, problems),
     }
+}
+
+/// Leases, checkpoints and dead letters in a table that is followed would be taken for items, and items for them: tables
+/// of a single-table design have the same key names.
+pub(super) fn apart_from_sources(root: &Root, state: &State, sources: &[Source], problems: &mut Problems) {
+    let followed = sources.iter().find(|source| is_of(state, source));
+    let Some(source) = followed else { return };
+    let whole_file = Place::default();
+    let place =
+        root.state.given().map_or(&whole_file, |table| table.table.given().map_or(&table.place, |name| &name.place));
+    problems.error_with_hint(
+        place,
+        format!("the state table is the table of the source {:?}", source.name),
+        "give the state a table that holds nothing else, as table = \"streamdex-state\" under [state]",
+    );
+}
+
+/// Whether the state table is the table of `source`; says yes where the rest of the file does not tell them apart.
+fn is_of(state: &State, source: &Source) -> bool {
+    let table = source.table.table_name();
+    let elsewhere = matches!((&state.region, &source.region), (Some(one), Some(other)) if one != other);
+    state.table == table && !elsewhere && state.endpoint_url == source.endpoint_url
 }
 
 /// Where dead letters go.

@@ -41,8 +41,13 @@ impl Read for u64 {
 impl<T: Read> Read for Vec<T> {
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
         if let Value::Table(_) = &node.value {
-            let hint = format!("a list of tables is written [[{}]]", node.place.path);
-            problems.error_with_hint(&node.place, "expected an array, found a table", hint);
+            let path = &node.place.path;
+            let (message, hint) = if path.contains('.') {
+                ("expected an array, found a table", "an array is written [\"a\", \"b\"]".to_owned())
+            } else {
+                ("expected a list of tables, found a table", format!("write each one as [[{path}]], with two brackets"))
+            };
+            problems.error_with_hint(&node.place, message, hint);
             return None;
         }
         let Value::Array(elements) = &node.value else {

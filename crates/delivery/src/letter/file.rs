@@ -104,10 +104,12 @@ fn read(path: &Path) -> io::Result<(BTreeMap<LetterKey, DeadLetter>, Vec<String>
     };
     for (at, line) in BufReader::new(file).split(b'\n').enumerate() {
         let line = line?;
+        // An editor may have left a byte order mark, or carriage returns.
+        let line = line.strip_prefix(b"\xEF\xBB\xBF").filter(|_| at == 0).unwrap_or(&line).trim_ascii();
         if line.is_empty() {
             continue;
         }
-        match serde_json::from_slice::<DeadLetter>(&line) {
+        match serde_json::from_slice::<DeadLetter>(line) {
             Ok(letter) => {
                 letters.insert(letter.key.clone(), letter);
             }
@@ -147,6 +149,18 @@ mod tests {
         store.put(&[sample("1", 0)]).await.unwrap();
         let page = store.list(None).await.unwrap();
         assert_eq!((page.letters.len(), page.malformed), (1, vec!["line 1".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn what_an_editor_leaves_behind_is_no_letter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letters.ndjson");
+        let store = FileLetters::new(&path);
+        store.put(&[sample("1", 0), sample("2", 0)]).await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap().replace('\n', "\r\n");
+        std::fs::write(&path, format!("\u{feff}{text}\r\n")).unwrap();
+        let page = store.list(None).await.unwrap();
+        assert_eq!((page.letters.len(), page.malformed), (2, vec![]));
     }
 
     #[tokio::test]

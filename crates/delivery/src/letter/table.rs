@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Number, Value};
-use streamdex_dynamodb::AwsError;
+use streamdex_dynamodb::Call;
 use streamdex_dynamodb::state::{Item, Partition, StateTable, check_format};
 
 use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterError, LetterKey, LetterPage};
@@ -38,9 +38,7 @@ impl TableLetters {
     async fn put_one(&self, letter: &DeadLetter) -> Result<(), LetterError> {
         let mut item = to_item(letter).ok_or_else(|| LetterError::Unstorable(letter.key.clone()))?;
         item.extend(self.key(&letter.key));
-        let call = self.table.client().put_item().table_name(self.table.name()).set_item(Some(item)).send();
-        Box::pin(call).await.map_err(|error| self.table.failed(AwsError::from_sdk("PutItem", &error)))?;
-        Ok(())
+        Ok(self.table.put(item).await?)
     }
 }
 
@@ -52,6 +50,7 @@ impl DeadLetterStore for TableLetters {
     }
 
     async fn list(&self, after: Option<&LetterKey>) -> Result<LetterPage, LetterError> {
+        let of_call = Call::of("Query");
         let call = self
             .table
             .client()
@@ -62,10 +61,13 @@ impl DeadLetterStore for TableLetters {
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", AttributeValue::S(self.partition.clone()))
             .set_exclusive_start_key(after.map(|key| self.key(key)))
+            .customize()
+            .interceptor(of_call.clone())
             .send();
-        let answer = Box::pin(call).await.map_err(|error| self.table.failed(AwsError::from_sdk("Query", &error)))?;
+        let answer = Box::pin(call).await.map_err(|error| self.table.failed(of_call.failed(&error)))?;
+        let items = answer.items.as_ref().ok_or_else(|| self.table.failed(of_call.lacks("Items")))?;
         let mut page = LetterPage::default();
-        for item in answer.items() {
+        for item in items {
             let sort_key = item.get("sk").and_then(|key| key.as_s().ok()).map(String::as_str).unwrap_or_default();
             check_format(item, sort_key)?;
             match from_item(item) {
@@ -79,18 +81,9 @@ impl DeadLetterStore for TableLetters {
     }
 
     async fn get(&self, key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
-        let call = self
-            .table
-            .client()
-            .get_item()
-            .table_name(self.table.name())
-            .consistent_read(true)
-            .set_key(Some(self.key(key)))
-            .send();
-        let answer = Box::pin(call).await.map_err(|error| self.table.failed(AwsError::from_sdk("GetItem", &error)))?;
-        let Some(item) = answer.item() else { return Ok(None) };
-        check_format(item, &key.to_string())?;
-        Ok(from_item(item))
+        let Some(item) = self.table.get(self.key(key)).await? else { return Ok(None) };
+        check_format(&item, &key.to_string())?;
+        Ok(from_item(&item))
     }
 }
 

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription, TableStatus,
     TimeToLiveSpecification,
 };
 use streamdex_config::TableArn;
 
 use super::StateTable;
 use super::error::StateError;
+use crate::call::Call;
+use crate::description::describe_table;
 use crate::fault::{AwsError, Fault};
+use crate::place::Place;
 
 /// Whether the table had to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +28,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl StateTable {
-    /// Makes the table if it is not there: on demand, with `expires` as its TTL attribute.
+    /// Makes the table if it is not there: on demand, with `expires` as its TTL attribute, and with the mark.
     ///
     /// # Errors
-    /// A call failed, or a table of that name with other keys is there.
+    /// A call failed, or a table of that name is there and is no state table.
     pub async fn create(&self) -> Result<Creation, StateError> {
-        if self.exists().await? {
+        if let Look::There(table) = self.look().await? {
+            self.admit(&table).await?;
             return Ok(Creation::Existed);
         }
         let creation = match Box::pin(self.request_table()).await {
@@ -39,50 +43,50 @@ impl StateTable {
             Err(error) if error.fault() == Fault::InUse => Creation::Existed,
             Err(error) => return Err(self.failed(error)),
         };
-        self.wait_until_active().await?;
+        let table = self.wait_until_active().await?;
         if creation == Creation::Created {
             self.expire_items().await?;
         }
+        self.admit(&table).await?;
         Ok(creation)
     }
 
-    /// Checks that the table is there. In an emulator it is made; on AWS its making is the operator's.
+    /// Checks that the table is there, and is a state table. In an emulator it is made; on AWS its making is the
+    /// operator's.
     ///
     /// # Errors
-    /// [`StateError::Missing`], a failed call, or other keys.
+    /// [`StateError::Missing`], a failed call, or a table that is no state table.
     pub async fn ensure(&self, source: &TableArn) -> Result<Creation, StateError> {
-        if self.exists().await? {
-            return Ok(Creation::Existed);
+        match self.look().await? {
+            Look::There(table) if table.table_arn() == Some(source.as_str()) => Err(self.is_a_source()),
+            Look::There(table) => self.admit(&table).await.map(|()| Creation::Existed),
+            Look::Missing(_) if source.is_emulator() => self.create().await,
+            Look::Missing(place) => Err(StateError::Missing { table: self.name.clone(), place }),
         }
-        if source.is_emulator() {
-            return self.create().await;
-        }
-        Err(StateError::Missing(self.name.clone()))
     }
 
-    async fn exists(&self) -> Result<bool, StateError> {
-        match Box::pin(self.client.describe_table().table_name(&self.name).send()).await {
-            Ok(answer) => {
-                let table =
-                    answer.table.unwrap_or_else(|| aws_sdk_dynamodb::types::TableDescription::builder().build());
-                let key = |kind: KeyType| {
-                    table.key_schema().iter().find(|key| key.key_type == kind).map(|key| key.attribute_name.as_str())
-                };
-                if (key(KeyType::Hash), key(KeyType::Range)) != (Some("pk"), Some("sk")) {
-                    return Err(StateError::OtherKeys(self.name.clone()));
-                }
-                Ok(true)
-            }
-            Err(error) => match AwsError::from_sdk("DescribeTable", &error) {
-                error if error.fault() == Fault::NotFound => Ok(false),
-                error => Err(self.failed(error)),
-            },
+    /// A table of others with the same key names must not be written into.
+    async fn admit(&self, table: &TableDescription) -> Result<(), StateError> {
+        if !has_our_keys(table) {
+            return Err(StateError::OtherKeys(self.name.clone()));
+        }
+        if self.follows(table) {
+            return Err(self.is_a_source());
+        }
+        self.keep_marked().await
+    }
+
+    async fn look(&self) -> Result<Look, StateError> {
+        match describe_table(&self.client, &self.name).await {
+            Ok(table) => Ok(Look::There(Box::new(table))),
+            Err(error) if error.fault() == Fault::NotFound => Ok(Look::Missing(error.place().clone())),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
     async fn request_table(&self) -> Result<(), AwsError> {
-        const OPERATION: &str = "CreateTable";
-        let invalid = |_| AwsError::new(Fault::Invalid, OPERATION);
+        let of_call = Call::of("CreateTable");
+        let invalid = |_| of_call.fault(Fault::Invalid);
         let mut call = self.client.create_table().table_name(&self.name).billing_mode(BillingMode::PayPerRequest);
         for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
             let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
@@ -91,27 +95,21 @@ impl StateTable {
                 .attribute_definitions(attribute.build().map_err(invalid)?)
                 .key_schema(key.build().map_err(invalid)?);
         }
-        call.send().await.map(drop).map_err(|error| AwsError::from_sdk(OPERATION, &error))
+        let call = call.customize().interceptor(of_call.clone());
+        call.send().await.map(drop).map_err(|error| of_call.failed(&error))
     }
 
-    async fn wait_until_active(&self) -> Result<(), StateError> {
-        const OPERATION: &str = "DescribeTable";
+    async fn wait_until_active(&self) -> Result<TableDescription, StateError> {
         let started = tokio::time::Instant::now();
         loop {
-            let answer = Box::pin(self.client.describe_table().table_name(&self.name).send()).await;
-            let status = match answer {
-                Ok(answer) => answer.table.and_then(|table| table.table_status),
-                Err(error) => match AwsError::from_sdk(OPERATION, &error) {
-                    // The table was asked for just now, and not every node knows it yet.
-                    error if error.fault() == Fault::NotFound => None,
-                    error => return Err(self.failed(error)),
-                },
-            };
-            if status == Some(TableStatus::Active) {
-                return Ok(());
+            // The table was asked for just now, and not every node knows it yet.
+            if let Look::There(table) = self.look().await?
+                && table.table_status == Some(TableStatus::Active)
+            {
+                return Ok(*table);
             }
             if started.elapsed() > PATIENCE {
-                let overdue = AwsError::new(Fault::Transient, OPERATION)
+                let overdue = AwsError::new(Fault::Transient, "DescribeTable")
                     .with_detail("the table did not become active within 60 s");
                 return Err(self.failed(overdue));
             }
@@ -120,17 +118,33 @@ impl StateTable {
     }
 
     async fn expire_items(&self) -> Result<(), StateError> {
-        const OPERATION: &str = "UpdateTimeToLive";
+        let of_call = Call::of("UpdateTimeToLive");
         let specification = TimeToLiveSpecification::builder().attribute_name("expires").enabled(true).build();
-        let specification = specification.map_err(|_| self.failed(AwsError::new(Fault::Invalid, OPERATION)))?;
+        let specification = specification.map_err(|_| self.failed(of_call.fault(Fault::Invalid)))?;
         let call = self.client.update_time_to_live().table_name(&self.name).time_to_live_specification(specification);
-        match Box::pin(call.send()).await {
+        let call = call.customize().interceptor(of_call.clone());
+        match Box::pin(call.send()).await.map_err(|error| of_call.failed(&error)) {
             Ok(_) => Ok(()),
-            Err(error) => match AwsError::from_sdk(OPERATION, &error) {
-                // Set already.
-                error if error.fault() == Fault::Invalid => Ok(()),
-                error => Err(self.failed(error)),
-            },
+            // Set already.
+            Err(error) if error.fault() == Fault::Invalid => Ok(()),
+            Err(error) => Err(self.failed(error)),
         }
     }
+}
+
+/// Whether the table is there.
+enum Look {
+    There(Box<TableDescription>),
+    Missing(Place),
+}
+
+fn has_our_keys(table: &TableDescription) -> bool {
+    let is = |name: &str, kind: KeyType| {
+        let key = table.key_schema().iter().find(|key| key.key_type == kind);
+        // Where the types are not shown, the names decide.
+        let type_of = table.attribute_definitions().iter().find(|attribute| attribute.attribute_name == name);
+        let is_text = type_of.is_none_or(|attribute| attribute.attribute_type == ScalarAttributeType::S);
+        key.is_some_and(|key| key.attribute_name == name) && is_text
+    };
+    is("pk", KeyType::Hash) && is("sk", KeyType::Range)
 }

@@ -2,6 +2,7 @@
 
 use super::keys::FORMAT;
 use crate::fault::AwsError;
+use crate::place::Place;
 
 /// Why the state table cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -16,11 +17,19 @@ pub enum StateError {
         source: AwsError,
     },
     /// There is no such table.
-    #[error("there is no state table {0}")]
-    Missing(String),
+    #[error("there is no state table {table}{place}")]
+    Missing {
+        /// Its name.
+        table: String,
+        /// Where it was looked for.
+        place: Place,
+    },
     /// The table has other keys.
     #[error("table {0} is no state table: its key is not pk (S), sk (S)")]
     OtherKeys(String),
+    /// The table is one that the configuration follows.
+    #[error("table {0} is a source of this configuration, and cannot be the state table too")]
+    IsSource(String),
     /// Written by a newer version of streamdex.
     #[error("{kind} {key} in the state table has format {found}, and this version knows formats up to {FORMAT}")]
     NewerFormat {
@@ -38,10 +47,14 @@ impl StateError {
     pub fn hint(&self) -> String {
         match self {
             StateError::Aws { source, .. } => source.hint().to_owned(),
-            StateError::Missing(_) => {
+            StateError::Missing { .. } => {
                 "run `streamdex state create`, or name an existing table as state.table".to_owned()
             }
             StateError::OtherKeys(_) => "name another table as state.table".to_owned(),
+            StateError::IsSource(_) => {
+                "name a table of streamdex alone as state.table: leases, checkpoints and dead letters are written into it"
+                    .to_owned()
+            }
             StateError::NewerFormat { .. } => "use the newer version of streamdex, or another state.group".to_owned(),
         }
     }

@@ -18,6 +18,8 @@ pub enum Partition<'a> {
         /// The group.
         group: &'a str,
     },
+    /// The one item that says that the table is a state table, whatever the groups in it.
+    Mark,
 }
 
 /// A sort key in [`Partition::Follow`]. `label` is a stream's label.
@@ -48,6 +50,7 @@ impl Partition<'_> {
         match self {
             Partition::Follow { group, table } => join(&["follow", group, table]),
             Partition::Letters { group } => join(&["letters", group]),
+            Partition::Mark => "mark".to_owned(),
         }
     }
 }
@@ -91,6 +94,9 @@ impl SortKey {
 
 /// Sorts behind every [`SortKey::Done`] and before all other kinds: `}` follows `|`.
 pub const BEHIND_DONE: &str = "done}";
+
+/// The sort key in [`Partition::Mark`].
+pub const MARK_SORT_KEY: &str = "state";
 
 /// The sort key of a dead letter in [`Partition::Letters`].
 pub fn letter_sort_key(label: &str, record: &str, ordinal: u32) -> String {
@@ -153,6 +159,7 @@ mod tests {
         }
         assert!(SortKey::Index { concrete: String::new() }.text().starts_with(SortKey::INDEX_PREFIX));
         assert_eq!(letter_sort_key("-", "77", 1), "-|77|1");
+        assert_eq!((Partition::Mark.key().as_str(), MARK_SORT_KEY), ("mark", "state"));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Reading a partition of the state table, and adding to it.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::operation::put_item::PutItemOutput;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 
 use super::StateTable;
 use super::admin::Creation;
 use super::error::StateError;
 use super::item::Item;
-use crate::fault::{AwsError, Fault};
+use crate::call::Call;
+use crate::fault::Fault;
 
 /// Which items of a partition are read, by their sort keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +42,49 @@ impl StateTable {
             if let Some(bound) = bound {
                 call = call.expression_attribute_values(":bound", AttributeValue::S(bound.to_owned()));
             }
-            let answer = Box::pin(call.set_exclusive_start_key(after).send()).await;
-            let page = answer.map_err(|error| self.failed(AwsError::from_sdk("Query", &error)))?;
-            items.extend(page.items.unwrap_or_default());
-            after = page.last_evaluated_key.filter(|key| !key.is_empty());
+            let of_call = Call::of("Query");
+            let call = call.set_exclusive_start_key(after.clone()).customize().interceptor(of_call.clone());
+            let page = Box::pin(call.send()).await.map_err(|error| self.failed(of_call.failed(&error)))?;
+            items.extend(page.items.ok_or_else(|| self.failed(of_call.lacks("Items")))?);
+            let next = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if next.is_some() && next == after {
+                let repeated = of_call.fault(Fault::Transient);
+                return Err(self.failed(repeated.with_detail("the answer repeats `LastEvaluatedKey`")));
+            }
+            after = next;
             if after.is_none() {
                 return Ok(items);
             }
         }
+    }
+
+    /// The item with this key, strongly consistent; `None` where DynamoDB itself says that there is none.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn get(&self, key: Item) -> Result<Option<Item>, StateError> {
+        let of_call = Call::of("GetItem");
+        let call = self.client().get_item().table_name(self.name()).consistent_read(true).set_key(Some(key));
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let call = call.customize().interceptor(of_call.clone());
+        let answer = Box::pin(call.send()).await.map_err(|error| self.failed(of_call.failed(&error)))?;
+        if answer.item.is_none() {
+            of_call.proven(answer.consumed_capacity.as_ref()).map_err(|error| self.failed(error))?;
+        }
+        Ok(answer.item)
+    }
+
+    /// Puts an item, in place of one that has its key.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn put(&self, item: Item) -> Result<(), StateError> {
+        let of_call = Call::of("PutItem");
+        let call = self.client().put_item().table_name(self.name()).set_item(Some(item));
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let call = call.customize().interceptor(of_call.clone());
+        let answer = Box::pin(call.send()).await.map_err(|error| self.failed(of_call.failed(&error)))?;
+        of_call.proven(answer.consumed_capacity.as_ref()).map_err(|error| self.failed(error))
     }
 
     /// Puts an item where there is none with its key; an item that is there stays as it is.
@@ -55,10 +92,15 @@ impl StateTable {
     /// # Errors
     /// The call failed.
     pub async fn put_new(&self, item: Item) -> Result<Creation, StateError> {
+        let of_call = Call::of("PutItem");
         let call = self.client().put_item().table_name(self.name()).set_item(Some(item));
-        let call = call.condition_expression("attribute_not_exists(pk)").send();
-        match Box::pin(call).await.map_err(|error| AwsError::from_sdk("PutItem", &error)) {
-            Ok(_) => Ok(Creation::Created),
+        let call = call.condition_expression("attribute_not_exists(pk)");
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let call = call.customize().interceptor(of_call.clone());
+        let answer = Box::pin(call.send()).await.map_err(|error| of_call.failed(&error));
+        let proven = |answer: PutItemOutput| of_call.proven(answer.consumed_capacity.as_ref());
+        match answer.and_then(proven) {
+            Ok(()) => Ok(Creation::Created),
             Err(error) if error.fault() == Fault::Condition => Ok(Creation::Existed),
             Err(error) => Err(self.failed(error)),
         }

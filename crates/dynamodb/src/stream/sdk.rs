@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodbstreams::types::{Shard, ShardFilter, ShardFilterType, ShardIteratorType, StreamDescription};
+use aws_sdk_dynamodbstreams::types::{Shard, ShardFilter, ShardFilterType, ShardIteratorType};
 use streamdex_config::StreamArn;
 use tokio::time::timeout;
 
+use crate::call::Call;
 use crate::clients::SourceClients;
+use crate::description::describe_table;
 use crate::fault::{AwsError, Fault};
 use crate::stream::{
     ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };
-use crate::time::ServerDate;
 
 /// Over the SDK's own deadlines, which do not cover the reading of credentials.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -33,13 +34,8 @@ impl SdkStream {
         SdkStream { clients, arn, table }
     }
 
-    async fn describe(
-        &self,
-        after: Option<&ShardId>,
-        filter: Option<ShardFilter>,
-    ) -> Result<(StreamDescription, Option<u64>), AwsError> {
-        const OPERATION: &str = "DescribeStream";
-        let date = ServerDate::default();
+    async fn describe(&self, after: Option<&ShardId>, filter: Option<ShardFilter>) -> Result<ShardPage, AwsError> {
+        let of_call = Call::of("DescribeStream");
         let call = self
             .clients
             .streams
@@ -49,26 +45,31 @@ impl SdkStream {
             .set_exclusive_start_shard_id(after.map(|shard| shard.as_str().to_owned()))
             .set_shard_filter(filter)
             .customize()
-            .interceptor(date.clone())
+            .interceptor(of_call.clone())
             .send();
-        let answer = within(OPERATION, call).await?.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        let missing = || AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds no description");
-        Ok((answer.stream_description.ok_or_else(missing)?, date.seen()))
+        let answer = within(&of_call, call).await?.map_err(|error| of_call.failed(&error))?;
+        let description = answer.stream_description.ok_or_else(|| of_call.lacks("StreamDescription"))?;
+        let shards = description.shards.ok_or_else(|| of_call.lacks("Shards"))?;
+        let next = description.last_evaluated_shard_id.map(ShardId::new);
+        if next.is_some() && next.as_ref() == after {
+            let repeated = of_call.fault(Fault::Transient);
+            return Err(repeated.with_detail("the answer repeats `LastEvaluatedShardId`"));
+        }
+        let disabled =
+            description.stream_status.is_some_and(|status| matches!(status.as_str(), "DISABLED" | "DISABLING"));
+        Ok(ShardPage {
+            shards: shards.iter().filter_map(listed).collect(),
+            next,
+            status: if disabled { StreamStatus::Disabled } else { StreamStatus::Enabled },
+            date: of_call.date(),
+        })
     }
 }
 
 #[async_trait]
 impl StreamSource for SdkStream {
     async fn shards(&self, after: Option<&ShardId>) -> Result<ShardPage, AwsError> {
-        let (description, date) = Box::pin(self.describe(after, None)).await?;
-        let disabled =
-            description.stream_status().is_some_and(|status| matches!(status.as_str(), "DISABLED" | "DISABLING"));
-        Ok(ShardPage {
-            shards: description.shards().iter().filter_map(listed).collect(),
-            next: description.last_evaluated_shard_id().map(ShardId::new),
-            status: if disabled { StreamStatus::Disabled } else { StreamStatus::Enabled },
-            date,
-        })
+        Box::pin(self.describe(after, None)).await
     }
 
     async fn children(&self, parent: &ShardId) -> Result<Vec<ListedShard>, AwsError> {
@@ -76,10 +77,9 @@ impl StreamSource for SdkStream {
         let mut after = None;
         loop {
             let filter = ShardFilter::builder().r#type(ShardFilterType::ChildShards).shard_id(parent.as_str()).build();
-            let (description, _) = Box::pin(self.describe(after.as_ref(), Some(filter))).await?;
-            let of_parent = |shard: &ListedShard| shard.parent.as_ref() == Some(parent);
-            children.extend(description.shards().iter().filter_map(listed).filter(of_parent));
-            after = description.last_evaluated_shard_id().map(ShardId::new);
+            let page = Box::pin(self.describe(after.as_ref(), Some(filter))).await?;
+            children.extend(page.shards.into_iter().filter(|shard| shard.parent.as_ref() == Some(parent)));
+            after = page.next;
             if after.is_none() {
                 return Ok(children);
             }
@@ -87,7 +87,7 @@ impl StreamSource for SdkStream {
     }
 
     async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, AwsError> {
-        const OPERATION: &str = "GetShardIterator";
+        let of_call = Call::of("GetShardIterator");
         let call = self.clients.streams.get_shard_iterator().stream_arn(self.arn.as_str()).shard_id(shard.as_str());
         let call = match position {
             Position::TrimHorizon => call.shard_iterator_type(ShardIteratorType::TrimHorizon),
@@ -95,32 +95,26 @@ impl StreamSource for SdkStream {
                 call.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).sequence_number(sequence.as_str())
             }
         };
-        let answer = within(OPERATION, call.send()).await?.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        let missing = || AwsError::new(Fault::Transient, OPERATION).with_detail("the answer holds no iterator");
-        answer.shard_iterator.map(ShardIterator::new).ok_or_else(missing)
+        let call = call.customize().interceptor(of_call.clone()).send();
+        let answer = within(&of_call, call).await?.map_err(|error| of_call.failed(&error))?;
+        answer.shard_iterator.map(ShardIterator::new).ok_or_else(|| of_call.lacks("ShardIterator"))
     }
 
     async fn records(&self, iterator: &ShardIterator, limit: Option<i32>) -> Result<RecordsPage, AwsError> {
-        const OPERATION: &str = "GetRecords";
-        let call = self.clients.streams.get_records().shard_iterator(iterator.as_str()).set_limit(limit).send();
-        let answer = within(OPERATION, call).await?.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        Ok(RecordsPage {
-            records: answer.records.unwrap_or_default(),
-            next: answer.next_shard_iterator.map(ShardIterator::new),
-        })
+        let of_call = Call::of("GetRecords");
+        let call = self.clients.streams.get_records().shard_iterator(iterator.as_str()).set_limit(limit);
+        let call = call.customize().interceptor(of_call.clone()).send();
+        let answer = within(&of_call, call).await?.map_err(|error| of_call.failed(&error))?;
+        // Without them, a missing iterator says nothing about the shard.
+        let records = answer.records.ok_or_else(|| of_call.lacks("Records"))?;
+        Ok(RecordsPage { records, next: answer.next_shard_iterator.map(ShardIterator::new) })
     }
 
     async fn current_stream(&self) -> Result<Option<String>, AwsError> {
-        const OPERATION: &str = "DescribeTable";
-        let Some(table) = &self.table else { return Ok(None) };
-        let call = self.clients.dynamodb.describe_table().table_name(table).send();
-        let answer = within(OPERATION, call).await?.map_err(|error| AwsError::from_sdk(OPERATION, &error))?;
-        let described = answer.table;
-        let enabled = described
-            .as_ref()
-            .and_then(|table| table.stream_specification.as_ref())
-            .is_some_and(|spec| spec.stream_enabled);
-        Ok(described.and_then(|table| table.latest_stream_arn).filter(|_| enabled))
+        let Some(name) = &self.table else { return Ok(None) };
+        let table = describe_table(&self.clients.dynamodb, name).await?;
+        let enabled = table.stream_specification.as_ref().is_some_and(|spec| spec.stream_enabled);
+        Ok(table.latest_stream_arn.filter(|_| enabled))
     }
 }
 
@@ -131,7 +125,7 @@ fn listed(shard: &Shard) -> Option<ListedShard> {
     Some(ListedShard { id, parent, closed })
 }
 
-async fn within<F: Future>(operation: &'static str, call: F) -> Result<F::Output, AwsError> {
-    let overdue = |_| AwsError::new(Fault::Transient, operation).with_detail("no answer within 30 s");
+async fn within<F: Future>(of_call: &Call, call: F) -> Result<F::Output, AwsError> {
+    let overdue = |_| of_call.fault(Fault::Transient).with_detail("no answer within 30 s");
     timeout(DEADLINE, Box::pin(call)).await.map_err(overdue)
 }

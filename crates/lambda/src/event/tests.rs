@@ -72,7 +72,17 @@ fn everything_else_is_read_from_the_table() {
 #[test]
 fn what_holds_no_stream_records_is_refused() {
     let console = r#"{"key1":"value1","key2":"value2","key3":"value3"}"#;
-    for text in [console, "{}", "null", "\"text\"", "7", r#"{"Records":5}"#, r#"{"payload":"{\"payload\":\"{}\"}"}"#] {
+    for text in [
+        console,
+        "{}",
+        "null",
+        "\"text\"",
+        "7",
+        r#"{"Records":5}"#,
+        r#"{"Records":[{"a":1}]}"#,
+        "[7]",
+        r#"{"payload":"{\"payload\":\"{}\"}"}"#,
+    ] {
         let error = refusal(text);
         assert!(matches!(error, EventError::NoEvent), "{text}: {error}");
         assert!(error.to_string().contains("Records"), "{error}");

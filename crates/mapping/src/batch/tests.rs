@@ -49,12 +49,49 @@ fn the_later_operation_on_a_document_is_sent_in_place_of_the_earlier() {
     let ids: Vec<_> = sent.iter().map(|(_, operation)| (operation.address.id.as_str(), &operation.action)).collect();
     assert_eq!(ids, [("a", &Action::Delete), ("b", &Action::Index(b"1".to_vec()))]);
     assert_eq!(batch.origin(sent[0].0), Some((2, 0)));
-    assert_eq!(outcomes(&batch), [Some(Outcome::Coalesced), None, None, Some(Outcome::Filtered)]);
+    assert_eq!(outcomes(&batch), [None, None, None, Some(Outcome::Filtered)]);
     batch.decide(sent[0].0, Outcome::Absent);
     batch.decide(sent[1].0, Outcome::Applied);
     let (tally, undecided) = batch.tally();
     assert_eq!((tally.records(), undecided), (4, 0));
     assert_eq!((tally.coalesced, tally.absent, tally.applied, tally.filtered), (1, 1, 1, 1));
+}
+
+#[test]
+fn d4_a_coalesced_record_is_decided_when_its_survivor_is() {
+    let mut batch = Batch::default();
+    // The second stands: its version is higher than the third's.
+    for seconds in [1, 3, 2] {
+        batch.push(meta("a"), Mapped::Operations(vec![operation("a", seconds, Some("x"))]));
+    }
+    let sent = batch.take_operations();
+    assert_eq!(sent.len(), 1);
+    assert_eq!((outcomes(&batch), batch.tally().1), (vec![None; 3], 3));
+    let shown = [Some(Outcome::Coalesced), None, Some(Outcome::Coalesced)];
+    assert_eq!(batch.outcomes_unsent(), shown);
+    batch.decide(sent[0].0, Outcome::DeadLettered);
+    let coalesced = Some(Outcome::Coalesced);
+    assert_eq!(outcomes(&batch), [coalesced, Some(Outcome::DeadLettered), coalesced]);
+}
+
+#[test]
+fn d4_a_coalesced_record_waits_for_the_read_that_took_its_survivor() {
+    let mut batch = Batch::default();
+    batch.push(meta("a"), Mapped::Operations(vec![operation("a", 1, Some("x"))]));
+    batch.push(meta("a"), Mapped::Operations(vec![operation("a", 2, Some("x"))]));
+    batch.push(meta("a"), fetch("a", 3));
+    let handles = batch.fetches();
+    assert_eq!(outcomes(&batch), [None; 3]);
+    batch.resolved(handles[0], vec![operation("a", 3, Some("now"))]);
+    let sent = batch.take_operations();
+    assert_eq!(batch.fetch_of(sent[0].0), Some(handles[0]));
+    batch.read_again(sent[0].0);
+    assert_eq!(outcomes(&batch), [None; 3]);
+    batch.resolved(handles[0], vec![operation("a", 3, Some("later"))]);
+    let sent = batch.take_operations();
+    batch.decide(sent[0].0, Outcome::Applied);
+    let coalesced = Some(Outcome::Coalesced);
+    assert_eq!(outcomes(&batch), [coalesced, coalesced, Some(Outcome::Applied)]);
 }
 
 #[test]
@@ -144,13 +181,47 @@ fn an_answer_that_is_not_final_is_read_again_with_every_address_known_so_far() {
 #[test]
 fn records_that_cannot_be_mapped_are_decided_by_their_letters() {
     let mut batch = Batch::default();
-    let refused = batch.push_refused(meta("a"));
+    let refused = batch.push_refused(meta("a"), None);
     batch.push(meta("b"), fetch("b", 1));
     let handle = batch.fetches()[0];
     assert_eq!(batch.tally().1, 2);
     batch.dead_lettered(refused);
-    batch.unresolvable(handle);
+    batch.unresolvable(handle, vec![operation("old", 1, None)]);
+    let sent = batch.take_operations();
+    assert_eq!((sent.len(), batch.tally().1), (1, 1));
+    batch.decide(sent[0].0, Outcome::Applied);
     assert_eq!(batch.tally().0.dead_lettered, 2);
+}
+
+#[test]
+fn d1_what_is_sent_beside_a_dead_letter_is_decided_and_the_record_is_a_dead_letter_all_the_same() {
+    let mut batch = Batch::default();
+    let refused = batch.push_refused(meta("a"), Some(Mapped::Operations(vec![operation("a", 1, None)])));
+    let sent = batch.take_operations();
+    batch.decide(sent[0].0, Outcome::Applied);
+    assert_eq!(outcomes(&batch), [None]);
+    batch.dead_lettered(refused);
+    assert_eq!(outcomes(&batch), [Some(Outcome::DeadLettered)]);
+    // And the other way round.
+    let refused = batch.push_refused(meta("b"), Some(fetch("b", 1)));
+    batch.dead_lettered(refused);
+    assert_eq!(batch.tally().1, 1);
+    let handle = batch.fetches()[0];
+    batch.resolved(handle, vec![]);
+    assert_eq!(batch.tally().0.dead_lettered, 2);
+}
+
+#[test]
+fn d3_a_record_is_undecided_while_one_that_took_its_second_is() {
+    let mut batch = Batch::default();
+    let first = batch.push(meta("a"), Mapped::Operations(vec![operation("x", 2, None)]));
+    let second = batch.push(meta("a"), Mapped::Operations(vec![operation("y", 2, Some("1"))]));
+    batch.hold(first, second);
+    let sent = batch.take_operations();
+    batch.decide(sent[0].0, Outcome::Applied);
+    assert_eq!(outcomes(&batch), [None, None]);
+    batch.decide(sent[1].0, Outcome::Applied);
+    assert_eq!(batch.tally(), (Tally { applied: 2, ..Tally::default() }, 0));
 }
 
 /// What an index does with external versions (`external_gte`), and how it forgets deletes.

@@ -4,11 +4,15 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use serde_json::value::RawValue;
+
 use super::string::{Scalar, ScalarSeed, Strings};
-use crate::image::{AttributeProblemKind, Container, Image, Node, is_json_number};
+use crate::image::{Image, is_json_number};
+use crate::node::{AttributeProblemKind, Container, Node};
 use crate::text::{Binary, Text};
 
-/// Reads a map of attributes and appends it to the image. `null` reads as no attributes.
+/// Reads a map of attributes into an empty image. `null` reads as no attributes. Of attributes of one name, the last one
+/// counts, as everywhere in JSON here.
 pub(super) struct ImageSeed<'i, 'de>(pub(super) &'i mut Image<'de>, pub(super) Strings<'de>);
 
 /// Reads one attribute value and appends it to the image.
@@ -29,7 +33,7 @@ struct ContentSeed<'i, 'de> {
 }
 
 /// The type tags of DynamoDB.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Tag {
     S,
     N,
@@ -114,9 +118,28 @@ impl<'de> Visitor<'de> for ImageSeed<'_, 'de> {
         let ImageSeed(image, strings) = self;
         while let Some(attribute) = strings.next_name(&mut map)? {
             image.nodes.push(Node::Name(attribute));
-            map.next_value_seed(ValueSeed { image, strings, attribute })?;
+            match strings {
+                Strings::Lent { .. } => map.next_value_seed(ValueSeed { image, strings, attribute })?,
+                Strings::Raw => read_alone(image, attribute, map.next_value()?),
+            }
+        }
+        image.resolve_duplicates(0);
+        if image.problem().is_some() {
+            // It may have been in a value that another one of the same name followed.
+            image.look_for_problems();
         }
         Ok(())
+    }
+}
+
+/// Reads the value of one attribute; where it is none, that is the attribute's problem, and its neighbours are read.
+fn read_alone<'de>(image: &mut Image<'de>, attribute: Text<'de>, raw: &'de RawValue) {
+    let at = image.nodes.len();
+    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+    let seed = ValueSeed { image: &mut *image, strings: Strings::Raw, attribute };
+    if seed.deserialize(&mut deserializer).is_err() {
+        image.nodes.truncate(at);
+        image.push_broken(attribute, AttributeProblemKind::Unreadable);
     }
 }
 
@@ -130,24 +153,46 @@ impl<'de> ValueSeed<'_, 'de> {
             (Tag::S, Scalar::Text(text)) => Some(Node::String(text)),
             (Tag::B, Scalar::Text(text)) => Some(Node::Binary(Binary::Base64(text))),
             (Tag::N, Scalar::Text(text)) => {
-                Some(text.inner()).filter(|digits| is_json_number(digits)).map(Node::Number)
+                Some(text).filter(|digits| is_json_number(&digits.decode())).map(Node::Number)
             }
             _ => None,
         };
         match node {
             Some(node) => self.image.nodes.push(node),
-            None => self.wrong(tag, value),
+            None => self.image.push_broken(self.attribute, wrong(tag, value)),
         }
     }
 
-    /// Keeps the run of nodes whole, and remembers that the image is not to be used.
-    fn wrong(&mut self, tag: Tag, value: Scalar<'_>) {
-        let kind = match (tag, value) {
-            (Tag::N, Scalar::Text(_)) => AttributeProblemKind::NotANumber,
-            _ => AttributeProblemKind::WrongValue,
+    /// Reads what stands behind a type tag.
+    fn read_tagged<A: MapAccess<'de>>(
+        &mut self,
+        (tag, tag_text): (Tag, Option<&'de str>),
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        let strings = self.strings.behind(tag_text);
+        let container = match tag {
+            Tag::L => Container::List,
+            Tag::M => Container::Map,
+            Tag::Ss => Container::StringSet,
+            Tag::Ns => Container::NumberSet,
+            Tag::Bs => Container::BinarySet,
+            Tag::Unknown => {
+                map.next_value::<IgnoredAny>()?;
+                self.image.push_broken(self.attribute, AttributeProblemKind::UnknownTag);
+                return Ok(());
+            }
+            Tag::Bool | Tag::Null => {
+                let value = map.next_value_seed(ScalarSeed::Bool(strings))?;
+                self.push_scalar(tag, value);
+                return Ok(());
+            }
+            Tag::S | Tag::N | Tag::B => {
+                let value = map.next_value_seed(ScalarSeed::String(strings))?;
+                self.push_scalar(tag, value);
+                return Ok(());
+            }
         };
-        self.image.report(self.attribute, kind);
-        self.image.nodes.push(Node::Null);
+        map.next_value_seed(ContentSeed { image: &mut *self.image, strings, attribute: self.attribute, container })
     }
 }
 
@@ -167,44 +212,32 @@ impl<'de> Visitor<'de> for ValueSeed<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        let Some((tag, tag_text)) = map.next_key_seed(TagSeed)? else {
-            self.image.report(self.attribute, AttributeProblemKind::NoTag);
-            self.image.nodes.push(Node::Null);
-            return Ok(());
-        };
-        let attribute = self.attribute;
-        let strings = self.strings.behind(tag_text);
-        let container = match tag {
-            Tag::L => Some(Container::List),
-            Tag::M => Some(Container::Map),
-            Tag::Ss => Some(Container::StringSet),
-            Tag::Ns => Some(Container::NumberSet),
-            Tag::Bs => Some(Container::BinarySet),
-            Tag::Unknown => {
+        let at = self.image.nodes.len();
+        let (mut first, mut several) = (None, false);
+        while let Some((tag, tag_text)) = map.next_key_seed(TagSeed)? {
+            if *first.get_or_insert(tag) != tag {
+                several = true;
                 map.next_value::<IgnoredAny>()?;
-                self.image.report(attribute, AttributeProblemKind::UnknownTag);
-                self.image.nodes.push(Node::Null);
-                None
+                continue;
             }
-            Tag::Bool | Tag::Null => {
-                let value = map.next_value_seed(ScalarSeed::Bool(strings))?;
-                self.push_scalar(tag, value);
-                None
-            }
-            Tag::S | Tag::N | Tag::B => {
-                let value = map.next_value_seed(ScalarSeed::String(strings))?;
-                self.push_scalar(tag, value);
-                None
-            }
-        };
-        if let Some(container) = container {
-            map.next_value_seed(ContentSeed { image: self.image, strings, attribute, container })?;
+            // The same tag once more: the last one counts.
+            self.image.nodes.truncate(at);
+            self.read_tagged((tag, tag_text), &mut map)?;
         }
-        while map.next_key::<IgnoredAny>()?.is_some() {
-            map.next_value::<IgnoredAny>()?;
-            self.image.report(attribute, AttributeProblemKind::SeveralTags);
+        if several {
+            self.image.nodes.truncate(at);
+            self.image.push_broken(self.attribute, AttributeProblemKind::SeveralTags);
+        } else if first.is_none() {
+            self.image.push_broken(self.attribute, AttributeProblemKind::NoTag);
         }
         Ok(())
+    }
+}
+
+fn wrong(tag: Tag, value: Scalar<'_>) -> AttributeProblemKind {
+    match (tag, value) {
+        (Tag::N, Scalar::Text(_)) => AttributeProblemKind::NotANumber,
+        _ => AttributeProblemKind::WrongValue,
     }
 }
 
@@ -238,10 +271,12 @@ impl<'de> Visitor<'de> for ContentSeed<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let ContentSeed { image, strings, attribute, .. } = self;
+        let from = image.nodes.len();
         while let Some(name) = strings.next_name(&mut map)? {
             image.nodes.push(Node::Name(name));
             map.next_value_seed(ValueSeed { image, strings, attribute })?;
         }
+        image.resolve_duplicates(from);
         Ok(())
     }
 

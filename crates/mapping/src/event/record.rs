@@ -1,15 +1,15 @@
 //! One stream record, tolerant of every form seen in the wild.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::attribute::ImageSeed;
 use super::string::Strings;
-use crate::change::{Change, EventName, RecordError, RecordProblem, canonical_keys};
+use crate::change::{Change, EventName, RecordError, RecordProblem, StreamView, canonical_keys};
 use crate::image::Image;
 use crate::text::Text;
 use crate::version::{CreationTime, SequenceNumber};
@@ -21,6 +21,7 @@ pub(super) struct RecordReader<'de> {
     /// Memory of images that the last record did not have.
     spare: Vec<Image<'de>>,
     event_name_found: bool,
+    data_found: bool,
 }
 
 /// Reads one record into the reader.
@@ -33,7 +34,13 @@ struct DataSeed<'r, 'de>(&'r mut RecordReader<'de>);
 
 impl<'de> RecordReader<'de> {
     pub(super) fn new(strings: Strings<'de>) -> RecordReader<'de> {
-        RecordReader { strings, change: Change::default(), spare: Vec::new(), event_name_found: false }
+        RecordReader {
+            strings,
+            change: Change::default(),
+            spare: Vec::new(),
+            event_name_found: false,
+            data_found: false,
+        }
     }
 
     pub(super) fn read(&mut self, raw: &'de RawValue) -> Result<&Change<'de>, RecordError> {
@@ -41,6 +48,7 @@ impl<'de> RecordReader<'de> {
         let read = RecordSeed(self).deserialize(&mut deserializer);
         let outcome = match read {
             Ok(()) => self.outcome(),
+            Err(_) if !raw.get().starts_with('{') => Err(self.error(RecordProblem::NoRecord)),
             Err(error) => Err(self.error(malformed(&error))),
         };
         outcome.map_err(|error| with_digest(error, raw))
@@ -48,6 +56,9 @@ impl<'de> RecordReader<'de> {
 
     /// The record that was read last.
     pub(super) fn outcome(&self) -> Result<&Change<'de>, RecordError> {
+        if !self.data_found {
+            return Err(self.error(RecordProblem::NoRecord));
+        }
         if !self.event_name_found {
             return Err(self.error(RecordProblem::EventName));
         }
@@ -69,13 +80,37 @@ impl<'de> RecordReader<'de> {
     }
 
     pub(super) fn begin(&mut self) {
+        self.begin_data();
+        let keys = std::mem::take(&mut self.change.keys);
+        self.change = Change { keys, ..Change::default() };
+        (self.event_name_found, self.data_found) = (false, false);
+    }
+
+    /// Forgets what is in the `dynamodb` member of a record.
+    fn begin_data(&mut self) {
         let change = &mut self.change;
         self.spare.extend(change.new_image.take());
         self.spare.extend(change.old_image.take());
-        let mut keys = std::mem::take(&mut change.keys);
-        keys.clear();
-        *change = Change { keys, ..Change::default() };
-        self.event_name_found = false;
+        change.keys.clear();
+        change.created = None;
+        change.sequence = None;
+    }
+
+    /// Reads an image; `None` where it has nothing. One that cannot be read is the image's problem: key and neighbour
+    /// may still be good for a delete.
+    fn read_image<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<Image<'de>>, A::Error> {
+        let mut image = self.fresh_image();
+        match self.strings {
+            Strings::Lent { .. } => map.next_value_seed(ImageSeed(&mut image, self.strings))?,
+            Strings::Raw => {
+                let raw: &'de RawValue = map.next_value()?;
+                let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+                if ImageSeed(&mut image, self.strings).deserialize(&mut deserializer).is_err() {
+                    image.set_unreadable();
+                }
+            }
+        }
+        Ok((!image.is_empty() || image.problem().is_some()).then_some(image))
     }
 
     fn fresh_image(&mut self) -> Image<'de> {
@@ -140,7 +175,10 @@ impl<'de> RecordReader<'de> {
                 reader.event_name_found = event.is_some();
                 reader.change.event = event.unwrap_or_default();
             }
-            Member::Dynamodb => map.next_value_seed(DataSeed(reader))?,
+            Member::Dynamodb => {
+                reader.data_found = true;
+                map.next_value_seed(DataSeed(reader))?;
+            }
             Member::UserIdentity => reader.change.expired = is_expiry(map.next_value()?),
             Member::EventSourceArn => {
                 reader.change.stream_arn = text(map.next_value()?).map(Text::decode);
@@ -172,23 +210,21 @@ impl<'de> Visitor<'de> for DataSeed<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let reader = self.0;
-        let strings = reader.strings;
+        reader.begin_data();
         while let Some(name) = map.next_key::<Member>()? {
             match name {
-                Member::Keys => map.next_value_seed(ImageSeed(&mut reader.change.keys, strings))?,
-                Member::NewImage => {
-                    let mut image = reader.fresh_image();
-                    map.next_value_seed(ImageSeed(&mut image, strings))?;
-                    reader.change.new_image = (!image.is_empty()).then_some(image);
+                Member::Keys => {
+                    reader.change.keys.clear();
+                    map.next_value_seed(ImageSeed(&mut reader.change.keys, reader.strings))?;
                 }
-                Member::OldImage => {
-                    let mut image = reader.fresh_image();
-                    map.next_value_seed(ImageSeed(&mut image, strings))?;
-                    reader.change.old_image = (!image.is_empty()).then_some(image);
-                }
+                Member::NewImage => reader.change.new_image = reader.read_image(&mut map)?,
+                Member::OldImage => reader.change.old_image = reader.read_image(&mut map)?,
                 Member::SequenceNumber => {
                     let sequence = text(map.next_value()?).and_then(|text| SequenceNumber::parse(&text.decode()).ok());
                     reader.change.sequence = sequence;
+                }
+                Member::StreamViewType => {
+                    reader.change.view = text(map.next_value()?).and_then(|text| StreamView::parse(&text.decode()));
                 }
                 Member::CreationDateTime => reader.change.created = creation_time(map.next_value()?),
                 _ => {
@@ -216,15 +252,11 @@ fn creation_time(raw: &RawValue) -> Option<CreationTime> {
 /// `{"type": "Service", "principalId": "dynamodb.amazonaws.com"}`; the AWS command line writes the names
 /// in upper case.
 fn is_expiry(identity: &RawValue) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Identity<'a> {
-        #[serde(borrow, default, alias = "Type", rename = "type")]
-        kind: Cow<'a, str>,
-        #[serde(borrow, default, alias = "PrincipalId", rename = "principalId")]
-        principal: Cow<'a, str>,
-    }
-    serde_json::from_str::<Identity<'_>>(identity.get())
-        .is_ok_and(|identity| identity.kind == "Service" && identity.principal == "dynamodb.amazonaws.com")
+    // Members may come twice; this map keeps the last one.
+    let Ok(identity) = serde_json::from_str::<serde_json::Map<String, Value>>(identity.get()) else { return false };
+    let is =
+        |names: [&str; 2], wanted| names.iter().any(|name| identity.get(*name).and_then(Value::as_str) == Some(wanted));
+    is(["type", "Type"], "Service") && is(["principalId", "PrincipalId"], "dynamodb.amazonaws.com")
 }
 
 /// The names of members that are read, of records and of what records come in.
@@ -245,6 +277,7 @@ pub(super) enum Member {
     OldImage,
     SequenceNumber,
     CreationDateTime,
+    StreamViewType,
     Other,
 }
 
@@ -279,6 +312,7 @@ impl Visitor<'_> for NameVisitor {
             "NewImage" => Member::NewImage,
             "OldImage" => Member::OldImage,
             "SequenceNumber" => Member::SequenceNumber,
+            "StreamViewType" => Member::StreamViewType,
             "ApproximateCreationDateTime" => Member::CreationDateTime,
             _ => Member::Other,
         })

@@ -72,7 +72,10 @@ impl<'de> Strings<'de> {
     pub(super) fn next_name<A: MapAccess<'de>>(self, map: &mut A) -> Result<Option<Text<'de>>, A::Error> {
         match self {
             Strings::Lent { .. } => map.next_key_seed(NameSeed),
-            Strings::Raw => Ok(map.next_key::<&RawValue>()?.map(|raw| Text::Json(raw.get()))),
+            Strings::Raw => {
+                let Some(raw) = map.next_key::<&RawValue>()? else { return Ok(None) };
+                Text::of_literal(raw.get()).map(Some).ok_or_else(|| A::Error::custom("a name that is no text"))
+            }
         }
     }
 }
@@ -146,7 +149,7 @@ impl<'de> Scalar<'de> {
         match raw.get() {
             "true" => Scalar::Bool(true),
             "false" => Scalar::Bool(false),
-            literal if literal.starts_with('"') => Scalar::Text(Text::Json(literal)),
+            literal if literal.starts_with('"') => Text::of_literal(literal).map_or(Scalar::Other, Scalar::Text),
             _ => Scalar::Other,
         }
     }

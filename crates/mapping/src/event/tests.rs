@@ -1,5 +1,6 @@
 use super::*;
 use crate::change::EventName;
+use crate::image::AttributeProblemKind;
 use crate::version::CreationTime;
 
 fn read(text: &str) -> (Vec<Result<Change<'_>, RecordError>>, Result<&'static str, CapturedError>) {
@@ -145,7 +146,94 @@ fn thirty_two_levels_and_more_are_read() {
     let too_deep = deep(200);
     let (records, kind) = read(&too_deep);
     assert_eq!(kind, Ok("records"));
-    assert!(matches!(records[0], Err(RecordError { reason: RecordProblem::Malformed { .. }, .. })));
+    // Too deep for the reader: that attribute's problem, and the key is still good.
+    let change = records[0].as_ref().unwrap();
+    let problem = change.new_image.as_ref().unwrap().problem().unwrap();
+    assert_eq!((problem.attribute.as_str(), problem.kind), ("deep", AttributeProblemKind::Unreadable));
+    assert_eq!(change.canonical_keys(), r#"{"pk":{"S":"a"}}"#);
+}
+
+#[test]
+fn what_is_no_attribute_value_is_that_attributes_problem_and_what_is_no_image_the_images() {
+    for (image, attribute, kind) in [
+        (r#"{"pk":{"S":"a"},"bad":5,"after":{"S":"b"}}"#, "bad", AttributeProblemKind::Unreadable),
+        (r#"{"pk":{"S":"a"},"bad":{"M":[]},"after":{"S":"b"}}"#, "bad", AttributeProblemKind::Unreadable),
+        (r#"{"pk":{"S":"a"},"bad":{"L":[null]},"after":{"S":"b"}}"#, "bad", AttributeProblemKind::Unreadable),
+        (r#"{"pk":{"S":"a"},"bad":{"S":"\ud800"},"after":{"S":"b"}}"#, "bad", AttributeProblemKind::WrongValue),
+        ("5", "", AttributeProblemKind::NoImage),
+        ("[]", "", AttributeProblemKind::NoImage),
+        (r#"{"\ud800":{"S":"a"}}"#, "", AttributeProblemKind::NoImage),
+    ] {
+        let text = record(&format!(r#""OldImage":{image}"#));
+        let (records, _) = read(&text);
+        let change = records[0].as_ref().unwrap();
+        let problem = change.old_image.as_ref().unwrap().problem().unwrap();
+        assert_eq!((problem.attribute.as_str(), problem.kind), (attribute, kind), "{image}");
+    }
+}
+
+/// One line of nodes is what a text means; members that come twice must not show in it.
+fn nodes_of(item: &str) -> String {
+    let raw: &RawValue = serde_json::from_str(item).unwrap();
+    let image = read_item(raw).unwrap();
+    assert!(image.problem().is_none(), "{item}: {:?}", image.problem());
+    let route = crate::route::Route::to(crate::operation::IndexName::parse("i").unwrap());
+    String::from_utf8(crate::document::document(&route, &image).unwrap()).unwrap()
+}
+
+#[test]
+fn j2_the_last_of_members_with_one_name_wins_at_every_depth() {
+    for (text, expected) in [
+        (r#"{"a":{"S":"1"},"b":{"S":"x"},"a":{"S":"2"}}"#, r#"{"b":"x","a":"2"}"#),
+        (r#"{"a":{"S":"1"},"\u0061":{"S":"2"}}"#, r#"{"\u0061":"2"}"#),
+        (
+            r#"{"m":{"M":{"k":{"N":"1"},"l":{"M":{"z":{"N":"1"},"z":{"N":"2"}}},"k":{"N":"3"}}}}"#,
+            r#"{"m":{"l":{"z":2},"k":3}}"#,
+        ),
+        (r#"{"l":{"L":[{"M":{"k":{"N":"1"},"k":{"N":"2"}}}]}}"#, r#"{"l":[{"k":2}]}"#),
+        (r#"{"a":{"S":"1","S":"2"}}"#, r#"{"a":"2"}"#),
+        (r#"{"a":{"L":[{"S":"1"}],"L":[]}}"#, r#"{"a":[]}"#),
+        // What is wrong with a value that does not count does not count.
+        (r#"{"a":{"N":"one"},"a":{"N":"1"}}"#, r#"{"a":1}"#),
+        (r#"{"a":{"N":"one","N":"1"}}"#, r#"{"a":1}"#),
+        (r#"{"m":{"M":{"k":{"Z":1},"k":{"N":"1"}}}}"#, r#"{"m":{"k":1}}"#),
+    ] {
+        assert_eq!(nodes_of(text), expected, "{text}");
+        let one_pass = record(&format!(r#""NewImage":{text}"#));
+        let (records, _) = read(&one_pass);
+        assert!(records[0].as_ref().unwrap().new_image.as_ref().unwrap().problem().is_none(), "{text}");
+    }
+    let many: String = (0..40).map(|number| format!(r#""k{}":{{"N":"{number}"}},"#, number % 20)).collect();
+    let expected: String = (20..40).map(|number| format!(r#""k{}":{number},"#, number % 20)).collect();
+    assert_eq!(
+        nodes_of(&format!("{{{}}}", many.trim_end_matches(','))),
+        format!("{{{}}}", expected.trim_end_matches(','))
+    );
+    let (records, _) = read(
+        r#"{"eventName":"INSERT","dynamodb":{"Keys":{"pk":{"S":"old"}},"SequenceNumber":"1","NewImage":{"x":{"S":"x"}}},"eventName":"REMOVE","userIdentity":{"type":"User","type":"Service","principalId":"dynamodb.amazonaws.com"},"dynamodb":{"Keys":{"sk":{"S":"b"}},"Keys":{"pk":{"S":"a"}}}}"#,
+    );
+    let change = records[0].as_ref().unwrap();
+    assert_eq!((change.event, change.canonical_keys().as_str()), (EventName::Remove, r#"{"pk":{"S":"a"}}"#));
+    assert!(change.expired && change.new_image.is_none() && change.sequence.is_none());
+}
+
+#[test]
+fn a_number_with_escapes_is_a_number() {
+    assert_eq!(nodes_of(r#"{"n":{"N":"\u0031\u0032"},"s":{"NS":["\u0032","1"]}}"#), r#"{"n":12,"s":[1,2]}"#);
+    let keyed = r#"[{"eventName":"REMOVE","dynamodb":{"Keys":{"pk":{"N":"\u0031\u0032"}}}}]"#;
+    assert_eq!(read(keyed).0[0].as_ref().unwrap().canonical_keys(), r#"{"pk":{"N":"12"}}"#);
+}
+
+/// Members that come twice are found without comparing each with each.
+#[test]
+fn many_members_are_read_without_comparing_each_with_each() {
+    let comparisons = |members: usize| {
+        let item: String = (0..members).map(|number| format!(r#""k{number}":{{"N":"1"}},"#)).collect();
+        let item = format!(r#"{{"m":{{"M":{{{}}}}}}}"#, item.trim_end_matches(','));
+        let raw: &RawValue = serde_json::from_str(&item).unwrap();
+        crate::text::count::comparisons_of(|| drop(read_item(raw).unwrap()))
+    };
+    assert!(comparisons(4_000) <= 2 * 4_000, "{}", comparisons(4_000));
 }
 
 /// One pass borrows strings as the parser lends them, record by record they are raw JSON; nobody may see a difference.
@@ -161,6 +249,10 @@ fn one_pass_and_record_by_record_give_the_same() {
         r#"{"S":{"S":"x"}}"#,
         r#"{"N":"1.50"}"#,
         r#"{"N":"\u0031"}"#,
+        r#"{"S":"1","S":"2"}"#,
+        r#"{"N":"x","N":"1"}"#,
+        r#"{"M":{"k":{"N":"1"},"k":{"N":"x"}}}"#,
+        r#"{"M":{"k":{"N":"x"},"k":{"N":"1"}}}"#,
         r#"{"N":1}"#,
         r#"{"N":1e999}"#,
         r#"{"B":"AP8="}"#,
@@ -203,4 +295,27 @@ fn one_pass_and_record_by_record_give_the_same() {
             }
         }
     }
+}
+
+#[test]
+fn the_view_type_is_read_where_it_is_known() {
+    use crate::change::StreamView;
+    let rows = [
+        (r#","StreamViewType":"NEW_IMAGE""#, Some(StreamView::NewImage)),
+        (r#","StreamViewType":"NEW_AND_OLD_IMAGES""#, Some(StreamView::NewAndOldImages)),
+        (r#","StreamViewType":"OLD_IMAGE""#, Some(StreamView::OldImage)),
+        (r#","StreamViewType":"KEYS_ONLY""#, Some(StreamView::KeysOnly)),
+        (r#","StreamViewType":"KEYS_\u004FNLY""#, Some(StreamView::KeysOnly)),
+        (r#","StreamViewType":"NEWER""#, None),
+        (r#","StreamViewType":7"#, None),
+        (r#","StreamViewType":null"#, None),
+        ("", None),
+    ];
+    // One after the other into the same memory: a record must not take over the view of the one before it.
+    let records: Vec<String> =
+        rows.iter().map(|(view, _)| record(&format!(r#""ApproximateCreationDateTime":1{view}"#))).collect();
+    let text = format!("[{}]", records.join(","));
+    let (found, _) = read(&text);
+    let found: Vec<_> = found.into_iter().map(|record| record.unwrap().view).collect();
+    assert_eq!(found, rows.map(|(_, view)| view));
 }

@@ -1,18 +1,18 @@
 use super::*;
 use crate::event::read_captured;
 use crate::operation::IndexName;
-use crate::route::{Condition, IndexPattern, PatternPart, Test, Ttl};
+use crate::route::{Condition, IndexPattern, OnExpiry, PatternPart, Test, Ttl};
 
-fn index(name: &str) -> IndexName {
+pub(super) fn index(name: &str) -> IndexName {
     IndexName::parse(name).unwrap()
 }
 
-fn to(name: &str) -> Route {
+pub(super) fn to(name: &str) -> Route {
     Route::to(index(name))
 }
 
 /// Maps one record whose `dynamodb` member holds `data` beside key, time and place.
-fn map_with(routes: Vec<Route>, event: &str, data: &str, trust: Trust) -> Result<Mapped, MapError> {
+pub(super) fn map_with(routes: Vec<Route>, event: &str, data: &str, trust: Trust) -> Result<Mapped, Box<Refusal>> {
     let text = format!(
         r#"{{"eventName":"{event}","dynamodb":{{"ApproximateCreationDateTime":1700000000,"Keys":{{"pk":{{"S":"a"}}}},"SequenceNumber":"7"{data}}}}}"#
     );
@@ -21,12 +21,12 @@ fn map_with(routes: Vec<Route>, event: &str, data: &str, trust: Trust) -> Result
     mapped.unwrap()
 }
 
-fn map(routes: Vec<Route>, event: &str, data: &str) -> Result<Mapped, MapError> {
+pub(super) fn map(routes: Vec<Route>, event: &str, data: &str) -> Result<Mapped, Box<Refusal>> {
     map_with(routes, event, data, Trust::InOrder)
 }
 
 /// What is sent, readable: `+index/id document` and `-index/id`.
-fn lines(operations: &[Operation]) -> Vec<String> {
+pub(super) fn lines(operations: &[Operation]) -> Vec<String> {
     let line = |operation: &Operation| {
         let place = format!("{}/{}", operation.address.index, operation.address.id.as_str());
         match &operation.action {
@@ -37,23 +37,23 @@ fn lines(operations: &[Operation]) -> Vec<String> {
     operations.iter().map(line).collect()
 }
 
-fn sent(mapped: Result<Mapped, MapError>) -> Vec<String> {
+fn sent(mapped: Result<Mapped, Box<Refusal>>) -> Vec<String> {
     match mapped.unwrap() {
         Mapped::Operations(operations) => lines(&operations),
         other => panic!("{other:?}"),
     }
 }
 
-fn image(which: &str, attributes: &str) -> String {
+pub(super) fn image(which: &str, attributes: &str) -> String {
     format!(r#","{which}":{{"pk":{{"S":"a"}}{attributes}}}"#)
 }
 
-fn both(old: &str, new: &str) -> String {
+pub(super) fn both(old: &str, new: &str) -> String {
     image("OldImage", old) + &image("NewImage", new)
 }
 
 /// Items with `k` = "x" go to `x`, the rest to `rest`.
-fn split() -> Vec<Route> {
+pub(super) fn split() -> Vec<Route> {
     let when = vec![Condition { attribute: "k".into(), test: Test::EqualsString("x".into()), not: false }];
     vec![Route { when, ..to("x") }, to("rest")]
 }
@@ -129,7 +129,15 @@ fn expiries_are_archived_when_they_are_told_or_inferred() {
     let archived =
         [r"-i/a".to_owned(), r#"+gone/a|1700000000 {"pk":"a","ttl":1699999999,"expired_at":1700000000}"#.to_owned()];
     assert_eq!(sent(map(archiving(true), "REMOVE", &old(r#"{"N":"1699999999"}"#))), archived);
-    for not_expired in [r#"{"N":"1700000000"}"#, r#"{"S":"never"}"#, r#"{"N":"1E+125"}"#] {
+    // 0, and more than five years before: DynamoDB never expires such an item.
+    for not_expired in [
+        r#"{"N":"1700000000"}"#,
+        r#"{"S":"never"}"#,
+        r#"{"N":"1E+125"}"#,
+        r#"{"N":"0"}"#,
+        r#"{"N":"0.5"}"#,
+        r#"{"N":"1542000000"}"#,
+    ] {
         assert_eq!(sent(map(archiving(true), "REMOVE", &old(not_expired))), ["-i/a"], "{not_expired}");
     }
     assert_eq!(sent(map(archiving(false), "REMOVE", &old(r#"{"N":"1"}"#))), ["-i/a"]);
@@ -149,22 +157,24 @@ fn an_expiry_told_by_dynamodb_is_archived_and_needs_the_old_image() {
     // The archive copy is taken from the image in every mode, since the item is gone.
     let Ok(Mapped::Fetch { archive: Some(archive), .. }) = read(&image("OldImage", "")) else { panic!() };
     assert_eq!((archive.role, archive.origin), (Role::Archive, Origin::Image));
-    assert_eq!(read(""), Err(MapError::NothingToArchive));
+    assert_eq!(read("").unwrap_err().error, MapError::NothingToArchive);
 }
 
 #[test]
 fn what_cannot_be_mapped_says_why() {
     let untimed = r#"{"eventName":"REMOVE","dynamodb":{"Keys":{"pk":{"S":"a"}}}}"#;
     let mapper = Mapper::new(vec![to("i")]);
-    read_captured(untimed, |_, change| assert_eq!(mapper.map(change.unwrap(), Trust::InOrder), Err(MapError::NoTime)))
-        .unwrap();
+    read_captured(untimed, |_, change| {
+        assert_eq!(mapper.map(change.unwrap(), Trust::InOrder).unwrap_err().error, MapError::NoTime);
+    })
+    .unwrap();
 
     let unknown = map(vec![to("i")], "INSERT", &image("NewImage", r#","odd":{"Z":"1"}"#)).unwrap_err();
-    assert_eq!(unknown.to_string(), r#"attribute "odd": a value has an unknown type tag"#);
-    assert!(!unknown.is_configuration());
+    assert_eq!(unknown.error.to_string(), r#"attribute "odd": a value has an unknown type tag"#);
+    assert!(!unknown.error.is_configuration());
 
     let route = Route { id: Some(vec!["user".into()]), ..to("i") };
-    assert!(map(vec![route], "INSERT", &image("NewImage", "")).unwrap_err().is_configuration());
+    assert!(map(vec![route], "INSERT", &image("NewImage", "")).unwrap_err().error.is_configuration());
 }
 
 #[test]
@@ -174,7 +184,7 @@ fn an_old_image_without_an_index_was_never_written() {
     let routes = || vec![Route { index: pattern.clone(), ..to("x") }];
     let (good, bad) = (r#","k":{"S":"eu"}"#, r#","k":{"S":"E U"}"#);
     assert_eq!(sent(map(routes(), "MODIFY", &both(bad, good))), [r#"+i-eu/a {"pk":"a","k":"eu"}"#]);
-    assert!(matches!(map(routes(), "MODIFY", &both(good, bad)), Err(MapError::Pattern(_))));
+    assert!(matches!(map(routes(), "MODIFY", &both(good, bad)).unwrap_err().error, MapError::Pattern(_)));
 }
 
 #[test]

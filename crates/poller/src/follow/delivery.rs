@@ -78,13 +78,17 @@ impl Deliver for Delivery {
         let mut page = Page::default();
         for record in records {
             let record = record.as_ref().map_err(RecordError::clone);
-            if let Err(error) = page.add(&self.mapper, record, trust) {
-                let fault = Undecided::Later { message: error.to_string(), hint: error.hint().to_owned() };
-                return Delivered { outcomes: vec![None; records.len()], fault: Some(fault), ..Delivered::default() };
-            }
+            page.add(&self.mapper, record, trust);
+        }
+        if let Err(error) = page.check_keys(&self.progress.keys) {
+            let fault = Undecided::Later { message: error.to_string(), hint: error.hint().to_owned() };
+            return Delivered { outcomes: vec![None; records.len()], fault: Some(fault), ..Delivered::default() };
         }
         let page = Box::pin(self.deliver_page(page, bounds)).await;
-        let fault = page.fault.map(|fault| Undecided::of(&fault, &*self.indices));
+        let fault = match page.fault {
+            Some(fault) => Some(Undecided::of(&fault, &*self.indices).await),
+            None => None,
+        };
         Delivered { outcomes: page.outcomes, indices: page.indices, fault }
     }
 
@@ -94,7 +98,7 @@ impl Deliver for Delivery {
 }
 
 impl Undecided {
-    fn of(fault: &DeliveryFault, indices: &dyn IndexSetup) -> Undecided {
+    async fn of(fault: &DeliveryFault, indices: &dyn IndexSetup) -> Undecided {
         let later = || Undecided::Later { message: fault.to_string(), hint: fault.hint() };
         match fault {
             DeliveryFault::Cancelled(_) => Undecided::Stopped,
@@ -102,17 +106,86 @@ impl Undecided {
             DeliveryFault::Writer(writer) => match &**writer {
                 writer::Fault::Cancelled => Undecided::Stopped,
                 writer::Fault::IndexMissing { index, concrete } => {
-                    let known = indices.known().into_iter().find(|known| known.index == index.as_str());
-                    Undecided::IndexVanished(VanishedIndex {
-                        index: index.as_str().to_owned(),
-                        concrete: concrete.to_string(),
-                        expected_uuid: known.map(|known| known.uuid).unwrap_or_default(),
-                        found_uuid: None,
-                    })
+                    missing(index.as_str(), concrete, indices).await.map_or_else(later, Undecided::IndexVanished)
                 }
                 _ => later(),
             },
             _ => later(),
         }
+    }
+}
+
+/// An index that one answer to a write said to be missing: it has vanished where a look at it says so too. Of an index
+/// that is not watched, that answer is all there is.
+async fn missing(index: &str, concrete: &str, indices: &dyn IndexSetup) -> Option<VanishedIndex> {
+    if !indices.known().iter().any(|known| known.index == index) {
+        return Some(VanishedIndex {
+            index: index.to_owned(),
+            concrete: concrete.to_owned(),
+            expected_uuid: String::new(),
+            found_uuid: None,
+        });
+    }
+    let vanished = indices.watch().await.ok()?;
+    vanished.into_iter().find(|vanished| vanished.index == index)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use streamdex_delivery::indices::IndexWatch;
+    use streamdex_mapping::IndexName;
+    use streamdex_sink::index::{KnownIndex, Target};
+
+    use super::*;
+
+    /// One known index, and what a look at it says.
+    struct Looked(Result<Vec<VanishedIndex>, SetupError>);
+
+    #[async_trait]
+    impl IndexWatch for Looked {
+        fn remember(&self, _: Vec<KnownIndex>) {}
+
+        fn known(&self) -> Vec<KnownIndex> {
+            let (index, concrete, uuid) = ("x".into(), "x-000001".into(), "A".into());
+            vec![KnownIndex { index, concrete, uuid, generation: 1 }]
+        }
+
+        async fn watch(&self) -> Result<Vec<VanishedIndex>, SetupError> {
+            self.0.clone()
+        }
+    }
+
+    #[async_trait]
+    impl IndexSetup for Looked {
+        async fn ensure(&self, index: &IndexName) -> Result<Arc<Target>, SetupError> {
+            Err(SetupError::Unknown { index: index.to_string() })
+        }
+
+        async fn find(&self, index: &IndexName) -> Result<Option<Arc<Target>>, SetupError> {
+            self.ensure(index).await.map(Some)
+        }
+
+        fn target(&self, _: &IndexName) -> Option<Arc<Target>> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn one_answer_to_a_write_is_no_vanished_index() {
+        let gone = VanishedIndex {
+            index: "x".into(),
+            concrete: "x-000001".into(),
+            expected_uuid: "A".into(),
+            found_uuid: None,
+        };
+        let of = async |watched, index| missing(index, "x-000001", &Looked(watched)).await;
+        assert_eq!(of(Ok(Vec::new()), "x").await, None);
+        let unanswered = SetupError::Unexpected { action: "look".into(), status: 200, what: "empty" };
+        assert_eq!(of(Err(unanswered), "x").await, None);
+        assert_eq!(of(Ok(vec![gone.clone()]), "x").await, Some(gone));
+        // Of an index that is not watched, the answer is all there is.
+        assert!(of(Ok(Vec::new()), "unwatched").await.is_some());
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use streamdex_dynamodb::stream::{ListedShard, ShardId, StreamSource, StreamStatus, list_shards};
 use streamdex_dynamodb::{AwsError, Fault};
-use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -14,6 +13,7 @@ use crate::clock::Clock;
 use crate::follow::{FollowError, StatusBoard};
 use crate::gap::Gap;
 use crate::state::{Loaded, ProgressStore};
+use crate::turn::DescribeTurn;
 
 /// What a call came to.
 pub(super) enum Discovered {
@@ -44,8 +44,7 @@ pub(super) struct Discovery {
     board: StatusBoard,
     clock: Arc<dyn Clock>,
     patience: Option<Duration>,
-    /// DescribeStream takes 10 calls a second, and others may call it too.
-    turn: Arc<Semaphore>,
+    turn: DescribeTurn,
     calls: JoinSet<Discovered>,
     records: JoinSet<Discovered>,
     listing: bool,
@@ -53,7 +52,6 @@ pub(super) struct Discovery {
     sought: BTreeMap<ShardId, AbortHandle>,
 }
 
-const BETWEEN_CALLS: Duration = Duration::from_millis(150);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A stream is gone when the service has said so this often in a row.
@@ -74,12 +72,17 @@ impl Discovery {
             board,
             clock,
             patience,
-            turn: Arc::new(Semaphore::new(1)),
+            turn: DescribeTurn::default(),
             calls: JoinSet::new(),
             records: JoinSet::new(),
             listing: false,
             sought: BTreeMap::new(),
         }
+    }
+
+    /// The turn that all calls of DescribeStream about this stream share.
+    pub(super) fn turn(&self) -> DescribeTurn {
+        self.turn.clone()
     }
 
     pub(super) fn is_listing(&self) -> bool {
@@ -117,7 +120,7 @@ impl Discovery {
             let mut not_found = 0;
             let mut paused = false;
             loop {
-                caller.wait_for_turn().await;
+                caller.turn.wait().await;
                 let asked = caller.clock.monotonic();
                 let Some(known) = caller.load().await.map(Box::new) else {
                     sleep(LONGEST_WAIT).await;
@@ -157,7 +160,7 @@ impl Discovery {
             sleep(delay).await;
             let mut wait = FIRST_WAIT;
             loop {
-                caller.wait_for_turn().await;
+                caller.turn.wait().await;
                 match caller.source.children(&parent).await {
                     Ok(children) => return Discovered::Children { parent, children },
                     Err(error) if error.fault() == Fault::NotFound => {
@@ -218,7 +221,7 @@ impl Discovery {
             store: Arc::clone(&self.store),
             board: self.board.clone(),
             clock: Arc::clone(&self.clock),
-            turn: Arc::clone(&self.turn),
+            turn: self.turn.clone(),
             patience: self.patience,
         }
     }
@@ -229,7 +232,7 @@ struct Caller {
     store: Arc<dyn ProgressStore>,
     board: StatusBoard,
     clock: Arc<dyn Clock>,
-    turn: Arc<Semaphore>,
+    turn: DescribeTurn,
     patience: Option<Duration>,
 }
 
@@ -242,11 +245,5 @@ impl Caller {
             Err(_) => tracing::debug!("the shards are not listed yet: the state table did not answer"),
         }
         None
-    }
-
-    async fn wait_for_turn(&self) {
-        let turn = self.turn.acquire().await;
-        sleep(BETWEEN_CALLS).await;
-        drop(turn);
     }
 }

@@ -3,6 +3,7 @@
 mod entry;
 mod lag;
 mod rate;
+mod said;
 mod summary;
 mod view;
 
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use self::entry::Entry;
 use self::rate::Rate;
+use self::said::{Line, Said};
 pub use self::summary::Summary;
 pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Membership, Phase, ShardStatus, Status};
 use crate::gap::Gap;
@@ -35,6 +37,7 @@ struct Board {
     ended: BTreeMap<ShardId, Ended>,
     gaps: Vec<Gap>,
     paused: Option<String>,
+    said: Said,
     membership: Membership,
     beat: Option<Instant>,
     turned: Option<Instant>,
@@ -69,6 +72,7 @@ impl Default for StatusBoard {
             ended: BTreeMap::new(),
             gaps: Vec::new(),
             paused: None,
+            said: Said::default(),
             membership: Membership::default(),
             beat: None,
             turned: None,
@@ -185,13 +189,13 @@ impl StatusBoard {
 
     pub(crate) fn pause_all(&self, reason: Option<String>) {
         let mut board = self.board();
-        let changed = board.paused != reason;
+        let line = board.said.line(reason.as_deref(), Instant::now());
         board.paused.clone_from(&reason);
         drop(board);
-        match reason {
-            Some(reason) if changed => tracing::warn!(reason, "paused"),
-            None if changed => tracing::info!("going on"),
-            _ => {}
+        match line {
+            Line::Paused => tracing::warn!(reason, "paused"),
+            Line::GoingOn => tracing::info!("going on"),
+            Line::Nothing => {}
         }
     }
 
@@ -275,6 +279,11 @@ impl StatusBoard {
         self.entry(shard, |entry| entry.failed(message.into(), hint.into(), now));
     }
 
+    /// GetRecords answered with status 200 and said nothing.
+    pub(crate) fn incomplete_answer(&self) {
+        self.board().counters.incomplete_answers += 1;
+    }
+
     /// A record's creation time was before that of an earlier record of the shard.
     pub(crate) fn backwards(&self, shard: &ShardId) {
         self.board().counters.backwards += 1;
@@ -320,17 +329,17 @@ impl StatusBoard {
         self.entry(shard, |entry| entry.polled = Some(now));
     }
 
-    /// Notes why a shard does not go on, or that it does. Each change is one log line.
+    /// Notes why a shard does not go on, or that it does. Each change is a log line, at most one pair a minute.
     pub(crate) fn pause(&self, shard: &ShardId, reason: Option<String>) {
-        let mut changed = false;
+        let mut line = Line::Nothing;
         self.entry(shard, |entry| {
-            changed = entry.paused != reason;
+            line = entry.said.line(reason.as_deref(), Instant::now());
             entry.paused.clone_from(&reason);
         });
-        match reason {
-            Some(reason) if changed => tracing::warn!(%shard, reason, "paused"),
-            None if changed => tracing::info!(%shard, "going on"),
-            _ => {}
+        match line {
+            Line::Paused => tracing::warn!(%shard, reason, "paused"),
+            Line::GoingOn => tracing::info!(%shard, "going on"),
+            Line::Nothing => {}
         }
     }
 

@@ -119,6 +119,7 @@ impl Supervisor {
             clock: parts.clock,
             stream_arn: settings.stream_arn.clone(),
             budget: Budget::default(),
+            describe_turn: discovery.turn(),
             freshness: settings.freshness,
             burst: Notify::new(),
             readers: AtomicUsize::new(0),

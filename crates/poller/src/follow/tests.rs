@@ -208,6 +208,85 @@ async fn trimmed_records_are_a_gap_that_stops_their_lineage_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l12_an_open_shard_does_not_end_where_answers_leave_the_iterator_out() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3);
+    let running = bench.follow();
+    seconds(3).await;
+    bench.stream.blank("a", 40).put("a", 4..=5);
+    seconds(120).await;
+    bench.stream.put("a", 6..=6);
+    seconds(10).await;
+    assert_eq!(bench.stream.blanks_left("a"), 0);
+    assert_eq!(bench.index.written(), (1..=6).collect::<Vec<_>>());
+    assert!(matches!(bench.store.shard("a"), Some(KnownProgress::Begun(_))));
+    let status = running.stop().await.status;
+    assert!(status.counters.incomplete_answers > 0 && status.gaps.is_empty(), "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l12_a_closed_shard_with_a_backlog_is_read_on() {
+    let bench = Bench::default();
+    bench.stream.page_size(10).shard("a", None).put("a", 1..=100).shard("b", Some("a")).put("b", 200..=201).close("a");
+    // A blank answer in the middle: the shard is closed by each sign, and not at its end.
+    bench.stream.blank("a", 1);
+    let running = bench.follow();
+    seconds(20).await;
+    assert_eq!(bench.index.written(), (1..=100).chain(200..=201).collect::<Vec<_>>());
+    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Done));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l12_the_end_is_confirmed_by_an_iterator_after_the_last_record() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3).shard("b", Some("a")).close("a");
+    let running = bench.follow();
+    seconds(5).await;
+    running.stop().await;
+    let iterators = bench.stream.iterators.lock().unwrap();
+    let of_a: Vec<_> = iterators.iter().filter(|(shard, _)| shard == "a").map(|(_, position)| position).collect();
+    let after = Position::After(SequenceNumber::parse("3").unwrap());
+    assert_eq!(of_a, [&Position::TrimHorizon, &after]);
+    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn l8_a_shard_of_which_nothing_was_read_begins_with_what_is_left() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None);
+    let running = bench.follow();
+    seconds(3).await;
+    running.stop().await;
+    bench.stream.put("a", 1..=3).fail("a", &[Fault::Trimmed]);
+    let running = bench.follow();
+    seconds(5).await;
+    assert_eq!(bench.index.written(), [1, 2, 3]);
+    assert_eq!(bench.store.gaps(), []);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_breaks_ends_the_follower() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None);
+    let running = bench.follow();
+    seconds(3).await;
+    bench.store.broken.store(true, Ordering::SeqCst);
+    let ended = tokio::time::timeout(Duration::from_secs(30), running.task).await.expect("it ends");
+    assert!(matches!(ended.unwrap(), Err(FollowError::Broken)), "the heartbeat");
+
+    let bench = Bench::default();
+    bench.stream.shard("a", None);
+    bench.index.broken.store(true, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(3).await;
+    bench.stream.put("a", 1..=1);
+    let ended = tokio::time::timeout(Duration::from_secs(30), running.task).await.expect("it ends");
+    assert!(matches!(ended.unwrap(), Err(FollowError::Broken)), "a shard");
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_gaps_end_the_run_now_and_at_the_next_start() {
     let bench = Bench::default();
     bench.stream.shard("a", None).put("a", 1..=3);

@@ -26,8 +26,10 @@ pub trait Reachable: Send + Sync {
 impl Reachable for Client {
     async fn reach(&self) -> Result<(), String> {
         match Box::pin(self.ping()).await {
-            // Whoever may not know the version can still be allowed to write.
-            Ok(answer) if answer.status < 500 => Ok(()),
+            Ok(answer) if answer.status == 429 || (answer.status < 500 && self.is_opensearch(&answer)) => Ok(()),
+            Ok(answer) if answer.status < 500 => {
+                Err(format!("this is not OpenSearch: {} answers GET / with status {}", self.endpoint(), answer.status))
+            }
             Ok(answer) => Err(format!("{} answers with status {}", self.endpoint(), answer.status)),
             Err(error) => Err(error.to_string()),
         }

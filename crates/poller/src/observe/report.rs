@@ -309,6 +309,7 @@ fn counters(look: &SourceLook) -> BTreeMap<String, u64> {
         ("checkpoints", counters.checkpoints),
         ("tenure_lapses", counters.tenure_lapses),
         ("creation_time_backwards", counters.backwards),
+        ("incomplete_answers", counters.incomplete_answers),
         ("watchdog_restarts", counters.watchdog_restarts),
     ];
     named.chain(plain.map(|(name, count)| (name.to_owned(), count))).collect()

@@ -1,9 +1,11 @@
-//! HTTP around the answers: one request a connection, each with a deadline.
+//! HTTP around the answers: one request a connection, each with a deadline, and places that probes alone take.
+
+mod places;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -14,10 +16,11 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
+use self::places::{Place, Places};
 use super::Boards;
 use super::look::Look;
 use super::metrics::{Form, exposition};
@@ -52,9 +55,13 @@ struct Answer {
     body: String,
 }
 
-/// Who comes later waits at the door.
-const CONNECTIONS: usize = 64;
-const HEADERS_WITHIN: Duration = Duration::from_secs(5);
+/// Connections that have not asked for anything yet.
+const ARRIVING: usize = 64;
+/// Connections that are answered, probes aside.
+const ANSWERED: usize = 64;
+/// Connections of `/livez` and `/readyz`, which nothing else takes a place from.
+const PROBES: usize = 16;
+const HEADERS_WITHIN: Duration = Duration::from_secs(2);
 const OVER_WITHIN: Duration = Duration::from_secs(10);
 const LARGEST_HEADERS: usize = 16 * 1024;
 /// After a failed accept, as where no file descriptor is left.
@@ -84,21 +91,16 @@ impl Server {
 
     /// Serves until it is dropped; connections are closed then.
     pub async fn run(self, boards: Boards) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let rooms = Rooms::default();
         let mut connections = JoinSet::new();
         loop {
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
             let accepted = self.listener.accept().await;
-            // What is over is let go of here, so that the set stays as small as the room.
+            // What is over is let go of here, so that the set stays small.
             while connections.try_join_next().is_some() {}
             match accepted {
                 Ok((stream, _)) => {
-                    let boards = boards.clone();
-                    connections.spawn(async move {
-                        // A client that goes away, or is too slow, is its own problem.
-                        let _ = timeout(OVER_WITHIN, Box::pin(serve(stream, boards))).await;
-                        drop(place);
-                    });
+                    let connection = Connection::arriving(&rooms);
+                    connections.spawn(connection.serve(stream, boards.clone(), rooms.clone()));
                 }
                 Err(error) => {
                     tracing::debug!("a connection was not accepted: {error}");
@@ -109,20 +111,68 @@ impl Server {
     }
 }
 
-async fn serve(stream: TcpStream, boards: Boards) -> Result<(), hyper::Error> {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-        let answer = answer(request.method(), request.uri().path(), accept, &Arc::new(boards.look()));
-        std::future::ready(Ok::<_, Infallible>(answer.into_response()))
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
-        .keep_alive(false)
-        .max_buf_size(LARGEST_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
+/// The places of all connections.
+#[derive(Debug, Clone)]
+struct Rooms {
+    arriving: Places,
+    answered: Places,
+    probes: Places,
+}
+
+/// One connection, and the place that it has now.
+#[derive(Debug)]
+struct Connection {
+    close: CancellationToken,
+    place: Mutex<Place>,
+}
+
+// === impl Rooms, Connection ===
+
+impl Default for Rooms {
+    fn default() -> Rooms {
+        Rooms { arriving: Places::new(ARRIVING), answered: Places::new(ANSWERED), probes: Places::new(PROBES) }
+    }
+}
+
+impl Rooms {
+    fn for_path(&self, path: &str) -> &Places {
+        if matches!(path, "/livez" | "/readyz") { &self.probes } else { &self.answered }
+    }
+}
+
+impl Connection {
+    fn arriving(rooms: &Rooms) -> Connection {
+        let close = CancellationToken::new();
+        let place = Mutex::new(rooms.arriving.enter(&close));
+        Connection { close, place }
+    }
+
+    /// It asks for something, and leaves its place among those that do not.
+    fn asks(&self, places: &Places) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = places.enter(&self.close);
+    }
+
+    async fn serve(self, stream: TcpStream, boards: Boards, rooms: Rooms) {
+        let _ = stream.set_nodelay(true);
+        let connection = &self;
+        let service = service_fn(move |request: Request<Incoming>| {
+            connection.asks(rooms.for_path(request.uri().path()));
+            let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+            let answer = answer(request.method(), request.uri().path(), accept, &Arc::new(boards.look()));
+            std::future::ready(Ok::<_, Infallible>(answer.into_response()))
+        });
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS_WITHIN)
+            .keep_alive(false)
+            .max_buf_size(LARGEST_HEADERS)
+            .serve_connection(TokioIo::new(stream), service);
+        // A client that goes away, or is too slow, is its own problem.
+        tokio::select! {
+            () = self.close.cancelled() => {}
+            _ = timeout(OVER_WITHIN, Box::pin(served)) => {}
+        }
+    }
 }
 
 // === impl ServeError ===

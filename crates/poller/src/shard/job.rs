@@ -21,6 +21,7 @@ use crate::graph::ReadFrom;
 use crate::horizon::Horizon;
 use crate::lease::{Lease, Tenure};
 use crate::state::ProgressStore;
+use crate::turn::DescribeTurn;
 
 /// What all shards of a stream share.
 pub(crate) struct Shared {
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) stream_arn: StreamArn,
     /// Bounds the memory of all shards together.
     pub(crate) budget: Budget,
+    pub(crate) describe_turn: DescribeTurn,
     /// How old news may be before an idle shard is asked for it.
     pub(crate) freshness: Duration,
     /// Something came on a shard that was idle.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodbstreams::types::Record;
 use streamdex_dynamodb::convert;
-use streamdex_dynamodb::stream::{Position, RecordsPage, ShardIterator};
+use streamdex_dynamodb::stream::{Position, RecordsPage, ShardIterator, is_closed};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{CreationTime, SequenceNumber};
 use tokio::sync::mpsc;
@@ -20,42 +20,10 @@ use crate::graph::ReadFrom;
 use crate::horizon::Horizon;
 use crate::pace::{Pace, Polled};
 use crate::shard::budget::{Holds, Room};
+use crate::shard::ending::{Answered, Ending, Step};
+use crate::shard::read::{Page, Read};
 use crate::shard::tip::Tip;
 use crate::shard::{Job, Shared};
-
-/// What the reader hands to the writer, in order.
-pub(super) enum Read {
-    Page(Page),
-    /// Closed and read to the end.
-    Drained,
-    /// Read to the present end (`--until-end`).
-    AtEnd,
-    Gap(GapKind),
-    /// A one-shot command met something that does not pass.
-    GaveUp {
-        message: String,
-        hint: String,
-    },
-}
-
-/// Records to write.
-pub(super) struct Page {
-    pub(super) records: Vec<Record>,
-    /// How many records were passed over because they are from before the start.
-    pub(super) before_start: usize,
-    /// The last record read, passed over or not.
-    pub(super) through: Option<SequenceNumber>,
-    /// When the last record was created.
-    pub(super) newest: Option<CreationTime>,
-    /// When it was asked for.
-    pub(super) polled: Instant,
-    pub(super) is_full: bool,
-    /// Whether this was all there was.
-    pub(super) at_tip: bool,
-    unacknowledged: Arc<AtomicUsize>,
-    /// Held until the page is written.
-    _memory: Option<Room>,
-}
 
 pub(super) struct Reader<'a> {
     job: &'a Job,
@@ -71,6 +39,9 @@ pub(super) struct Reader<'a> {
     not_found: u32,
     fresh_starts: u32,
     tip: Tip,
+    ending: Ending,
+    /// When an answer that says nothing was last warned of.
+    warned: Option<Instant>,
     unacknowledged: Arc<AtomicUsize>,
     progress: Instant,
 }
@@ -84,6 +55,8 @@ struct Iterator {
 /// What to do after a call.
 enum Next {
     Poll(Polled),
+    /// Two answers say that this is the end.
+    LookForTheEnd,
     End(Read),
 }
 
@@ -99,14 +72,8 @@ const BETWEEN_CALLS: Duration = Duration::from_millis(200);
 /// At five calls a second nobody is throttled for so long, unless others read the shard too.
 const OTHERS_READ: Duration = Duration::from_secs(30);
 const LOOK_UP: Duration = Duration::from_secs(60);
-
-// === impl Page ===
-
-impl Page {
-    pub(super) fn is_acknowledged(&self) {
-        self.unacknowledged.fetch_sub(1, Ordering::SeqCst);
-    }
-}
+/// One warning of a kind and a reminder each minute.
+const REMINDER: Duration = Duration::from_secs(60);
 
 // === impl Reader ===
 
@@ -131,6 +98,8 @@ impl<'a> Reader<'a> {
             not_found: 0,
             fresh_starts: 0,
             tip: Tip::default(),
+            ending: Ending::default(),
+            warned: None,
             unacknowledged: Arc::default(),
             progress: Instant::now(),
         }
@@ -167,6 +136,10 @@ impl<'a> Reader<'a> {
             let next = match polled {
                 Ok(page) => {
                     let (read, next) = self.take(page, started, room);
+                    let next = match next {
+                        Next::LookForTheEnd => self.look_for_the_end().await,
+                        next => next,
+                    };
                     match (read, next) {
                         (Some(page), Next::End(end)) => {
                             slot.send(Read::Page(page));
@@ -281,9 +254,10 @@ impl<'a> Reader<'a> {
         }
         let is_full =
             page.is_full() || room.limit.is_some_and(|limit| usize::try_from(limit) == Ok(page.records.len()));
-        let is_last = page.next.is_none();
+        let answered = Answered { empty: page.records.is_empty(), has_next: page.next.is_some() };
+        let step = self.ending.see(answered, polled);
         self.iterator = page.next.map(|id| Iterator { id, issued: polled });
-        let empty = page.records.is_empty();
+        let empty = answered.empty;
         self.tip.see(empty, is_full, polled);
         if self.tip.is_reached() && self.horizon.is_some() {
             // It holds nothing that is older than now.
@@ -294,20 +268,44 @@ impl<'a> Reader<'a> {
         if empty && self.tip.is_reached() && self.unacknowledged.load(Ordering::SeqCst) == 0 {
             self.shared.board.current(&self.job.shard, polled);
         }
-        let next = if is_last {
-            Next::End(Read::Drained)
-        } else if past_end || (self.job.end.is_some() && self.tip.is_reached() && empty) {
-            Next::End(Read::AtEnd)
-        } else {
-            Next::Poll(if is_full {
-                Polled::FullPage
-            } else if empty {
-                Polled::Empty
-            } else {
-                Polled::Records
-            })
+        let reached = past_end || (self.job.end.is_some() && self.tip.is_reached() && empty);
+        let next = match step {
+            Step::Look => Next::LookForTheEnd,
+            _ if reached => Next::End(Read::AtEnd),
+            Step::AskAgain => Next::Poll(Polled::FullPage),
+            _ if is_full => Next::Poll(Polled::FullPage),
+            _ if empty => Next::Poll(Polled::Empty),
+            _ => Next::Poll(Polled::Records),
         };
         (read, next)
+    }
+
+    /// The answers agree that nothing more comes. They are believed when the shard is closed as well.
+    async fn look_for_the_end(&mut self) -> Next {
+        self.shared.describe_turn.wait().await;
+        let closed = is_closed(self.shared.source.as_ref(), &self.job.shard).await;
+        self.job.vital.touch();
+        self.ending.is_open(Instant::now());
+        match closed {
+            Ok(true) => return Next::End(Read::Drained),
+            Ok(false) => self.note_empty_words("no next iterator, though the shard is open"),
+            Err(error) => {
+                self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
+                return Next::Poll(Polled::Failed);
+            }
+        }
+        let at_end = self.job.end.is_some() && self.tip.is_reached();
+        if at_end { Next::End(Read::AtEnd) } else { Next::Poll(Polled::Empty) }
+    }
+
+    /// An answer with status 200 says nothing. The shard is read on.
+    fn note_empty_words(&mut self, answer: &str) {
+        self.shared.board.incomplete_answer();
+        if self.warned.is_none_or(|warned| warned.elapsed() >= REMINDER) {
+            self.warned = Some(Instant::now());
+            let hint = "nothing is lost; look at the emulator or proxy that the endpoint leads to";
+            tracing::warn!(shard = %self.job.shard, answer, hint, "GetRecords answers without content, reading goes on");
+        }
     }
 
     fn is_past_the_end(&self, records: &[Record]) -> bool {
@@ -354,6 +352,9 @@ impl<'a> Reader<'a> {
             Fault::ExpiredIterator => Call::Expired,
             _ => Call::Failed,
         });
+        if error.is_incomplete() {
+            self.note_empty_words("no records");
+        }
         let others_read =
             fault == Fault::Throttled && self.throttled_since.get_or_insert_with(Instant::now).elapsed() >= OTHERS_READ;
         if fault != Fault::Throttled {
@@ -364,7 +365,9 @@ impl<'a> Reader<'a> {
             // `iterator` is gone already; the next poll asks for a new one.
             Fault::ExpiredIterator => return Next::Poll(Polled::Failed),
             Fault::Trimmed => {
-                let may_begin_later = self.last_read.is_none() && self.job.from == ReadFrom::Oldest;
+                // Of what nothing was read, what is left is read: emulators pin the oldest position of an empty shard.
+                // Whether something may be missing is judged by the shard's age, before it is read.
+                let may_begin_later = self.last_read.is_none() && !matches!(self.job.from, ReadFrom::After(_));
                 if !may_begin_later || self.fresh_starts >= FRESH_STARTS {
                     return Next::End(Read::Gap(GapKind::Trimmed));
                 }

@@ -3,8 +3,11 @@
 use async_trait::async_trait;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemOutput;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, ReturnConsumedCapacity, ReturnValue, TransactWriteItem,
+};
 use streamdex_config::StreamArn;
 use streamdex_delivery::indices::KnownIndices;
 use streamdex_dynamodb::state::{
@@ -12,7 +15,7 @@ use streamdex_dynamodb::state::{
 };
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_dynamodb::time::now;
-use streamdex_dynamodb::{AwsError, Fault};
+use streamdex_dynamodb::{AwsError, Call, Fault};
 use streamdex_mapping::SequenceNumber;
 use streamdex_sink::index::KnownIndex;
 
@@ -70,10 +73,14 @@ impl StreamState {
     }
 
     async fn delete(&self, sort_key: &str) -> Result<(), StateError> {
+        let of_call = Call::of("DeleteItem");
         let call = self.table.client().delete_item().table_name(self.table.name());
         let call = call.key("pk", self.pk()).key("sk", AttributeValue::S(sort_key.to_owned()));
-        let answer = Box::pin(call.send()).await;
-        answer.map(drop).map_err(|error| self.failed("DeleteItem", AwsError::from_sdk("DeleteItem", &error)))
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = Box::pin(call.customize().interceptor(of_call.clone()).send()).await;
+        let answer = answer.map_err(|error| of_call.failed(&error));
+        let proven = answer.and_then(|answer| of_call.proven(answer.consumed_capacity.as_ref()));
+        proven.map_err(|error| self.failed("DeleteItem", error))
     }
 
     fn pk(&self) -> AttributeValue {
@@ -135,8 +142,16 @@ impl StreamState {
     }
 
     async fn send(&self, call: UpdateItemFluentBuilder) -> Result<Written, StateError> {
-        let answer = Box::pin(call.send()).await.map_err(|error| AwsError::from_sdk("UpdateItem", &error));
-        settled(answer).map_err(|error| self.failed("UpdateItem", error))
+        settled(self.answer_to(call).await).map_err(|error| self.failed("UpdateItem", error))
+    }
+
+    /// The answer to an update, which is DynamoDB's.
+    async fn answer_to(&self, call: UpdateItemFluentBuilder) -> Result<UpdateItemOutput, AwsError> {
+        let of_call = Call::of("UpdateItem");
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = Box::pin(call.customize().interceptor(of_call.clone()).send()).await;
+        let answer = answer.map_err(|error| of_call.failed(&error))?;
+        of_call.proven(answer.consumed_capacity.as_ref()).map(|()| answer)
     }
 
     fn failed(&self, operation: &'static str, error: AwsError) -> StateError {
@@ -162,9 +177,7 @@ impl ProgressStore for StreamState {
     async fn beat(&self, beat: &Beat) -> Result<(), StateError> {
         let key = SortKey::Worker { worker: self.worker.as_str().to_owned() };
         let item = self.item(key.text(), write_beat(beat));
-        let call = self.table.client().put_item().table_name(self.table.name()).set_item(Some(item)).send();
-        let answer = Box::pin(call).await.map_err(|error| AwsError::from_sdk("PutItem", &error));
-        answer.map(drop).map_err(|error| self.failed("PutItem", error))
+        self.table.put(item).await
     }
 
     async fn leave(&self) -> Result<(), StateError> {
@@ -205,7 +218,7 @@ impl ProgressStore for StreamState {
                 .condition_expression(format!("{free} AND #owner = :owner"))
                 .expression_attribute_values(":owner", AttributeValue::S(owner.as_str().to_owned())),
         };
-        match Box::pin(call.send()).await.map_err(|error| AwsError::from_sdk("UpdateItem", &error)) {
+        match self.answer_to(call).await {
             Ok(answer) => Ok(answer.attributes.and_then(|item| read_shard(&item, shard.as_str()))),
             Err(error) if error.fault() == Fault::Condition => Ok(None),
             Err(error) => Err(self.failed("UpdateItem", error)),
@@ -335,11 +348,16 @@ impl StreamState {
     }
 
     async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Written, StateError> {
-        let call = self.table.client().transact_write_items().set_transact_items(Some(items)).send();
-        match Box::pin(call).await {
-            Ok(_) => Ok(Written::Stored),
+        let of_call = Call::of(TRANSACTION);
+        let call = self.table.client().transact_write_items().set_transact_items(Some(items));
+        let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        match Box::pin(call.customize().interceptor(of_call.clone()).send()).await {
+            Ok(answer) => {
+                let proven = of_call.proven(answer.consumed_capacity().first());
+                proven.map(|()| Written::Stored).map_err(|error| self.failed(TRANSACTION, error))
+            }
             Err(error) if error.as_service_error().is_some_and(a_condition_failed) => Ok(Written::Lost),
-            Err(error) => Err(self.failed(TRANSACTION, AwsError::from_sdk(TRANSACTION, &error))),
+            Err(error) => Err(self.failed(TRANSACTION, of_call.failed(&error))),
         }
     }
 

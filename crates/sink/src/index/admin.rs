@@ -1,4 +1,4 @@
-//! Administrative requests of index set-up, and their answers as errors.
+//! Administrative requests of index set-up.
 
 use opensearch::http::Method;
 use serde_json::Value;
@@ -8,44 +8,15 @@ use url::form_urlencoded::byte_serialize;
 use super::error::SetupError;
 use super::flavour::Flavour;
 use super::observe::Observed;
+use super::reply::Reply;
 use super::steps::Step;
+use super::template::Installed;
 use super::wanted::{Alias, Wanted};
-use crate::client::{Answer, Client};
+use crate::client::Client;
+use crate::scheme;
 
 /// The first line of a request may have 4,096 bytes on the engines.
 const LONGEST_NAMES: usize = 3000;
-
-/// An answer, read.
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) body: Value,
-}
-
-// === impl Reply ===
-
-impl Reply {
-    fn read(answer: &Answer) -> Reply {
-        Reply { status: answer.status, body: answer.json().unwrap_or_default() }
-    }
-
-    pub(crate) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// The type of the error, as `resource_already_exists_exception`.
-    pub(crate) fn kind(&self) -> &str {
-        self.body.pointer("/error/type").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    /// The answer as an error of what was asked.
-    pub(crate) fn refused(&self, action: String) -> SetupError {
-        let reason = ["/error/caused_by/reason", "/error/reason", "/message", "/Message", "/error"]
-            .iter()
-            .find_map(|path| self.body.pointer(path).and_then(Value::as_str))
-            .unwrap_or("no reason was given");
-        SetupError::Refused { action, status: self.status, kind: self.kind().to_owned(), reason: reason.to_owned() }
-    }
-}
 
 /// Sends one request; an answer of any status is `Ok`.
 pub(crate) async fn ask(
@@ -63,43 +34,123 @@ pub(crate) fn escape(name: &str) -> String {
 }
 
 /// What the engine says about itself.
+///
+/// # Errors
+/// No answer, an answer that passes by itself, or what answers is not a search engine.
 pub(crate) async fn flavour(client: &Client) -> Result<Flavour, SetupError> {
-    let reply = ask(client, Method::Get, "", None).await?;
-    if matches!(reply.status, 429 | 500..) {
-        return Err(reply.refused("say its version".to_owned()));
+    let reply = match client.json(Method::Get, "", None).await {
+        Ok(answer) => Reply::read(&answer),
+        Err(error) => return Err(scheme::recognise(client, error).await.into()),
+    };
+    if matches!(reply.status, 408 | 429 | 500..) {
+        return Err(reply.refused("say its version"));
     }
-    Ok(Flavour::read(reply.status, &reply.body))
+    if let Some(flavour) = Flavour::read(reply.status, &reply.body) {
+        return Ok(flavour);
+    }
+    // Some servers answer plain HTTP on a port for TLS with a page that says so.
+    if let Some(error) = scheme::mismatch(client).await {
+        return Err(error.into());
+    }
+    let (endpoint, status, what) = (client.endpoint().to_owned(), reply.status, reply.what());
+    Err(SetupError::NotOpenSearch { endpoint, status, what })
 }
 
-/// Everything that is to be known of the names of an index. Aliases are asked for only where set-up makes them:
-/// credentials for an index of the user's may know nothing else.
+/// Everything that is to be known of the names of an index. Aliases are asked for only where set-up makes them, or
+/// where the index behind one is known: credentials for an index of the user's may know nothing else.
 pub(crate) async fn observe(client: &Client, wanted: &Wanted) -> Result<Observed, SetupError> {
-    let aliases = if wanted.manage == Manage::Create { wanted.aliases() } else { Vec::new() };
-    let aliases = aliases.into_iter().map(|alias| wanted.alias_name(alias));
-    let mut names: Vec<String> = std::iter::once(wanted.concrete.clone()).chain(aliases).collect();
+    let others = match wanted.manage {
+        Manage::Create => wanted.aliases().into_iter().map(|alias| wanted.alias_name(alias)).collect(),
+        Manage::Check | Manage::Never => vec![wanted.index.clone()],
+    };
+    let mut names: Vec<String> = std::iter::once(wanted.concrete.clone()).chain(others).collect();
     names.dedup();
-    get_indices(client, &names, "", &format!("describe the index {}", wanted.concrete)).await
+    get_indices(client, &names, Part::Whole, &format!("describe the index {}", wanted.concrete)).await
 }
 
 /// The UUIDs of some indices, with as few requests as the length of a request line allows.
-pub(crate) async fn uuids(client: &Client, names: &[String]) -> Result<Vec<Observed>, SetupError> {
-    let mut observed = Vec::new();
+pub(crate) async fn uuids(client: &Client, names: &[String]) -> Result<Observed, SetupError> {
+    let mut observed = Observed::default();
     for chunk in chunks(names) {
-        observed.push(get_indices(client, &chunk, "/_settings/index.uuid", "tell the UUIDs of the indices").await?);
+        observed.extend(get_indices(client, &chunk, Part::Uuid, "tell the UUIDs of the indices").await?);
     }
     Ok(observed)
 }
 
-async fn get_indices(client: &Client, names: &[String], what: &str, action: &str) -> Result<Observed, SetupError> {
-    let names = names.iter().map(|name| escape(name)).collect::<Vec<_>>().join(",");
-    let path = format!("{names}{what}?ignore_unavailable=true&flat_settings=true");
-    let reply = ask(client, Method::Get, &path, None).await?;
-    match reply.status {
-        // Not needed by the tested engines, which answer with an empty object.
-        404 if reply.kind() == "index_not_found_exception" => Ok(Observed::default()),
-        _ if reply.is_success() => Ok(Observed::read(&reply.body)),
-        _ => Err(reply.refused(action.to_owned())),
+/// Whether there is an index, or an alias, of this name. That there is none is believed when OpenSearch itself says so,
+/// twice.
+pub(crate) async fn exists(client: &Client, name: &str) -> Result<bool, SetupError> {
+    for _ in 0..2 {
+        if !get_alone(client, name, Part::Whole, &format!("describe the index {name}")).await?.is_empty() {
+            return Ok(true);
+        }
     }
+    Ok(false)
+}
+
+/// Which part of an index is asked for.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Whole,
+    Uuid,
+}
+
+/// Asks for several names at once. A name that the answer leaves out is asked for alone: that an index is not there is
+/// believed when OpenSearch says so with its own error.
+async fn get_indices(client: &Client, names: &[String], part: Part, action: &str) -> Result<Observed, SetupError> {
+    let all = names.iter().map(|name| escape(name)).collect::<Vec<_>>().join(",");
+    let reply = ask(client, Method::Get, &part.path(&all, "ignore_unavailable=true&"), None).await?;
+    // Not needed by the tested engines, which answer with an empty object.
+    let mut observed = if reply.says_no_index() { Observed::default() } else { part.read(&reply, action)? };
+    for name in names {
+        if !observed.knows(name) {
+            observed.extend(get_alone(client, name, part, action).await?);
+        }
+    }
+    Ok(observed)
+}
+
+/// The indices behind one name, none where OpenSearch says that there are none.
+async fn get_alone(client: &Client, name: &str, part: Part, action: &str) -> Result<Observed, SetupError> {
+    let reply = ask(client, Method::Get, &part.path(&escape(name), ""), None).await?;
+    if reply.says_no_index() {
+        return Ok(Observed::default());
+    }
+    let observed = part.read(&reply, action)?;
+    if observed.is_empty() { Err(reply.unexpected(action)) } else { Ok(observed) }
+}
+
+impl Part {
+    fn path(self, names: &str, options: &str) -> String {
+        let what = match self {
+            Part::Whole => "",
+            Part::Uuid => "/_settings/index.uuid",
+        };
+        format!("{names}{what}?{options}flat_settings=true")
+    }
+
+    fn read(self, reply: &Reply, action: &str) -> Result<Observed, SetupError> {
+        let members = reply.members(action)?;
+        let observed = match self {
+            Part::Whole => Observed::of_indices(members),
+            Part::Uuid => Observed::of_uuids(members),
+        };
+        observed.ok_or_else(|| reply.unexpected(action))
+    }
+}
+
+/// The index template of `wanted` that is installed.
+pub(crate) async fn template(client: &Client, wanted: &Wanted) -> Result<Installed, SetupError> {
+    let name = wanted.template_name();
+    let action = format!("show the index template {name}");
+    let reply = ask(client, Method::Get, &format!("_index_template/{}", escape(&name)), None).await?;
+    if reply.status == 404 && reply.kind() == "resource_not_found_exception" {
+        return Ok(Installed::Missing);
+    }
+    let found = reply.members(&action)?.get("index_templates").and_then(Value::as_array);
+    let found = found.and_then(|templates| templates.iter().find(|template| template["name"] == name.as_str()));
+    let body = found.and_then(|template| template.get("index_template")).and_then(Value::as_object);
+    Ok(Installed::compare(wanted, body.ok_or_else(|| reply.unexpected(action))?))
 }
 
 fn chunks(names: &[String]) -> Vec<Vec<String>> {
@@ -121,24 +172,29 @@ fn chunks(names: &[String]) -> Vec<Vec<String>> {
 /// Carries one step out. Another worker that was first is a success.
 pub(crate) async fn perform(client: &Client, wanted: &Wanted, step: &Step) -> Result<(), SetupError> {
     let (method, path, body) = match step {
-        Step::Template => {
+        Step::Template | Step::RenewTemplate => {
             (Method::Put, format!("_index_template/{}", escape(&wanted.template_name())), wanted.template_body())
         }
         Step::Create(aliases) => (Method::Put, escape(&wanted.concrete), wanted.create_body(aliases)),
-        Step::AddAliases(aliases) => (Method::Post, "_aliases".to_owned(), alias_actions(wanted, aliases)),
+        Step::AddAliases(aliases) => {
+            (Method::Post, "_aliases".to_owned(), alias_actions(wanted, &wanted.concrete, aliases))
+        }
+        Step::UpdateFilter(index) => {
+            (Method::Post, "_aliases".to_owned(), alias_actions(wanted, index, &[Alias::Live]))
+        }
     };
     let reply = ask(client, method, &path, Some(&body)).await?;
-    let already_there = matches!(step, Step::Create(_)) && reply.kind() == "resource_already_exists_exception";
-    if reply.is_success() || already_there {
+    if matches!(step, Step::Create(_)) && reply.kind() == "resource_already_exists_exception" {
         return Ok(());
     }
-    Err(reply.refused(step.describe(wanted)))
+    reply.acknowledged(&step.describe(wanted))
 }
 
-fn alias_actions(wanted: &Wanted, aliases: &[Alias]) -> Value {
+/// Adds aliases to an index; one that is there gets the filter.
+fn alias_actions(wanted: &Wanted, index: &str, aliases: &[Alias]) -> Value {
     let add = |alias: &Alias| {
         let mut action = serde_json::Map::new();
-        action.insert("index".to_owned(), wanted.concrete.clone().into());
+        action.insert("index".to_owned(), index.into());
         action.insert("alias".to_owned(), wanted.alias_name(*alias).into());
         action.extend(wanted.alias_body(*alias).as_object().cloned().unwrap_or_default());
         serde_json::json!({"add": action})
@@ -149,7 +205,6 @@ fn alias_actions(wanted: &Wanted, aliases: &[Alias]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn names_are_escaped_in_paths() {
@@ -165,23 +220,5 @@ mod tests {
         assert_eq!(chunks.concat(), names);
         assert!(chunks.len() > 1);
         assert!(chunks.iter().all(|chunk| chunk.join(",").len() <= LONGEST_NAMES));
-    }
-
-    #[test]
-    fn errors_of_the_engine_and_of_what_stands_before_it_are_read() {
-        let reply = |status, body| Reply { status, body };
-        let engine = reply(
-            400,
-            json!({"error": {"type": "illegal_argument_exception", "reason": "no", "caused_by": {"reason": "why"}}}),
-        );
-        assert_eq!(
-            engine.refused("look".into()).to_string(),
-            "OpenSearch refused to look (400 illegal_argument_exception): why"
-        );
-        assert!(reply(403, json!({"Message": "not you"})).refused("look".into()).to_string().ends_with("not you"));
-        assert!(
-            reply(405, json!({"error": "wrong method"})).refused("look".into()).to_string().ends_with("wrong method")
-        );
-        assert!(reply(502, Value::Null).refused("look".into()).to_string().ends_with("no reason was given"));
     }
 }

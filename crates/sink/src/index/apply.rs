@@ -5,18 +5,20 @@ use streamdex_config::Manage;
 
 use super::admin;
 use super::catalog::Entry;
+use super::documents::{self, Documents};
 use super::error::SetupError;
 use super::indices::Indices;
 use super::inspect::inspect;
-use super::known::KnownIndex;
 use super::probe;
 use super::report::{Applied, IndexApplied, IndexPlan, Plan};
-use super::set_up::set_up;
+use super::set_up::{Purpose, observe, set_up};
 use super::simulate::simulate;
-use super::steps::{Step, findings, located, steps};
+use super::steps::{Step, apply_steps, findings, located};
+use super::template::Installed;
 use super::wanted::Wanted;
 
 const NEVER: &str = "manage = \"never\": nothing is asked, created or watched";
+const PROBE: &str = "write a scratch document, to see whether versions are kept, and delete it";
 const PLACEHOLDERS: &str = "indices of this route are made when a record first gives their name";
 
 // === impl Indices: the commands ===
@@ -53,37 +55,44 @@ impl Indices {
         names
     }
 
-    fn expected_at(&self, name: &str) -> Option<KnownIndex> {
-        streamdex_mapping::IndexName::parse(name).ok().and_then(|name| self.expected(&name))
-    }
-
     async fn plan_one(&self, entry: &Entry, name: &str) -> Result<Plan, SetupError> {
         let wanted = self.wanted(entry, name);
         if let Some(note) = note(entry, name) {
             return Ok(Plan::unasked(&wanted, note));
         }
-        let observed = admin::observe(&self.client, &wanted).await?;
-        if let Some(vanished) = self.expected_at(name).and_then(|known| known.compare_with(&observed)) {
-            return Err(SetupError::Vanished(vanished));
-        }
-        let steps = steps(&wanted, &observed)?;
-        let mut plan = match located(&wanted, &observed)? {
-            Some(located) => Plan {
-                uuid: located.index.uuid.clone(),
-                settings: located.index.settings.clone(),
-                mapping: located.index.mapping.clone(),
-                aliases: located.index.aliases.clone(),
-                findings: findings(&wanted, &observed)?,
-                ..Plan::of(&wanted)
-            },
-            None => self.plan_new(&wanted, &steps).await?,
+        let observed = observe(&self.client, &wanted, self.expected_at(name).as_ref()).await?;
+        let installed = match wanted.manage {
+            Manage::Create => admin::template(&self.client, &wanted).await?,
+            Manage::Check | Manage::Never => Installed::Same,
         };
+        let steps = apply_steps(&wanted, &observed, installed)?;
+        let mut plan = match located(&wanted, &observed)? {
+            Some(located) => {
+                if installed != Installed::Same {
+                    // An engine that would refuse the template does so here.
+                    simulate(&self.client, &wanted, installed).await?;
+                }
+                Plan {
+                    writes_to: located.name.to_owned(),
+                    uuid: located.index.uuid.clone(),
+                    settings: located.index.settings.clone(),
+                    mapping: located.index.mapping.clone(),
+                    aliases: located.index.aliases.clone(),
+                    findings: findings(&wanted, &observed)?,
+                    documents: Some(documents::look(&self.client, located.name, &located.index.settings).await?),
+                    ..Plan::of(&wanted)
+                }
+            }
+            None => self.plan_new(&wanted, installed, &steps).await?,
+        };
+        plan.findings.extend(plan.documents.iter().flat_map(Documents::findings));
         plan.steps = steps.iter().map(|step| step.describe(&wanted)).collect();
+        plan.tries = Some(PROBE);
         Ok(plan)
     }
 
-    async fn plan_new(&self, wanted: &Wanted, steps: &[Step]) -> Result<Plan, SetupError> {
-        let effective = simulate(&self.client, wanted).await?;
+    async fn plan_new(&self, wanted: &Wanted, installed: Installed, steps: &[Step]) -> Result<Plan, SetupError> {
+        let effective = simulate(&self.client, wanted, installed).await?;
         let mut aliases = effective.aliases;
         let created = steps.iter().find_map(|step| if let Step::Create(aliases) = step { Some(aliases) } else { None });
         aliases
@@ -106,16 +115,12 @@ impl Indices {
             applied.note = Some(note);
             return Ok(applied);
         }
-        let mut set_up = set_up(&self.client, &wanted, self.expected_at(name).as_ref()).await?;
-        if wanted.manage == Manage::Create && !set_up.done.contains(&Step::Template) {
-            // The configuration may have changed since it was installed.
-            admin::perform(&self.client, &wanted, &Step::Template).await?;
-            set_up.done.push(Step::Template);
-        }
+        let set_up = set_up(&self.client, &wanted, self.expected_at(name).as_ref(), Purpose::Apply).await?;
+        applied.writes_to = set_up.name;
         applied.uuid = set_up.uuid;
         applied.done = set_up.done.iter().map(|step| step.describe(&wanted)).collect();
         applied.findings = set_up.findings;
-        applied.findings.extend(probe::external_versions(&self.client, &wanted.concrete).await?);
+        applied.findings.extend(probe::external_versions(&self.client, &applied.writes_to).await?);
         Ok(applied)
     }
 }
@@ -143,10 +148,12 @@ impl Plan {
             writes_to: wanted.concrete.clone(),
             uuid: None,
             steps: Vec::new(),
+            tries: None,
             settings: Default::default(),
             mapping: Map::new(),
             aliases: Map::new(),
             findings: Vec::new(),
+            documents: None,
             note: None,
         }
     }

@@ -50,7 +50,11 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone)]
 enum NameShape {
     Fixed(IndexName),
-    Placeholders(Vec<PatternPart>),
+    Placeholders {
+        parts: Vec<PatternPart>,
+        /// How many indices the text may give.
+        most: usize,
+    },
 }
 
 /// The fields of an index that the routes name, by the names that they have after `rename`.
@@ -98,7 +102,7 @@ impl Catalog {
         for source in &config.sources {
             let facts = context.table(&source.name);
             for route in &source.routes {
-                let name = NameShape::of(&route.index);
+                let name = NameShape::of(&route.index, usize::try_from(route.max_indices).unwrap_or(usize::MAX));
                 let fields = Fields::of_route(route, &facts);
                 if let Some(OnExpiry::Archive(archive)) = route.ttl.as_ref().map(|ttl| &ttl.on_expiry) {
                     let shape = NameShape::Fixed(archive.clone());
@@ -113,7 +117,7 @@ impl Catalog {
             }
         }
         // A name that is written out is meant before one that a placeholder could give.
-        catalog.entries.sort_by_key(|entry| matches!(entry.name, NameShape::Placeholders(_)));
+        catalog.entries.sort_by_key(|entry| matches!(entry.name, NameShape::Placeholders { .. }));
         catalog
     }
 
@@ -121,6 +125,7 @@ impl Catalog {
         let (text, owner) = owned;
         if let Some(known) = self.entries.iter_mut().find(|entry| entry.text == text) {
             known.fields.join(fields);
+            known.name.allow(&name);
             return;
         }
         let settings = config.indices.get(&text).cloned().unwrap_or_default();
@@ -162,7 +167,15 @@ impl Entry {
     pub(crate) fn fixed_name(&self) -> Option<&IndexName> {
         match &self.name {
             NameShape::Fixed(name) => Some(name),
-            NameShape::Placeholders(_) => None,
+            NameShape::Placeholders { .. } => None,
+        }
+    }
+
+    /// How many indices the text may give.
+    pub(crate) fn max_indices(&self) -> usize {
+        match self.name {
+            NameShape::Fixed(_) => 1,
+            NameShape::Placeholders { most, .. } => most,
         }
     }
 
@@ -170,7 +183,7 @@ impl Entry {
     pub(crate) fn pattern(&self) -> String {
         match &self.name {
             NameShape::Fixed(name) => name.to_string(),
-            NameShape::Placeholders(parts) => {
+            NameShape::Placeholders { parts, .. } => {
                 let parts = parts.iter().map(|part| match part {
                     PatternPart::Literal(text) => text.to_lowercase(),
                     PatternPart::Attribute(_) => "*".to_owned(),
@@ -184,17 +197,24 @@ impl Entry {
 // === impl NameShape ===
 
 impl NameShape {
-    fn of(pattern: &IndexPattern) -> NameShape {
+    fn of(pattern: &IndexPattern, most: usize) -> NameShape {
         match pattern {
             IndexPattern::Fixed(name) => NameShape::Fixed(name.clone()),
-            IndexPattern::Placeholders { parts, .. } => NameShape::Placeholders(parts.clone()),
+            IndexPattern::Placeholders { parts, .. } => NameShape::Placeholders { parts: parts.clone(), most },
+        }
+    }
+
+    /// Of several routes with one text, the most that one of them allows.
+    fn allow(&mut self, other: &NameShape) {
+        if let (NameShape::Placeholders { most, .. }, NameShape::Placeholders { most: theirs, .. }) = (self, other) {
+            *most = (*most).max(*theirs);
         }
     }
 
     fn gives(&self, index: &IndexName) -> bool {
         match self {
             NameShape::Fixed(name) => name == index,
-            NameShape::Placeholders(parts) => could_give(parts, index.as_str()),
+            NameShape::Placeholders { parts, .. } => could_give(parts, index.as_str()),
         }
     }
 }

@@ -25,6 +25,32 @@ pub enum SetupError {
         /// The reason. Requests of set-up hold no documents, so it cannot quote any.
         reason: String,
     },
+    /// Something answered that is not OpenSearch, or not all of its answer came.
+    #[error("the answer to the request to {action} is not OpenSearch's: {status}, and the body is {what}")]
+    Unexpected {
+        /// What was asked, as `describe the index sessions-000001`.
+        action: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the body is, as `a page of HTML or XML`; never the body itself.
+        what: &'static str,
+    },
+    /// OpenSearch took a change, and has not carried it out on all nodes.
+    #[error("OpenSearch did not {action} in time: not every node has the change")]
+    Unacknowledged {
+        /// What was asked.
+        action: String,
+    },
+    /// Something else answers at `opensearch.url`.
+    #[error("this is not OpenSearch: {endpoint} answers GET / with status {status}, and the body is {what}")]
+    NotOpenSearch {
+        /// Host and port.
+        endpoint: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the body is.
+        what: &'static str,
+    },
     /// No route of the configuration gives this index.
     #[error("no route writes to the index {index}")]
     Unknown {
@@ -71,6 +97,12 @@ pub enum SetupError {
         /// The table of this configuration.
         wanted: String,
     },
+    /// The index says who it belongs to, and this version cannot read it.
+    #[error("the index {concrete} says in _meta.streamdex who it belongs to, in a way that this version cannot read")]
+    UnreadableOwner {
+        /// The index.
+        concrete: String,
+    },
     /// The documents carry versions of another scheme.
     #[error(
         "the index {concrete} holds document versions of scheme {found}; this version of streamdex writes scheme {wanted}"
@@ -83,13 +115,31 @@ pub enum SetupError {
         /// The scheme of this program.
         wanted: u32,
     },
+    /// `manage = "check"`: the alias pointed to the index that documents went to, and does not any more.
+    #[error("the alias {alias} pointed to {concrete}, and points to {} now", or_nothing(found))]
+    AliasMoved {
+        /// The alias.
+        alias: String,
+        /// The index that documents went to.
+        concrete: String,
+        /// The indices behind the alias now.
+        found: Vec<String>,
+    },
     /// A route with placeholders makes more and more indices.
-    #[error("the route to {route} has given more than {limit} different indices")]
+    #[error("the route to {route} has given {limit} different indices, and this record asks for another one")]
     TooManyIndices {
         /// The route's text, as `orders-{region}`.
         route: String,
-        /// The limit.
+        /// The limit: `max_indices` of the route.
         limit: usize,
+    },
+    /// A value of the record gives a placeholder a name that cannot be used.
+    #[error("a value of the record gives the route to {route} an index that cannot be used: {source}")]
+    UnusableName {
+        /// The route's text, as `orders-{region}`.
+        route: String,
+        /// Why the index cannot be used.
+        source: Box<SetupError>,
     },
     /// An index that was there is gone, or another one has its name.
     #[error(transparent)]
@@ -110,8 +160,13 @@ pub enum SetupErrorKind {
     Transient,
     /// The credentials were refused.
     Credentials,
+    /// Something else than OpenSearch answers, or the port speaks another protocol: nothing changes until someone
+    /// changes the address or what answers there.
+    Endpoint,
     /// Data is missing from an index that was complete: a gap.
     Gap,
+    /// The record asks for an index that it must not have: it is the record's fault, and no other's.
+    Record,
     /// Nothing changes until someone changes the configuration or the cluster.
     Configuration,
 }
@@ -138,10 +193,17 @@ impl SetupError {
             SetupError::Client(
                 ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::Interrupted { .. },
             )
+            | SetupError::Unexpected { .. }
+            | SetupError::Unacknowledged { .. }
             | SetupError::Unsettled { .. } => SetupErrorKind::Transient,
+            SetupError::NotOpenSearch { .. } | SetupError::Client(ClientError::WrongScheme { .. }) => {
+                SetupErrorKind::Endpoint
+            }
+            SetupError::TooManyIndices { .. } | SetupError::UnusableName { .. } => SetupErrorKind::Record,
             SetupError::Client(ClientError::Auth(_)) => SetupErrorKind::Credentials,
             SetupError::Refused { status: 401 | 403, .. } => SetupErrorKind::Credentials,
-            SetupError::Refused { status: 408 | 429 | 500.., .. } => SetupErrorKind::Transient,
+            // A success that is not the answer to what was asked comes from something in between.
+            SetupError::Refused { status: 200..=299 | 408 | 429 | 500.., .. } => SetupErrorKind::Transient,
             SetupError::Vanished(_) => SetupErrorKind::Gap,
             _ => SetupErrorKind::Configuration,
         }
@@ -154,9 +216,20 @@ impl SetupError {
             SetupError::Refused { status: 401 | 403, .. } => {
                 "give these credentials the rights to read, create and write the configured indices, their aliases and index templates"
             }
-            SetupError::Refused { status: 408 | 429 | 500.., .. } => "look at the cluster's health; it is asked again",
+            SetupError::Refused { status: 200..=299 | 408 | 429 | 500.., .. } => {
+                "look at the cluster's health; it is asked again"
+            }
             SetupError::Refused { .. } => {
                 "check [index.NAME] settings and mapping_file, and the index templates that match; `streamdex index plan` shows them"
+            }
+            SetupError::Unexpected { .. } => {
+                "look for a proxy, a load balancer or a login page that answers in place of OpenSearch; it is asked again"
+            }
+            SetupError::Unacknowledged { .. } => {
+                "look at the cluster's health and its pending tasks; it is asked again"
+            }
+            SetupError::NotOpenSearch { .. } => {
+                "opensearch.url must lead to OpenSearch itself; for a collection of OpenSearch Serverless behind a name of one's own, set service = \"aoss\" in opensearch.auth"
             }
             SetupError::Unknown { .. } => "add a route to this index, or take the configuration that wrote the record",
             SetupError::NameTaken { is: "index", .. } => {
@@ -171,14 +244,27 @@ impl SetupError {
             SetupError::OtherOwner { .. } => {
                 "an index has one owner: choose another index name, or another `generation`"
             }
+            SetupError::UnreadableOwner { .. } => {
+                "use the version of streamdex that made the index, or raise `generation` of this index"
+            }
             SetupError::OtherVersionScheme { .. } => "raise `generation` of this index, so that it is written again",
+            SetupError::AliasMoved { .. } => {
+                "point the alias back, or raise `generation` of this index to write to what the alias names now"
+            }
             SetupError::TooManyIndices { .. } => {
-                "use a placeholder attribute with few values, or one index with a field to filter by"
+                "raise `max_indices` of the route if so many indices are meant; else use a placeholder attribute with few values, or one index with a field to filter by"
+            }
+            SetupError::UnusableName { .. } => {
+                "give the placeholder's attribute another value, or change the text around the placeholder in the route's `index`"
             }
             SetupError::Vanished(vanished) => vanished.hint(),
             SetupError::Unsettled { .. } => "make sure that nothing else creates, deletes or renames this index",
         }
     }
+}
+
+fn or_nothing(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
 // === impl VanishedIndex ===
@@ -227,11 +313,15 @@ mod tests {
         let rows = [
             (refused(503), SetupErrorKind::Transient),
             (refused(429), SetupErrorKind::Transient),
+            (refused(200), SetupErrorKind::Transient),
             (refused(403), SetupErrorKind::Credentials),
             (refused(400), SetupErrorKind::Configuration),
             (SetupError::Client(timed_out), SetupErrorKind::Transient),
             (SetupError::Vanished(vanished), SetupErrorKind::Gap),
             (SetupError::Missing { index: "x".into() }, SetupErrorKind::Configuration),
+            (SetupError::Unexpected { action: "look".into(), status: 200, what: "empty" }, SetupErrorKind::Transient),
+            (SetupError::NotOpenSearch { endpoint: "x".into(), status: 200, what: "empty" }, SetupErrorKind::Endpoint),
+            (SetupError::TooManyIndices { route: "x-{a}".into(), limit: 1 }, SetupErrorKind::Record),
         ];
         for (error, kind) in rows {
             assert_eq!(error.kind(), kind, "{error}");

@@ -70,6 +70,10 @@ pub enum Code {
     OtherRoutes,
     /// The key attributes are not known yet.
     KeysUnknown,
+    /// Documents hold values that do not fit their fields.
+    IgnoredValues,
+    /// Several documents have one id.
+    DoubledIds,
     /// The engine does not keep external versions.
     ExternalVersions,
 }

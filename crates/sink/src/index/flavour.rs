@@ -3,6 +3,10 @@
 use std::fmt;
 
 use serde_json::Value;
+use streamdex_config::{Auth, OpenSearch, SigV4Service};
+
+/// How the host names of collections end (Amazon OpenSearch Service Developer Guide, "OpenSearch Serverless endpoints").
+const COLLECTIONS: &str = ".aoss.amazonaws.com";
 
 /// The search engine behind the configured address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,20 +25,20 @@ pub enum Flavour {
 // === impl Flavour ===
 
 impl Flavour {
-    /// Reads the answer to `GET /`.
-    pub fn read(status: u16, body: &Value) -> Flavour {
-        if status == 404 {
-            return Flavour::Serverless;
+    /// Reads the answer to `GET /`; `None` where it is not a search engine's. Serverless does not answer it, and is
+    /// known by [`is_serverless`] alone: a 404 is what any web server says.
+    pub fn read(status: u16, body: &Value) -> Option<Flavour> {
+        // The credentials may not know the version.
+        if matches!(status, 401 | 403) {
+            return Some(Flavour::Unknown);
         }
-        let Some(number) = body.pointer("/version/number").and_then(Value::as_str) else {
-            return Flavour::Unknown;
-        };
+        let number = body.pointer("/version/number").and_then(Value::as_str).filter(|_| status == 200)?;
         let distribution = body.pointer("/version/distribution").and_then(Value::as_str);
         // In its compatibility mode OpenSearch says 7.10.2, but keeps its distribution.
-        match distribution {
+        Some(match distribution {
             Some("opensearch") => Flavour::OpenSearch(number.to_owned()),
             _ => Flavour::Elasticsearch(number.to_owned()),
-        }
+        })
     }
 
     /// What this engine lacks, one sentence each, for an operator.
@@ -59,6 +63,13 @@ impl Flavour {
             }
         }
     }
+}
+
+/// Whether the configuration names a collection of OpenSearch Serverless: by the service that requests are signed for, or by
+/// the host name that AWS gives collections.
+pub fn is_serverless(settings: &OpenSearch) -> bool {
+    let signed = matches!(settings.auth, Auth::SigV4 { service: SigV4Service::Aoss, .. });
+    signed || settings.url.host_str().is_some_and(|host| host.to_ascii_lowercase().ends_with(COLLECTIONS))
 }
 
 fn older_line() -> Vec<String> {
@@ -94,10 +105,40 @@ mod tests {
     fn the_root_answer_names_the_engine() {
         let opensearch = json!({"version": {"distribution": "opensearch", "number": "2.19.1"}});
         let elasticsearch = json!({"version": {"number": "7.10.2"}});
-        assert_eq!(Flavour::read(200, &opensearch).to_string(), "OpenSearch 2.19.1");
-        assert_eq!(Flavour::read(200, &elasticsearch).to_string(), "Elasticsearch 7.10.2");
-        assert_eq!(Flavour::read(404, &Value::Null), Flavour::Serverless);
-        assert_eq!(Flavour::read(403, &json!({"message": "no"})), Flavour::Unknown);
+        let read = |status, body| Flavour::read(status, body).map(|flavour| flavour.to_string());
+        assert_eq!(read(200, &opensearch).as_deref(), Some("OpenSearch 2.19.1"));
+        assert_eq!(read(200, &elasticsearch).as_deref(), Some("Elasticsearch 7.10.2"));
+        assert_eq!(Flavour::read(403, &json!({"message": "no"})), Some(Flavour::Unknown));
+        assert_eq!(Flavour::read(401, &Value::Null), Some(Flavour::Unknown));
+    }
+
+    #[test]
+    fn a_web_page_and_a_missing_page_are_no_engine() {
+        for (status, body) in [
+            (200, Value::Null),
+            (200, json!({})),
+            (200, json!({"version": "3.8.0"})),
+            (404, Value::Null),
+            (404, json!({"error": "not found"})),
+            (302, Value::Null),
+        ] {
+            assert_eq!(Flavour::read(status, &body), None, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn serverless_is_known_by_its_host_name_or_its_service() {
+        let at = |url: &str, auth: Auth| {
+            let mut config = crate::index::samples::config(Vec::new()).opensearch;
+            config.url = url.parse().unwrap();
+            config.auth = auth;
+            is_serverless(&config)
+        };
+        let signed = |service| Auth::SigV4 { service, region: None, aws: Default::default() };
+        assert!(at("https://abc123.eu-west-1.AOSS.amazonaws.com", Auth::None));
+        assert!(at("https://search.example", signed(SigV4Service::Aoss)));
+        assert!(!at("https://search.example", signed(SigV4Service::Es)));
+        assert!(!at("https://aoss.amazonaws.com.example", Auth::None));
     }
 
     #[test]

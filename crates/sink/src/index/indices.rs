@@ -3,22 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use streamdex_config::{Auth, Config, Manage, SigV4Service};
+use streamdex_config::{Config, Manage};
 use streamdex_mapping::IndexName;
 use tokio::sync::OnceCell;
 
 use super::admin;
 use super::catalog::{Catalog, Entry, SetupContext};
 use super::error::{SetupError, VanishedIndex};
-use super::flavour::Flavour;
+use super::flavour::{Flavour, is_serverless};
 use super::known::{KnownIndex, Target};
-use super::set_up::{SetUp, set_up};
-use super::wanted::{Offering, Wanted};
+use super::set_up::{Purpose, SetUp, set_up};
+use super::wanted::{Offering, Wanted, of_generation};
+use super::watch;
 use crate::client::Client;
 use crate::writer::Targets;
 
-/// How many indices one route with placeholders may give before someone must say that it is meant.
-const INDICES_PER_ROUTE: usize = 100;
+/// What an engine says of a name that it does not take, as one that the generation makes longer than 255 bytes.
+const REFUSED_NAMES: [&str; 2] = ["invalid_alias_name_exception", "invalid_index_name_exception"];
 
 /// All indices of a configuration. Shared by all writers of a process.
 #[derive(Debug)]
@@ -44,10 +45,7 @@ struct State {
 impl Indices {
     /// Sends nothing yet.
     pub fn new(client: Client, config: &Config, context: &SetupContext) -> Indices {
-        let offering = match config.opensearch.auth {
-            Auth::SigV4 { service: SigV4Service::Aoss, .. } => Offering::Serverless,
-            _ => Offering::Cluster,
-        };
+        let offering = if is_serverless(&config.opensearch) { Offering::Serverless } else { Offering::Cluster };
         let flavour = OnceCell::new();
         if offering == Offering::Serverless {
             // It does not answer `GET /`.
@@ -77,19 +75,33 @@ impl Indices {
         cell.get_or_try_init(|| Box::pin(self.make(entry, index))).await.cloned()
     }
 
+    /// Where the documents of `index` go, if the index is there: for deletes, which never make one. An index whose UUID is
+    /// known, and one under `manage = "never"`, is taken to be there.
+    ///
+    /// # Errors
+    /// [`SetupError::kind`] tells whether to try again later.
+    pub async fn find(&self, index: &IndexName) -> Result<Option<Arc<Target>>, SetupError> {
+        if let Some(target) = self.target(index) {
+            return Ok(Some(target));
+        }
+        let wanted = self.wanted(self.entry(index)?, index.as_str());
+        let is_taken_to_be_there = wanted.manage == Manage::Never || self.expected(index).is_some();
+        if !is_taken_to_be_there && !admin::exists(&self.client, &wanted.concrete).await? {
+            return Ok(None);
+        }
+        self.ensure(index).await.map(Some)
+    }
+
     /// Compares the UUIDs of all known indices with the present ones: with one small request, unless
-    /// there are so many that their names do not fit into one.
+    /// there are so many that their names do not fit into one. That an index has vanished takes a second
+    /// look, a second later.
     ///
     /// Indices under `manage = "never"` are not watched: nothing is asked of them.
     ///
     /// # Errors
-    /// OpenSearch did not answer, or with an error: nothing is known then.
+    /// OpenSearch did not answer, with an error, or not as itself: nothing is known then.
     pub async fn watch(&self) -> Result<Vec<VanishedIndex>, SetupError> {
-        let known = self.known();
-        let names: Vec<String> = known.iter().map(|known| known.concrete.clone()).collect();
-        let observed = admin::uuids(&self.client, &names).await?;
-        let found = |name: &str| observed.iter().find_map(|chunk| chunk.uuid(name));
-        Ok(known.iter().filter_map(|known| known.compare(found(&known.concrete))).collect())
+        watch::vanished(&self.client, &self.known()).await
     }
 
     /// Whether the UUID of any index is watched: those under `manage = "never"` are not. No I/O.
@@ -109,7 +121,7 @@ impl Indices {
             let Ok(name) = IndexName::parse(&known.index) else { continue };
             let Some(entry) = self.catalog.find(&name) else { continue };
             let current = match entry.settings.manage {
-                Manage::Create => known.concrete == self.wanted(entry, name.as_str()).concrete,
+                Manage::Create => known.concrete == of_generation(&name, Manage::Create, entry.settings.generation),
                 Manage::Check => known.generation == entry.settings.generation,
                 Manage::Never => false,
             };
@@ -141,10 +153,13 @@ impl Indices {
     async fn make(&self, entry: &Entry, index: &IndexName) -> Result<Arc<Target>, SetupError> {
         let wanted = self.wanted(entry, index.as_str());
         if wanted.manage == Manage::Never {
-            return Ok(Arc::new(Target::new(&wanted, None)));
+            let concrete = wanted.concrete.clone();
+            return Ok(Arc::new(Target::new(&wanted, concrete, None)));
         }
         self.flavour().await?;
-        let SetUp { name, uuid, done, findings } = set_up(&self.client, &wanted, self.expected(index).as_ref()).await?;
+        let expected = self.expected(index);
+        let set_up = set_up(&self.client, &wanted, expected.as_ref(), Purpose::Write).await;
+        let SetUp { name, uuid, done, findings } = set_up.map_err(|error| of_value(entry, error))?;
         for step in &done {
             tracing::info!(index = %index, "{}", step.describe(&wanted));
         }
@@ -153,14 +168,26 @@ impl Indices {
         }
         if let Some(uuid) = uuid.clone() {
             let generation = wanted.owner.generation;
-            let known = KnownIndex { index: wanted.index.clone(), concrete: name, uuid, generation };
+            let known = KnownIndex { index: wanted.index.clone(), concrete: name.clone(), uuid, generation };
             self.state().known.insert(index.clone(), known);
         }
-        Ok(Arc::new(Target::new(&wanted, uuid)))
+        Ok(Arc::new(Target::new(&wanted, name, uuid)))
     }
 
+    /// The wanted state of an index. Under `check`, the index that set-up once found behind an alias stays the one that is
+    /// written to, whatever else comes behind the alias.
     pub(super) fn wanted(&self, entry: &Entry, name: &str) -> Wanted {
-        Wanted::new(entry, name, self.offering)
+        let mut wanted = Wanted::new(entry, name, self.offering);
+        if wanted.manage == Manage::Check
+            && let Some(known) = self.expected_at(name)
+        {
+            wanted.concrete = known.concrete;
+        }
+        wanted
+    }
+
+    pub(super) fn expected_at(&self, name: &str) -> Option<KnownIndex> {
+        IndexName::parse(name).ok().and_then(|name| self.expected(&name))
     }
 
     pub(super) fn expected(&self, index: &IndexName) -> Option<KnownIndex> {
@@ -182,8 +209,8 @@ impl Indices {
             return Ok(cell.clone());
         }
         let given = state.given.get(&entry.text);
-        if given.is_some_and(|names| names.len() >= INDICES_PER_ROUTE && !names.contains(index)) {
-            return Err(SetupError::TooManyIndices { route: entry.text.clone(), limit: INDICES_PER_ROUTE });
+        if given.is_some_and(|names| names.len() >= entry.max_indices() && !names.contains(index)) {
+            return Err(SetupError::TooManyIndices { route: entry.text.clone(), limit: entry.max_indices() });
         }
         state.note_given(entry, index);
         Ok(state.targets.entry(index.clone()).or_default().clone())
@@ -205,6 +232,15 @@ impl State {
     }
 }
 
+/// A name that only the engine refuses, because of a placeholder's value, is the record's fault.
+fn of_value(entry: &Entry, error: SetupError) -> SetupError {
+    let refused = matches!(&error, SetupError::Refused { kind, .. } if REFUSED_NAMES.contains(&kind.as_str()));
+    if refused && entry.fixed_name().is_none() {
+        return SetupError::UnusableName { route: entry.text.clone(), source: Box::new(error) };
+    }
+    error
+}
+
 // === impl Targets for Indices ===
 
 impl Targets for Indices {
@@ -216,6 +252,7 @@ impl Targets for Indices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::error::SetupErrorKind;
     use crate::index::samples::{config, name, route};
     use streamdex_config::IndexSettings;
     use streamdex_mapping::route::PatternPart;
@@ -247,16 +284,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_route_with_placeholders_stops_past_100_indices() {
+    async fn the_101st_index_of_a_placeholder_is_the_records_fault() {
         let indices = indices(Manage::Never).await;
         for number in 0..100 {
             indices.ensure(&name(&format!("orders-{number}"))).await.unwrap();
         }
-        let refused = indices.ensure(&name("orders-100")).await;
-        assert!(matches!(refused, Err(SetupError::TooManyIndices { limit: 100, .. })), "{refused:?}");
+        let refused = indices.ensure(&name("orders-100")).await.unwrap_err();
+        assert!(matches!(refused, SetupError::TooManyIndices { limit: 100, .. }), "{refused:?}");
+        assert_eq!(refused.kind(), SetupErrorKind::Record);
+        assert!(refused.hint().contains("max_indices"));
         indices.ensure(&name("orders-7")).await.unwrap();
         indices.ensure(&name("sessions")).await.unwrap();
         assert!(matches!(indices.ensure(&name("other")).await, Err(SetupError::Unknown { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_only_the_engine_refuses_is_the_records_fault_where_a_value_gave_it() {
+        let indices = indices(Manage::Create).await;
+        let refused = |kind: &str| SetupError::Refused {
+            action: "create".into(),
+            status: 400,
+            kind: kind.into(),
+            reason: String::new(),
+        };
+        let kind = |index: &str, error| of_value(indices.catalog.find(&name(index)).unwrap(), error).kind();
+        assert_eq!(kind("orders-eu", refused("invalid_index_name_exception")), SetupErrorKind::Record);
+        assert_eq!(kind("sessions", refused("invalid_index_name_exception")), SetupErrorKind::Configuration);
+        // what the whole route would meet is nobody's record
+        assert_eq!(kind("orders-eu", refused("validation_exception")), SetupErrorKind::Configuration);
     }
 
     #[tokio::test]
@@ -269,6 +324,15 @@ mod tests {
             known("Not A Name", "x", 2),
         ]);
         assert_eq!(indices.known(), [known("orders-eu", "orders-eu-000002", 2)]);
+    }
+
+    #[tokio::test]
+    async fn under_check_what_an_earlier_process_found_behind_the_alias_is_written_to() {
+        let indices = indices(Manage::Check).await;
+        indices.remember([known("sessions", "real-1", 2)]);
+        let entry = indices.catalog.find(&name("sessions")).unwrap();
+        assert_eq!(indices.wanted(entry, "sessions").concrete, "real-1");
+        assert_eq!(indices.wanted(entry, "orders-eu").concrete, "orders-eu");
     }
 
     #[tokio::test]

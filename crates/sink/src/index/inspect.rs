@@ -190,10 +190,12 @@ fn of_fields(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &Fie
     let mut floats = BTreeSet::new();
     collect_floats(mapping, "", &mut floats);
     if !floats.is_empty() {
-        let named: Vec<&str> = floats.iter().map(String::as_str).take(5).collect();
+        // Names inside objects are keys of maps, and so content.
+        let attributes: BTreeSet<&str> = floats.iter().filter_map(|path| path.split('.').next()).collect();
+        let named: Vec<&str> = attributes.into_iter().take(5).collect();
         findings.push(Finding::new(
             Code::FloatFields,
-            format!("{} fields keep few digits for searches and sorting: {}", floats.len(), named.join(", ")),
+            format!("{} fields keep few digits for searches and sorting, in: {}", floats.len(), named.join(", ")),
             "map numbers of the table as `double`",
         ));
     }
@@ -256,7 +258,7 @@ pub fn differences(wanted: &Wanted, settings: &FlatSettings, mapping: &Map<Strin
 }
 
 /// Settings come back as texts, even those sent as numbers.
-fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

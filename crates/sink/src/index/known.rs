@@ -9,7 +9,8 @@ use super::wanted::Wanted;
 /// Where the documents of a logical index go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The name to write to: `NAME-000001`, or `NAME` where the user makes the index.
+    /// The index's own name: `NAME-000001`, or the index of the user's, under `manage = "check"` the one behind an alias
+    /// too. `NAME` under `manage = "never"`, where nothing is asked.
     pub concrete: String,
     /// The UUID of the index at set-up; `None` under `manage = "never"`, and where the engine gives none.
     pub uuid: Option<String>,
@@ -34,8 +35,8 @@ pub struct KnownIndex {
 // === impl Target ===
 
 impl Target {
-    pub(super) fn new(wanted: &Wanted, uuid: Option<String>) -> Target {
-        Target { concrete: wanted.concrete.clone(), uuid, generation: wanted.owner.generation }
+    pub(super) fn new(wanted: &Wanted, concrete: String, uuid: Option<String>) -> Target {
+        Target { concrete, uuid, generation: wanted.owner.generation }
     }
 }
 
@@ -52,7 +53,7 @@ impl KnownIndex {
         })
     }
 
-    /// As [`KnownIndex::compare`], with the answer to a question for several names.
+    /// As `compare`, with the answer to a question for several names.
     pub(super) fn compare_with(&self, observed: &Observed) -> Option<VanishedIndex> {
         self.compare(observed.uuid(&self.concrete))
     }

@@ -12,27 +12,33 @@
 mod admin;
 mod apply;
 pub mod catalog;
+mod documents;
 pub mod error;
 pub mod finding;
 pub mod flavour;
 mod indices;
 pub mod inspect;
 mod known;
+mod live;
 pub mod merge;
 mod names;
 pub mod observe;
 pub mod owner;
 mod probe;
+mod reply;
 pub mod report;
 mod set_up;
 mod simulate;
 pub mod steps;
+mod template;
 pub mod wanted;
+mod watch;
 
 #[cfg(test)]
 mod samples;
 
 pub use catalog::{SetupContext, TableFacts};
+pub use documents::Documents;
 pub use error::{SetupError, SetupErrorKind, VanishedIndex};
 pub use finding::{Code, Finding};
 pub use flavour::Flavour;

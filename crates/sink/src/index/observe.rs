@@ -30,7 +30,41 @@ pub struct ObservedIndex {
 // === impl Observed ===
 
 impl Observed {
-    /// Reads the answer. OpenSearch leaves out names without an index.
+    /// Reads the answer to a question for whole indices (`GET /NAMES`); `None` where an index lacks one of its parts, which
+    /// OpenSearch always gives.
+    pub fn of_indices(body: &Map<String, Value>) -> Option<Observed> {
+        let has = |index: &Value, part: &str| index.get(part).is_some_and(Value::is_object);
+        let is_whole = |index: &Value| ["aliases", "mappings", "settings"].iter().all(|part| has(index, part));
+        let has_settings =
+            |index: &Value| index.get("settings").and_then(Value::as_object).is_some_and(|all| !all.is_empty());
+        let read = || Observed::read(&Value::Object(body.clone()));
+        body.values().all(|index| is_whole(index) && has_settings(index)).then(read)
+    }
+
+    /// Reads the answer to a question for UUIDs (`GET /NAMES/_settings/index.uuid`); `None` where an index has none.
+    pub fn of_uuids(body: &Map<String, Value>) -> Option<Observed> {
+        let observed = Observed::read(&Value::Object(body.clone()));
+        let all_known =
+            observed.indices.len() == body.len() && observed.indices.values().all(|index| index.uuid.is_some());
+        all_known.then_some(observed)
+    }
+
+    /// Whether there is an index, an alias or a data stream of this name among what was answered.
+    pub fn knows(&self, name: &str) -> bool {
+        self.index(name).is_some() || self.is_data_stream(name) || !self.behind_alias(name).is_empty()
+    }
+
+    /// Whether no index was answered.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// Adds what another answer holds.
+    pub fn extend(&mut self, other: Observed) {
+        self.indices.extend(other.indices);
+    }
+
+    /// Reads an answer as far as it goes. OpenSearch leaves out names without an index.
     pub fn read(body: &Value) -> Observed {
         let indices = body.as_object().into_iter().flatten();
         let indices = indices.filter_map(|(name, index)| Some((name.clone(), ObservedIndex::read(index)?))).collect();
@@ -86,6 +120,24 @@ impl ObservedIndex {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_index_without_its_parts_is_no_answer() {
+        let members = |value: Value| value.as_object().unwrap().clone();
+        let whole = json!({"aliases": {}, "mappings": {}, "settings": {"index.uuid": "A"}});
+        assert!(Observed::of_indices(&members(json!({"x": whole}))).unwrap().knows("x"));
+        assert!(Observed::of_indices(&members(json!({}))).unwrap().is_empty());
+        for part in ["aliases", "mappings", "settings"] {
+            let mut cut = whole.clone();
+            cut.as_object_mut().unwrap().remove(part);
+            assert_eq!(Observed::of_indices(&members(json!({"x": cut}))), None, "{part}");
+        }
+        for body in [json!({"x": {}}), json!({"x": 1}), json!({"x": {"settings": {}}}), json!({"error": "x"})] {
+            assert_eq!(Observed::of_uuids(&members(body.clone())), None, "{body}");
+        }
+        let uuids = Observed::of_uuids(&members(json!({"x": {"settings": {"index.uuid": "A"}}}))).unwrap();
+        assert_eq!(uuids.uuid("x"), Some("A"));
+    }
 
     #[test]
     fn an_answer_is_read() {

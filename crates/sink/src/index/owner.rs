@@ -35,15 +35,22 @@ pub enum Foreign {
     Table(String),
     /// Its documents carry versions of another scheme.
     VersionScheme(u32),
+    /// It says who it belongs to in a way that is not known here.
+    Unreadable,
 }
 
 // === impl Owner ===
 
 impl Owner {
-    /// Reads `_meta.streamdex` of a mapping; `None` where there is none that can be read.
-    pub fn of_mapping(mapping: &Map<String, Value>) -> Option<Owner> {
-        let meta = mapping.get("_meta")?.get(META_KEY)?;
-        serde_json::from_value(meta.clone()).ok()
+    /// Reads `_meta.streamdex` of a mapping; `None` where there is none.
+    ///
+    /// # Errors
+    /// There is one that cannot be read, which is not the same as none: [`Foreign::Unreadable`].
+    pub fn of_mapping(mapping: &Map<String, Value>) -> Result<Option<Owner>, Foreign> {
+        let Some(meta) = mapping.get("_meta").and_then(|meta| meta.get(META_KEY)) else {
+            return Ok(None);
+        };
+        serde_json::from_value(meta.clone()).map(Some).map_err(|_| Foreign::Unreadable)
     }
 
     /// The `_meta` member of a mapping.
@@ -73,7 +80,7 @@ impl Owner {
             findings.push(Finding::new(
                 Code::OtherTableArn,
                 format!("{concrete} was made for a table of the same name in another account or region"),
-                "make sure that only one deployment writes to this index; after a fail-over to another region run `verify --repair`",
+                "make sure that only one deployment writes to this index; after a fail-over to another region raise `generation` of this index for a clean one",
             ));
         } else if differs(&self.table_id, &found.table_id) {
             findings.push(Finding::new(
@@ -116,10 +123,12 @@ mod tests {
     #[test]
     fn it_is_read_back_from_a_mapping() {
         let mapping = Map::from_iter([("_meta".to_owned(), owner().to_meta())]);
-        assert_eq!(Owner::of_mapping(&mapping), Some(owner()));
-        assert_eq!(Owner::of_mapping(&Map::new()), None);
-        let foreign = json!({"_meta": {"streamdex": "x"}});
-        assert_eq!(Owner::of_mapping(foreign.as_object().unwrap()), None);
+        assert_eq!(Owner::of_mapping(&mapping), Ok(Some(owner())));
+        assert_eq!(Owner::of_mapping(&Map::new()), Ok(None));
+        for unknown in [json!("x"), json!({"format": 2}), Value::Null] {
+            let foreign = json!({"_meta": {"streamdex": unknown}});
+            assert_eq!(Owner::of_mapping(foreign.as_object().unwrap()), Err(Foreign::Unreadable));
+        }
     }
 
     #[test]

@@ -57,12 +57,17 @@ async fn follow_rules(client: &Client, path: &str) -> Result<Option<Finding>, Se
 }
 
 async fn send(client: &Client, path: &str, write: &Write) -> Result<u16, SetupError> {
+    const ACTION: &str = "write a scratch document";
     let body = matches!(write.method, Method::Put).then(|| json!({}));
     let path = format!("{path}&version={}&version_type=external_gte", write.version);
     let reply = ask(client, write.method, &path, body.as_ref()).await?;
     match reply.status {
-        401 | 403 | 408 | 413 | 429 | 500.. => Err(reply.refused("write a scratch document".to_owned())),
-        status => Ok(status),
+        401 | 403 | 408 | 413 | 429 | 500.. => Err(reply.refused(ACTION)),
+        // Only what OpenSearch itself says of the document is held against it.
+        200 | 201 | 404 if reply.body.get("result").is_some() => Ok(reply.status),
+        409 if reply.kind() == "version_conflict_engine_exception" => Ok(reply.status),
+        status if !reply.kind().is_empty() => Ok(status),
+        _ => Err(reply.unexpected(ACTION)),
     }
 }
 

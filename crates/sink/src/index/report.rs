@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
+use super::documents::Documents;
 use super::error::SetupError;
 use super::finding::Finding;
 use super::merge::FlatSettings;
@@ -28,8 +29,10 @@ pub struct Plan {
     pub writes_to: String,
     /// The UUID of the index that is there.
     pub uuid: Option<String>,
-    /// What `apply`, or the first write, would do; empty: nothing.
+    /// What `apply` would do; empty: nothing. Of it, a first write does what creates the index and its aliases.
     pub steps: Vec<String>,
+    /// What `apply` tries besides, each time.
+    pub tries: Option<&'static str>,
     /// The settings: those of the index that is there, else those that it would get.
     pub settings: FlatSettings,
     /// The mapping: that of the index that is there, else the one that it would get.
@@ -38,6 +41,8 @@ pub struct Plan {
     pub aliases: Map<String, Value>,
     /// What is to be known about it.
     pub findings: Vec<Finding>,
+    /// What its documents show; `None` where there is no index yet.
+    pub documents: Option<Documents>,
     /// What cannot be planned, in a sentence.
     pub note: Option<&'static str>,
 }
@@ -118,6 +123,9 @@ impl fmt::Display for Plan {
             writeln!(f, "  writes to  {} ({uuid})", self.writes_to)?;
         }
         write_list(f, "to do", &self.steps)?;
+        if let Some(tries) = self.tries {
+            writeln!(f, "  each time  {tries}")?;
+        }
         for (name, value) in &self.settings {
             writeln!(f, "  setting    {name} = {value}")?;
         }
@@ -127,6 +135,9 @@ impl fmt::Display for Plan {
         if !self.mapping.is_empty() {
             let text = serde_json::to_string_pretty(&self.mapping).unwrap_or_default();
             writeln!(f, "  mapping    {}", text.replace('\n', "\n             "))?;
+        }
+        if let Some(documents) = &self.documents {
+            writeln!(f, "  documents  {documents}")?;
         }
         write_end(f, &self.findings, self.note)
     }
@@ -181,10 +192,12 @@ mod tests {
             writes_to: "x-000001".into(),
             uuid: None,
             steps: vec!["create the index x-000001".into()],
+            tries: Some("write a scratch document"),
             settings: FlatSettings::from([("index.gc_deletes".to_owned(), json!("1h"))]),
             mapping: Map::from_iter([("date_detection".to_owned(), json!(false))]),
             aliases: Map::from_iter([("x".to_owned(), json!({}))]),
             findings: vec![Finding::new(Code::DateDetection, "it is on", "turn it off")],
+            documents: Some(Documents { count: 12, with_ignored_values: 1, ..Documents::default() }),
             note: None,
         };
         IndexPlan { index: "x".into(), result: Ok(plan) }
@@ -192,8 +205,9 @@ mod tests {
 
     #[test]
     fn a_plan_for_people() {
-        let wanted = "x\n  manage     create\n  writes to  x-000001 (not there yet)\n  to do      create the index x-000001\n  \
+        let wanted = "x\n  manage     create\n  writes to  x-000001 (not there yet)\n  to do      create the index x-000001\n  each time  write a scratch document\n  \
                       setting    index.gc_deletes = \"1h\"\n  alias      x {}\n  mapping    {\n               \"date_detection\": false\n             }\n  \
+                      documents  12, with values that no search finds: 1\n  \
                       warning    it is on\n             hint: turn it off\n";
         assert_eq!(plan().to_string(), wanted);
     }

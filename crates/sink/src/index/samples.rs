@@ -51,6 +51,8 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
             max_batch_bytes: 5 << 20,
             max_batch_operations: 2000,
             max_concurrent_requests: 8,
+            brake_after: Some(OpenSearch::DEFAULT_BRAKE_AFTER),
+            brake_after_field: Some(OpenSearch::DEFAULT_BRAKE_AFTER_FIELD),
             request_timeout: Duration::from_secs(10),
         },
         state: State {

@@ -1,12 +1,16 @@
 //! Sets one index up: observes it and carries out what is missing, until nothing is.
 
+use streamdex_config::Manage;
+
 use super::admin;
 use super::error::SetupError;
 use super::finding::Finding;
 use super::known::KnownIndex;
 use super::observe::Observed;
-use super::steps::{Step, findings, located, steps};
+use super::steps::{Step, apply_steps, findings, located, steps};
+use super::template::Installed;
 use super::wanted::Wanted;
+use super::watch;
 use crate::client::Client;
 
 /// Each round sees what the one before, or another worker, has done.
@@ -23,21 +27,30 @@ pub(super) struct SetUp {
     pub(super) findings: Vec<Finding>,
 }
 
+/// Who wants the index set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A write that is to follow: what it needs, and no more.
+    Write,
+    /// `streamdex index apply`: what [`apply_steps`] finds.
+    Apply,
+}
+
 /// Observes the index, carries out what is missing, and observes it again, until nothing is missing. Workers may
 /// do so at the same time: an index and its aliases are created in one request.
 pub(super) async fn set_up(
     client: &Client,
     wanted: &Wanted,
     expected: Option<&KnownIndex>,
+    purpose: Purpose,
 ) -> Result<SetUp, SetupError> {
     let mut done = Vec::new();
     for _ in 0..ROUNDS {
-        let observed = admin::observe(client, wanted).await?;
-        // First: an index that has vanished must not be created again unnoticed.
-        if let Some(vanished) = expected.and_then(|known| known.compare_with(&observed)) {
-            return Err(SetupError::Vanished(vanished));
-        }
-        let missing = steps(wanted, &observed)?;
+        let observed = observe(client, wanted, expected).await?;
+        let missing = match purpose {
+            Purpose::Write => steps(wanted, &observed)?,
+            Purpose::Apply => apply_steps(wanted, &observed, installed(client, wanted, &done).await?)?,
+        };
         if missing.is_empty() {
             return finished(wanted, &observed, done);
         }
@@ -47,6 +60,32 @@ pub(super) async fn set_up(
         }
     }
     Err(SetupError::Unsettled { concrete: wanted.concrete.clone() })
+}
+
+/// The state of an index, if it is still the one that is expected: one that has vanished must not be created again
+/// unnoticed.
+pub(super) async fn observe(
+    client: &Client,
+    wanted: &Wanted,
+    expected: Option<&KnownIndex>,
+) -> Result<Observed, SetupError> {
+    let observed = admin::observe(client, wanted).await?;
+    let Some(suspect) = expected.filter(|known| known.compare_with(&observed).is_some()) else {
+        return Ok(observed);
+    };
+    match watch::vanished(client, std::slice::from_ref(suspect)).await?.pop() {
+        Some(vanished) => Err(SetupError::Vanished(vanished)),
+        None => admin::observe(client, wanted).await,
+    }
+}
+
+/// The template's state; once written, it is taken for written.
+async fn installed(client: &Client, wanted: &Wanted, done: &[Step]) -> Result<Installed, SetupError> {
+    let is_written = done.iter().any(|step| matches!(step, Step::Template | Step::RenewTemplate));
+    if is_written || wanted.manage != Manage::Create {
+        return Ok(Installed::Same);
+    }
+    admin::template(client, wanted).await
 }
 
 fn finished(wanted: &Wanted, observed: &Observed, done: Vec<Step>) -> Result<SetUp, SetupError> {

@@ -3,10 +3,12 @@
 use opensearch::http::Method;
 use serde_json::{Map, Value};
 
-use super::admin::{Reply, ask, escape};
+use super::admin::{ask, escape};
 use super::error::SetupError;
 use super::finding::{Code, Finding};
 use super::merge::{FlatSettings, flatten_settings, merge_settings, overlay_mapping};
+use super::reply::Reply;
+use super::template::Installed;
 use super::wanted::Wanted;
 use crate::client::Client;
 
@@ -27,19 +29,20 @@ const SIMULATED: &str = "simulate_index_template_";
 /// request over it. Changes nothing.
 ///
 /// # Errors
-/// There is no answer; an engine that cannot simulate gives the wanted state with a finding.
-pub(crate) async fn simulate(client: &Client, wanted: &Wanted) -> Result<Effective, SetupError> {
-    let ours = format!("_index_template/{}", escape(&wanted.template_name()));
-    // Two templates of one pattern and priority are refused, so ours is sent along only while it is not there.
-    let installed = ask(client, Method::Get, &ours, None).await?.is_success();
-    let body = (!installed).then(|| wanted.template_body());
+/// There is no answer, or OpenSearch refuses the template, as it would when asked to install it. An engine that
+/// cannot simulate gives the wanted state with a finding.
+pub(crate) async fn simulate(client: &Client, wanted: &Wanted, installed: Installed) -> Result<Effective, SetupError> {
     let path = format!("_index_template/_simulate_index/{}", escape(&wanted.concrete));
-    let reply = ask(client, Method::Post, &path, body.as_ref()).await?;
-    if !reply.is_success() {
+    let reply = ask(client, Method::Post, &path, body(wanted, installed).as_ref()).await?;
+    let action = format!("simulate the index template {}", wanted.template_name());
+    if matches!(reply.status, 403..=405) && reply.body.is_object() {
         return Ok(effective(wanted, &Value::Null, vec![not_simulated(&reply)]));
     }
+    if !reply.members(&action)?.contains_key("template") {
+        return Err(reply.unexpected(action));
+    }
     let mut findings = Vec::new();
-    if ours_lost(wanted, &reply.body) {
+    if ours_lost(wanted, installed, &reply.body) {
         let winner = winner(client, wanted).await?;
         findings.push(Finding::new(
             Code::OtherTemplate,
@@ -50,11 +53,30 @@ pub(crate) async fn simulate(client: &Client, wanted: &Wanted) -> Result<Effecti
     Ok(effective(wanted, &reply.body, findings))
 }
 
+/// Two templates of one pattern and priority are refused, so ours goes along only where it is not installed, and
+/// just above the one that it will replace.
+fn body(wanted: &Wanted, installed: Installed) -> Option<Value> {
+    let mut body = wanted.template_body();
+    match installed {
+        Installed::Same => return None,
+        Installed::Missing => {}
+        Installed::Other => {
+            if let Some(members) = body.as_object_mut() {
+                members.insert("priority".to_owned(), (wanted.template_priority() + 1).into());
+            }
+        }
+    }
+    Some(body)
+}
+
 /// Templates that match but are not used are listed as overlapping.
-fn ours_lost(wanted: &Wanted, simulated: &Value) -> bool {
+fn ours_lost(wanted: &Wanted, installed: Installed, simulated: &Value) -> bool {
     let overlapping = simulated.get("overlapping").and_then(Value::as_array).into_iter().flatten();
     let mut names = overlapping.filter_map(|template| template.get("name").and_then(Value::as_str));
-    names.any(|name| name == wanted.template_name() || name.starts_with(SIMULATED))
+    names.any(|name| match installed {
+        Installed::Same => name == wanted.template_name(),
+        Installed::Missing | Installed::Other => name.starts_with(SIMULATED),
+    })
 }
 
 fn effective(wanted: &Wanted, simulated: &Value, findings: Vec<Finding>) -> Effective {

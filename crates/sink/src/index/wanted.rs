@@ -5,6 +5,7 @@ use streamdex_config::{IndexSettings, Manage};
 use streamdex_mapping::EXPIRED_AT;
 
 use super::catalog::{Entry, Fields};
+use super::live;
 use super::merge::{FlatSettings, flatten_settings, merge_mapping, merge_settings};
 use super::owner::Owner;
 
@@ -94,16 +95,11 @@ impl Wanted {
         }
     }
 
-    /// An alias as OpenSearch takes it. What has no TTL must stay visible, so the filter names what is
-    /// hidden, not what is shown.
+    /// An alias as OpenSearch takes it.
     pub fn alias_body(&self, alias: Alias) -> Value {
         match alias {
             Alias::Reader => json!({}),
-            Alias::Live => {
-                let expired: Vec<Value> =
-                    self.fields.live.iter().map(|field| json!({"range": {field: {"lte": "now"}}})).collect();
-                json!({"filter": {"bool": {"must_not": expired}}})
-            }
+            Alias::Live => json!({"filter": live::filter(&self.fields.live)}),
         }
     }
 
@@ -240,7 +236,7 @@ mod tests {
                 },
                 "aliases": {
                     "sessions": {},
-                    "sessions-live": {"filter": {"bool": {"must_not": [{"range": {"expires_at": {"lte": "now"}}}]}}}
+                    "sessions-live": {"filter": {"bool": {"must_not": [{"range": {"expires_at": {"gte": "now-157680000s", "lt": "now"}}}]}}}
                 }
             })
         );

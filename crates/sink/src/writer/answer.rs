@@ -24,6 +24,16 @@ pub(super) struct WholeAnswer {
     pub(super) error_type: Option<String>,
     /// For people.
     pub(super) error: Scrubbed,
+    pub(super) speaker: Speaker,
+}
+
+/// Who answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaker {
+    /// OpenSearch, or AWS in front of it: the body is JSON with an error or a message.
+    Service,
+    /// A proxy, a firewall, a web page: the body is anything else.
+    Stranger,
 }
 
 /// The answers to the operations of a request, in their order.
@@ -41,12 +51,13 @@ pub(super) fn read_error(status: u16, body: &[u8]) -> WholeAnswer {
     let parsed: ErrorAnswer = serde_json::from_slice(body).unwrap_or_default();
     if let Some(error) = parsed.error {
         let error_type = error.error_type().map(str::to_owned);
-        return WholeAnswer { status, error: error.scrub(), error_type };
+        return WholeAnswer { status, error: error.scrub(), error_type, speaker: Speaker::Service };
     }
+    let speaker = if parsed.message.is_some() { Speaker::Service } else { Speaker::Stranger };
     let throttled = parsed.message.is_some_and(|message| message.starts_with("Request throttled"));
     let error_type = throttled.then(|| FRONT_END_THROTTLED.to_owned());
     let error = Scrubbed { error_type: error_type.clone().unwrap_or_else(|| format!("http_{status}")), detail: None };
-    WholeAnswer { status, error_type, error }
+    WholeAnswer { status, error_type, error, speaker }
 }
 
 #[derive(Deserialize)]

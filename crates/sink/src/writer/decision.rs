@@ -65,6 +65,18 @@ pub enum Fault {
         /// What was answered last, scrubbed.
         last_error: Option<String>,
     },
+    /// It was refused, and nothing shows whose fault that is.
+    #[error(
+        "index {index} refused {refused} documents in a row and accepted none, so that it is not known whose fault it is; the last: {error}"
+    )]
+    Undecided {
+        /// The logical name.
+        index: IndexName,
+        /// How many documents.
+        refused: usize,
+        /// The last refusal, scrubbed.
+        error: String,
+    },
     /// A task of the writer ended in a panic; this is a defect.
     #[error("a task of the writer broke")]
     Broken,
@@ -93,6 +105,18 @@ impl Refusal {
         let message =
             error.detail.as_ref().map_or_else(|| "OpenSearch refuses the document".to_owned(), ToString::to_string);
         Refusal { status: Some(status), error_type: error.error_type.clone(), message, hint: error.hint() }
+    }
+
+    /// A request with this operation alone is refused by something before OpenSearch.
+    pub(crate) fn by_proxy(status: u16) -> Refusal {
+        Refusal {
+            status: Some(status),
+            error_type: format!("http_{status}"),
+            message: format!(
+                "a proxy or firewall before OpenSearch answers {status} to this document, and takes others"
+            ),
+            hint: "look at the rules of the firewall or proxy before OpenSearch",
+        }
     }
 
     /// A document that is too large even alone.
@@ -133,6 +157,9 @@ impl Fault {
             Fault::Paused(pause) => pause.hint(),
             Fault::NoProgress { .. } => {
                 "look at the health and load of the cluster, and run the command again: what is done stays done"
+            }
+            Fault::Undecided { .. } => {
+                "nothing, where the index is right: they are dead letters once it accepts another document. Otherwise look at the error: a missing pipeline or an alias without a write index refuses every document"
             }
             Fault::Broken => "please report this with the log; running it again is safe",
         }

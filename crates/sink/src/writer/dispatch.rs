@@ -21,6 +21,15 @@ pub(super) struct Dispatcher {
     scheduler: Scheduler,
 }
 
+/// How a dispatcher ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was cancelled, or its work is done.
+    Complete,
+    /// A request's task has panicked.
+    Broken,
+}
+
 impl Dispatcher {
     pub(super) fn new(
         transport: Arc<dyn BulkTransport>,
@@ -32,7 +41,7 @@ impl Dispatcher {
     }
 
     /// Runs until it is cancelled, or until all handles are gone and all is decided.
-    pub(super) async fn run(mut self, cancel: CancellationToken) {
+    pub(super) async fn run(mut self, cancel: CancellationToken) -> End {
         let mut open = true;
         let mut abort_at = None;
         loop {
@@ -42,7 +51,7 @@ impl Dispatcher {
             self.show();
             let stopped = self.scheduler.is_stopped();
             if self.requests.is_empty() && (!open && self.scheduler.is_idle() || stopped) {
-                return;
+                return if self.scheduler.is_broken() { End::Broken } else { End::Complete };
             }
             let wake = if stopped { abort_at } else { self.scheduler.next_wake(self.requests.len(), now) };
             tokio::select! {

@@ -3,13 +3,18 @@
 //! A failure closes its gate for a while; one that happens often enough in a row is a pause, which is reported.
 //! The gates of single indices stand in the queue's lanes; their pauses are here.
 
+use std::sync::Arc;
+
 use streamdex_mapping::IndexName;
 use tokio::time::{Duration, Instant};
 
 use super::gate::Gate;
 use crate::classify::PauseReason;
-use crate::pause::{Change, Pause, Pauses, Scope};
+use crate::pause::{Change, Ended, Pause, Pauses, Scope};
 use crate::retry::Delays;
+
+/// The longest between two probes of a braked index. Each tries another document, so it is shorter than for other pauses.
+const BRAKE_PROBE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Gates {
@@ -59,10 +64,15 @@ pub(super) enum FailedGate {
 #[derive(Debug)]
 pub(super) struct IndexAnswer {
     pub(super) index: IndexName,
+    pub(super) concrete: Arc<str>,
     /// Of the index's gate, when the request was sent.
     pub(super) epoch: u64,
-    /// Some operation was carried out or refused for its document's sake: the index takes operations.
+    /// Some operation was carried out, or refused for its document's sake.
     pub(super) accepted: bool,
+    /// Some operation met something else than a missing index.
+    pub(super) found: bool,
+    /// Some operation met shards that are not available.
+    pub(super) unavailable: bool,
     /// Why operations are held back, and what was answered. It weighs more than what was accepted beside it.
     pub(super) pause: Option<(PauseReason, Option<String>)>,
 }
@@ -119,7 +129,7 @@ impl Gates {
     }
 
     /// A request that was sent at `epochs` was accepted. Gives the pauses that this ended.
-    pub(super) fn succeed(&mut self, epochs: Epochs) -> Vec<Pause> {
+    pub(super) fn succeed(&mut self, epochs: Epochs) -> Vec<Ended> {
         let opened = [
             self.cluster.succeed(epochs.cluster).then_some(Scope::Cluster),
             self.credentials.succeed(epochs.credentials).then_some(Scope::Credentials),
@@ -162,12 +172,9 @@ impl Gates {
     }
 
     /// Items of an index were accepted. Gives the pause that this ended.
-    pub(super) fn succeed_index(&mut self, gate: &mut Gate, answer: IndexAnswer) -> Option<Pause> {
+    pub(super) fn succeed_index(&mut self, gate: &mut Gate, answer: IndexAnswer) -> Option<Ended> {
         let opened = gate.succeed(answer.epoch);
-        let scope = Scope::Index(answer.index);
-        // A missing index has a pause without a closed gate.
-        let was_missing = self.pauses.get(&scope).is_some_and(|pause| pause.reason == PauseReason::IndexMissing);
-        if opened || was_missing { self.pauses.leave(&scope) } else { None }
+        if opened { self.pauses.leave(&Scope::Index(answer.index)) } else { None }
     }
 
     /// An index is missing. Its operations are stopped, and not held back.
@@ -178,6 +185,39 @@ impl Gates {
     /// All pauses.
     pub(super) fn pauses(&self) -> &Pauses {
         &self.pauses
+    }
+
+    /// Ends pauses of missing indices that nothing met for long: they hold nothing back.
+    pub(super) fn forget_missing(&mut self, now: Instant) -> Vec<Pause> {
+        self.pauses.forget_missing(now)
+    }
+
+    /// The index answers, whatever it says: it is not missing.
+    pub(super) fn found_index(&mut self, index: &IndexName) -> Option<Ended> {
+        let scope = Scope::Index(index.clone());
+        let missing = self.pauses.get(&scope).is_some_and(|pause| pause.reason == PauseReason::IndexMissing);
+        if missing { self.pauses.leave(&scope) } else { None }
+    }
+
+    /// Whether an index is paused by the brake.
+    pub(super) fn is_braked(&self, index: &IndexName) -> bool {
+        let pause = self.pauses.get(&Scope::Index(index.clone()));
+        pause.is_some_and(|pause| pause.reason == PauseReason::DocumentsRefused)
+    }
+
+    /// The brake is on an index: its gate closes, and a probe is sent soon: many documents may have to be tried.
+    pub(super) fn brake_index(
+        &mut self,
+        gate: &mut Gate,
+        index: IndexName,
+        detail: Option<String>,
+        now: Instant,
+    ) -> Change {
+        let epoch = gate.epoch();
+        gate.fail(epoch);
+        let wait = BRAKE_PROBE.min(Duration::from_millis(100).saturating_mul(gate.failures()));
+        gate.close(now + wait);
+        self.pauses.enter(Scope::Index(index), PauseReason::DocumentsRefused, detail, now)
     }
 
     /// The pauses that are due to be reported again; they count as reported.
@@ -239,7 +279,7 @@ mod tests {
         gates.end_probe(at);
         assert_eq!(gates.pace(at), Pace::Probe);
         gates.probe();
-        let ended: Vec<Scope> = gates.succeed(gates.epochs()).into_iter().map(|pause| pause.scope).collect();
+        let ended: Vec<Scope> = gates.succeed(gates.epochs()).into_iter().map(|ended| ended.pause().scope).collect();
         assert_eq!(ended, [Scope::Cluster, Scope::Credentials]);
         assert_eq!(gates.pace(at), Pace::Flow);
     }
@@ -259,8 +299,11 @@ mod tests {
         let index = IndexName::parse("a").unwrap();
         let answer = |gate: &Gate, pause: Option<PauseReason>| IndexAnswer {
             index: index.clone(),
+            concrete: "a-000001".into(),
             epoch: gate.epoch(),
             accepted: pause.is_none(),
+            found: true,
+            unavailable: false,
             pause: pause.map(|reason| (reason, None)),
         };
         let refused = answer(&gate, Some(PauseReason::ReadOnly));
@@ -268,12 +311,12 @@ mod tests {
         assert!(!gate.is_open());
         assert_eq!(gates.pace(now), Pace::Flow);
         let accepted = answer(&gate, None);
-        assert_eq!(gates.succeed_index(&mut gate, accepted).unwrap().reason, PauseReason::ReadOnly);
+        assert_eq!(gates.succeed_index(&mut gate, accepted).unwrap().pause().reason, PauseReason::ReadOnly);
         // A missing index has no closed gate.
         assert_eq!(gates.miss_index(Scope::Index(index.clone()), now), Change::New);
         assert!(gate.is_open());
-        let accepted = answer(&gate, None);
-        assert_eq!(gates.succeed_index(&mut gate, accepted).unwrap().reason, PauseReason::IndexMissing);
+        assert_eq!(gates.found_index(&index).unwrap().pause().reason, PauseReason::IndexMissing);
+        assert_eq!(gates.found_index(&index), None);
         let accepted = answer(&gate, None);
         assert_eq!(gates.succeed_index(&mut gate, accepted), None);
     }

@@ -1,18 +1,69 @@
-//! What a writer has learned of the cluster. It holds no operation, so that it can outlive the writer.
+//! What writers have learned of a cluster. It holds no operation, so that it outlives the writer that learned it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::limits::Limits;
 use super::refusals::Refusals;
 use super::settings::WriterSettings;
+use super::streaks::{Braked, Streaks};
+
+/// What writers have learned of a cluster: how much it takes at a time, whether it takes compression, and whom its
+/// refusals were about. Clones share it.
+///
+/// Give it to the next writer where each has a short life, as in the Lambda function: what one invocation learned,
+/// the next one knows. It is good for one cluster and one configuration.
+#[derive(Debug, Clone)]
+pub struct Learned(Arc<Shared>);
 
 #[derive(Debug)]
-pub(super) struct Learned {
-    pub(super) limits: Limits,
-    pub(super) refusals: Refusals,
+struct Shared {
+    /// Of the hashes that documents are known by; a secret, so that nobody can make them collide. It belongs here,
+    /// since what was learned of documents is kept by their hashes.
+    seed: u64,
+    knowledge: Mutex<Knowledge>,
 }
 
+#[derive(Debug)]
+pub(super) struct Knowledge {
+    pub(super) limits: Limits,
+    pub(super) refusals: Refusals,
+    pub(super) streaks: Streaks,
+}
+
+// === impl Learned ===
+
 impl Learned {
-    /// Nothing yet.
-    pub(super) fn new(settings: &WriterSettings) -> Learned {
-        Learned { limits: Limits::new(settings), refusals: Refusals::default() }
+    /// Nothing yet. Limits begin where `settings` put them; the settings of later writers do not change them.
+    pub fn new(settings: &WriterSettings) -> Learned {
+        let knowledge =
+            Knowledge { limits: Limits::new(settings), refusals: Refusals::default(), streaks: Streaks::default() };
+        let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
+        Learned(Arc::new(Shared { seed, knowledge: Mutex::new(knowledge) }))
+    }
+
+    /// A bulk request was accepted outside a writer, as by the probe of set-up: `_bulk` takes requests, so that an
+    /// operation that is refused alone is at fault itself.
+    pub fn note_accepted(&self) {
+        self.lock().refusals.request_accepted(None);
+    }
+
+    /// The indices under the brake.
+    pub fn braked(&self) -> Vec<Braked> {
+        self.lock().streaks.braked()
+    }
+
+    /// Puts the brake on an index, by its concrete name, as an earlier process left it: writing to it begins with one
+    /// operation, and goes on once that is accepted.
+    pub fn brake(&self, concrete: Arc<str>) {
+        self.lock().streaks.brake(concrete);
+    }
+
+    /// Never held across an await.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Knowledge> {
+        self.0.knowledge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.0.seed
     }
 }

@@ -14,12 +14,16 @@
 mod answer;
 mod decision;
 mod dispatch;
+mod echo;
 mod gate;
 mod gates;
+mod held;
+mod lane;
 mod learned;
 mod limits;
 mod op;
 mod permit;
+mod probe;
 mod progress;
 mod queue;
 mod refusals;
@@ -29,13 +33,16 @@ mod settings;
 #[cfg(test)]
 mod simulation;
 mod stats;
+mod streaks;
 mod submission;
 mod suspicion;
 mod verdict;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use streamdex_mapping::{IndexName, Operation};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -44,10 +51,13 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 pub use decision::{Decision, Fault, Refusal};
+pub use learned::Learned;
 pub use permit::Permit;
+pub use probe::probe_bulk;
 pub use request::BulkTransport;
-pub use settings::{Patience, WriterSettings};
+pub use settings::{Patience, ShortStreak, WriterSettings};
 pub use stats::{LATENCY_BOUNDS, WriterStats};
+pub use streaks::Braked;
 
 use crate::client::Client;
 use crate::encode::{check, encoded_len};
@@ -57,7 +67,6 @@ use op::Op;
 use scheduler::Scheduler;
 use stats::Counters;
 use submission::{Submission, Ticket, Waiting};
-use suspicion::Suspicion;
 
 /// The index behind a logical name.
 pub trait Targets: Send + Sync + 'static {
@@ -75,9 +84,10 @@ struct Shared {
     memory: Arc<Semaphore>,
     /// In [`UNIT`]s.
     capacity: u32,
-    /// Of the hashes that documents are known by; a secret, so that nobody can make them collide.
-    seed: u64,
+    learned: Learned,
     cancel: CancellationToken,
+    /// Its task has ended by a panic, or a request's has.
+    broken: CancellationToken,
     tasks: TaskTracker,
     pauses: watch::Receiver<Vec<Pause>>,
     counters: Arc<Counters>,
@@ -101,6 +111,17 @@ impl BulkWriter {
         BulkWriter::start_on(Arc::new(client), targets, settings, cancel)
     }
 
+    /// As [`BulkWriter::start`], with what earlier writers have learned; this one adds to it.
+    pub fn start_with(
+        client: Client,
+        targets: Arc<dyn Targets>,
+        settings: WriterSettings,
+        learned: Learned,
+        cancel: CancellationToken,
+    ) -> BulkWriter {
+        BulkWriter::start_on_with(Arc::new(client), targets, settings, learned, cancel)
+    }
+
     /// As [`BulkWriter::start`], over any transport.
     pub fn start_on(
         transport: Arc<dyn BulkTransport>,
@@ -108,25 +129,38 @@ impl BulkWriter {
         settings: WriterSettings,
         cancel: CancellationToken,
     ) -> BulkWriter {
+        let learned = Learned::new(&settings);
+        BulkWriter::start_on_with(transport, targets, settings, learned, cancel)
+    }
+
+    /// As [`BulkWriter::start_on`], with what earlier writers have learned; this one adds to it.
+    pub fn start_on_with(
+        transport: Arc<dyn BulkTransport>,
+        targets: Arc<dyn Targets>,
+        settings: WriterSettings,
+        learned: Learned,
+        cancel: CancellationToken,
+    ) -> BulkWriter {
         let (sender, inbox) = mpsc::channel(INBOX);
         let (publish, pauses) = watch::channel(Vec::new());
         let counters = Arc::new(Counters::default());
         let capacity = u32::try_from(settings.memory.div_ceil(UNIT)).unwrap_or(u32::MAX).max(1);
         let memory = usize::try_from(capacity).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
         let tasks = TaskTracker::new();
-        let scheduler = Scheduler::new(settings, Arc::clone(&counters), Instant::now());
+        let scheduler = Scheduler::new(settings, learned.clone(), Arc::clone(&counters), Instant::now());
         let dispatcher = Dispatcher::new(transport, inbox, publish, scheduler);
         // Its log lines belong to whoever started the writer: an invocation, say.
-        tasks.spawn(dispatcher.run(cancel.clone()).in_current_span());
+        let broken = CancellationToken::new();
+        tasks.spawn(watched(dispatcher.run(cancel.clone()), broken.clone()).in_current_span());
         tasks.close();
         BulkWriter(Arc::new(Shared {
             targets,
             inbox: sender,
             memory: Arc::new(Semaphore::new(memory)),
             capacity,
-            seed,
+            learned,
             cancel,
+            broken,
             tasks,
             pauses,
             counters,
@@ -138,24 +172,29 @@ impl BulkWriter {
     /// Operations on one document are sent one after the other, in the order in which they come in. Where the
     /// future is dropped, what was not sent yet is not sent any more; what is in flight stays accounted for.
     pub async fn write(&self, operations: Vec<Operation>) -> Vec<Decision> {
-        self.write_with(operations, None).await
+        self.write_taken(taken_now(operations), None).await
     }
 
     /// As [`BulkWriter::write`], while `permit` is granted.
     pub async fn write_under(&self, operations: Vec<Operation>, permit: Arc<dyn Permit>) -> Vec<Decision> {
-        self.write_with(operations, Some(permit)).await
+        self.write_taken(taken_now(operations), Some(permit)).await
     }
 
-    async fn write_with(&self, operations: Vec<Operation>, permit: Option<Arc<dyn Permit>>) -> Vec<Decision> {
+    /// As [`BulkWriter::write`], of operations each of which is as old as its moment says: an operation from a read is
+    /// as old as the answer that carried the item, however long it took to come here.
+    pub async fn write_taken(
+        &self,
+        operations: Vec<(Operation, Instant)>,
+        permit: Option<Arc<dyn Permit>>,
+    ) -> Vec<Decision> {
         if operations.is_empty() {
             return Vec::new();
         }
-        let taken_at = Instant::now();
         let (submission, receiver) = Submission::new(operations.len(), permit);
         let waiting = Waiting(Arc::clone(&submission));
         let mut bytes = 0;
         let mut ops = Vec::with_capacity(operations.len());
-        for (position, operation) in operations.into_iter().enumerate() {
+        for (position, (operation, taken_at)) in operations.into_iter().enumerate() {
             if let Some(op) = self.prepare(operation, submission.ticket(position), taken_at) {
                 bytes += op.bytes;
                 ops.push(op);
@@ -179,6 +218,16 @@ impl BulkWriter {
         self.0.pauses.clone()
     }
 
+    /// What it has learned so far, for the next writer.
+    pub fn learned(&self) -> Learned {
+        self.0.learned.clone()
+    }
+
+    /// The indices under the brake: they refuse document after document.
+    pub fn braked(&self) -> Vec<Braked> {
+        self.0.learned.braked()
+    }
+
     /// The counters.
     pub fn stats(&self) -> WriterStats {
         self.0.counters.snapshot()
@@ -187,6 +236,17 @@ impl BulkWriter {
     /// Waits until the writer has ended, after it was cancelled.
     pub async fn ended(&self) {
         self.0.tasks.wait().await;
+    }
+
+    /// Returns once the writer can write no more because of a defect: its task has panicked. Never, otherwise. Whoever
+    /// owns the writer ends with an error then.
+    pub async fn broken(&self) {
+        self.0.broken.cancelled().await;
+    }
+
+    /// Whether the writer can write no more because of a defect.
+    pub fn is_broken(&self) -> bool {
+        self.0.broken.is_cancelled()
     }
 
     /// Checks and measures an operation; decides at once what is not to be sent.
@@ -202,19 +262,9 @@ impl BulkWriter {
             return None;
         }
         let mut hasher = DefaultHasher::new();
-        (self.0.seed, &address.index, &address.id).hash(&mut hasher);
+        (self.0.learned.seed(), &address.index, &address.id).hash(&mut hasher);
         let document = hasher.finish();
-        Some(Op {
-            operation,
-            concrete,
-            bytes,
-            document,
-            taken_at,
-            attempts: 0,
-            suspicion: Suspicion::NONE,
-            epoch: 0,
-            ticket,
-        })
+        Some(Op { taken_at, ..Op::new(operation, concrete, bytes, document, ticket) })
     }
 
     /// Waits for room in memory and hands the operations to the dispatcher. Where it has ended, dropping them
@@ -230,6 +280,20 @@ impl BulkWriter {
         submission.keep(room);
         // An error gives the operations back, and dropping them decides them.
         let _ = self.0.inbox.send(ops).await;
+    }
+}
+
+fn taken_now(operations: Vec<Operation>) -> Vec<(Operation, Instant)> {
+    let now = Instant::now();
+    operations.into_iter().map(|operation| (operation, now)).collect()
+}
+
+/// Lets the owner know how the dispatcher ended. Without this a panic would end the task in silence.
+async fn watched(dispatcher: impl Future<Output = dispatch::End>, broken: CancellationToken) {
+    let end = AssertUnwindSafe(dispatcher).catch_unwind().await;
+    if !matches!(end, Ok(dispatch::End::Complete)) {
+        tracing::error!("the bulk writer broke; nothing is written any more; please report this");
+        broken.cancel();
     }
 }
 

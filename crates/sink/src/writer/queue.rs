@@ -7,8 +7,8 @@ use streamdex_mapping::IndexName;
 use tokio::time::{Duration, Instant};
 
 use super::gate::Gate;
+use super::lane::{Lane, Room, Taken};
 use super::op::Op;
-use super::suspicion::Suspect;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -22,22 +22,6 @@ pub(super) struct Queue {
     count: usize,
 }
 
-#[derive(Debug, Default)]
-struct Lane {
-    ops: VecDeque<Op>,
-    bytes: usize,
-    gate: Gate,
-}
-
-/// How much a request may hold.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
-    pub(super) operations: usize,
-    pub(super) bytes: usize,
-    /// Operations from reads older than this are not sent.
-    pub(super) oldest_read: Duration,
-}
-
 /// Whether a batch that is not full waits for more operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Company {
@@ -45,20 +29,6 @@ pub(super) enum Company {
     None,
     /// Until its oldest operation has waited this long.
     UpTo(Duration),
-}
-
-/// What was taken out of the queue.
-#[derive(Debug, Default)]
-pub(super) struct Taken {
-    /// The index whose gate the request probes.
-    pub(super) probes: Option<IndexName>,
-    /// For one request.
-    pub(super) send: Vec<Op>,
-    pub(super) bytes: usize,
-    /// From reads that are too old.
-    pub(super) stale: Vec<Op>,
-    /// Whose callers have left.
-    pub(super) abandoned: Vec<Op>,
 }
 
 /// What could be sent now.
@@ -95,10 +65,23 @@ impl Queue {
         }
     }
 
+    /// Whether a newer operation waits for the one on this document that is under way.
+    pub(super) fn has_newer(&self, document: u64) -> bool {
+        self.documents.get(&document).is_some_and(|waiting| !waiting.is_empty())
+    }
+
     /// Puts operations that were taken back to where they came from, in the same order.
     pub(super) fn put_back(&mut self, ops: Vec<Op>) {
         self.count += ops.len();
         self.put_in_front(ops);
+    }
+
+    /// Puts operations that were taken back behind all others of their indices, so that the next probe is another one.
+    pub(super) fn put_behind(&mut self, ops: Vec<Op>) {
+        self.count += ops.len();
+        for op in ops {
+            self.lane(op.operation.address.index.clone()).push_back(op);
+        }
     }
 
     /// Puts operations that were taken back, to be sent no earlier than `until`.
@@ -129,10 +112,14 @@ impl Queue {
 
     /// Takes a request's worth out of the lanes whose gates are open, the one that waits longest first.
     fn take(&mut self, room: Room, now: Instant) -> Taken {
+        self.take_in_order(room, now, |lane| lane.ops.front().map(|op| op.taken_at))
+    }
+
+    fn take_in_order<K: Ord>(&mut self, room: Room, now: Instant, order: impl Fn(&Lane) -> K) -> Taken {
         let mut taken = Taken::default();
         let mut company = room.operations;
-        let mut open: Vec<&mut Lane> = self.lanes.values_mut().filter(|lane| lane.gate.is_open()).collect();
-        open.sort_by_key(|lane| lane.ops.front().map(|op| op.taken_at));
+        let mut open: Vec<&mut Lane> = self.lanes.values_mut().filter(|lane| lane.is_mixed()).collect();
+        open.sort_by_key(|lane| order(lane));
         for lane in open {
             lane.fill(&mut taken, &mut company, room, now);
         }
@@ -140,18 +127,31 @@ impl Queue {
         taken
     }
 
-    /// Takes one operation, to see whether the cluster takes any; nothing where none is ready.
+    /// Takes one operation, to see whether the cluster takes any; nothing where none is ready. Another one each time.
     pub(super) fn take_one(&mut self, room: Room, now: Instant) -> Taken {
         let room = Room { operations: 1, ..room };
-        let taken = self.take(room, now);
-        if taken.is_empty() { self.take_probe(room, now).unwrap_or_default() } else { taken }
+        let taken = self.take_in_order(room, now, Lane::turn);
+        if taken.is_empty() { self.take_apart(room, now) } else { taken }
     }
 
-    /// Takes the next request: a probe of an index, or a batch once it is full or has waited long enough for company.
-    pub(super) fn take_batch(&mut self, room: Room, company: Company, now: Instant) -> Taken {
+    /// Takes a request that is not mixed with other indices: a probe of an index, or operations of one whose shards
+    /// were not available. It may take long, so it must not hold up the others.
+    pub(super) fn take_apart(&mut self, room: Room, now: Instant) -> Taken {
         if let Some(taken) = self.take_probe(room, now) {
             return taken;
         }
+        let Some((index, lane)) = self.lanes.iter_mut().find(|(_, lane)| lane.may_go_apart()) else {
+            return Taken::default();
+        };
+        let mut taken = Taken { apart: Some(index.clone()), ..Taken::default() };
+        let mut company = room.operations;
+        lane.fill(&mut taken, &mut company, room, now);
+        self.count -= taken.len();
+        taken
+    }
+
+    /// Takes the next batch, once it is full or has waited long enough for company.
+    pub(super) fn take_batch(&mut self, room: Room, company: Company, now: Instant) -> Taken {
         let ready = self.ready();
         let full = ready.operations >= room.operations || ready.bytes >= room.bytes;
         let waited = match company {
@@ -165,13 +165,51 @@ impl Queue {
     fn take_probe(&mut self, room: Room, now: Instant) -> Option<Taken> {
         let mut lanes = self.lanes.iter_mut();
         let (index, lane) = lanes.find(|(_, lane)| !lane.ops.is_empty() && lane.gate.may_probe(now))?;
-        let mut taken = Taken { probes: Some(index.clone()), ..Taken::default() };
+        let mut taken = Taken { probes: Some(index.clone()), apart: Some(index.clone()), ..Taken::default() };
+        lane.bring_probe_forward();
         lane.fill(&mut taken, &mut 1, room, now);
         if !taken.send.is_empty() {
             lane.gate.probe();
         }
         self.count -= taken.len();
         Some(taken)
+    }
+
+    /// Operations came back from a request, or an operation is no longer under way.
+    pub(super) fn landed(&mut self, op: &Op) {
+        self.lane(op.operation.address.index.clone()).landed(op);
+    }
+
+    /// An index accepted so many index operations.
+    pub(super) fn accepted(&mut self, index: &IndexName, count: u64) {
+        self.lane(index.clone()).accepted += count;
+    }
+
+    /// How many index operations an index has accepted.
+    pub(super) fn accepted_so_far(&self, index: &IndexName) -> u64 {
+        self.lanes.get(index).map_or(0, |lane| lane.accepted)
+    }
+
+    /// Shards of an index are not available, or it may be what a request was not answered for.
+    pub(super) fn set_apart(&mut self, index: &IndexName) {
+        self.lane(index.clone()).apart = true;
+    }
+
+    /// An index answered, and all its shards are available.
+    pub(super) fn mix(&mut self, index: &IndexName) {
+        self.lane(index.clone()).apart = false;
+    }
+
+    /// Whether operations of an index wait, or are under way.
+    pub(super) fn is_busy(&self, index: &IndexName) -> bool {
+        let waits = self.lanes.get(index).is_some_and(|lane| !lane.ops.is_empty() || lane.is_flying());
+        waits || self.delayed.values().flatten().any(|op| op.operation.address.index == *index)
+    }
+
+    /// Whether any operation waits, or is under way.
+    pub(super) fn is_all_busy(&self) -> bool {
+        self.delayed.values().any(|ops| !ops.is_empty())
+            || self.lanes.values().any(|lane| !lane.ops.is_empty() || lane.is_flying())
     }
 
     /// The gate of an index.
@@ -181,7 +219,7 @@ impl Queue {
 
     /// What the open lanes hold.
     pub(super) fn ready(&self) -> Ready {
-        let open = self.lanes.values().filter(|lane| lane.gate.is_open() && !lane.ops.is_empty());
+        let open = self.lanes.values().filter(|lane| lane.is_mixed() && !lane.ops.is_empty());
         open.fold(Ready::default(), |sum, lane| Ready {
             operations: sum.operations + lane.ops.len(),
             bytes: sum.bytes + lane.bytes,
@@ -222,60 +260,6 @@ impl Queue {
 
     fn lane(&mut self, index: IndexName) -> &mut Lane {
         self.lanes.entry(index).or_default()
-    }
-}
-
-impl Lane {
-    fn push_back(&mut self, op: Op) {
-        self.bytes += op.bytes;
-        self.ops.push_back(op);
-    }
-
-    fn push_front(&mut self, op: Op) {
-        self.bytes += op.bytes;
-        self.ops.push_front(op);
-    }
-
-    /// Moves operations into `taken` while they fit. `company` is how many the most suspicious of them allows.
-    fn fill(&mut self, taken: &mut Taken, company: &mut usize, room: Room, now: Instant) {
-        while let Some(op) = self.ops.pop_front() {
-            self.bytes -= op.bytes;
-            if op.ticket.is_abandoned() {
-                taken.abandoned.push(op);
-                continue;
-            }
-            if op.is_stale(now, room.oldest_read) {
-                taken.stale.push(op);
-                continue;
-            }
-            let allowed = (*company).min(op.suspicion.company);
-            let too_many = taken.send.len() >= allowed;
-            let too_large = !taken.send.is_empty() && taken.bytes + op.bytes > room.bytes;
-            if too_many || too_large {
-                self.push_front(op);
-                return;
-            }
-            *company = allowed;
-            taken.bytes += op.bytes;
-            let mut op = op;
-            op.epoch = self.gate.epoch();
-            taken.send.push(op);
-        }
-    }
-}
-
-impl Taken {
-    fn len(&self) -> usize {
-        self.send.len() + self.stale.len() + self.abandoned.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether the request must not be compressed.
-    pub(super) fn is_suspicious(&self) -> bool {
-        self.send.iter().any(|op| op.suspicion.of != Suspect::Nothing)
     }
 }
 

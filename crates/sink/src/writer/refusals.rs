@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use streamdex_mapping::IndexName;
 
+use super::held::LoneFault;
 use super::suspicion::Suspicion;
 use crate::scrub::Scrubbed;
 
@@ -19,15 +20,25 @@ pub(super) struct Refusals {
     suspects: HashMap<u64, Suspicion>,
     /// Operations refused alone by requests refused whole, since a request was last accepted.
     lone: u32,
+    accepted: Accepted,
     /// Refusals that concern all documents of an index, each reported once.
     alerted: HashSet<(IndexName, String)>,
+}
+
+/// The requests that were accepted.
+#[derive(Debug, Default)]
+struct Accepted {
+    any: bool,
+    /// In bytes, where that is known.
+    smallest: Option<usize>,
+    largest: Option<usize>,
 }
 
 /// Who is to blame where a request with one operation is refused whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
-    /// The operation: it is a dead letter.
-    Operation,
+    /// The operation, or all requests are refused: the next ones show it.
+    Unknown,
     /// None: all requests are refused, so it is not the operations.
     AllRequests,
 }
@@ -49,15 +60,31 @@ impl Refusals {
         self.suspects.remove(&document)
     }
 
-    /// A request was accepted, so not all of them are refused.
-    pub(super) fn request_accepted(&mut self) {
+    /// A request was accepted, so not all of them are refused. Its size in bytes, where that is known.
+    pub(super) fn request_accepted(&mut self, bytes: Option<usize>) {
         self.lone = 0;
+        self.accepted.any = true;
+        if let Some(bytes) = bytes {
+            self.accepted.smallest = Some(self.accepted.smallest.map_or(bytes, |smallest| smallest.min(bytes)));
+            self.accepted.largest = self.accepted.largest.max(Some(bytes));
+        }
     }
 
     /// A request with one operation was refused whole.
     pub(super) fn refused_alone(&mut self) -> Blame {
-        self.lone += 1;
-        if self.lone > LONE_REFUSALS { Blame::AllRequests } else { Blame::Operation }
+        self.lone = self.lone.saturating_add(1);
+        if self.lone > LONE_REFUSALS { Blame::AllRequests } else { Blame::Unknown }
+    }
+
+    /// Whether what was accepted so far shows that an operation refused alone was refused for its own sake.
+    pub(super) fn accepted_before(&self, fault: LoneFault) -> bool {
+        match fault {
+            LoneFault::Document => self.accepted.any,
+            LoneFault::Size(bytes) => {
+                self.accepted.smallest.is_some_and(|smallest| smallest < bytes)
+                    && self.accepted.largest.is_some_and(|largest| largest < bytes)
+            }
+        }
     }
 
     /// Whether a refusal concerns all documents of the index and has not been reported yet. It counts as reported.
@@ -71,7 +98,7 @@ mod tests {
     use super::*;
     use crate::writer::suspicion::Suspect;
 
-    const HALF: Suspicion = Suspicion { company: 2, of: Suspect::Operation };
+    const HALF: Suspicion = Suspicion { company: 2, of: Suspect::Operation, braked: false };
 
     #[test]
     fn a_suspect_is_recalled_once() {
@@ -94,9 +121,22 @@ mod tests {
     #[test]
     fn the_fourth_operation_refused_alone_in_a_row_is_not_to_blame() {
         let mut refusals = Refusals::default();
-        assert!((0..3).all(|_| refusals.refused_alone() == Blame::Operation));
+        assert!((0..3).all(|_| refusals.refused_alone() == Blame::Unknown));
         assert_eq!(refusals.refused_alone(), Blame::AllRequests);
-        refusals.request_accepted();
-        assert_eq!(refusals.refused_alone(), Blame::Operation);
+        refusals.request_accepted(None);
+        assert_eq!(refusals.refused_alone(), Blame::Unknown);
+    }
+
+    #[test]
+    fn only_a_smaller_accepted_request_and_no_larger_one_shows_that_a_size_is_at_fault() {
+        let mut refusals = Refusals::default();
+        let (document, size) = (LoneFault::Document, LoneFault::Size);
+        assert!(!refusals.accepted_before(document) && !refusals.accepted_before(size(1000)));
+        refusals.request_accepted(None);
+        assert!(refusals.accepted_before(document) && !refusals.accepted_before(size(1000)));
+        refusals.request_accepted(Some(500));
+        assert!(refusals.accepted_before(size(1000)) && !refusals.accepted_before(size(118)));
+        refusals.request_accepted(Some(2000));
+        assert!(!refusals.accepted_before(size(1000)));
     }
 }

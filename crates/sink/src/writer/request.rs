@@ -41,6 +41,10 @@ pub(super) struct Sent {
     pub(super) round: Round,
     /// Of the gates of cluster and credentials.
     pub(super) epochs: Epochs,
+    /// When it was sent.
+    pub(super) at: Instant,
+    /// Whether it is kept apart from other indices, and has a place of another kind.
+    pub(super) place: Place,
     /// The index whose gate it probes.
     pub(super) probes: Option<IndexName>,
     /// Whether it probes the gates of cluster and credentials.
@@ -49,6 +53,15 @@ pub(super) struct Sent {
     pub(super) refreshes_credentials: bool,
     /// Whether as many requests as allowed were in flight with this one.
     pub(super) at_limit: bool,
+}
+
+/// Which requests in flight it counts among.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Those of which as many are sent as the server bears.
+    Shared,
+    /// Those of single indices, which may wait long for shards that are not available.
+    Apart,
 }
 
 #[derive(Debug)]

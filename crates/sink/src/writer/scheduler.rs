@@ -1,22 +1,28 @@
 //! Which request is sent next, and when: the state of a writer, without any I/O.
 //!
-//! What an answer changes is in `settle`.
+//! What an answer changes is in `settle`; what becomes of refusals that may not be their documents' fault, in `doubt`.
 
+mod doubt;
 mod settle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use streamdex_mapping::Outcome;
 use tokio::time::{Duration, Instant};
 
 use super::decision::{Decision, Fault};
+use super::echo::Echoes;
 use super::gates::{Gates, Pace};
+use super::held::HeldBack;
+use super::lane::{Room, Taken};
 use super::learned::Learned;
-use super::op::Op;
+use super::op::{Op, Purpose};
 use super::progress::Progress;
-use super::queue::{Company, Queue, Room, Taken};
-use super::request::Sent;
+use super::queue::{Company, Queue};
+use super::request::{Place, Sent};
 use super::settings::WriterSettings;
 use super::stats::Counters;
 use crate::client::BodyEncoding;
@@ -31,22 +37,37 @@ pub(super) struct Scheduler {
     delays: Delays,
     learned: Learned,
     progress: Progress,
+    /// Refused operations of which it is not known yet whose fault it is.
+    held: HeldBack,
+    /// Deletes that are sent a second time.
+    echoes: Echoes,
+    /// The indices, by their concrete names, that accepted an index operation of this writer.
+    proven: HashSet<Arc<str>>,
+    /// Requests in flight that are kept apart.
+    apart: usize,
+    /// When OpenSearch last answered.
+    answered_at: Option<Instant>,
     /// A request was answered and its place has not been taken yet.
     slot_freed: bool,
     stopped: Option<Arc<Fault>>,
 }
+
+/// How often it is looked whether operations that are held can be decided.
+const LOOK_AT_HELD: Duration = Duration::from_secs(1);
 
 /// When an operation is sent again.
 #[derive(Debug, Clone, Copy)]
 enum When {
     /// As soon as the gates allow.
     Now,
+    /// As `Now`, but behind all others of its index: it was a probe in vain.
+    Behind,
     /// Not before.
     At(Instant),
 }
 
 impl Scheduler {
-    pub(super) fn new(settings: WriterSettings, counters: Arc<Counters>, now: Instant) -> Scheduler {
+    pub(super) fn new(settings: WriterSettings, learned: Learned, counters: Arc<Counters>, now: Instant) -> Scheduler {
         let schedule = RetrySchedule::new(settings.first_retry, settings.longest_retry);
         let jitter = settings.seed.map_or_else(Jitter::default, Jitter::with_seed);
         Scheduler {
@@ -54,8 +75,13 @@ impl Scheduler {
             queue: Queue::default(),
             gates: Gates::default(),
             delays: Delays::new(schedule, jitter),
-            learned: Learned::new(&settings),
+            learned,
             progress: Progress::new(settings.patience, now),
+            held: HeldBack::default(),
+            echoes: Echoes::default(),
+            proven: HashSet::new(),
+            apart: 0,
+            answered_at: None,
             slot_freed: false,
             stopped: None,
             settings,
@@ -73,10 +99,12 @@ impl Scheduler {
                 continue;
             }
             if op.is_read()
-                && let Some(suspicion) = self.learned.refusals.recall(op.document)
+                && let Some(suspicion) = self.learned.lock().refusals.recall(op.document)
             {
                 op.suspicion = suspicion;
             }
+            self.echoes.newer(op.document);
+            self.begin_braked(&op, now);
             self.queue.push(op);
         }
     }
@@ -89,6 +117,13 @@ impl Scheduler {
             return;
         }
         self.queue.wake(now);
+        for op in self.echoes.due(now) {
+            self.queue.push(op);
+        }
+        self.resolve_quiet(now);
+        for pause in self.gates.forget_missing(now) {
+            tracing::info!(scope = %pause.scope, "nothing was written to the missing index lately");
+        }
         if self.progress.give_up_at(self.queue.len()).is_some_and(|at| at <= now) {
             let fault = match self.gates.pauses().snapshot().into_iter().next() {
                 Some(pause) => Fault::Paused(pause),
@@ -100,12 +135,13 @@ impl Scheduler {
 
     /// The request that is to be sent now, with so many in flight; `None`: none yet.
     pub(super) fn next_request(&mut self, in_flight: usize, now: Instant) -> Option<Sent> {
-        while self.stopped.is_none() && in_flight < self.learned.limits.requests() {
+        while self.stopped.is_none() {
             let pace = self.gates.pace(now);
             let mut taken = match pace {
                 Pace::Hold => return None,
-                Pace::Probe => self.queue.take_one(self.room(), now),
-                Pace::Flow => self.queue.take_batch(self.room(), self.company(in_flight), now),
+                Pace::Probe if self.has_place(in_flight) => self.queue.take_one(self.room(), now),
+                Pace::Probe => return None,
+                Pace::Flow => self.take(in_flight, now),
             };
             if taken.is_empty() {
                 return None;
@@ -117,16 +153,44 @@ impl Scheduler {
                 self.decide(op, Decision::cancelled(), now);
             }
             if !taken.send.is_empty() {
-                return Some(self.request(taken, pace, in_flight));
+                return Some(self.request(taken, pace, in_flight, now));
             }
         }
         None
     }
 
+    /// A request of one index that is kept apart, else a batch.
+    fn take(&mut self, in_flight: usize, now: Instant) -> Taken {
+        if self.has_place_apart(in_flight) {
+            let taken = self.queue.take_apart(self.room(), now);
+            if !taken.is_empty() {
+                return taken;
+            }
+        }
+        if !self.has_place(in_flight) {
+            return Taken::default();
+        }
+        self.queue.take_batch(self.room(), self.company(in_flight), now)
+    }
+
+    /// Whether one more request may be sent. Those that are kept apart do not count: they may wait long for shards
+    /// that are not available.
+    fn has_place(&self, in_flight: usize) -> bool {
+        let shared = in_flight.saturating_sub(self.apart);
+        in_flight < self.settings.max_concurrent_requests && shared < self.learned.lock().limits.requests()
+    }
+
+    /// Whether one more request may be sent that is kept apart. One place is left to the others, where there is more
+    /// than one.
+    fn has_place_apart(&self, in_flight: usize) -> bool {
+        let most = self.settings.max_concurrent_requests;
+        in_flight < most && self.apart < most.saturating_sub(1).max(1)
+    }
+
     fn room(&self) -> Room {
         Room {
             operations: self.settings.max_batch_operations,
-            bytes: self.learned.limits.bytes(),
+            bytes: self.learned.lock().limits.bytes(),
             oldest_read: self.settings.oldest_read,
         }
     }
@@ -135,14 +199,18 @@ impl Scheduler {
         if self.slot_freed || in_flight == 0 { Company::None } else { Company::UpTo(self.settings.linger) }
     }
 
-    fn request(&mut self, taken: Taken, pace: Pace, in_flight: usize) -> Sent {
+    fn request(&mut self, taken: Taken, pace: Pace, in_flight: usize, now: Instant) -> Sent {
         let probes_all = pace == Pace::Probe;
         let refreshes_credentials = probes_all && self.gates.needs_credentials();
         if probes_all {
             self.gates.probe();
         }
-        let limits = &self.learned.limits;
-        let encoding = if taken.is_suspicious() { BodyEncoding::Identity } else { limits.encoding() };
+        let place = if taken.apart.is_some() && !probes_all { Place::Apart } else { Place::Shared };
+        let shared = in_flight.saturating_sub(self.apart);
+        self.apart += usize::from(place == Place::Apart);
+        let learned = self.learned.lock();
+        let limits = &learned.limits;
+        let encoding = if taken.is_suspicious() { BodyEncoding::Identity } else { limits.encoding(now) };
         self.slot_freed = false;
         Sent {
             encoding,
@@ -150,10 +218,12 @@ impl Scheduler {
             ops: taken.send,
             round: limits.round(),
             epochs: self.gates.epochs(),
+            at: now,
+            place,
             probes: taken.probes,
             probes_all,
             refreshes_credentials,
-            at_limit: in_flight + 1 >= limits.requests(),
+            at_limit: place == Place::Shared && shared + 1 >= limits.requests(),
         }
     }
 
@@ -165,7 +235,11 @@ impl Scheduler {
     // --- decisions ---
 
     fn decide(&mut self, op: Op, decision: Decision, now: Instant) {
-        if matches!(decision, Decision::Done(_) | Decision::Refused(_)) {
+        let done = matches!(decision, Decision::Done(Outcome::Applied | Outcome::Absent));
+        if done && !self.queue.has_newer(op.document) {
+            self.echoes.carried_out(&op, now);
+        }
+        if op.purpose == Purpose::Decision && matches!(decision, Decision::Done(_) | Decision::Refused(_)) {
             self.progress.decided(now);
             Counters::add(&self.counters.decided, 1);
         }
@@ -184,7 +258,7 @@ impl Scheduler {
             if let Some(fault) = self.stopped.clone() {
                 self.decide(op, Decision::Stopped(fault), now);
             } else if op.is_read() {
-                self.learned.refusals.remember(op.document, op.suspicion);
+                self.learned.lock().refusals.remember(op.document, op.suspicion);
                 self.decide(op, Decision::ReadAgain, now);
             } else {
                 images.push(op);
@@ -192,6 +266,7 @@ impl Scheduler {
         }
         match when {
             When::Now => self.queue.put_back(images),
+            When::Behind => self.queue.put_behind(images),
             When::At(until) => self.queue.delay(images, until),
         }
     }
@@ -204,6 +279,11 @@ impl Scheduler {
     }
 
     fn stop_waiting(&mut self, fault: &Arc<Fault>) {
+        self.echoes.clear();
+        for held in self.held.drain() {
+            self.queue.release(held.op.document);
+            held.op.ticket.decide(Decision::Stopped(Arc::clone(fault)));
+        }
         for op in self.queue.drain() {
             op.ticket.decide(Decision::Stopped(Arc::clone(fault)));
         }
@@ -221,6 +301,11 @@ impl Scheduler {
         self.stopped.is_some()
     }
 
+    /// Whether it stopped because of a defect.
+    pub(super) fn is_broken(&self) -> bool {
+        self.stopped.as_deref().is_some_and(|fault| matches!(fault, Fault::Broken))
+    }
+
     /// How long requests in flight are waited for after cancellation.
     pub(super) fn stop_grace(&self) -> Duration {
         self.settings.stop_grace
@@ -228,7 +313,7 @@ impl Scheduler {
 
     /// Whether no operation waits.
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.len() == 0
+        self.queue.len() == 0 && self.held.is_empty()
     }
 
     /// When there may be something to do without anything coming in. A time that has passed is never named
@@ -236,14 +321,18 @@ impl Scheduler {
     pub(super) fn next_wake(&self, in_flight: usize, now: Instant) -> Option<Instant> {
         let give_up_at = self.progress.give_up_at(self.queue.len());
         let mut times = vec![self.queue.next_delayed(), self.gates.pauses().next_reminder(), give_up_at];
-        if self.queue.len() > 0 && in_flight < self.learned.limits.requests() {
+        times.push(self.echoes.next());
+        times.push((!self.held.is_empty()).then(|| now + LOOK_AT_HELD));
+        if self.queue.len() > 0 {
             match self.gates.pace(now) {
                 // While a probe is under way, its answer comes first.
                 Pace::Hold => times.push(self.gates.probe_at()),
-                Pace::Probe => times.push(self.queue.next_probe()),
+                Pace::Probe if self.has_place(in_flight) => times.push(self.queue.next_probe()),
+                Pace::Probe => {}
                 Pace::Flow => {
-                    times.push(self.queue.next_probe());
-                    times.push(self.queue.ready().oldest.map(|oldest| oldest + self.settings.linger));
+                    let oldest = self.queue.ready().oldest.filter(|_| self.has_place(in_flight));
+                    times.push(oldest.map(|oldest| oldest + self.settings.linger));
+                    times.push(self.queue.next_probe().filter(|_| self.has_place_apart(in_flight)));
                 }
             }
         }
@@ -262,8 +351,8 @@ impl Scheduler {
     /// Shows the present state in the counters.
     pub(super) fn show(&self, in_flight: usize) {
         Counters::set(&self.counters.in_flight, in_flight);
-        Counters::set(&self.counters.limit, self.learned.limits.requests());
-        Counters::set(&self.counters.byte_cap, self.learned.limits.bytes());
-        Counters::set(&self.counters.waiting, self.queue.len());
+        Counters::set(&self.counters.limit, self.learned.lock().limits.requests());
+        Counters::set(&self.counters.byte_cap, self.learned.lock().limits.bytes());
+        Counters::set(&self.counters.waiting, self.queue.len() + self.held.len());
     }
 }

@@ -18,6 +18,22 @@ pub enum Patience {
     },
 }
 
+/// What becomes of refused operations of a streak that is too short for the brake, once nothing else of their index
+/// waits to be sent that could show whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShortStreak {
+    /// They are refused after a while without anything else: a reader that waits for them could never bring it.
+    Refuse {
+        /// Where the index has accepted an index operation before.
+        proven: Duration,
+        /// Where it never has.
+        unproven: Duration,
+    },
+    /// They are refused at once where this writer has seen the index accept an index operation; otherwise they are
+    /// given back undecided. For callers that come again with them, as the Lambda function.
+    GiveBack,
+}
+
 /// How a writer works.
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
@@ -45,11 +61,32 @@ pub struct WriterSettings {
     pub stop_grace: Duration,
     /// What is done about a state that lasts.
     pub patience: Patience,
+    /// The brake: after so many refused documents of one index in a row, without an accepted index operation, the index
+    /// pauses. For refusals that name no field; 0: never.
+    pub brake_after: usize,
+    /// As `brake_after`, for all refusals together.
+    pub brake_after_field: usize,
+    /// What becomes of a streak that is too short for the brake.
+    pub short_streak: ShortStreak,
     /// The seed of jitter and hashes; `None`: a random one.
     pub seed: Option<u64>,
 }
 
-// === impl Patience, WriterSettings ===
+const BRAKE_AFTER: usize = 50;
+const BRAKE_AFTER_FIELD: usize = 1000;
+
+// === impl ShortStreak, Patience, WriterSettings ===
+
+impl ShortStreak {
+    /// A person watches a one-shot command and its dead letters; `run` is on its own.
+    fn of(patience: Patience) -> ShortStreak {
+        let seconds = Duration::from_secs;
+        match patience {
+            Patience::Endless => ShortStreak::Refuse { proven: seconds(2), unproven: seconds(60) },
+            Patience::OneShot { .. } => ShortStreak::Refuse { proven: seconds(1), unproven: seconds(1) },
+        }
+    }
+}
 
 impl Patience {
     /// Ten seconds at the start, a minute later.
@@ -74,6 +111,9 @@ impl WriterSettings {
             oldest_read: Duration::from_secs(30),
             stop_grace: Duration::from_secs(8),
             patience,
+            brake_after: BRAKE_AFTER,
+            brake_after_field: BRAKE_AFTER_FIELD,
+            short_streak: ShortStreak::of(patience),
             seed: None,
         }
     }

@@ -12,6 +12,8 @@ use crate::client::BodyEncoding;
 pub(super) struct Suspicion {
     pub(super) company: usize,
     pub(super) of: Suspect,
+    /// It was refused while its index was braked; refused once more after the brake, it is at fault.
+    pub(super) braked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,16 +40,16 @@ pub(super) fn divide(why: TooMuch, encoding: BodyEncoding, operations: usize) ->
     let half = operations.div_ceil(2);
     match why {
         TooMuch::Malformed if encoding == BodyEncoding::Gzip => {
-            Division::Parts(Suspicion { company: operations, of: Suspect::Encoding })
+            Division::Parts(Suspicion { company: operations, of: Suspect::Encoding, braked: false })
         }
         _ if operations == 1 => Division::Alone,
-        TooMuch::Malformed => Division::Parts(Suspicion { company: half, of: Suspect::Operation }),
-        TooMuch::Bytes => Division::Parts(Suspicion { company: half, of: Suspect::Nothing }),
+        TooMuch::Malformed => Division::Parts(Suspicion { company: half, of: Suspect::Operation, braked: false }),
+        TooMuch::Bytes => Division::Parts(Suspicion { company: half, of: Suspect::Nothing, braked: false }),
     }
 }
 
 impl Suspicion {
-    pub(super) const NONE: Suspicion = Suspicion { company: usize::MAX, of: Suspect::Nothing };
+    pub(super) const NONE: Suspicion = Suspicion { company: usize::MAX, of: Suspect::Nothing, braked: false };
 
     /// Takes over what a later request has shown. Too many bytes do not clear of an earlier suspicion.
     pub(super) fn narrow(&mut self, later: Suspicion) {
@@ -65,7 +67,7 @@ mod tests {
 
     #[test]
     fn requests_are_halved_and_first_sent_without_compression() {
-        let parts = |company, of| Division::Parts(Suspicion { company, of });
+        let parts = |company, of| Division::Parts(Suspicion { company, of, braked: false });
         let rows = [
             (TooMuch::Malformed, Gzip, 9, parts(9, Suspect::Encoding)),
             (TooMuch::Malformed, Gzip, 1, parts(1, Suspect::Encoding)),
@@ -83,10 +85,11 @@ mod tests {
 
     #[test]
     fn too_many_bytes_do_not_clear_of_a_suspicion() {
-        let mut suspicion = Suspicion { company: 8, of: Suspect::Operation };
-        suspicion.narrow(Suspicion { company: 4, of: Suspect::Nothing });
-        assert_eq!(suspicion, Suspicion { company: 4, of: Suspect::Operation });
-        suspicion.narrow(Suspicion { company: 4, of: Suspect::Encoding });
+        let of = |company, of| Suspicion { company, of, braked: false };
+        let mut suspicion = Suspicion { braked: true, ..of(8, Suspect::Operation) };
+        suspicion.narrow(of(4, Suspect::Nothing));
+        assert_eq!(suspicion, Suspicion { braked: true, ..of(4, Suspect::Operation) });
+        suspicion.narrow(of(4, Suspect::Encoding));
         assert_eq!(suspicion.of, Suspect::Encoding);
     }
 }

@@ -1,17 +1,19 @@
 //! What an answer means for each operation of its request, for their indices, and for the request. Pure.
 
+use std::sync::Arc;
+
 use streamdex_mapping::Outcome;
 use tokio::time::Duration;
 
-use super::answer::{ItemAnswer, WholeAnswer};
+use super::answer::{ItemAnswer, Speaker, WholeAnswer};
 use super::gates::{FailedGate, Failure, IndexAnswer};
 use super::op::Op;
 use crate::classify::{Class, PauseReason, TooMuch, Trouble, Verb, classify, classify_request};
 use crate::client::ClientError;
 use crate::scrub::Scrubbed;
 
-/// An operation that meets the same trouble this often pauses its index.
-const LASTING: u32 = 5;
+/// An operation that meets trouble this often pauses its index, unless others of the index are accepted meanwhile.
+pub(super) const LASTING: u32 = 5;
 /// As `LASTING`, for an overload, which a cluster works off.
 const LASTING_OVERLOAD: u32 = 10;
 
@@ -51,6 +53,8 @@ pub(super) enum Refused {
     TooLarge,
     /// One of its operations is malformed.
     Malformed { status: u16, error: Scrubbed },
+    /// Something before OpenSearch refuses one of its operations, or all.
+    Forbidden { status: u16, error: Scrubbed },
 }
 
 /// What a failed request says of the server's load.
@@ -64,22 +68,59 @@ pub(super) enum Load {
     Unanswered,
 }
 
+/// What is known of an operation's neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Neighbours {
+    /// Its index accepted others since it first met its trouble.
+    Accepted,
+    /// It did not.
+    NotAccepted,
+    /// The operation was sent to see whether the index takes any.
+    Waiting,
+}
+
 /// Judges the answer to one operation.
-pub(super) fn judge_item(op: &Op, item: ItemAnswer) -> Verdict {
+pub(super) fn judge_item(op: &Op, item: ItemAnswer, neighbours: Neighbours) -> Verdict {
     let ItemAnswer { status, error } = item;
     let error_type = error.as_ref().map(|error| error.error_type.as_str());
     let class = classify(Verb::of(&op.operation.action), op.operation.origin, status, error_type);
-    Verdict { class: lasting(class, op.attempts), status, error }
+    let block = error.as_ref().and_then(|error| error.block());
+    Verdict { class: by_block(lasting(class, op.attempts, neighbours), block), status, error }
 }
 
-/// A trouble that an operation met too often is a pause of its index.
-fn lasting(class: Class, attempts: u32) -> Class {
+/// Whether an item says that its index accepted a document.
+pub(super) fn is_accepted(op: &Op, item: &ItemAnswer) -> bool {
+    op.is_index() && (200..300).contains(&item.status) && item.error.is_none()
+}
+
+/// What a trouble that an operation met too often comes to. While others are accepted it is not their index's, and a
+/// 500 of a kind that does not pass is the document's.
+fn lasting(class: Class, attempts: u32, neighbours: Neighbours) -> Class {
     let Class::Retry(trouble) = class else { return class };
     let most = match trouble {
         Trouble::Overloaded | Trouble::Breaker => LASTING_OVERLOAD,
-        Trouble::Unavailable | Trouble::ServerError => LASTING,
+        Trouble::Unavailable | Trouble::ServerError | Trouble::Unexpected => LASTING,
     };
-    if attempts < most { class } else { Class::Pause(trouble.lasting()) }
+    match neighbours {
+        Neighbours::Waiting => Class::Pause(trouble.lasting()),
+        _ if attempts < most => class,
+        Neighbours::NotAccepted => Class::Pause(trouble.lasting()),
+        Neighbours::Accepted if trouble == Trouble::Unexpected => Class::Refuse,
+        Neighbours::Accepted => class,
+    }
+}
+
+/// A block says by its number what it blocks, which its status does not.
+fn by_block(class: Class, block: Option<u32>) -> Class {
+    let Class::Pause(reason) = class else { return class };
+    Class::Pause(match block {
+        Some(4) => PauseReason::IndexClosed,
+        Some(5 | 8) => PauseReason::ReadOnly,
+        Some(6 | 13) => PauseReason::ClusterReadOnly,
+        Some(10) => PauseReason::CreateBlocked,
+        Some(12) => PauseReason::DiskFull,
+        _ => reason,
+    })
 }
 
 /// Adds the verdicts up by index, in the order of their first operations.
@@ -87,13 +128,26 @@ pub(super) fn by_index(verdicts: &[(Op, Verdict)]) -> Vec<IndexAnswer> {
     let mut answers: Vec<IndexAnswer> = Vec::new();
     for (op, verdict) in verdicts {
         let index = &op.operation.address.index;
-        let (accepted, pause) = (verdict.accepted(), verdict.pause());
+        let one = IndexAnswer {
+            index: index.clone(),
+            concrete: Arc::clone(&op.concrete),
+            epoch: op.epoch,
+            accepted: verdict.accepted(),
+            found: verdict.class != Class::IndexMissing,
+            unavailable: matches!(
+                verdict.class,
+                Class::Retry(Trouble::Unavailable) | Class::Pause(PauseReason::Unavailable)
+            ),
+            pause: verdict.pause(),
+        };
         match answers.iter_mut().find(|answer| answer.index == *index) {
             Some(known) => {
-                known.accepted |= accepted;
-                known.pause = known.pause.take().or(pause);
+                known.accepted |= one.accepted;
+                known.found |= one.found;
+                known.unavailable |= one.unavailable;
+                known.pause = known.pause.take().or(one.pause);
             }
-            None => answers.push(IndexAnswer { index: index.clone(), epoch: op.epoch, accepted, pause }),
+            None => answers.push(one),
         }
     }
     answers
@@ -103,7 +157,7 @@ impl Refused {
     pub(super) fn why(&self) -> TooMuch {
         match self {
             Refused::TooLarge => TooMuch::Bytes,
-            Refused::Malformed { .. } => TooMuch::Malformed,
+            Refused::Malformed { .. } | Refused::Forbidden { .. } => TooMuch::Malformed,
         }
     }
 }
@@ -129,13 +183,18 @@ impl Verdict {
 
 /// Judges an answer that is no list of items.
 pub(super) fn judge_whole(answer: WholeAnswer, retry_after: Option<Duration>) -> RequestVerdict {
-    let WholeAnswer { status, error_type, error } = answer;
+    let WholeAnswer { status, error_type, error, speaker } = answer;
     let detail = error.to_string();
+    // A firewall refuses one body, or a proxy all of them: the parts show which.
+    if (status, speaker) == (403, Speaker::Stranger) {
+        return RequestVerdict::Divide(Refused::Forbidden { status, error });
+    }
+    let block = error.block();
     let malformed = Refused::Malformed { status, error };
     let failed = |gate, reason, detail, pause_after| {
         RequestVerdict::Failed(Failure { gate, reason, detail, pause_after, retry_after: None }, Load::Unknown)
     };
-    match classify_request(status, error_type.as_deref()) {
+    match by_block(classify_request(status, error_type.as_deref()), block) {
         Class::Split(TooMuch::Bytes) => RequestVerdict::Divide(Refused::TooLarge),
         Class::Split(TooMuch::Malformed) => RequestVerdict::Divide(malformed),
         Class::IndexMissing => RequestVerdict::IndexMissing(malformed),
@@ -146,9 +205,13 @@ pub(super) fn judge_whole(answer: WholeAnswer, retry_after: Option<Duration>) ->
         Class::Retry(trouble) => {
             let pause_after = match trouble {
                 Trouble::Overloaded | Trouble::Breaker => TENTH_TIME,
-                Trouble::Unavailable | Trouble::ServerError => THIRD_TIME,
+                Trouble::Unavailable | Trouble::ServerError | Trouble::Unexpected => THIRD_TIME,
             };
-            let failure = Failure { retry_after, ..cluster_failure(trouble.lasting(), detail, pause_after) };
+            let reason = match (trouble, speaker) {
+                (Trouble::Overloaded | Trouble::Breaker, _) | (_, Speaker::Service) => trouble.lasting(),
+                (_, Speaker::Stranger) => PauseReason::Gateway,
+            };
+            let failure = Failure { retry_after, ..cluster_failure(reason, detail, pause_after) };
             RequestVerdict::Failed(failure, Load::Answered(trouble))
         }
         // A whole request is never answered so.
@@ -159,6 +222,19 @@ pub(super) fn judge_whole(answer: WholeAnswer, retry_after: Option<Duration>) ->
 /// Judges a success whose items cannot be read.
 pub(super) fn judge_unreadable(detail: String) -> RequestVerdict {
     RequestVerdict::Failed(cluster_failure(PauseReason::NotOpenSearch, detail, THIRD_TIME), Load::Unknown)
+}
+
+/// What an index is paused for that does not answer while others do.
+pub(super) fn silent_index(op: &Op, detail: String) -> IndexAnswer {
+    IndexAnswer {
+        index: op.operation.address.index.clone(),
+        concrete: Arc::clone(&op.concrete),
+        epoch: op.epoch,
+        accepted: false,
+        found: false,
+        unavailable: true,
+        pause: Some((PauseReason::NoAnswer, Some(detail))),
+    }
 }
 
 /// Judges a request without an answer.
@@ -173,9 +249,16 @@ pub(super) fn judge_no_answer(error: &ClientError) -> RequestVerdict {
     RequestVerdict::Failed(Failure { gate, ..cluster_failure(reason, error.to_string(), pause_after) }, load)
 }
 
-/// All requests are refused as malformed, even those with one operation.
-pub(super) fn all_requests_refused(error: &Scrubbed) -> Failure {
-    cluster_failure(PauseReason::RequestsRefused, error.to_string(), AT_ONCE)
+/// All requests are refused, even those with one operation.
+pub(super) fn all_requests_refused(refused: &Refused) -> Failure {
+    match refused {
+        Refused::TooLarge => cluster_failure(PauseReason::RequestsRefused, "http_413".to_owned(), AT_ONCE),
+        Refused::Malformed { error, .. } => cluster_failure(PauseReason::RequestsRefused, error.to_string(), AT_ONCE),
+        Refused::Forbidden { error, .. } => Failure {
+            gate: FailedGate::Credentials,
+            ..cluster_failure(PauseReason::CredentialsRefused, error.to_string(), AT_ONCE)
+        },
+    }
 }
 
 fn cluster_failure(reason: PauseReason, detail: String, pause_after: u32) -> Failure {
@@ -183,100 +266,4 @@ fn cluster_failure(reason: PauseReason, detail: String, pause_after: u32) -> Fai
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::writer::op::sample;
-
-    fn verdict(attempts: u32, status: u16, error_type: Option<&str>) -> (Op, Verdict) {
-        let op = Op { attempts, ..sample("a", "x") };
-        let error = error_type.map(|error_type| Box::new(Scrubbed { error_type: error_type.to_owned(), detail: None }));
-        let verdict = judge_item(&op, ItemAnswer { status, error });
-        (op, verdict)
-    }
-
-    #[test]
-    fn a_trouble_met_too_often_is_a_pause() {
-        let unavailable = |attempts| verdict(attempts, 503, Some("unavailable_shards_exception")).1.class;
-        assert_eq!(unavailable(4), Class::Retry(Trouble::Unavailable));
-        assert_eq!(unavailable(5), Class::Pause(PauseReason::Unavailable));
-        let overloaded = |attempts| verdict(attempts, 429, None).1.class;
-        assert_eq!(overloaded(9), Class::Retry(Trouble::Overloaded));
-        assert_eq!(overloaded(10), Class::Pause(PauseReason::Throttled));
-    }
-
-    #[test]
-    fn verdicts_add_up_by_index() {
-        let other = (sample("b", "y"), verdict(0, 429, None).1);
-        let blocked = verdict(0, 403, Some("cluster_block_exception"));
-        let answers = by_index(&[verdict(0, 201, None), other, blocked, verdict(0, 403, Some("security_exception"))]);
-        let shown: Vec<(&str, bool, Option<PauseReason>)> = answers
-            .iter()
-            .map(|answer| (answer.index.as_str(), answer.accepted, answer.pause.as_ref().map(|pause| pause.0)))
-            .collect();
-        assert_eq!(shown, [("a", true, Some(PauseReason::ReadOnly)), ("b", false, None)]);
-    }
-
-    #[test]
-    fn only_errors_of_operations_that_were_not_carried_out_are_noted() {
-        assert_eq!(verdict(0, 409, Some("version_conflict_engine_exception")).1.noted_error(), None);
-        assert_eq!(verdict(0, 429, Some("x")).1.noted_error().as_deref(), Some("x"));
-    }
-
-    fn whole(status: u16, error_type: Option<&str>) -> RequestVerdict {
-        let error = Scrubbed { error_type: "x".to_owned(), detail: None };
-        let answer = WholeAnswer { status, error_type: error_type.map(str::to_owned), error };
-        judge_whole(answer, Some(Duration::from_secs(7)))
-    }
-
-    /// One row per line: status, type, gate, reason, failures before a pause, whether the server's time is kept.
-    #[test]
-    fn whole_requests_that_fail() {
-        use FailedGate::{Cluster, Credentials};
-        let rows = [
-            (401, None, Credentials, PauseReason::CredentialsRefused, 2, false),
-            (403, None, Credentials, PauseReason::CredentialsRefused, 2, false),
-            (403, Some("cluster_block_exception"), Cluster, PauseReason::ReadOnly, 1, false),
-            (429, None, Cluster, PauseReason::Throttled, 10, true),
-            (503, None, Cluster, PauseReason::Unavailable, 3, true),
-            (500, None, Cluster, PauseReason::ServerErrors, 3, true),
-            (302, None, Cluster, PauseReason::NotOpenSearch, 1, false),
-        ];
-        for (status, error_type, gate, reason, pause_after, waits) in rows {
-            let RequestVerdict::Failed(failure, _) = whole(status, error_type) else { panic!("{status}") };
-            let found = (failure.gate, failure.reason, failure.pause_after, failure.retry_after.is_some());
-            assert_eq!(found, (gate, reason, pause_after, waits), "{status}");
-        }
-    }
-
-    #[test]
-    fn whole_requests_that_are_divided() {
-        assert_eq!(whole(413, None), RequestVerdict::Divide(Refused::TooLarge));
-        let malformed = whole(400, Some("illegal_argument_exception"));
-        assert!(matches!(malformed, RequestVerdict::Divide(Refused::Malformed { status: 400, .. })));
-        assert!(matches!(whole(404, Some("index_not_found_exception")), RequestVerdict::IndexMissing(_)));
-    }
-
-    #[test]
-    fn requests_without_an_answer() {
-        let (endpoint, reason) = (String::new, String::new);
-        let rows = [
-            (ClientError::Auth(crate::auth::AuthError::Region), PauseReason::CredentialsMissing, 2, Load::Unknown),
-            (
-                ClientError::Unreachable { endpoint: endpoint(), reason: reason() },
-                PauseReason::Unreachable,
-                2,
-                Load::Unknown,
-            ),
-            (
-                ClientError::Interrupted { endpoint: endpoint(), reason: reason() },
-                PauseReason::NoAnswer,
-                3,
-                Load::Unanswered,
-            ),
-        ];
-        for (error, reason, pause_after, expected) in rows {
-            let RequestVerdict::Failed(failure, load) = judge_no_answer(&error) else { panic!("{error}") };
-            assert_eq!((failure.reason, failure.pause_after, load), (reason, pause_after, expected));
-        }
-    }
-}
+mod tests;

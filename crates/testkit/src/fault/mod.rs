@@ -54,8 +54,8 @@ impl FaultServer {
         Self::start(Upstream::node(upstream), Some(kind))
     }
 
-    /// A server without a node: it takes every bulk operation and answers 404 to the rest, unless a rule says
-    /// otherwise.
+    /// A server without a node: it takes every bulk operation, says that it is OpenSearch, and answers 404 to the
+    /// rest, unless a rule says otherwise.
     #[must_use]
     pub fn scripted() -> Self {
         Self::start(Upstream::Mock, None)
@@ -79,7 +79,7 @@ impl FaultServer {
         format!("{scheme}://{}", self.server.address())
     }
 
-    /// The certificate (PEM) of the authority that a client is to trust.
+    /// The certificate (PEM) that a client is to trust: of an authority, or the server's own where it signed itself.
     ///
     /// # Panics
     /// Without TLS.

@@ -178,11 +178,14 @@ async fn forward(request: &Recorded, body: Bytes, shared: &Shared) -> io::Result
     Ok(Response::from_parts(parts, body))
 }
 
-/// A server that takes every bulk operation, and knows nothing else.
+/// A server that takes every bulk operation and says what it is, and knows nothing else.
 fn mock(request: &Recorded) -> WholeAnswer {
     if request.is_bulk() {
         let items: Vec<_> = request.operations().iter().map(taken).collect();
         return reply(Reply::json(200, answer_of(&items)));
+    }
+    if request.path == "/" {
+        return reply(Reply::json(200, r#"{"version":{"distribution":"opensearch","number":"3.8.0"}}"#));
     }
     reply(Reply::json(404, r#"{"error":{"type":"no_rule","reason":"no rule answers this request"},"status":404}"#))
 }

@@ -21,6 +21,13 @@ pub enum CertificateKind {
     ForeignCa,
     /// Of that authority, but for another host.
     OtherHost,
+    /// Signed by itself and made out as an authority, as `openssl req -x509` makes it; it is what
+    /// [`super::FaultServer::trusted_ca`] gives.
+    SelfSigned,
+    /// As `SelfSigned`, but expired.
+    SelfSignedExpired,
+    /// As `SelfSigned`, but for another host.
+    SelfSignedOtherHost,
 }
 
 #[derive(Debug)]
@@ -32,19 +39,16 @@ pub(super) struct ServedCertificate {
 
 impl ServedCertificate {
     pub(super) fn issue(kind: CertificateKind) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let parameters = parameters(kind);
+        if kind.is_self_signed() {
+            let certificate = parameters.self_signed(&key).expect("a certificate");
+            let chain = vec![certificate.der().clone()];
+            return Self { trusted_ca: certificate.pem(), chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()) };
+        }
         let trusted = authority("streamdex test authority");
         let foreign = authority("some other authority");
         let issuer = if kind == CertificateKind::ForeignCa { &foreign } else { &trusted };
-        let hosts = match kind {
-            CertificateKind::OtherHost => vec!["search.example".to_owned()],
-            _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
-        };
-        let mut parameters = CertificateParams::new(hosts).expect("names of hosts");
-        if kind == CertificateKind::Expired {
-            parameters.not_before = date_time_ymd(2020, 1, 1);
-            parameters.not_after = date_time_ymd(2021, 1, 1);
-        }
-        let key = KeyPair::generate().expect("a key");
         let certificate = parameters.signed_by(&key, issuer).expect("a certificate");
         let chain = vec![certificate.der().clone(), issuer.der().clone()];
         Self { trusted_ca: trusted.pem(), chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()) }
@@ -64,6 +68,28 @@ impl ServedCertificate {
             .expect("a configuration for TLS");
         TlsAcceptor::from(Arc::new(config))
     }
+}
+
+impl CertificateKind {
+    fn is_self_signed(self) -> bool {
+        matches!(self, Self::SelfSigned | Self::SelfSignedExpired | Self::SelfSignedOtherHost)
+    }
+}
+
+fn parameters(kind: CertificateKind) -> CertificateParams {
+    let hosts = match kind {
+        CertificateKind::OtherHost | CertificateKind::SelfSignedOtherHost => vec!["search.example".to_owned()],
+        _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+    };
+    let mut parameters = CertificateParams::new(hosts).expect("names of hosts");
+    if matches!(kind, CertificateKind::Expired | CertificateKind::SelfSignedExpired) {
+        parameters.not_before = date_time_ymd(2020, 1, 1);
+        parameters.not_after = date_time_ymd(2021, 1, 1);
+    }
+    if kind.is_self_signed() {
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    parameters
 }
 
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {

@@ -114,6 +114,13 @@ impl IndexSetup for SimulatedIndices {
         Ok(target)
     }
 
+    async fn find(&self, index: &IndexName) -> Result<Option<Arc<Target>>, SetupError> {
+        let concrete = format!("{index}-000001");
+        let is_known = self.state().known.contains_key(index.as_str());
+        let look = self.call("look for an index", move |world| world.search().indices.contains_key(&concrete));
+        if look.await? || is_known { self.ensure(index).await.map(Some) } else { Ok(None) }
+    }
+
     fn target(&self, index: &IndexName) -> Option<Arc<Target>> {
         self.state().targets.get(index).cloned()
     }

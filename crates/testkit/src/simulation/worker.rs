@@ -8,14 +8,14 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use streamdex_config::{Compression, StartPosition, StreamArn};
 use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
-use streamdex_delivery::{Bounds, Delivery, DeliveryProgress};
+use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_mapping::route::{Condition, Test};
 use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
 use streamdex_poller::clock::Clock;
 use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, Settings};
 use streamdex_poller::graph::Until;
 use streamdex_poller::state::Generations;
-use streamdex_sink::{BulkWriter, Patience, WriterSettings};
+use streamdex_sink::{BulkWriter, Patience, ShortStreak, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::{REQUEST_TIMEOUT, SimulatedSearch};
@@ -115,6 +115,7 @@ fn follower(
         letters: Arc::new(NoLetters),
         patience: Patience::Endless,
         progress: DeliveryProgress::at_start(),
+        memory: ReadMemory::default(),
     };
     let latest = world.table().streams.last().and_then(|stream| StreamArn::parse(&stream.arn));
     let latest = latest.expect("a world begins with a stream");
@@ -170,6 +171,9 @@ fn writer_settings(seed: u64) -> WriterSettings {
         oldest_read: Duration::from_secs(30),
         stop_grace: Duration::from_secs(8),
         patience: Patience::Endless,
+        brake_after: 50,
+        brake_after_field: 1000,
+        short_streak: ShortStreak::Refuse { proven: Duration::from_secs(2), unproven: Duration::from_secs(60) },
         seed: Some(seed),
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::lag::Seen;
 use super::rate::Rate;
+use super::said::Said;
 use super::view::{LastError, Phase, ShardStatus};
 
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) struct Entry {
     pub(super) at_tip: bool,
     pub(super) polled: Option<Instant>,
     pub(super) paused: Option<String>,
+    pub(super) said: Said,
     pub(super) in_flight: u64,
     pub(super) tally: Tally,
     pub(super) rate: Rate,
@@ -35,6 +37,7 @@ impl Entry {
             at_tip: false,
             polled: None,
             paused: None,
+            said: Said::default(),
             in_flight: 0,
             tally: Tally::default(),
             rate: Rate::new(now),

@@ -135,6 +135,8 @@ pub struct Counters {
     pub tenure_lapses: u64,
     /// Records whose creation time was before that of an earlier record of their shard.
     pub backwards: u64,
+    /// Answers of GetRecords with status 200 that said nothing.
+    pub incomplete_answers: u64,
     /// Shard tasks that were started anew because they made no progress.
     pub watchdog_restarts: u64,
 }

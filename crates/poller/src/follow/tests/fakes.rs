@@ -38,6 +38,8 @@ struct FakeState {
     shards: BTreeMap<String, FakeShard>,
     /// Faults that the next GetRecords calls of a shard meet.
     faults: BTreeMap<String, VecDeque<Fault>>,
+    /// How many GetRecords calls of a shard are answered without records and without an iterator.
+    blanks: BTreeMap<String, u64>,
     disabled: bool,
     gone: bool,
     current: Option<String>,
@@ -97,6 +99,15 @@ impl FakeStream {
     pub(super) fn fail(&self, name: &str, faults: &[Fault]) -> &FakeStream {
         self.state().faults.entry(name.into()).or_default().extend(faults);
         self
+    }
+
+    pub(super) fn blank(&self, name: &str, answers: u64) -> &FakeStream {
+        self.state().blanks.insert(name.into(), answers);
+        self
+    }
+
+    pub(super) fn blanks_left(&self, name: &str) -> u64 {
+        self.state().blanks.get(name).copied().unwrap_or_default()
     }
 
     pub(super) fn disable(&self, current: Option<&str>) {
@@ -169,6 +180,10 @@ impl StreamSource for FakeStream {
         if let Some(fault) = state.faults.get_mut(name).and_then(VecDeque::pop_front) {
             return Err(AwsError::new(fault, "GetRecords"));
         }
+        if let Some(left) = state.blanks.get_mut(name).filter(|left| **left > 0) {
+            *left -= 1;
+            return Ok(RecordsPage::default());
+        }
         let after: u64 = after.parse().unwrap();
         let most = if state.page == 0 { 1_000 } else { state.page };
         let shard = state.shards.get(name).filter(|shard| !shard.trimmed);
@@ -209,6 +224,8 @@ pub(super) struct FakeIndex {
     /// How long a page takes, in milliseconds.
     pub(super) slow: AtomicU64,
     pub(super) vanished: AtomicBool,
+    /// The task that delivers panics.
+    pub(super) broken: AtomicBool,
     pub(super) remembered: Mutex<Vec<KnownIndex>>,
 }
 
@@ -225,6 +242,7 @@ impl FakeIndex {
 #[async_trait]
 impl Deliver for FakeIndex {
     async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], _trust: Trust, bounds: &Bounds) -> Delivered {
+        assert!(!self.broken.load(Ordering::SeqCst), "a defect of the delivery");
         let mut outcomes = vec![None; records.len()];
         let indices = ["sessions".to_owned()].into();
         let slow = std::time::Duration::from_millis(self.slow.load(Ordering::SeqCst));
@@ -275,6 +293,8 @@ pub(super) struct FakeStore {
     pub(super) generations: Generations,
     /// Every call fails while this is set.
     pub(super) down: AtomicBool,
+    /// The task that beats panics.
+    pub(super) broken: AtomicBool,
     /// The table was deleted.
     pub(super) gone: AtomicBool,
     pub(super) workers: AtomicU64,
@@ -340,7 +360,7 @@ impl FakeStore {
 impl FakeSession {
     fn call(&self) -> Result<std::sync::MutexGuard<'_, Loaded>, StateError> {
         if self.store.gone.load(Ordering::SeqCst) {
-            return Err(StateError::Missing("state".into()));
+            return Err(StateError::Missing { table: "state".into(), place: Default::default() });
         }
         if self.cut_off.load(Ordering::SeqCst) || self.store.down.load(Ordering::SeqCst) {
             let source = AwsError::new(Fault::Transient, "any");
@@ -387,6 +407,7 @@ impl ProgressStore for FakeSession {
 
     async fn beat(&self, beat: &Beat) -> Result<(), StateError> {
         self.store.beats.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.store.broken.load(Ordering::SeqCst), "a defect of the heartbeat");
         let mut loaded = self.call()?;
         loaded.workers.retain(|worker| worker.id != self.worker);
         loaded.workers.push(StoredWorker {

@@ -96,6 +96,15 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "streamdex_incomplete_answers_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &["source"],
+        help: "Answers of GetRecords with status 200 that say nothing: without a list of records, or without a next iterator on a shard that is not closed. Reading goes on.",
+        remedy: "DynamoDB itself does not answer so: look at the emulator or proxy that endpoint_url leads to.",
+        samples: |look| plain(look, |status| status.counters.incomplete_answers),
+    },
+    Metric {
         name: "streamdex_projected_calls_per_hour",
         kind: Kind::Gauge,
         unit: None,
@@ -206,8 +215,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Records whose creation time was before that of an earlier record of their shard; versions of documents rest on there being none.",
-        remedy: "Alarm on any increase: compare the index with the table, and report it.",
+        help: "Records whose creation time was before that of an earlier record of their shard; a later change of one item is written under the larger time, as long as one reader sees both.",
+        remedy: "Alarm on any increase: where the reader changed in between, an older state of an item can stay; compare the index with the table, and report it.",
         samples: |look| plain(look, |status| status.counters.backwards),
     },
     Metric {

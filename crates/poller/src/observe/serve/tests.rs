@@ -86,25 +86,48 @@ async fn anything_else_is_refused() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_keeps_no_place_and_a_stop_closes_everything() {
+async fn half_open_connections_do_not_starve_the_probes() {
     let served = Served::start().await;
     let mut silent = Vec::new();
-    for _ in 0..CONNECTIONS - 1 {
-        silent.push(TcpStream::connect(served.address).await.unwrap());
+    for _ in 0..3 * ARRIVING {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        // Half of a request is no request.
+        stream.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+        silent.push(stream);
     }
-    // One place is left.
     for _ in 0..10 {
-        assert_eq!(served.get("/livez").await.1, "ok\n");
+        for path in ["/livez", "/readyz", "/metrics"] {
+            let answer = tokio::time::timeout(Duration::from_secs(1), served.get(path)).await;
+            assert!(answer.expect("an answer at once").0.starts_with("HTTP/1.1 "), "{path}");
+        }
     }
-    let one_more = TcpStream::connect(served.address).await.unwrap();
-    let late = tokio::time::timeout(Duration::from_millis(300), served.get("/livez")).await;
-    assert!(late.is_err(), "it waits at the door");
-    drop(one_more);
-    assert_eq!(served.get("/livez").await.1, "ok\n");
     served.task.abort();
     let mut nothing = Vec::new();
     silent[0].read_to_end(&mut nothing).await.unwrap_or_default();
-    assert!(TcpStream::connect(served.address).await.is_err());
+    assert!(TcpStream::connect(served.address).await.is_err(), "a stop closes everything");
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_let_go() {
+    let served = Served::start().await;
+    let mut silent = TcpStream::connect(served.address).await.unwrap();
+    let mut nothing = Vec::new();
+    let closed = tokio::time::timeout(HEADERS_WITHIN * 2, silent.read_to_end(&mut nothing)).await;
+    assert!(closed.is_ok(), "its time for a header is over");
+}
+
+#[test]
+fn probes_have_places_that_nothing_else_takes() {
+    let rooms = Rooms::default();
+    let connections: Vec<Connection> = (0..ARRIVING).map(|_| Connection::arriving(&rooms)).collect();
+    let probe = Connection::arriving(&rooms);
+    probe.asks(rooms.for_path("/livez"));
+    connections.iter().for_each(|connection| connection.asks(rooms.for_path("/metrics")));
+    let more: Vec<Connection> = (0..ANSWERED).map(|_| Connection::arriving(&rooms)).collect();
+    more.iter().for_each(|connection| connection.asks(rooms.for_path("/status")));
+    assert!(!probe.close.is_cancelled());
+    assert!(connections.iter().all(|connection| connection.close.is_cancelled()));
+    assert!(more.iter().all(|connection| !connection.close.is_cancelled()));
 }
 
 #[tokio::test]

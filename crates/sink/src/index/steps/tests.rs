@@ -80,8 +80,77 @@ fn an_alias_elsewhere_or_with_another_filter_is_told() {
     assert_eq!(codes(filter), [Code::LiveAliasFilter]);
 
     // one element without its list is the same filter
-    let plain = json!({"filter": {"bool": {"must_not": {"range": {"expires_at": {"lte": "now"}}}}}});
+    let plain =
+        json!({"filter": {"bool": {"must_not": {"range": {"expires_at": {"gte": "now-157680000s", "lt": "now"}}}}}});
     assert_eq!(codes(after(&wanted(), |index| index["aliases"]["sessions-live"] = plain)), []);
+}
+
+/// The filter of the first versions, as an engine shows it.
+fn with_earlier_filter(index: &mut Value) {
+    index["aliases"]["sessions-live"] =
+        json!({"filter": {"bool": {"must_not": [{"range": {"expires_at": {"lte": "now"}}}]}}});
+}
+
+#[test]
+fn apply_updates_the_filter_that_an_earlier_version_made_and_no_other() {
+    let wanted = wanted();
+    let apply = |observed: &Observed| apply_steps(&wanted, observed, Installed::Same).unwrap();
+    let earlier = after(&wanted, with_earlier_filter);
+    let update = vec![Step::UpdateFilter("sessions-000001".into())];
+    assert_eq!(apply(&earlier), update);
+    // a first write leaves it, and says so
+    assert_eq!(steps(&wanted, &earlier).unwrap(), []);
+    let finding = findings(&wanted, &earlier).unwrap().pop().unwrap();
+    assert_eq!(finding.code, Code::LiveAliasFilter);
+    assert!(finding.hint.contains("index apply"), "{finding}");
+
+    // an earlier generation that readers still see
+    let mut body = json!({"sessions-000000": made(&wanted), "sessions-000001": made(&wanted)});
+    with_earlier_filter(&mut body["sessions-000000"]);
+    body["sessions-000001"]["aliases"] = json!({});
+    assert_eq!(apply(&Observed::read(&body)), [Step::UpdateFilter("sessions-000000".into())]);
+
+    let of_a_person = after(&wanted, |index| index["aliases"]["sessions-live"] = json!({"filter": {"match_all": {}}}));
+    assert_eq!(apply(&of_a_person), []);
+    let of_another_table = after(&wanted, |index| {
+        with_earlier_filter(index);
+        index["mappings"]["_meta"] = json!({});
+    });
+    assert_eq!(apply(&of_another_table), []);
+    assert_eq!(apply(&after(&wanted, |_| ())), []);
+}
+
+#[test]
+fn apply_keeps_the_template_as_the_configuration_wants_it() {
+    let wanted = wanted();
+    let there = after(&wanted, |_| ());
+    let apply = |observed: &Observed, installed| apply_steps(&wanted, observed, installed).unwrap();
+    assert_eq!(apply(&there, Installed::Missing), [Step::Template]);
+    assert_eq!(apply(&there, Installed::Other), [Step::RenewTemplate]);
+    assert_eq!(apply(&there, Installed::Same), []);
+    let create = Step::Create(vec![Alias::Reader, Alias::Live]);
+    let nothing = Observed::default();
+    assert_eq!(apply(&nothing, Installed::Missing), [Step::Template, create.clone()]);
+    assert_eq!(apply(&nothing, Installed::Other), [Step::RenewTemplate, create.clone()]);
+    assert_eq!(apply(&nothing, Installed::Same), [create]);
+}
+
+#[test]
+fn under_check_the_index_that_was_found_first_stays_the_one_that_is_written_to() {
+    let wanted = Wanted { concrete: "a".into(), ..wanted_as(Manage::Check) };
+    let alias = json!({"aliases": {"sessions": {}}});
+    let two = Observed::read(&json!({"a": alias, "b": {"aliases": {"sessions": {"is_write_index": true}}}}));
+    assert_eq!(steps(&wanted, &two).unwrap(), []);
+    assert_eq!(located(&wanted, &two).unwrap().unwrap().name, "a");
+    let last = findings(&wanted, &two).unwrap().pop().unwrap();
+    assert_eq!(last.code, Code::AliasElsewhere);
+    assert!(last.message.contains("b too"), "{last}");
+
+    for moved in [json!({"a": {"aliases": {}}, "b": alias}), json!({"a": {"aliases": {}}})] {
+        let error = steps_of(&wanted, moved).unwrap_err();
+        assert!(matches!(error, SetupError::AliasMoved { .. }), "{error}");
+        assert!(error.hint().contains("generation"));
+    }
 }
 
 #[test]
@@ -107,6 +176,8 @@ fn an_index_of_another_owner_is_refused() {
     };
     assert!(matches!(steps(&wanted(), &meta("table", json!("orders"))), Err(SetupError::OtherOwner { .. })));
     assert!(matches!(steps(&wanted(), &meta("version_scheme", json!(9))), Err(SetupError::OtherVersionScheme { .. })));
+    let unreadable = after(&wanted(), |index| index["mappings"]["_meta"]["streamdex"] = json!({"format": 2}));
+    assert!(matches!(steps(&wanted(), &unreadable), Err(SetupError::UnreadableOwner { .. })));
     let routes = meta("routes", json!("f0"));
     assert_eq!(steps(&wanted(), &routes).unwrap(), []);
     assert_eq!(findings(&wanted(), &routes).unwrap()[0].code, Code::OtherRoutes);

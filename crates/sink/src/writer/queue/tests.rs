@@ -1,6 +1,6 @@
 use super::*;
 use crate::writer::op::sample;
-use crate::writer::suspicion::Suspicion;
+use crate::writer::suspicion::{Suspect, Suspicion};
 use streamdex_mapping::Origin;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ async fn a_request_holds_what_fits_and_one_that_is_larger_alone() {
     assert_eq!(queue(&["x", "y", "z"]).take(Room { bytes: 250, ..ROOM }, now).send.len(), 2);
     assert_eq!(queue(&["x", "y", "z"]).take(Room { bytes: 10, ..ROOM }, now).send.len(), 1);
     let mut suspects = queue(&["x"]);
-    let suspicion = Suspicion { company: 2, of: Suspect::Operation };
+    let suspicion = Suspicion { company: 2, of: Suspect::Operation, braked: false };
     ["y", "z"].iter().for_each(|id| suspects.push(Op { suspicion, ..sample("a", id) }));
     let taken = suspects.take(ROOM, now);
     assert_eq!((ids(&taken.send), taken.is_suspicious()), (vec!["x", "y"], true));
@@ -95,9 +95,9 @@ async fn a_closed_index_is_probed_with_one_operation_and_holds_back_no_other() {
     queue.push(sample("b", "z"));
     assert_eq!(queue.next_probe(), Some(now + SECOND));
     assert_eq!(ids(&queue.take_batch(ROOM, Company::None, now).send), ["z"]);
-    let probe = queue.take_batch(ROOM, Company::None, now + SECOND);
+    let probe = queue.take_apart(ROOM, now + SECOND);
     assert_eq!((ids(&probe.send), probe.probes.unwrap().as_str()), (vec!["x"], "a"));
-    assert!(queue.take_batch(ROOM, Company::None, now + SECOND).is_empty());
+    assert!(queue.take_apart(ROOM, now + SECOND).is_empty());
     assert_eq!(queue.next_probe(), None);
 }
 
@@ -110,4 +110,66 @@ async fn draining_takes_everything_out() {
     assert_eq!((queue.drain().len(), queue.len(), queue.next_delayed()), (4, 0, None));
     queue.push(sample("a", "x"));
     assert_eq!(queue.take(ROOM, now).send.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_operation_is_the_probe_each_time() {
+    let now = Instant::now();
+    let mut queue = queue(&["x", "y", "z"]);
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        close(&mut queue, now);
+        let mut taken = queue.take_apart(ROOM, now).send;
+        seen.push(ids(&taken)[0].to_owned());
+        taken.iter_mut().for_each(|op| op.probes += 1);
+        taken.iter().for_each(|op| queue.landed(op));
+        queue.put_behind(taken);
+    }
+    seen[..3].sort();
+    seen[3..].sort();
+    assert_eq!(seen, ["x", "y", "z", "x", "y", "z"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r4_a_probe_of_a_braked_index_is_an_index_operation_that_was_not_refused_yet() {
+    let now = Instant::now();
+    let mut queue = Queue::default();
+    let mut delete = sample("a", "delete");
+    delete.operation.action = streamdex_mapping::Action::Delete;
+    let suspicion = Suspicion { braked: true, ..Suspicion::NONE };
+    queue.push(Op { suspicion, ..sample("a", "refused") });
+    queue.push(delete);
+    queue.push(sample("a", "good"));
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        close(&mut queue, now);
+        seen.extend(queue.take_apart(ROOM, now).send.iter().map(|op| op.operation.address.id.as_str().to_owned()));
+    }
+    assert_eq!(seen, ["good", "delete", "refused"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_met_unavailable_shards_is_not_mixed_and_goes_one_request_at_a_time() {
+    let now = Instant::now();
+    let mut queue = queue(&["x"]);
+    queue.push(sample("b", "y"));
+    let mut red = queue.take(ROOM, now).send;
+    let healthy = red.split_off(1);
+    red[0].unavailable = true;
+    red.iter().chain(&healthy).for_each(|op| queue.landed(op));
+    queue.put_back(red);
+    queue.put_back(healthy);
+    queue.push(sample("a", "w"));
+    queue.set_apart(&IndexName::parse("a").unwrap());
+    assert_eq!(ids(&queue.take(ROOM, now).send), ["y"]);
+    let apart = queue.take_apart(ROOM, now);
+    assert_eq!((ids(&apart.send), apart.apart.as_ref().unwrap().as_str()), (vec!["x"], "a"));
+    // What did not meet them goes beside it, and nothing more while both are under way.
+    let rest = queue.take_apart(ROOM, now);
+    assert_eq!(ids(&rest.send), ["w"]);
+    queue.push(sample("a", "v"));
+    assert!(queue.take_apart(ROOM, now).is_empty() && queue.take(ROOM, now).is_empty());
+    rest.send.iter().chain(&apart.send).for_each(|op| queue.landed(op));
+    queue.mix(&IndexName::parse("a").unwrap());
+    assert_eq!(ids(&queue.take(ROOM, now).send), ["v"]);
 }

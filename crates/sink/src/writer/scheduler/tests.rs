@@ -3,10 +3,10 @@ use streamdex_mapping::Outcome;
 
 use super::*;
 use crate::scrub::Scrubbed;
-use crate::writer::answer::{ItemAnswer, WholeAnswer};
+use crate::writer::answer::{ItemAnswer, Speaker, WholeAnswer};
 use crate::writer::op::sample;
 use crate::writer::request::{Finished, Reply};
-use crate::writer::settings::Patience;
+use crate::writer::settings::{Patience, ShortStreak};
 use crate::writer::submission::Submission;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,9 +25,13 @@ fn scheduler() -> Scheduler {
         oldest_read: SECOND * 30,
         stop_grace: SECOND * 8,
         patience: Patience::Endless,
+        brake_after: 50,
+        brake_after_field: 1000,
+        short_streak: ShortStreak::Refuse { proven: Duration::from_secs(2), unproven: Duration::from_secs(60) },
         seed: Some(1),
     };
-    Scheduler::new(settings, Arc::default(), Instant::now())
+    let learned = Learned::new(&settings);
+    Scheduler::new(settings, learned, Arc::default(), Instant::now())
 }
 
 fn item(status: u16, error_type: Option<&str>) -> ItemAnswer {
@@ -49,7 +53,7 @@ async fn each_item_is_decided_or_put_back() {
     let sent = scheduler.next_request(0, now).unwrap();
     assert!(scheduler.next_request(1, now).is_none());
     let refused = item(400, Some("mapper_parsing_exception"));
-    let items = vec![item(201, None), item(429, None), refused, item(503, None)];
+    let items = vec![item(201, None), item(429, None), refused, item(429, None)];
     scheduler.settle(answered(sent, Reply::Items(items)), now);
     assert_eq!(scheduler.queue.len(), 2);
     let later = scheduler.next_wake(0, now).unwrap();
@@ -68,7 +72,12 @@ async fn a_failed_request_closes_the_gate_and_a_probe_opens_it() {
     let (mut scheduler, now) = (scheduler(), Instant::now());
     scheduler.accept(["a", "b", "c"].map(|id| sample("x", id)).into(), 0, now);
     let sent = scheduler.next_request(0, now).unwrap();
-    let answer = WholeAnswer { status: 503, error_type: None, error: *item(503, Some("x")).error.unwrap() };
+    let answer = WholeAnswer {
+        status: 503,
+        error_type: None,
+        error: *item(503, Some("x")).error.unwrap(),
+        speaker: Speaker::Service,
+    };
     scheduler.settle(answered(sent, Reply::Whole(answer, Some(SECOND * 5))), now);
     assert!(scheduler.next_request(0, now).is_none());
     let at = scheduler.next_wake(0, now).unwrap();
@@ -91,4 +100,30 @@ async fn after_a_stop_nothing_is_sent_and_nothing_kept() {
     scheduler.accept(vec![sample("x", "c")], 1, now);
     scheduler.settle(answered(sent, Reply::Withdrawn), now);
     assert!(scheduler.is_idle() && scheduler.next_request(0, now).is_none());
+}
+
+/// A time that has passed would make the dispatcher spin.
+#[tokio::test(start_paused = true)]
+async fn an_index_that_is_due_for_a_probe_waits_for_a_place_without_a_wake() {
+    let (mut scheduler, now) = (scheduler(), Instant::now());
+    scheduler.settings.max_concurrent_requests = 2;
+    let indices = ["x", "y"];
+    scheduler.accept(indices.map(|index| sample(index, "a")).into(), 0, now);
+    scheduler.accept(indices.map(|index| sample(index, "b")).into(), 0, now);
+    let sent = scheduler.next_request(0, now).unwrap();
+    let blocked = || item(403, Some("cluster_block_exception"));
+    let items = sent.ops.iter().map(|_| blocked()).collect();
+    scheduler.settle(answered(sent, Reply::Items(items)), now);
+    // Both gates are closed, and both are due; one place is left to other indices.
+    let later = now + SECOND * 60;
+    let probe = scheduler.next_request(0, later).unwrap();
+    assert_eq!(probe.probes.as_ref().unwrap().as_str(), "x");
+    assert!(scheduler.next_request(1, later).is_none());
+    assert!(
+        scheduler
+            .next_wake(1, later)
+            .is_none_or(|at| at > later || scheduler.gates.pauses().next_reminder() == Some(at))
+    );
+    scheduler.settle(answered(probe, Reply::Items(vec![blocked()])), later);
+    assert_eq!(scheduler.next_request(0, later).unwrap().probes.unwrap().as_str(), "y");
 }

@@ -1,5 +1,8 @@
 //! The writer against a model of OpenSearch, on paused time: no network, no sleeping, every fault on demand.
 
+mod doubt;
+mod lone;
+mod outages;
 mod random;
 mod scenarios;
 mod world;
@@ -9,11 +12,11 @@ use std::time::Duration;
 
 use streamdex_config::Compression;
 use streamdex_mapping::{
-    Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Role,
+    Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Outcome, Role,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{BulkWriter, Patience, Targets, WriterSettings};
+use super::{BulkWriter, Patience, ShortStreak, Targets, WriterSettings};
 use world::World;
 
 /// Every index is set up as `NAME-000001`, but those whose name starts with `unknown`.
@@ -39,6 +42,9 @@ fn settings() -> WriterSettings {
         oldest_read: Duration::from_secs(30),
         stop_grace: Duration::from_secs(8),
         patience: Patience::Endless,
+        brake_after: 50,
+        brake_after_field: 1000,
+        short_streak: ShortStreak::Refuse { proven: Duration::from_secs(2), unproven: Duration::from_secs(60) },
         seed: Some(1),
     }
 }
@@ -47,6 +53,32 @@ fn start(world: &Arc<World>, settings: WriterSettings) -> (BulkWriter, Cancellat
     let cancel = CancellationToken::new();
     let transport: Arc<dyn super::BulkTransport> = Arc::<World>::clone(world);
     (BulkWriter::start_on(transport, Arc::new(AllTargets), settings, cancel.clone()), cancel)
+}
+
+/// As [`start`], with what an earlier writer learned.
+fn start_again(
+    world: &Arc<World>,
+    settings: WriterSettings,
+    learned: super::Learned,
+) -> (BulkWriter, CancellationToken) {
+    let cancel = CancellationToken::new();
+    let transport: Arc<dyn super::BulkTransport> = Arc::<World>::clone(world);
+    (BulkWriter::start_on_with(transport, Arc::new(AllTargets), settings, learned, cancel.clone()), cancel)
+}
+
+fn applied(decisions: &[super::Decision]) -> usize {
+    let is_applied = |decision: &&super::Decision| matches!(decision, super::Decision::Done(Outcome::Applied));
+    decisions.iter().filter(is_applied).count()
+}
+
+fn refused(decisions: &[super::Decision]) -> usize {
+    decisions.iter().filter(|decision| matches!(decision, super::Decision::Refused(_))).count()
+}
+
+/// Writes in a task of its own.
+fn writing(writer: &BulkWriter, operations: Vec<Operation>) -> tokio::task::JoinHandle<Vec<super::Decision>> {
+    let writer = writer.clone();
+    tokio::spawn(async move { writer.write(operations).await })
 }
 
 fn operation(index: &str, id: &str, seconds: u32, action: Action) -> Operation {

@@ -8,14 +8,10 @@ use streamdex_mapping::{Action, Outcome};
 use tokio::time::Instant;
 
 use super::world::{Fault, World};
-use super::{delete, index, many, operation, read, settings, start};
+use super::{applied, delete, index, many, operation, read, settings, start, start_again};
 use crate::classify::PauseReason;
 use crate::pause::Scope;
 use crate::writer::{Decision, Fault as Stop, Patience, WriterSettings};
-
-fn applied(decisions: &[Decision]) -> usize {
-    decisions.iter().filter(|decision| matches!(decision, Decision::Done(Outcome::Applied))).count()
-}
 
 fn one_shot() -> WriterSettings {
     WriterSettings { patience: Patience::one_shot(), ..settings() }
@@ -126,7 +122,7 @@ async fn when_every_request_is_refused_it_is_a_pause_and_not_the_documents() {
     assert_eq!(writer.pauses()[0].reason, PauseReason::RequestsRefused);
     world.with(|state| state.refuses_all = false);
     let decisions = writing.await.unwrap();
-    assert_eq!(applied(&decisions), 47);
+    assert_eq!(applied(&decisions), 50);
     assert!(writer.pauses().is_empty());
     cancel.cancel();
 }
@@ -419,4 +415,49 @@ async fn a_revoked_permit_ends_what_is_in_flight_and_what_waits_and_nothing_else
     assert_eq!(world.requests(), [5, 3], "nothing of it was sent again");
     assert_eq!(writer.write_under(many("a", 2), permit).await.len(), 2);
     assert_eq!(world.requests(), [5, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_writer_learned_the_next_one_knows() {
+    let world = Arc::new(World::default());
+    world.with(|state| state.refuses_gzip = true);
+    let gzip = WriterSettings { compression: Compression::Gzip, seed: None, ..settings() };
+    let (writer, cancel) = start(&world, gzip.clone());
+    assert_eq!(applied(&writer.write(many("a", 10)).await), 10);
+    cancel.cancel();
+    writer.ended().await;
+    let (writer, _cancel) = start_again(&world, gzip, writer.learned());
+    assert_eq!(applied(&writer.write(many("a", 10)).await), 10);
+    assert_eq!(world.requests(), [10, 10, 10], "the second writer sends without compression at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_of_any_size_is_capped_at_the_longest_retry() {
+    for asked in [86_400, u64::MAX] {
+        let world = Arc::new(World::default());
+        world.fault(Fault::Whole(503, "", Some(Duration::from_secs(asked))));
+        let (writer, _cancel) = start(&world, settings());
+        let start = Instant::now();
+        assert_eq!(applied(&writer.write(many("a", 3)).await), 3);
+        assert!(start.elapsed() < Duration::from_secs(31), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_reaches_the_owner() {
+    let world = Arc::new(World::default());
+    world.fault(Fault::Panic);
+    let (writer, _cancel) = start(&world, settings());
+    assert!(!writer.is_broken());
+    let decisions = writer.write(many("a", 3)).await;
+    assert!(decisions.iter().all(|decision| matches!(decision, Decision::Stopped(_))));
+    tokio::time::timeout(Duration::from_secs(1), writer.broken()).await.unwrap();
+    assert!(writer.is_broken());
+    assert!(matches!(writer.write(many("a", 1)).await[..], [Decision::Stopped(_)]));
+
+    let (writer, cancel) = start(&Arc::new(World::default()), settings());
+    assert_eq!(applied(&writer.write(many("a", 3)).await), 3);
+    cancel.cancel();
+    writer.ended().await;
+    assert!(!writer.is_broken(), "a writer that is cancelled is not broken");
 }

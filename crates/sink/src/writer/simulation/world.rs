@@ -15,6 +15,14 @@ use crate::writer::BulkTransport;
 /// Documents whose id holds one of these meet a fault of their own.
 pub(super) const POISON: &str = "poison";
 pub(super) const UNMAPPABLE: &str = "unmappable";
+/// As `UNMAPPABLE`, and the refusal names a field.
+pub(super) const MISTYPED: &str = "mistyped";
+/// Answered 500 with a type of a defect.
+pub(super) const CRASHING: &str = "crashing";
+/// Answered 503 for its shard.
+pub(super) const SHARDLESS: &str = "shardless";
+/// A firewall answers 403 for the whole request.
+pub(super) const INJECTION: &str = "injection";
 /// Documents that only ever get newer versions, so that they must arrive in that order.
 pub(super) const ORDERED: &str = "ordered";
 
@@ -33,6 +41,8 @@ pub(super) enum Fault {
     /// Carried out, and no bulk answer.
     Garbage,
     Unreachable,
+    /// The transport panics.
+    Panic,
     /// These items, by position, are answered so; the others are carried out.
     Items(Vec<usize>, u16, &'static str),
 }
@@ -47,11 +57,23 @@ pub(super) struct State {
     pub(super) chance: Option<fastrand::Rng>,
     pub(super) blocked: HashSet<String>,
     pub(super) missing: HashSet<String>,
+    /// They take deletes, and refuse every index operation without naming a field.
+    pub(super) no_pipeline: HashSet<String>,
+    /// They refuse deletes too.
+    pub(super) no_write_index: HashSet<String>,
+    /// Their shards are not available: after the server's own timeout, 503.
+    pub(super) red: HashSet<String>,
+    /// Requests with operations of these are never answered.
+    pub(super) silent: HashSet<String>,
+    /// Of the server, and of the client.
+    pub(super) timeouts: (Duration, Duration),
     pub(super) largest: Option<usize>,
     pub(super) refuses_gzip: bool,
     pub(super) refuses_all: bool,
     pub(super) refuse_credentials: bool,
     pub(super) refreshed: usize,
+    /// Requests that came uncompressed.
+    pub(super) plain: usize,
     pub(super) unreachable: bool,
     /// The sizes of all requests, in operations.
     pub(super) requests: Vec<usize>,
@@ -74,7 +96,7 @@ struct Line {
 
 impl World {
     pub(super) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.0.lock().unwrap())
+        change(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     pub(super) fn fault(&self, fault: Fault) {
@@ -94,14 +116,20 @@ impl World {
 impl BulkTransport for World {
     async fn bulk(&self, body: Bytes, encoding: BodyEncoding) -> Result<Answer, ClientError> {
         let lines = read_lines(&decoded(&body, encoding));
-        let fault = self.with(|state| state.arrive(&lines));
+        let fault = self.with(|state| {
+            state.plain += usize::from(encoding == BodyEncoding::Identity);
+            state.arrive(&lines)
+        });
         let pause = match &fault {
             Some(Fault::Slow(time)) => *time,
-            _ => Duration::from_millis(20),
+            _ => self.with(|state| state.takes(&lines)),
         };
         tokio::time::sleep(pause).await;
         self.with(|state| {
-            let answer = state.answer(&lines, body.len(), encoding, fault);
+            let answer = match state.is_silent(&lines) {
+                true => Err(ClientError::TimedOut { endpoint: "model".into(), after: state.timeouts.1 }),
+                false => state.answer(&lines, body.len(), encoding, fault),
+            };
             state.leave(&lines);
             answer
         })
@@ -155,6 +183,21 @@ impl State {
         self.faults.pop_front().or_else(|| self.chance.as_mut().and_then(|random| draw(random, lines.len())))
     }
 
+    fn takes(&self, lines: &[Line]) -> Duration {
+        let waits = |line: &Line| self.red.contains(&line.key.0) || line.key.1.contains(SHARDLESS);
+        if self.is_silent(lines) {
+            self.timeouts.1
+        } else if lines.iter().any(waits) {
+            self.timeouts.0
+        } else {
+            Duration::from_millis(20)
+        }
+    }
+
+    fn is_silent(&self, lines: &[Line]) -> bool {
+        lines.iter().any(|line| self.silent.contains(&line.key.0))
+    }
+
     fn leave(&mut self, lines: &[Line]) {
         self.in_flight -= 1;
         for line in lines {
@@ -181,6 +224,9 @@ impl State {
         if self.largest.is_some_and(|largest| bytes > largest) {
             return Ok(Answer { status: 413, body: Bytes::from_static(b"<html>too large"), retry_after: None });
         }
+        if lines.iter().any(|line| line.key.1.contains(INJECTION)) {
+            return Ok(Answer { status: 403, body: Bytes::from_static(b"<html>blocked"), retry_after: None });
+        }
         if lines.iter().any(|line| line.key.1.contains(POISON)) {
             return Ok(whole(400, "illegal_argument_exception", None));
         }
@@ -188,6 +234,7 @@ impl State {
         match fault {
             Some(Fault::Whole(status, error_type, retry_after)) => return Ok(whole(status, error_type, retry_after)),
             Some(Fault::LostBefore) => return Err(lost),
+            Some(Fault::Panic) => panic!("made up by the test"),
             _ => {}
         }
         let mut items: Vec<Value> = Vec::new();
@@ -217,6 +264,19 @@ impl State {
         }
         if self.blocked.contains(&line.key.0) {
             return error(403, "cluster_block_exception");
+        }
+        if self.red.contains(&line.key.0) || line.key.1.contains(SHARDLESS) {
+            return error(503, "unavailable_shards_exception");
+        }
+        if line.key.1.contains(CRASHING) {
+            return error(500, "null_pointer_exception");
+        }
+        if self.no_write_index.contains(&line.key.0) || (line.is_index && self.no_pipeline.contains(&line.key.0)) {
+            return error(400, "illegal_argument_exception");
+        }
+        if line.is_index && line.key.1.contains(MISTYPED) {
+            let reason = "failed to parse field [age] of type [long] in document";
+            return json!({"index": {"status": 400, "error": {"type": "mapper_parsing_exception", "reason": reason}}});
         }
         if line.key.1.contains(UNMAPPABLE) {
             return error(400, "mapper_parsing_exception");

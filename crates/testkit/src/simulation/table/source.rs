@@ -10,6 +10,7 @@ use streamdex_dynamodb::stream::{
 };
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{Key, KeyValue};
+use tokio::time::Instant;
 
 use super::super::gate::{Gate, Lost};
 use super::super::weather::{Endpoint, Refusal};
@@ -205,7 +206,8 @@ impl ItemReader for SimulatedItems {
                     Some(item) => Found::Item(item.table_item(key)),
                     None => Found::Absent,
                 };
-                Ok(keys.iter().map(|key| ItemRead { found: find(key), at }).collect())
+                let answered = Instant::now();
+                Ok(keys.iter().map(|key| ItemRead { found: find(key), at, answered }).collect())
             }
         });
         answer.await.unwrap_or_else(|lost| Err(unanswered(OPERATION, lost)))

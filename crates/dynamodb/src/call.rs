@@ -1,0 +1,141 @@
+//! One call to DynamoDB: where it went, when the service answered it, and whether the answer holds what was asked for.
+
+use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
+    BeforeTransmitInterceptorContextRef,
+};
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, Region, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_sdk_dynamodb::types::ConsumedCapacity;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::fault::{AwsError, Fault};
+use crate::place::Place;
+use crate::time::parse_date;
+
+/// One call. It is an interceptor of that call alone: `.customize().interceptor(call.clone())`.
+#[derive(Debug, Clone)]
+pub struct Call {
+    operation: &'static str,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What was seen of the last attempt.
+#[derive(Debug, Default)]
+struct Seen {
+    region: Option<String>,
+    uri: Option<String>,
+    date: Option<u64>,
+}
+
+// === impl Call ===
+
+impl Call {
+    /// A call of the API operation, as `GetRecords`.
+    pub fn of(operation: &'static str) -> Call {
+        Call { operation, seen: Arc::default() }
+    }
+
+    /// What a failure of it means.
+    pub fn failed<E>(&self, error: &SdkError<E, HttpResponse>) -> AwsError
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        AwsError::from_sdk(self.operation, error).at(self.place())
+    }
+
+    /// A failure that the SDK knows nothing of, as a deadline.
+    pub fn fault(&self, fault: Fault) -> AwsError {
+        AwsError::new(fault, self.operation).at(self.place())
+    }
+
+    /// The answer has status 200 and lacks `part`. That is never proof that the part does not exist: emulators, proxies
+    /// and gateways answer so, and an empty body reads the same as `{}`. The call is to be made again.
+    pub fn lacks(&self, part: &str) -> AwsError {
+        self.fault(Fault::Transient).incomplete(part)
+    }
+
+    /// Whether it was DynamoDB that answered: the whole answer of a write, and of a GetItem that finds nothing, can be
+    /// `{}`. So such calls ask for the capacity that they consume, which a server that did nothing does not know.
+    ///
+    /// # Errors
+    /// The answer holds no consumed capacity.
+    pub fn proven(&self, capacity: Option<&ConsumedCapacity>) -> Result<(), AwsError> {
+        capacity.map(drop).ok_or_else(|| self.lacks("ConsumedCapacity"))
+    }
+
+    /// The `Date` header of the answer, in seconds since 1970; `None` where the service sends none.
+    pub fn date(&self) -> Option<u64> {
+        self.seen().date
+    }
+
+    /// Where it went.
+    pub fn place(&self) -> Place {
+        let seen = self.seen();
+        match (&seen.uri, &seen.region) {
+            (Some(uri), region) => Place::of_uri(uri, region.as_deref()),
+            (None, Some(region)) => Place::of_region(region),
+            (None, None) => Place::default(),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for Call {
+    fn name(&self) -> &'static str {
+        "Call"
+    }
+
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        configuration: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.seen().region = configuration.load::<Region>().map(ToString::to_string);
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _configuration: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.seen().uri = Some(context.request().uri().to_owned());
+        Ok(())
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _configuration: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.seen().date = context.response().headers().get("date").and_then(parse_date);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_answer_lacks_is_named_and_can_pass() {
+        let error = Call::of("Query").lacks("Items");
+        assert!(error.fault().passes_by_itself() && error.is_incomplete());
+        assert_eq!(Call::of("GetItem").place(), Place::default());
+        assert_eq!(error.to_string(), "Query failed: the answer has status 200 and lacks `Items`");
+        assert!(Call::of("PutItem").proven(None).unwrap_err().is_incomplete());
+        assert!(Call::of("PutItem").proven(Some(&ConsumedCapacity::builder().build())).is_ok());
+    }
+}

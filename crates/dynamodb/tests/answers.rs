@@ -1,0 +1,230 @@
+//! A 200 that lacks what was asked for is no answer, and no proof that anything is not there.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
+use streamdex_config::Config;
+use streamdex_dynamodb::AwsError;
+use streamdex_dynamodb::clients::SourceClients;
+use streamdex_dynamodb::item::{BatchGetReader, Found, ItemReader};
+use streamdex_dynamodb::state::{Extent, Item, StateTable};
+use streamdex_dynamodb::stream::{Position, SdkStream, ShardId, ShardIterator, StreamSource, list_shards};
+use streamdex_dynamodb::table::{TableError, TableInfo};
+use streamdex_mapping::{ImageBuilder, Key};
+use streamdex_testkit::emulators::{engines, n, s};
+use streamdex_testkit::engines::{dynamodb_client, streams_client, unique_name};
+use streamdex_testkit::fault::{FaultServer, Reply, Rule};
+
+const ARN: &str = "arn:aws:dynamodb:eu-west-1:000000000000:table/t/stream/2026-11-22T15:01:21.123";
+
+/// A server that answers each call with the same body, status 200.
+struct Scripted {
+    _server: FaultServer,
+    clients: SourceClients,
+}
+
+impl Scripted {
+    fn answering(body: &str) -> Scripted {
+        let server = FaultServer::scripted();
+        server.add(Rule::any().answer(Reply::json(200, body)));
+        let url = server.url();
+        let clients = SourceClients { dynamodb: dynamodb_client(&url), streams: streams_client(&url) };
+        Scripted { _server: server, clients }
+    }
+
+    fn stream(&self) -> SdkStream {
+        let arn = streamdex_config::StreamArn::parse(ARN).unwrap();
+        SdkStream::new(self.clients.clone(), arn, Some("t".to_owned()))
+    }
+
+    fn state(&self) -> StateTable {
+        StateTable::new(self.clients.dynamodb.clone(), "state", "default")
+    }
+}
+
+fn key(pk: &str) -> Key {
+    let mut builder = ImageBuilder::default();
+    builder.attribute("at");
+    builder.number("1");
+    builder.attribute("pk");
+    builder.string(pk);
+    Key::from_image(&builder.finish()).unwrap()
+}
+
+fn lacks(error: &AwsError, part: &str) {
+    assert!(error.is_incomplete() && error.fault().passes_by_itself(), "{error}");
+    assert!(error.to_string().contains(&format!("lacks `{part}`")), "{error}");
+    assert!(error.to_string().contains(" at http://127.0.0.1:"), "{error}");
+}
+
+#[tokio::test]
+async fn l12_a_page_without_records_is_no_page() {
+    let iterator = ShardIterator::new("i");
+    // An empty body reads the same as `{}`.
+    for body in ["{}", "", r#"{"Records":null}"#, r#"{"NextShardIterator":"i"}"#] {
+        let error = Scripted::answering(body).stream().records(&iterator, None).await.unwrap_err();
+        lacks(&error, "Records");
+    }
+    for body in ["[]", r#"{"Records":{}}"#, r#"{"Records":"#, "true"] {
+        let error = Scripted::answering(body).stream().records(&iterator, None).await.unwrap_err();
+        assert!(error.fault().passes_by_itself(), "{body}: {error}");
+    }
+    // Well formed, and no proof of an end alone: that is the reader's business.
+    let page = Scripted::answering(r#"{"Records":[]}"#).stream().records(&iterator, None).await.unwrap();
+    assert!(page.records.is_empty() && page.next.is_none());
+}
+
+#[tokio::test]
+async fn listings_iterators_and_tables_are_not_read_out_of_nothing() {
+    let nothing = Scripted::answering("{}");
+    let stream = nothing.stream();
+    let shard = ShardId::new("shardId-1");
+    lacks(&list_shards(&stream).await.unwrap_err(), "StreamDescription");
+    lacks(&stream.children(&shard).await.unwrap_err(), "StreamDescription");
+    lacks(&stream.iterator(&shard, &Position::TrimHorizon).await.unwrap_err(), "ShardIterator");
+    lacks(&stream.current_stream().await.unwrap_err(), "Table");
+    let described = Scripted::answering(r#"{"StreamDescription":{"StreamStatus":"ENABLED"}}"#);
+    lacks(&described.stream().shards(None).await.unwrap_err(), "Shards");
+    lacks(&described.stream().children(&shard).await.unwrap_err(), "Shards");
+    let table = Scripted::answering(r#"{"Table":{"TableName":"t"}}"#);
+    lacks(&table.stream().current_stream().await.unwrap_err(), "Table.TableStatus");
+    let text = "source = { table = 'tab' }\nopensearch = { url = 'http://127.0.0.1' }\nroute = [{ index = 'i' }]";
+    let source = Config::parse(text, Path::new(""), &|_| None).unwrap().config.sources.remove(0);
+    for (served, part) in [(&nothing, "Table"), (&table, "Table.TableStatus")] {
+        match TableInfo::describe(&served.clients, &source).await.unwrap_err() {
+            TableError::Aws(error) => lacks(&error, part),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_state_table_is_not_read_out_of_nothing() {
+    let nothing = Scripted::answering("{}");
+    let state = nothing.state();
+    let key = || Item::from([("pk".to_owned(), s("a")), ("sk".to_owned(), s("b"))]);
+    lacks(state.query("follow|default|x", Extent::All).await.unwrap_err().aws().unwrap(), "Items");
+    lacks(state.get(key()).await.unwrap_err().aws().unwrap(), "ConsumedCapacity");
+    lacks(state.put(key()).await.unwrap_err().aws().unwrap(), "ConsumedCapacity");
+    lacks(state.put_new(key()).await.unwrap_err().aws().unwrap(), "ConsumedCapacity");
+    // A description without a table is no table without keys.
+    lacks(state.create().await.unwrap_err().aws().unwrap(), "Table");
+    let table = Scripted::answering(r#"{"Table":{"TableName":"state"}}"#);
+    lacks(table.state().create().await.unwrap_err().aws().unwrap(), "Table.TableStatus");
+}
+
+#[tokio::test]
+async fn a_page_that_points_to_itself_ends_the_listing() {
+    let page = |shards: &str| {
+        format!(r#"{{"StreamDescription":{{"StreamStatus":"ENABLED","LastEvaluatedShardId":"s1","Shards":{shards}}}}}"#)
+    };
+    let served = Scripted::answering(&page(r#"[{"ShardId":"s1"}]"#));
+    let source = served.stream();
+    let listed = tokio::time::timeout(Duration::from_secs(10), list_shards(&source)).await.expect("it ends");
+    assert!(listed.unwrap_err().to_string().contains("repeats `LastEvaluatedShardId`"));
+    let children = tokio::time::timeout(Duration::from_secs(10), source.children(&ShardId::new("s0"))).await;
+    assert!(children.expect("it ends").is_err());
+    let served = Scripted::answering(r#"{"Items":[],"LastEvaluatedKey":{"pk":{"S":"a"}}}"#);
+    let state = served.state();
+    let read = tokio::time::timeout(Duration::from_secs(10), state.query("a", Extent::All)).await.expect("it ends");
+    assert!(read.unwrap_err().to_string().contains("repeats `LastEvaluatedKey`"));
+}
+
+/// What the engines answer to who finds nothing: this is what `BatchGetReader` and `StateTable::get` rest on.
+#[tokio::test]
+async fn engines_name_the_table_and_the_capacity_where_nothing_is_found() {
+    for engine in engines().await {
+        let table = engine.table().await;
+        let key = || Item::from([("pk".to_owned(), s("nobody")), ("at".to_owned(), n(1))]);
+        let keys = KeysAndAttributes::builder().keys(key()).consistent_read(true).build().unwrap();
+        let answer = engine.dynamodb.batch_get_item().request_items(&table, keys).send().await.unwrap();
+        let responses = answer.responses.unwrap();
+        assert_eq!(responses.get(&table).map(Vec::len), Some(0), "{}", engine.name);
+        let total = ReturnConsumedCapacity::Total;
+        let get = engine.dynamodb.get_item().table_name(&table).set_key(Some(key()));
+        let answer = get.return_consumed_capacity(total.clone()).send().await.unwrap();
+        assert!(answer.item.is_none() && answer.consumed_capacity.is_some(), "{}", engine.name);
+        let put = engine.dynamodb.put_item().table_name(&table).set_item(Some(key()));
+        let answer = put.return_consumed_capacity(total.clone()).send().await.unwrap();
+        assert!(answer.consumed_capacity.is_some(), "{}", engine.name);
+        let update = engine.dynamodb.update_item().table_name(&table).set_key(Some(key()));
+        let update = update.update_expression("SET x = :x").expression_attribute_values(":x", n(1));
+        let answer = update.return_consumed_capacity(total.clone()).send().await.unwrap();
+        assert!(answer.consumed_capacity.is_some(), "{}", engine.name);
+        let put = aws_sdk_dynamodb::types::Put::builder().table_name(&table).set_item(Some(key())).build().unwrap();
+        let write = aws_sdk_dynamodb::types::TransactWriteItem::builder().put(put).build();
+        let transaction = engine.dynamodb.transact_write_items().transact_items(write);
+        let answer = transaction.return_consumed_capacity(total.clone()).send().await.unwrap();
+        assert!(!answer.consumed_capacity().is_empty(), "{}", engine.name);
+        let delete = engine.dynamodb.delete_item().table_name(&table).set_key(Some(key()));
+        let answer = delete.return_consumed_capacity(total).send().await.unwrap();
+        assert!(answer.consumed_capacity.is_some(), "{}", engine.name);
+    }
+}
+
+#[tokio::test]
+async fn an_item_is_absent_when_the_table_says_so_and_not_before() {
+    for engine in engines().await {
+        let table = engine.table().await;
+        engine.put(&table, "there", 1).await;
+        for body in ["{}", "", r#"{"Responses":{}}"#, r#"{"Responses":{"other":[]}}"#] {
+            let server = FaultServer::in_front_of(&engine.endpoint);
+            let blank = server.add(Rule::any().times(2).answer(Reply::json(200, body)));
+            let reader = BatchGetReader::new(dynamodb_client(&server.url()), &table);
+            let reads = reader.read(&[key("there"), key("gone")]).await.unwrap();
+            assert!(matches!(reads[0].found, Found::Item(_)), "{}: {body}: {reads:?}", engine.name);
+            assert!(matches!(reads[1].found, Found::Absent), "{}: {body}: {reads:?}", engine.name);
+            assert_eq!(server.hits(blank), 2);
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_without_the_table_are_asked_for_again_and_not_for_ever() {
+    let reader = |body: &str| {
+        let server = FaultServer::scripted();
+        server.add(Rule::any().answer(Reply::json(200, body)));
+        (BatchGetReader::new(dynamodb_client(&server.url()), "t"), server)
+    };
+    let (nothing, server) = reader("{}");
+    lacks(&nothing.read(&[key("a")]).await.unwrap_err(), "Responses of the table");
+    assert_eq!(server.requests().len(), 6);
+    // Some keys are unprocessed, and nothing is said of the others.
+    let unprocessed = r#"{"UnprocessedKeys":{"t":{"Keys":[{"pk":{"S":"a"},"at":{"N":"1"}}]}}}"#;
+    let (half, _server) = reader(unprocessed);
+    lacks(&half.read(&[key("a"), key("b")]).await.unwrap_err(), "Responses of the table");
+    // A key that nobody asked for hides which one is unprocessed.
+    let (odd, _server) = reader(&format!(r#"{{"Responses":{{"t":[]}},{}"#, &unprocessed[1..]));
+    let error = odd.read(&[key("b")]).await.unwrap_err();
+    assert!(error.fault().passes_by_itself() && error.to_string().contains("another unprocessed key"), "{error}");
+}
+
+#[tokio::test]
+async fn keys_that_are_all_unprocessed_are_asked_for_again() {
+    let server = FaultServer::scripted();
+    let all = r#"{"UnprocessedKeys":{"t":{"Keys":[{"pk":{"S":"a"},"at":{"N":"1"}}]}}}"#;
+    server.add(Rule::any().times(3).answer(Reply::json(200, all)));
+    let item = r#"{"Responses":{"t":[{"pk":{"S":"a"},"at":{"N":"1.0"}}]}}"#;
+    server.add(Rule::any().answer(Reply::json(200, item)));
+    // A table can be asked by its ARN, and answer by its name.
+    for table in ["t", "arn:aws:dynamodb:eu-west-1:000000000000:table/t"] {
+        let reader = BatchGetReader::new(dynamodb_client(&server.url()), table);
+        let reads = reader.read(&[key("a")]).await.unwrap();
+        assert!(matches!(reads[0].found, Found::Item(_)), "{reads:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_mark_of_a_state_table_is_written_once() {
+    for engine in engines().await {
+        let name = unique_name("state");
+        let state = StateTable::new(engine.dynamodb.clone(), &name, "default");
+        state.create().await.unwrap();
+        let all = || async { state.query("mark", Extent::All).await.unwrap() };
+        let written = all().await;
+        assert_eq!(written.len(), 1, "{}", engine.name);
+        state.create().await.unwrap();
+        assert_eq!(all().await, written, "{}", engine.name);
+    }
+}

@@ -1,0 +1,73 @@
+//! Places for connections: bounded, and never a reason for a newcomer to wait.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+/// So many places. Where all are taken, the connection that has had its place longest is closed: one that says nothing
+/// must not keep out one that has something to ask.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    most: usize,
+    taken: Arc<Mutex<VecDeque<CancellationToken>>>,
+}
+
+/// A place, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Places,
+    /// Closes the connection.
+    close: CancellationToken,
+}
+
+// === impl Places ===
+
+impl Places {
+    pub(super) fn new(most: usize) -> Places {
+        Places { most, taken: Arc::default() }
+    }
+
+    /// Takes a place for the connection that `close` closes.
+    pub(super) fn enter(&self, close: &CancellationToken) -> Place {
+        let mut taken = self.taken();
+        if taken.len() >= self.most
+            && let Some(oldest) = taken.pop_front()
+        {
+            oldest.cancel();
+        }
+        taken.push_back(close.clone());
+        Place { places: self.clone(), close: close.clone() }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, VecDeque<CancellationToken>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken().retain(|token| *token != self.close);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_gives_its_place_to_a_newcomer() {
+        let places = Places::new(2);
+        let tokens: Vec<CancellationToken> = (0..4).map(|_| CancellationToken::new()).collect();
+        let first = places.enter(&tokens[0]);
+        let _second = places.enter(&tokens[1]);
+        let _third = places.enter(&tokens[2]);
+        let closed = || tokens.iter().map(CancellationToken::is_cancelled).collect::<Vec<_>>();
+        assert_eq!(closed(), [true, false, false, false]);
+        drop(first);
+        assert_eq!(places.taken().len(), 2);
+        drop(_second);
+        let _fourth = places.enter(&tokens[3]);
+        assert_eq!(closed(), [true, false, false, false]);
+    }
+}

@@ -1,0 +1,111 @@
+//! What speaks for the end of a shard: pure.
+//!
+//! A missing next iterator alone is no end: emulators and proxies leave it out on open shards. It must be missing
+//! twice in a row, the second time in the answer to a new iterator after the last record read, and the shard must be
+//! closed.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How far the end of a shard is proven.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    /// Answers in a row without a next iterator; with records, the count begins with that answer.
+    answers: u32,
+    /// When to look next whether the shard is closed, after it was found open.
+    look_at: Option<Instant>,
+    wait: Duration,
+}
+
+/// What an answer means for the end of the shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It has a next iterator: this is not the end.
+    Open,
+    /// A new iterator is to be asked for at once.
+    AskAgain,
+    /// The answers agree: look whether the shard is closed.
+    Look,
+    /// They agree, and the shard was found open just now.
+    Wait,
+}
+
+/// What a well-formed answer of GetRecords held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub(super) empty: bool,
+    pub(super) has_next: bool,
+}
+
+const AGREEING_ANSWERS: u32 = 2;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+impl Ending {
+    pub(super) fn see(&mut self, answered: Answered, now: Instant) -> Step {
+        if answered.has_next {
+            *self = Ending::default();
+            return Step::Open;
+        }
+        // What comes after these records is not known yet.
+        self.answers = if answered.empty { self.answers.saturating_add(1) } else { 1 };
+        match self.look_at {
+            _ if self.answers < AGREEING_ANSWERS => Step::AskAgain,
+            Some(at) if now < at => Step::Wait,
+            _ => Step::Look,
+        }
+    }
+
+    /// The shard was looked at and is not closed, or could not be looked at.
+    pub(super) fn is_open(&mut self, now: Instant) {
+        self.wait = (self.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
+        self.look_at = Some(now + self.wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORDS: Answered = Answered { empty: false, has_next: true };
+    const EMPTY: Answered = Answered { empty: true, has_next: true };
+    const LAST_RECORDS: Answered = Answered { empty: false, has_next: false };
+    const NOTHING: Answered = Answered { empty: true, has_next: false };
+
+    fn steps(answers: &[Answered]) -> Vec<Step> {
+        let (mut ending, now) = (Ending::default(), Instant::now());
+        answers.iter().map(|answered| ending.see(*answered, now)).collect()
+    }
+
+    #[test]
+    fn l12_two_answers_without_an_iterator_must_agree() {
+        assert_eq!(steps(&[NOTHING, NOTHING]), [Step::AskAgain, Step::Look]);
+        assert_eq!(steps(&[NOTHING, EMPTY, NOTHING, NOTHING])[1..], [Step::Open, Step::AskAgain, Step::Look]);
+        assert_eq!(steps(&[NOTHING, RECORDS, NOTHING])[1..], [Step::Open, Step::AskAgain]);
+    }
+
+    #[test]
+    fn l12_the_second_answer_comes_after_the_last_record_read() {
+        assert_eq!(steps(&[LAST_RECORDS, NOTHING]), [Step::AskAgain, Step::Look]);
+        assert_eq!(steps(&[NOTHING, LAST_RECORDS, NOTHING]), [Step::AskAgain, Step::AskAgain, Step::Look]);
+        assert_eq!(steps(&[LAST_RECORDS, LAST_RECORDS]), [Step::AskAgain; 2]);
+    }
+
+    #[test]
+    fn a_shard_that_is_open_is_looked_at_less_and_less_often() {
+        let (mut ending, mut now) = (Ending::default(), Instant::now());
+        ending.see(NOTHING, now);
+        let mut looks = 0;
+        for _ in 0..600 {
+            if ending.see(NOTHING, now) == Step::Look {
+                looks += 1;
+                ending.is_open(now);
+            }
+            now += Duration::from_secs(1);
+        }
+        assert!((20..=26).contains(&looks), "{looks}");
+        assert_eq!(ending.see(RECORDS, now), Step::Open);
+        assert_eq!([ending.see(NOTHING, now), ending.see(NOTHING, now)], [Step::AskAgain, Step::Look]);
+    }
+}
