@@ -4,23 +4,10 @@ use std::env;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
 use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode};
 
 use crate::docker::{self, Container};
-
-/// Where the search engine comes from, in the order in which they are tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EngineKind {
-    /// The one at STREAMDEX_OPENSEARCH_URL
-    Url,
-    /// OpenSearch in a container
-    Docker,
-    /// A real OpenSearch node from Maven Central; needs Maven and a JDK 21 or newer
-    Maven,
-    /// osmem-server from PyPI, which speaks OpenSearch's API in memory; needs Python
-    Osmem,
-}
+use crate::options::EngineKind;
 
 /// Names the user's own engine.
 const URL_VARIABLE: &str = "STREAMDEX_OPENSEARCH_URL";

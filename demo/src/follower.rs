@@ -32,6 +32,11 @@ impl Streamdex {
         Ok(Streamdex { program, configuration: configuration.to_path_buf() })
     }
 
+    /// The file.
+    pub(crate) fn configuration(&self) -> &Path {
+        &self.configuration
+    }
+
     /// What a command prints; an error where it fails.
     pub(crate) async fn output(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = tokio::process::Command::from(self.command(arguments));

@@ -35,13 +35,20 @@ impl<'a> Probe<'a> {
         Probe { client, cluster, random: Rng::new(), puts: 0, samples: Vec::new() }
     }
 
-    /// Samples while the cell holds; the last one is finished.
-    pub(crate) async fn sample_while(&mut self, writing: &Cell<bool>, give_up: Duration) -> anyhow::Result<()> {
+    /// Samples while the cell holds; the last one is finished. What begins within `warm_up` is no sample.
+    pub(crate) async fn sample_while(
+        &mut self,
+        writing: &Cell<bool>,
+        warm_up: Duration,
+        give_up: Duration,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
         while writing.get() {
             // Random, so as not to fall in step with the polling.
             sleep(Duration::from_millis(self.random.u64(20..200))).await;
+            let counts = begun.elapsed() >= warm_up;
             let took = self.put_and_see(give_up).await?;
-            self.samples.push(took);
+            self.samples.extend(counts.then_some(took));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use streamdex_testkit::workload::create_sessions_table;
 
 use crate::choice::Engine;
 use crate::cluster::{Cluster, Traces};
-use crate::configuration::{self, ARCHIVE, INDEX, LIVE, TABLE, shown};
+use crate::configuration::{self, ARCHIVE, Folder, INDEX, LIVE, TABLE, shown};
 use crate::follower::{Follower, Report, Streamdex};
 use crate::freshness::Probe;
 use crate::load::{Changes, Load, now};
@@ -25,6 +25,8 @@ use crate::{awkward, expected, live};
 /// How long the index may need to catch up when the writing stops.
 const CATCH_UP: Duration = Duration::from_secs(60);
 const START: Duration = Duration::from_secs(30);
+/// In seconds.
+const MOST_WARM_UP: u64 = 8;
 
 /// Everything that runs.
 struct Stage {
@@ -35,15 +37,19 @@ struct Stage {
     cluster: Cluster,
     client: Client,
     dynamodb: Dynoxide,
+    folder: Folder,
 }
 
 /// Runs the demo; whether the index equals the table.
 pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Result<bool> {
     let stage = Box::pin(set_up(options, traces)).await?;
-    println!("\nwriting to the table for {} s", options.seconds);
-    let Stage { mut follower, streamdex, engine, cluster, client, dynamodb } = stage;
+    let Stage { mut follower, streamdex, engine, cluster, client, dynamodb, folder: _folder } = stage;
     let mut load = Load::new(&client, &dynamodb)?;
     let mut probe = Probe::new(&client, &cluster);
+    // The lease, the shard and the first connections take their time, once; freshness is what comes after.
+    let took = probe.put_and_see(START).await.context("waiting for the first document")?;
+    println!("the first put showed in the index after {:.1} s", took.as_secs_f64());
+    println!("\nwriting to the table for {} s", options.seconds);
     let changes = {
         let writing = Cell::new(true);
         let work = async {
@@ -52,7 +58,7 @@ pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Resul
             changes
         };
         // To its end too: a put that is given up half-way may or may not have been made.
-        let sampling = probe.sample_while(&writing, CATCH_UP);
+        let sampling = probe.sample_while(&writing, warm_up(options), CATCH_UP);
         let showing = live::show(&mut follower);
         tokio::select! {
             both = async { tokio::try_join!(work, sampling) } => both?.0,
@@ -71,7 +77,7 @@ pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Resul
     // A page that was in hand is written by now.
     verdict.compare_archive(engine.url(), &load.expired()).await;
     verdict.count(&report, changes.total() + probe.puts());
-    print_numbers(&changes, &probe, &report);
+    print_numbers(&changes, &probe, &report, warm_up(options));
     let letters = verdict.look_at_letters(&streamdex).await?;
     println!("\n$ streamdex dlq list\n{}", letters.trim_end());
     print_search(&cluster, &mut verdict).await?;
@@ -80,7 +86,7 @@ pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Resul
     if options.keep {
         let log = streamdex.log();
         let _follower = streamdex.follow(&log)?;
-        print_places(&engine, &dynamodb, &log);
+        print_places(&engine, &dynamodb, (&streamdex, &log));
         // Ctrl-C drops this future, and everything with it.
         std::future::pending::<()>().await;
     }
@@ -99,7 +105,7 @@ async fn set_up(options: &Options, traces: &mut Traces) -> anyhow::Result<Stage>
     create_sessions_table(&client, TABLE, StreamViewType::NewAndOldImages).await;
     println!("DynamoDB: {} in this process, table {TABLE} with new and old images and a TTL", Dynoxide::LABEL);
 
-    let folder = configuration::folder()?;
+    let folder = Folder::make()?;
     let file = folder.join("streamdex.toml");
     fs::write(&file, configuration::text(&dynamodb.endpoint_url(), engine.url()))
         .context("writing the configuration")?;
@@ -111,10 +117,15 @@ async fn set_up(options: &Options, traces: &mut Traces) -> anyhow::Result<Stage>
     let mut follower = streamdex.follow(&log)?;
     follower.until_following(START).await?;
     println!("\n$ streamdex run   (its log: {})", shown(&log));
-    Ok(Stage { follower, streamdex, engine, cluster, client, dynamodb })
+    Ok(Stage { follower, streamdex, engine, cluster, client, dynamodb, folder })
 }
 
-fn print_numbers(changes: &Changes, probe: &Probe<'_>, report: &Report) {
+/// A new engine compiles its code and learns the fields of the index from the first documents.
+fn warm_up(options: &Options) -> Duration {
+    Duration::from_secs(options.seconds.div_ceil(3).min(MOST_WARM_UP))
+}
+
+fn print_numbers(changes: &Changes, probe: &Probe<'_>, report: &Report, warm_up: Duration) {
     let Changes { sign_ins, updates, sign_outs, expiries, awkward } = changes;
     println!("\nchanges of the table");
     for (kind, count) in [
@@ -133,7 +144,9 @@ fn print_numbers(changes: &Changes, probe: &Probe<'_>, report: &Report) {
     }
     if let Some((median, high, samples)) = probe.percentiles() {
         let (median, high) = (median.as_millis(), high.as_millis());
-        println!("freshness, from a put to a GET that shows it: p50 {median} ms, p99 {high} ms ({samples} samples)");
+        let warm_up = warm_up.as_secs();
+        println!("freshness, from a put to a GET that shows it: p50 {median} ms, p99 {high} ms");
+        println!("  ({samples} samples, without the first {warm_up} s, in which a new engine warms up)");
     }
 }
 
@@ -183,9 +196,11 @@ fn print_verdict(verdict: &Verdict) -> bool {
     false
 }
 
-fn print_places(engine: &Engine, dynamodb: &Dynoxide, log: &Path) {
+fn print_places(engine: &Engine, dynamodb: &Dynoxide, (streamdex, log): (&Streamdex, &Path)) {
     println!("\neverything goes on until Ctrl-C:");
     println!("  OpenSearch  {}  ({}; indices {INDEX}, {LIVE}, {ARCHIVE})", engine.url(), engine.keeper());
     println!("  DynamoDB    {}  (table {TABLE}; any key will do)", dynamodb.endpoint_url());
     println!("  streamdex   {}", shown(log));
+    let file = shown(streamdex.configuration());
+    println!("try, for example: AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any streamdex -c {file} status");
 }

@@ -6,16 +6,22 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::step::{PassedOn, build};
+use crate::step::build;
+
+/// The demo's own, so that `--help` and a misspelt option are answered before anything is built.
+#[path = "../../demo/src/options.rs"]
+mod options;
+
+pub(crate) use options::Options;
 
 /// Returns only when the demo could not be started: in place of this process it gets Ctrl-C at first hand.
-pub(crate) fn run(options: &PassedOn) -> anyhow::Result<bool> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     println!("building streamdex and the demo (minutes in a fresh clone) …");
     let begun = Instant::now();
     // One command, so that what both need is compiled once.
     build(&["-p", "streamdex", "-p", "streamdex-demo"])?;
     println!("built in {:.0} s", begun.elapsed().as_secs_f64());
     let program = std::env::current_exe().context("finding this program")?.with_file_name("streamdex-demo");
-    let error = Command::new(&program).args(&options.arguments).exec();
+    let error = Command::new(&program).args(options.arguments()).exec();
     Err(error).with_context(|| format!("starting {}", program.display()))
 }

@@ -48,7 +48,7 @@ enum Task {
     /// Look for files of one crate that import each other: a part of tidy.
     Circles,
     /// Keep an index equal to a table for a while, under load, and compare them.
-    Demo(step::PassedOn),
+    Demo(demo::Options),
     /// Build static archives of the command line tool, under target/dist; no Docker.
     Dist(dist::Options),
     /// Build the Lambda function's zip, under target/lambda; no Docker.

@@ -34,9 +34,9 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Builds with `cargo build` and these arguments, in silence.
+/// Builds with `cargo build` and these arguments; cargo shows how far it is.
 pub(crate) fn build(arguments: &[&str]) -> anyhow::Result<()> {
-    let status = cargo(&["build", "--quiet"]).args(arguments).status().context("starting cargo build")?;
+    let status = cargo(&["build"]).args(arguments).status().context("starting cargo build")?;
     ensure!(status.success(), "cargo build failed");
     Ok(())
 }

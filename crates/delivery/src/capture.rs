@@ -14,6 +14,7 @@ use streamdex_mapping::{Address, Change, Image, MapError, Mapper, RecordError, R
 
 use crate::page::Page;
 use crate::proof::KeyProof;
+use crate::screen::{Screen, Screened, Seen, Unscreened};
 use crate::view::{OldImages, ViewMismatch};
 
 /// Chooses the source of a record, and maps it.
@@ -44,7 +45,8 @@ pub struct Capture {
     pub items: Vec<MappedItem>,
     /// What the records say of where they come from.
     pub origin: Origin,
-    /// A view type that cannot serve a route, of records whose items are read.
+    /// The first route that the stream of some record cannot serve, as the record names its view type. Records whose
+    /// images are to be written are refused for it; where the items are read, the caller decides.
     pub mismatch: Option<ViewMismatch>,
     /// The sources whose view type serves their routes.
     served: BTreeSet<usize>,
@@ -127,13 +129,27 @@ impl Capturer {
         trust: Trust,
         capture: &mut Capture,
     ) -> Result<Option<Cow<'t, str>>, CaptureError> {
+        self.read_screened(text, trust, &Unscreened, capture)
+    }
+
+    /// As [`Capturer::read`], with a say in which records are mapped.
+    ///
+    /// # Errors
+    /// See [`CaptureError`].
+    pub fn read_screened<'t>(
+        &self,
+        text: &'t str,
+        trust: Trust,
+        screen: &dyn Screen,
+        capture: &mut Capture,
+    ) -> Result<Option<Cow<'t, str>>, CaptureError> {
         let mut problem = None;
         let (mut elements, mut strangers) = (0_usize, 0_usize);
         let captured = read_captured(text, |_, record| {
             elements += 1;
             strangers += usize::from(matches!(&record, Err(error) if error.reason == RecordProblem::NoRecord));
             if problem.is_none() {
-                problem = self.add(record, trust, capture).err();
+                problem = self.screened(record, trust, screen, capture).err();
             }
         });
         // A stranger among records is one bad record; strangers alone are the input of something else.
@@ -167,7 +183,7 @@ impl Capturer {
         let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         let digest = Some(Box::new(digest));
         let error = RecordError { sequence: None, created: None, keys: None, stream_arn: None, digest, reason };
-        self.add(Err(error), Trust::InOrder, capture)
+        self.screened(Err(error), Trust::InOrder, &Unscreened, capture)
     }
 
     /// Whether the configuration fits the records, which were read together.
@@ -189,16 +205,15 @@ impl Capturer {
         mapper.map_item(&item).map_err(|error| error.to_string())
     }
 
-    fn add(
+    fn screened(
         &self,
         record: Result<&Change<'_>, RecordError>,
         trust: Trust,
+        screen: &dyn Screen,
         capture: &mut Capture,
     ) -> Result<(), CaptureError> {
-        let arn = match &record {
-            Ok(change) => change.stream_arn.as_deref(),
-            Err(error) => error.stream_arn.as_deref(),
-        };
+        let seen = Seen(&record);
+        let arn = seen.stream_arn();
         let source = match self.choose(arn) {
             // A record that cannot be read belongs to where the one before it came from.
             Err(_) if record.is_err() => capture.order.last().copied().unwrap_or_default(),
@@ -211,7 +226,11 @@ impl Capturer {
         if let Ok(change) = record {
             capture.judge_view(source, followed, change, trust)?;
         }
-        followed.map(record, trust, capture.pages.entry(source).or_default());
+        match screen.screen(&seen) {
+            Screened::Map => followed.map(record, trust, capture.pages.entry(source).or_default()),
+            Screened::Decided(outcome) => capture.pages.entry(source).or_default().add_decided(&seen, outcome),
+            Screened::Postpone => capture.pages.entry(source).or_default().add_postponed(&seen),
+        }
         capture.order.push(source);
         Ok(())
     }
@@ -304,9 +323,9 @@ impl CaptureError {
             CaptureError::UnknownTable { .. } => {
                 "add a [[source]] for this table to the configuration, or take its stream away from this function"
             }
-            CaptureError::View(mismatch) => mismatch.hint(),
             CaptureError::NoTable => "give records with their eventSourceARN",
             CaptureError::Configuration(error) => error.hint(),
+            CaptureError::View(mismatch) => mismatch.hint(),
         }
     }
 }

@@ -3,31 +3,27 @@
 //! It returns when each record has its outcome, or when it has to stop; what has no outcome then is undecided, and
 //! no checkpoint may pass it.
 
+mod letters;
 mod slices;
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use streamdex_dynamodb::item::ItemReader;
-use streamdex_dynamodb::time::now;
-use streamdex_mapping::batch::{RECORD_ORDINAL, operation_ordinal};
-use streamdex_mapping::{
-    Action, Address, DocumentId, IndexName, Mapped, Mapper, Operation, OperationHandle, Outcome, Role,
-};
-use streamdex_sink::Permit;
+use streamdex_mapping::{Action, IndexName, Mapper, Operation, Outcome};
 use streamdex_sink::index::{SetupError, SetupErrorKind};
-use streamdex_sink::retry::{Jitter, RetrySchedule};
+use streamdex_sink::retry::Jitter;
 use streamdex_sink::writer::{BulkWriter, Patience, Refusal};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use crate::attempt::{Attempts, schedule};
+use crate::bounds::Bounds;
 use crate::fault::DeliveryFault;
 use crate::indices::IndexSetup;
-use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole};
+use crate::letter::{DeadLetter, DeadLetterStore};
 use crate::memory::ReadMemory;
-use crate::page::{Page, RefusedRecord};
+use crate::page::Page;
 use crate::progress::DeliveryProgress;
 
 /// Delivers the pages of one table.
@@ -52,15 +48,6 @@ pub struct Delivery {
     pub memory: ReadMemory,
 }
 
-/// What the delivery of a page depends on.
-#[derive(Debug, Clone, Default)]
-pub struct Bounds {
-    /// Delivery returns early when this is cancelled.
-    pub cancel: CancellationToken,
-    /// Nothing is written without it, where there is one.
-    pub permit: Option<Arc<dyn Permit>>,
-}
-
 /// What became of a page.
 #[derive(Debug)]
 pub struct PageOutcome {
@@ -72,15 +59,8 @@ pub struct PageOutcome {
     pub fault: Option<DeliveryFault>,
 }
 
-/// What is kept of an operation while the writer has it: enough for its dead letter.
-struct Sent {
-    handle: OperationHandle,
-    address: Address,
-    version: u64,
-    role: Role,
-    /// An archive copy cannot be read again, so its letter keeps it.
-    archive: Option<Vec<u8>>,
-}
+/// Dead letters of records that cannot be mapped, each with the place of its record.
+type LetterSender = mpsc::UnboundedSender<(usize, DeadLetter)>;
 
 /// Whether operations can be sent to an index.
 enum Readiness {
@@ -90,19 +70,6 @@ enum Readiness {
     Absent,
     /// The records ask for an index that they must not have: that is their fault alone.
     Refused(Refusal),
-}
-
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// One line per change, and a reminder each minute.
-const REMINDER: Duration = Duration::from_secs(60);
-
-// === impl Bounds ===
-
-impl From<CancellationToken> for Bounds {
-    fn from(cancel: CancellationToken) -> Bounds {
-        Bounds { cancel, permit: None }
-    }
 }
 
 // === impl Delivery ===
@@ -116,22 +83,31 @@ impl Delivery {
         PageOutcome { outcomes, indices: page.indices, fault }
     }
 
+    /// Dead letters of records that cannot be mapped are stored beside the writes: neither a store that does not answer
+    /// nor a blocked index may hold the other back.
     async fn work_off(&self, page: &mut Page, bounds: &Bounds) -> Result<(), DeliveryFault> {
-        let written = self.write_all(page, bounds).await;
-        // Last, and whatever became of the writes: a store of letters that does not answer must not hold
-        // back the neighbours of a bad record.
-        let stored = self.store_refused(page, &bounds.cancel).await;
-        written.and(stored)
+        let (letters, mut arriving) = mpsc::unbounded_channel();
+        for refused in std::mem::take(&mut page.refused) {
+            // The receiver lives.
+            let _ = letters.send((refused.record, self.record_letter(page, &refused)));
+        }
+        let storing = self.store_arriving(&mut arriving, |(_, letter)| Some(letter.clone()), bounds);
+        let (written, (stored, fault)) = tokio::join!(self.write_all(page, letters, bounds), storing);
+        for (record, _) in stored {
+            page.batch.dead_lettered(record);
+        }
+        match written {
+            Err(written) => Err(written.or_worse(fault)),
+            Ok(()) => fault.map_or(Ok(()), Err),
+        }
     }
 
     /// Reads and writes in rounds, until no answer asks for another one.
-    async fn write_all(&self, page: &mut Page, bounds: &Bounds) -> Result<(), DeliveryFault> {
-        let cancel = &bounds.cancel;
-        let schedule = RetrySchedule::new(FIRST_WAIT, LONGEST_WAIT);
-        let mut jitter = Jitter::default();
+    async fn write_all(&self, page: &mut Page, letters: LetterSender, bounds: &Bounds) -> Result<(), DeliveryFault> {
+        let (schedule, mut jitter) = (schedule(), Jitter::default());
         let (mut open, mut progressed_at) = (usize::MAX, Instant::now());
         for round in 0.. {
-            if !self.pass(page, bounds).await? {
+            if !self.pass(page, &letters, bounds).await? {
                 break;
             }
             let to_read_again = page.batch.fetches().len();
@@ -140,21 +116,10 @@ impl Delivery {
             }
             if to_read_again < open {
                 (open, progressed_at) = (to_read_again, Instant::now());
-            } else if progressed_at.elapsed() >= self.limit() {
+            } else if progressed_at.elapsed() >= self.attempts().limit() {
                 return Err(DeliveryFault::NoProgress(progressed_at.elapsed()));
             }
-            sleep(schedule.delay(round, None, &mut jitter), cancel).await?;
-        }
-        Ok(())
-    }
-
-    /// Dead letters of records that could not be mapped.
-    async fn store_refused(&self, page: &mut Page, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-        let refused = std::mem::take(&mut page.refused);
-        let letters: Vec<_> = refused.iter().map(|refused| self.record_letter(page, refused)).collect();
-        self.store(&letters, cancel).await?;
-        for refused in refused {
-            page.batch.dead_lettered(refused.record);
+            bounds.working().sleep(schedule.delay(round, None, &mut jitter)).await?;
         }
         Ok(())
     }
@@ -164,16 +129,17 @@ impl Delivery {
         &self,
         index: &IndexName,
         group: &[(Operation, Instant)],
-        cancel: &CancellationToken,
+        bounds: &Bounds,
     ) -> Result<Readiness, DeliveryFault> {
         if self.indices.target(index).is_some() {
             return Ok(Readiness::Ready);
         }
         let deletes_only = group.iter().all(|(operation, _)| operation.action == Action::Delete);
+        let (attempts, term) = (self.attempts(), bounds.working());
         let made = if deletes_only {
-            self.patiently(cancel, "look for the index", || self.indices.find(index)).await
+            attempts.make(term, "look for the index", || self.indices.find(index)).await
         } else {
-            self.patiently(cancel, "set up the index", || self.indices.ensure(index)).await.map(Some)
+            attempts.make(term, "set up the index", || self.indices.ensure(index)).await.map(Some)
         };
         match made {
             Ok(Some(_)) => Ok(Readiness::Ready),
@@ -185,162 +151,8 @@ impl Delivery {
         }
     }
 
-    async fn store(&self, letters: &[DeadLetter], cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-        if letters.is_empty() {
-            return Ok(());
-        }
-        for letter in letters {
-            tracing::warn!(letter = %letter.key, reason = letter.reason, error = letter.error, "dead letter");
-        }
-        self.patiently(cancel, "store dead letters", || self.letters.put(letters)).await
-    }
-
-    /// Tries until it succeeds, until trying again is of no use, or until patience or time is over.
-    async fn patiently<T, E, F>(
-        &self,
-        cancel: &CancellationToken,
-        what: &'static str,
-        attempt: impl FnMut() -> F,
-    ) -> Result<T, DeliveryFault>
-    where
-        F: Future<Output = Result<T, E>>,
-        E: Into<DeliveryFault>,
-    {
-        self.patiently_for(self.limit(), cancel, what, attempt).await
-    }
-
-    /// The same, where `limit` is how long it may fail.
-    async fn patiently_for<T, E, F>(
-        &self,
-        limit: Duration,
-        cancel: &CancellationToken,
-        what: &'static str,
-        mut attempt: impl FnMut() -> F,
-    ) -> Result<T, DeliveryFault>
-    where
-        F: Future<Output = Result<T, E>>,
-        E: Into<DeliveryFault>,
-    {
-        let schedule = RetrySchedule::new(FIRST_WAIT, LONGEST_WAIT);
-        let mut jitter = Jitter::default();
-        let begun = Instant::now();
-        let mut said: Option<(String, Instant)> = None;
-        let mut failing = None;
-        for round in 0.. {
-            let outcome = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Err(DeliveryFault::Cancelled(said.map(|(error, _)| error))),
-                outcome = attempt() => outcome,
-            };
-            let error: DeliveryFault = match outcome {
-                Ok(value) => {
-                    self.progress.note_success();
-                    return Ok(value);
-                }
-                Err(error) => error.into(),
-            };
-            if begun.elapsed() >= limit || error.is_final(self.patience) {
-                return Err(error);
-            }
-            failing.get_or_insert_with(|| self.progress.failing());
-            let text = error.to_string();
-            let again = |(last, at): &(String, Instant)| *last != text || at.elapsed() >= REMINDER;
-            if said.as_ref().is_none_or(again) {
-                tracing::warn!(error = text, hint = error.hint(), "cannot {what}, trying again");
-                said = Some((text, Instant::now()));
-            }
-            // A cancellation is noticed at the next attempt.
-            let _ = sleep(schedule.delay(round, None, &mut jitter), cancel).await;
-        }
-        Err(DeliveryFault::Cancelled(None))
-    }
-
-    /// How long one thing may fail.
-    fn limit(&self) -> Duration {
-        match self.patience {
-            Patience::Endless => Duration::MAX,
-            Patience::OneShot { later, .. } if self.progress.is_made() => later,
-            Patience::OneShot { at_start, .. } => at_start,
-        }
-    }
-
-    fn record_letter(&self, page: &Page, refused: &RefusedRecord) -> DeadLetter {
-        let address = refused.address.as_ref().map(|address| self.letter_address(address));
-        DeadLetter {
-            address,
-            reason: refused.reason.to_owned(),
-            error: refused.error.clone(),
-            ..self.letter(page, refused.record, RECORD_ORDINAL)
-        }
-    }
-
-    fn operation_letter(&self, page: &Page, sent: &Sent, refusal: &Refusal) -> DeadLetter {
-        let (record, place) = page.batch.origin(sent.handle).unwrap_or_default();
-        let letter = DeadLetter {
-            role: LetterRole::from(sent.role),
-            address: Some(self.letter_address(&sent.address)),
-            version: Some(sent.version),
-            reason: refusal.error_type.clone(),
-            error: refusal.message.clone(),
-            ..self.letter(page, record, operation_ordinal(place))
-        };
-        match &sent.archive {
-            Some(document) => letter.with_document(document),
-            None => letter,
-        }
-    }
-
-    fn letter(&self, page: &Page, record: usize, ordinal: u32) -> DeadLetter {
-        let meta = page.batch.meta(record);
-        let key = LetterKey { stream: page.label(record).to_owned(), record: page.identity(record), ordinal };
-        DeadLetter {
-            format: FORMAT,
-            key,
-            table: self.table.clone(),
-            at: now(),
-            created: meta.and_then(|meta| meta.created).map(|created| u64::from(created.seconds())),
-            keys: meta.map(|meta| meta.keys.clone()).filter(|keys| !keys.is_empty()),
-            role: LetterRole::Live,
-            address: None,
-            version: None,
-            reason: String::new(),
-            error: String::new(),
-            document: None,
-            document_omitted: false,
-        }
-    }
-
-    fn letter_address(&self, address: &Address) -> LetterAddress {
-        LetterAddress {
-            index: address.index.as_str().to_owned(),
-            generation: self.indices.target(&address.index).map(|target| target.generation),
-            id: DocumentId::as_str(&address.id).to_owned(),
-            routing: address.routing.as_deref().map(str::to_owned),
-        }
-    }
-}
-
-impl Sent {
-    fn of(handle: OperationHandle, operation: &Operation) -> Sent {
-        let archive = match (&operation.action, operation.role) {
-            (Action::Index(document), Role::Archive) => Some(document.clone()),
-            _ => None,
-        };
-        Sent {
-            handle,
-            address: operation.address.clone(),
-            version: operation.version.get(),
-            role: operation.role,
-            archive,
-        }
-    }
-}
-
-/// What is sent beside a dead letter of an item that was read.
-fn deletes(sent: Option<Mapped>) -> Vec<Operation> {
-    match sent {
-        Some(Mapped::Operations(operations)) => operations,
-        _ => Vec::new(),
+    fn attempts(&self) -> Attempts<'_> {
+        Attempts { patience: self.patience, progress: &self.progress }
     }
 }
 
@@ -351,12 +163,4 @@ fn refusal_of(error: &SetupError) -> Refusal {
     };
     let message = format!("{error}: {}", error.hint());
     Refusal { status: None, error_type: error_type.to_owned(), message, hint: error.hint() }
-}
-
-async fn sleep(time: Duration, cancel: &CancellationToken) -> Result<(), DeliveryFault> {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(DeliveryFault::Cancelled(None)),
-        () = tokio::time::sleep(time) => Ok(()),
-    }
 }

@@ -38,6 +38,14 @@ pub enum DeliveryFault {
     /// A task broke; this is a defect.
     #[error("a task of the delivery broke")]
     Broken,
+    /// A call was not answered within its share of the time.
+    #[error("cannot {what}: no answer within {} ms", after.as_millis())]
+    Unanswered {
+        /// What was tried.
+        what: &'static str,
+        /// How long.
+        after: Duration,
+    },
     /// Told to stop.
     #[error("stopped{}", .0.as_deref().map(|error| format!(" after: {error}")).unwrap_or_default())]
     Cancelled(Option<String>),
@@ -46,6 +54,23 @@ pub enum DeliveryFault {
 // === impl DeliveryFault ===
 
 impl DeliveryFault {
+    /// Of two faults of one page, the one that says more: a stop only follows from another fault, or from the time.
+    pub(crate) fn or_worse(self, other: Option<DeliveryFault>) -> DeliveryFault {
+        match other {
+            Some(other) if other.says() > self.says() => other,
+            _ => self,
+        }
+    }
+
+    fn says(&self) -> u8 {
+        match self {
+            DeliveryFault::Cancelled(None) => 0,
+            DeliveryFault::Writer(fault) if matches!(**fault, WriterFault::Cancelled) => 0,
+            DeliveryFault::Cancelled(Some(_)) => 1,
+            _ => 2,
+        }
+    }
+
     /// Whether trying again is of no use. A one-shot command does not wait for what a person must mend.
     pub(crate) fn is_final(&self, patience: Patience) -> bool {
         match self {
@@ -56,6 +81,7 @@ impl DeliveryFault {
             },
             DeliveryFault::Read(error) => !error.fault().passes_by_itself() && patience != Patience::Endless,
             DeliveryFault::Letters(_) => patience != Patience::Endless,
+            DeliveryFault::Unanswered { .. } => false,
             _ => true,
         }
     }
@@ -76,7 +102,27 @@ impl DeliveryFault {
             DeliveryFault::Broken => {
                 "run the command again: what is done stays done; report it with the log".to_owned()
             }
+            DeliveryFault::Unanswered { .. } => {
+                "check that this network reaches the service: routes, endpoints and security groups".to_owned()
+            }
             DeliveryFault::Cancelled(_) => "the work goes on from the last checkpoint at the next start".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_does_not_hide_another_fault() {
+        let stopped = || DeliveryFault::Writer(Arc::new(WriterFault::Cancelled));
+        let after = || DeliveryFault::Cancelled(Some("503".into()));
+        let worse = |left: DeliveryFault, right| left.or_worse(right).to_string();
+        assert!(worse(stopped(), Some(after())).contains("503"));
+        assert!(worse(after(), Some(stopped())).contains("503"));
+        assert!(worse(DeliveryFault::NoReader, Some(after())).contains("has to be read"));
+        assert!(worse(after(), Some(DeliveryFault::NoReader)).contains("has to be read"));
+        assert!(worse(stopped(), None).contains("stopped"));
     }
 }

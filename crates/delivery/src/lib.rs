@@ -3,6 +3,8 @@
 //! [`capture`] reads captured texts into [`page`]s; [`delivery`] reads the items that a page asks for, writes its
 //! operations and stores its dead letters ([`letter`]); [`indices`] is what it asks of the indices it writes to.
 
+mod attempt;
+mod bounds;
 pub mod capture;
 pub mod delivery;
 pub mod fault;
@@ -12,9 +14,11 @@ mod memory;
 pub mod page;
 mod progress;
 mod proof;
+pub mod screen;
 pub mod view;
 
-pub use delivery::{Bounds, Delivery, PageOutcome};
+pub use bounds::Bounds;
+pub use delivery::{Delivery, PageOutcome};
 pub use fault::DeliveryFault;
 pub use memory::ReadMemory;
 pub use progress::DeliveryProgress;

@@ -13,6 +13,7 @@ use streamdex_mapping::{
 
 use crate::letter::LetterKey;
 use crate::proof::KeyProof;
+use crate::screen::Seen;
 
 /// The records of one page on their way. Pure: [`crate::delivery`] does what it asks for.
 #[derive(Debug, Default)]
@@ -24,12 +25,22 @@ pub struct Page {
     /// The label of the stream of each run of records, for their dead letters.
     labels: Vec<(usize, Arc<str>)>,
     /// Records without a sequence number, by their digest, in order.
-    digests: Vec<(usize, String)>,
+    digests: Vec<(usize, Arc<str>)>,
     order: ItemOrder,
     /// The first record whose key the configuration fits.
     fitting: Option<usize>,
     /// The first error that is the configuration's, unless other records prove that right.
     misfit: Option<MapError>,
+}
+
+/// What a dead letter says of its record, kept as long as the record may become one. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct LetterOrigin {
+    /// The label of the stream that it came from.
+    pub(crate) stream: Arc<str>,
+    /// Of a record without a sequence number.
+    digest: Option<Arc<str>>,
+    pub(crate) meta: Arc<RecordMeta>,
 }
 
 /// A record that is a dead letter, which is still to be stored.
@@ -59,6 +70,14 @@ pub enum Fate {
     },
 }
 
+impl LetterOrigin {
+    /// What tells the record from the others of its stream: its sequence number, else its digest.
+    pub(crate) fn identity(&self) -> &str {
+        let digest = self.digest.as_deref().unwrap_or_default();
+        self.meta.sequence.as_ref().map_or(digest, SequenceNumber::as_str)
+    }
+}
+
 impl RefusedRecord {
     pub(crate) fn of(record: usize, refusal: &Refusal) -> RefusedRecord {
         let (reason, error) = (refusal.error.name(), refusal.to_string());
@@ -76,7 +95,7 @@ impl Page {
         };
         self.note_label(record.stream_arn.as_deref());
         if let Some(digest) = record.digest {
-            self.digests.push((self.batch.len(), format!("{:x}", Output::<Sha256>::from(*digest))));
+            self.digests.push((self.batch.len(), format!("{:x}", Output::<Sha256>::from(*digest)).into()));
         }
         let meta = RecordMeta {
             sequence: record.sequence,
@@ -112,7 +131,7 @@ impl Page {
         if change.sequence.is_none() {
             // The replay of its letter reads the item by its key, so one letter for a key and time is enough.
             let seconds = change.created.map_or(0, |created| created.seconds());
-            self.digests.push((record, format!("{:x}", Sha256::digest(format!("{seconds} {keys}")))));
+            self.digests.push((record, format!("{:x}", Sha256::digest(format!("{seconds} {keys}"))).into()));
         }
         let in_order = change.created.filter(|_| trust == Trust::InOrder);
         let raised = in_order.and_then(|created| self.order.take(record, &keys, created));
@@ -133,6 +152,27 @@ impl Page {
         if let Some(by) = raised.and_then(|raised| raised.by) {
             self.batch.hold(by, record);
         }
+    }
+
+    /// Adds a record that has an outcome already: nothing of it is sent. Later records of its item are written under no
+    /// earlier second.
+    pub fn add_decided(&mut self, seen: &Seen<'_>, outcome: Outcome) {
+        let meta = self.note(seen);
+        if let Some(created) = seen.created().filter(|_| !meta.keys.is_empty()) {
+            self.order.take(self.batch.len(), &meta.keys, created);
+        }
+        self.batch.push(meta, Mapped::Nothing(outcome));
+    }
+
+    /// Adds a record that stays undecided: nothing of it is sent.
+    pub fn add_postponed(&mut self, seen: &Seen<'_>) {
+        let meta = self.note(seen);
+        self.batch.push_refused(meta, None);
+    }
+
+    fn note(&mut self, seen: &Seen<'_>) -> RecordMeta {
+        self.note_label(seen.stream_arn());
+        RecordMeta { sequence: seen.sequence().cloned(), created: seen.created(), keys: seen.keys().into_owned() }
     }
 
     fn refuse_change(&mut self, meta: RecordMeta, refusal: Refusal) {
@@ -156,20 +196,14 @@ impl Page {
         }
     }
 
-    /// The label of the stream that a record came from.
-    pub(crate) fn label(&self, record: usize) -> &str {
-        let after = self.labels.partition_point(|(first, _)| *first <= record);
-        after.checked_sub(1).and_then(|at| self.labels.get(at)).map_or(LetterKey::NO_STREAM, |(_, label)| label)
-    }
-
-    /// What tells a record from the others of its stream: its sequence number, else its digest.
-    pub(crate) fn identity(&self, record: usize) -> String {
-        let sequence = self.batch.meta(record).and_then(|meta| meta.sequence.as_ref());
-        if let Some(sequence) = sequence {
-            return sequence.as_str().to_owned();
-        }
-        let place = self.digests.binary_search_by_key(&record, |(at, _)| *at).ok();
-        place.and_then(|place| self.digests.get(place)).map(|(_, digest)| digest.clone()).unwrap_or_default()
+    /// What a dead letter of this record says of it.
+    pub(crate) fn letter_origin(&self, record: usize) -> LetterOrigin {
+        let meta = self.batch.shared_meta(record).unwrap_or_default();
+        let label = self.labels.partition_point(|(first, _)| *first <= record).checked_sub(1);
+        let label = label.and_then(|at| self.labels.get(at)).map(|(_, label)| Arc::clone(label));
+        let digest = self.digests.binary_search_by_key(&record, |(at, _)| *at).ok();
+        let digest = digest.and_then(|place| self.digests.get(place)).map(|(_, digest)| Arc::clone(digest));
+        LetterOrigin { stream: label.unwrap_or_else(|| LetterKey::NO_STREAM.into()), digest, meta }
     }
 
     /// What would be sent, in order, and what each record comes to. For showing: nothing is decided.
@@ -210,6 +244,11 @@ impl Page {
     /// The sequence numbers of the records, in order; `None` where a record has none that can be read.
     pub fn sequences(&self) -> impl Iterator<Item = Option<&SequenceNumber>> {
         (0..self.batch.len()).map(|record| self.batch.meta(record)?.sequence.as_ref())
+    }
+
+    /// What is kept of each record, in order.
+    pub fn records(&self) -> impl Iterator<Item = &RecordMeta> {
+        (0..self.batch.len()).filter_map(|record| self.batch.meta(record))
     }
 
     /// When the newest change happened, in seconds since 1970; `None` where no record says.

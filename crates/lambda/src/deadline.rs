@@ -1,8 +1,8 @@
 //! How an invocation's time is divided: pure.
 //!
 //! ```text
-//! now ───────── sending ─────────┬──── settling ────┬─ answering ─┬ Lambda kills the sandbox
-//!                                └───────────── margin ───────────┘
+//! now ───────── sending ─────────┬─ settling ─┬─ storing ─┬─ answering ─┬ Lambda kills the sandbox
+//!  └── mapping (at most half) ──┘ └──────────────── margin ─────────────┘
 //! ```
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,11 +14,16 @@ pub struct Allowance {
     pub sending: Duration,
     /// After that, so long are requests in flight waited for; then they are given up.
     pub settling: Duration,
+    /// After that, so long are dead letters stored of what was refused last.
+    pub storing: Duration,
 }
 
 /// Of the margin, this part is kept for the answer itself.
 const ANSWERING_PART: u32 = 4;
 const MOST_ANSWERING: Duration = Duration::from_millis(500);
+/// Of the rest of the margin, this part is kept for dead letters.
+const STORING_PART: u32 = 3;
+const MOST_STORING: Duration = Duration::from_secs(2);
 
 impl Allowance {
     /// Divides the time that is `left`. The margin takes at most half of it, so that an invocation with little
@@ -26,7 +31,24 @@ impl Allowance {
     pub fn of(left: Duration, margin: Duration) -> Allowance {
         let margin = margin.min(left / 2);
         let answering = (margin / ANSWERING_PART).min(MOST_ANSWERING);
-        Allowance { sending: left - margin, settling: margin - answering }
+        let storing = ((margin - answering) / STORING_PART).min(MOST_STORING);
+        Allowance { sending: left - margin, settling: margin - answering - storing, storing }
+    }
+
+    /// So long may records be mapped: what is mapped has to be sent too.
+    pub fn mapping(&self) -> Duration {
+        self.sending / 2
+    }
+
+    /// The time for everything but the answer.
+    pub fn whole(&self) -> Duration {
+        self.sending + self.settling + self.storing
+    }
+
+    /// What is left of it after some of it has passed.
+    #[must_use]
+    pub fn after(&self, passed: Duration) -> Allowance {
+        Allowance { sending: self.sending.saturating_sub(passed), ..*self }
     }
 }
 
@@ -45,19 +67,20 @@ mod tests {
     #[test]
     fn the_margin_is_kept_free() {
         let rows = [
-            // left, margin: sending, settling, and the rest for the answer
-            (60_000, 2_000, 58_000, 1_500),
-            (60_000, 10_000, 50_000, 9_500),
-            (10_000, 1_000, 9_000, 750),
-            (3_000, 2_000, 1_500, 1_125),
-            (100, 2_000, 50, 38),
-            (0, 2_000, 0, 0),
+            // left, margin: sending, settling, storing, and the rest for the answer
+            (60_000, 2_000, 58_000, 1_000, 500),
+            (60_000, 10_000, 50_000, 7_500, 2_000),
+            (10_000, 1_000, 9_000, 500, 250),
+            (3_000, 2_000, 1_500, 750, 375),
+            (100, 2_000, 50, 25, 13),
+            (0, 2_000, 0, 0, 0),
         ];
-        for (left, margin, sending, settling) in rows {
+        for (left, margin, sending, settling, storing) in rows {
             let found = Allowance::of(MS * left, MS * margin);
-            let rounded = found.settling.as_micros().div_ceil(1000);
-            assert_eq!((found.sending, rounded), (MS * sending, settling), "{left} {margin}");
-            assert!(found.sending + found.settling <= MS * left);
+            let rounded = [found.settling, found.storing].map(|time| time.as_micros().div_ceil(1000));
+            assert_eq!((found.sending, rounded), (MS * sending, [settling, storing]), "{left} {margin}");
+            assert!(found.whole() <= MS * left && found.mapping() <= found.sending);
+            assert_eq!(found.after(MS * left).sending, Duration::ZERO);
         }
     }
 

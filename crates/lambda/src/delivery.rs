@@ -1,21 +1,24 @@
 //! The records of one source, delivered by a writer that lives as long as the invocation.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_delivery::page::Page;
-use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress};
-use streamdex_dynamodb::state::StateError;
+use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome};
 use streamdex_mapping::{Mapper, Outcome};
-use streamdex_sink::writer::Fault;
+use streamdex_sink::retry::attempt_share;
+use streamdex_sink::writer::{Fault, ShortStreak};
 use streamdex_sink::{
-    BulkWriter, Indices, Patience, PauseReason, SetupError, ShortStreak, VanishedIndex, WriterSettings, WriterStats,
+    BulkWriter, ClientError, Indices, Patience, PauseReason, SetupError, WriterSettings, WriterStats,
 };
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::deadline::Allowance;
 use crate::error::InvocationError;
 use crate::sandbox::{Followed, Sandbox, Unprepared};
+use crate::why::{LastWords, Preparation, Why};
 
 /// What the deliveries of one invocation share.
 #[derive(Clone, Copy)]
@@ -24,8 +27,12 @@ pub(crate) struct Work<'a> {
     /// The stream that the records name.
     pub(crate) stream_arn: Option<&'a str>,
     pub(crate) allowance: Allowance,
+    /// By then all is to be done but the answer.
+    pub(crate) until: Instant,
     /// Cancelled when nothing is to be sent any more.
     pub(crate) cancel: &'a CancellationToken,
+    /// Cancelled when no dead letter is to be stored any more.
+    pub(crate) storing: &'a CancellationToken,
 }
 
 /// What became of one source's records.
@@ -36,26 +43,31 @@ pub(crate) struct Delivered {
     pub(crate) stats: Option<WriterStats>,
     /// Why there are undecided ones.
     pub(crate) why: Option<Why>,
+    /// Whether what is decided stays so when the batch comes again.
+    pub(crate) again: Again,
 }
 
-/// Why records are undecided, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Why {
-    /// A word for metrics.
-    pub(crate) kind: &'static str,
-    pub(crate) reason: String,
-    pub(crate) hint: String,
+/// What is done with decided records when their batch comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Nothing: they stay decided.
+    Stay,
+    /// They are sent again: an index has vanished and what was in it has to come again, or it refuses documents and
+    /// only an accepted one shows whose fault that is.
+    Send,
 }
 
 /// The longest wait between attempts: an invocation has no time for more.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
-/// What refused documents come to when nothing else of the event can show whose fault it is: an invocation cannot wait
-/// as long as `run`, and a batch that holds nothing but one bad record must not come again for ever. The sandbox goes on
-/// counting, so the brake still trips.
-const SHORT_STREAK: ShortStreak =
-    ShortStreak::Refuse { proven: Duration::from_millis(500), unproven: Duration::from_secs(2) };
 /// Documents that are held for sending. An event has 6 MB at most; what it is mapped to rarely has more.
 const MEMORY: usize = 24 * 1024 * 1024;
+
+/// Why nothing is written yet.
+enum Unready {
+    Client(ClientError),
+    Why(Why),
+    Vanished(Why),
+}
 
 // === impl Work ===
 
@@ -65,47 +77,80 @@ impl Work<'_> {
         let Some(followed) = self.sandbox.source(place) else {
             return Ok(Delivered::nothing(page.len(), Why::late()));
         };
-        let prepared = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return Ok(Delivered::nothing(page.len(), Why::late())),
-            prepared = self.prepare(followed, &page) => prepared,
-        };
-        let (indices, vanished) = match prepared {
-            Ok(prepared) => prepared,
-            Err(Unprepared::Client(error)) => return Err(error.into()),
-            Err(Unprepared::State(error)) => return Ok(Delivered::nothing(page.len(), Why::unknown(&error))),
-        };
-        if let Some(vanished) = vanished.first() {
-            return Ok(Delivered::nothing(page.len(), Why::vanished(vanished)));
-        }
-        let stop = self.cancel.child_token();
         let client = self.sandbox.client().await?.clone();
+        client.work_until(Some(self.until));
+        let indices = match self.prepare(followed, &page).await {
+            Ok(indices) => indices,
+            Err(Unready::Client(error)) => return Err(error.into()),
+            Err(Unready::Why(why)) => return Ok(Delivered::nothing(page.len(), why)),
+            Err(Unready::Vanished(why)) => {
+                return Ok(Delivered { again: Again::Send, ..Delivered::nothing(page.len(), why) });
+            }
+        };
+        let stop = self.cancel.child_token();
         let settings = self.settings();
         let learned = self.sandbox.learned(&settings);
         let writer = BulkWriter::start_with(client, indices.clone(), settings, learned, stop.clone());
         let delivery = self.delivery(followed, Arc::clone(&indices), writer.clone(), place);
-        let outcome = Box::pin(delivery.deliver_page(page, &Bounds::from(self.cancel.clone()))).await;
-        let why = outcome.fault.as_ref().map(|fault| Why::of(fault, &writer));
+        let outcome = self.deliver_page(&delivery, page).await;
         stop.cancel();
         writer.ended().await;
-        if writer.is_broken() {
-            return Err(InvocationError::Broken);
-        }
+        let Some((outcome, words)) = outcome.filter(|_| !writer.is_broken()) else {
+            return Err(InvocationError::Broken("the bulk writer"));
+        };
+        let words = words.ended(&writer);
         if let Some(memory) = &followed.memory {
-            tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => {}
-                () = memory.keep(self.stream_arn, &indices) => {}
-            }
+            self.in_time(|| memory.keep(self.stream_arn, &indices)).await;
         }
-        Ok(Delivered { outcomes: outcome.outcomes, stats: Some(writer.stats()), why })
+        let again = Again::after(outcome.fault.as_ref(), &writer);
+        let why = outcome.fault.as_ref().map(|fault| Why::of(fault, &words));
+        Ok(Delivered { outcomes: outcome.outcomes, stats: Some(writer.stats()), why, again })
+    }
+
+    /// Delivers with a writer that lives; `None` where it broke.
+    async fn deliver_page(self, delivery: &Delivery, page: Page) -> Option<(PageOutcome, LastWords)> {
+        let bounds =
+            Bounds { storing: self.storing.clone(), until: Some(self.until), ..Bounds::from(self.cancel.clone()) };
+        let mut words = LastWords::default();
+        let delivered = Box::pin(delivery.deliver_page(page, &bounds));
+        let outcome = tokio::select! {
+            biased;
+            () = delivery.writer.broken() => return None,
+            never = words.follow(&delivery.writer, self.cancel) => match never {},
+            outcome = delivered => outcome,
+        };
+        Some((outcome, words))
     }
 
     /// What is made or asked once in a while: the indices, and whether they are still the same.
-    async fn prepare(self, followed: &Followed, page: &Page) -> Result<(Arc<Indices>, Vec<VanishedIndex>), Unprepared> {
-        let indices = self.sandbox.indices(followed, page, self.stream_arn).await?;
-        let vanished = followed.look(&indices).await;
-        Ok((indices, vanished))
+    async fn prepare(self, followed: &Followed, page: &Page) -> Result<Arc<Indices>, Unready> {
+        let late = |preparation| Unready::Why(Why::unprepared(preparation));
+        let indices = self.in_time(|| self.sandbox.indices(followed, page, self.stream_arn)).await;
+        let indices = match indices.ok_or_else(|| late(Preparation::KnownIndices))? {
+            Ok(indices) => indices,
+            Err(Unprepared::Client(error)) => return Err(Unready::Client(error)),
+            Err(Unprepared::State(error)) => return Err(Unready::Why(Why::unknown(&error))),
+        };
+        let vanished = self.in_time(|| followed.look(&indices)).await.ok_or_else(|| late(Preparation::Look))?;
+        match vanished.first() {
+            Some(vanished) => Err(Unready::Vanished(Why::vanished(vanished))),
+            None => Ok(indices),
+        }
+    }
+
+    /// Does something within the time for sending. Where it is not done in its share of the time, it is begun again:
+    /// one request without an answer must not use up the invocation.
+    async fn in_time<T, F: Future<Output = T>>(self, attempt: impl Fn() -> F) -> Option<T> {
+        loop {
+            let share = attempt_share(self.until.saturating_duration_since(Instant::now()));
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return None,
+                done = timeout(share, attempt()) => if let Ok(done) = done {
+                    return Some(done);
+                },
+            }
+        }
     }
 
     /// The whole event is there, so nothing is waited for; and what fails is tried until the time is over.
@@ -115,7 +160,7 @@ impl Work<'_> {
         settings.longest_retry = LONGEST_RETRY;
         settings.memory = MEMORY;
         settings.stop_grace = self.allowance.settling;
-        settings.short_streak = SHORT_STREAK;
+        settings.short_streak = ShortStreak::GiveBack;
         settings
     }
 
@@ -139,55 +184,71 @@ impl Work<'_> {
 
 impl Delivered {
     fn nothing(records: usize, why: Why) -> Delivered {
-        Delivered { outcomes: vec![None; records], stats: None, why: Some(why) }
+        Delivered { outcomes: vec![None; records], stats: None, why: Some(why), again: Again::Stay }
     }
 }
 
-// === impl Why ===
+// === impl Again ===
 
-impl Why {
-    /// Nothing was heard before the time was over.
-    fn late() -> Why {
-        Why {
-            kind: "no_time",
-            reason: "the time of the invocation was over".to_owned(),
-            hint: "look at the health and load of the cluster, or give the function more time".to_owned(),
-        }
-    }
-
-    fn vanished(vanished: &VanishedIndex) -> Why {
-        let error = SetupError::Vanished(vanished.clone());
-        Why { kind: PauseReason::IndexMissing.name(), reason: error.to_string(), hint: error.hint().to_owned() }
-    }
-
-    /// Whether an index has vanished cannot be told.
-    fn unknown(error: &StateError) -> Why {
-        Why { kind: "state_table", reason: error.to_string(), hint: error.hint() }
-    }
-
-    fn of(fault: &DeliveryFault, writer: &BulkWriter) -> Why {
-        let (is_late, last) = match fault {
-            DeliveryFault::Cancelled(last) => (true, last.clone()),
-            DeliveryFault::Writer(fault) => (matches!(**fault, Fault::Cancelled), None),
-            _ => (false, None),
+impl Again {
+    fn after(fault: Option<&DeliveryFault>, writer: &BulkWriter) -> Again {
+        let is_in_doubt = match fault {
+            Some(DeliveryFault::Writer(fault)) => {
+                matches!(**fault, Fault::Undecided { .. } | Fault::IndexMissing { .. })
+            }
+            Some(DeliveryFault::Setup(SetupError::Vanished(_))) => true,
+            _ => false,
         };
-        if !is_late {
-            let kind = match fault {
-                DeliveryFault::Setup(_) => "index_setup",
-                DeliveryFault::Read(_) => "item_read",
-                DeliveryFault::Letters(_) => "dead_letter",
-                _ => "fault",
-            };
-            return Why { kind, reason: fault.to_string(), hint: fault.hint() };
+        let refused = [PauseReason::RequestsRefused, PauseReason::DocumentsRefused].map(PauseReason::name);
+        let is_refused = writer.stats().paused.keys().any(|reason| refused.contains(reason));
+        if is_in_doubt || is_refused || !writer.braked().is_empty() { Again::Send } else { Again::Stay }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use async_trait::async_trait;
+    use streamdex_config::Config;
+    use streamdex_mapping::{Trust, event::read_captured};
+    use streamdex_sink::{Answer, BodyEncoding, BulkTransport};
+
+    use super::*;
+
+    struct Panics;
+
+    #[async_trait]
+    impl BulkTransport for Panics {
+        async fn bulk(&self, _: bytes::Bytes, _: BodyEncoding) -> Result<Answer, ClientError> {
+            panic!("as a defect would")
         }
-        let late = Why::late();
-        if let Some(pause) = writer.pauses().first() {
-            let reason = format!("{}: paused, {pause}", late.reason);
-            return Why { kind: pause.reason.name(), reason, hint: pause.hint().to_owned() };
-        }
-        match last.or(writer.stats().last_error) {
-            Some(error) => Why { reason: format!("{}, after: {error}", late.reason), ..late },
-            None => late,
-        }
+
+        fn refresh_credentials(&self) {}
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_breaks_is_noticed_at_once() {
+        let text = "source = { table = 'orders' }\nopensearch = { url = 'http://127.0.0.1:9' }\n\
+            route = [{ index = 'orders' }]\nindex.orders = { manage = 'never' }\n\
+            dead_letter = { kind = 'file', path = 'none' }";
+        let sandbox = Sandbox::new(Config::parse(text, Path::new(""), &|_| None).unwrap().config);
+        let (cancel, storing) = (CancellationToken::new(), CancellationToken::new());
+        let allowance = Allowance::of(Duration::from_secs(60), Duration::from_secs(2));
+        let until = Instant::now() + allowance.whole();
+        let work = Work { sandbox: &sandbox, stream_arn: None, allowance, until, cancel: &cancel, storing: &storing };
+        let followed = sandbox.source(0).unwrap();
+        let mut page = Page::default();
+        let record = r#"[{"eventName":"INSERT","dynamodb":{"ApproximateCreationDateTime":1700000000,
+            "Keys":{"pk":{"S":"a"}},"NewImage":{"pk":{"S":"a"}},"SequenceNumber":"7"}}]"#;
+        let mapper = sandbox.capturer.mapper(0).unwrap();
+        read_captured(record, |_, record| page.add(mapper, record, Trust::InOrder)).unwrap();
+        let indices = sandbox.indices(followed, &page, None).await.unwrap();
+        let stop = CancellationToken::new();
+        let writer = BulkWriter::start_on(Arc::new(Panics), indices.clone(), work.settings(), stop.clone());
+        let delivery = work.delivery(followed, indices, writer.clone(), 0);
+        let began = Instant::now();
+        assert!(work.deliver_page(&delivery, page).await.is_none());
+        assert!(writer.is_broken() && began.elapsed() < Duration::from_secs(30));
     }
 }

@@ -17,9 +17,12 @@ pub enum InvocationError {
     /// The client of OpenSearch cannot be made.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A task broke: this is a defect.
-    #[error("the bulk writer broke")]
-    Broken,
+    /// A task of the invocation ended in a panic.
+    #[error("{0} broke")]
+    Broken(&'static str),
+    /// The records could not be read and mapped in time, and where they begin is not known.
+    #[error("the records of the event could not be read in the time of the invocation")]
+    Slow,
     /// Records have no outcome, and a list of them would be read by nobody.
     #[error("{undecided} of {records} records have no outcome: {reason}")]
     Undecided {
@@ -48,6 +51,9 @@ pub enum InvocationError {
     },
 }
 
+/// What to do where the mapping of records takes too long.
+pub(crate) const MORE_PROCESSOR: &str = "give the function more memory, which brings processor time, or more time, or let the source mapping send smaller batches";
+
 // === impl InvocationError ===
 
 impl InvocationError {
@@ -56,7 +62,8 @@ impl InvocationError {
         match self {
             InvocationError::Event(error) => error.name(),
             InvocationError::Client(_) => "OpenSearchClient",
-            InvocationError::Broken => "Broken",
+            InvocationError::Broken(_) => "Broken",
+            InvocationError::Slow => "Slow",
             InvocationError::Undecided { .. } | InvocationError::Unnamed { .. } => "Undecided",
         }
     }
@@ -66,7 +73,8 @@ impl InvocationError {
         match self {
             InvocationError::Event(error) => error.hint(),
             InvocationError::Client(error) => error.hint(),
-            InvocationError::Broken => "report this with the log; the batch comes again",
+            InvocationError::Broken(_) => "this is a defect of streamdex: please report it with the log",
+            InvocationError::Slow => MORE_PROCESSOR,
             InvocationError::Undecided { hint, .. } | InvocationError::Unnamed { hint, .. } => hint,
         }
     }

@@ -8,6 +8,8 @@ use streamdex_delivery::capture::{Capture, CaptureError, Capturer};
 use streamdex_mapping::Trust;
 use streamdex_mapping::event::CapturedError;
 
+use crate::intake::Intake;
+
 /// What an event is: who reads the answer, and whether its images are current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -28,6 +30,8 @@ pub struct Event {
     pub form: Form,
     /// Its records, mapped.
     pub capture: Capture,
+    /// How many of them there was no time to map; they are undecided.
+    pub postponed: usize,
 }
 
 /// Why an event cannot be taken. Nothing of it was sent.
@@ -50,52 +54,64 @@ pub enum EventError {
     Items,
 }
 
-/// Reads an event and maps its records.
+/// Reads an event and maps its records, as far as `intake` has them mapped.
 ///
 /// # Errors
 /// See [`EventError`].
-pub fn read(capturer: &Capturer, text: &str) -> Result<Event, EventError> {
-    let is_object_with_records = has_records(text);
-    let mut capture = Capture::default();
-    let trust = if is_object_with_records { Trust::InOrder } else { Trust::ReadItem };
-    if let Some(payload) = capturer.read(text, trust, &mut capture).map_err(|error| refuse(error, text))? {
-        return redriven(capturer, &payload);
+pub fn read(capturer: &Capturer, intake: &Intake, text: &str) -> Result<Event, EventError> {
+    if !has_records(text) {
+        return by_hand(capturer, intake, text);
+    }
+    let (mut capture, images) = (Capture::default(), intake.images());
+    let payload = capturer.read_screened(text, Trust::InOrder, &images, &mut capture);
+    if let Some(payload) = payload.map_err(|error| refuse(error, text))? {
+        return redriven(capturer, intake, &payload);
     }
     if !capture.items.is_empty() {
         return Err(EventError::Items);
     }
     check_service(text, &capture)?;
-    if is_object_with_records && !capture.origin.is_doubtful() {
-        capturer.check(&capture)?;
-        return Ok(Event { form: Form::SourceMapping, capture });
-    }
-    if trust == Trust::InOrder {
+    if capture.origin.is_doubtful() {
         // Made by hand after all, which only its records show.
-        capture = Capture::default();
-        capturer.read(text, Trust::ReadItem, &mut capture).map_err(|error| refuse(error, text))?;
-    }
-    if let Some(mismatch) = capture.mismatch.take() {
-        return Err(EventError::Capture(CaptureError::View(mismatch)));
+        return by_hand(capturer, intake, text);
     }
     capturer.check(&capture)?;
-    Ok(Event { form: Form::ByHand, capture })
+    Ok(Event { form: Form::SourceMapping, capture, postponed: images.postponed() })
+}
+
+fn by_hand(capturer: &Capturer, intake: &Intake, text: &str) -> Result<Event, EventError> {
+    match read_items(capturer, intake, text)? {
+        (event, None) => Ok(event),
+        (_, Some(payload)) => redriven(capturer, intake, &payload),
+    }
 }
 
 /// The event inside an on-failure record. No destination wraps a failure twice.
-fn redriven(capturer: &Capturer, payload: &str) -> Result<Event, EventError> {
-    let mut capture = Capture::default();
-    if capturer.read(payload, Trust::ReadItem, &mut capture).map_err(|error| refuse(error, payload))?.is_some() {
-        return Err(EventError::NoEvent);
+fn redriven(capturer: &Capturer, intake: &Intake, payload: &str) -> Result<Event, EventError> {
+    match read_items(capturer, intake, payload)? {
+        (event, None) => Ok(event),
+        (_, Some(_)) => Err(EventError::NoEvent),
     }
+}
+
+/// Records whose items are to be read, or the event that an on-failure record carries.
+fn read_items<'t>(
+    capturer: &Capturer,
+    intake: &Intake,
+    text: &'t str,
+) -> Result<(Event, Option<Cow<'t, str>>), EventError> {
+    let (mut capture, reads) = (Capture::default(), intake.reads());
+    let payload =
+        capturer.read_screened(text, Trust::ReadItem, &reads, &mut capture).map_err(|error| refuse(error, text))?;
     if !capture.items.is_empty() {
         return Err(EventError::Items);
     }
-    check_service(payload, &capture)?;
+    check_service(text, &capture)?;
     if let Some(mismatch) = capture.mismatch.take() {
         return Err(EventError::Capture(CaptureError::View(mismatch)));
     }
     capturer.check(&capture)?;
-    Ok(Event { form: Form::ByHand, capture })
+    Ok((Event { form: Form::ByHand, capture, postponed: reads.postponed() }, payload))
 }
 
 fn refuse(error: CaptureError, text: &str) -> EventError {

@@ -1,6 +1,7 @@
 //! One invocation: its records delivered, counted, and answered for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
@@ -9,18 +10,21 @@ use serde_json::value::RawValue;
 use streamdex_config::Config;
 use streamdex_delivery::capture::Capture;
 use streamdex_delivery::page::Page;
-use streamdex_mapping::{Outcome, Tally};
+use streamdex_mapping::{Outcome, SequenceNumber, Tally};
 use streamdex_sink::WriterStats;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{self, Record, Report};
 use crate::deadline::{Allowance, left_until};
-use crate::delivery::{Delivered, Why, Work};
-use crate::error::InvocationError;
+use crate::decided::Identity;
+use crate::delivery::{Again, Delivered, Work};
+use crate::error::{InvocationError, MORE_PROCESSOR};
 use crate::event::{self, Form};
+use crate::intake::Intake;
 use crate::metrics::{self, Counts, Labels};
 use crate::sandbox::Sandbox;
+use crate::why::Why;
 
 /// Handles the invocations of one sandbox, one after the other.
 pub struct Handler {
@@ -39,6 +43,13 @@ pub struct Invocation<'a> {
     pub request_id: &'a str,
     /// When Lambda ends it, in milliseconds since 1970.
     pub deadline: u64,
+}
+
+/// What came of the reading of an event.
+enum Read {
+    Event(Box<event::Event>),
+    /// It takes too long; all is to come again from this record on.
+    Late(SequenceNumber),
 }
 
 // === impl Handler ===
@@ -72,22 +83,27 @@ impl Handler {
     ) -> Result<DynamoDbEventResponse, InvocationError> {
         let began = Instant::now();
         let left = left_until(invocation.deadline, SystemTime::now());
-        let event::Event { form, capture } = event::read(&self.sandbox.capturer, event.get())?;
-        // The text of a large event is half of what an invocation holds.
-        drop(event);
+        let allowance = Allowance::of(left, self.sandbox.config.lambda.deadline_margin);
+        let event::Event { form, capture, postponed } = match self.read(event, allowance).await? {
+            Read::Event(event) => *event,
+            Read::Late(from) => {
+                tracing::warn!(%from, hint = MORE_PROCESSOR, "records are to come again: they could not be mapped in time");
+                return Ok(answer::response(Some(&from)));
+            }
+        };
         if capture.order.is_empty() {
             tracing::debug!("an event without records");
             return Ok(answer::response(None));
         }
-        let sequences =
-            in_order(&capture.order, &capture.pages, |page| page.sequences().map(Option::<&_>::cloned).collect());
+        let identities = in_order(&capture.order, &capture.pages, |page| {
+            page.records().map(|meta| Some(Identity::from(meta))).collect()
+        });
         let newest = capture.pages.values().filter_map(Page::newest).max();
         let steps_back = capture.pages.values().map(Page::steps_back).sum();
-        let table = self.table(&capture);
-        let order = capture.order.clone();
-        let left = left.saturating_sub(began.elapsed());
-        let allowance = Allowance::of(left, self.sandbox.config.lambda.deadline_margin);
-        let delivered = self.deliver(capture, allowance).await?;
+        let (table, order) = (self.table(&capture), capture.order.clone());
+        let stream = capture.origin.sole_stream().map(str::to_owned);
+        let until = began + allowance.whole();
+        let delivered = self.deliver(capture, allowance.after(began.elapsed()), until).await?;
         let outcomes = in_order(&order, &delivered, |delivered| delivered.outcomes.clone());
         let counts = Counts { steps_back, ..count(&outcomes, &delivered, newest.map(age_of)) };
         let labels = Labels {
@@ -103,12 +119,57 @@ impl Handler {
             milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "delivered"
         );
-        let records: Vec<Record> = sequences
+        if let (Form::SourceMapping, Some(stream)) = (form, stream) {
+            self.remember(&stream, identities.iter().flatten().zip(outcomes.iter().copied()), &delivered);
+        }
+        let records: Vec<Record> = identities
             .into_iter()
             .zip(&outcomes)
-            .map(|(sequence, outcome)| Record { sequence, decided: outcome.is_some() })
+            .map(|(identity, outcome)| Record {
+                sequence: identity.and_then(|identity| identity.sequence),
+                decided: outcome.is_some(),
+            })
             .collect();
-        conclude(form, &records, delivered.into_values().find_map(|delivered| delivered.why))
+        let why = delivered.into_values().find_map(|delivered| delivered.why);
+        conclude(form, &records, why.or_else(|| (postponed > 0).then(|| Why::unmapped(postponed))))
+    }
+
+    /// Reads and maps the event's records on a thread of its own, so that this one can answer in time whatever that
+    /// takes.
+    async fn read(&self, event: Box<RawValue>, allowance: Allowance) -> Result<Read, InvocationError> {
+        let until = Instant::now() + allowance.sending + allowance.settling;
+        let intake = Intake::until(std::time::Instant::now() + allowance.mapping(), Arc::clone(&self.sandbox.decided));
+        let first = intake.first();
+        let (capturer, mapping) = (Arc::clone(&self.sandbox.capturer), Arc::clone(&self.sandbox.mapping));
+        let Ok(Ok(turn)) = timeout_at(until, mapping.acquire_owned()).await else {
+            return Err(InvocationError::Slow);
+        };
+        let span = tracing::Span::current();
+        let task = tokio::task::spawn_blocking(move || {
+            // The text of a large event is half of what an invocation holds; it goes when it is mapped.
+            let read = span.in_scope(|| event::read(&capturer, &intake, event.get()));
+            drop(turn);
+            read
+        });
+        match timeout_at(until, task).await {
+            Ok(Ok(read)) => Ok(Read::Event(Box::new(read?))),
+            Ok(Err(_)) => Err(InvocationError::Broken("the mapping of the records")),
+            Err(_) => first.get().cloned().map(Read::Late).ok_or(InvocationError::Slow),
+        }
+    }
+
+    /// Keeps what is decided of records that come again.
+    fn remember<'r>(
+        &self,
+        stream: &str,
+        records: impl Iterator<Item = (&'r Identity, Option<Outcome>)>,
+        delivered: &BTreeMap<usize, Delivered>,
+    ) {
+        if delivered.values().any(|delivered| delivered.again == Again::Send) {
+            self.sandbox.decided.clear();
+        } else {
+            self.sandbox.decided.note(stream, records);
+        }
     }
 
     /// Delivers the page of each source, with time for the answer.
@@ -116,24 +177,31 @@ impl Handler {
         &self,
         capture: Capture,
         allowance: Allowance,
+        until: Instant,
     ) -> Result<BTreeMap<usize, Delivered>, InvocationError> {
-        let cancel = CancellationToken::new();
+        let (cancel, storing) = (CancellationToken::new(), CancellationToken::new());
         let stream = capture.origin.sole_stream().map(str::to_owned);
-        let work = Work { sandbox: &self.sandbox, stream_arn: stream.as_deref(), allowance, cancel: &cancel };
+        let work = Work {
+            sandbox: &self.sandbox,
+            stream_arn: stream.as_deref(),
+            allowance,
+            until,
+            cancel: &cancel,
+            storing: &storing,
+        };
         let deliveries = capture
             .pages
             .into_iter()
             .map(|(place, page)| async move { Ok((place, Box::pin(work.deliver(place, page)).await?)) });
         let mut deliveries = Box::pin(join_all(deliveries));
-        let delivered = tokio::select! {
-            biased;
-            delivered = &mut deliveries => delivered,
-            () = tokio::time::sleep(allowance.sending) => {
-                cancel.cancel();
-                deliveries.await
+        for (at, over) in [(Instant::now() + allowance.sending, &cancel), (until, &storing)] {
+            tokio::select! {
+                biased;
+                delivered = &mut deliveries => return delivered.into_iter().collect(),
+                () = sleep_until(at) => over.cancel(),
             }
-        };
-        delivered.into_iter().collect()
+        }
+        deliveries.await.into_iter().collect()
     }
 
     /// The table of the event; all of them where someone has mixed records by hand.

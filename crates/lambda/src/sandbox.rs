@@ -17,21 +17,26 @@ use streamdex_dynamodb::item::ItemReader;
 use streamdex_dynamodb::state::StateError;
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{Client, ClientError, Indices, Learned, SetupContext, VanishedIndex, WriterSettings};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 
+use crate::decided::Decided;
 use crate::lazy::{self, LazyReader, LazyState};
 use crate::memory::IndexMemory;
 
 /// What is made once for a sandbox.
 pub struct Sandbox {
     pub(crate) config: Config,
-    pub(crate) capturer: Capturer,
+    pub(crate) capturer: Arc<Capturer>,
+    /// Of records that come again.
+    pub(crate) decided: Arc<Decided>,
+    /// One event is mapped at a time, also where the mapping of an earlier one was given up.
+    pub(crate) mapping: Arc<Semaphore>,
     pub(crate) letters: Arc<dyn DeadLetterStore>,
     /// The room for items that are read, whatever the source.
     pub(crate) memory: ReadMemory,
     client: OnceCell<Client>,
-    /// What writers have learned of the cluster: one invocation learns it for the next ones.
+    /// How much the cluster takes, and whom its refusals were about: one invocation learns it for the next ones.
     learned: OnceLock<Learned>,
     /// By the source's place in the configuration.
     sources: Vec<Followed>,
@@ -80,7 +85,9 @@ impl Sandbox {
         let sources = config.sources.iter().map(followed).collect();
         let letters = lazy::letters(&config, &state);
         Sandbox {
-            capturer: Capturer::new(&config),
+            capturer: Arc::new(Capturer::new(&config)),
+            decided: Arc::default(),
+            mapping: Arc::new(Semaphore::new(1)),
             letters,
             memory: ReadMemory::default(),
             client: OnceCell::new(),

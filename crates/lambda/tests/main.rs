@@ -8,7 +8,9 @@
     reason = "code of tests: stopping on a broken assumption is what it is for"
 )]
 
+mod again;
 mod freeze;
 mod function;
 mod letters;
 mod outcomes;
+mod time;

@@ -6,7 +6,9 @@ use serde_json::json;
 use streamdex_lambda::error::InvocationError;
 use streamdex_testkit::fault::{FaultServer, ItemError, Reply, Rule};
 
-use crate::function::{AMPLE, counted, event, function, function_of, invoke, orders, raw, record, sequence};
+use crate::function::{
+    AMPLE, counted, event, function, function_of, invoke, orders, raw, record, record_with, sequence,
+};
 
 const SHORT: Duration = Duration::from_millis(1_500);
 
@@ -137,4 +139,23 @@ async fn a_stream_that_cannot_serve_a_route_fails_the_invocation() {
     for view in ["NEW_AND_OLD_IMAGES", "LATER"] {
         assert_eq!(invoke(&function, named(view), AMPLE).await.unwrap(), None, "{view}");
     }
+}
+
+/// A writer lives as long as its invocation; what it learned of the cluster lives as long as the sandbox.
+#[tokio::test]
+async fn what_one_invocation_learned_the_next_one_knows() {
+    let server = FaultServer::scripted();
+    let too_large = Rule::when(|request| request.is_bulk() && request.text().len() > 100_000);
+    let too_large = server.add(too_large.answer(Reply::json(413, "{}")));
+    let function = function(&server, "");
+    let large = |number: u32| {
+        let image = format!(r#"{{"pk":{{"S":"k{number}"}},"text":{{"S":"{}"}}}}"#, "x".repeat(10_000));
+        record_with("orders", number, &image)
+    };
+    let batch = |numbers: std::ops::Range<u32>| event(&numbers.map(large).collect::<Vec<_>>());
+    assert_eq!(invoke(&function, batch(1..41), AMPLE).await.unwrap(), None);
+    let learned = server.hits(too_large);
+    assert!(learned > 0, "{learned}");
+    assert_eq!(invoke(&function, batch(41..81), AMPLE).await.unwrap(), None);
+    assert_eq!(server.hits(too_large), learned, "a limit that was known is met again");
 }

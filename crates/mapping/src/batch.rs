@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 
@@ -48,7 +49,7 @@ pub struct FetchHandle(usize);
 
 #[derive(Debug)]
 struct Record {
-    meta: RecordMeta,
+    meta: Arc<RecordMeta>,
     /// Parts (operations, a fetch, a mapping error) that have no outcome yet.
     open: usize,
     /// The first outcome, in order of precedence, of the parts that have one.
@@ -108,7 +109,7 @@ impl Batch {
     }
 
     fn new_record(&mut self, meta: RecordMeta) -> usize {
-        self.records.push(Record { meta, open: 0, outcome: None, joined: None, holds: Vec::new() });
+        self.records.push(Record { meta: Arc::new(meta), open: 0, outcome: None, joined: None, holds: Vec::new() });
         self.records.len() - 1
     }
 
@@ -170,19 +171,17 @@ impl Batch {
         self.close(owner, None);
     }
 
-    /// The item was read and cannot be mapped; the dead letter of its record was stored. These deletes are right all the
-    /// same.
-    pub fn unresolvable(&mut self, handle: FetchHandle, deletes: Vec<Operation>) {
-        let Some(slot) = self.fetches.get_mut(handle.0) else {
-            return;
-        };
+    /// The item was read and cannot be mapped. Its record, which is given back, stays undecided until
+    /// [`Batch::dead_lettered`]; these deletes are right all the same.
+    pub fn unresolvable(&mut self, handle: FetchHandle, deletes: Vec<Operation>) -> Option<usize> {
+        let slot = self.fetches.get_mut(handle.0)?;
         slot.waiting = false;
         let owner = slot.owner;
         for (place, operation) in deletes.into_iter().enumerate() {
             self.open(owner);
             self.coalesce(Slot::waiting(owner, place, Some(handle.0), operation));
         }
-        self.close(owner, Some(Outcome::DeadLettered));
+        Some(owner)
     }
 
     /// Takes the operations that are to be sent now, at most one for each document.
@@ -232,7 +231,12 @@ impl Batch {
 
     /// What is kept of a record.
     pub fn meta(&self, record: usize) -> Option<&RecordMeta> {
-        self.records.get(record).map(|record| &record.meta)
+        self.records.get(record).map(|record| &*record.meta)
+    }
+
+    /// The same, to be kept.
+    pub fn shared_meta(&self, record: usize) -> Option<Arc<RecordMeta>> {
+        self.records.get(record).map(|record| Arc::clone(&record.meta))
     }
 
     /// How many records were pushed.

@@ -176,7 +176,7 @@ impl<'a> Writer<'a> {
     /// Delivers a page until every record has an outcome.
     async fn write(&mut self, page: &Page) -> Result<(), ShardEnd> {
         self.shared.board.take_of(self.shard, page.records.len(), page.before_start);
-        let bounds = Bounds { cancel: self.shared.abort.clone(), permit: Some(self.job.tenure.clone()) };
+        let bounds = Bounds { permit: Some(self.job.tenure.clone()), ..Bounds::from(self.shared.abort.clone()) };
         let mut changes: Vec<_> =
             page.records.iter().map(|record| convert::change(record, self.shared.stream_arn.as_str())).collect();
         // Over the whole page: what is delivered again keeps the versions that it had.

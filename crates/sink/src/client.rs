@@ -1,7 +1,7 @@
 //! The one way to OpenSearch: the transport with authentication, TLS and a deadline on every request.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -11,6 +11,7 @@ use opensearch::http::Method;
 use opensearch::http::headers::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use streamdex_aws::root_cause;
 use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service, is_loopback};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::auth::{Authentication, BasicAuth, CachedCredentials};
@@ -18,6 +19,7 @@ pub use crate::client_error::{ClientError, TlsProblem};
 use crate::client_error::{find_io_error, find_tls_problem};
 use crate::connection::{Connection, Received, Request, SendError};
 use crate::index::flavour::{Flavour, is_serverless};
+use crate::retry::attempt_share;
 use crate::retry_after;
 use crate::signing::Signer;
 use crate::tls;
@@ -41,11 +43,12 @@ struct Inner {
     connection: Connection,
     authentication: Authentication,
     timeout: Duration,
+    /// By then all work is to be done, retries included.
+    until: Mutex<Option<Instant>>,
     url: Url,
     /// Host and port, for messages.
     endpoint: String,
     is_serverless: bool,
-    bulk_path: String,
 }
 
 /// An HTTP answer, of whatever status.
@@ -115,8 +118,21 @@ impl Client {
         let connection = connection(settings, signer)?;
         let (timeout, url) = (settings.request_timeout, settings.url.clone());
         let (endpoint, is_serverless) = (endpoint_of(&url), is_serverless(settings));
-        let bulk_path = bulk_path(timeout, is_serverless);
-        Ok(Client(Arc::new(Inner { connection, authentication, timeout, url, endpoint, is_serverless, bulk_path })))
+        let until = Mutex::new(None);
+        Ok(Client(Arc::new(Inner { connection, authentication, timeout, until, url, endpoint, is_serverless })))
+    }
+
+    /// From now on all work, retries included, is to be done by `until`: each request has a share of the time that is
+    /// left, and never more than the configured deadline. For all clones.
+    pub fn work_until(&self, until: Option<Instant>) {
+        *self.0.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    /// How long the next request may take.
+    fn limit(&self) -> Duration {
+        let until = *self.0.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = until.map(|until| attempt_share(until.saturating_duration_since(Instant::now())));
+        share.map_or(self.0.timeout, |share| share.min(self.0.timeout))
     }
 
     /// Host and port of the endpoint, for messages.
@@ -162,7 +178,8 @@ impl Client {
         if encoding == BodyEncoding::Gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        self.send(Method::Post, &self.0.bulk_path, headers, Some(body)).await
+        let path = bulk_path(self.limit(), self.0.is_serverless);
+        self.send(Method::Post, &path, headers, Some(body)).await
     }
 
     /// Asks for what every user may ask, to see whether there is an answer; a refusal is one too. Credentials are
@@ -202,9 +219,10 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         // The transport's own deadline does not cover the credentials provider.
         let exchange = Box::pin(self.exchange(method, path, headers, body));
-        match tokio::time::timeout(self.0.timeout, exchange).await {
+        let limit = self.limit();
+        match tokio::time::timeout(limit, exchange).await {
             Ok(result) => result,
-            Err(_) => Err(self.timed_out()),
+            Err(_) => Err(self.timed_out(limit)),
         }
     }
 
@@ -228,8 +246,8 @@ impl Client {
         Ok(Answer { status, body, retry_after: retry_after(&headers) })
     }
 
-    fn timed_out(&self) -> ClientError {
-        ClientError::TimedOut { endpoint: self.0.endpoint.clone(), after: self.0.timeout }
+    fn timed_out(&self, after: Duration) -> ClientError {
+        ClientError::TimedOut { endpoint: self.0.endpoint.clone(), after }
     }
 
     fn unreadable(&self, error: &serde_json::Error) -> ClientError {
@@ -240,7 +258,7 @@ impl Client {
     fn explain(&self, error: &SendError) -> ClientError {
         let endpoint = self.0.endpoint.clone();
         if error.is_timeout() {
-            return self.timed_out();
+            return self.timed_out(self.0.timeout);
         }
         let unsendable = error.is_unsendable();
         let error = error.cause();

@@ -11,6 +11,16 @@ use backoff::{ExponentialBackoff, SystemClock, exponential};
 /// Intervals stop growing here at the latest.
 const MOST_STEPS: usize = 24;
 
+/// Below this, what is left is not divided any more: the last attempt has all of it.
+const SMALLEST_SHARE: Duration = Duration::from_secs(1);
+
+/// How long one attempt may take where `left` is left for all of them: a third, so that one request without an answer
+/// does not use it all up.
+pub fn attempt_share(left: Duration) -> Duration {
+    let share = left / 3;
+    if share < SMALLEST_SHARE { left } else { share }
+}
+
 /// Growing intervals between attempts.
 #[derive(Debug, Clone)]
 pub struct RetrySchedule {
@@ -97,6 +107,14 @@ impl Delays {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_attempt_leaves_time_for_others() {
+        let ms = Duration::from_millis;
+        for (left, share) in [(60_000, 20_000), (9_000, 3_000), (3_000, 1_000), (2_999, 2_999), (10, 10), (0, 0)] {
+            assert_eq!(attempt_share(ms(left)), ms(share), "{left}");
+        }
+    }
 
     const FIRST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(30);

@@ -35,6 +35,13 @@ impl Lab {
         Indices::new(self.client.clone(), &config(&text), &SetupContext::new())
     }
 
+    /// The indices of one route into `name`, with one more setting.
+    pub(crate) fn indices_with(&self, name: &str, setting: &str) -> Indices {
+        let replicas = "number_of_replicas = 0";
+        let text = minimal(&self.url, name).replace(replicas, &format!("{replicas}, {setting}"));
+        Indices::new(self.client.clone(), &config(&text), &SetupContext::new())
+    }
+
     /// The concrete name of an index that our own set-up made.
     pub(crate) async fn made_by_us(&self) -> String {
         let name = unique_name("compat");

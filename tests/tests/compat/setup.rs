@@ -402,9 +402,7 @@ async fn other_owner(lab: Arc<Lab>) -> Outcome {
 
 async fn unknown_setting(lab: Arc<Lab>) -> Outcome {
     let name = unique_name("compat");
-    let refused =
-        lab.indices(&name, "mapping_file = \"tests/compat/unknown-setting.json\"\n").ensure(&logical(&name)).await;
-    match refused {
+    match lab.indices_with(&name, "colour = \"red\"").ensure(&logical(&name)).await {
         Err(SetupError::Refused { status: 400, reason, .. }) => {
             holds("the reason names the setting", reason.contains("colour"))
         }

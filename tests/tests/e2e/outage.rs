@@ -27,7 +27,11 @@ async fn run_goes_on_when_the_node_was_killed() {
         let load = Load::start(writer);
         tokio::time::sleep(Duration::from_millis(700)).await;
         node.kill();
-        let noticed = |log: &str| lines(log, "paused: ").len() >= outage;
+        // A pause that comes again within a minute is said with the next reminder.
+        let noticed = |log: &str| {
+            let [paused, again] = ["paused: ", "still paused"].map(|text| lines(log, text).len());
+            paused + again >= outage
+        };
         run.until_logged("a pause", LONG, noticed).await;
         // Several attempts fall into this time; none may write a line.
         tokio::time::sleep(Duration::from_secs(4)).await;
@@ -39,8 +43,8 @@ async fn run_goes_on_when_the_node_was_killed() {
     println!("{log}");
     let (paused, going_on) = (lines(&log, "paused: "), lines(&log, "going on"));
     // Unreachable, then perhaps up without its shards: a change of the reason is a line too.
-    assert!((2..=6).contains(&paused.len()), "{log}");
-    assert!((2..=8).contains(&going_on.len()), "{log}");
+    assert!((1..=6).contains(&paused.len()), "{log}");
+    assert!((1..=8).contains(&going_on.len()), "{log}");
     assert!(lines(&log, " WARN ").len() <= 12, "{log}");
     assert_eq!(lines(&log, "ERROR").len(), 0, "{log}");
     lab.no_letters().await;

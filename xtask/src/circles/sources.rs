@@ -84,6 +84,8 @@ fn read_module(
                 let inner_folder = folder.join(&name);
                 match inner.content {
                     Some((_, items)) => read_module(items, &inner_path, &inner_folder, file, waiting)?,
+                    // A file that another crate shares is not among those of this one.
+                    None if inner.attrs.iter().any(|attribute| attribute.path().is_ident("path")) => {}
                     None => waiting.push(declared(&inner, inner_path, folder, inner_folder)?),
                 }
             }

@@ -7,20 +7,21 @@
 //! ```
 //! Records are joined by key over the whole page before, so one slice alone writes what comes of a key.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::pin::pin;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use streamdex_dynamodb::convert::table_image;
 use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
-use streamdex_mapping::{Action, FetchHandle, IndexName, Key, Operation, OperationHandle, Outcome};
-use streamdex_sink::writer::Decision;
-use tokio::sync::OwnedSemaphorePermit;
+use streamdex_mapping::{Action, FetchHandle, IndexName, Key, Mapped, Operation, Outcome, Refusal as MapRefusal};
+use streamdex_sink::writer::{Decision, Refusal};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
-use super::{Bounds, Delivery, Readiness, Sent, deletes};
+use super::letters::Sent;
+use super::{Delivery, LetterSender, Readiness};
+use crate::bounds::Bounds;
 use crate::fault::DeliveryFault;
 use crate::memory::{KEYS_AT_ONCE, Room};
 use crate::page::{Page, RefusedRecord};
@@ -55,26 +56,36 @@ struct Writes<'d> {
     fault: Option<DeliveryFault>,
 }
 
+/// What came of the operations of one slice on one index.
 struct Written {
     sent: Vec<Sent>,
     /// The index, where something was sent to it.
     index: Option<IndexName>,
-    decisions: Result<Vec<Decision>, DeliveryFault>,
+    /// In the order of the operations; none where they were not sent.
+    decisions: Vec<Decision>,
+    /// The places of refused operations whose dead letters are stored.
+    stored: HashSet<usize>,
+    fault: Option<DeliveryFault>,
 }
 
 impl Delivery {
     /// Reads all that waits to be read and writes all that waits to be written, once. Says whether anything was sent.
     ///
     /// A slice that cannot be written does not hold back the others; what stops one is returned at the end.
-    pub(super) async fn pass(&self, page: &mut Page, bounds: &Bounds) -> Result<bool, DeliveryFault> {
+    pub(super) async fn pass(
+        &self,
+        page: &mut Page,
+        letters: &LetterSender,
+        bounds: &Bounds,
+    ) -> Result<bool, DeliveryFault> {
         let mut waiting: VecDeque<FetchHandle> = page.batch.fetches().into();
         let mut writes = Writes::default();
         let mut any = false;
         loop {
-            match self.read_slice(page, &mut waiting, &mut writes, &bounds.cancel).await {
+            match self.read_slice(page, letters, &mut waiting, &mut writes, bounds).await {
                 Ok(slice) => any |= self.start(page, slice, bounds, &mut writes),
                 Err(fault) => {
-                    writes.fault.get_or_insert(fault);
+                    writes.note(fault);
                     break;
                 }
             }
@@ -84,9 +95,9 @@ impl Delivery {
         }
         while let Some(written) = writes.running.next().await {
             writes.ended.push(written);
-            self.settle(page, &mut writes, &bounds.cancel).await;
+            settle(page, &mut writes);
         }
-        self.settle(page, &mut writes, &bounds.cancel).await;
+        settle(page, &mut writes);
         writes.fault.map_or(Ok(any), Err)
     }
 
@@ -94,9 +105,10 @@ impl Delivery {
     async fn read_slice(
         &self,
         page: &mut Page,
+        letters: &LetterSender,
         waiting: &mut VecDeque<FetchHandle>,
         writes: &mut Writes<'_>,
-        cancel: &CancellationToken,
+        bounds: &Bounds,
     ) -> Result<Slice, DeliveryFault> {
         let mut slice = Slice::default();
         if waiting.is_empty() {
@@ -110,7 +122,7 @@ impl Delivery {
                 None => {
                     slice.room = tokio::select! {
                         biased;
-                        () = cancel.cancelled() => return Err(DeliveryFault::Cancelled(None)),
+                        () = bounds.cancel.cancelled() => return Err(DeliveryFault::Cancelled(None)),
                         room = writes.beside(self.memory.room(next)) => room,
                     };
                     true
@@ -122,10 +134,18 @@ impl Delivery {
             let handles: Vec<FetchHandle> = waiting.drain(..next).collect();
             let key = |handle: &FetchHandle| page.batch.fetch(*handle).map(|(fetch, _)| fetch.key.clone());
             let keys: Vec<Key> = handles.iter().filter_map(key).collect();
-            let reads = writes.beside(self.read(reader.as_ref(), &keys, cancel)).await?;
-            self.settle(page, writes, cancel).await;
+            let reads = writes.beside(self.read(reader.as_ref(), &keys, bounds)).await?;
+            settle(page, writes);
             slice.answered.extend(handles.iter().zip(&reads).map(|(handle, read)| (*handle, read.answered)));
-            let bytes = self.resolve(page, handles, reads, cancel).await?;
+            let mut bytes = 0;
+            for (handle, read) in handles.into_iter().zip(reads) {
+                // Mapping takes time, and others have to get on.
+                tokio::task::yield_now().await;
+                if bounds.cancel.is_cancelled() {
+                    return Err(DeliveryFault::Cancelled(None));
+                }
+                bytes += self.resolve(page, letters, handle, &read);
+            }
             if let Some(room) = &mut slice.room {
                 room.fill(bytes);
             }
@@ -137,53 +157,42 @@ impl Delivery {
         &self,
         reader: &dyn ItemReader,
         keys: &[Key],
-        cancel: &CancellationToken,
+        bounds: &Bounds,
     ) -> Result<Vec<ItemRead>, DeliveryFault> {
-        let limit = self.limit().min(READS_FAIL_FOR);
-        self.patiently_for(limit, cancel, "read items", || reader.read(keys)).await
+        let attempts = self.attempts();
+        let limit = attempts.limit().min(READS_FAIL_FOR);
+        attempts.make_for(limit, bounds.working(), "read items", || reader.read(keys)).await
     }
 
     /// Maps what was read, and says how many bytes that takes.
-    async fn resolve(
-        &self,
-        page: &mut Page,
-        handles: Vec<FetchHandle>,
-        reads: Vec<ItemRead>,
-        cancel: &CancellationToken,
-    ) -> Result<usize, DeliveryFault> {
-        let mut bytes = 0;
-        let mut letters = Vec::new();
-        let mut unresolvable = Vec::new();
-        for (handle, read) in handles.into_iter().zip(reads) {
-            let Some((fetch, owner)) = page.batch.fetch(handle) else { continue };
-            let resolved = match &read.found {
-                Found::Refused(error) => {
-                    let address = fetch.addresses.first().cloned();
-                    let (reason, error) = ("item_not_readable", error.to_string());
-                    letters.push(self.record_letter(page, &RefusedRecord { record: owner, address, reason, error }));
-                    unresolvable.push((handle, Vec::new()));
-                    continue;
+    fn resolve(&self, page: &mut Page, letters: &LetterSender, handle: FetchHandle, read: &ItemRead) -> usize {
+        let Some((fetch, owner)) = page.batch.fetch(handle) else { return 0 };
+        let refused = |refusal: Box<MapRefusal>| (RefusedRecord::of(owner, &refusal), deletes(refusal.sent));
+        let resolved = match &read.found {
+            Found::Refused(error) => {
+                let address = fetch.addresses.first().cloned();
+                let (reason, error) = ("item_not_readable", error.to_string());
+                Err((RefusedRecord { record: owner, address, reason, error }, Vec::new()))
+            }
+            Found::Item(item) => self.mapper.resolve(fetch, Some(&table_image(item)), read.at).map_err(refused),
+            Found::Absent => self.mapper.resolve(fetch, None, read.at).map_err(refused),
+        };
+        match resolved {
+            Ok(operations) => {
+                let bytes = operations.iter().map(size).sum();
+                page.batch.resolved(handle, operations);
+                bytes
+            }
+            Err((refused, deletes)) => {
+                let letter = self.record_letter(page, &refused);
+                let bytes = deletes.iter().map(size).sum();
+                if let Some(record) = page.batch.unresolvable(handle, deletes) {
+                    // Where nothing is stored any more, the record stays undecided.
+                    let _ = letters.send((record, letter));
                 }
-                Found::Item(item) => self.mapper.resolve(fetch, Some(&table_image(item)), read.at),
-                Found::Absent => self.mapper.resolve(fetch, None, read.at),
-            };
-            match resolved {
-                Ok(operations) => {
-                    bytes += operations.iter().map(size).sum::<usize>();
-                    page.batch.resolved(handle, operations);
-                }
-                Err(refusal) => {
-                    letters.push(self.record_letter(page, &RefusedRecord::of(owner, &refusal)));
-                    unresolvable.push((handle, deletes(refusal.sent)));
-                }
+                bytes
             }
         }
-        self.store(&letters, cancel).await?;
-        for (handle, deletes) in unresolvable {
-            bytes += deletes.iter().map(size).sum::<usize>();
-            page.batch.unresolvable(handle, deletes);
-        }
-        Ok(bytes)
     }
 
     /// Starts to write what waits, index by index at the same time. Says whether there is anything.
@@ -193,7 +202,8 @@ impl Delivery {
         let mut groups: BTreeMap<IndexName, Group> = BTreeMap::new();
         for (handle, operation) in page.batch.take_operations() {
             let answered = page.batch.fetch_of(handle).and_then(|fetch| answered.get(&fetch).copied());
-            groups.entry(operation.address.index.clone()).or_default().add(handle, operation, answered, now);
+            let sent = Sent::of(page, handle, &operation);
+            groups.entry(operation.address.index.clone()).or_default().add(sent, operation, answered, now);
         }
         let any = !groups.is_empty();
         for (index, group) in groups {
@@ -203,6 +213,7 @@ impl Delivery {
         any
     }
 
+    /// Writes operations on one index. What is refused is stored as it arises, while its neighbours may still wait.
     async fn write(
         &self,
         index: IndexName,
@@ -211,73 +222,86 @@ impl Delivery {
         room: Option<OwnedSemaphorePermit>,
     ) -> Written {
         let Group { sent, operations, .. } = group;
-        let written = match self.ensure(&index, &operations, &bounds.cancel).await {
-            Ok(Readiness::Ready) => {
-                let decisions = self.writer.write_taken(operations, bounds.permit.clone()).await;
-                Written { sent, index: Some(index), decisions: Ok(decisions) }
-            }
-            Ok(Readiness::Absent) => {
-                let decisions = sent.iter().map(|_| Decision::Done(Outcome::Absent)).collect();
-                Written { sent, index: None, decisions: Ok(decisions) }
-            }
-            Ok(Readiness::Refused(refusal)) => {
-                let decisions = sent.iter().map(|_| Decision::Refused(refusal.clone())).collect();
-                Written { sent, index: None, decisions: Ok(decisions) }
-            }
-            Err(fault) => Written { sent, index: None, decisions: Err(fault) },
+        let readiness = match self.ensure(&index, &operations, bounds).await {
+            Ok(readiness) => readiness,
+            Err(fault) => return Written { fault: Some(fault), ..Written::nothing(sent) },
         };
+        let index = matches!(readiness, Readiness::Ready).then_some(index);
+        let (refusals, mut arriving) = mpsc::unbounded_channel();
+        let letter =
+            |(place, refusal): &(usize, Refusal)| sent.get(*place).map(|sent| self.operation_letter(sent, refusal));
+        let storing = self.store_arriving(&mut arriving, letter, bounds);
+        let writing = self.write_ready(readiness, operations, bounds, refusals);
+        let (decisions, (stored, fault)) = tokio::join!(writing, storing);
         drop(room);
-        written
+        let stored = stored.into_iter().map(|(place, _)| place).collect();
+        Written { index, decisions, stored, fault, ..Written::nothing(sent) }
     }
 
-    /// Takes the writer's decisions, and stores the dead letters among them.
-    async fn settle(&self, page: &mut Page, writes: &mut Writes<'_>, cancel: &CancellationToken) {
-        let mut letters = Vec::new();
-        let mut refused = Vec::new();
-        for Written { sent, index, decisions } in std::mem::take(&mut writes.ended) {
-            page.indices.extend(index.map(|index| index.as_str().to_owned()));
-            let decisions = match decisions {
-                Ok(decisions) => decisions,
-                Err(fault) => {
-                    writes.fault.get_or_insert(fault);
-                    continue;
-                }
-            };
-            for (sent, decision) in sent.into_iter().zip(decisions) {
-                match decision {
-                    Decision::Done(outcome) => page.batch.decide(sent.handle, outcome),
-                    Decision::ReadAgain => page.batch.read_again(sent.handle),
-                    Decision::Stopped(stopped) => {
-                        writes.fault.get_or_insert(DeliveryFault::Writer(stopped));
-                    }
-                    Decision::Refused(refusal) => {
-                        letters.push(self.operation_letter(page, &sent, &refusal));
-                        refused.push(sent.handle);
-                    }
-                }
+    async fn write_ready(
+        &self,
+        readiness: Readiness,
+        operations: Vec<(Operation, Instant)>,
+        bounds: &Bounds,
+        refusals: mpsc::UnboundedSender<(usize, Refusal)>,
+    ) -> Vec<Decision> {
+        match readiness {
+            Readiness::Ready => self.writer.write_reporting(operations, bounds.permit.clone(), refusals).await,
+            Readiness::Absent => operations.iter().map(|_| Decision::Done(Outcome::Absent)).collect(),
+            Readiness::Refused(refusal) => {
+                let refused = |(place, _)| {
+                    // The receiver lives.
+                    let _ = refusals.send((place, refusal.clone()));
+                    Decision::Refused(refusal.clone())
+                };
+                operations.iter().enumerate().map(refused).collect()
             }
-        }
-        if let Err(fault) = self.store(&letters, cancel).await {
-            writes.fault.get_or_insert(fault);
-            return;
-        }
-        for handle in refused {
-            page.batch.decide(handle, Outcome::DeadLettered);
         }
     }
 }
 
+/// Takes the decisions of the writes that have ended.
+fn settle(page: &mut Page, writes: &mut Writes<'_>) {
+    for written in std::mem::take(&mut writes.ended) {
+        let Written { sent, index, decisions, stored, fault } = written;
+        page.indices.extend(index.map(|index| index.as_str().to_owned()));
+        fault.into_iter().for_each(|fault| writes.note(fault));
+        for (place, (sent, decision)) in sent.into_iter().zip(decisions).enumerate() {
+            match decision {
+                Decision::Done(outcome) => page.batch.decide(sent.handle, outcome),
+                Decision::ReadAgain => page.batch.read_again(sent.handle),
+                Decision::Stopped(stopped) => writes.note(DeliveryFault::Writer(stopped)),
+                Decision::Refused(_) if stored.contains(&place) => {
+                    page.batch.decide(sent.handle, Outcome::DeadLettered);
+                }
+                // Undecided: its letter is not stored.
+                Decision::Refused(_) => {}
+            }
+        }
+    }
+}
+
+impl Written {
+    fn nothing(sent: Vec<Sent>) -> Written {
+        Written { sent, index: None, decisions: Vec::new(), stored: HashSet::new(), fault: None }
+    }
+}
+
 impl Group {
-    fn add(&mut self, handle: OperationHandle, operation: Operation, answered: Option<Instant>, now: Instant) {
+    fn add(&mut self, sent: Sent, operation: Operation, answered: Option<Instant>, now: Instant) {
         if answered.is_some() {
             self.bytes += size(&operation);
         }
-        self.sent.push(Sent::of(handle, &operation));
+        self.sent.push(sent);
         self.operations.push((operation, answered.unwrap_or(now)));
     }
 }
 
 impl Writes<'_> {
+    fn note(&mut self, fault: DeliveryFault) {
+        self.fault = Some(fault.or_worse(self.fault.take()));
+    }
+
     /// Does `work`, and lets writes that end meanwhile end.
     async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
@@ -297,4 +321,12 @@ fn size(operation: &Operation) -> usize {
         Action::Delete => 0,
     };
     document + BESIDE_DOCUMENT
+}
+
+/// What is sent beside a dead letter of an item that was read.
+fn deletes(sent: Option<Mapped>) -> Vec<Operation> {
+    match sent {
+        Some(Mapped::Operations(operations)) => operations,
+        _ => Vec::new(),
+    }
 }

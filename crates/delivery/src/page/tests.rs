@@ -18,9 +18,10 @@ fn records_are_known_by_stream_and_sequence_else_by_a_digest() {
         r#"[{{{arn},"eventName":"REMOVE","dynamodb":{{{keys},"SequenceNumber":"7"}}}},5,6,
            {{"eventName":"REMOVE","dynamodb":{{{keys}}}}}]"#
     ));
-    assert_eq!((page.label(0), page.identity(0).as_str()), ("2026-01-01T00:00:00.000", "7"));
-    assert_eq!(page.label(1), "-");
-    let digests: Vec<_> = (1..4).map(|record| page.identity(record)).collect();
+    let origin = page.letter_origin(0);
+    assert_eq!((&*origin.stream, origin.identity()), ("2026-01-01T00:00:00.000", "7"));
+    assert_eq!(&*page.letter_origin(1).stream, "-");
+    let digests: Vec<_> = (1..4).map(|record| page.letter_origin(record).identity().to_owned()).collect();
     assert!(digests.iter().all(|digest| digest.len() == 64));
     assert!(digests[0] != digests[1] && digests[1] != digests[2]);
     let reasons: Vec<_> = page.refused.iter().map(|refused| refused.reason).collect();
@@ -119,6 +120,6 @@ fn digests_are_found_whatever_stands_between_them() {
     let text: Vec<String> =
         (0..5).map(|number| if number % 2 == 0 { number.to_string() } else { record(number, KEYS, "") }).collect();
     let page = page_under(&by_pk(), &text);
-    let identities: Vec<_> = (0..5).map(|at| page.identity(at).len()).collect();
+    let identities: Vec<_> = (0..5).map(|at| page.letter_origin(at).identity().len()).collect();
     assert_eq!(identities, [64, 21, 64, 21, 64]);
 }

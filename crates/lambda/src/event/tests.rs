@@ -1,4 +1,6 @@
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use streamdex_config::Config;
 use streamdex_delivery::page::Fate;
@@ -16,6 +18,10 @@ fn capturer() -> Capturer {
     Capturer::new(&Config::parse(text, Path::new(""), &|_| None).unwrap().config)
 }
 
+fn ample() -> Intake {
+    Intake::until(Instant::now() + Duration::from_secs(60), Arc::default())
+}
+
 fn record(key: &str, arn: Option<&str>) -> String {
     let arn = arn.map(|arn| format!(r#","eventSourceARN":"{arn}""#)).unwrap_or_default();
     let image = format!(r#"{{"pk":{{"S":"{key}"}}}}"#);
@@ -26,13 +32,13 @@ fn record(key: &str, arn: Option<&str>) -> String {
 }
 
 fn form(text: &str) -> (Form, Vec<Fate>) {
-    let event = read(&capturer(), text).unwrap();
+    let event = read(&capturer(), &ample(), text).unwrap();
     let fates = event.capture.pages.into_values().flat_map(|page| page.into_parts().1).collect();
     (event.form, fates)
 }
 
 fn refusal(text: &str) -> EventError {
-    let error = read(&capturer(), text).unwrap_err();
+    let error = read(&capturer(), &ample(), text).unwrap_err();
     assert!(!error.hint().is_empty());
     error
 }
@@ -136,4 +142,41 @@ fn the_sample_of_the_console_names_its_table() {
     let text = error.to_string();
     assert!(text.contains("ExampleTableWithTimeStream") && text.contains("orders"), "{text}");
     assert_eq!(error.name(), "UnknownTable");
+}
+
+/// What took too long is asked for again; what was mapped is delivered.
+#[test]
+fn what_is_not_mapped_in_time_is_postponed() {
+    let (a, nameless) = (record("a", Some(ARN)), record("b", None));
+    for (text, form) in [
+        (format!(r#"{{"Records":[{a},5,{a},{a}]}}"#), Form::SourceMapping),
+        (format!(r#"{{"Records":[{nameless},5,{a},{a}]}}"#), Form::ByHand),
+    ] {
+        let late = Intake::until(Instant::now(), Arc::default());
+        let mut event = read(&capturer(), &late, &text).unwrap();
+        assert_eq!((event.form, event.postponed), (form, 3));
+        let page = event.capture.pages.remove(&0).unwrap();
+        assert_eq!((page.len(), page.refused()), (4, 0));
+        let (operations, fates) = page.into_parts();
+        let first = if form == Form::SourceMapping { Fate::Sent } else { Fate::Fetch };
+        assert_eq!((operations.len(), &fates[0]), (usize::from(form == Form::SourceMapping), &first));
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_serve_a_route_is_refused_however_its_records_come() {
+    let text = r#"
+        source = { table = "orders" }
+        opensearch = { url = "http://127.0.0.1:9200" }
+        route = [{ index = "orders", when = { attribute = "active", equals = true } }]
+    "#;
+    let capturer = Capturer::new(&Config::parse(text, Path::new(""), &|_| None).unwrap().config);
+    let named = record("a", Some(ARN)).replace("\"Keys\"", "\"StreamViewType\":\"NEW_IMAGE\",\"Keys\"");
+    let payload = serde_json::to_string(&format!(r#"{{"Records":[{named}]}}"#)).unwrap();
+    let events = [format!(r#"{{"Records":[{named}]}}"#), format!("[{named}]"), format!(r#"{{"payload":{payload}}}"#)];
+    for event in events {
+        let error = read(&capturer, &ample(), &event).unwrap_err();
+        assert_eq!(error.name(), "Configuration", "{event}");
+        assert!(error.to_string().contains("NEW_IMAGE") && error.hint().contains("NEW_AND_OLD_IMAGES"), "{error}");
+    }
 }

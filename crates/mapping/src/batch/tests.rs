@@ -186,10 +186,12 @@ fn records_that_cannot_be_mapped_are_decided_by_their_letters() {
     let handle = batch.fetches()[0];
     assert_eq!(batch.tally().1, 2);
     batch.dead_lettered(refused);
-    batch.unresolvable(handle, vec![operation("old", 1, None)]);
+    let unresolvable = batch.unresolvable(handle, vec![operation("old", 1, None)]).unwrap();
     let sent = batch.take_operations();
     assert_eq!((sent.len(), batch.tally().1), (1, 1));
     batch.decide(sent[0].0, Outcome::Applied);
+    assert_eq!(batch.tally().1, 1);
+    batch.dead_lettered(unresolvable);
     assert_eq!(batch.tally().0.dead_lettered, 2);
 }
 

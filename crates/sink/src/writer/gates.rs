@@ -69,6 +69,8 @@ pub(super) struct IndexAnswer {
     pub(super) epoch: u64,
     /// Some operation was carried out, or refused for its document's sake.
     pub(super) accepted: bool,
+    /// Some operation was carried out.
+    pub(super) carried_out: bool,
     /// Some operation met something else than a missing index.
     pub(super) found: bool,
     /// Some operation met shards that are not available.
@@ -302,6 +304,7 @@ mod tests {
             concrete: "a-000001".into(),
             epoch: gate.epoch(),
             accepted: pause.is_none(),
+            carried_out: pause.is_none(),
             found: true,
             unavailable: false,
             pause: pause.map(|reason| (reason, None)),

@@ -9,6 +9,9 @@ use super::gate::Gate;
 use super::op::Op;
 use super::suspicion::Suspect;
 
+/// Every so many probes of an index are deletes, where any waits.
+const DELETE_TURN: u32 = 3;
+
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) ops: VecDeque<Op>,
@@ -16,6 +19,8 @@ pub(super) struct Lane {
     pub(super) gate: Gate,
     /// How often it was probed.
     probed: u32,
+    /// The last delete that was a probe was carried out.
+    pub(super) deletes_pass: bool,
     /// Index operations that were accepted.
     pub(super) accepted: u64,
     /// It is not mixed with other indices, because its shards were not available when it was last asked.
@@ -118,11 +123,13 @@ impl Lane {
 
     /// Puts the best probe in front: what has not been one in vain, was not refused under the brake, and writes a
     /// document, since only that ends a brake. Among these it takes the oldest and the newest by turns: behind thousands
-    /// of bad ones, what has just come in is more likely to be good. Documents are in no order between each other.
+    /// of bad ones, what has just come in is more likely to be good. Now and then it takes a delete, and one after the
+    /// other as long as they pass. Documents are in no order between each other.
     pub(super) fn bring_probe_forward(&mut self) {
-        let rank = |op: &Op| (op.suspicion.braked, op.probes, !op.is_index());
-        let ops = self.ops.iter().enumerate();
         self.probed = self.probed.wrapping_add(1);
+        let deletes = self.deletes_pass || self.probed.is_multiple_of(DELETE_TURN);
+        let rank = |op: &Op| (op.suspicion.braked, op.probes, op.is_index() == deletes);
+        let ops = self.ops.iter().enumerate();
         let best = if self.probed % 2 == 1 {
             ops.min_by_key(|(_, op)| rank(op))
         } else {
@@ -130,6 +137,7 @@ impl Lane {
         };
         let Some(position) = best.map(|(position, _)| position) else { return };
         if let Some(op) = self.ops.remove(position) {
+            self.deletes_pass &= !op.is_index();
             self.ops.push_front(op);
         }
     }

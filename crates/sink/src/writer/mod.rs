@@ -172,25 +172,41 @@ impl BulkWriter {
     /// Operations on one document are sent one after the other, in the order in which they come in. Where the
     /// future is dropped, what was not sent yet is not sent any more; what is in flight stays accounted for.
     pub async fn write(&self, operations: Vec<Operation>) -> Vec<Decision> {
-        self.write_taken(taken_now(operations), None).await
+        self.write_with(taken_now(operations), None, None).await
     }
 
     /// As [`BulkWriter::write`], while `permit` is granted.
     pub async fn write_under(&self, operations: Vec<Operation>, permit: Arc<dyn Permit>) -> Vec<Decision> {
-        self.write_taken(taken_now(operations), Some(permit)).await
+        self.write_with(taken_now(operations), Some(permit), None).await
     }
 
-    /// As [`BulkWriter::write`], of operations each of which is as old as its moment says: an operation from a read is
-    /// as old as the answer that carried the item, however long it took to come here.
-    pub async fn write_taken(
+    /// As [`BulkWriter::write`], under a permit where there is one, of operations each of which is as old as its moment
+    /// says: an operation from a read is as old as the answer that carried the item, however long it took to come here.
+    ///
+    /// Each refusal is sent to `refusals` as it falls, with the place of its operation, so that it can be stored while
+    /// neighbours wait. The channel is closed with the last decision.
+    pub async fn write_reporting(
         &self,
         operations: Vec<(Operation, Instant)>,
         permit: Option<Arc<dyn Permit>>,
+        refusals: mpsc::UnboundedSender<(usize, Refusal)>,
+    ) -> Vec<Decision> {
+        self.write_with(operations, permit, Some(refusals)).await
+    }
+
+    async fn write_with(
+        &self,
+        operations: Vec<(Operation, Instant)>,
+        permit: Option<Arc<dyn Permit>>,
+        refusals: Option<mpsc::UnboundedSender<(usize, Refusal)>>,
     ) -> Vec<Decision> {
         if operations.is_empty() {
             return Vec::new();
         }
         let (submission, receiver) = Submission::new(operations.len(), permit);
+        if let Some(refusals) = refusals {
+            submission.report_refusals(refusals);
+        }
         let waiting = Waiting(Arc::clone(&submission));
         let mut bytes = 0;
         let mut ops = Vec::with_capacity(operations.len());

@@ -195,6 +195,11 @@ impl Queue {
         self.lane(index.clone()).apart = true;
     }
 
+    /// An index that is paused carried a delete out: the next ones will pass too.
+    pub(super) fn deletes_pass(&mut self, index: &IndexName) {
+        self.lane(index.clone()).deletes_pass = true;
+    }
+
     /// An index answered, and all its shards are available.
     pub(super) fn mix(&mut self, index: &IndexName) {
         self.lane(index.clone()).apart = false;

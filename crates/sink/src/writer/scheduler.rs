@@ -1,8 +1,10 @@
 //! Which request is sent next, and when: the state of a writer, without any I/O.
 //!
-//! What an answer changes is in `settle`; what becomes of refusals that may not be their documents' fault, in `doubt`.
+//! What an answer changes is in `settle`; what becomes of refusals that may not be their documents' fault, in `doubt`; how
+//! one index is kept from stalling the others, in `isolate`.
 
 mod doubt;
+mod isolate;
 mod settle;
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
-use super::decision::Decision;
+use super::decision::{Decision, Refusal};
 use super::permit::Permit;
 
 /// One call of `write`.
@@ -24,6 +24,8 @@ struct Slots {
     decisions: Vec<Option<Decision>>,
     open: usize,
     done: Option<oneshot::Sender<Vec<Decision>>>,
+    /// Learns of each refusal as it falls.
+    refusals: Option<mpsc::UnboundedSender<(usize, Refusal)>>,
     /// Room in memory; given back with the last decision, whether or not anyone still waits for it.
     room: Option<OwnedSemaphorePermit>,
 }
@@ -49,13 +51,21 @@ impl Submission {
     ) -> (Arc<Submission>, oneshot::Receiver<Vec<Decision>>) {
         let (done, receiver) = oneshot::channel();
         let decisions = std::iter::repeat_with(|| None).take(operations).collect();
-        let slots = Mutex::new(Slots { decisions, open: operations, done: Some(done), room: None });
+        let slots = Mutex::new(Slots { decisions, open: operations, done: Some(done), refusals: None, room: None });
         (Arc::new(Submission { slots, abandoned: AtomicBool::new(false), permit }), receiver)
     }
 
     /// The ticket of one position; asked for once each.
     pub(super) fn ticket(self: &Arc<Submission>, position: usize) -> Ticket {
         Ticket { submission: Arc::clone(self), position, decided: false }
+    }
+
+    /// Sends the refusals that fall from now on, with their positions.
+    pub(super) fn report_refusals(&self, to: mpsc::UnboundedSender<(usize, Refusal)>) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.open > 0 {
+            slots.refusals = Some(to);
+        }
     }
 
     pub(super) fn keep(&self, room: OwnedSemaphorePermit) {
@@ -71,9 +81,15 @@ impl Submission {
         if slot.is_some() {
             return;
         }
+        let refusal = if let Decision::Refused(refusal) = &decision { Some(refusal.clone()) } else { None };
         *slot = Some(decision);
+        if let (Some(refusals), Some(refusal)) = (&slots.refusals, refusal) {
+            // The caller may have left.
+            let _ = refusals.send((position, refusal));
+        }
         slots.open -= 1;
         if slots.open == 0 {
+            slots.refusals = None;
             let decisions = std::mem::take(&mut slots.decisions);
             slots.room = None;
             if let Some(done) = slots.done.take() {

@@ -42,6 +42,8 @@ pub(super) enum RequestVerdict {
     Divide(Refused),
     /// The index of an operation is missing, and it is not said which.
     IndexMissing(Refused),
+    /// It broke in OpenSearch, by an error that does not pass: one of its indices or operations does that.
+    Broke { status: u16, error: Scrubbed },
     /// The operations are sent again, and nothing was learned.
     SendAgain,
 }
@@ -133,6 +135,7 @@ pub(super) fn by_index(verdicts: &[(Op, Verdict)]) -> Vec<IndexAnswer> {
             concrete: Arc::clone(&op.concrete),
             epoch: op.epoch,
             accepted: verdict.accepted(),
+            carried_out: matches!(verdict.class, Class::Done(Outcome::Applied | Outcome::Absent)),
             found: verdict.class != Class::IndexMissing,
             unavailable: matches!(
                 verdict.class,
@@ -143,6 +146,7 @@ pub(super) fn by_index(verdicts: &[(Op, Verdict)]) -> Vec<IndexAnswer> {
         match answers.iter_mut().find(|answer| answer.index == *index) {
             Some(known) => {
                 known.accepted |= one.accepted;
+                known.carried_out |= one.carried_out;
                 known.found |= one.found;
                 known.unavailable |= one.unavailable;
                 known.pause = known.pause.take().or(one.pause);
@@ -190,11 +194,15 @@ pub(super) fn judge_whole(answer: WholeAnswer, retry_after: Option<Duration>) ->
         return RequestVerdict::Divide(Refused::Forbidden { status, error });
     }
     let block = error.block();
+    let class = by_block(classify_request(status, error_type.as_deref()), block);
+    if class == Class::Retry(Trouble::Unexpected) {
+        return RequestVerdict::Broke { status, error };
+    }
     let malformed = Refused::Malformed { status, error };
     let failed = |gate, reason, detail, pause_after| {
         RequestVerdict::Failed(Failure { gate, reason, detail, pause_after, retry_after: None }, Load::Unknown)
     };
-    match by_block(classify_request(status, error_type.as_deref()), block) {
+    match class {
         Class::Split(TooMuch::Bytes) => RequestVerdict::Divide(Refused::TooLarge),
         Class::Split(TooMuch::Malformed) => RequestVerdict::Divide(malformed),
         Class::IndexMissing => RequestVerdict::IndexMissing(malformed),
@@ -224,16 +232,17 @@ pub(super) fn judge_unreadable(detail: String) -> RequestVerdict {
     RequestVerdict::Failed(cluster_failure(PauseReason::NotOpenSearch, detail, THIRD_TIME), Load::Unknown)
 }
 
-/// What an index is paused for that does not answer while others do.
-pub(super) fn silent_index(op: &Op, detail: String) -> IndexAnswer {
+/// What an index is paused for whose requests fail whole while the cluster answers.
+pub(super) fn failing_index(op: &Op, reason: PauseReason, detail: String) -> IndexAnswer {
     IndexAnswer {
         index: op.operation.address.index.clone(),
         concrete: Arc::clone(&op.concrete),
         epoch: op.epoch,
         accepted: false,
+        carried_out: false,
         found: false,
         unavailable: true,
-        pause: Some((PauseReason::NoAnswer, Some(detail))),
+        pause: Some((reason, Some(detail))),
     }
 }
 

@@ -149,6 +149,27 @@ async fn r4_a_probe_of_a_braked_index_is_an_index_operation_that_was_not_refused
 }
 
 #[tokio::test(start_paused = true)]
+async fn deletes_of_a_braked_index_are_probed_in_turn_and_all_of_them_where_they_pass() {
+    let now = Instant::now();
+    let mut queue = queue(&["a", "b", "c", "d", "e", "f"]);
+    for id in ["x", "y"] {
+        let mut delete = sample("a", id);
+        delete.operation.action = streamdex_mapping::Action::Delete;
+        queue.push(delete);
+    }
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        close(&mut queue, now);
+        let taken = queue.take_apart(ROOM, now).send;
+        if !taken[0].is_index() {
+            queue.deletes_pass(&IndexName::parse("a").unwrap());
+        }
+        seen.push(if taken[0].is_index() { "index" } else { "delete" });
+    }
+    assert_eq!(seen, ["index", "index", "delete", "delete", "index"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_met_unavailable_shards_is_not_mixed_and_goes_one_request_at_a_time() {
     let now = Instant::now();
     let mut queue = queue(&["x"]);

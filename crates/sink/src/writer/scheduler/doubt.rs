@@ -69,6 +69,16 @@ impl Scheduler {
         self.close_braked(&index, Some(format!("{refused} documents in a row; the last: {error}")), now);
     }
 
+    /// A probe of a braked index was in vain.
+    pub(super) fn probe_again(&mut self, mut ops: Vec<Op>, index: &IndexName, error: &Scrubbed, now: Instant) {
+        for op in &mut ops {
+            op.suspicion.braked = true;
+            op.probes = op.probes.saturating_add(1);
+        }
+        self.put_back(ops, When::Behind, now);
+        self.close_braked(index, Some(error.to_string()), now);
+    }
+
     /// An operation comes in for an index that an earlier writer left braked.
     pub(super) fn begin_braked(&mut self, op: &Op, now: Instant) {
         let index = &op.operation.address.index;

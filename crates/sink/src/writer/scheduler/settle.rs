@@ -17,11 +17,8 @@ use crate::writer::stats::Counters;
 use crate::writer::suspicion::{Division, Suspect, divide};
 use crate::writer::verdict::{
     LASTING, Load, Neighbours, Refused, RequestVerdict, Verdict, by_index, is_accepted, judge_item, judge_no_answer,
-    judge_unreadable, judge_whole, silent_index,
+    judge_unreadable, judge_whole,
 };
-
-/// Attempts of one index's operations without an answer, while others are answered, before the index pauses.
-const SILENT: u32 = 3;
 
 impl Scheduler {
     /// Applies the answer to a request.
@@ -239,7 +236,7 @@ impl Scheduler {
         let accepts = accepting.contains(&answer.concrete);
         if answer.unavailable {
             self.queue.set_apart(&answer.index);
-        } else if answer.accepted {
+        } else if answer.accepted && (accepts || !self.gates.is_braked(&answer.index)) {
             self.queue.mix(&answer.index);
         }
         if answer.found
@@ -253,6 +250,9 @@ impl Scheduler {
         }
         // Only an accepted index operation ends the brake.
         let braked = !accepts && self.gates.is_braked(&answer.index);
+        if braked && answer.carried_out {
+            self.queue.deletes_pass(&answer.index);
+        }
         if answer.accepted && !braked {
             let gate = self.queue.gate(&answer.index);
             if let Some(ended) = self.gates.succeed_index(gate, answer) {
@@ -261,7 +261,7 @@ impl Scheduler {
         }
     }
 
-    fn fail_index(&mut self, answer: IndexAnswer, now: Instant) {
+    pub(super) fn fail_index(&mut self, answer: IndexAnswer, now: Instant) {
         let scope = Scope::Index(answer.index.clone());
         let gate = self.queue.gate(&answer.index);
         if let Failed::Paused(change) = self.gates.fail_index(gate, answer, &mut self.delays, now) {
@@ -284,6 +284,7 @@ impl Scheduler {
                 ops.into_iter().for_each(|op| self.index_missing(op, now));
             }
             RequestVerdict::IndexMissing(refused) => self.divide(sent, ops, &refused, now),
+            RequestVerdict::Broke { status, error } => self.request_broke(sent, ops, status, &error, now),
             RequestVerdict::SendAgain => self.put_back(ops, When::Now, now),
         }
     }
@@ -314,26 +315,6 @@ impl Scheduler {
         // First, so that they are stopped too where a one-shot command gives up now.
         self.put_back(ops, when, now);
         self.fail(failure, sent, now);
-    }
-
-    /// A request was not answered while others were: it says nothing of the cluster, but perhaps of its index.
-    fn silent(&mut self, sent: &Sent, mut ops: Vec<Op>, detail: String, now: Instant) {
-        for op in &mut ops {
-            op.unavailable = true;
-            self.queue.set_apart(&op.operation.address.index);
-        }
-        let Some(first) = ops.first() else { return };
-        let index = &first.operation.address.index;
-        let one_index = ops.iter().all(|op| op.operation.address.index == *index);
-        let lasting = sent.probes.is_some() || ops.iter().all(|op| op.attempts + 1 >= SILENT);
-        if one_index && lasting {
-            let answer = silent_index(first, detail);
-            ops.iter_mut().for_each(|op| op.attempts = 0);
-            self.put_back(ops, When::Behind, now);
-            self.fail_index(answer, now);
-        } else {
-            self.put_back_later(ops, now);
-        }
     }
 
     pub(super) fn fail(&mut self, failure: Failure, sent: &Sent, now: Instant) {
@@ -377,7 +358,7 @@ impl Scheduler {
     }
 }
 
-fn report_end(ended: &Ended, now: Instant) {
+pub(super) fn report_end(ended: &Ended, now: Instant) {
     let Ended::Reported(pause) = ended else { return };
     let seconds = now.duration_since(pause.since).as_secs();
     tracing::info!(scope = %pause.scope, reason = pause.reason.name(), seconds, "going on");

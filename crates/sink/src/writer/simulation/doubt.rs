@@ -230,6 +230,22 @@ async fn row_11_refused_deletes_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_12_r2_a_field_limit_is_a_dead_letter_and_counts_like_others() {
+    let world = Arc::new(World::default());
+    let (writer, _cancel) = start(&world, settings());
+    let mut batch = many("a", 3);
+    batch.extend(named("a", "wide", 20));
+    let decisions = writer.write(batch).await;
+    assert_eq!((applied(&decisions), refused(&decisions)), (3, 20));
+    assert!(writer.pauses().is_empty());
+    let Decision::Refused(refusal) = &decisions[3] else { panic!("{decisions:?}") };
+    assert_eq!(refusal.message, "the index would have more than 1000 fields");
+    let alone = writing(&writer, named("a", "wide-alone", 60));
+    writer.watch_pauses().wait_for(|pauses| !pauses.is_empty()).await.unwrap();
+    assert!(is_open(&alone) && writer.braked().len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn row_13_zero_switches_the_brake_off() {
     let world = broken("a-000001");
     let off = WriterSettings { brake_after: 0, brake_after_field: 0, ..settings() };
@@ -284,6 +300,41 @@ async fn row_25_a_lasting_500_without_accepted_neighbours_is_a_pause() {
         sleep(SECOND).await;
     }
     assert_eq!(refused(&all.await.unwrap()), 3);
+}
+
+/// As OpenSearch answers where an index has a pipeline and no node runs any.
+#[tokio::test(start_paused = true)]
+async fn row_28_an_index_that_breaks_whole_requests_is_braked_alone() {
+    for settings in [settings(), function()] {
+        let world = Arc::new(World::default());
+        world.with(|state| state.no_ingest.insert("a-000001".into()));
+        let (writer, _cancel) = start(&world, settings);
+        let mut both = many("a", 100);
+        both.extend(named("b", "other", 20));
+        let all = writing(&writer, both);
+        let began = Instant::now();
+        let is_braked = |pauses: &Vec<crate::pause::Pause>| {
+            pauses.iter().any(|pause| pause.reason == PauseReason::DocumentsRefused)
+        };
+        writer.watch_pauses().wait_for(is_braked).await.unwrap();
+        assert!(began.elapsed() < SECOND * 60, "{:?}", began.elapsed());
+        assert_eq!(writer.pauses().len(), 1, "neither the cluster nor another index is paused");
+        assert_eq!(world.live(), 20);
+        assert!(matches!(writer.write(vec![delete("a", "x")]).await[..], [Decision::Done(_)]));
+        assert!(is_open(&all));
+        world.with(|state| state.no_ingest.clear());
+        assert_eq!(applied(&all.await.unwrap()), 120);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_28_a_document_that_breaks_whole_requests_is_a_dead_letter() {
+    let world = Arc::new(World::default());
+    let (writer, _cancel) = start(&world, settings());
+    let mut batch = many("a", 50);
+    batch[20] = index("a", "defect");
+    let decisions = writer.write(batch).await;
+    assert_eq!((applied(&decisions), refused(&decisions)), (49, 1));
 }
 
 #[tokio::test(start_paused = true)]

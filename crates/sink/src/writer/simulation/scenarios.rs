@@ -78,7 +78,7 @@ async fn retry_after_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_poisoned_operation_among_a_hundred_is_found() {
+async fn row_14_one_poisoned_operation_among_a_hundred_is_found() {
     for compression in [Compression::None, Compression::Gzip] {
         let world = Arc::new(World::default());
         let (writer, _cancel) = start(&world, WriterSettings { compression, ..settings() });

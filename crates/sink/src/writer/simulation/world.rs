@@ -17,8 +17,12 @@ pub(super) const POISON: &str = "poison";
 pub(super) const UNMAPPABLE: &str = "unmappable";
 /// As `UNMAPPABLE`, and the refusal names a field.
 pub(super) const MISTYPED: &str = "mistyped";
+/// The mapping has no room for its fields.
+pub(super) const WIDE: &str = "wide";
 /// Answered 500 with a type of a defect.
 pub(super) const CRASHING: &str = "crashing";
+/// The whole request is answered 500 with such a type.
+pub(super) const DEFECT: &str = "defect";
 /// Answered 503 for its shard.
 pub(super) const SHARDLESS: &str = "shardless";
 /// A firewall answers 403 for the whole request.
@@ -61,6 +65,8 @@ pub(super) struct State {
     pub(super) no_pipeline: HashSet<String>,
     /// They refuse deletes too.
     pub(super) no_write_index: HashSet<String>,
+    /// Every request with an index operation of theirs breaks whole: no node runs their pipeline.
+    pub(super) no_ingest: HashSet<String>,
     /// Their shards are not available: after the server's own timeout, 503.
     pub(super) red: HashSet<String>,
     /// Requests with operations of these are never answered.
@@ -227,6 +233,10 @@ impl State {
         if lines.iter().any(|line| line.key.1.contains(INJECTION)) {
             return Ok(Answer { status: 403, body: Bytes::from_static(b"<html>blocked"), retry_after: None });
         }
+        let breaks = |line: &Line| line.is_index && self.no_ingest.contains(&line.key.0) || line.key.1.contains(DEFECT);
+        if lines.iter().any(breaks) {
+            return Ok(whole(500, "illegal_state_exception", None));
+        }
         if lines.iter().any(|line| line.key.1.contains(POISON)) {
             return Ok(whole(400, "illegal_argument_exception", None));
         }
@@ -277,6 +287,10 @@ impl State {
         if line.is_index && line.key.1.contains(MISTYPED) {
             let reason = "failed to parse field [age] of type [long] in document";
             return json!({"index": {"status": 400, "error": {"type": "mapper_parsing_exception", "reason": reason}}});
+        }
+        if line.is_index && line.key.1.contains(WIDE) {
+            let reason = "Limit of total fields [1000] has been exceeded while adding new fields [1]";
+            return json!({"index": {"status": 400, "error": {"type": "illegal_argument_exception", "reason": reason}}});
         }
         if line.key.1.contains(UNMAPPABLE) {
             return error(400, "mapper_parsing_exception");

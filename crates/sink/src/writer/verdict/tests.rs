@@ -132,6 +132,14 @@ fn whole_requests_that_fail() {
 }
 
 #[test]
+fn a_whole_request_breaks_by_an_error_that_does_not_pass() {
+    let broke = |status, error_type| matches!(whole(status, error_type), RequestVerdict::Broke { .. });
+    assert!(broke(500, Some("illegal_state_exception")) && broke(500, Some("null_pointer_exception")));
+    assert!(!broke(500, Some("node_disconnected_exception")) && !broke(500, None));
+    assert!(!broke(503, Some("illegal_state_exception")));
+}
+
+#[test]
 fn whole_requests_that_are_divided() {
     assert_eq!(whole(413, None), RequestVerdict::Divide(Refused::TooLarge));
     let malformed = whole(400, Some("illegal_argument_exception"));
