@@ -179,9 +179,12 @@ pub struct StatusArgs {
     /// Show what the worker at this address says of itself, as http://127.0.0.1:9464; reads no configuration
     #[arg(long, value_name = "URL", value_parser = worker_url)]
     pub url: Option<Url>,
-    /// Show it anew every 2 seconds, until Ctrl-C
+    /// Show it again every 2 seconds, until Ctrl-C
     #[arg(long)]
     pub watch: bool,
+    /// Ask OpenSearch too: how many documents each index has, and how many hold values that no search finds
+    #[arg(long, conflicts_with = "url")]
+    pub indices: bool,
     /// Say nothing, and end with status 0 where the worker lives: for health checks
     #[arg(long, requires = "url", conflicts_with = "watch")]
     pub live: bool,

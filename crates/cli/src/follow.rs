@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use streamdex_config::{Config, Source, TableReference};
 use streamdex_delivery::letter::DeadLetterStore;
-use streamdex_delivery::{Delivery, DeliveryProgress, ReadMemory};
+use streamdex_delivery::{BrakeRecords, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::BatchGetReader;
@@ -21,7 +21,8 @@ use streamdex_poller::lease::WorkerId;
 use streamdex_poller::observe::Boards;
 use streamdex_poller::state::StreamState;
 use streamdex_sink::index::TableFacts;
-use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
+use streamdex_sink::{BulkWriter, Client, Indices, Learned, Patience, SetupContext, WriterSettings};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::connect;
@@ -29,6 +30,9 @@ use crate::exit::CliError;
 
 /// `--until-end` gives up after so long without progress.
 const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
+
+/// What could not be written to the state table is tried again after so long.
+const KEEP_AGAIN: Duration = Duration::from_secs(10);
 
 /// Followers that have not begun.
 pub(crate) struct Prepared {
@@ -39,6 +43,8 @@ pub(crate) struct Prepared {
     pub(crate) writing: CancellationToken,
     /// The connection that the writer uses.
     pub(crate) opensearch: Client,
+    /// Where the brakes of the writer are kept.
+    pub(crate) brakes: BrakeRecords,
 }
 
 /// What all sources share.
@@ -82,7 +88,12 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
     }
     let writing = CancellationToken::new();
     let writer_settings = WriterSettings::new(&config.opensearch, writer_patience);
-    let writer = BulkWriter::start(client.clone(), indices.clone(), writer_settings, writing.clone());
+    let learned = Learned::new(&writer_settings);
+    let brakes = BrakeRecords::new(state.clone(), found.iter().map(|(_, info, _)| &info.arn));
+    if writer_settings.brakes() {
+        connect::insist(patience, state_can_pass, || Box::pin(brakes.recall(&learned))).await?;
+    }
+    let writer = BulkWriter::start_with(client.clone(), indices.clone(), writer_settings, learned, writing.clone());
     boards.set_writer(writer.clone());
     let letters = connect::letters(config).await;
     let shared = Shared {
@@ -102,7 +113,23 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
         boards.add(&source.name, follower.board());
         followers.push(follower);
     }
-    Ok(Prepared { followers, writer: shared.writer, writing, opensearch: client })
+    Ok(Prepared { followers, writer: shared.writer, writing, opensearch: client, brakes })
+}
+
+/// Keeps the brakes of a writer on record, as they come and go.
+pub(crate) async fn keep_brakes(brakes: BrakeRecords, writer: BulkWriter) {
+    let mut pauses = writer.watch_pauses();
+    loop {
+        let kept = brakes.keep(&writer.learned()).await;
+        if let Err(error) = &kept {
+            tracing::warn!(hint = error.hint(), "the brakes are not noted: {error}");
+        }
+        let wait = if kept.is_ok() { Duration::MAX } else { KEEP_AGAIN };
+        if matches!(timeout(wait, pauses.changed()).await, Ok(Err(_))) {
+            // The writer has ended, and whoever owns it knows that.
+            return std::future::pending().await;
+        }
+    }
 }
 
 impl Shared<'_> {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{Global, RunArgs};
 use crate::exit::{CliError, Exit};
-use crate::follow::{Prepared, prepare};
+use crate::follow::{Prepared, keep_brakes, prepare};
 use crate::preflight::{Uses, preflight};
 use crate::progress::{Progress, with_outcomes};
 use crate::serve::Shown;
@@ -44,8 +44,9 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
         }
         broken = watched.one_ended() => return Err(broken),
     };
-    let Prepared { followers, writer, writing, opensearch } = prepared;
+    let Prepared { followers, writer, writing, opensearch, brakes } = prepared;
     shown.watch(opensearch, &mut watched);
+    watched.spawn("notes the brakes of indices", keep_brakes(brakes, writer.clone()));
     watched.spawn("writes to OpenSearch", async move { writer.ended().await });
     let boards: Vec<StatusBoard> = followers.iter().map(|follower| follower.board()).collect();
     let lines_every = Duration::from_secs(arguments.report_every.get());

@@ -1,5 +1,6 @@
 //! `streamdex status`: what the workers do, as the state table tells it, or one of them.
 
+mod documents;
 mod fetch;
 mod render;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use streamdex_poller::observe::Report;
 use tokio::time::{MissedTickBehavior, interval};
 use url::Url;
 
+use self::documents::IndexDocuments;
 use self::fetch::get;
 use self::tables::Tables;
 use crate::args::{Global, StatusArgs};
@@ -29,7 +31,8 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs) -> Result<Exit,
     let Some(url) = &arguments.url else {
         let config = settings::configuration(global)?;
         let tables = Tables::connect(&config).await?;
-        return show(arguments, || of_group(global, &tables)).await;
+        let documents = if arguments.indices { Some(IndexDocuments::connect(&config).await?) } else { None };
+        return show(arguments, || of_group(global, &tables, documents.as_ref())).await;
     };
     if arguments.live {
         get(url, "livez").await?;
@@ -39,12 +42,20 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs) -> Result<Exit,
 }
 
 /// What the state table says of all workers.
-async fn of_group(global: &Global, tables: &Tables) -> Result<String, CliError> {
+async fn of_group(global: &Global, tables: &Tables, documents: Option<&IndexDocuments>) -> Result<String, CliError> {
     let reports = tables.reports().await?;
+    let counted = match documents {
+        Some(documents) => Some(documents.count().await?),
+        None => None,
+    };
     if global.json {
-        return Ok(format!("{}\n", serde_json::json!({ "tables": reports })));
+        let shown = match counted {
+            Some(counted) => serde_json::json!({ "tables": reports, "indices": counted }),
+            None => serde_json::json!({ "tables": reports }),
+        };
+        return Ok(format!("{shown}\n"));
     }
-    Ok(render::tables(&reports))
+    Ok(render::tables(&reports) + &counted.map(|counted| render::indices(&counted)).unwrap_or_default())
 }
 
 /// What a worker says of itself.
@@ -64,7 +75,7 @@ async fn of_worker(global: &Global, url: &Url) -> Result<String, CliError> {
     Ok(render::report(&report))
 }
 
-/// Shows it once; or anew every two seconds, until Ctrl-C. Who does not answer may do so again.
+/// Shows it once; or again every two seconds, until Ctrl-C. Who does not answer may do so again.
 async fn show<F>(arguments: &StatusArgs, text: impl Fn() -> F) -> Result<Exit, CliError>
 where
     F: Future<Output = Result<String, CliError>>,

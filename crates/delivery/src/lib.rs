@@ -5,6 +5,7 @@
 
 mod attempt;
 mod bounds;
+mod brakes;
 pub mod capture;
 pub mod delivery;
 pub mod fault;
@@ -18,6 +19,7 @@ pub mod screen;
 pub mod view;
 
 pub use bounds::Bounds;
+pub use brakes::BrakeRecords;
 pub use delivery::{Delivery, PageOutcome};
 pub use fault::DeliveryFault;
 pub use memory::ReadMemory;

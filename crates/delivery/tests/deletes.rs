@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use streamdex_config::Config;
@@ -56,7 +57,8 @@ async fn deliver(server: &FaultServer, manage: &str, trust: Trust, record: &str)
     let client = Client::connect(&config.opensearch, &config.aws).await.unwrap();
     let indices = Arc::new(Indices::new(client.clone(), &config, &SetupContext::new()));
     let cancel = CancellationToken::new();
-    let patience = Patience::one_shot();
+    let seconds = Duration::from_secs;
+    let patience = Patience::OneShot { at_start: seconds(3), later: seconds(3) };
     let settings = WriterSettings::new(&config.opensearch, patience);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.ndjson");

@@ -10,13 +10,14 @@ use streamdex_mapping::{Mapper, Outcome};
 use streamdex_sink::retry::attempt_share;
 use streamdex_sink::writer::{Fault, ShortStreak};
 use streamdex_sink::{
-    BulkWriter, ClientError, Indices, Patience, PauseReason, SetupError, WriterSettings, WriterStats,
+    BulkWriter, ClientError, Indices, Learned, Patience, PauseReason, SetupError, WriterSettings, WriterStats,
 };
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::deadline::Allowance;
 use crate::error::InvocationError;
+use crate::event::Form;
 use crate::sandbox::{Followed, Sandbox, Unprepared};
 use crate::why::{LastWords, Preparation, Why};
 
@@ -24,6 +25,8 @@ use crate::why::{LastWords, Preparation, Why};
 #[derive(Clone, Copy)]
 pub(crate) struct Work<'a> {
     pub(crate) sandbox: &'a Sandbox,
+    /// Whether the batch comes again by itself.
+    pub(crate) form: Form,
     /// The stream that the records name.
     pub(crate) stream_arn: Option<&'a str>,
     pub(crate) allowance: Allowance,
@@ -59,6 +62,11 @@ pub(crate) enum Again {
 
 /// The longest wait between attempts: an invocation has no time for more.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// An index that refuses documents and has accepted none is given the benefit of the doubt for so long, as by `run`; after
+/// that a batch that holds nothing but bad records must not come again for ever.
+const UNPROVEN: Duration = Duration::from_secs(60);
+/// What was sent by hand does not come again by itself: a person watches, as a command.
+const BY_HAND: Duration = Duration::from_secs(1);
 /// Documents that are held for sending. An event has 6 MB at most; what it is mapped to rarely has more.
 const MEMORY: usize = 24 * 1024 * 1024;
 
@@ -79,7 +87,9 @@ impl Work<'_> {
         };
         let client = self.sandbox.client().await?.clone();
         client.work_until(Some(self.until));
-        let indices = match self.prepare(followed, &page).await {
+        let settings = self.settings();
+        let learned = self.sandbox.learned(&settings);
+        let indices = match self.prepare(followed, &page, (&settings, &learned)).await {
             Ok(indices) => indices,
             Err(Unready::Client(error)) => return Err(error.into()),
             Err(Unready::Why(why)) => return Ok(Delivered::nothing(page.len(), why)),
@@ -88,9 +98,7 @@ impl Work<'_> {
             }
         };
         let stop = self.cancel.child_token();
-        let settings = self.settings();
-        let learned = self.sandbox.learned(&settings);
-        let writer = BulkWriter::start_with(client, indices.clone(), settings, learned, stop.clone());
+        let writer = BulkWriter::start_with(client, indices.clone(), settings, learned.clone(), stop.clone());
         let delivery = self.delivery(followed, Arc::clone(&indices), writer.clone(), place);
         let outcome = self.deliver_page(&delivery, page).await;
         stop.cancel();
@@ -101,6 +109,7 @@ impl Work<'_> {
         let words = words.ended(&writer);
         if let Some(memory) = &followed.memory {
             self.in_time(|| memory.keep(self.stream_arn, &indices)).await;
+            self.in_time(|| memory.keep_brakes(&learned)).await;
         }
         let again = Again::after(outcome.fault.as_ref(), &writer);
         let why = outcome.fault.as_ref().map(|fault| Why::of(fault, &words));
@@ -123,8 +132,19 @@ impl Work<'_> {
     }
 
     /// What is made or asked once in a while: the indices, and whether they are still the same.
-    async fn prepare(self, followed: &Followed, page: &Page) -> Result<Arc<Indices>, Unready> {
+    async fn prepare(
+        self,
+        followed: &Followed,
+        page: &Page,
+        (settings, learned): (&WriterSettings, &Learned),
+    ) -> Result<Arc<Indices>, Unready> {
         let late = |preparation| Unready::Why(Why::unprepared(preparation));
+        if let Some(memory) = followed.memory.as_ref().filter(|_| settings.brakes()) {
+            let recalled = self.in_time(|| memory.recall_brakes(self.stream_arn, learned)).await;
+            recalled
+                .ok_or_else(|| late(Preparation::KnownIndices))?
+                .map_err(|error| Unready::Why(Why::unknown(&error)))?;
+        }
         let indices = self.in_time(|| self.sandbox.indices(followed, page, self.stream_arn)).await;
         let indices = match indices.ok_or_else(|| late(Preparation::KnownIndices))? {
             Ok(indices) => indices,
@@ -160,7 +180,10 @@ impl Work<'_> {
         settings.longest_retry = LONGEST_RETRY;
         settings.memory = MEMORY;
         settings.stop_grace = self.allowance.settling;
-        settings.short_streak = ShortStreak::GiveBack;
+        settings.short_streak = match self.form {
+            Form::SourceMapping => ShortStreak::GiveBack { unproven: UNPROVEN },
+            Form::ByHand => ShortStreak::Refuse { proven: BY_HAND, unproven: BY_HAND },
+        };
         settings
     }
 
@@ -236,7 +259,9 @@ mod tests {
         let (cancel, storing) = (CancellationToken::new(), CancellationToken::new());
         let allowance = Allowance::of(Duration::from_secs(60), Duration::from_secs(2));
         let until = Instant::now() + allowance.whole();
-        let work = Work { sandbox: &sandbox, stream_arn: None, allowance, until, cancel: &cancel, storing: &storing };
+        let form = Form::SourceMapping;
+        let work =
+            Work { sandbox: &sandbox, form, stream_arn: None, allowance, until, cancel: &cancel, storing: &storing };
         let followed = sandbox.source(0).unwrap();
         let mut page = Page::default();
         let record = r#"[{"eventName":"INSERT","dynamodb":{"ApproximateCreationDateTime":1700000000,

@@ -103,7 +103,7 @@ impl Handler {
         let (table, order) = (self.table(&capture), capture.order.clone());
         let stream = capture.origin.sole_stream().map(str::to_owned);
         let until = began + allowance.whole();
-        let delivered = self.deliver(capture, allowance.after(began.elapsed()), until).await?;
+        let delivered = self.deliver(form, capture, allowance.after(began.elapsed()), until).await?;
         let outcomes = in_order(&order, &delivered, |delivered| delivered.outcomes.clone());
         let counts = Counts { steps_back, ..count(&outcomes, &delivered, newest.map(age_of)) };
         let labels = Labels {
@@ -175,6 +175,7 @@ impl Handler {
     /// Delivers the page of each source, with time for the answer.
     async fn deliver(
         &self,
+        form: Form,
         capture: Capture,
         allowance: Allowance,
         until: Instant,
@@ -183,6 +184,7 @@ impl Handler {
         let stream = capture.origin.sole_stream().map(str::to_owned);
         let work = Work {
             sandbox: &self.sandbox,
+            form,
             stream_arn: stream.as_deref(),
             allowance,
             until,

@@ -1,13 +1,17 @@
-//! The UUIDs of indices that were written to, kept in the state table beyond the sandbox: a new sandbox must not make
-//! an index anew that has vanished, which would be a gap that nobody hears of.
+//! What is kept in the state table beyond the sandbox.
+//!
+//! The UUIDs of indices that were written to: a new sandbox must not make an index again that has vanished, which would be
+//! a gap that nobody hears of. The brakes of indices: a new sandbox must not make dead letters of fifty more documents
+//! first.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use streamdex_config::StreamArn;
+use streamdex_delivery::BrakeRecords;
 use streamdex_delivery::indices::KnownIndices;
 use streamdex_dynamodb::state::StateError;
-use streamdex_sink::Indices;
+use streamdex_sink::{Indices, Learned};
 use tokio::sync::OnceCell;
 
 use crate::lazy::LazyState;
@@ -16,6 +20,7 @@ use crate::lazy::LazyState;
 pub(crate) struct IndexMemory {
     state: Arc<LazyState>,
     recalled: OnceCell<()>,
+    brakes: OnceCell<BrakeRecords>,
     /// Concrete names that are in the state table.
     stored: Mutex<BTreeSet<String>>,
 }
@@ -24,7 +29,7 @@ pub(crate) struct IndexMemory {
 
 impl IndexMemory {
     pub(crate) fn new(state: Arc<LazyState>) -> IndexMemory {
-        IndexMemory { state, recalled: OnceCell::new(), stored: Mutex::default() }
+        IndexMemory { state, recalled: OnceCell::new(), brakes: OnceCell::new(), stored: Mutex::default() }
     }
 
     /// Tells `indices` what earlier sandboxes knew, once, before anything is written. Where nothing says which table
@@ -41,6 +46,25 @@ impl IndexMemory {
             Ok(())
         };
         self.recalled.get_or_try_init(load).await.copied()
+    }
+
+    /// Puts the brakes on that earlier sandboxes left, once, before anything is written.
+    pub(crate) async fn recall_brakes(&self, stream_arn: Option<&str>, learned: &Learned) -> Result<(), StateError> {
+        let Some(stream) = stream_arn.and_then(StreamArn::parse) else { return Ok(()) };
+        let load = || async {
+            let brakes = BrakeRecords::new(self.state.table().await.clone(), [&stream.table()]);
+            brakes.recall(learned).await?;
+            Ok(brakes)
+        };
+        self.brakes.get_or_try_init(load).await.map(drop)
+    }
+
+    /// Stores the brakes as they are now. What cannot be stored is tried again with the next event.
+    pub(crate) async fn keep_brakes(&self, learned: &Learned) {
+        let Some(brakes) = self.brakes.get() else { return };
+        if let Err(error) = brakes.keep(learned).await {
+            tracing::warn!(hint = error.hint(), "the brakes are not noted: {error}");
+        }
     }
 
     /// Stores what this sandbox has come to know. What cannot be stored is tried again with the next event.

@@ -1,7 +1,7 @@
 //! The one way to OpenSearch: the transport with authentication, TLS and a deadline on every request.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -19,7 +19,7 @@ pub use crate::client_error::{ClientError, TlsProblem};
 use crate::client_error::{find_io_error, find_tls_problem};
 use crate::connection::{Connection, Received, Request, SendError};
 use crate::index::flavour::{Flavour, is_serverless};
-use crate::retry::attempt_share;
+use crate::retry::AttemptTimes;
 use crate::retry_after;
 use crate::signing::Signer;
 use crate::tls;
@@ -43,12 +43,18 @@ struct Inner {
     connection: Connection,
     authentication: Authentication,
     timeout: Duration,
-    /// By then all work is to be done, retries included.
-    until: Mutex<Option<Instant>>,
+    deadline: Mutex<Deadline>,
     url: Url,
     /// Host and port, for messages.
     endpoint: String,
     is_serverless: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Deadline {
+    /// By then all work is to be done, retries included.
+    until: Option<Instant>,
+    times: AttemptTimes,
 }
 
 /// An HTTP answer, of whatever status.
@@ -118,20 +124,24 @@ impl Client {
         let connection = connection(settings, signer)?;
         let (timeout, url) = (settings.request_timeout, settings.url.clone());
         let (endpoint, is_serverless) = (endpoint_of(&url), is_serverless(settings));
-        let until = Mutex::new(None);
-        Ok(Client(Arc::new(Inner { connection, authentication, timeout, until, url, endpoint, is_serverless })))
+        let deadline = Mutex::default();
+        Ok(Client(Arc::new(Inner { connection, authentication, timeout, deadline, url, endpoint, is_serverless })))
     }
 
     /// From now on all work, retries included, is to be done by `until`: each request has a share of the time that is
     /// left, and never more than the configured deadline. For all clones.
     pub fn work_until(&self, until: Option<Instant>) {
-        *self.0.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        self.deadline().until = until;
+    }
+
+    fn deadline(&self) -> MutexGuard<'_, Deadline> {
+        self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long the next request may take.
     fn limit(&self) -> Duration {
-        let until = *self.0.until.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = until.map(|until| attempt_share(until.saturating_duration_since(Instant::now())));
+        let Deadline { until, times } = *self.deadline();
+        let share = until.map(|until| times.limit(until.saturating_duration_since(Instant::now())));
         share.map_or(self.0.timeout, |share| share.min(self.0.timeout))
     }
 
@@ -219,11 +229,14 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         // The transport's own deadline does not cover the credentials provider.
         let exchange = Box::pin(self.exchange(method, path, headers, body));
-        let limit = self.limit();
-        match tokio::time::timeout(limit, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(self.timed_out(limit)),
+        let (limit, began) = (self.limit(), Instant::now());
+        let result = tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(self.timed_out(limit)));
+        match &result {
+            Ok(_) => self.deadline().times.answered(began.elapsed()),
+            Err(ClientError::TimedOut { .. }) => self.deadline().times.unanswered(),
+            Err(_) => {}
         }
+        result
     }
 
     async fn exchange(

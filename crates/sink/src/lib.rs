@@ -23,5 +23,5 @@ pub use index::{Indices, SetupContext, SetupError, Target, VanishedIndex};
 pub use pause::{Pause, Scope};
 pub use writer::{
     Braked, BulkTransport, BulkWriter, Decision, Fault, Learned, Patience, Permit, Refusal, ShortStreak, Targets,
-    WriterSettings, WriterStats, probe_bulk,
+    WriterSettings, WriterStats,
 };

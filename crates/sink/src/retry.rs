@@ -21,6 +21,17 @@ pub fn attempt_share(left: Duration) -> Duration {
     if share < SMALLEST_SHARE { left } else { share }
 }
 
+/// How long one attempt may take where all work is to be done by a certain time: a share of what is left, so that one
+/// attempt without an answer leaves time for another, and more where the server is known to be slow, or a server that is
+/// always slower than a share would never be heard.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AttemptTimes {
+    /// How long answers took lately.
+    slowest: Duration,
+    /// Attempts in a row without an answer.
+    unanswered: u32,
+}
+
 /// Growing intervals between attempts.
 #[derive(Debug, Clone)]
 pub struct RetrySchedule {
@@ -39,6 +50,24 @@ pub(crate) struct Delays {
 }
 
 // === impl RetrySchedule ===
+
+impl AttemptTimes {
+    /// How long the next attempt may take.
+    pub(crate) fn limit(self, left: Duration) -> Duration {
+        let share = attempt_share(left).saturating_mul(1 << self.unanswered.min(8));
+        share.max(self.slowest.saturating_mul(2)).min(left)
+    }
+
+    /// An answer came after so long.
+    pub(crate) fn answered(&mut self, took: Duration) {
+        *self = AttemptTimes { slowest: took.max(self.slowest * 3 / 4), unanswered: 0 };
+    }
+
+    /// None came.
+    pub(crate) fn unanswered(&mut self) {
+        self.unanswered = self.unanswered.saturating_add(1);
+    }
+}
 
 impl RetrySchedule {
     /// Intervals that double from `first` up to `longest`.
@@ -114,6 +143,22 @@ mod tests {
         for (left, share) in [(60_000, 20_000), (9_000, 3_000), (3_000, 1_000), (2_999, 2_999), (10, 10), (0, 0)] {
             assert_eq!(attempt_share(ms(left)), ms(share), "{left}");
         }
+    }
+
+    #[test]
+    fn a_server_that_is_slower_than_a_share_is_heard() {
+        let ms = Duration::from_millis;
+        let mut times = AttemptTimes::default();
+        assert_eq!(times.limit(ms(6_000)), ms(2_000));
+        times.unanswered();
+        assert_eq!(times.limit(ms(4_000)).as_millis(), 2_666);
+        times.unanswered();
+        assert_eq!(times.limit(ms(6_000)), ms(6_000));
+        times.answered(ms(2_900));
+        assert_eq!(times.limit(ms(9_000)), ms(5_800));
+        // Answers that are fast again are expected to be so.
+        (0..20).for_each(|_| times.answered(ms(10)));
+        assert_eq!(times.limit(ms(6_000)), ms(2_000));
     }
 
     const FIRST: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use opensearch::http::Method;
 use streamdex_config::{Auth, AwsSettings, Compression, PasswordSource};
 use streamdex_mapping::Outcome;
 use streamdex_sink::client::TlsProblem;
-use streamdex_sink::{Client, ClientError, Decision, Learned, Patience, PauseReason, WriterSettings, probe_bulk};
+use streamdex_sink::{Client, ClientError, Decision, PauseReason};
 use streamdex_testkit::fault::{FaultServer, ItemError, Reply, Rule};
 
 use crate::support::{applied, operation, operations, settings, writer};
@@ -247,25 +247,24 @@ async fn a_page_in_place_of_opensearch_is_called_that() {
     assert_eq!(applied(&tokio::time::timeout(LIMIT, writing).await.unwrap().unwrap()), 20);
 }
 
+/// Nothing was accepted yet, so the refusal alone could be about everything.
 #[tokio::test]
-async fn the_probe_of_bulk_counts_as_an_acceptance_where_it_is_answered_item_by_item() {
+async fn one_operation_that_is_refused_whole_is_judged_by_a_probe_of_bulk() {
     let refused = r#"{"error":{"type":"illegal_argument_exception","reason":"explicit index in bulk is not allowed"},"status":400}"#;
-    for (reply, expected) in
-        [(None, true), (Some(Reply::json(400, refused)), false), (Some(Reply::html(200, "x")), false)]
-    {
+    for all in [false, true] {
         let server = FaultServer::scripted();
-        if let Some(reply) = reply {
-            server.add(Rule::bulk().answer(reply));
-        }
-        let settings = settings(&server.url(), Auth::None);
-        let learned = Learned::new(&WriterSettings::new(&settings, Patience::Endless));
-        let client = client(&settings).await;
-        assert_eq!(probe_bulk(&client, "sessions-000001", &learned).await, expected);
-        let request = server.bulk_requests().pop().unwrap();
-        assert!(
-            request.text().contains("sessions-000001") && !request.text().contains("version"),
-            "{}",
-            request.text()
+        server.add(
+            Rule::when(move |request| request.is_bulk() && (all || request.text().contains("poison")))
+                .answer(Reply::json(400, refused)),
         );
+        let settings = settings(&server.url(), Auth::None);
+        let (writer, _cancel) = writer(client(&settings).await, &settings);
+        let writing = writer.write(vec![operation("poison", b"{}".to_vec())]);
+        let written = tokio::time::timeout(Duration::from_secs(3), writing).await;
+        let decision = written.ok().and_then(|mut decisions| decisions.pop());
+        assert_eq!(matches!(decision, Some(Decision::Refused(_))), !all, "{decision:?}");
+        let requests = server.bulk_requests();
+        let probe = requests.iter().find(|request| request.text().contains("streamdex-probe-")).unwrap().text();
+        assert!(probe.contains("sessions-000001") && !probe.contains("version"), "{probe}");
     }
 }

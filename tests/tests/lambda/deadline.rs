@@ -53,10 +53,10 @@ async fn an_answer_that_does_not_come_is_reported_in_time_by_its_first_record() 
     let invocation = sandbox.invoke(event(&records), SHORT).await;
     let wanted = wanted_again(&invocation).expect("something is undecided");
     let place = records.iter().position(|record| record.sequence == wanted).unwrap();
-    // Its request holds the records of 20 to 29 where they were cut in order.
+    // Its request holds the records of 20 to 29 where they were cut in order, and is divided when no answer comes.
     assert!((14..=23).contains(&place), "{place}");
     let counted = counted(&invocation);
-    assert!((10..=20).contains(&counted.undecided), "{}", counted.line);
+    assert!((1..=20).contains(&counted.undecided), "{}", counted.line);
     assert!(invocation.took < SHORT && invocation.took > Duration::from_secs(3), "{:?}", invocation.took);
 
     let sent = sent_behind_the_answer(&bench, &mut sandbox).await;
@@ -68,25 +68,23 @@ async fn an_answer_that_does_not_come_is_reported_in_time_by_its_first_record() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_answers_stop_the_sending_before_the_deadline() {
+async fn slow_answers_stop_the_sending_before_the_deadline_and_all_gets_written_in_the_end() {
     let Some(mut bench) = Bench::new().await else { return };
-    let (mut sandbox, records) = forty(&mut bench).await;
-    bench.front.add(Rule::bulk().delay(Duration::from_millis(3_000)));
-    let invocation = sandbox.invoke(event(&records), SHORT).await;
-    let place = match wanted_again(&invocation) {
-        None => panic!("all of it in so short a time: {}", counted(&invocation).line),
-        Some(wanted) => records.iter().position(|record| record.sequence == wanted).unwrap(),
-    };
-    let counted = counted(&invocation);
-    assert!(counted.outcomes["Applied"] >= 10, "the first answers came in time: {}", counted.line);
-    let requests = bench.front.bulk_requests().len();
-    assert!(requests < 4 || counted.undecided <= 20, "{requests} requests, {}", counted.line);
-
+    let (mut sandbox, mut records) = forty(&mut bench).await;
+    bench.front.add(Rule::bulk().delay(Duration::from_millis(2_500)));
+    // Longer than one attempt's share of the time, until the sandbox has learned that the answers are slow.
+    for number in 1.. {
+        assert!(number <= 8, "{} records are left", records.len());
+        let invocation = sandbox.invoke(event(&records), SHORT).await;
+        assert!(invocation.took < SHORT, "{:?}", invocation.took);
+        let Some(wanted) = wanted_again(&invocation) else { break };
+        let place = records.iter().position(|record| record.sequence == wanted).unwrap();
+        assert!(number == 1 || place > 0, "nothing was done: {}", counted(&invocation).line);
+        records.drain(..place);
+    }
     let sent = sent_behind_the_answer(&bench, &mut sandbox).await;
     assert!(sent.is_empty(), "{sent:?}");
-    let again = sandbox.invoke(event(&records[place..]), AMPLE).await;
-    assert_eq!(wanted_again(&again), None, "{}", sandbox.log());
-    bench.index_is_current("after the second delivery").await;
+    bench.index_is_current("in the end").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,6 @@
 
 use streamdex_config::{AwsSettings, Config, DeadLetterKind, Source, TableReference};
 use streamdex_dynamodb::state::Partition;
-use streamdex_sink::index::watches_indices;
 
 use super::document::Statement;
 use super::facts::{Facts, Purpose};
@@ -27,7 +26,7 @@ const KEEP_PROGRESS: [&str; 7] = [
     "dynamodb:Query",
     "dynamodb:UpdateItem",
 ];
-/// The function keeps which indices it has written to, and its letters; Lambda keeps the progress.
+/// The function keeps which indices it has written to, their brakes, and its letters; Lambda keeps the progress.
 const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
 const READ_PROGRESS: [&str; 1] = ["dynamodb:Query"];
@@ -99,8 +98,8 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
     let letters = config.dead_letter.kind == DeadLetterKind::Table;
     let actions: &[&str] = match purpose {
         Purpose::Run => &KEEP_PROGRESS,
-        Purpose::Lambda if letters && watches_indices(config) => &KEEP_INDICES,
-        Purpose::Lambda | Purpose::Replay if letters => &PUT_LETTERS,
+        Purpose::Lambda if letters => &KEEP_INDICES,
+        Purpose::Replay if letters => &PUT_LETTERS,
         Purpose::Dlq if letters => &READ_LETTERS,
         Purpose::Status => &READ_PROGRESS,
         Purpose::StateCreate => &CREATE_TABLE,
@@ -134,8 +133,7 @@ fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Fa
         let table = format!("table/{}", source.table.table_name());
         Partition::Follow { group, table: &Place::of_source(&facts.around, source).arn("dynamodb", &table) }.key()
     };
-    let follows =
-        matches!(purpose, Purpose::Run | Purpose::Status) || purpose == Purpose::Lambda && watches_indices(config);
+    let follows = matches!(purpose, Purpose::Run | Purpose::Status | Purpose::Lambda);
     let followed = if follows { sources } else { &[] };
     let letters = (purpose != Purpose::Status
         && (purpose != Purpose::Run || config.dead_letter.kind == DeadLetterKind::Table))

@@ -6,8 +6,12 @@ use streamdex_poller::observe::{
     GapReport, LeaseReport, Report, ShardReport, SourceReport, TableReport, WorkerReport, WriterReport,
 };
 
+use super::documents::Counted;
+
 /// More would not fit on a screen; `--json` has all.
 const ROWS: usize = 20;
+/// Seconds for which DynamoDB keeps a stream record.
+const KEPT: f64 = 86_400.0;
 /// Seconds after which others have taken over; clocks may differ by some.
 const SILENT: u64 = 15;
 
@@ -36,6 +40,24 @@ pub(super) fn tables(tables: &[TableReport]) -> String {
             text.push('\n');
         }
         group(&mut text, one);
+    }
+    text
+}
+
+/// What OpenSearch says of the indices.
+pub(super) fn indices(indices: &[Counted]) -> String {
+    let mut text = String::from("\n");
+    for Counted { index, documents, with_ignored_values } in indices {
+        line(&mut text, format_args!("index {index}: {documents} documents"));
+        if *with_ignored_values > 0 {
+            line(
+                &mut text,
+                format_args!(
+                    "  ! {with_ignored_values} of them hold values that do not fit their fields, and that no search finds"
+                ),
+            );
+            line(&mut text, format_args!("    hint: `streamdex index plan` says how to find them, and what to do"));
+        }
     }
     text
 }
@@ -149,7 +171,7 @@ fn progress(text: &mut String, source: &SourceReport) {
         .heartbeat_age_seconds
         .map_or("no heartbeat yet".to_owned(), |age| format!("heartbeat {} ago", span(age)));
     line(text, format_args!("  worker {worker}, one of {}; leases: {owned_leases}; {beat}", workers.len()));
-    let lag = source.lag_seconds.map_or("-".to_owned(), span);
+    let lag = source.lag_seconds.map_or("-".to_owned(), |lag| format!("{}{}", span(lag), trimmed_in(lag)));
     let calls = source.projected_calls_per_hour;
     line(text, format_args!("  lag {lag}; {rate:.1} records/s; {undecided} undecided; {calls} calls an hour"));
     let outcomes = source.outcomes.iter().filter(|(_, records)| **records > 0);
@@ -218,6 +240,15 @@ pub(super) fn table<const N: usize>(text: &mut String, head: [&str; N], rows: &[
     rows.iter().for_each(|cells| row(&cells.each_ref().map(String::as_str)));
 }
 
+/// How long the oldest record that waits can still be read, where that comes near or something has stood for long.
+fn trimmed_in(lag: f64) -> String {
+    match KEPT - lag {
+        _ if lag < 600.0 => String::new(),
+        left if left > 0.0 => format!(", trimmed in {}", span(left)),
+        _ => ", trimmed now".to_owned(),
+    }
+}
+
 /// A length of time in its largest fitting unit.
 pub(super) fn span(seconds: f64) -> String {
     match seconds {
@@ -275,6 +306,27 @@ mod tests {
         assert!(text.contains("and 14 more; --json has all of them"), "{text}");
         let at = |shard: &str| text.find(shard).unwrap_or(usize::MAX);
         assert!(at("shardId-gapped") < at("shardId-29") && at("shardId-29") < at("shardId-28"), "{text}");
+    }
+
+    #[test]
+    fn a_long_lag_says_how_long_its_record_can_still_be_read() {
+        let rows = [
+            (30.0, ""),
+            (7_200.0, ", trimmed in 22 h"),
+            (85_000.0, ", trimmed in 23 min"),
+            (90_000.0, ", trimmed now"),
+        ];
+        for (lag, expected) in rows {
+            assert_eq!(trimmed_in(lag), expected);
+        }
+    }
+
+    #[test]
+    fn indices_with_values_that_no_search_finds_are_named() {
+        let counted =
+            |index: &str, with_ignored_values| Counted { index: index.into(), documents: 12, with_ignored_values };
+        let shown = indices(&[counted("a-000001", 0), counted("b-000001", 3)]);
+        assert!(shown.contains("index a-000001: 12 documents\nindex b-000001: 12 documents\n  ! 3 of them"), "{shown}");
     }
 
     #[test]

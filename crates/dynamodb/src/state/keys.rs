@@ -38,6 +38,8 @@ pub enum SortKey {
     Gap { label: String, kind: String, subject: String },
     /// An index that was written to.
     Index { concrete: String },
+    /// The brake of an index.
+    Brake { concrete: String },
     /// A kind that another version writes; it is none of ours.
     Other,
 }
@@ -60,6 +62,8 @@ impl Partition<'_> {
 impl SortKey {
     /// What all keys of [`SortKey::Index`] begin with.
     pub const INDEX_PREFIX: &str = "index|";
+    /// What all keys of [`SortKey::Brake`] begin with.
+    pub const BRAKE_PREFIX: &str = "brake|";
 
     /// The sort key.
     pub fn text(&self) -> String {
@@ -70,6 +74,7 @@ impl SortKey {
             SortKey::Worker { worker } => join(&["worker", worker]),
             SortKey::Gap { label, kind, subject } => join(&["gap", label, kind, subject]),
             SortKey::Index { concrete } => join(&["index", concrete]),
+            SortKey::Brake { concrete } => join(&["brake", concrete]),
             SortKey::Other => String::new(),
         }
     }
@@ -87,6 +92,7 @@ impl SortKey {
             ("worker", (Some(worker), None, None, None)) => SortKey::Worker { worker },
             ("gap", (Some(label), Some(kind), Some(subject), None)) => SortKey::Gap { label, kind, subject },
             ("index", (Some(concrete), None, None, None)) => SortKey::Index { concrete },
+            ("brake", (Some(concrete), None, None, None)) => SortKey::Brake { concrete },
             _ => SortKey::Other,
         }
     }

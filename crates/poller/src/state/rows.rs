@@ -58,7 +58,7 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
             }
         }
         SortKey::Index { concrete } => loaded.indices.push(read_index(item, concrete)?),
-        SortKey::Shard { .. } | SortKey::Done { .. } | SortKey::Other => {}
+        SortKey::Shard { .. } | SortKey::Done { .. } | SortKey::Brake { .. } | SortKey::Other => {}
     }
     Some(())
 }

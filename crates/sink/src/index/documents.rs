@@ -163,6 +163,14 @@ fn action(index: &str) -> String {
 // === impl Documents ===
 
 impl Documents {
+    /// Counts the documents of an index, or of all that a pattern matches; ids that are held twice are not looked for.
+    ///
+    /// # Errors
+    /// There is no answer, none of OpenSearch's, or a refusal.
+    pub async fn count(client: &Client, index: &str) -> Result<Documents, SetupError> {
+        count(client, index).await.map(|(documents, _)| documents)
+    }
+
     /// What is to be known of them, and what to do.
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();

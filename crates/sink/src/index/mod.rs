@@ -44,5 +44,5 @@ pub use finding::{Code, Finding};
 pub use flavour::Flavour;
 pub use indices::Indices;
 pub use known::{KnownIndex, Target};
-pub use names::{ConcreteNames, IndexNames, index_names, watches_indices};
+pub use names::{ConcreteNames, IndexNames, index_names};
 pub use report::{Applied, IndexApplied, IndexPlan, Plan};

@@ -36,11 +36,6 @@ impl ConcreteNames {
     }
 }
 
-/// Whether `config` has an index whose UUID is watched, as [`super::Indices::is_watched`] says of a running process.
-pub fn watches_indices(config: &Config) -> bool {
-    Catalog::new(config, &SetupContext::new()).is_watched()
-}
-
 /// The names of all indices that the routes of `config` give: what access must be granted to.
 pub fn index_names(config: &Config) -> Vec<IndexNames> {
     let catalog = Catalog::new(config, &SetupContext::new());
@@ -105,7 +100,7 @@ mod tests {
         let mut config = config(vec![route("orders"), route("carts")]);
         let mut manage = |index: &str, manage| {
             config.indices.insert(index.into(), IndexSettings { manage, ..IndexSettings::default() });
-            watches_indices(&config)
+            Catalog::new(&config, &SetupContext::new()).is_watched()
         };
         assert!(manage("orders", Manage::Never));
         assert!(!manage("carts", Manage::Never));

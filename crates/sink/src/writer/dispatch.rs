@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::decision::Fault;
 use super::op::Op;
+use super::probe::probe_bulk;
 use super::request::{BulkTransport, Finished, exchange};
 use super::scheduler::Scheduler;
 use crate::pause::Pause;
@@ -18,6 +19,8 @@ pub(super) struct Dispatcher {
     inbox: mpsc::Receiver<Vec<Op>>,
     publish: watch::Sender<Vec<Pause>>,
     requests: JoinSet<Finished>,
+    /// The probe of `_bulk`, at most one.
+    probes: JoinSet<Option<usize>>,
     scheduler: Scheduler,
 }
 
@@ -37,7 +40,7 @@ impl Dispatcher {
         publish: watch::Sender<Vec<Pause>>,
         scheduler: Scheduler,
     ) -> Dispatcher {
-        Dispatcher { transport, inbox, publish, requests: JoinSet::new(), scheduler }
+        Dispatcher { transport, inbox, publish, requests: JoinSet::new(), probes: JoinSet::new(), scheduler }
     }
 
     /// Runs until it is cancelled, or until all handles are gone and all is decided.
@@ -57,6 +60,9 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 Some(joined) = self.requests.join_next(), if !self.requests.is_empty() => self.joined(joined),
+                Some(probed) = self.probes.join_next(), if !self.probes.is_empty() => {
+                    self.scheduler.probed_bulk(probed.ok().flatten(), Instant::now());
+                }
                 () = cancel.cancelled(), if !stopped => {
                     self.scheduler.stop(Fault::Cancelled);
                     abort_at = Some(Instant::now() + self.scheduler.stop_grace());
@@ -83,6 +89,9 @@ impl Dispatcher {
                 self.transport.refresh_credentials();
             }
             self.requests.spawn(exchange(Arc::clone(&self.transport), sent));
+        }
+        if let Some(concrete) = self.scheduler.next_probe_of_bulk() {
+            self.probes.spawn(probe_bulk(Arc::clone(&self.transport), concrete));
         }
     }
 

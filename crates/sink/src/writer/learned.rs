@@ -41,12 +41,6 @@ impl Learned {
         Learned(Arc::new(Shared { seed, knowledge: Mutex::new(knowledge) }))
     }
 
-    /// A bulk request was accepted outside a writer, as by the probe of set-up: `_bulk` takes requests, so that an
-    /// operation that is refused alone is at fault itself.
-    pub fn note_accepted(&self) {
-        self.lock().refusals.request_accepted(None);
-    }
-
     /// The indices under the brake.
     pub fn braked(&self) -> Vec<Braked> {
         self.lock().streaks.braked()

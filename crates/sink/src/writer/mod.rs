@@ -53,7 +53,6 @@ use tracing::Instrument;
 pub use decision::{Decision, Fault, Refusal};
 pub use learned::Learned;
 pub use permit::Permit;
-pub use probe::probe_bulk;
 pub use request::BulkTransport;
 pub use settings::{Patience, ShortStreak, WriterSettings};
 pub use stats::{LATENCY_BOUNDS, WriterStats};

@@ -1,23 +1,24 @@
-//! Whether `_bulk` takes requests at all, asked of it before there is anything to write.
+//! Whether `_bulk` takes requests at all, asked of it when one operation was refused whole and nothing was accepted yet.
+
+use std::sync::Arc;
 
 use super::answer::read_items;
-use super::learned::Learned;
 use super::request::BulkTransport;
 use crate::client::BodyEncoding;
 
+/// The ids of probes begin so.
+pub(super) const PROBE_ID: &str = "streamdex-probe-";
+
 /// Sends a bulk request that changes nothing: a delete of a document that is not there. Where it is answered item by item,
-/// that is noted as an accepted request, so that an operation refused alone later is known to be at fault itself; true
-/// then. It names the index in its line, as all requests do, since some clusters refuse just that.
+/// requests are accepted, so that an operation refused alone is at fault itself; its size in bytes then. It names the index
+/// in its line, as all requests do, since some clusters refuse just that.
 ///
-/// Without a version, so that it never makes a missing index. A failure says nothing and changes nothing.
-pub async fn probe_bulk(transport: &dyn BulkTransport, concrete: &str, learned: &Learned) -> bool {
-    let id = format!("streamdex-probe-{:016x}", fastrand::u64(..));
-    let line = serde_json::json!({"delete": {"_index": concrete, "_id": id}});
+/// Without a version, so that it never makes a missing index. A failure says nothing.
+pub(super) async fn probe_bulk(transport: Arc<dyn BulkTransport>, concrete: Arc<str>) -> Option<usize> {
+    let id = format!("{PROBE_ID}{:016x}", fastrand::u64(..));
+    let line = serde_json::json!({"delete": {"_index": &*concrete, "_id": id}});
     let body = format!("{line}\n").into_bytes();
-    let Ok(answer) = transport.bulk(body.into(), BodyEncoding::Identity).await else { return false };
-    let accepted = answer.is_success() && read_items(&answer.body).is_ok_and(|items| items.len() == 1);
-    if accepted {
-        learned.note_accepted();
-    }
-    accepted
+    let bytes = body.len();
+    let answer = transport.bulk(body.into(), BodyEncoding::Identity).await.ok()?;
+    (answer.is_success() && read_items(&answer.body).is_ok_and(|items| items.len() == 1)).then_some(bytes)
 }

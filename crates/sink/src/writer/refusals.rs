@@ -25,11 +25,9 @@ pub(super) struct Refusals {
     alerted: HashSet<(IndexName, String)>,
 }
 
-/// The requests that were accepted.
+/// The sizes of requests that were accepted, in bytes.
 #[derive(Debug, Default)]
 struct Accepted {
-    any: bool,
-    /// In bytes, where that is known.
     smallest: Option<usize>,
     largest: Option<usize>,
 }
@@ -60,14 +58,11 @@ impl Refusals {
         self.suspects.remove(&document)
     }
 
-    /// A request was accepted, so not all of them are refused. Its size in bytes, where that is known.
-    pub(super) fn request_accepted(&mut self, bytes: Option<usize>) {
+    /// A request of so many bytes was accepted, so not all of them are refused.
+    pub(super) fn request_accepted(&mut self, bytes: usize) {
         self.lone = 0;
-        self.accepted.any = true;
-        if let Some(bytes) = bytes {
-            self.accepted.smallest = Some(self.accepted.smallest.map_or(bytes, |smallest| smallest.min(bytes)));
-            self.accepted.largest = self.accepted.largest.max(Some(bytes));
-        }
+        self.accepted.smallest = Some(self.accepted.smallest.map_or(bytes, |smallest| smallest.min(bytes)));
+        self.accepted.largest = self.accepted.largest.max(Some(bytes));
     }
 
     /// A request with one operation was refused whole.
@@ -79,11 +74,19 @@ impl Refusals {
     /// Whether what was accepted so far shows that an operation refused alone was refused for its own sake.
     pub(super) fn accepted_before(&self, fault: LoneFault) -> bool {
         match fault {
-            LoneFault::Document => self.accepted.any,
+            LoneFault::Document => self.accepted.smallest.is_some(),
             LoneFault::Size(bytes) => {
                 self.accepted.smallest.is_some_and(|smallest| smallest < bytes)
                     && self.accepted.largest.is_some_and(|largest| largest < bytes)
             }
+        }
+    }
+
+    /// Whether a probe of `_bulk`, which is smaller than any operation, could show it.
+    pub(super) fn needs_probe(&self, fault: LoneFault) -> bool {
+        match fault {
+            LoneFault::Document => self.accepted.smallest.is_none(),
+            LoneFault::Size(bytes) => self.accepted.smallest.is_none_or(|smallest| smallest >= bytes),
         }
     }
 
@@ -123,7 +126,7 @@ mod tests {
         let mut refusals = Refusals::default();
         assert!((0..3).all(|_| refusals.refused_alone() == Blame::Unknown));
         assert_eq!(refusals.refused_alone(), Blame::AllRequests);
-        refusals.request_accepted(None);
+        refusals.request_accepted(100);
         assert_eq!(refusals.refused_alone(), Blame::Unknown);
     }
 
@@ -132,11 +135,12 @@ mod tests {
         let mut refusals = Refusals::default();
         let (document, size) = (LoneFault::Document, LoneFault::Size);
         assert!(!refusals.accepted_before(document) && !refusals.accepted_before(size(1000)));
-        refusals.request_accepted(None);
-        assert!(refusals.accepted_before(document) && !refusals.accepted_before(size(1000)));
-        refusals.request_accepted(Some(500));
+        assert!(refusals.needs_probe(document) && refusals.needs_probe(size(118)));
+        refusals.request_accepted(500);
+        assert!(refusals.accepted_before(document) && !refusals.needs_probe(document));
+        assert!(refusals.needs_probe(size(118)) && !refusals.needs_probe(size(1000)));
         assert!(refusals.accepted_before(size(1000)) && !refusals.accepted_before(size(118)));
-        refusals.request_accepted(Some(2000));
+        refusals.request_accepted(2000);
         assert!(!refusals.accepted_before(size(1000)));
     }
 }

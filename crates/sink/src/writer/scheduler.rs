@@ -9,12 +9,12 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use streamdex_mapping::Outcome;
 use tokio::time::{Duration, Instant};
 
+use self::doubt::BulkProbe;
 use super::decision::{Decision, Fault};
 use super::echo::Echoes;
 use super::gates::{Gates, Pace};
@@ -43,8 +43,8 @@ pub(super) struct Scheduler {
     held: HeldBack,
     /// Deletes that are sent a second time.
     echoes: Echoes,
-    /// The indices, by their concrete names, that accepted an index operation of this writer.
-    proven: HashSet<Arc<str>>,
+    /// Asks whether requests are accepted at all.
+    probe: Option<BulkProbe>,
     /// Requests in flight that are kept apart.
     apart: usize,
     /// When OpenSearch last answered.
@@ -81,7 +81,7 @@ impl Scheduler {
             progress: Progress::new(settings.patience, now),
             held: HeldBack::default(),
             echoes: Echoes::default(),
-            proven: HashSet::new(),
+            probe: None,
             apart: 0,
             answered_at: None,
             slot_freed: false,

@@ -29,9 +29,13 @@ pub enum ShortStreak {
         /// Where it never has.
         unproven: Duration,
     },
-    /// They are refused at once where this writer has seen the index accept an index operation; otherwise they are
-    /// given back undecided. For callers that come again with them, as the Lambda function.
-    GiveBack,
+    /// They are refused at once where the index has accepted an index operation before. Otherwise they are given back
+    /// undecided, until the streak has lasted so long; then they are refused. For callers that come again with them, as
+    /// the Lambda function.
+    GiveBack {
+        /// What [`Learned`](super::Learned) has seen of the streak counts, not this writer alone.
+        unproven: Duration,
+    },
 }
 
 /// How a writer works.
@@ -72,9 +76,6 @@ pub struct WriterSettings {
     pub seed: Option<u64>,
 }
 
-const BRAKE_AFTER: usize = 50;
-const BRAKE_AFTER_FIELD: usize = 1000;
-
 // === impl ShortStreak, Patience, WriterSettings ===
 
 impl ShortStreak {
@@ -111,10 +112,20 @@ impl WriterSettings {
             oldest_read: Duration::from_secs(30),
             stop_grace: Duration::from_secs(8),
             patience,
-            brake_after: BRAKE_AFTER,
-            brake_after_field: BRAKE_AFTER_FIELD,
+            brake_after: bound(settings.brake_after),
+            brake_after_field: bound(settings.brake_after_field),
             short_streak: ShortStreak::of(patience),
             seed: None,
         }
     }
+
+    /// Whether an index can come under the brake.
+    pub fn brakes(&self) -> bool {
+        self.brake_after > 0 || self.brake_after_field > 0
+    }
+}
+
+/// A bound of the brake; 0 where it is off.
+fn bound(after: Option<u32>) -> usize {
+    after.map_or(0, |after| usize::try_from(after).unwrap_or(usize::MAX))
 }

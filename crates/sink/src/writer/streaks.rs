@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokio::time::{Duration, Instant};
+
 #[derive(Debug, Default)]
 pub(super) struct Streaks(HashMap<Arc<str>, Streak>);
 
@@ -15,6 +17,8 @@ struct Streak {
     /// The documents refused since an index operation was last accepted, by what their first refusal names.
     refused: HashMap<u64, Names>,
     without_field: usize,
+    /// When its first document was refused.
+    since: Option<Instant>,
     /// An index operation was accepted before the streak.
     accepted: bool,
     braked: bool,
@@ -88,7 +92,13 @@ impl Streaks {
     }
 
     /// An operation on `document` was refused, with no accepted index operation beside it.
-    pub(super) fn refused(&mut self, concrete: &Arc<str>, document: u64, names: Names, bounds: Bounds) -> Ruling {
+    pub(super) fn refused(
+        &mut self,
+        concrete: &Arc<str>,
+        (document, names): (u64, Names),
+        bounds: Bounds,
+        now: Instant,
+    ) -> Ruling {
         let streak = self.0.entry(Arc::clone(concrete)).or_default();
         if streak.braked {
             return Ruling::Brake;
@@ -96,6 +106,7 @@ impl Streaks {
         if !bounds.counts(names) {
             return Ruling::Refuse;
         }
+        streak.since.get_or_insert(now);
         if streak.refused.insert(document, names).is_none() && names == Names::Nothing {
             streak.without_field += 1;
         }
@@ -108,6 +119,12 @@ impl Streaks {
     /// Whether an index operation was accepted before the streak.
     pub(super) fn was_accepted(&self, concrete: &str) -> bool {
         self.0.get(concrete).is_some_and(|streak| streak.accepted)
+    }
+
+    /// For how long the index has refused documents and accepted none.
+    pub(super) fn lasts(&self, concrete: &str, now: Instant) -> Duration {
+        let since = self.0.get(concrete).and_then(|streak| streak.since);
+        since.map_or(Duration::ZERO, |since| now.duration_since(since))
     }
 
     /// How many documents the streak has.
@@ -155,7 +172,7 @@ mod tests {
     }
 
     fn refuse(streaks: &mut Streaks, documents: std::ops::Range<u64>, names: Names, bounds: Bounds) -> Vec<Ruling> {
-        documents.map(|document| streaks.refused(&name(), document, names, bounds)).collect()
+        documents.map(|document| streaks.refused(&name(), (document, names), bounds, Instant::now())).collect()
     }
 
     #[test]
@@ -176,7 +193,7 @@ mod tests {
         let mut streaks = Streaks::default();
         let other: Arc<str> = "b-000001".into();
         refuse(&mut streaks, 0..4, Names::Nothing, BOUNDS);
-        assert_eq!(streaks.refused(&other, 9, Names::Nothing, BOUNDS), Ruling::Hold);
+        assert_eq!(streaks.refused(&other, (9, Names::Nothing), BOUNDS, Instant::now()), Ruling::Hold);
         assert_eq!(streaks.accepted(&other), Released::Streak);
         assert_eq!((streaks.len("a-000001"), streaks.len("b-000001")), (4, 0));
         // Fields and others add up to the larger bound.

@@ -26,8 +26,12 @@ pub(super) async fn write(world: Arc<World>, stop: CancellationToken, slow: Arc<
         let burst = if dice.chance(10) { dice.within(5..=40) } else { dice.within(1..=3) };
         for _ in 0..burst {
             let key = format!("k{}", dice.index(world.plan.keys));
-            let change = if dice.chance(30) { Change::Remove } else { Change::Put(kind(&mut dice)) };
-            world.table().write(&key, change);
+            world.table().write(&key, change(&mut dice));
+            // Creation times are taken by several machines, and go back now and then.
+            if dice.chance(5) {
+                let (change, back) = (change(&mut dice), dice.within(1..=5));
+                world.table().write_back(&key, change, back);
+            }
         }
     }
 }
@@ -38,6 +42,10 @@ fn usual_pause(dice: &mut Dice) -> Duration {
         5..9 => dice.millis(1_000..=5_000),
         _ => dice.millis(5_000..=30_000),
     }
+}
+
+fn change(dice: &mut Dice) -> Change {
+    if dice.chance(30) { Change::Remove } else { Change::Put(kind(dice)) }
 }
 
 fn kind(dice: &mut Dice) -> &'static str {

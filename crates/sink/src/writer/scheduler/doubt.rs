@@ -5,6 +5,7 @@ use std::sync::Arc;
 use streamdex_mapping::IndexName;
 use tokio::time::{Duration, Instant};
 
+use super::settle::report_end;
 use super::{Scheduler, When};
 use crate::pause::Scope;
 use crate::scrub::Scrubbed;
@@ -30,6 +31,14 @@ enum Resolved {
     SendAgain,
 }
 
+/// A probe of `_bulk`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BulkProbe {
+    /// It is to name this concrete index.
+    Wanted(Arc<str>),
+    UnderWay,
+}
+
 impl Scheduler {
     // --- refused items ---
 
@@ -42,7 +51,7 @@ impl Scheduler {
         }
         let names = if op.is_index() && error.names_field() { Names::Field } else { Names::Nothing };
         let bounds = Bounds { after: self.settings.brake_after, after_field: self.settings.brake_after_field };
-        let ruling = self.learned.lock().streaks.refused(&op.concrete, op.document, names, bounds);
+        let ruling = self.learned.lock().streaks.refused(&op.concrete, (op.document, names), bounds, now);
         let refusal = Refusal::answered(status, error);
         match ruling {
             Ruling::Refuse => self.refuse(op, refusal, now),
@@ -98,9 +107,6 @@ impl Scheduler {
 
     /// An index accepted an index operation: what it refused before was its documents' fault.
     pub(super) fn index_accepts(&mut self, concrete: &Arc<str>, now: Instant) {
-        if !self.proven.contains(concrete) {
-            self.proven.insert(Arc::clone(concrete));
-        }
         let released = self.learned.lock().streaks.accepted(concrete);
         if released != Released::Nothing {
             let held = self.held.release(&Cause::Index(Arc::clone(concrete)));
@@ -117,6 +123,9 @@ impl Scheduler {
             Refused::Malformed { status, error } => (LoneFault::Document, Refusal::answered(*status, error)),
             Refused::Forbidden { status, .. } => (LoneFault::Document, Refusal::by_proxy(*status)),
         };
+        if self.learned.lock().refusals.needs_probe(fault) {
+            self.probe.get_or_insert(BulkProbe::Wanted(Arc::clone(&op.concrete)));
+        }
         let blame = self.learned.lock().refusals.refused_alone();
         if blame == Blame::Unknown {
             self.held.hold(Cause::Request, Held { op, refusal, fault }, now);
@@ -132,7 +141,7 @@ impl Scheduler {
     /// A request of this many bytes was accepted: what was refused alone before was refused for its own sake, unless it
     /// was for a size that is taken now.
     pub(super) fn requests_are_accepted(&mut self, bytes: usize, now: Instant) {
-        self.learned.lock().refusals.request_accepted(Some(bytes));
+        self.learned.lock().refusals.request_accepted(bytes);
         let mut again = Vec::new();
         for held in self.held.release(&Cause::Request) {
             match held.fault {
@@ -141,6 +150,34 @@ impl Scheduler {
             }
         }
         self.put_back_later(again, now);
+    }
+
+    /// The index to name in a probe of `_bulk`, where one is to be sent now.
+    pub(in crate::writer) fn next_probe_of_bulk(&mut self) -> Option<Arc<str>> {
+        let Some(BulkProbe::Wanted(concrete)) = self.probe.take_if(|probe| *probe != BulkProbe::UnderWay) else {
+            return None;
+        };
+        self.probe = Some(BulkProbe::UnderWay);
+        Some(concrete)
+    }
+
+    /// The probe of `_bulk` ended; its size in bytes where it was accepted.
+    pub(in crate::writer) fn probed_bulk(&mut self, accepted: Option<usize>, now: Instant) {
+        self.probe = None;
+        let Some(bytes) = accepted else { return };
+        self.learned.lock().refusals.request_accepted(bytes);
+        let mut again = Vec::new();
+        for held in self.held.release(&Cause::Request) {
+            match held.fault {
+                LoneFault::Document => self.refuse(held.op, held.refusal, now),
+                // One 413 can be a mistake; a second one, now that a smaller request was accepted, is an answer.
+                LoneFault::Size(_) => again.push(held.op),
+            }
+        }
+        self.put_back_later(again, now);
+        for ended in self.gates.succeed(self.gates.epochs()) {
+            report_end(&ended, now);
+        }
     }
 
     // --- nothing else to send ---
@@ -165,7 +202,7 @@ impl Scheduler {
 
     fn resolve(&mut self, cause: &Cause, quiet_for: Duration, now: Instant) {
         for held in self.held.release(cause) {
-            match self.resolved(cause, held.fault, quiet_for) {
+            match self.resolved(cause, held.fault, quiet_for, now) {
                 Resolved::Wait => self.held.put_back(cause, held, now - quiet_for),
                 Resolved::Refuse => self.refuse(held.op, held.refusal, now),
                 Resolved::SendAgain => self.put_back_later(vec![held.op], now),
@@ -181,22 +218,25 @@ impl Scheduler {
         }
     }
 
-    fn resolved(&self, cause: &Cause, fault: LoneFault, quiet_for: Duration) -> Resolved {
+    fn resolved(&self, cause: &Cause, fault: LoneFault, quiet_for: Duration, now: Instant) -> Resolved {
         let learned = self.learned.lock();
-        let (proven, proven_here) = match cause {
-            Cause::Index(concrete) => (learned.streaks.was_accepted(concrete), self.proven.contains(concrete)),
-            Cause::Request => (learned.refusals.accepted_before(fault), learned.refusals.accepted_before(fault)),
+        let (proven, lasts) = match cause {
+            Cause::Index(concrete) => (learned.streaks.was_accepted(concrete), learned.streaks.lasts(concrete, now)),
+            Cause::Request if self.probe.is_some() => return Resolved::Wait,
+            Cause::Request => (learned.refusals.accepted_before(fault), Duration::ZERO),
         };
-        match (self.settings.short_streak, fault) {
-            (ShortStreak::GiveBack, _) if proven_here => Resolved::Refuse,
-            (ShortStreak::GiveBack, _) => Resolved::GiveBack,
-            (ShortStreak::Refuse { proven: wait, .. }, _) if proven && quiet_for >= wait => Resolved::Refuse,
-            (ShortStreak::Refuse { unproven, .. }, LoneFault::Document) if quiet_for >= unproven => Resolved::Refuse,
-            // That it is too large, nothing has shown.
-            (ShortStreak::Refuse { unproven, .. }, LoneFault::Size(_)) if !proven && quiet_for >= unproven => {
+        let is_request = *cause == Cause::Request;
+        match self.settings.short_streak {
+            ShortStreak::GiveBack { .. } if proven => Resolved::Refuse,
+            ShortStreak::GiveBack { unproven } if lasts >= unproven => Resolved::Refuse,
+            ShortStreak::GiveBack { .. } => Resolved::GiveBack,
+            ShortStreak::Refuse { proven: wait, .. } if proven && quiet_for >= wait => Resolved::Refuse,
+            // Nothing has shown that it is at fault itself, and a probe was in vain too.
+            ShortStreak::Refuse { unproven, .. } if is_request && !proven && quiet_for >= unproven => {
                 Resolved::SendAgain
             }
-            (ShortStreak::Refuse { .. }, _) => Resolved::Wait,
+            ShortStreak::Refuse { unproven, .. } if !is_request && quiet_for >= unproven => Resolved::Refuse,
+            ShortStreak::Refuse { .. } => Resolved::Wait,
         }
     }
 }

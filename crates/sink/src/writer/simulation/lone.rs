@@ -11,9 +11,15 @@ use super::{applied, index, many, operation, refused, settings, start, start_aga
 use crate::classify::PauseReason;
 use crate::writer::Decision;
 
+fn without_probes() -> Arc<World> {
+    let world = Arc::new(World::default());
+    world.with(|state| state.loses_probes = true);
+    world
+}
+
 #[tokio::test(start_paused = true)]
 async fn row_15_a_lone_operation_is_a_dead_letter_once_a_request_is_accepted_after_it() {
-    let world = Arc::new(World::default());
+    let world = without_probes();
     let (writer, _cancel) = start(&world, settings());
     let poison = writing(&writer, vec![index("a", "poison")]);
     sleep(SECOND * 10).await;
@@ -23,30 +29,46 @@ async fn row_15_a_lone_operation_is_a_dead_letter_once_a_request_is_accepted_aft
 }
 
 #[tokio::test(start_paused = true)]
+async fn row_15_the_probe_of_bulk_is_a_request_that_is_accepted() {
+    for settings in [settings(), function()] {
+        let world = Arc::new(World::default());
+        let (writer, _cancel) = start(&world, settings);
+        let began = Instant::now();
+        assert_eq!(refused(&writer.write(vec![index("a", "poison")]).await), 1);
+        assert!(began.elapsed() < SECOND);
+        // The writer knows it now, and asks no more.
+        assert_eq!(refused(&writer.write(vec![index("a", "poison-2")]).await), 1);
+        assert_eq!(world.requests().len(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn row_16_a_lone_operation_is_a_dead_letter_where_a_request_was_accepted_before_it() {
-    let world = Arc::new(World::default());
+    let world = without_probes();
     let (writer, cancel) = start(&world, function());
-    assert_eq!(undecided(&writer.write(vec![index("a", "poison")]).await), 1);
+    assert_eq!(applied(&writer.write(vec![index("b", "good")]).await), 1);
     cancel.cancel();
-    // Set-up's probe of `_bulk`.
-    writer.learned().note_accepted();
     let (writer, _cancel) = start_again(&world, function(), writer.learned());
     assert_eq!(refused(&writer.write(vec![index("a", "poison")]).await), 1);
 
     let (writer, _cancel) = start(&world, settings());
-    writer.learned().note_accepted();
+    assert_eq!(applied(&writer.write(vec![index("b", "good-2")]).await), 1);
     let began = Instant::now();
     assert_eq!(refused(&writer.write(vec![index("a", "poison")]).await), 1);
     assert!(began.elapsed() < SECOND * 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn row_17_a_lone_operation_without_any_acceptance_waits_or_is_given_back() {
-    let world = Arc::new(World::default());
+async fn row_17_a_lone_operation_without_any_acceptance_is_sent_again_or_given_back() {
+    let world = without_probes();
     let (writer, _cancel) = start(&world, settings());
-    let began = Instant::now();
-    assert_eq!(refused(&writer.write(vec![index("a", "poison")]).await), 1);
-    assert!(began.elapsed() >= SECOND * 60);
+    let poison = writing(&writer, vec![index("a", "poison")]);
+    sleep(SECOND * 300).await;
+    assert!(is_open(&poison));
+    assert_eq!(writer.pauses()[0].reason, PauseReason::RequestsRefused);
+    world.with(|state| state.loses_probes = false);
+    assert_eq!(refused(&poison.await.unwrap()), 1);
+    let world = without_probes();
     let (writer, _cancel) = start(&world, function());
     assert_eq!(undecided(&writer.write(vec![index("a", "poison")]).await), 1);
 }
@@ -79,6 +101,14 @@ async fn row_19_a_lone_413_is_the_documents_fault_where_a_smaller_one_is_accepte
     assert_eq!((applied(&decisions), refused(&decisions)), (1, 1));
     let Decision::Refused(refusal) = &decisions[0] else { panic!("{decisions:?}") };
     assert_eq!(refusal.error_type, "document_too_large");
+    // Alone, it is sent twice, with a probe of `_bulk` in between.
+    for settings in [settings(), function()] {
+        let world = Arc::new(World::default());
+        world.with(|state| state.largest = Some(10_000));
+        let (writer, _cancel) = start(&world, settings);
+        assert_eq!(refused(&writer.write(vec![large("big", 20_000)]).await), 1);
+        assert_eq!(world.requests().len(), 3);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -75,7 +75,7 @@ async fn row_27_silence_alone_is_the_clusters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l5_a_delete_after_an_unanswered_attempt_is_sent_once_more_a_minute_later() {
+async fn r6_l5_a_delete_after_an_unanswered_attempt_is_sent_once_more_a_minute_later() {
     let world = world();
     world.fault(Fault::LostBefore);
     let (writer, _cancel) = start(&world, settings());

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Answer, BodyEncoding, ClientError};
 use crate::writer::BulkTransport;
+use crate::writer::probe::PROBE_ID;
 
 /// Documents whose id holds one of these meet a fault of their own.
 pub(super) const POISON: &str = "poison";
@@ -76,6 +77,8 @@ pub(super) struct State {
     pub(super) largest: Option<usize>,
     pub(super) refuses_gzip: bool,
     pub(super) refuses_all: bool,
+    /// Probes of `_bulk` get no answer.
+    pub(super) loses_probes: bool,
     pub(super) refuse_credentials: bool,
     pub(super) refreshed: usize,
     /// Requests that came uncompressed.
@@ -163,9 +166,14 @@ fn read_lines(body: &[u8]) -> Vec<Line> {
         let action: Value = serde_json::from_slice(line).unwrap();
         let is_index = action.get("index").is_some();
         let fields = action.get("index").or(action.get("delete")).unwrap();
-        assert_eq!(fields["version_type"], "external_gte");
+        let probe = fields["_id"].as_str().is_some_and(|id| id.starts_with(PROBE_ID));
+        assert!(probe || fields["version_type"] == "external_gte", "{fields}");
         let text = |name: &str| fields[name].as_str().unwrap().to_owned();
-        found.push(Line { key: (text("_index"), text("_id")), version: fields["version"].as_u64().unwrap(), is_index });
+        found.push(Line {
+            key: (text("_index"), text("_id")),
+            version: fields["version"].as_u64().unwrap_or_default(),
+            is_index,
+        });
         if is_index {
             serde_json::from_slice::<Value>(lines.next().unwrap()).unwrap();
         }
@@ -220,6 +228,9 @@ impl State {
     ) -> Result<Answer, ClientError> {
         if self.unreachable || matches!(fault, Some(Fault::Unreachable)) {
             return Err(ClientError::Unreachable { endpoint: "model".into(), reason: "refused".into() });
+        }
+        if self.loses_probes && lines.iter().any(|line| line.key.1.starts_with(PROBE_ID)) {
+            return Err(ClientError::Interrupted { endpoint: "model".into(), reason: "reset".into() });
         }
         if self.refuse_credentials {
             return Ok(whole(401, "security_exception", None));

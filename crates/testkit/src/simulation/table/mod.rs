@@ -104,6 +104,12 @@ impl Table {
 
     /// Writes, unless this second is not to be written in.
     pub(super) fn write(&mut self, key: &str, change: Change) {
+        self.write_back(key, change, 0);
+    }
+
+    /// Writes, and the record says a time that lies so many seconds before the last record of the item, if that was
+    /// written in this instant to the same shard: the two are never parted by the end of a page.
+    pub(super) fn write_back(&mut self, key: &str, change: Change, back: u64) {
         let (now, seconds) = (self.time.millis(), self.time.seconds());
         let hash = hash(0, key);
         let Some(place) = self.partitions.iter().position(|part| part.range.0 <= hash && hash <= part.range.1) else {
@@ -136,11 +142,21 @@ impl Table {
             return;
         };
         let sequence = format!("{counter}{:020}", self.dice.within(0..=9_999_999_999_999_999_999));
-        let record = record(self.images, key, &sequence, seconds, (old.as_ref(), new.as_ref()));
-        self.append(&shard, key, sequence, record, (now, seconds));
+        let last = self.shard(&shard).and_then(|shard| shard.records.last());
+        let is_after_its_own = last.is_some_and(|entry| entry.key == key && entry.created == now);
+        let back = if is_after_its_own { back } else { 0 };
+        let record = record(self.images, key, &sequence, seconds - back, (old.as_ref(), new.as_ref()));
+        self.append(&shard, key, sequence, record, (now, seconds, back));
     }
 
-    fn append(&mut self, shard: &str, key: &str, sequence: String, record: Record, (now, seconds): (u64, u64)) {
+    fn append(
+        &mut self,
+        shard: &str,
+        key: &str,
+        sequence: String,
+        record: Record,
+        (now, seconds, back): (u64, u64, u64),
+    ) {
         let number = self.streams.len() - 1;
         let delay = if self.dice.chance(90) { self.dice.within(5..=80) } else { self.dice.within(80..=900) };
         let stream = &mut self.streams[number];
@@ -154,8 +170,9 @@ impl Table {
             order: sequence.parse().unwrap_or_default(),
             sequence,
             created: now,
-            created_seconds: seconds,
-            visible_from: earlier.max(now + delay),
+            created_seconds: seconds - back,
+            visible_from: if back > 0 { earlier } else { earlier.max(now + delay) },
+            joined: back > 0,
             key: key.to_owned(),
             record,
             acknowledged: false,

@@ -41,6 +41,8 @@ pub(crate) struct Entry {
     /// In seconds since 1970, as the record says.
     pub(crate) created_seconds: u64,
     pub(crate) visible_from: u64,
+    /// It comes in the same page as the record before it.
+    pub(crate) joined: bool,
     pub(crate) key: String,
     pub(crate) record: Record,
     /// A worker reported an outcome.
@@ -92,8 +94,9 @@ impl Shard {
         if from < self.trimmed {
             return Err(BeforeHorizon);
         }
-        let visible = self.records.iter().skip(from).take_while(|entry| entry.visible_from <= now);
-        let records: Vec<Record> = visible.take(most).map(|entry| entry.record.clone()).collect();
+        let visible = self.records.iter().skip(from).take_while(|entry| entry.visible_from <= now).enumerate();
+        let page = visible.take_while(|(place, entry)| *place < most || most > 0 && entry.joined);
+        let records: Vec<Record> = page.map(|(_, entry)| entry.record.clone()).collect();
         let next = from + records.len();
         let drained = self.closed.is_some_and(|closed| closed <= now) && next == self.records.len();
         Ok(Found { records, next: (!drained).then_some(next) })
