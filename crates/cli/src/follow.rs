@@ -31,8 +31,8 @@ use crate::exit::CliError;
 /// `--until-end` gives up after so long without progress.
 const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
 
-/// What could not be written to the state table is tried again after so long.
-const KEEP_AGAIN: Duration = Duration::from_secs(10);
+/// Brakes are looked at when a pause comes or goes, and so often.
+const KEEP_BRAKES_EVERY: Duration = Duration::from_secs(60);
 
 /// Followers that have not begun.
 pub(crate) struct Prepared {
@@ -43,8 +43,8 @@ pub(crate) struct Prepared {
     pub(crate) writing: CancellationToken,
     /// The connection that the writer uses.
     pub(crate) opensearch: Client,
-    /// Where the brakes of the writer are kept.
-    pub(crate) brakes: BrakeRecords,
+    /// Where the brakes of the writer are kept; `None` where no index can be braked.
+    pub(crate) brakes: Option<BrakeRecords>,
 }
 
 /// What all sources share.
@@ -89,8 +89,9 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
     let writing = CancellationToken::new();
     let writer_settings = WriterSettings::new(&config.opensearch, writer_patience);
     let learned = Learned::new(&writer_settings);
-    let brakes = BrakeRecords::new(state.clone(), found.iter().map(|(_, info, _)| &info.arn));
-    if writer_settings.brakes() {
+    let records = || BrakeRecords::new(state.clone(), found.iter().map(|(_, info, _)| &info.arn));
+    let brakes = writer_settings.brakes().then(records);
+    if let Some(brakes) = &brakes {
         connect::insist(patience, state_can_pass, || Box::pin(brakes.recall(&learned))).await?;
     }
     let writer = BulkWriter::start_with(client.clone(), indices.clone(), writer_settings, learned, writing.clone());
@@ -116,16 +117,26 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
     Ok(Prepared { followers, writer: shared.writer, writing, opensearch: client, brakes })
 }
 
-/// Keeps the brakes of a writer on record, as they come and go.
+/// Keeps the brakes of a writer on record, as they come and go, and takes over those that other processes note: a standby
+/// whose turn comes begins braked.
 pub(crate) async fn keep_brakes(brakes: BrakeRecords, writer: BulkWriter) {
-    let mut pauses = writer.watch_pauses();
+    let (mut pauses, learned) = (writer.watch_pauses(), writer.learned());
+    let mut failed = false;
     loop {
-        let kept = brakes.keep(&writer.learned()).await;
-        if let Err(error) = &kept {
-            tracing::warn!(hint = error.hint(), "the brakes are not noted: {error}");
+        let kept = brakes.keep(&learned).await;
+        let done = match kept {
+            Ok(()) => brakes.recall(&learned).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Err(error) if !failed => {
+                tracing::warn!(hint = error.hint(), "the brakes are not noted: {error}");
+                failed = true;
+            }
+            Err(_) => {}
+            Ok(()) => failed = false,
         }
-        let wait = if kept.is_ok() { Duration::MAX } else { KEEP_AGAIN };
-        if matches!(timeout(wait, pauses.changed()).await, Ok(Err(_))) {
+        if matches!(timeout(KEEP_BRAKES_EVERY, pauses.changed()).await, Ok(Err(_))) {
             // The writer has ended, and whoever owns it knows that.
             return std::future::pending().await;
         }

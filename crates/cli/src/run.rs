@@ -46,7 +46,9 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
     };
     let Prepared { followers, writer, writing, opensearch, brakes } = prepared;
     shown.watch(opensearch, &mut watched);
-    watched.spawn("notes the brakes of indices", keep_brakes(brakes, writer.clone()));
+    if let Some(brakes) = brakes {
+        watched.spawn("notes the brakes of indices", keep_brakes(brakes, writer.clone()));
+    }
     watched.spawn("writes to OpenSearch", async move { writer.ended().await });
     let boards: Vec<StatusBoard> = followers.iter().map(|follower| follower.board()).collect();
     let lines_every = Duration::from_secs(arguments.report_every.get());

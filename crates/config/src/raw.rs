@@ -105,8 +105,9 @@ tables! {
         /// Bulk requests in flight, per process: 1 to 256.
         #[schemars(extend("default" = 8))]
         max_concurrent_requests: u64,
-        /// After so many refused index operations in a row of one index, without an accepted one, the index pauses
-        /// and nothing becomes a dead letter until one is accepted again: up to 1,000,000; 0 switches it off.
+        /// After so many documents in a row that one index refused, deletes included, without an accepted index
+        /// operation, the index pauses and nothing becomes a dead letter until one is accepted again: up to 1,000,000; 0
+        /// switches it off.
         #[schemars(extend("default" = 50))]
         brake_after: u64,
         /// The same for refusals that name a field of the document, which are most likely the documents' own fault: up

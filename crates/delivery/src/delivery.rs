@@ -17,6 +17,7 @@ use streamdex_sink::writer::{BulkWriter, Patience, Refusal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::slices::Writes;
 use crate::attempt::{Attempts, schedule};
 use crate::bounds::Bounds;
 use crate::fault::DeliveryFault;
@@ -102,26 +103,34 @@ impl Delivery {
         }
     }
 
-    /// Reads and writes in rounds, until no answer asks for another one.
+    /// Reads and writes in rounds, until no answer asks for another one. What waits for one index does not hold back what
+    /// is to be read again for another.
     async fn write_all(&self, page: &mut Page, letters: LetterSender, bounds: &Bounds) -> Result<(), DeliveryFault> {
         let (schedule, mut jitter) = (schedule(), Jitter::default());
         let (mut open, mut progressed_at) = (usize::MAX, Instant::now());
+        let mut writes = Writes::default();
         for round in 0.. {
-            if !self.pass(page, &letters, bounds).await? {
-                break;
+            if !writes.has_fault()
+                && let Err(fault) = self.pass(page, &letters, &mut writes, bounds).await
+            {
+                writes.note(fault);
             }
-            let to_read_again = page.batch.fetches().len();
+            let to_read_again = writes.ended_or_read_again(page).await;
             if to_read_again == 0 {
                 break;
             }
             if to_read_again < open {
                 (open, progressed_at) = (to_read_again, Instant::now());
             } else if progressed_at.elapsed() >= self.attempts().limit() {
-                return Err(DeliveryFault::NoProgress(progressed_at.elapsed()));
+                writes.note(DeliveryFault::NoProgress(progressed_at.elapsed()));
+                continue;
             }
-            bounds.working().sleep(schedule.delay(round, None, &mut jitter)).await?;
+            let wait = bounds.working().sleep(schedule.delay(round, None, &mut jitter));
+            if let Err(fault) = writes.beside(wait).await {
+                writes.note(fault);
+            }
         }
-        Ok(())
+        writes.into_result()
     }
 
     /// Makes sure that the index is there. Deletes alone never make one.

@@ -7,8 +7,8 @@ use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 use streamdex_config::Arn;
 use streamdex_mapping::{
-    Address, Batch, Change, ItemOrder, MapError, Mapped, Mapper, Operation, Outcome, RecordError, RecordMeta, Refusal,
-    SequenceNumber, Trust,
+    Address, Batch, Change, ItemOrder, MapError, Mapped, Mapper, Operation, Outcome, Raised, RecordError, RecordMeta,
+    Refusal, SequenceNumber, Trust,
 };
 
 use crate::letter::LetterKey;
@@ -158,16 +158,24 @@ impl Page {
     /// earlier second.
     pub fn add_decided(&mut self, seen: &Seen<'_>, outcome: Outcome) {
         let meta = self.note(seen);
-        if let Some(created) = seen.created().filter(|_| !meta.keys.is_empty()) {
-            self.order.take(self.batch.len(), &meta.keys, created);
-        }
+        self.take_its_second(&meta);
         self.batch.push(meta, Mapped::Nothing(outcome));
     }
 
-    /// Adds a record that stays undecided: nothing of it is sent.
+    /// Adds a record that stays undecided: nothing of it is sent. An earlier record whose second it would take comes again
+    /// with it.
     pub fn add_postponed(&mut self, seen: &Seen<'_>) {
         let meta = self.note(seen);
-        self.batch.push_refused(meta, None);
+        let raised = self.take_its_second(&meta);
+        let record = self.batch.push_refused(meta, None);
+        if let Some(by) = raised.and_then(|raised| raised.by) {
+            self.batch.hold(by, record);
+        }
+    }
+
+    fn take_its_second(&mut self, meta: &RecordMeta) -> Option<Raised> {
+        let created = meta.created.filter(|_| !meta.keys.is_empty())?;
+        self.order.take(self.batch.len(), &meta.keys, created)
     }
 
     fn note(&mut self, seen: &Seen<'_>) -> RecordMeta {

@@ -1,4 +1,4 @@
-//! Dead letters and index records on real engines: DynamoDB Local and dynoxide.
+//! Dead letters, brakes and index records on real engines: DynamoDB Local and dynoxide.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,6 +8,7 @@
     reason = "code of tests: stopping on a broken assumption is what it is for"
 )]
 
+mod brakes;
 mod deletes;
 mod letters;
 mod placeholders;

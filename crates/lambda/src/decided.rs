@@ -3,8 +3,11 @@
 //! An event source mapping delivers everything from the first undecided record on again, and with it records that were
 //! written already. Their outcome stays: versions only grow, so that whatever was written since is newer. So nothing of
 //! them is sent again. What is forgotten here is only sent once more, which does no harm.
+//!
+//! An item with an undecided change is an exception: all its later changes are sent with it again, in their order. Else an
+//! older operation of it could come alone, and after a later delete that the index has forgotten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +25,8 @@ pub struct Identity {
     pub sequence: Option<SequenceNumber>,
     /// Of its key and time: an emulator may use a number twice.
     digest: u64,
+    /// Of its key.
+    item: u64,
 }
 
 /// Twice as many records as a batch can have, at most: what was noted last is in one of the two.
@@ -65,13 +70,20 @@ impl Decided {
     pub fn note<'r>(&self, stream: &str, records: impl Iterator<Item = (&'r Identity, Option<Outcome>)>) {
         let stream: Arc<str> = stream.into();
         let (mut behind, mut seen) = (false, HashMap::<Known, Option<Entry>>::new());
+        // Items with an undecided change.
+        let mut open = HashSet::new();
         let mut generations = self.lock();
         for (identity, outcome) in records {
             behind |= outcome.is_none();
+            if outcome.is_none() {
+                open.insert(identity.item);
+            }
             let Some(sequence) = &identity.sequence else { continue };
             let known = Known { stream: Arc::clone(&stream), sequence: sequence.as_str().into() };
             generations.remove(&known);
-            let entry = outcome.filter(|_| behind).map(|outcome| Entry { digest: identity.digest, outcome });
+            let entry = outcome
+                .filter(|_| behind && !open.contains(&identity.item))
+                .map(|outcome| Entry { digest: identity.digest, outcome });
             seen.entry(known).and_modify(|twice| *twice = None).or_insert(entry);
         }
         for (known, entry) in seen {
@@ -79,6 +91,11 @@ impl Decided {
                 generations.insert(known, entry);
             }
         }
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
     }
 
     /// Forgets everything: what is to be sent again has to be sent again.
@@ -95,8 +112,16 @@ impl Decided {
 
 impl From<&RecordMeta> for Identity {
     fn from(meta: &RecordMeta) -> Identity {
-        Identity { sequence: meta.sequence.clone(), digest: digest(&meta.keys, meta.created) }
+        let item = item_hash(&meta.keys);
+        Identity { sequence: meta.sequence.clone(), digest: digest(&meta.keys, meta.created), item }
     }
+}
+
+/// Of an item's key.
+pub(crate) fn item_hash(keys: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    keys.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn digest(keys: &str, created: Option<CreationTime>) -> u64 {
@@ -174,6 +199,23 @@ mod tests {
             note(&decided, "a", text);
             assert_eq!(known(&decided, "a"), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn r5_later_changes_of_an_item_with_an_undecided_one_come_with_it() {
+        let record = |number: &str, keys: &str| {
+            let sequence = SequenceNumber::parse(number).ok();
+            Identity::from(&RecordMeta { sequence, created: None, keys: keys.to_owned() })
+        };
+        let batch = [
+            (record("1", "x"), Some(Outcome::Applied)),
+            (record("2", "x"), None),
+            (record("3", "y"), Some(Outcome::Applied)),
+            (record("4", "x"), Some(Outcome::Applied)),
+        ];
+        let decided = Decided::default();
+        decided.note("a", batch.iter().map(|(identity, outcome)| (identity, *outcome)));
+        assert_eq!(known(&decided, "a"), ["3"]);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The records of one source, delivered by a writer that lives as long as the invocation.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_delivery::page::Page;
 use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome};
-use streamdex_mapping::{Mapper, Outcome};
+use streamdex_mapping::{IndexName, Mapper, Outcome};
 use streamdex_sink::retry::attempt_share;
 use streamdex_sink::writer::{Fault, ShortStreak};
 use streamdex_sink::{
@@ -108,10 +109,17 @@ impl Work<'_> {
         };
         let words = words.ended(&writer);
         if let Some(memory) = &followed.memory {
-            self.in_time(|| memory.keep(self.stream_arn, &indices)).await;
-            self.in_time(|| memory.keep_brakes(&learned)).await;
+            // Also where the time for sending is over: what is learned then matters most.
+            self.in_time_of(self.storing, || memory.keep(self.stream_arn, &indices)).await;
+            self.in_time_of(self.storing, || memory.keep_brakes(&learned)).await;
         }
-        let again = Again::after(outcome.fault.as_ref(), &writer);
+        let written: BTreeSet<Arc<str>> = outcome
+            .indices
+            .iter()
+            .filter_map(|index| indices.target(&IndexName::parse(index).ok()?))
+            .map(|target| target.concrete.as_str().into())
+            .collect();
+        let again = Again::after(outcome.fault.as_ref(), &writer, &written);
         let why = outcome.fault.as_ref().map(|fault| Why::of(fault, &words));
         Ok(Delivered { outcomes: outcome.outcomes, stats: Some(writer.stats()), why, again })
     }
@@ -161,11 +169,20 @@ impl Work<'_> {
     /// Does something within the time for sending. Where it is not done in its share of the time, it is begun again:
     /// one request without an answer must not use up the invocation.
     async fn in_time<T, F: Future<Output = T>>(self, attempt: impl Fn() -> F) -> Option<T> {
+        self.in_time_of(self.cancel, attempt).await
+    }
+
+    /// The same, until `over` is cancelled.
+    async fn in_time_of<T, F: Future<Output = T>>(
+        self,
+        over: &CancellationToken,
+        attempt: impl Fn() -> F,
+    ) -> Option<T> {
         loop {
             let share = attempt_share(self.until.saturating_duration_since(Instant::now()));
             tokio::select! {
                 biased;
-                () = self.cancel.cancelled() => return None,
+                () = over.cancelled() => return None,
                 done = timeout(share, attempt()) => if let Ok(done) = done {
                     return Some(done);
                 },
@@ -214,7 +231,8 @@ impl Delivered {
 // === impl Again ===
 
 impl Again {
-    fn after(fault: Option<&DeliveryFault>, writer: &BulkWriter) -> Again {
+    /// `written` are the concrete indices that something was to be sent to.
+    fn after(fault: Option<&DeliveryFault>, writer: &BulkWriter, written: &BTreeSet<Arc<str>>) -> Again {
         let is_in_doubt = match fault {
             Some(DeliveryFault::Writer(fault)) => {
                 matches!(**fault, Fault::Undecided { .. } | Fault::IndexMissing { .. })
@@ -222,9 +240,11 @@ impl Again {
             Some(DeliveryFault::Setup(SetupError::Vanished(_))) => true,
             _ => false,
         };
-        let refused = [PauseReason::RequestsRefused, PauseReason::DocumentsRefused].map(PauseReason::name);
+        let reasons = [PauseReason::RequestsRefused, PauseReason::DocumentsRefused, PauseReason::IndexMissing];
+        let refused = reasons.map(PauseReason::name);
         let is_refused = writer.stats().paused.keys().any(|reason| refused.contains(reason));
-        if is_in_doubt || is_refused || !writer.braked().is_empty() { Again::Send } else { Again::Stay }
+        let is_braked = writer.braked().iter().any(|braked| written.contains(&braked.concrete));
+        if is_in_doubt || is_refused || is_braked { Again::Send } else { Again::Stay }
     }
 }
 

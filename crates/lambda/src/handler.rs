@@ -139,7 +139,7 @@ impl Handler {
     async fn read(&self, event: Box<RawValue>, allowance: Allowance) -> Result<Read, InvocationError> {
         let until = Instant::now() + allowance.sending + allowance.settling;
         let intake = Intake::until(std::time::Instant::now() + allowance.mapping(), Arc::clone(&self.sandbox.decided));
-        let first = intake.first();
+        let start = intake.start();
         let (capturer, mapping) = (Arc::clone(&self.sandbox.capturer), Arc::clone(&self.sandbox.mapping));
         let Ok(Ok(turn)) = timeout_at(until, mapping.acquire_owned()).await else {
             return Err(InvocationError::Slow);
@@ -154,7 +154,7 @@ impl Handler {
         match timeout_at(until, task).await {
             Ok(Ok(read)) => Ok(Read::Event(Box::new(read?))),
             Ok(Err(_)) => Err(InvocationError::Broken("the mapping of the records")),
-            Err(_) => first.get().cloned().map(Read::Late).ok_or(InvocationError::Slow),
+            Err(_) => start.first().map(Read::Late).ok_or(InvocationError::Slow),
         }
     }
 

@@ -1,13 +1,14 @@
 //! The records of an event on their way to the mapper: which are mapped, within which time.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use streamdex_delivery::screen::{Screen, Screened, Seen};
 use streamdex_mapping::SequenceNumber;
 
-use crate::decided::Decided;
+use crate::decided::{Decided, item_hash};
 
 /// Decides about the records of one event.
 ///
@@ -18,10 +19,20 @@ pub struct Intake {
     /// From then on records are postponed.
     until: Instant,
     decided: Arc<Decided>,
-    /// The first record of an event that comes in order, once it was read: all can be asked for again from there on.
-    first: Arc<OnceLock<SequenceNumber>>,
+    start: Arc<Start>,
+    /// Items with a change that is mapped, or that there was no time for: their later changes go with it.
+    items: Mutex<HashSet<u64>>,
     images: Budget,
     reads: Budget,
+}
+
+/// Where an event begins, as far as it was read.
+#[derive(Debug, Default)]
+pub(crate) struct Start {
+    /// The first record's number; `None` where it has none that can be named.
+    first: OnceLock<Option<SequenceNumber>>,
+    /// The event does not come in order.
+    by_hand: AtomicBool,
 }
 
 /// How many records were mapped and postponed.
@@ -44,12 +55,19 @@ pub(crate) struct Reads<'i>(&'i Intake);
 impl Intake {
     /// Records are mapped until then.
     pub fn until(until: Instant, decided: Arc<Decided>) -> Intake {
-        Intake { until, decided, first: Arc::default(), images: Budget::default(), reads: Budget::default() }
+        Intake {
+            until,
+            decided,
+            start: Arc::default(),
+            items: Mutex::default(),
+            images: Budget::default(),
+            reads: Budget::default(),
+        }
     }
 
-    /// Is set with the first record.
-    pub(crate) fn first(&self) -> Arc<OnceLock<SequenceNumber>> {
-        Arc::clone(&self.first)
+    /// Says more with the first record.
+    pub(crate) fn start(&self) -> Arc<Start> {
+        Arc::clone(&self.start)
     }
 
     pub(crate) fn images(&self) -> Images<'_> {
@@ -57,6 +75,7 @@ impl Intake {
     }
 
     pub(crate) fn reads(&self) -> Reads<'_> {
+        self.start.by_hand.store(true, Ordering::Relaxed);
         Reads(self)
     }
 
@@ -70,6 +89,15 @@ impl Intake {
     }
 }
 
+// === impl Start, Images, Reads ===
+
+impl Start {
+    /// The record from which on all can be asked for again.
+    pub(crate) fn first(&self) -> Option<SequenceNumber> {
+        self.first.get().cloned().flatten().filter(|_| !self.by_hand.load(Ordering::Relaxed))
+    }
+}
+
 impl Images<'_> {
     /// How many records were postponed.
     pub(crate) fn postponed(self) -> usize {
@@ -79,12 +107,18 @@ impl Images<'_> {
 
 impl Screen for Images<'_> {
     fn screen(&self, record: &Seen<'_>) -> Screened {
-        if let (Some(sequence), Some(_)) = (record.sequence(), record.stream_arn()) {
-            self.0.first.get_or_init(|| sequence.clone());
+        self.0.start.first.get_or_init(|| record.sequence().filter(|_| record.stream_arn().is_some()).cloned());
+        if self.0.decided.is_empty() {
+            return self.0.spend(&self.0.images);
         }
-        match self.0.decided.outcome(record) {
+        let item = item_hash(&record.keys());
+        let mut items = self.0.items.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.0.decided.outcome(record).filter(|_| !items.contains(&item)) {
             Some(outcome) => Screened::Decided(outcome),
-            None => self.0.spend(&self.0.images),
+            None => {
+                items.insert(item);
+                self.0.spend(&self.0.images)
+            }
         }
     }
 }

@@ -147,6 +147,11 @@ impl Batch {
         waiting.map(|(index, _)| FetchHandle(index)).collect()
     }
 
+    /// How many items are to be read.
+    pub fn to_read(&self) -> usize {
+        self.fetches.iter().filter(|slot| slot.waiting).count()
+    }
+
     /// What to read for `handle`, and the record that it is decided for.
     pub fn fetch(&self, handle: FetchHandle) -> Option<(&Fetch, usize)> {
         self.fetches.get(handle.0).map(|slot| (&slot.fetch, slot.owner))

@@ -40,7 +40,7 @@ pub use image::{AttributeProblem, Image, ImageBuilder};
 pub use mapped::Mapped;
 pub use mapper::{Mapper, Trust};
 pub use operation::{Action, Address, DocumentId, IndexName, IndexNameError, LONGEST_ID, Operation, Origin, Role};
-pub use order::ItemOrder;
+pub use order::{ItemOrder, Raised};
 pub use outcome::{Outcome, Tally};
 pub use refusal::{MapError, Refusal, Remains};
 pub use route::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, PatternPart, Route, Test, Ttl};

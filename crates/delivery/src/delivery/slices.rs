@@ -48,9 +48,9 @@ struct Group {
     bytes: usize,
 }
 
-/// The writes of a pass: one for each slice and index.
+/// The writes that run: one for each slice and index.
 #[derive(Default)]
-struct Writes<'d> {
+pub(super) struct Writes<'d> {
     running: FuturesUnordered<BoxFuture<'d, Written>>,
     ended: Vec<Written>,
     fault: Option<DeliveryFault>,
@@ -69,36 +69,24 @@ struct Written {
 }
 
 impl Delivery {
-    /// Reads all that waits to be read and writes all that waits to be written, once. Says whether anything was sent.
+    /// Reads all that waits to be read, and starts to write all that waits to be written.
     ///
-    /// A slice that cannot be written does not hold back the others; what stops one is returned at the end.
-    pub(super) async fn pass(
-        &self,
+    /// A slice that cannot be written does not hold back the others. After a fault nothing more is read.
+    pub(super) async fn pass<'d>(
+        &'d self,
         page: &mut Page,
         letters: &LetterSender,
-        bounds: &Bounds,
-    ) -> Result<bool, DeliveryFault> {
+        writes: &mut Writes<'d>,
+        bounds: &'d Bounds,
+    ) -> Result<(), DeliveryFault> {
         let mut waiting: VecDeque<FetchHandle> = page.batch.fetches().into();
-        let mut writes = Writes::default();
-        let mut any = false;
         loop {
-            match self.read_slice(page, letters, &mut waiting, &mut writes, bounds).await {
-                Ok(slice) => any |= self.start(page, slice, bounds, &mut writes),
-                Err(fault) => {
-                    writes.note(fault);
-                    break;
-                }
-            }
+            let slice = self.read_slice(page, letters, &mut waiting, writes, bounds).await?;
+            self.start(page, slice, bounds, writes);
             if waiting.is_empty() {
-                break;
+                return Ok(());
             }
         }
-        while let Some(written) = writes.running.next().await {
-            writes.ended.push(written);
-            settle(page, &mut writes);
-        }
-        settle(page, &mut writes);
-        writes.fault.map_or(Ok(any), Err)
     }
 
     /// Reads items until there is enough to write, or none is left. Writes go on beside it.
@@ -195,22 +183,22 @@ impl Delivery {
         }
     }
 
-    /// Starts to write what waits, index by index at the same time. Says whether there is anything.
-    fn start<'d>(&'d self, page: &mut Page, slice: Slice, bounds: &'d Bounds, writes: &mut Writes<'d>) -> bool {
+    /// Starts to write what waits, index by index at the same time. What was read goes apart from images: it is given back
+    /// where its index is paused, and its room with it.
+    fn start<'d>(&'d self, page: &mut Page, slice: Slice, bounds: &'d Bounds, writes: &mut Writes<'d>) {
         let Slice { mut room, answered } = slice;
         let now = Instant::now();
-        let mut groups: BTreeMap<IndexName, Group> = BTreeMap::new();
+        let mut groups: BTreeMap<(IndexName, bool), Group> = BTreeMap::new();
         for (handle, operation) in page.batch.take_operations() {
             let answered = page.batch.fetch_of(handle).and_then(|fetch| answered.get(&fetch).copied());
             let sent = Sent::of(page, handle, &operation);
-            groups.entry(operation.address.index.clone()).or_default().add(sent, operation, answered, now);
+            let key = (operation.address.index.clone(), answered.is_some());
+            groups.entry(key).or_default().add(sent, operation, answered, now);
         }
-        let any = !groups.is_empty();
-        for (index, group) in groups {
+        for ((index, _), group) in groups {
             let part = room.as_mut().and_then(|room| room.part(group.bytes));
             writes.running.push(Box::pin(self.write(index, group, bounds, part)));
         }
-        any
     }
 
     /// Writes operations on one index. What is refused is stored as it arises, while its neighbours may still wait.
@@ -298,12 +286,35 @@ impl Group {
 }
 
 impl Writes<'_> {
-    fn note(&mut self, fault: DeliveryFault) {
+    pub(super) fn note(&mut self, fault: DeliveryFault) {
         self.fault = Some(fault.or_worse(self.fault.take()));
     }
 
+    pub(super) fn has_fault(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    /// Waits until all have ended, or items are to be read again: so many. After a fault nothing is read any more.
+    pub(super) async fn ended_or_read_again(&mut self, page: &mut Page) -> usize {
+        loop {
+            settle(page, self);
+            let to_read = page.batch.to_read();
+            if to_read > 0 && self.fault.is_none() {
+                return to_read;
+            }
+            match self.running.next().await {
+                Some(written) => self.ended.push(written),
+                None => return 0,
+            }
+        }
+    }
+
+    pub(super) fn into_result(self) -> Result<(), DeliveryFault> {
+        self.fault.map_or(Ok(()), Err)
+    }
+
     /// Does `work`, and lets writes that end meanwhile end.
-    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {
             tokio::select! {

@@ -159,7 +159,7 @@ impl Fault {
                 "look at the health and load of the cluster, and run the command again: what is done stays done"
             }
             Fault::Undecided { .. } => {
-                "nothing, where the index is right: they are dead letters once it accepts another document. Otherwise look at the error: a missing pipeline or an alias without a write index refuses every document"
+                "nothing, where the index is right: they are dead letters once it accepts another document, or after a minute. Otherwise look at the error: a missing pipeline or an alias without a write index refuses every document"
             }
             Fault::Broken => "please report this with the log; running it again is safe",
         }

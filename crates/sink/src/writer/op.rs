@@ -35,6 +35,15 @@ pub(super) struct Op {
     pub(super) ticket: Ticket,
 }
 
+/// What is remembered of an operation from a read while its caller reads the item again: without it, no trouble would
+/// ever be a lasting one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tried {
+    attempts: u32,
+    unavailable: bool,
+    accepted_then: u64,
+}
+
 /// Why an operation is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -70,8 +79,9 @@ impl Op {
         matches!(self.operation.action, Action::Index(_))
     }
 
+    /// Whether it carries what was read, and its caller can read it again.
     pub(super) fn is_read(&self) -> bool {
-        matches!(self.operation.origin, Origin::Read { .. })
+        self.purpose == Purpose::Decision && matches!(self.operation.origin, Origin::Read { .. })
     }
 
     /// Whether it comes from a read that is too old to be sent.
@@ -80,6 +90,22 @@ impl Op {
     /// server's time, and the difference of two machines' clocks is no age.
     pub(super) fn is_stale(&self, now: Instant, oldest: Duration) -> bool {
         self.is_read() && now.duration_since(self.taken_at) > oldest
+    }
+}
+
+// === impl Tried ===
+
+impl Tried {
+    /// `None` where there is nothing to remember.
+    pub(super) fn of(op: &Op) -> Option<Tried> {
+        let tried = Tried { attempts: op.attempts, unavailable: op.unavailable, accepted_then: op.accepted_then };
+        (op.attempts > 0 || op.unavailable).then_some(tried)
+    }
+
+    pub(super) fn mark(self, op: &mut Op) {
+        op.attempts = self.attempts;
+        op.unavailable = self.unavailable;
+        op.accepted_then = self.accepted_then;
     }
 }
 

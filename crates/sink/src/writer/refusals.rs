@@ -30,6 +30,8 @@ pub(super) struct Refusals {
 struct Accepted {
     smallest: Option<usize>,
     largest: Option<usize>,
+    /// A size that was refused alone although a request as large was accepted before.
+    contradicted: Option<usize>,
 }
 
 /// Who is to blame where a request with one operation is refused whole.
@@ -63,6 +65,21 @@ impl Refusals {
         self.lone = 0;
         self.accepted.smallest = Some(self.accepted.smallest.map_or(bytes, |smallest| smallest.min(bytes)));
         self.accepted.largest = self.accepted.largest.max(Some(bytes));
+        self.accepted.contradicted = self.accepted.contradicted.filter(|size| bytes < *size);
+    }
+
+    /// A request of so many bytes with one operation was refused as too large. The second time in a row, what was accepted
+    /// before says nothing any more: the limit has changed, or counts compressed bytes.
+    pub(super) fn too_large_alone(&mut self, bytes: usize) {
+        let accepted = &mut self.accepted;
+        if accepted.largest.is_none_or(|largest| largest < bytes) {
+            return;
+        }
+        if accepted.contradicted == Some(bytes) {
+            accepted.largest = bytes.checked_sub(1);
+            accepted.smallest = accepted.smallest.filter(|smallest| *smallest < bytes);
+        }
+        accepted.contradicted = Some(bytes);
     }
 
     /// A request with one operation was refused whole.
@@ -142,5 +159,10 @@ mod tests {
         assert!(refusals.accepted_before(size(1000)) && !refusals.accepted_before(size(118)));
         refusals.request_accepted(2000);
         assert!(!refusals.accepted_before(size(1000)));
+        // Until it is contradicted twice.
+        refusals.too_large_alone(1000);
+        assert!(!refusals.accepted_before(size(1000)));
+        refusals.too_large_alone(1000);
+        assert!(refusals.accepted_before(size(1000)));
     }
 }

@@ -9,6 +9,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use streamdex_mapping::Outcome;
@@ -21,7 +22,7 @@ use super::gates::{Gates, Pace};
 use super::held::HeldBack;
 use super::lane::{Room, Taken};
 use super::learned::Learned;
-use super::op::{Op, Purpose};
+use super::op::{Op, Purpose, Tried};
 use super::progress::Progress;
 use super::queue::{Company, Queue};
 use super::request::{Place, Sent};
@@ -45,6 +46,8 @@ pub(super) struct Scheduler {
     echoes: Echoes,
     /// Asks whether requests are accepted at all.
     probe: Option<BulkProbe>,
+    /// Documents from reads that went back to be read again, for when they come back.
+    tried: HashMap<u64, Tried>,
     /// Requests in flight that are kept apart.
     apart: usize,
     /// When OpenSearch last answered.
@@ -54,6 +57,8 @@ pub(super) struct Scheduler {
     stopped: Option<Arc<Fault>>,
 }
 
+/// Documents whose callers never bring them back must not add up.
+const MOST_TRIED: usize = 10_000;
 /// How often it is looked whether operations that are held can be decided.
 const LOOK_AT_HELD: Duration = Duration::from_secs(1);
 
@@ -82,6 +87,7 @@ impl Scheduler {
             held: HeldBack::default(),
             echoes: Echoes::default(),
             probe: None,
+            tried: HashMap::new(),
             apart: 0,
             answered_at: None,
             slot_freed: false,
@@ -104,6 +110,11 @@ impl Scheduler {
                 && let Some(suspicion) = self.learned.lock().refusals.recall(op.document)
             {
                 op.suspicion = suspicion;
+            }
+            if op.is_read()
+                && let Some(tried) = self.tried.remove(&op.document)
+            {
+                tried.mark(&mut op);
             }
             self.echoes.newer(op.document);
             self.begin_braked(&op, now);
@@ -261,6 +272,7 @@ impl Scheduler {
                 self.decide(op, Decision::Stopped(fault), now);
             } else if op.is_read() {
                 self.learned.lock().refusals.remember(op.document, op.suspicion);
+                self.remember_tried(&op);
                 self.decide(op, Decision::ReadAgain, now);
             } else {
                 images.push(op);
@@ -271,6 +283,14 @@ impl Scheduler {
             When::Behind => self.queue.put_behind(images),
             When::At(until) => self.queue.delay(images, until),
         }
+    }
+
+    fn remember_tried(&mut self, op: &Op) {
+        let Some(tried) = Tried::of(op) else { return };
+        if self.tried.len() >= MOST_TRIED {
+            self.tried.clear();
+        }
+        self.tried.insert(op.document, tried);
     }
 
     /// Stops everything that is not in flight, and what comes in later.

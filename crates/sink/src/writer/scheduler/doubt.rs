@@ -10,6 +10,7 @@ use super::{Scheduler, When};
 use crate::pause::Scope;
 use crate::scrub::Scrubbed;
 use crate::writer::decision::{Decision, Fault, Refusal};
+use crate::writer::gates::Epochs;
 use crate::writer::held::{Cause, Held, LoneFault};
 use crate::writer::op::{Op, Purpose};
 use crate::writer::refusals::Blame;
@@ -36,7 +37,8 @@ enum Resolved {
 pub(super) enum BulkProbe {
     /// It is to name this concrete index.
     Wanted(Arc<str>),
-    UnderWay,
+    /// With the epochs of the gates when it was sent.
+    UnderWay(Epochs),
 }
 
 impl Scheduler {
@@ -123,6 +125,9 @@ impl Scheduler {
             Refused::Malformed { status, error } => (LoneFault::Document, Refusal::answered(*status, error)),
             Refused::Forbidden { status, .. } => (LoneFault::Document, Refusal::by_proxy(*status)),
         };
+        if let LoneFault::Size(bytes) = fault {
+            self.learned.lock().refusals.too_large_alone(bytes);
+        }
         if self.learned.lock().refusals.needs_probe(fault) {
             self.probe.get_or_insert(BulkProbe::Wanted(Arc::clone(&op.concrete)));
         }
@@ -154,17 +159,16 @@ impl Scheduler {
 
     /// The index to name in a probe of `_bulk`, where one is to be sent now.
     pub(in crate::writer) fn next_probe_of_bulk(&mut self) -> Option<Arc<str>> {
-        let Some(BulkProbe::Wanted(concrete)) = self.probe.take_if(|probe| *probe != BulkProbe::UnderWay) else {
-            return None;
-        };
-        self.probe = Some(BulkProbe::UnderWay);
+        let Some(BulkProbe::Wanted(concrete)) = &self.probe else { return None };
+        let concrete = Arc::clone(concrete);
+        self.probe = Some(BulkProbe::UnderWay(self.gates.epochs()));
         Some(concrete)
     }
 
     /// The probe of `_bulk` ended; its size in bytes where it was accepted.
     pub(in crate::writer) fn probed_bulk(&mut self, accepted: Option<usize>, now: Instant) {
-        self.probe = None;
-        let Some(bytes) = accepted else { return };
+        let probe = self.probe.take();
+        let (Some(bytes), Some(BulkProbe::UnderWay(epochs))) = (accepted, probe) else { return };
         self.learned.lock().refusals.request_accepted(bytes);
         let mut again = Vec::new();
         for held in self.held.release(&Cause::Request) {
@@ -175,7 +179,7 @@ impl Scheduler {
             }
         }
         self.put_back_later(again, now);
-        for ended in self.gates.succeed(self.gates.epochs()) {
+        for ended in self.gates.succeed(epochs) {
             report_end(&ended, now);
         }
     }

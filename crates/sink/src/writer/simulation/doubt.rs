@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::world::{Fault, World};
-use super::{applied, delete, index, many, operation, refused, settings, start, start_again, writing};
+use super::{applied, delete, index, many, operation, read, refused, settings, start, start_again, writing};
 use crate::classify::PauseReason;
 use crate::writer::{Braked, Decision, Fault as Stop, Patience, ShortStreak, WriterSettings};
 
@@ -271,6 +271,35 @@ async fn row_23_a_document_that_breaks_the_server_stands_alone_and_is_a_dead_let
     let decisions = writer.write(batch).await;
     assert_eq!((applied(&decisions), refused(&decisions)), (49, 1));
     assert!(writer.stats().paused.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_23_what_is_read_again_each_time_is_a_lasting_trouble_too() {
+    let world = Arc::new(World::default());
+    let (writer, _cancel) = start(&world, settings());
+    for round in 0.. {
+        assert!(round < 20, "it is read again for ever");
+        let decisions = writer.write(vec![read("a", "crashing"), index("a", &format!("good-{round}"))]).await;
+        match &decisions[0] {
+            Decision::ReadAgain => {}
+            Decision::Refused(_) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    // Where no neighbour is accepted, it is a pause.
+    let world = Arc::new(World::default());
+    let (writer, _cancel) = start(&world, settings());
+    let again = tokio::spawn({
+        let writer = writer.clone();
+        async move {
+            loop {
+                writer.write(vec![read("a", "crashing")]).await;
+            }
+        }
+    });
+    let paused = async { writer.watch_pauses().wait_for(|pauses| !pauses.is_empty()).await.map(drop) };
+    tokio::time::timeout(SECOND * 300, paused).await.unwrap().unwrap();
+    again.abort();
 }
 
 #[tokio::test(start_paused = true)]
