@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use streamdex_dynamodb::item::ItemReader;
-use streamdex_mapping::{Action, IndexName, Mapper, Operation, Outcome};
+use streamdex_mapping::{IndexName, Mapper, Outcome};
 use streamdex_sink::index::{SetupError, SetupErrorKind};
 use streamdex_sink::retry::Jitter;
 use streamdex_sink::writer::{BulkWriter, Patience, Refusal};
@@ -62,6 +62,15 @@ pub struct PageOutcome {
 
 /// Dead letters of records that cannot be mapped, each with the place of its record.
 type LetterSender = mpsc::UnboundedSender<(usize, DeadLetter)>;
+
+/// What an index is needed for.
+#[derive(Debug, Clone, Copy)]
+enum Need {
+    /// For documents: it is made where it is missing.
+    Documents,
+    /// For deletes alone.
+    Deletes,
+}
 
 /// Whether operations can be sent to an index.
 enum Readiness {
@@ -134,21 +143,14 @@ impl Delivery {
     }
 
     /// Makes sure that the index is there. Deletes alone never make one.
-    async fn ensure(
-        &self,
-        index: &IndexName,
-        group: &[(Operation, Instant)],
-        bounds: &Bounds,
-    ) -> Result<Readiness, DeliveryFault> {
+    async fn ensure(&self, index: &IndexName, need: Need, bounds: &Bounds) -> Result<Readiness, DeliveryFault> {
         if self.indices.target(index).is_some() {
             return Ok(Readiness::Ready);
         }
-        let deletes_only = group.iter().all(|(operation, _)| operation.action == Action::Delete);
         let (attempts, term) = (self.attempts(), bounds.working());
-        let made = if deletes_only {
-            attempts.make(term, "look for the index", || self.indices.find(index)).await
-        } else {
-            attempts.make(term, "set up the index", || self.indices.ensure(index)).await.map(Some)
+        let made = match need {
+            Need::Deletes => attempts.make(term, "look for the index", || self.indices.find(index)).await,
+            Need::Documents => attempts.make(term, "set up the index", || self.indices.ensure(index)).await.map(Some),
         };
         match made {
             Ok(Some(_)) => Ok(Readiness::Ready),

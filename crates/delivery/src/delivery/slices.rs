@@ -7,7 +7,7 @@
 //! ```
 //! Records are joined by key over the whole page before, so one slice alone writes what comes of a key.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::pin::pin;
 
 use futures::future::BoxFuture;
@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, Instant};
 
 use super::letters::Sent;
-use super::{Delivery, LetterSender, Readiness};
+use super::{Delivery, LetterSender, Need, Readiness};
 use crate::bounds::Bounds;
 use crate::fault::DeliveryFault;
 use crate::memory::{KEYS_AT_ONCE, Room};
@@ -189,28 +189,34 @@ impl Delivery {
         let Slice { mut room, answered } = slice;
         let now = Instant::now();
         let mut groups: BTreeMap<(IndexName, bool), Group> = BTreeMap::new();
+        // Deletes alone never make an index.
+        let mut wanted = BTreeSet::new();
         for (handle, operation) in page.batch.take_operations() {
             let answered = page.batch.fetch_of(handle).and_then(|fetch| answered.get(&fetch).copied());
             let sent = Sent::of(page, handle, &operation);
             let key = (operation.address.index.clone(), answered.is_some());
+            if operation.action != Action::Delete {
+                wanted.insert(operation.address.index.clone());
+            }
             groups.entry(key).or_default().add(sent, operation, answered, now);
         }
         for ((index, _), group) in groups {
+            let need = if wanted.contains(&index) { Need::Documents } else { Need::Deletes };
             let part = room.as_mut().and_then(|room| room.part(group.bytes));
-            writes.running.push(Box::pin(self.write(index, group, bounds, part)));
+            writes.running.push(Box::pin(self.write((index, need), group, bounds, part)));
         }
     }
 
     /// Writes operations on one index. What is refused is stored as it arises, while its neighbours may still wait.
     async fn write(
         &self,
-        index: IndexName,
+        (index, need): (IndexName, Need),
         group: Group,
         bounds: &Bounds,
         room: Option<OwnedSemaphorePermit>,
     ) -> Written {
         let Group { sent, operations, .. } = group;
-        let readiness = match self.ensure(&index, &operations, bounds).await {
+        let readiness = match self.ensure(&index, need, bounds).await {
             Ok(readiness) => readiness,
             Err(fault) => return Written { fault: Some(fault), ..Written::nothing(sent) },
         };
