@@ -2,6 +2,8 @@
 //!
 //! What the Lambda function, `replay` and `map` share.
 
+mod error;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,8 +12,9 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use streamdex_config::{Arn, Config};
 use streamdex_mapping::event::{Captured, CapturedError, read_captured, read_item};
-use streamdex_mapping::{Address, Change, Image, MapError, Mapper, RecordError, RecordProblem, Trust};
+use streamdex_mapping::{Address, Change, Image, Mapper, RecordError, RecordProblem, Trust};
 
+pub use self::error::CaptureError;
 use crate::page::Page;
 use crate::proof::KeyProof;
 use crate::screen::{Screen, Screened, Seen, Unscreened};
@@ -61,35 +64,6 @@ pub struct Origin {
 
 /// An item that is no change: it has no version, so it can be shown and not be sent.
 pub type MappedItem = Result<Option<(Address, Vec<u8>)>, String>;
-
-/// Why a text cannot be taken. Nothing of it is to be sent.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CaptureError {
-    /// It is of no known form.
-    #[error(transparent)]
-    Form(#[from] CapturedError),
-    /// It is a list, and nothing in it is a stream record.
-    #[error("nothing in it is a stream record: a stream record holds eventName and dynamodb")]
-    NoRecords,
-    /// A record names a table that is no source.
-    #[error("a record names table {table:?}, which is no source of this configuration (its tables: {known})")]
-    UnknownTable {
-        /// The table.
-        table: String,
-        /// The tables of the configuration.
-        known: String,
-    },
-    /// The stream that the records come from carries too little for a route.
-    #[error(transparent)]
-    View(ViewMismatch),
-    /// A record names no table, and there are several sources.
-    #[error("a record does not say which table it comes from, and there are several sources")]
-    NoTable,
-    /// The configuration does not fit the records.
-    #[error(transparent)]
-    Configuration(MapError),
-}
 
 // === impl Capturer ===
 
@@ -308,24 +282,6 @@ impl Origin {
             (Some(arn), None) => self.stream = Some(arn.into()),
             (Some(arn), Some(known)) => self.doubtful |= **known != *arn,
             (None, _) => self.doubtful = true,
-        }
-    }
-}
-
-// === impl CaptureError ===
-
-impl CaptureError {
-    /// What to do about it, in one sentence.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            CaptureError::Form(error) => error.hint(),
-            CaptureError::NoRecords => CapturedError::Unknown.hint(),
-            CaptureError::UnknownTable { .. } => {
-                "add a [[source]] for this table to the configuration, or take its stream away from this function"
-            }
-            CaptureError::NoTable => "give records with their eventSourceARN",
-            CaptureError::Configuration(error) => error.hint(),
-            CaptureError::View(mismatch) => mismatch.hint(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! no checkpoint may pass it.
 
 mod letters;
+mod rounds;
 mod slices;
 
 use std::collections::BTreeSet;
@@ -12,13 +13,10 @@ use std::sync::Arc;
 use streamdex_dynamodb::item::ItemReader;
 use streamdex_mapping::{IndexName, Mapper, Outcome};
 use streamdex_sink::index::{SetupError, SetupErrorKind};
-use streamdex_sink::retry::Jitter;
 use streamdex_sink::writer::{BulkWriter, Patience, Refusal};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use self::slices::Writes;
-use crate::attempt::{Attempts, schedule};
+use crate::attempt::Attempts;
 use crate::bounds::Bounds;
 use crate::fault::DeliveryFault;
 use crate::indices::IndexSetup;
@@ -61,7 +59,7 @@ pub struct PageOutcome {
 }
 
 /// Dead letters of records that cannot be mapped, each with the place of its record.
-type LetterSender = mpsc::UnboundedSender<(usize, DeadLetter)>;
+type LetterSender = mpsc::Sender<(usize, DeadLetter)>;
 
 /// What an index is needed for.
 #[derive(Debug, Clone, Copy)]
@@ -96,10 +94,11 @@ impl Delivery {
     /// Dead letters of records that cannot be mapped are stored beside the writes: neither a store that does not answer
     /// nor a blocked index may hold the other back.
     async fn work_off(&self, page: &mut Page, bounds: &Bounds) -> Result<(), DeliveryFault> {
-        let (letters, mut arriving) = mpsc::unbounded_channel();
+        // One for each record, and for each of its reads as long as letters are stored.
+        let (letters, mut arriving) = mpsc::channel(2 * page.len() + 1);
         for refused in std::mem::take(&mut page.refused) {
-            // The receiver lives.
-            let _ = letters.send((refused.record, self.record_letter(page, &refused)));
+            // There is room, and the receiver lives.
+            let _ = letters.try_send((refused.record, self.record_letter(page, &refused)));
         }
         let storing = self.store_arriving(&mut arriving, |(_, letter)| Some(letter.clone()), bounds);
         let (written, (stored, fault)) = tokio::join!(self.write_all(page, letters, bounds), storing);
@@ -110,36 +109,6 @@ impl Delivery {
             Err(written) => Err(written.or_worse(fault)),
             Ok(()) => fault.map_or(Ok(()), Err),
         }
-    }
-
-    /// Reads and writes in rounds, until no answer asks for another one. What waits for one index does not hold back what
-    /// is to be read again for another.
-    async fn write_all(&self, page: &mut Page, letters: LetterSender, bounds: &Bounds) -> Result<(), DeliveryFault> {
-        let (schedule, mut jitter) = (schedule(), Jitter::default());
-        let (mut open, mut progressed_at) = (usize::MAX, Instant::now());
-        let mut writes = Writes::default();
-        for round in 0.. {
-            if !writes.has_fault()
-                && let Err(fault) = self.pass(page, &letters, &mut writes, bounds).await
-            {
-                writes.note(fault);
-            }
-            let to_read_again = writes.ended_or_read_again(page).await;
-            if to_read_again == 0 {
-                break;
-            }
-            if to_read_again < open {
-                (open, progressed_at) = (to_read_again, Instant::now());
-            } else if progressed_at.elapsed() >= self.attempts().limit() {
-                writes.note(DeliveryFault::NoProgress(progressed_at.elapsed()));
-                continue;
-            }
-            let wait = bounds.working().sleep(schedule.delay(round, None, &mut jitter));
-            if let Err(fault) = writes.beside(wait).await {
-                writes.note(fault);
-            }
-        }
-        writes.into_result()
     }
 
     /// Makes sure that the index is there. Deletes alone never make one.

@@ -138,6 +138,11 @@ fn is_self_signed(error: &(dyn Error + Send + Sync + 'static)) -> bool {
 // === impl ClientError ===
 
 impl ClientError {
+    /// Whether the request may have been carried out all the same.
+    pub(crate) fn may_be_carried_out(&self) -> bool {
+        matches!(self, ClientError::TimedOut { .. } | ClientError::Interrupted { .. })
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use opensearch::http::Method;
-use streamdex_config::{Auth, AwsSettings};
+use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service};
 use streamdex_sink::client::TlsProblem;
 use streamdex_sink::{Answer, Client, ClientError};
 use streamdex_testkit::fault::{CertificateKind, FaultServer, Reply, Rule};
@@ -104,4 +106,27 @@ async fn a_self_signed_certificate_must_be_the_very_one_in_date_and_for_the_host
     let refused = problem(client.json(Method::Get, "/", None).await);
     assert!(!refused.hint().is_empty());
     assert!(plain.requests().is_empty(), "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_trusted_for_signed_requests_too() {
+    let plain = FaultServer::scripted();
+    plain.add(Rule::any().answer(Reply::json(200, "{}")));
+    let server = FaultServer::with_tls(&plain.url(), CertificateKind::SelfSigned);
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, server.trusted_ca()).unwrap();
+    let service = SigV4Service::Es;
+    let auth = Auth::SigV4 { service, region: Some("eu-west-1".into()), aws: AwsSettings::default() };
+    let mut settings = settings(&server.url(), auth);
+    let ask = |settings: &OpenSearch| {
+        let credentials = SharedCredentialsProvider::new(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"));
+        let client = Client::with_credentials(settings, credentials, service, "eu-west-1").unwrap();
+        async move { client.json(Method::Get, "/", None).await }
+    };
+    assert!(matches!(ask(&settings).await, Err(ClientError::Tls { .. })));
+    settings.ca_file = Some(ca_file);
+    assert!(ask(&settings).await.unwrap().is_success());
+    let signed = plain.requests().pop().unwrap();
+    assert!(signed.header("authorization").starts_with("AWS4-HMAC-SHA256 "), "{signed:?}");
 }

@@ -35,7 +35,7 @@ impl Delivery {
     /// Stores letters as they arrive, until the last one. Returns what was stored.
     pub(super) async fn store_arriving<T>(
         &self,
-        arriving: &mut mpsc::UnboundedReceiver<T>,
+        arriving: &mut mpsc::Receiver<T>,
         letter: impl Fn(&T) -> Option<DeadLetter>,
         bounds: &Bounds,
     ) -> (Vec<T>, Option<DeliveryFault>) {

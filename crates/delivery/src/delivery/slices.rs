@@ -176,7 +176,7 @@ impl Delivery {
                 let bytes = deletes.iter().map(size).sum();
                 if let Some(record) = page.batch.unresolvable(handle, deletes) {
                     // Where nothing is stored any more, the record stays undecided.
-                    let _ = letters.send((record, letter));
+                    let _ = letters.try_send((record, letter));
                 }
                 bytes
             }
@@ -221,7 +221,7 @@ impl Delivery {
             Err(fault) => return Written { fault: Some(fault), ..Written::nothing(sent) },
         };
         let index = matches!(readiness, Readiness::Ready).then_some(index);
-        let (refusals, mut arriving) = mpsc::unbounded_channel();
+        let (refusals, mut arriving) = mpsc::channel(operations.len().max(1));
         let letter =
             |(place, refusal): &(usize, Refusal)| sent.get(*place).map(|sent| self.operation_letter(sent, refusal));
         let storing = self.store_arriving(&mut arriving, letter, bounds);
@@ -237,15 +237,15 @@ impl Delivery {
         readiness: Readiness,
         operations: Vec<(Operation, Instant)>,
         bounds: &Bounds,
-        refusals: mpsc::UnboundedSender<(usize, Refusal)>,
+        refusals: mpsc::Sender<(usize, Refusal)>,
     ) -> Vec<Decision> {
         match readiness {
             Readiness::Ready => self.writer.write_reporting(operations, bounds.permit.clone(), refusals).await,
             Readiness::Absent => operations.iter().map(|_| Decision::Done(Outcome::Absent)).collect(),
             Readiness::Refused(refusal) => {
                 let refused = |(place, _)| {
-                    // The receiver lives.
-                    let _ = refusals.send((place, refusal.clone()));
+                    // There is room, and the receiver lives.
+                    let _ = refusals.try_send((place, refusal.clone()));
                     Decision::Refused(refusal.clone())
                 };
                 operations.iter().enumerate().map(refused).collect()

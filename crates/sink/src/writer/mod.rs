@@ -183,12 +183,12 @@ impl BulkWriter {
     /// says: an operation from a read is as old as the answer that carried the item, however long it took to come here.
     ///
     /// Each refusal is sent to `refusals` as it falls, with the place of its operation, so that it can be stored while
-    /// neighbours wait. The channel is closed with the last decision.
+    /// neighbours wait; give the channel room for one for each operation. It is closed with the last decision.
     pub async fn write_reporting(
         &self,
         operations: Vec<(Operation, Instant)>,
         permit: Option<Arc<dyn Permit>>,
-        refusals: mpsc::UnboundedSender<(usize, Refusal)>,
+        refusals: mpsc::Sender<(usize, Refusal)>,
     ) -> Vec<Decision> {
         self.write_with(operations, permit, Some(refusals)).await
     }
@@ -197,7 +197,7 @@ impl BulkWriter {
         &self,
         operations: Vec<(Operation, Instant)>,
         permit: Option<Arc<dyn Permit>>,
-        refusals: Option<mpsc::UnboundedSender<(usize, Refusal)>>,
+        refusals: Option<mpsc::Sender<(usize, Refusal)>>,
     ) -> Vec<Decision> {
         if operations.is_empty() {
             return Vec::new();

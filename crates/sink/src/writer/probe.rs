@@ -3,8 +3,18 @@
 use std::sync::Arc;
 
 use super::answer::read_items;
+use super::gates::Epochs;
 use super::request::BulkTransport;
 use crate::client::BodyEncoding;
+
+/// A probe of `_bulk`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BulkProbe {
+    /// It is to name this concrete index.
+    Wanted(Arc<str>),
+    /// With the epochs of the gates when it was sent.
+    UnderWay(Epochs),
+}
 
 /// The ids of probes begin so.
 pub(super) const PROBE_ID: &str = "streamdex-probe-";

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use streamdex_mapping::Outcome;
 use tokio::time::{Duration, Instant};
 
-use self::doubt::BulkProbe;
 use super::decision::{Decision, Fault};
 use super::echo::Echoes;
 use super::gates::{Gates, Pace};
@@ -23,6 +22,7 @@ use super::held::HeldBack;
 use super::lane::{Room, Taken};
 use super::learned::Learned;
 use super::op::{Op, Purpose, Tried};
+use super::probe::BulkProbe;
 use super::progress::Progress;
 use super::queue::{Company, Queue};
 use super::request::{Place, Sent};

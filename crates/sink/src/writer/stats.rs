@@ -29,6 +29,9 @@ pub struct WriterStats {
     pub retried: u64,
     /// Answers, of items or whole requests, that the server has too much to do.
     pub overloaded: u64,
+    /// Requests of which it is not known whether they were carried out: no answer came, or none that can be read. What was
+    /// in them is sent again.
+    pub unanswered: u64,
     /// Requests that were divided.
     pub split: u64,
     /// Requests in flight now.
@@ -54,6 +57,7 @@ pub(super) struct Counters {
     pub(super) decided: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) overloaded: AtomicU64,
+    pub(super) unanswered: AtomicU64,
     pub(super) split: AtomicU64,
     pub(super) in_flight: AtomicU64,
     pub(super) limit: AtomicU64,
@@ -104,6 +108,7 @@ impl Counters {
             decided: get(&self.decided),
             retried: get(&self.retried),
             overloaded: get(&self.overloaded),
+            unanswered: get(&self.unanswered),
             split: get(&self.split),
             in_flight: get(&self.in_flight),
             limit: get(&self.limit),

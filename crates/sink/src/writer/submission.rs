@@ -25,7 +25,7 @@ struct Slots {
     open: usize,
     done: Option<oneshot::Sender<Vec<Decision>>>,
     /// Learns of each refusal as it falls.
-    refusals: Option<mpsc::UnboundedSender<(usize, Refusal)>>,
+    refusals: Option<mpsc::Sender<(usize, Refusal)>>,
     /// Room in memory; given back with the last decision, whether or not anyone still waits for it.
     room: Option<OwnedSemaphorePermit>,
 }
@@ -60,8 +60,8 @@ impl Submission {
         Ticket { submission: Arc::clone(self), position, decided: false }
     }
 
-    /// Sends the refusals that fall from now on, with their positions.
-    pub(super) fn report_refusals(&self, to: mpsc::UnboundedSender<(usize, Refusal)>) {
+    /// Sends the refusals that fall from now on, with their positions. Give it room for one for each operation.
+    pub(super) fn report_refusals(&self, to: mpsc::Sender<(usize, Refusal)>) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.open > 0 {
             slots.refusals = Some(to);
@@ -85,7 +85,7 @@ impl Submission {
         *slot = Some(decision);
         if let (Some(refusals), Some(refusal)) = (&slots.refusals, refusal) {
             // The caller may have left.
-            let _ = refusals.send((position, refusal));
+            let _ = refusals.try_send((position, refusal));
         }
         slots.open -= 1;
         if slots.open == 0 {

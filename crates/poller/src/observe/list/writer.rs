@@ -84,6 +84,15 @@ pub(super) const METRICS: &[Metric] = &[
         samples: |look| number(look, |stats| stats.overloaded),
     },
     Metric {
+        name: "streamdex_bulk_unanswered_requests_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        help: "Requests of which it is not known whether they were carried out. What was in them is sent again, and deletes of their documents once more a minute later.",
+        remedy: "Look at the load of the cluster, and at proxies and networks in between; opensearch.request_timeout is how long an answer is waited for.",
+        samples: |look| number(look, |stats| stats.unanswered),
+    },
+    Metric {
         name: "streamdex_bulk_split_requests_total",
         kind: Kind::Counter,
         unit: None,

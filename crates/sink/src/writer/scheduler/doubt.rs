@@ -10,9 +10,9 @@ use super::{Scheduler, When};
 use crate::pause::Scope;
 use crate::scrub::Scrubbed;
 use crate::writer::decision::{Decision, Fault, Refusal};
-use crate::writer::gates::Epochs;
 use crate::writer::held::{Cause, Held, LoneFault};
 use crate::writer::op::{Op, Purpose};
+use crate::writer::probe::BulkProbe;
 use crate::writer::refusals::Blame;
 use crate::writer::request::Sent;
 use crate::writer::settings::ShortStreak;
@@ -30,15 +30,6 @@ enum Resolved {
     GiveBack,
     /// They are sent again.
     SendAgain,
-}
-
-/// A probe of `_bulk`.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum BulkProbe {
-    /// It is to name this concrete index.
-    Wanted(Arc<str>),
-    /// With the epochs of the gates when it was sent.
-    UnderWay(Epochs),
 }
 
 impl Scheduler {

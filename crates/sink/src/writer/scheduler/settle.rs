@@ -42,11 +42,13 @@ impl Scheduler {
                 self.settle_whole(&sent, ops, judge_whole(answer, retry_after), now);
             }
             Reply::Unreadable(reason) => {
+                Counters::add(&self.counters.unanswered, 1);
                 self.note_duration(&sent, took);
                 self.counters.note_error(reason.clone());
                 self.settle_whole(&sent, ops, judge_unreadable(reason), now);
             }
             Reply::Nothing(error) => {
+                Counters::add(&self.counters.unanswered, usize::from(error.may_be_carried_out()));
                 self.note_duration(&sent, took);
                 self.counters.note_error(error.to_string());
                 self.settle_whole(&sent, ops, judge_no_answer(&error), now);
