@@ -66,6 +66,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// An index that refuses documents and has accepted none is given the benefit of the doubt for so long, as by `run`; after
 /// that a batch that holds nothing but bad records must not come again for ever.
 const UNPROVEN: Duration = Duration::from_secs(60);
+/// The brakes on record are waited for in this part of the time that is left, and no longer than that.
+const RECALL_PART: u32 = 4;
+const MOST_RECALL: Duration = Duration::from_secs(1);
 /// What was sent by hand does not come again by itself: a person watches, as a command.
 const BY_HAND: Duration = Duration::from_secs(1);
 /// Documents that are held for sending. An event has 6 MB at most; what it is mapped to rarely has more.
@@ -148,10 +151,9 @@ impl Work<'_> {
     ) -> Result<Arc<Indices>, Unready> {
         let late = |preparation| Unready::Why(Why::unprepared(preparation));
         if let Some(memory) = followed.memory.as_ref().filter(|_| settings.brakes()) {
-            let recalled = self.in_time(|| memory.recall_brakes(self.stream_arn, learned)).await;
-            recalled
-                .ok_or_else(|| late(Preparation::KnownIndices))?
-                .map_err(|error| Unready::Why(Why::unknown(&error)))?;
+            let left = self.until.saturating_duration_since(Instant::now());
+            let within = (left / RECALL_PART).min(MOST_RECALL);
+            memory.recall_brakes(self.stream_arn, learned, within).await;
         }
         let indices = self.in_time(|| self.sandbox.indices(followed, page, self.stream_arn)).await;
         let indices = match indices.ok_or_else(|| late(Preparation::KnownIndices))? {

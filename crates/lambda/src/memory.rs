@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use streamdex_config::StreamArn;
 use streamdex_delivery::BrakeRecords;
@@ -13,6 +14,7 @@ use streamdex_delivery::indices::KnownIndices;
 use streamdex_dynamodb::state::StateError;
 use streamdex_sink::{Indices, Learned};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::lazy::LazyState;
 
@@ -48,15 +50,20 @@ impl IndexMemory {
         self.recalled.get_or_try_init(load).await.copied()
     }
 
-    /// Puts the brakes on that earlier sandboxes left, once, before anything is written.
-    pub(crate) async fn recall_brakes(&self, stream_arn: Option<&str>, learned: &Learned) -> Result<(), StateError> {
-        let Some(stream) = stream_arn.and_then(StreamArn::parse) else { return Ok(()) };
-        let load = || async {
+    /// Puts the brakes on that earlier sandboxes left, once, before anything is written. A state table that does not
+    /// answer in that time holds nothing back: where it cannot be asked, no dead letter can be stored in it either.
+    pub(crate) async fn recall_brakes(&self, stream_arn: Option<&str>, learned: &Learned, within: Duration) {
+        let Some(stream) = stream_arn.and_then(StreamArn::parse) else { return };
+        let recall = || async {
             let brakes = BrakeRecords::new(self.state.table().await.clone(), [&stream.table()]);
-            brakes.recall(learned).await?;
-            Ok(brakes)
+            match timeout(within, brakes.recall(learned)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(hint = error.hint(), "the brakes on record are not known: {error}"),
+                Err(_) => tracing::warn!("the brakes on record are not known: the state table did not answer in time"),
+            }
+            brakes
         };
-        self.brakes.get_or_try_init(load).await.map(drop)
+        self.brakes.get_or_init(recall).await;
     }
 
     /// Stores the brakes as they are now. What cannot be stored is tried again with the next event.

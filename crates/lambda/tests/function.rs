@@ -38,6 +38,7 @@ fn build(server: &FaultServer, route: &str, more: &str) -> (Handler, Arc<Mutex<V
             {{ name = "carts", table = "carts", endpoint_url = "http://127.0.0.1:9" }},
         ]
         opensearch = {{ url = "{url}" }}
+        state = {{ endpoint_url = "http://127.0.0.1:9" }}
         lambda = {{ deadline_margin = "400ms" }}
         route = [{route}, {{ source = "carts", index = "carts", id = ["pk"] }}]
         index.orders = {{ manage = "never" }}
