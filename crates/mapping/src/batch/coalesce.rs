@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::{Batch, FetchSlot, Slot};
 use crate::fetch::Fetch;
-use crate::operation::{Address, Operation, Origin, Role};
+use crate::operation::{Address, Origin, Role};
 use crate::outcome::Outcome;
 use crate::version::ExternalVersion;
 

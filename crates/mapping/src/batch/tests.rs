@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::read_item;
 use crate::fetch::Key;
+use crate::operation::{Address, Origin, Role};
 use crate::operation::{DocumentId, IndexName};
+use crate::version::ExternalVersion;
 
 fn address(id: &str) -> Address {
     Address { index: IndexName::parse("i").unwrap(), id: DocumentId::new(id.to_owned()), routing: None }

@@ -126,6 +126,7 @@ fn the_dashboard_asks_for_metrics_and_labels_that_are_there() {
         "streamdex_incomplete_answers_total",
         "streamdex_pauses_total",
         "streamdex_bulk_requests_total",
+        "streamdex_bulk_unanswered_requests_total",
         "streamdex_bulk_split_requests_total",
     ];
     assert_eq!(unasked, left_out);
