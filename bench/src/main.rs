@@ -47,7 +47,7 @@ struct Arguments {
     /// Goes one way of the mapping again and again, for a profiler to watch
     #[arg(long, value_name = "ROUTE")]
     repeat: Option<mapping::Route>,
-    /// Measures the peak memory of one mapping in a process of its own
+    /// Measures the peak memory of one mapping in a separate process
     #[arg(long, hide = true, requires = "event")]
     peak: Option<mapping::Route>,
     /// The event to map

@@ -146,8 +146,8 @@ fn bulk_body(event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow::Result
     Ok(())
 }
 
-/// The peak of a process that goes one way once, less what it had when it had read the event; in a process of its
-/// own, because a peak is never taken back.
+/// The peak of a process that goes one way once, less what it had when it had read the event; in a
+/// separate process, because a peak is never taken back.
 fn peak_of(route: Route, event: &Path) -> anyhow::Result<String> {
     let name = route.to_possible_value().context("a route has a name")?;
     let mut command = std::process::Command::new(std::env::current_exe()?);

@@ -51,7 +51,7 @@ impl Source {
         &self.shards
     }
 
-    /// A configuration for following it in a group of its own.
+    /// A configuration for following it in its own group.
     pub(crate) fn config(&self, bench: &Bench, group: &str, compression: Compression) -> anyhow::Result<PathBuf> {
         self.config_with_state(bench, group, compression, &self.state.endpoint_url())
     }

@@ -56,7 +56,7 @@ fn text(value: &AttributeValue) -> String {
     }
 }
 
-/// Sets have no order of their own.
+/// Sets have no order.
 fn sorted(mut values: Vec<String>) -> impl Iterator<Item = String> {
     values.sort_unstable();
     values.into_iter()

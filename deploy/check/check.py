@@ -1,4 +1,4 @@
-"""Checks the templates without AWS: `cargo xtask tidy` runs it in an environment of its own.
+"""Checks the templates without AWS: `cargo xtask tidy` runs it in its own environment.
 
 1. IAM statements name their resources, except where WILDCARDS says why not; resources say what PROMISES
    wants; the configuration takes the variables that are set; alarms and dashboard show metrics that are

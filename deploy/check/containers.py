@@ -23,7 +23,7 @@ def image(dockerfile):
     """What the image does not say and must."""
     said = dict(instructions(dockerfile))
     if said["FROM"].split()[0] != "scratch":
-        yield "the image stands on another one, with a shell and packages of its own"
+        yield "the image stands on another one, with its own shell and packages"
     if not re.fullmatch(r"[1-9]\d*:[1-9]\d*", said.get("USER", "")):
         yield "USER is no number, or is root"
     if said.get("STOPSIGNAL") != "SIGTERM":

@@ -25,7 +25,7 @@ WILDCARDS = {
 
 # Statements that allow every account, and the reason.
 OPEN = {
-    ("cloudformation/network.yaml", "ImageLayers"): "Amazon ECR signs the addresses of layers, in a bucket of its own",
+    ("cloudformation/network.yaml", "ImageLayers"): "Amazon ECR signs the addresses of layers, in its own bucket",
 }
 
 # What resources of a type must say, by path; ANY is any value but none.

@@ -1,5 +1,5 @@
-//! The templates, image and compose file of `deploy/`, checked without AWS and Docker by Python tools in an
-//! environment of their own.
+//! The templates, image and compose file of `deploy/`, checked without AWS and Docker by Python tools in their
+//! own environment.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use streamdex_testkit::engines::{target_folder, workspace_folder};
 use crate::step::{self, Outcome};
 use crate::tools::python_environment;
 
-/// cfn-lint, checkov, the SAM transform, hadolint and rules of our own.
+/// cfn-lint, checkov, the SAM transform, hadolint and our own rules.
 pub(crate) fn templates(name: &str) -> Outcome {
     let python = Command::new("python3").args(["-c", "import venv"]).stderr(Stdio::null()).status();
     if !python.is_ok_and(|status| status.success()) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context;
 use streamdex_testkit::engines::{EngineError, Package};
 
-/// Fetches what is not there yet. A missing tool is told, and its engine's tests are skipped.
+/// Fetches what is not there yet. A missing tool is reported, and its engine's tests are skipped.
 pub(crate) fn fetch_all() -> anyhow::Result<()> {
     println!("── engines");
     for package in Package::ALL {

@@ -9,7 +9,7 @@
 //! | `cargo xtask package-lambda` | the Lambda function's zip |
 //! | `cargo xtask simulate` | the poller in its simulated world: many seeds, or one of them with all that happened |
 //! | `cargo xtask templates` | the part of tidy that checks the templates of `deploy/` |
-//! | `cargo xtask tidy` | everything about the code that can be told without running it |
+//! | `cargo xtask tidy` | everything about the code that can be checked without running it |
 //! | `cargo xtask test` | tidy, then all tests, on engines that it fetches and starts |
 #![allow(clippy::print_stdout, reason = "a task runner for people: its output is what it is for")]
 

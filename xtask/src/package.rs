@@ -86,7 +86,7 @@ fn start(architecture: Architecture, program: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The configuration, checked as far as can be told here, and the files that it names.
+/// The configuration, checked as far as possible here, and the files that it names.
 fn configuration(path: &Path) -> anyhow::Result<Vec<Entry>> {
     check(path)?;
     let text = fs::read_to_string(path)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: everything that can be told without running the code.
+//! `cargo xtask tidy`: everything that can be checked without running the code.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -59,7 +59,7 @@ fn examples_and_documents(name: &str) -> Outcome {
     step::run(name, cargo(&["test", "--quiet", "-p", "streamdex-config", "--test", "main"]))
 }
 
-/// It is a workspace of its own, because it needs a nightly compiler. Here it is only built.
+/// It is a separate workspace, because it needs a nightly compiler. Here it is only built.
 fn fuzz_target(name: &str) -> Outcome {
     let nightly = Command::new("rustup").args(["run", "nightly", "cargo", "--version"]).stdout(Stdio::null()).status();
     if !nightly.is_ok_and(|status| status.success()) {

@@ -42,7 +42,8 @@ impl Tool {
     }
 }
 
-/// The folder of a Python environment with the packages of `requirements`, which are pinned; made anew when they change.
+/// The folder of a Python environment with the packages of `requirements`, which are pinned. It is made again when they
+/// change.
 pub(crate) fn python_environment(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
     let environment = target_folder().join("tools").join(name);
     // Written last, so that an interrupted installation is done again.

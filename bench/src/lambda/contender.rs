@@ -1,4 +1,4 @@
-//! The functions that are compared, each with an index of its own.
+//! The functions that are compared, each with its own index.
 
 use std::path::{Path, PathBuf};
 
@@ -72,7 +72,7 @@ impl Contender {
     }
 }
 
-/// A function that is told by its environment where to write.
+/// A function that learns from its environment where to write.
 pub(crate) fn plain(program: &Path, folder: &Path, url: &str, index: &str) -> Function {
     Function::new(program, folder).env("ENDPOINT", url).env("INDEX", format!("{index}-000001"))
 }

@@ -33,7 +33,7 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, documents: u32) -> anyhow:
         bare.push(reference.run(bench).await?);
         drain.push(drain_stream(&source, documents).await?);
         bench.fresh_index().await?;
-        // A group of its own for each round, so that each begins at the trim horizon.
+        // Each round has its own group, so that each begins at the trim horizon.
         let config = source.config(bench, &format!("backlog-{round}"), Compression::None)?;
         let Run { seconds, peak_megabytes } = child::run(&config, &["run", "--until-end"], None)?;
         bench.expect_documents(documents).await?;

@@ -27,7 +27,7 @@ pub(crate) fn wraps_an_event(decoded: &Decoded) -> bool {
 }
 
 /// The text, with each record of a list that holds bytes that are no text made into one that cannot be read; it keeps a
-/// digest, so that it is told from others. `None`: such bytes are in it, and it is no list of records.
+/// digest, which distinguishes it from others. `None`: such bytes are in it, and it is no list of records.
 pub(crate) fn isolate(decoded: &Decoded) -> Option<Cow<'_, str>> {
     let text = decoded.text.as_str();
     if decoded.broken.is_empty() {

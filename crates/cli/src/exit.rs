@@ -30,7 +30,7 @@ pub enum Exit {
     Gapped,
 }
 
-/// Why a command failed: what the operator is told, and the exit status.
+/// Why a command failed: what the operator reads, and the exit status.
 #[derive(Debug)]
 pub struct CliError {
     exit: Exit,

@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, arguments: &IamPolicyArgs) -> Result<Exit, Cl
     note_missing(purpose, &facts, arguments, &policies);
     let (principal, document) = chosen(&policies, arguments)?;
     for other in policies.keys().filter(|other| *other != principal) {
-        tracing::warn!(hint = option_for(other), "{other} needs a policy of its own");
+        tracing::warn!(hint = option_for(other), "{other} needs its own policy");
     }
     print(document)
 }
@@ -215,7 +215,7 @@ fn print(value: &impl Serialize) -> Result<Exit, CliError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| CliError::stdout(error.into()))?;
     for (placeholder, hint) in PLACEHOLDERS {
         if text.contains(placeholder) {
-            tracing::warn!(hint, "{placeholder} stands for what is not known");
+            tracing::warn!(hint, "{placeholder} is a placeholder for what is not known");
         }
     }
     output::print(&(text + "\n"))?;

@@ -14,7 +14,7 @@ use crate::exit::{CliError, Exit};
 const LINES_A_PIECE: usize = 2000;
 const BYTES_A_PIECE: usize = 4 * 1024 * 1024;
 
-/// A piece of the input: JSON texts that stand for themselves.
+/// A piece of the input: JSON texts that are complete in themselves.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// The whole input is one JSON text.

@@ -1,4 +1,4 @@
-//! Stream records that came by way of a Kinesis data stream, told from those of the table's own stream.
+//! Distinguishes stream records that came by way of a Kinesis data stream from those of the table's own stream.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;

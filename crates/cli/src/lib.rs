@@ -95,7 +95,7 @@ fn refuse(refusal: &clap::Error, arguments: &[OsString]) -> Exit {
         report(&CliError::new(Exit::Usage, message).with_hint("see --help for the commands that are"), LogFormat::Text);
         return Exit::Usage;
     }
-    // Nobody is left to be told where this fails.
+    // Where this fails, nobody is left to report it to.
     let _ = refusal.print();
     if refusal.use_stderr() { Exit::Usage } else { Exit::Done }
 }
@@ -114,7 +114,7 @@ fn report(error: &CliError, format: LogFormat) {
             if let Some(hint) = error.hint() {
                 text.push_str(&format!("  hint: {hint}\n"));
             }
-            // Nobody is left to be told where this fails.
+            // Where this fails, nobody is left to report it to.
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
         }
     }

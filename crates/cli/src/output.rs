@@ -30,7 +30,7 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
 
 /// Writes lines beside the result, to stderr: they belong to what the command says, so they are no log lines.
 pub fn note(lines: &str) {
-    // Nobody is left to be told where this fails.
+    // Where this fails, nobody is left to report it to.
     let _ = bars().suspend(|| io::stderr().lock().write_all(lines.as_bytes()));
 }
 

@@ -254,6 +254,6 @@ async fn reach(clients: &SourceClients, source: &Source) -> Result<(), CliError>
         Err(_) => "DynamoDB did not answer".to_owned(),
     };
     let message = format!("table {} cannot be read: {problem}", source.table.table_name());
-    let hint = "replay reads each item anew; to take the images as they were recorded, without the table, use --images";
+    let hint = "replay reads each item from the table; to take the recorded images instead, use --images";
     Err(CliError::new(Exit::Unreachable, message).with_hint(hint))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::{end, streamdex};
 
-/// Takes the arguments, as far as can be told without doing it.
+/// Takes the arguments, as far as can be checked without doing it.
 fn assert_taken(arguments: &[String]) {
     let mut words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     words.push("--help");

@@ -20,7 +20,7 @@ index = "sessions"
 ttl = { attribute = "expires_at", on_expiry = "archive", archive_index = "sessions-expired" }
 "#;
 
-/// Each part under a role of its own, the source by its stream, indices of every kind.
+/// Each part under its own role, the source by its stream, indices of every kind.
 const ROLES: &str = r#"
 [aws]
 profile = "deploy"

@@ -19,7 +19,7 @@ mod status;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The binary with an environment of its own.
+/// The binary with its own environment.
 fn streamdex(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_streamdex"));
     command.args(arguments).env_clear().env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");

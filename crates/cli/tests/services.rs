@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A server on a port of its own, until the process ends.
+/// A server on its own port, until the process ends.
 pub(crate) struct Service {
     pub(crate) address: String,
     asked: Arc<Mutex<Vec<String>>>,

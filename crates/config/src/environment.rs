@@ -11,7 +11,7 @@ pub(crate) enum Expanded {
     Malformed,
 }
 
-/// Puts variables into `text`. As in a shell, a default also stands for an empty variable.
+/// Puts variables into `text`. As in a shell, a default also replaces an empty variable.
 pub(crate) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Expanded {
     let mut out = String::with_capacity(text.len());
     let mut unset = Vec::new();

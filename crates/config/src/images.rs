@@ -8,7 +8,7 @@ use streamdex_mapping::{IndexPattern, OnExpiry, Route};
 /// Why a route needs old images.
 ///
 /// Without one, a REMOVE has nothing but the item's keys: neither its route, nor its index, nor its last
-/// form can be told from them.
+/// form follows from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OldImageNeed {

@@ -71,7 +71,7 @@ impl Place {
 // === impl Problem ===
 
 impl fmt::Display for Problem {
-    /// `line 7, route[0].when: message`, then the hint on a line of its own.
+    /// `line 7, route[0].when: message`, then the hint on a separate line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.line, self.path.is_empty()) {
             (Some(line), true) => write!(f, "line {line}: ")?,

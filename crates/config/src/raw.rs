@@ -6,11 +6,11 @@ use crate::read::{ByteSize, Duration, JsonObject, Located, Named, OneOrMany, Sca
 tables! {
     /// The configuration of streamdex: which tables go to which indices.
     ///
-    /// Any string value may hold `${NAME}` or `${NAME:-default}`, taken from the environment; `$${` stands
-    /// for the characters `${`. Paths are relative to the folder of this file.
+    /// Any string value may hold `${NAME}` or `${NAME:-default}`, taken from the environment; `$${` means the
+    /// characters `${`. Paths are relative to the folder of this file.
     #[schemars(title = "streamdex configuration", extend("required" = ["source", "opensearch", "route"]))]
     table Root {
-        /// AWS credentials for everything that names none of its own. Without it: the SDK's own chain
+        /// AWS credentials for everything that names no others. Without it: the SDK's own chain
         /// (environment, shared configuration files, container or instance role).
         aws: AwsTable,
         /// The DynamoDB table to follow; or `[[source]]`, several of them, each with a name.
@@ -272,8 +272,7 @@ tables! {
         /// Who makes the index.
         #[schemars(extend("default" = "create"))]
         manage: ManageWord,
-        /// `create`: the number in `NAME-000001`, 1 to 999,999. Raise it to build the index anew beside the old
-        /// one.
+        /// `create`: the number in `NAME-000001`, 1 to 999,999. Raise it to build a new index beside the old one.
         #[schemars(extend("default" = 1))]
         generation: u64,
         /// `create`: index settings, merged over those of streamdex.

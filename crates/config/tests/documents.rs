@@ -1,4 +1,4 @@
-//! `docs/config.schema.json` and `docs/configuration.md` are generated; `UPDATE_DOCS=1` writes them anew.
+//! `docs/config.schema.json` and `docs/configuration.md` are generated; `UPDATE_DOCS=1` updates them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn hold(path: &Path, expected: &str) {
     let found = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         found == expected,
-        "{} is not current: UPDATE_DOCS=1 cargo test -p streamdex-config writes it anew",
+        "{} is not current: UPDATE_DOCS=1 cargo test -p streamdex-config updates it",
         path.display()
     );
 }

@@ -46,7 +46,7 @@ pub enum DeliveryFault {
         /// How long.
         after: Duration,
     },
-    /// Told to stop.
+    /// Asked to stop.
     #[error("stopped{}", .0.as_deref().map(|error| format!(" after: {error}")).unwrap_or_default())]
     Cancelled(Option<String>),
 }
@@ -71,7 +71,7 @@ impl DeliveryFault {
         }
     }
 
-    /// Whether trying again is of no use. A one-shot command does not wait for what a person must mend.
+    /// Whether trying again is of no use. A one-shot command does not wait for what a person must repair.
     pub(crate) fn is_final(&self, patience: Patience) -> bool {
         match self {
             DeliveryFault::Setup(error) => match error.kind() {

@@ -1,6 +1,6 @@
 //! Dead letters: records that can never be written as they are, with address and reason.
 //!
-//! A letter keeps the address, the keys and the reason, never the image: a replay reads the item anew.
+//! A letter keeps the address, the keys and the reason, never the image: a replay reads the item from the table.
 //! The one exception is an archive copy, whose item is gone.
 
 mod file;
@@ -43,7 +43,7 @@ pub struct DeadLetter {
     pub keys: Option<String>,
     /// Live document or archive copy.
     pub role: LetterRole,
-    /// Where the document would have been written; none where that could not be told.
+    /// Where the document would have been written; none where that is not known.
     #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
     pub address: Option<LetterAddress>,
     /// The external version of the refused write.

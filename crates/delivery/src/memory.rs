@@ -21,7 +21,7 @@ pub(crate) struct Room {
     used: usize,
 }
 
-/// Permits stand for KiB.
+/// A permit is one KiB.
 const CAPACITY: usize = 32 * 1024;
 /// DynamoDB's largest item.
 const LARGEST_ITEM: usize = 400;

@@ -49,8 +49,8 @@ impl OldImages {
         self.routes.iter().find_map(mismatch)
     }
 
-    /// A record that should carry the old image and does not: where its document stands, or whether its item
-    /// expired, cannot be told, so what was left behind would stay for ever. Only for records whose images are
+    /// A record that should carry the old image and does not: where its document is, or whether its item
+    /// expired, is not known, so what was left behind would stay for ever. Only for records whose images are
     /// written.
     pub(crate) fn missing(&self, mapper: &Mapper, change: &Change<'_>) -> Option<RecordError> {
         if !self.matter || change.event == EventName::Insert || change.old_image.is_some() {

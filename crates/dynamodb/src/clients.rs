@@ -35,7 +35,7 @@ pub async fn state_client(state: &State) -> aws_sdk_dynamodb::Client {
     dynamodb(&shared, state.endpoint_url.as_ref())
 }
 
-/// Emulators take any region, so an endpoint of its own needs none in the configuration.
+/// Emulators take any region, so where an endpoint is configured, no region is needed.
 async fn connection(settings: &AwsSettings, region: Option<&str>, endpoint: Option<&Url>) -> SdkConfig {
     let missing = match endpoint {
         Some(_) => MissingRegion::Default(EMULATOR_REGION),

@@ -1,4 +1,4 @@
-//! What a failed AWS call means, told by its error code and never by its text.
+//! What a failed AWS call means. Its error code decides that, never its text.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -65,7 +65,7 @@ enum Oddity {
 // === impl Fault ===
 
 impl Fault {
-    /// The fault that an error code of DynamoDB, DynamoDB Streams or STS stands for.
+    /// The fault that an error code of DynamoDB, DynamoDB Streams or STS means.
     fn of_code(code: &str) -> Option<Fault> {
         let fault = match code {
             "LimitExceededException"

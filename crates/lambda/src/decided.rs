@@ -1,7 +1,7 @@
 //! What was decided of records that come again because one before them was not. Pure but for a lock.
 //!
 //! An event source mapping delivers everything from the first undecided record on again, and with it records that were
-//! written already. Their outcome stays: versions only grow, so that whatever was written since is newer. So nothing of
+//! written already. Their outcome stays: versions only grow, so what was written since is newer. So nothing of
 //! them is sent again. What is forgotten here is only sent once more, which does no harm.
 //!
 //! An item with an undecided change is an exception: all its later changes are sent with it again, in their order. Else an

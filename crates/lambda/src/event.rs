@@ -18,7 +18,7 @@ pub enum Form {
     /// the mapping reads the list of what is to come again.
     SourceMapping,
     /// Anything else that carries stream records: an on-failure record sent again, the output of `get-records`,
-    /// a list, one record, records of several streams. Each item is read anew from the table, and nobody reads a
+    /// a list, one record, records of several streams. Each item is read from the table, and nobody reads a
     /// list, so an undecided record fails the invocation.
     ByHand,
 }

@@ -134,8 +134,8 @@ impl Handler {
         conclude(form, &records, why.or_else(|| (postponed > 0).then(|| Why::unmapped(postponed))))
     }
 
-    /// Reads and maps the event's records on a thread of its own, so that this one can answer in time whatever that
-    /// takes.
+    /// Reads and maps the event's records on a separate thread, so that this one can answer in time however long
+    /// that takes.
     async fn read(&self, event: Box<RawValue>, allowance: Allowance) -> Result<Read, InvocationError> {
         let until = Instant::now() + allowance.sending + allowance.settling;
         let intake = Intake::until(std::time::Instant::now() + allowance.mapping(), Arc::clone(&self.sandbox.decided));
@@ -213,7 +213,7 @@ impl Handler {
     }
 }
 
-/// Says what the caller is told.
+/// What the caller gets as its answer.
 fn conclude(form: Form, records: &[Record], why: Option<Why>) -> Result<DynamoDbEventResponse, InvocationError> {
     let undecided = records.iter().filter(|record| !record.decided).count();
     let Why { reason, hint, .. } = why.unwrap_or_else(|| Why {

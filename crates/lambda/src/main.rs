@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         tracing::error!(hint, "{missing} is not set");
         return ExitCode::FAILURE;
     }
-    // One thread: a sandbox of the usual size has one processor or less, and compression has threads of its own.
+    // One thread: a sandbox of the usual size has one processor or less, and compression has its own threads.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             tell(&error);
             let reported = runtime.block_on(report(&error));
             if let Err(error) = reported {
-                tracing::error!("Lambda cannot be told: {error}");
+                tracing::error!("the error cannot be reported to Lambda: {error}");
             }
             return ExitCode::FAILURE;
         }

@@ -152,7 +152,7 @@ pub fn line(labels: &Labels<'_>, counts: &Counts) -> String {
 /// Writes a line to stdout, where CloudWatch reads it.
 pub fn to_stdout(line: &str) {
     let mut out = std::io::stdout().lock();
-    // Nobody is left to be told where this fails.
+    // Where this fails, nobody is left to report it to.
     let _ = out.write_all(format!("{line}\n").as_bytes());
 }
 

@@ -220,7 +220,7 @@ mod tests {
         server.remove(dropped);
         let no_index = r#"{"error":{"type":"index_not_found_exception"},"status":404}"#;
         server.add(Rule::any().answer(Reply::json(404, no_index)));
-        // There is no such index; each invocation is told until it is mended.
+        // There is no such index; each invocation reports it until it is there again.
         for _ in 0..2 {
             assert_eq!(followed.look(&indices).await[0].concrete, "orders-000001");
         }

@@ -108,7 +108,7 @@ impl Why {
         Why { kind: PauseReason::IndexMissing.name(), reason: error.to_string(), hint: error.hint().to_owned() }
     }
 
-    /// Whether an index has vanished cannot be told.
+    /// It is not known whether an index has vanished.
     pub(crate) fn unknown(error: &StateError) -> Why {
         Why { kind: "state_table", reason: error.to_string(), hint: error.hint() }
     }

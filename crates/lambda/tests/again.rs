@@ -110,7 +110,7 @@ async fn r5_a_source_mapping_sends_each_accepted_operation_once() {
     source.add_shard("shard", None);
     let mut last = BTreeMap::new();
     for number in 1..81_u32 {
-        // Each item is changed four times, in batches of their own and together.
+        // Each item is changed four times, in separate batches and together.
         let key = format!("k{}", number % 20);
         let json = record("orders", number).replace(&format!("\"k{number}\""), &format!("\"{key}\""));
         last.insert(key.clone(), number);

@@ -323,7 +323,7 @@ impl Batch {
         }
     }
 
-    /// Closes one part of a record, with its outcome or without one of its own.
+    /// Closes one part of a record, with its own outcome or without one.
     fn close(&mut self, record: usize, outcome: Option<Outcome>) {
         if let Some(record) = self.records.get_mut(record) {
             record.open = record.open.saturating_sub(1);

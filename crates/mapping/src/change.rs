@@ -175,7 +175,7 @@ pub fn canonical_keys(keys: &Image<'_>) -> String {
         if position > 0 {
             out.push(b',');
         }
-        // Escapes are resolved and made anew, so that one key has one text.
+        // Escapes are resolved and made again, so that one key has one text.
         write_json_string(&name.decode(), &mut out);
         out.push(b':');
         match value {

@@ -164,7 +164,7 @@ fn write_value(nodes: &[Node<'_>], numbers: NumberForm, out: &mut Vec<u8>) {
     }
 }
 
-/// A set has no order of its own, so its elements are written in ascending byte order of their text.
+/// A set has no order, so its elements are written in ascending byte order of their text.
 fn write_set(content: &[Node<'_>], numbers: NumberForm, out: &mut Vec<u8>) {
     out.push(b'[');
     for (position, value) in sorted(content).into_iter().enumerate() {

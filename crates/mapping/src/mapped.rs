@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 pub enum Mapped {
     /// Nothing to send: [`Outcome::Unchanged`] or [`Outcome::Filtered`].
     Nothing(Outcome),
-    /// These operations, each on a document of its own.
+    /// These operations, each on a different document.
     Operations(Vec<Operation>),
     /// The item must be read and given to [`Mapper::resolve`](crate::Mapper::resolve); the archive copy, if any, is sent
     /// as it is.

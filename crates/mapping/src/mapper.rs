@@ -37,7 +37,7 @@ enum Destination<'r, 'i, 'a> {
     At(Placed<'r, 'i, 'a>),
     /// Nowhere, for certain: the item is gone, no route takes it, or its attributes give no index name.
     Nowhere,
-    /// That cannot be told.
+    /// That is not known.
     Unknown,
 }
 

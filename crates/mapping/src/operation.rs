@@ -94,7 +94,7 @@ pub enum IndexNameError {
     /// A character that OpenSearch refuses.
     #[error("an index name cannot contain {0:?}")]
     Character(char),
-    /// A character that OpenSearch refuses, out of an attribute's value, and so not told.
+    /// A character that OpenSearch refuses; it comes from an attribute's value, so it is not shown.
     #[error("an attribute's value holds a character that an index name cannot contain")]
     CharacterOfValue,
     /// It ends in `-live` or `-NNNNNN`, which streamdex uses itself.

@@ -64,7 +64,7 @@ pub struct Tally {
     pub superseded: u64,
     /// Deletes of documents that were not there.
     pub absent: u64,
-    /// Records that a later one of the same batch stands for.
+    /// Records that a later one of the same batch replaces.
     pub coalesced: u64,
     /// Records whose images give the same document.
     pub unchanged: u64,

@@ -19,7 +19,7 @@ pub(crate) enum Projected<'r> {
 /// Called for every attribute of every image, so the plain case, a route that says nothing of fields, looks
 /// at two bytes of the name.
 pub(crate) fn project<'r>(route: &'r Route, name: Text<'_>) -> Projected<'r> {
-    // `aws:rep:*` begins so, and an escape can stand for anything.
+    // `aws:rep:*` begins so, and an escape can be any character.
     let special = matches!(name.inner().as_bytes(), [b'\\', ..] | [b'a', b'w' | b'\\', ..]);
     if route.include.is_empty() && route.exclude.is_empty() && route.rename.is_empty() && !special {
         return Projected::Same;

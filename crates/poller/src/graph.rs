@@ -153,7 +153,7 @@ impl ShardGraph {
         let until = self.until;
         let is_over = |search: &Option<Search>| search.is_none_or(|search| search.is_over(until));
         self.nodes.retain(|_, node| {
-            // To the present end, descendants are told by their ancestors.
+            // To the present end, ancestors lead to their descendants.
             until == Until::PresentEnd || !matches!(&node.stage, Stage::Done { search, .. } if is_over(search))
         });
     }

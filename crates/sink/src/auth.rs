@@ -1,4 +1,4 @@
-//! How requests are authenticated, and how refused credentials are read anew.
+//! How requests are authenticated, and how refused credentials are read again.
 //!
 //! Signing itself is done by the `opensearch` crate, which asks its provider for credentials at every
 //! request; so `CachedCredentials` keeps them until shortly before they expire, and a refresh forgets
@@ -189,7 +189,7 @@ impl CachedCredentials {
             .map_err(|error| AuthError::Aws { reason: credentials_reason(&error), source: Arc::new(error) })
     }
 
-    /// Forgets the credentials; the next request asks the chain anew.
+    /// Forgets the credentials; the next request asks the chain again.
     pub(crate) fn forget(&self) {
         *self.0.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }

@@ -117,7 +117,7 @@ pub const FRONT_END_THROTTLED: &str = "aws_request_throttled";
 ///
 /// `origin` matters for 409 alone. An [`Origin::Read`] is written under the version of the record that it
 /// was read for, so for both origins a newer version in the index is final; an operation under a *read*
-/// version would come here with an origin of its own, and its 409 would be final only under the law of reads.
+/// version would come here with its own origin, and its 409 would be final only under the law of reads.
 pub fn classify(verb: Verb, origin: Origin, status: u16, error_type: Option<&str>) -> Class {
     match (status, error_type) {
         (200..300, None) => Class::Done(Outcome::Applied),

@@ -155,7 +155,7 @@ impl Client {
     }
 
     /// Sends an administrative request. `path` may carry a query string. Where the credentials are
-    /// refused, they are read anew and the request is sent once more.
+    /// refused, they are read again and the request is sent once more.
     ///
     /// # Errors
     /// Only where there is no answer; an answer of any status is `Ok`.
@@ -207,7 +207,7 @@ impl Client {
         self.0.is_serverless || Flavour::read(answer.status, &answer.json().unwrap_or_default()).is_some()
     }
 
-    /// Forgets password or signing credentials, so that the next request reads them anew.
+    /// Forgets password or signing credentials, so that the next request reads them again.
     pub fn refresh_credentials(&self) {
         match &self.0.authentication {
             Authentication::None => {}

@@ -44,7 +44,7 @@ impl Index {
         Operation { action: Action::Delete, ..self.write(id, seconds, "{}") }
     }
 
-    /// Writes so many documents in a task of its own.
+    /// Writes so many documents in a separate task.
     fn write_many(&self, writer: &BulkWriter, count: usize) -> tokio::task::JoinHandle<Vec<Decision>> {
         let operations = (0..count).map(|n| self.write(&format!("d{n}"), 1, "{}")).collect();
         let writer = writer.clone();

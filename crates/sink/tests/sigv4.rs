@@ -1,4 +1,4 @@
-//! Signatures, computed anew by botocore from what arrived at the server.
+//! Signatures, computed again by botocore from what arrived at the server.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

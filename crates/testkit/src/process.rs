@@ -29,7 +29,7 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// Starts `command` with its output appended to the file `log`, in a process group of its own, so that Ctrl-C
+    /// Starts `command` with its output appended to the file `log`, in its own process group, so that Ctrl-C
     /// reaches this process only.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! A thread with a runtime of its own for a server, so that the server outlives the runtime of one test, and keeps
+//! A thread with its own runtime for a server, so that the server outlives the runtime of one test, and keeps
 //! real time while a test's clock is paused.
 
 use std::future::Future;

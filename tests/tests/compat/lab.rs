@@ -19,7 +19,7 @@ use crate::lab::route;
 pub(crate) type Answered = (u16, String);
 
 impl Lab {
-    /// An index of a name of its own, without replicas.
+    /// An index with a unique name, without replicas.
     pub(crate) async fn index(&self, mapping: Value, settings: Value) -> String {
         let name = unique_name("compat");
         let mut all = json!({"index.number_of_replicas": 0});
@@ -49,7 +49,7 @@ impl Lab {
         target.concrete.clone()
     }
 
-    /// A whole bulk request: status and type of its own, or of each operation.
+    /// A whole bulk request: its own status and type, or those of each operation.
     pub(crate) async fn bulk(&self, lines: &str) -> Result<Vec<Answered>, Answered> {
         self.bulk_bytes(Bytes::from(lines.to_owned()), BodyEncoding::Identity).await
     }
@@ -67,7 +67,7 @@ impl Lab {
         Ok(items.iter().map(item).collect())
     }
 
-    /// Sends one document into the index under an id of its own.
+    /// Sends one document into the index under a unique id.
     pub(crate) async fn send(&self, index: &str, document: &str) -> Answered {
         let lines = write(index, &unique_name("doc"), 1, document);
         self.bulk(&lines).await.map_or_else(|whole| whole, |mut items| items.remove(0))

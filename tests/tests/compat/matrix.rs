@@ -13,7 +13,7 @@ const INTRODUCTION: &str = "\
 # Compatibility
 
 What streamdex depends on, tried on real nodes. *yes*: the engine does what the sentence says; otherwise what it did.
-Amazon OpenSearch Service runs the same lines; Elasticsearch 7.10 stands for the domains of Amazon Elasticsearch
+Amazon OpenSearch Service runs the same lines; Elasticsearch 7.10 represents the domains of Amazon Elasticsearch
 Service. OpenSearch Serverless cannot be run here: what is known of it is what its documentation says.
 
 This file is written by the test suite (`STREAMDEX_WRITE_COMPATIBILITY=1 cargo test -p streamdex-tests compat`), which

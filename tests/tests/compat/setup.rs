@@ -35,7 +35,7 @@ pub(crate) fn checks() -> Vec<Check> {
 pub(crate) fn others() -> Vec<Check> {
     vec![
         check("a user's template of higher priority is named by `plan`, and what it adds is shown", users_template),
-        check("a user's template of equal priority is refused by the engine, and told", equal_priority),
+        check("a user's template of equal priority is refused by the engine, and reported", equal_priority),
         check("an index that has the alias's name is refused", name_taken),
         check("a data stream is refused", data_stream),
         check("`manage = \"check\"`: an alias for several indices is refused", several_indices),
@@ -45,7 +45,7 @@ pub(crate) fn others() -> Vec<Check> {
         ),
         check("`manage = \"check\"`: an index left to dynamic mapping is reported as unsafe", check_reports),
         check("an index of another table is refused", other_owner),
-        check("settings that the engine does not know are told with its reason", unknown_setting),
+        check("settings that the engine does not know are reported with its reason", unknown_setting),
     ]
 }
 

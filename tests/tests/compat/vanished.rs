@@ -1,4 +1,4 @@
-//! An index that is gone, or made anew by someone else, is told by its UUID.
+//! An index that is gone, or made again by someone else, is recognised by its UUID.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use super::outcome::{Outcome, equal, holds};
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![
-        check("a deleted index is told", deleted),
-        check("an impostor, made by a late delete, is told by its UUID and left alone", impostor),
-        check("after a restart it is still a gap, and not made anew", restart),
+        check("a deleted index is reported", deleted),
+        check("an impostor, made by a late delete, is recognised by its UUID and left alone", impostor),
+        check("after a restart it is still a gap, and not made again", restart),
         check("a closed index is not a gap", closed),
         check("an index behind a user's alias is watched too", behind_alias),
     ]

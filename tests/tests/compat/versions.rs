@@ -14,7 +14,7 @@ pub(crate) fn checks() -> Vec<Check> {
         check("a higher external version is written, an equal one is accepted (`external_gte`)", equal_is_accepted),
         check("a lower external version is refused: 409 `version_conflict_engine_exception`", lower_is_refused),
         check("versions 0 and 2^63-1 are taken", extremes),
-        check("the version of a document is told by GET", version_is_told),
+        check("GET returns the version of a document", version_is_told),
     ]
 }
 

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(30);
 /// The keys of items that a test waits for begin here, far from those of the load.
 const MARKS: u32 = 9_000;
 
-/// The replicas that run, each with a name of its own, which its worker id begins with.
+/// The replicas that run, each with its own name, which its worker id begins with.
 struct Fleet {
     lab: Lab,
     replicas: Vec<Replica>,

@@ -1,4 +1,4 @@
-//! Nothing of an item's values is told anywhere, whatever is wrong with it; its key only where it is asked for.
+//! No message shows anything of an item's values, whatever is wrong with it; its key only where it is asked for.
 
 use std::fs;
 
@@ -181,7 +181,7 @@ async fn run_tells_no_values() {
         lab.put(item.clone()).await;
     }
     for (format, env) in LOGS {
-        // A group of its own reads the stream from its beginning.
+        // A separate group reads the stream from its beginning.
         configure(&lab);
         lab.use_group(&format!("{format}-{}", env.len()));
         let ended = lab.end_with(&["run", "--until-end", "--json", "--log-format", format], env).await;

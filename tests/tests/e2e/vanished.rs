@@ -50,7 +50,7 @@ async fn is_a_recorded_gap(lab: &Lab, ended: &Ended, lost: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_that_is_deleted_is_a_gap_and_its_impostor_is_named() {
     let Some(Lost { lab, mut run, uuid: lost }) = lost().await else { return };
-    // A delete with an external version makes the index anew, whatever it is told.
+    // A delete with an external version makes the index again, whatever its parameters say.
     lab.delete(Sessions::key_of(0, 0)).await;
     let ended = run.ended(SOON).await;
     is_a_recorded_gap(&lab, &ended, &lost).await;

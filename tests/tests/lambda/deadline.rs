@@ -1,4 +1,4 @@
-//! Time runs out: what is done is told, what is not comes again, and nothing goes on behind the answer.
+//! Time runs out: what is done is reported, what is not comes again, and nothing goes on behind the answer.
 
 use std::time::Duration;
 
@@ -142,7 +142,7 @@ async fn by_hand_an_undecided_record_fails_the_invocation() {
         bench.lab.put(item.clone()).await;
     }
     bench.front.add(Rule::bulk().hang());
-    // A record of its own is no event of a source mapping.
+    // A single record is no event of a source mapping.
     let invocation = sandbox.invoke(records[0].json.clone(), SHORT).await;
     let error = invocation.answer.error();
     assert!(error.message.contains("1 of 1 records") && error.message.contains("hint"), "{error:?}");

@@ -100,7 +100,7 @@ async fn events_of_no_known_form_are_refused_in_plain_words() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_function_follows_several_tables() {
     let (Some(mut one), Some(mut two)) = (Bench::new().await, Bench::new().await) else { return };
-    // The second table is in the first one's configuration, under routes of its own.
+    // The second table is in the first one's configuration, under its own routes.
     one.reconfigure("[source]\n", "[[source]]\nname = \"one\"\n");
     one.reconfigure("[[route]]\n", "[[route]]\nsource = \"one\"\n");
     one.append(&format!(

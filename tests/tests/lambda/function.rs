@@ -24,7 +24,7 @@ pub(crate) const AMPLE: Duration = Duration::from_secs(60);
 pub(crate) const EMPTY: &str = r#"{"Records":[]}"#;
 const OUTCOMES: [&str; 7] = ["Applied", "Superseded", "Absent", "Coalesced", "Unchanged", "Filtered", "DeadLettered"];
 
-/// A lab whose function writes through a server that can be told to fail.
+/// A lab whose function writes through a server that fails on request.
 pub(crate) struct Bench {
     pub(crate) lab: Lab,
     pub(crate) front: FaultServer,

@@ -1,4 +1,4 @@
-//! Indices that vanish are gaps: they are named, and neither made anew nor written to.
+//! Indices that vanish are gaps: they are named, and neither made again nor written to.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ async fn a_new_sandbox_does_not_make_a_vanished_index_anew() {
     let invocation = second.invoke(event(&records), AMPLE).await;
     assert_eq!(wanted_again(&invocation), Some(records[0].sequence.clone()), "{}", second.log());
     assert!(second.log().contains(&concrete), "{}", second.log());
-    assert_eq!(bench.lab.ask(Method::Head, &concrete).await.0, 404, "made anew");
+    assert_eq!(bench.lab.ask(Method::Head, &concrete).await.0, 404, "made again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -84,7 +84,7 @@ impl Rights {
         self.partitions.extend(keys.map(|key| key.replace(":ddblocal:", ":eu-west-1:")));
     }
 
-    /// A transaction has no right of its own: each of its parts needs its own.
+    /// There is no right for a transaction: each of its parts needs its own.
     fn add_transaction(&mut self, body: &Value) {
         for part in body["TransactItems"].as_array().unwrap() {
             for (kind, part) in part.as_object().unwrap() {

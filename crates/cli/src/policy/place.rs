@@ -2,7 +2,7 @@
 
 use streamdex_config::{Arn, AwsSettings, Source, TableReference};
 
-/// In place of what nobody told; CloudFormation's `Fn::Sub` fills them in.
+/// In place of what is not known; CloudFormation's `Fn::Sub` fills them in.
 pub(crate) const PARTITION: &str = "${AWS::Partition}";
 pub(crate) const REGION: &str = "${AWS::Region}";
 pub(crate) const ACCOUNT: &str = "${AWS::AccountId}";
@@ -22,7 +22,7 @@ pub(super) struct Place {
     pub(super) account: String,
 }
 
-/// The partitions whose regions are told by how they begin; the longer beginning comes first.
+/// The partitions, by how the names of their regions begin; the longer beginning comes first.
 const PARTITIONS: [(&str, &str); 5] = [
     ("cn-", "aws-cn"),
     ("us-gov-", "aws-us-gov"),

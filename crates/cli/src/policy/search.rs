@@ -27,7 +27,7 @@ use super::facts::{Facts, Purpose};
 use super::grants::Grants;
 use super::place::Place;
 
-/// In place of names that nobody told.
+/// In place of names that are not known.
 pub(crate) const DOMAIN: &str = "${DomainName}";
 pub(crate) const COLLECTION: &str = "${CollectionName}";
 pub(crate) const SIGNER: &str = "${RoleName}";

@@ -16,7 +16,7 @@ const DESCRIBE_TABLE: &str = "dynamodb:DescribeTable";
 const READ_ITEMS: &str = "dynamodb:BatchGetItem";
 
 /// The state table as the poller uses it: is it there and marked, leases and checkpoints read and written, starts, gaps
-/// and letters put. A transaction has no right of its own: each of its parts needs its own.
+/// and letters put. There is no right for a transaction: each of its parts needs its own.
 const KEEP_PROGRESS: [&str; 7] = [
     "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",

@@ -8,7 +8,7 @@ use super::pattern::may_meet;
 use super::route::Checked;
 use crate::problem::{Place, Problems};
 
-/// Checks each pair of routes once. A route with problems of its own is left out.
+/// Checks each pair of routes once. A route that has problems itself is left out.
 pub(super) fn check(routes: &[Checked], problems: &mut Problems) {
     let whole: Vec<&Checked> = routes.iter().filter(|checked| !problems.any_below(&checked.place.path)).collect();
     for (position, later) in whole.iter().enumerate() {
@@ -134,7 +134,7 @@ fn archive_against_live(archive: &IndexName, place: &Place, live: &Checked, prob
     let index = &live.route.index;
     if index.text() == archive.as_str() {
         let message = format!("{:?} is the live index of {} too", archive.as_str(), live.place.path);
-        problems.error_with_hint(place, message, "give the archive an index of its own");
+        problems.error_with_hint(place, message, "give the archive its own index");
     } else if may_meet(index, &IndexPattern::Fixed(archive.clone())) {
         let message = format!("{:?} of {} can give {:?} too", index.text(), live.place.path, archive.as_str());
         problems.warning(place, message, "give the archive a name that no placeholder can give");

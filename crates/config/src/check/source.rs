@@ -14,7 +14,7 @@ use crate::read::{Located, OneOrMany};
 const REGION_OF_DYNAMODB_LOCAL: &str = "ddblocal";
 
 /// All sources, without their routes. What could not be read keeps its place with an empty name, so that
-/// routes are still told apart.
+/// routes can still be distinguished.
 pub(super) fn sources(root: &Root, aws: &AwsSettings, problems: &mut Problems) -> Vec<Source> {
     let Some(written) = root.source.required(&Place::default(), "source", problems) else {
         return Vec::new();

@@ -2,7 +2,7 @@
 
 use streamdex_config::{Source, State, TableReference};
 
-/// A table that the configuration follows, as far as it can be told from the state table's description.
+/// A table that the configuration follows, as far as the state table's description can identify it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FollowedTable {
     /// By its ARN.

@@ -72,7 +72,7 @@ impl Batch {
     }
 
     /// A live document is written by one of two: its records' images, or the read of its item. Where one
-    /// record of a key needs the read (a view type without new images), the read stands for all.
+    /// record of a key needs the read (a view type without new images), the read replaces all of them.
     pub(super) fn absorb_operations(&mut self) {
         for index in 0..self.operations.len() {
             let Some((record, fetch)) = self.absorbable(index) else {

@@ -40,7 +40,7 @@ fn d1_a_remove_deletes_wherever_key_and_readable_old_image_can_name() {
         (vec![to("i")], unreadable.to_owned(), "unreadable_image", words(&["-i/a"]), Remains::Deleted),
         (split(), image("OldImage", &format!("{X}{BAD}")), "unknown_type_tag", words(&["-x/a"]), Remains::Deleted),
         (split(), image("OldImage", &format!("{Y}{BAD}")), "unknown_type_tag", words(&["-rest/a"]), Remains::Deleted),
-        // Which of the two cannot be told; the item is gone, so it has a document in neither.
+        // Which of the two is not known; the item is gone, so it has a document in neither.
         (split(), image("OldImage", BAD_K), "unknown_type_tag", words(&["-x/a", "-rest/a"]), Remains::LeftOver),
         (split(), unreadable.to_owned(), "unreadable_image", words(&["-x/a", "-rest/a"]), Remains::LeftOver),
         // An index that only the bad attribute names cannot be named.
@@ -74,7 +74,7 @@ fn d1_a_live_items_document_is_not_deleted_because_an_attribute_is_bad() {
     for (old, new, remains) in [
         // The same address: the document is stale.
         (Y.to_owned(), format!("{Y}{BAD}"), Remains::Stale),
-        // The new address cannot be told.
+        // The new address is not known.
         (Y.to_owned(), BAD_K.to_owned(), Remains::Stale),
         (X.to_owned(), BAD_K.to_owned(), Remains::Stale),
         (BAD_K.to_owned(), BAD_K.to_owned(), Remains::Stale),

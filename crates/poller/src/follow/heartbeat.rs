@@ -1,4 +1,4 @@
-//! A worker's signs of life, and its view of the others: a task of its own, so that nothing delays it.
+//! A worker's signs of life, and its view of the others: a separate task, so that nothing delays it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(super) struct Heartbeat {
 #[derive(Debug, Clone, Default)]
 pub(super) struct TenureSlot(Arc<Mutex<Option<Arc<Tenure>>>>);
 
-/// What the task has to tell.
+/// What the task has to report.
 /// An error is one that does not pass.
 pub(super) type Told = Option<Result<Arc<Pulse>, Arc<StateError>>>;
 

@@ -290,10 +290,10 @@ impl StatusBoard {
         tracing::debug!(%shard, "a record was created before an earlier one of its shard");
     }
 
-    /// The shard's task made no progress, though there was work, and was started anew.
+    /// The shard's task made no progress, though there was work, and was started again.
     pub(crate) fn watchdog_restart(&self, shard: &ShardId) {
         self.board().counters.watchdog_restarts += 1;
-        tracing::warn!(%shard, "no progress was made though there was work: starting anew");
+        tracing::warn!(%shard, "no progress was made though there was work: starting again");
     }
 
     /// A checkpoint is stored.

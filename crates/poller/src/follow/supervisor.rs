@@ -248,7 +248,7 @@ impl Supervisor {
         None
     }
 
-    /// Whether what was begun in `tenure` still counts. What was not is found by the next refresh, and begun anew.
+    /// Whether what was begun in `tenure` still counts. What was not is found by the next refresh, and begun again.
     fn is_current(&self, tenure: &Arc<Tenure>) -> bool {
         self.tenure.as_ref().is_some_and(|current| Arc::ptr_eq(current, tenure))
     }

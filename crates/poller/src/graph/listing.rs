@@ -77,7 +77,7 @@ impl ShardGraph {
         let mut doubt = false;
         for (id, node) in &mut self.nodes {
             node.absent = if node.shown { 0 } else { node.absent.saturating_add(1) };
-            // The reader of a shard with an item is told by the service when the shard is gone.
+            // The reader of a shard with an item learns from the service when the shard is gone.
             if node.stage != Stage::Waiting {
                 continue;
             }

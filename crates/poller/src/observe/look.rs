@@ -56,8 +56,8 @@ const ANSWER_OVERDUE: Duration = Duration::from_secs(45);
 // === impl Look ===
 
 impl Look {
-    /// Why the process is to be started anew; empty while it lives. A process that has not begun to follow waits
-    /// for something outside, which a restart does not mend.
+    /// Why the process is to be started again; empty while it lives. A process that has not begun to follow waits
+    /// for something outside, which a restart does not repair.
     pub fn dead(&self) -> Vec<String> {
         let stands_still = |source: &SourceLook| {
             let turned = source.status.turned.filter(|turned| *turned > STANDS_STILL)?;

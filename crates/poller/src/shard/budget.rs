@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 ///
 /// A page is charged before it is asked for, at the most that it can hold, and corrected once it is there.
 /// Where the common part is used up, by shards that cannot write for example, a shard that holds nothing may
-/// still ask for a small page out of a part of its own.
+/// still ask for a small page out of a reserve.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     common: Arc<Semaphore>,
@@ -27,7 +27,7 @@ pub(crate) struct Room {
     bytes: u64,
 }
 
-/// Permits stand for KiB.
+/// A permit is one KiB.
 const COMMON: usize = 96 * 1024;
 const RESERVE: usize = 32 * 1024;
 /// A page holds at most 1 MB, which takes about three times that when it is taken apart.

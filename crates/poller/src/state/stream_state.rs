@@ -51,7 +51,7 @@ impl StreamState {
         StreamState { partition, table, label: stream.label().to_owned(), generations, worker, indices }
     }
 
-    /// Forgets everything that the group knows about the table: it will begin anew. Dead letters stay.
+    /// Forgets everything that the group knows about the table: it will start as a new group. Dead letters stay.
     ///
     /// # Errors
     /// A call failed; what was deleted before stays deleted.

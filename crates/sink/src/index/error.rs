@@ -229,7 +229,7 @@ impl SetupError {
                 "look at the cluster's health and its pending tasks; it is asked again"
             }
             SetupError::NotOpenSearch { .. } => {
-                "opensearch.url must lead to OpenSearch itself; for a collection of OpenSearch Serverless behind a name of one's own, set service = \"aoss\" in opensearch.auth"
+                "opensearch.url must lead to OpenSearch itself; for a collection of OpenSearch Serverless behind your own name, set service = \"aoss\" in opensearch.auth"
             }
             SetupError::Unknown { .. } => "add a route to this index, or take the configuration that wrote the record",
             SetupError::NameTaken { is: "index", .. } => {

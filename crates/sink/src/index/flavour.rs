@@ -56,7 +56,7 @@ impl Flavour {
             Flavour::Serverless => vec![
                 "external versions are not documented for Serverless: `streamdex index apply` tries them with a scratch document".to_owned(),
                 "`index.gc_deletes` is not set on Serverless, so a delete is remembered for the service's own time".to_owned(),
-                "collections for time series and vectors take no document ids of one's own, so they cannot hold a table".to_owned(),
+                "collections for time series and vectors do not take your own document ids, so they cannot hold a table".to_owned(),
             ],
             Flavour::Unknown => {
                 vec!["the engine did not give its version, so nothing is known about what it lacks".to_owned()]

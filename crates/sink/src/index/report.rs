@@ -151,7 +151,7 @@ impl fmt::Display for IndexApplied {
         };
         writeln!(f, "{}", self.index)?;
         if applied.note.is_none() {
-            let uuid = applied.uuid.as_deref().unwrap_or("not told");
+            let uuid = applied.uuid.as_deref().unwrap_or("unknown");
             writeln!(f, "  writes to  {} (UUID {uuid})", applied.writes_to)?;
         }
         write_list(f, "done", &applied.done)?;

@@ -1,4 +1,4 @@
-"""Computes the signature of a recorded request anew, with botocore, and says "ok" or what differs.
+"""Computes the signature of a recorded request again, with botocore, and says "ok" or what differs.
 
 Reads one JSON object from stdin: method, url, headers (as they arrived), body, service, region, access_key,
 secret_key, token.

@@ -1,4 +1,4 @@
-//! What can go wrong with an engine, told so that the reader knows what to install.
+//! What can go wrong with an engine, in words that say what to install.
 
 use std::io;
 

@@ -15,7 +15,7 @@ pub fn workspace_folder() -> PathBuf {
     manifest.ancestors().nth(2).unwrap().to_path_buf()
 }
 
-/// The target folder in use: the one that holds this program, which is right however cargo was told to place it.
+/// The target folder in use: the one that holds this program, which is right wherever cargo was asked to place it.
 #[must_use]
 pub fn target_folder() -> PathBuf {
     let of_this_program = env::current_exe().ok().and_then(|program| {

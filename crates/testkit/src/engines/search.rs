@@ -122,7 +122,7 @@ pub struct SearchNode {
 }
 
 impl SearchNode {
-    /// Fetches the engine if need be, starts a node of its own and waits until it answers.
+    /// Fetches the engine if need be, starts its own node and waits until it answers.
     ///
     /// # Errors
     /// When a tool is missing, the download fails, or the node does not come up.

@@ -5,7 +5,7 @@
 //! sink ──▶ FaultServer ── rules ──▶ mock          FaultServer::scripted()
 //! ```
 //! The first rule that matches a request decides what happens to it; without one it goes through. Every request is
-//! recorded with its decompressed body. The server runs in real time on a runtime of its own.
+//! recorded with its decompressed body. The server runs in real time on its own runtime.
 
 mod bulk;
 mod record;

@@ -110,7 +110,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, tls: Option<TlsAccep
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, shared: Arc<Shared>) {
     let service = service_fn(move |request| {
-        // A task of its own: a client that gives up does not stop what the network has already carried away.
+        // A separate task: a client that gives up does not stop what the network has already carried away.
         let handled = tokio::spawn(handle(request, Arc::clone(&shared)));
         async move { handled.await.map_err(io::Error::other)? }
     });

@@ -94,7 +94,7 @@ impl RuntimeApi {
         timeout(limit, self.shared.wait_for(|state| (state.asking > 0).then_some(()))).await.is_ok()
     }
 
-    /// What the function told of a failed start.
+    /// What the function reported of a failed start.
     #[must_use]
     pub fn init_error(&self) -> Option<FunctionError> {
         self.shared.state().init_error.clone()

@@ -1,4 +1,4 @@
-//! The real program in a sandbox of its own.
+//! The real program in its own sandbox.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -40,7 +40,7 @@ pub struct Sandbox {
 /// One invocation.
 #[derive(Debug, Clone)]
 pub struct Invocation {
-    /// What the function was told is its request id; empty when it took none.
+    /// The request id that the function got; empty when it took none.
     pub request_id: String,
     /// What came of it.
     pub answer: Answer,
@@ -194,7 +194,7 @@ impl Sandbox {
         self.process.kill().expect("a child process");
     }
 
-    /// What the process told of a failed start.
+    /// What the process reported of a failed start.
     #[must_use]
     pub fn init_error(&self) -> Option<FunctionError> {
         self.api.init_error()

@@ -16,7 +16,7 @@ use super::weather::{Endpoint, Rule};
 use super::worker::{End, Worker};
 use super::world::World;
 
-/// All workers, each in a slot that is filled anew when it is gone.
+/// All workers, each in a slot that is filled again when it is gone.
 pub(super) struct Cluster {
     world: Arc<World>,
     slots: Vec<Option<Worker>>,
@@ -113,7 +113,7 @@ impl Cluster {
             worker.gate.mend();
             worker.gate.thaw(Steady::GoesOn);
         }
-        // An operator starts those anew that ended because of gaps: what is one still is.
+        // An operator starts those again that ended because of gaps: what is one still is.
         for slot in 0..self.slots.len() {
             if self.slots[slot].is_none()
                 && !self.agenda.values().any(|step| matches!(step, Step::Start(at) if *at == slot))

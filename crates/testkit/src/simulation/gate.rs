@@ -21,7 +21,7 @@ pub(super) struct Gate {
     pub(super) name: String,
     world: Arc<World>,
     state: Mutex<State>,
-    /// Told at each change of `frozen` and `dead`.
+    /// Notified at each change of `frozen` and `dead`.
     changed: Notify,
 }
 

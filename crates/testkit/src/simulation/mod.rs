@@ -69,7 +69,7 @@ const AFTERWARDS: u64 = 15 * SECOND;
 
 /// Runs one seed.
 pub fn run(seed: u64, keep: Keep) -> Report {
-    // Jitter without a seed of its own is drawn from this thread's generator.
+    // Jitter without its own seed is drawn from this thread's generator.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let report = runtime.block_on(Box::pin(live(seed, keep)));

@@ -4,8 +4,8 @@
 //! ```text
 //! measurement ── append ──▶ ServedStream ◀── DescribeTable, DescribeStream, GetShardIterator, GetRecords ── program
 //! ```
-//! It holds the table's description, and no items: an append stands for the put that the service would make a record
-//! of. Iterators never expire, nothing is trimmed, and nobody is throttled.
+//! It holds the table's description, and no items: an append takes the place of the put that the service would
+//! make a record of. Iterators never expire, nothing is trimmed, and nobody is throttled.
 
 mod answer;
 mod log;

@@ -1,7 +1,7 @@
 //! The real function under a model of the event source mapping and random faults: for every seed the index equals the
 //! table, and what the mapping gave up on heals the rest when it is sent again.
 //!
-//! A seed has a table partition and an index of its own. Requests are delayed, refused and cut, sandboxes are killed,
+//! A seed has its own table partition and index. Requests are delayed, refused and cut, sandboxes are killed,
 //! answers get lost, records are broken; batches run out of attempts and land in the bucket.
 
 mod compare;

@@ -137,7 +137,7 @@ pub struct Counters {
     pub backwards: u64,
     /// Answers of GetRecords with status 200 that said nothing.
     pub incomplete_answers: u64,
-    /// Shard tasks that were started anew because they made no progress.
+    /// Shard tasks that were started again because they made no progress.
     pub watchdog_restarts: u64,
 }
 

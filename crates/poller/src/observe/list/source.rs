@@ -224,7 +224,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Tasks of shards that made no progress though they had work, and were started anew.",
+        help: "Tasks of shards that made no progress though they had work, and were started again.",
         remedy: "Nothing is lost by it; where it grows again and again, report it with the log.",
         samples: |look| plain(look, |status| status.counters.watchdog_restarts),
     },

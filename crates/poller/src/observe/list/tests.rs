@@ -1,4 +1,4 @@
-//! `docs/metrics.md` is generated; `UPDATE_DOCS=1` writes it anew.
+//! `docs/metrics.md` is generated; `UPDATE_DOCS=1` updates it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -58,7 +58,7 @@ fn the_reference_is_current() {
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == expected,
-        "docs/metrics.md is not current: UPDATE_DOCS=1 cargo test -p streamdex-poller --lib observe writes it anew"
+        "docs/metrics.md is not current: UPDATE_DOCS=1 cargo test -p streamdex-poller --lib observe updates it"
     );
 }
 
@@ -73,7 +73,7 @@ format of Prometheus, or as OpenMetrics where the client asks for it. Beside it 
 
 | path | answers |
 |---|---|
-| `/livez` | 200 while the process works; 503 when a supervisor has stood still for a minute. It never depends on OpenSearch or DynamoDB: what they cannot do, a restart does not mend. |
+| `/livez` | 200 while the process works; 503 when a supervisor has stood still for a minute. It never depends on OpenSearch or DynamoDB: what they cannot do, a restart does not repair. |
 | `/readyz` | 200 while a heartbeat is confirmed and OpenSearch answers, else 503 with a line for each reason. |
 | `/status` | All that is known, as JSON: `streamdex status --url http://HOST:PORT` shows it. |
 

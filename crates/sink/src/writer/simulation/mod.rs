@@ -75,7 +75,7 @@ fn refused(decisions: &[super::Decision]) -> usize {
     decisions.iter().filter(|decision| matches!(decision, super::Decision::Refused(_))).count()
 }
 
-/// Writes in a task of its own.
+/// Writes in a separate task.
 fn writing(writer: &BulkWriter, operations: Vec<Operation>) -> tokio::task::JoinHandle<Vec<super::Decision>> {
     let writer = writer.clone();
     tokio::spawn(async move { writer.write(operations).await })

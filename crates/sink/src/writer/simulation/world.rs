@@ -13,7 +13,7 @@ use crate::client::{Answer, BodyEncoding, ClientError};
 use crate::writer::BulkTransport;
 use crate::writer::probe::PROBE_ID;
 
-/// Documents whose id holds one of these meet a fault of their own.
+/// Each of these in a document's id causes its own fault.
 pub(super) const POISON: &str = "poison";
 pub(super) const UNMAPPABLE: &str = "unmappable";
 /// As `UNMAPPABLE`, and the refusal names a field.
@@ -58,7 +58,7 @@ pub(super) struct State {
     pub(super) documents: HashMap<(String, String), (u64, bool)>,
     /// For the next requests, one each.
     pub(super) faults: VecDeque<Fault>,
-    /// Drawn for each request without a fault of its own.
+    /// Drawn for each request that `faults` has none for.
     pub(super) chance: Option<fastrand::Rng>,
     pub(super) blocked: HashSet<String>,
     pub(super) missing: HashSet<String>,

@@ -189,7 +189,7 @@ impl Table {
         }
     }
 
-    /// Splits one partition in two, which count their changes anew.
+    /// Splits one partition in two, which count their changes from the beginning.
     pub(super) fn split(&mut self, which: usize) {
         let place = which % self.partitions.len();
         let (low, high) = self.partitions[place].range;
