@@ -34,6 +34,14 @@ pub(crate) async fn opensearch(indices: &Indices) -> Result<(), CliError> {
     }
 }
 
+/// Whether something else than OpenSearch answers. No answer, or one that passes by itself, says nothing yet.
+pub(crate) async fn nothing_else_than_opensearch(indices: &Indices) -> Result<(), CliError> {
+    match timeout(PATIENCE, indices.flavour()).await {
+        Ok(Err(error)) if error.kind() == SetupErrorKind::Endpoint => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// The store of dead letters that the configuration names.
 pub(crate) async fn letters(config: &Config) -> Arc<dyn DeadLetterStore> {
     match &config.dead_letter.kind {

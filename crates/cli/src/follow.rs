@@ -83,7 +83,9 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
     let indices = Arc::new(Indices::new(client.clone(), config, &context));
     let endless = until == Until::Stopped;
     let writer_patience = if endless { Patience::Endless } else { Patience::one_shot() };
-    if !endless {
+    if endless {
+        connect::nothing_else_than_opensearch(&indices).await?;
+    } else {
         connect::opensearch(&indices).await?;
     }
     let writing = CancellationToken::new();

@@ -108,6 +108,9 @@ async fn the_state_table_is_not_read_out_of_nothing() {
     lacks(state.get(key()).await.unwrap_err().aws().unwrap(), "ConsumedCapacity");
     lacks(state.put(key()).await.unwrap_err().aws().unwrap(), "ConsumedCapacity");
     lacks(state.put_new(key()).await.unwrap_err().aws().unwrap(), "ConsumedCapacity");
+    // No items, from something that did not look for any.
+    let empty = Scripted::answering(r#"{"Items":[]}"#);
+    lacks(empty.state().query("follow|default|x", Extent::All).await.unwrap_err().aws().unwrap(), "ConsumedCapacity");
     // A description without a table is no table without keys.
     lacks(state.create().await.unwrap_err().aws().unwrap(), "Table");
     let table = Scripted::answering(r#"{"Table":{"TableName":"state"}}"#);
@@ -125,7 +128,7 @@ async fn a_page_that_points_to_itself_ends_the_listing() {
     assert!(listed.unwrap_err().to_string().contains("repeats `LastEvaluatedShardId`"));
     let children = tokio::time::timeout(Duration::from_secs(10), source.children(&ShardId::new("s0"))).await;
     assert!(children.expect("it ends").is_err());
-    let served = Scripted::answering(r#"{"Items":[],"LastEvaluatedKey":{"pk":{"S":"a"}}}"#);
+    let served = Scripted::answering(r#"{"Items":[],"LastEvaluatedKey":{"pk":{"S":"a"}},"ConsumedCapacity":{"CapacityUnits":0.5}}"#);
     let state = served.state();
     let read = tokio::time::timeout(Duration::from_secs(10), state.query("a", Extent::All)).await.expect("it ends");
     assert!(read.unwrap_err().to_string().contains("repeats `LastEvaluatedKey`"));

@@ -62,7 +62,11 @@ impl Boards {
 
     /// Shows what the writer of all sources counts.
     pub fn set_writer(&self, writer: BulkWriter) {
-        self.set_writer_look(move || WriterLook { stats: writer.stats(), pauses: writer.pauses() });
+        self.set_writer_look(move || WriterLook {
+            stats: writer.stats(),
+            pauses: writer.pauses(),
+            is_broken: writer.is_broken(),
+        });
     }
 
     /// OpenSearch has answered, or why it has not. Known by [`watch_opensearch`].

@@ -232,6 +232,18 @@ impl Trouble {
 }
 
 impl PauseReason {
+    /// What OpenSearch blocks under this number; `None` where it says too little.
+    pub(crate) fn of_block(number: u32) -> Option<PauseReason> {
+        match number {
+            4 => Some(PauseReason::IndexClosed),
+            5 | 8 => Some(PauseReason::ReadOnly),
+            6 | 13 => Some(PauseReason::ClusterReadOnly),
+            10 => Some(PauseReason::CreateBlocked),
+            12 => Some(PauseReason::DiskFull),
+            _ => None,
+        }
+    }
+
     /// The name used in metrics and JSON, as `read_only`.
     pub fn name(self) -> &'static str {
         match self {

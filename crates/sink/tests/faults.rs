@@ -268,3 +268,21 @@ async fn one_operation_that_is_refused_whole_is_judged_by_a_probe_of_bulk() {
         assert!(probe.contains("sessions-000001") && !probe.contains("version"), "{probe}");
     }
 }
+
+/// A proxy with a wrong limit: no document of a hundred bytes is too large.
+#[tokio::test]
+async fn a_413_to_everything_makes_no_document_too_large() {
+    let server = FaultServer::scripted();
+    let rule = server.add(Rule::bulk().answer(Reply::html(413, "<html>Request Entity Too Large")));
+    let settings = settings(&server.url(), Auth::None);
+    let (writer, _cancel) = writer(client(&settings).await, &settings);
+    let mut writing = tokio::spawn({
+        let writer = writer.clone();
+        async move { writer.write(operations(200)).await }
+    });
+    let paused = async { writer.watch_pauses().wait_for(|pauses| !pauses.is_empty()).await.map(drop) };
+    tokio::time::timeout(LIMIT, paused).await.unwrap().unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(1), &mut writing).await.is_err(), "nothing is decided");
+    server.remove(rule);
+    assert_eq!(applied(&writing.await.unwrap()), 200);
+}

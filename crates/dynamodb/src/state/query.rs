@@ -43,8 +43,10 @@ impl StateTable {
                 call = call.expression_attribute_values(":bound", AttributeValue::S(bound.to_owned()));
             }
             let of_call = Call::of("Query");
+            let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
             let call = call.set_exclusive_start_key(after.clone()).customize().interceptor(of_call.clone());
             let page = Box::pin(call.send()).await.map_err(|error| self.failed(of_call.failed(&error)))?;
+            of_call.proven(page.consumed_capacity.as_ref()).map_err(|error| self.failed(error))?;
             items.extend(page.items.ok_or_else(|| self.failed(of_call.lacks("Items")))?);
             let next = page.last_evaluated_key.filter(|key| !key.is_empty());
             if next.is_some() && next == after {

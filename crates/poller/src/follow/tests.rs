@@ -102,6 +102,19 @@ async fn records_are_written_in_order_and_checkpointed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn d3_creation_times_that_go_back_from_page_to_page_are_counted() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).page_size(1);
+    let now = 1_700_000_000;
+    bench.stream.put_at("a", 1..=2, now).put_at("a", 3..=3, now - 7).put_at("a", 4..=4, now + 1);
+    let running = bench.follow();
+    seconds(5).await;
+    assert_eq!(bench.index.written(), [1, 2, 3, 4]);
+    assert_eq!(running.board.snapshot().counters.backwards, 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_goes_on_after_the_checkpoint() {
     let bench = Bench::default();
     bench.stream.shard("a", None).put("a", 1..=10);

@@ -37,6 +37,8 @@ pub struct WriterLook {
     pub stats: WriterStats,
     /// What it holds back.
     pub pauses: Vec<Pause>,
+    /// Its task has panicked: nothing is written any more.
+    pub is_broken: bool,
 }
 
 /// Whether OpenSearch answers.
@@ -63,7 +65,8 @@ impl Look {
             let turned = source.status.turned.filter(|turned| *turned > STANDS_STILL)?;
             Some(format!("source {}: the supervisor has stood still for {} s", source.name, turned.as_secs()))
         };
-        self.sources.iter().filter_map(stands_still).collect()
+        let broken = self.writer.is_broken.then(|| "the bulk writer broke: nothing is written any more".to_owned());
+        self.sources.iter().filter_map(stands_still).chain(broken).collect()
     }
 
     /// Why the process does not do its work (yet); empty where it does.

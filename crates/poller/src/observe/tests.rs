@@ -116,6 +116,8 @@ async fn a_supervisor_that_stands_still_is_dead_and_one_that_waits_or_is_over_is
     assert_eq!(boards.look().dead(), ["source s: the supervisor has stood still for 61 s"]);
     board.over();
     assert_eq!(boards.look().dead(), [""; 0]);
+    boards.set_writer_look(|| WriterLook { is_broken: true, ..writer() });
+    assert_eq!(boards.look().dead(), ["the bulk writer broke: nothing is written any more"]);
 }
 
 #[tokio::test(start_paused = true)]

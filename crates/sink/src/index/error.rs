@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::classify::PauseReason;
 use crate::client::ClientError;
+use crate::scrub::scrub;
 
 /// Why an index cannot be set up, or not be written to.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -184,6 +186,15 @@ pub struct VanishedIndex {
     pub found_uuid: Option<String>,
 }
 
+/// The type of an error that says what is blocked.
+const CLUSTER_BLOCK: &str = "cluster_block_exception";
+
+/// What a block holds up, by the number in its reason.
+fn blocked(reason: &str) -> PauseReason {
+    let number = scrub(Some(CLUSTER_BLOCK), [reason]).block();
+    number.and_then(PauseReason::of_block).unwrap_or(PauseReason::ReadOnly)
+}
+
 // === impl SetupError ===
 
 impl SetupError {
@@ -201,6 +212,8 @@ impl SetupError {
             }
             SetupError::TooManyIndices { .. } | SetupError::UnusableName { .. } => SetupErrorKind::Record,
             SetupError::Client(ClientError::Auth(_)) => SetupErrorKind::Credentials,
+            // A block is set and lifted by a person or by the cluster itself, whatever its status.
+            SetupError::Refused { kind, .. } if kind == CLUSTER_BLOCK => SetupErrorKind::Transient,
             SetupError::Refused { status: 401 | 403, .. } => SetupErrorKind::Credentials,
             // A success that is not the answer to what was asked comes from something in between.
             SetupError::Refused { status: 200..=299 | 408 | 429 | 500.., .. } => SetupErrorKind::Transient,
@@ -213,6 +226,7 @@ impl SetupError {
     pub fn hint(&self) -> &'static str {
         match self {
             SetupError::Client(error) => error.hint(),
+            SetupError::Refused { kind, reason, .. } if kind == CLUSTER_BLOCK => blocked(reason).hint(),
             SetupError::Refused { status: 401 | 403, .. } => {
                 "give these credentials the rights to read, create and write the configured indices, their aliases and index templates"
             }
@@ -299,6 +313,26 @@ mod tests {
 
     fn refused(status: u16) -> SetupError {
         SetupError::Refused { action: "look".into(), status, kind: String::new(), reason: String::new() }
+    }
+
+    #[test]
+    fn a_block_says_what_is_blocked_whatever_its_status() {
+        let block = |status, reason: &str| SetupError::Refused {
+            action: "create the index x-000001".into(),
+            status,
+            kind: CLUSTER_BLOCK.into(),
+            reason: reason.into(),
+        };
+        let rows = [
+            (403, "blocked by: [FORBIDDEN/10/cluster create-index blocked (api)];", PauseReason::CreateBlocked),
+            (403, "blocked by: [FORBIDDEN/6/cluster read-only (api)];", PauseReason::ClusterReadOnly),
+            (429, "index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded];", PauseReason::DiskFull),
+            (403, "something else", PauseReason::ReadOnly),
+        ];
+        for (status, reason, expected) in rows {
+            let error = block(status, reason);
+            assert_eq!((error.kind(), error.hint()), (SetupErrorKind::Transient, expected.hint()), "{reason}");
+        }
     }
 
     #[test]

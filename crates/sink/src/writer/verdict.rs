@@ -115,14 +115,7 @@ fn lasting(class: Class, attempts: u32, neighbours: Neighbours) -> Class {
 /// A block says by its number what it blocks, which its status does not.
 fn by_block(class: Class, block: Option<u32>) -> Class {
     let Class::Pause(reason) = class else { return class };
-    Class::Pause(match block {
-        Some(4) => PauseReason::IndexClosed,
-        Some(5 | 8) => PauseReason::ReadOnly,
-        Some(6 | 13) => PauseReason::ClusterReadOnly,
-        Some(10) => PauseReason::CreateBlocked,
-        Some(12) => PauseReason::DiskFull,
-        _ => reason,
-    })
+    Class::Pause(block.and_then(PauseReason::of_block).unwrap_or(reason))
 }
 
 /// Adds the verdicts up by index, in the order of their first operations.

@@ -278,7 +278,7 @@ impl Scheduler {
             RequestVerdict::Failed(failure, load) => self.request_failed(sent, ops, failure, load, now),
             RequestVerdict::Divide(refused) => {
                 if refused == Refused::TooLarge {
-                    self.learned.lock().limits.too_large(sent.bytes);
+                    self.learn_size(sent.bytes);
                 }
                 self.divide(sent, ops, &refused, now);
             }
@@ -288,6 +288,22 @@ impl Scheduler {
             RequestVerdict::IndexMissing(refused) => self.divide(sent, ops, &refused, now),
             RequestVerdict::Broke { status, error } => self.request_broke(sent, ops, status, &error, now),
             RequestVerdict::SendAgain => self.put_back(ops, When::Now, now),
+        }
+    }
+
+    /// A request of so many bytes was too large. It is said where requests become smaller by it.
+    fn learn_size(&mut self, bytes: usize) {
+        let mut learned = self.learned.lock();
+        let before = learned.limits.bytes();
+        learned.limits.too_large(bytes);
+        let cap = learned.limits.bytes();
+        if cap < before {
+            tracing::info!(
+                bytes,
+                cap,
+                hint = "lower opensearch.max_batch_bytes, or raise the limit of OpenSearch (http.max_content_length) or of the proxy",
+                "a request was too large (413): sending smaller ones for a while"
+            );
         }
     }
 
