@@ -36,6 +36,7 @@ fn bad_values() -> Vec<(&'static str, String)> {
         ("map for a date", format!(r#""at":{{"M":{{"a":{{"S":"{VALUE}"}}}}}}"#)),
         ("text for an object", format!(r#""whole":{{"S":"{VALUE}"}}"#)),
         ("unknown field", format!(r#""strict":{{"M":{{"a":{{"S":"{VALUE}"}}}}}}"#)),
+        ("unknown field called by a key", format!(r#""strict":{{"M":{{"{VALUE}":{{"S":"1"}}}}}}"#)),
         ("unknown tag", format!(r#""city":{{"X":"{VALUE}"}}"#)),
         ("two tags", format!(r#""city":{{"S":"{VALUE}","N":"1"}}"#)),
         ("no number", format!(r#""amount":{{"N":"{VALUE}"}}"#)),
