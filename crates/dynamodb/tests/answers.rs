@@ -128,7 +128,9 @@ async fn a_page_that_points_to_itself_ends_the_listing() {
     assert!(listed.unwrap_err().to_string().contains("repeats `LastEvaluatedShardId`"));
     let children = tokio::time::timeout(Duration::from_secs(10), source.children(&ShardId::new("s0"))).await;
     assert!(children.expect("it ends").is_err());
-    let served = Scripted::answering(r#"{"Items":[],"LastEvaluatedKey":{"pk":{"S":"a"}},"ConsumedCapacity":{"CapacityUnits":0.5}}"#);
+    let served = Scripted::answering(
+        r#"{"Items":[],"LastEvaluatedKey":{"pk":{"S":"a"}},"ConsumedCapacity":{"CapacityUnits":0.5}}"#,
+    );
     let state = served.state();
     let read = tokio::time::timeout(Duration::from_secs(10), state.query("a", Extent::All)).await.expect("it ends");
     assert!(read.unwrap_err().to_string().contains("repeats `LastEvaluatedKey`"));
