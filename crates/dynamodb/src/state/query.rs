@@ -46,8 +46,8 @@ impl StateTable {
             let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
             let call = call.set_exclusive_start_key(after.clone()).customize().interceptor(of_call.clone());
             let page = Box::pin(call.send()).await.map_err(|error| self.failed(of_call.failed(&error)))?;
-            of_call.proven(page.consumed_capacity.as_ref()).map_err(|error| self.failed(error))?;
             items.extend(page.items.ok_or_else(|| self.failed(of_call.lacks("Items")))?);
+            of_call.proven(page.consumed_capacity.as_ref()).map_err(|error| self.failed(error))?;
             let next = page.last_evaluated_key.filter(|key| !key.is_empty());
             if next.is_some() && next == after {
                 let repeated = of_call.fault(Fault::Transient);

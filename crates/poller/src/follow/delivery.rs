@@ -202,11 +202,11 @@ mod tests {
     }
 
     fn delivery() -> Delivery {
-        let text = "source = { table = 't' }\nopensearch = { url = 'http://127.0.0.1:9' }\nroute = [{ index = 'x' }]";
+        let text = "source = { table = 'sessions' }\nopensearch = { url = 'http://127.0.0.1:9' }\nroute = [{ index = 'x' }]";
         let config = Config::parse(text, Path::new(""), &|_| None).unwrap().config;
         let settings = WriterSettings::new(&config.opensearch, Patience::Endless);
         Delivery {
-            table: "t".into(),
+            table: "sessions".into(),
             mapper: Arc::new(Mapper::new(config.sources[0].routes.clone())),
             reader: None,
             indices: Arc::new(Looked(Ok(Vec::new()))),
