@@ -58,6 +58,28 @@ async fn a_whole_refusal_asks_for_all_again() {
     assert_eq!(line["Pauses"], line["Pauses.gateway"]);
 }
 
+/// As a node with `rest.action.multi.allow_explicit_index: false` answers.
+#[tokio::test]
+async fn a_cluster_that_refuses_every_request_makes_no_dead_letters() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.ndjson");
+    let letters = format!("dead_letter = {{ kind = \"file\", path = '{}' }}", path.display());
+    let server = FaultServer::scripted();
+    let refused = r#"{"error":{"type":"illegal_argument_exception","reason":"explicit index in bulk is not allowed"},"status":400}"#;
+    let rule = server.add(Rule::bulk().answer(Reply::json(400, refused)));
+    let (function, lines) = counted(&server, &letters);
+    // A cold start, and two more batches of the same sandbox.
+    for _ in 0..3 {
+        assert_eq!(invoke(&function, orders(1..31), SHORT).await.unwrap(), sequence(1));
+        let line = lines.lock().unwrap().pop().unwrap();
+        assert_eq!((&line["DeadLettered"], &line["Undecided"]), (&json!(0), &json!(30)), "{line}");
+    }
+    assert!(!path.exists(), "a dead letter was stored");
+    server.remove(rule);
+    assert_eq!(invoke(&function, orders(1..31), AMPLE).await.unwrap(), None);
+    assert!(!path.exists());
+}
+
 #[tokio::test]
 async fn each_source_has_its_own_routes() {
     let server = FaultServer::scripted();
