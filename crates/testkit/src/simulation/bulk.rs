@@ -81,7 +81,7 @@ fn serve(world: &World, worker: &str, body: &[u8], refusal: Option<Refusal>) -> 
         let what = if line.body.is_some() { "index" } else { "delete" };
         world.trace.note(format_args!("{worker} {what} {}/{} v{}: {answer}", line.index, line.id, line.version));
         if line.version > 0 {
-            world.check_writer(worker, &line.id, line.version);
+            world.check_writer(worker, line);
         }
         items.push(answer);
     }

@@ -1,6 +1,6 @@
 //! Everything outside the workers, and the rules that hold whatever happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,7 +9,7 @@ use streamdex_dynamodb::{AwsError, Fault};
 use super::dice::Dice;
 use super::lock::lock;
 use super::plan::Plan;
-use super::search::Search;
+use super::search::{Line, Search};
 use super::state::StateItems;
 use super::table::Table;
 use super::time::{VirtualTime, Window};
@@ -30,6 +30,8 @@ pub(super) struct World {
     described: Mutex<Window>,
     /// When each worker read each shard.
     reads: Mutex<BTreeMap<(String, String), Window>>,
+    /// The deletes that each worker sent, by document and version.
+    deletes: Mutex<BTreeSet<(String, String, u64)>>,
     resigned: AtomicBool,
 }
 
@@ -52,6 +54,7 @@ impl World {
             stream_dice: Mutex::new(Dice::new(plan.seed, "stream")),
             described: Mutex::default(),
             reads: Mutex::default(),
+            deletes: Mutex::default(),
             resigned: AtomicBool::new(false),
             plan,
         })
@@ -102,8 +105,15 @@ impl World {
     }
 
     /// A worker's write arrived: it must own the shard that the change comes from, or nobody does. Versions would
-    /// mostly make it harmless, but a deleted document's version can be forgotten.
-    pub(super) fn check_writer(&self, worker: &str, document: &str, version: u64) {
+    /// mostly make it harmless, but a deleted document's version can be forgotten. A delete that a worker sends once more,
+    /// at the same version, can do no harm at any time: it is what is done about a late request.
+    pub(super) fn check_writer(&self, worker: &str, line: &Line) {
+        let (document, version) = (line.id.as_str(), line.version);
+        let is_delete = line.body.is_none();
+        let delete = (worker.to_owned(), format!("{}/{document}", line.index), version);
+        if is_delete && !lock(&self.deletes).insert(delete) {
+            return;
+        }
         let shard = self.table().shard_of(document, version).map(str::to_owned);
         let Some(shard) = shard else {
             self.trace.violation(format_args!("{worker} wrote version {version} of {document}, which no change has"));
