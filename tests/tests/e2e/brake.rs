@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::StreamViewType;
 use streamdex_testkit::fault::{FaultServer, ItemError, Rule};
 
 use super::program::lines;
-use crate::lab::{LONG, Lab, Load};
+use crate::lab::{LONG, Lab};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r4_run_begins_braked_where_it_stopped_braked_and_nothing_is_lost() {
@@ -14,17 +14,19 @@ async fn r4_run_begins_braked_where_it_stopped_braked_and_nothing_is_lost() {
     let front = FaultServer::in_front_of(lab.node());
     lab.configure(&front.url(), "brake_after = 10", "");
     let mut run = lab.start(&["run"]).await;
-    let (mut writer, _) = Load::start(lab.writer(2)).stop().await;
+    let mut writer = lab.writer(2);
     writer.write(50).await;
     lab.until_equal("before", || run.stderr()).await;
+    run.stop().await;
 
     let reason = "no write index is defined for alias [x]";
-    let refused = || ItemError::new(400, "illegal_argument_exception").reason(reason);
-    front.add(Rule::bulk().withhold_items(refused(), |_, operation| operation.kind == "index"));
-    let load = Load::start(writer);
+    let refused = ItemError::new(400, "illegal_argument_exception").reason(reason);
+    front.add(Rule::bulk().withhold_items(refused, |_, operation| operation.kind == "index"));
+    // Together in one page: fewer than the bound, with nothing behind them, would be dead letters after a while.
+    writer.write(60).await;
+    let mut run = lab.start(&["run"]).await;
     let braked = |log: &str| lines(log, "documents_refused").iter().any(|line| line.contains("paused: "));
     run.until_logged("the brake", LONG, braked).await;
-    let mut writer = load.stop().await.0;
     let on_record = async {
         while lab.state_rows("sk", "brake|").await.is_empty() {
             tokio::time::sleep(Duration::from_millis(200)).await;

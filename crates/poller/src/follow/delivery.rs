@@ -202,7 +202,8 @@ mod tests {
     }
 
     fn delivery() -> Delivery {
-        let text = "source = { table = 'sessions' }\nopensearch = { url = 'http://127.0.0.1:9' }\nroute = [{ index = 'x' }]";
+        let text =
+            "source = { table = 'sessions' }\nopensearch = { url = 'http://127.0.0.1:9' }\nroute = [{ index = 'x' }]";
         let config = Config::parse(text, Path::new(""), &|_| None).unwrap().config;
         let settings = WriterSettings::new(&config.opensearch, Patience::Endless);
         Delivery {
