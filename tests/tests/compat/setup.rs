@@ -144,6 +144,8 @@ async fn plan_changes_nothing(lab: Arc<Lab>) -> Outcome {
 
 /// The ids that an alias shows.
 async fn shown(lab: &Lab, alias: &str) -> Vec<String> {
+    // The scratch document of `apply` is deleted, and shows until then.
+    lab.get(&format!("{alias}/_refresh")).await;
     let (_, answer) = lab.get(&format!("{alias}/_search?sort=user_id&_source=false")).await;
     let hits = answer["hits"]["hits"].as_array().unwrap().clone();
     hits.iter().map(|hit| hit["_id"].as_str().unwrap().to_owned()).collect()
