@@ -41,6 +41,8 @@ pub struct Capture {
     pub items: Vec<MappedItem>,
     /// What the records say of where they come from.
     pub origin: Origin,
+    /// The stream of the record before, and its source: the next one is mostly of the same.
+    last: Option<(Box<str>, usize)>,
 }
 
 /// What readable records say of the stream that they come from.
@@ -174,11 +176,15 @@ impl Capturer {
             Ok(change) => change.stream_arn.as_deref(),
             Err(error) => error.stream_arn.as_deref(),
         };
-        let source = match self.choose(arn) {
+        let known = capture.last.as_ref().filter(|(last, _)| arn == Some(&**last)).map(|(_, source)| *source);
+        let source = match known.map_or_else(|| self.choose(arn), Ok) {
             // A record that cannot be read belongs to where the one before it came from.
             Err(_) if record.is_err() => capture.order.last().copied().unwrap_or_default(),
             source => source?,
         };
+        if let (Some(arn), None) = (arn, known) {
+            capture.last = Some((arn.into(), source));
+        }
         if record.is_ok() {
             capture.origin.note(arn);
         }

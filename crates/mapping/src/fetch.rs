@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::change::canonical_keys;
 use crate::id::KeyError;
-use crate::image::{Image, Node, short_name};
+use crate::image::{Image, Node};
 use crate::operation::Address;
+use crate::problem::short_name;
 use crate::text::{Binary, Text};
 use crate::version::ExternalVersion;
 

@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::image::{Image, Node, short_name};
+use crate::image::{Image, Node};
 use crate::operation::DocumentId;
+use crate::problem::short_name;
 use crate::route::{IdForm, Route};
 
 /// OpenSearch refuses longer ids.

@@ -3,7 +3,7 @@
 //! Both ways in end here: raw JSON ([`crate::event`]) and SDK values (through [`ImageBuilder`]), so that
 //! everything after it, documents, ids and conditions, is written once.
 
-use crate::names::last_wins;
+pub use crate::problem::{AttributeProblem, AttributeProblemKind};
 use crate::text::{Binary, Text};
 
 /// An item, or the key of one: its top-level attributes in the order in which they came.
@@ -34,43 +34,6 @@ pub(crate) enum Node<'a> {
     BinarySet(usize),
     /// A value that cannot be read. It makes the image's problem.
     Broken(AttributeProblemKind),
-}
-
-/// What is wrong with an attribute. It names the top-level attribute, never a value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{kind}", place_of(attribute))]
-pub struct AttributeProblem {
-    /// The top-level attribute; empty where the image as a whole is wrong.
-    pub attribute: String,
-    /// What is wrong.
-    pub kind: AttributeProblemKind,
-}
-
-/// The kinds of [`AttributeProblem`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AttributeProblemKind {
-    /// A value without a type tag.
-    #[error("a value has no type tag")]
-    NoTag,
-    /// A type tag that DynamoDB does not have.
-    #[error("a value has an unknown type tag")]
-    UnknownTag,
-    /// More than one type tag in one value.
-    #[error("a value has several type tags")]
-    SeveralTags,
-    /// A value that is not what its type tag says.
-    #[error("a value does not fit its type tag")]
-    WrongValue,
-    /// An `N` that is no decimal number.
-    #[error("a number is not decimal digits")]
-    NotANumber,
-    /// A value of another shape than an attribute value's, or nested too deep.
-    #[error("a value is no attribute value, or is nested too deep")]
-    Unreadable,
-    /// The image as a whole is no map of attributes.
-    #[error("the image is no map of attributes")]
-    NoImage,
 }
 
 /// Builds an [`Image`] from values that are decoded already: `attribute`, then one value, and so on.
@@ -114,41 +77,6 @@ pub enum Container {
 pub struct OpenContainer {
     at: usize,
     container: Container,
-}
-
-// === impl AttributeProblem ===
-
-fn place_of(attribute: &str) -> String {
-    match attribute {
-        "" => String::new(),
-        name => format!("attribute {:?}: ", short_name(name)),
-    }
-}
-
-/// A name for a message: names may have 64 KB, and messages are kept.
-pub(crate) fn short_name(name: &str) -> String {
-    const LONGEST: usize = 100;
-    match name.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
-        None => name.to_owned(),
-    }
-}
-
-// === impl AttributeProblemKind ===
-
-impl AttributeProblemKind {
-    /// A word for the kind of problem.
-    pub fn name(self) -> &'static str {
-        match self {
-            AttributeProblemKind::NoTag => "no_type_tag",
-            AttributeProblemKind::UnknownTag => "unknown_type_tag",
-            AttributeProblemKind::SeveralTags => "several_type_tags",
-            AttributeProblemKind::WrongValue => "wrong_value",
-            AttributeProblemKind::NotANumber => "not_a_number",
-            AttributeProblemKind::Unreadable => "unreadable_value",
-            AttributeProblemKind::NoImage => "unreadable_image",
-        }
-    }
 }
 
 // === impl Image ===
@@ -208,11 +136,6 @@ impl<'a> Image<'a> {
         self.clear();
         self.unreadable = true;
         self.problem = Some(AttributeProblem { attribute: String::new(), kind: AttributeProblemKind::NoImage });
-    }
-
-    /// Of the members of one name from `from` on, the last one stays.
-    pub(crate) fn resolve_duplicates(&mut self, from: usize) {
-        last_wins(&mut self.nodes, from);
     }
 
     /// Finds the first problem again, after values were taken out.
@@ -478,11 +401,5 @@ mod tests {
         builder.close(map);
         let problem = builder.finish().problem.unwrap();
         assert_eq!(problem.to_string(), "attribute \"perms\": a number is not decimal digits");
-    }
-
-    #[test]
-    fn long_names_are_cut_in_messages() {
-        let problem = AttributeProblem { attribute: "é".repeat(60_000), kind: AttributeProblemKind::NoTag };
-        assert!(problem.to_string().len() < 300);
     }
 }

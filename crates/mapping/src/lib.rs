@@ -25,6 +25,7 @@ pub mod operation;
 pub mod order;
 pub mod outcome;
 mod placing;
+mod problem;
 mod project;
 pub mod refusal;
 pub mod route;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::string::{Scalar, ScalarSeed, Strings};
 use crate::image::{AttributeProblemKind, Container, Image, Node, is_json_number};
+use crate::names::last_wins;
 use crate::text::{Binary, Text};
 
 /// Reads a map of attributes into an empty image. `null` reads as no attributes. Of attributes of one name, the last one
@@ -122,7 +123,7 @@ impl<'de> Visitor<'de> for ImageSeed<'_, 'de> {
                 Strings::Raw => read_alone(image, attribute, map.next_value()?),
             }
         }
-        image.resolve_duplicates(0);
+        last_wins(&mut image.nodes, 0);
         if image.problem().is_some() {
             // It may have been in a value that another one of the same name followed.
             image.look_for_problems();
@@ -275,7 +276,7 @@ impl<'de> Visitor<'de> for ContentSeed<'_, 'de> {
             image.nodes.push(Node::Name(name));
             map.next_value_seed(ValueSeed { image, strings, attribute })?;
         }
-        image.resolve_duplicates(from);
+        last_wins(&mut image.nodes, from);
         Ok(())
     }
 

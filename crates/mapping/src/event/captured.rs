@@ -35,6 +35,9 @@ pub enum CapturedError {
     /// An on-failure record that carries only where the records were (SQS, SNS).
     #[error("an on-failure record without the records themselves")]
     NoPayload,
+    /// An event with two lists of records: which one counts would be a guess.
+    #[error("an event with two members Records")]
+    TwoLists,
     /// Anything else.
     #[error("neither a stream record, nor a list of them, nor an on-failure record, nor items")]
     Unknown,
@@ -47,6 +50,7 @@ impl CapturedError {
             CapturedError::Json { .. } => "give one JSON text, or one record a line",
             CapturedError::TumblingWindow => "take the tumbling window off the event source mapping",
             CapturedError::NoPayload => "use an S3 on-failure destination: its records carry the event",
+            CapturedError::TwoLists => "give each list of records by itself",
             CapturedError::Unknown => "give a Lambda event, get-records output, or one stream record a line",
         }
     }

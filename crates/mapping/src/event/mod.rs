@@ -143,7 +143,10 @@ impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> Visitor<'de> for &
         self.reader.begin();
         while let Some(name) = map.next_key::<Member>()? {
             match name {
-                Member::Records => found.list |= map.next_value_seed(&mut *self)?.list,
+                Member::Records => {
+                    found.rest.two_lists |= found.list;
+                    found.list |= map.next_value_seed(&mut *self)?.list;
+                }
                 Member::Payload | Member::Items | Member::Item | Member::Window | Member::BatchInfo => {
                     found.rest.note(name, map.next_value()?);
                 }
@@ -153,8 +156,8 @@ impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> Visitor<'de> for &
                 }
             }
         }
-        // A window's state is refused even where records came with it.
-        found.list &= !found.rest.window;
+        // A window's state is refused even where records came with it, and so are two lists.
+        found.list &= !found.rest.window && !found.rest.two_lists;
         Ok(found)
     }
 }

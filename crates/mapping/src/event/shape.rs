@@ -19,6 +19,8 @@ pub(super) struct Shape<'a> {
     payload: Option<&'a RawValue>,
     batch_info: bool,
     pub(super) window: bool,
+    /// `Records` came more than once.
+    pub(super) two_lists: bool,
 }
 
 /// Tells what a text is without reading its records.
@@ -34,13 +36,16 @@ pub(super) fn recognise(text: &str) -> Result<Shape<'_>, CapturedError> {
     if shape.window {
         return Err(CapturedError::TumblingWindow);
     }
+    if shape.two_lists {
+        return Err(CapturedError::TwoLists);
+    }
     Ok(shape)
 }
 
 impl<'a> Shape<'a> {
     pub(super) fn note(&mut self, name: Member, value: &'a RawValue) {
         match name {
-            Member::Records => self.records = Some(value),
+            Member::Records => self.two_lists |= self.records.replace(value).is_some(),
             Member::Dynamodb => self.record = Some(value),
             Member::Items => self.items = Some(value),
             Member::Item => self.item = Some(value),
@@ -55,6 +60,7 @@ impl<'a> Shape<'a> {
     pub(super) fn into_captured(self) -> Result<Captured<'a>, CapturedError> {
         match self {
             Shape { window: true, .. } => Err(CapturedError::TumblingWindow),
+            Shape { two_lists: true, .. } => Err(CapturedError::TwoLists),
             Shape { payload: Some(payload), .. } => payload_text(payload).map(Captured::OnFailure),
             Shape { items: Some(items), .. } => {
                 serde_json::from_str(items.get()).map(Captured::Items).map_err(|_| CapturedError::Unknown)

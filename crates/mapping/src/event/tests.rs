@@ -118,6 +118,10 @@ fn shapes_are_told_apart() {
     }
     let (_, kind) = read(r#"{"window":{},"Records":[],"state":{}}"#);
     assert_eq!(kind, Err(CapturedError::TumblingWindow));
+    for records in ["[]", "[5]"] {
+        let text = format!(r#"{{"Records":[{one}],"Records":{records}}}"#);
+        assert_eq!(read(&text).1, Err(CapturedError::TwoLists), "{text}");
+    }
 }
 
 #[test]
