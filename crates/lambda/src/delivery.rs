@@ -174,18 +174,22 @@ impl Work<'_> {
         self.in_time_of(self.cancel, attempt).await
     }
 
-    /// The same, until `over` is cancelled.
+    /// The same, until `over` is cancelled or no time is left. The one who cancels runs in the same task, so that this must
+    /// not try again and again for no time at all.
     async fn in_time_of<T, F: Future<Output = T>>(
         self,
         over: &CancellationToken,
         attempt: impl Fn() -> F,
     ) -> Option<T> {
         loop {
-            let share = attempt_share(self.until.saturating_duration_since(Instant::now()));
+            let left = self.until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
             tokio::select! {
                 biased;
                 () = over.cancelled() => return None,
-                done = timeout(share, attempt()) => if let Ok(done) = done {
+                done = timeout(attempt_share(left), attempt()) => if let Ok(done) = done {
                     return Some(done);
                 },
             }
@@ -272,12 +276,29 @@ mod tests {
         fn refresh_credentials(&self) {}
     }
 
-    #[tokio::test]
-    async fn a_writer_that_breaks_is_noticed_at_once() {
+    fn sandbox() -> Sandbox {
         let text = "source = { table = 'orders' }\nopensearch = { url = 'http://127.0.0.1:9' }\n\
             route = [{ index = 'orders' }]\nindex.orders = { manage = 'never' }\n\
             dead_letter = { kind = 'file', path = 'none' }";
-        let sandbox = Sandbox::new(Config::parse(text, Path::new(""), &|_| None).unwrap().config);
+        Sandbox::new(Config::parse(text, Path::new(""), &|_| None).unwrap().config)
+    }
+
+    /// Whoever cancels is a branch of the same task, and is polled only after this gives way.
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_answer_ends_with_the_time_whoever_cancels_or_not() {
+        let (sandbox, form) = (sandbox(), Form::SourceMapping);
+        let (cancel, storing) = (CancellationToken::new(), CancellationToken::new());
+        let allowance = Allowance::of(Duration::from_secs(6), Duration::from_secs(2));
+        let until = Instant::now() + allowance.whole();
+        let work =
+            Work { sandbox: &sandbox, form, stream_arn: None, allowance, until, cancel: &cancel, storing: &storing };
+        assert_eq!(work.in_time_of(&storing, std::future::pending::<()>).await, None);
+        assert!(Instant::now() >= until);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_breaks_is_noticed_at_once() {
+        let sandbox = sandbox();
         let (cancel, storing) = (CancellationToken::new(), CancellationToken::new());
         let allowance = Allowance::of(Duration::from_secs(60), Duration::from_secs(2));
         let until = Instant::now() + allowance.whole();
