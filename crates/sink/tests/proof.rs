@@ -191,8 +191,8 @@ async fn a_second_index_behind_the_users_alias_changes_nothing() {
         let after: Target = (*again.ensure(&name(&alias)).await.unwrap()).clone();
         assert_eq!(after, *target);
         // without that memory nobody knows which of them is meant
-        let anew = indices(&node.url(), &alias, &check).await.ensure(&name(&alias)).await;
-        assert!(matches!(anew, Err(SetupError::SeveralIndices { .. })), "{anew:?}");
+        let again = indices(&node.url(), &alias, &check).await.ensure(&name(&alias)).await;
+        assert!(matches!(again, Err(SetupError::SeveralIndices { .. })), "{again:?}");
 
         // readers look elsewhere: nothing is written in silence
         let moved = json!({"actions": [{"remove": {"index": first, "alias": alias}}]});

@@ -112,7 +112,7 @@ mod tests {
         let b = ("b.rs", "use crate::A; pub struct B(A);");
         let planted = [
             "pub struct A; use crate::b::B; fn f(_: B) {}",
-            "pub struct A; fn f() -> crate::b::B { todo!() }",
+            "pub struct A; fn f() -> crate::b::B { loop {} }",
             "pub struct A; fn f() { log!(value = super::b::B::new()) }",
             "pub struct A; #[error(known = crate::b::LIMIT)] struct E;",
             "pub struct A; fn f() { use crate::b::{B, C}; }",

@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use streamdex_dynamodb::convert::table_image;
 use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
+use streamdex_mapping::batch::document_bytes;
 use streamdex_mapping::{Action, FetchHandle, IndexName, Key, Mapped, Operation, Outcome, Refusal as MapRefusal};
 use streamdex_sink::writer::{Decision, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -333,11 +334,7 @@ impl Writes<'_> {
 }
 
 fn size(operation: &Operation) -> usize {
-    let document = match &operation.action {
-        Action::Index(document) => document.len(),
-        Action::Delete => 0,
-    };
-    document + BESIDE_DOCUMENT
+    document_bytes([operation]) + BESIDE_DOCUMENT
 }
 
 /// What is sent beside a dead letter of an item that was read.

@@ -40,7 +40,7 @@ enum Step {
     Start(usize),
     Stop(usize),
     Thaw(usize, Steady),
-    Mend(usize),
+    Repair(usize),
     Enable,
     /// Writes come at their usual pace again.
     Busy,
@@ -106,11 +106,11 @@ impl Cluster {
             match step {
                 Step::Start(_) | Step::Stop(_) => self.at(at, step),
                 Step::Thaw(..) | Step::Enable => self.take(step),
-                Step::Event(_) | Step::Mend(_) | Step::Busy => {}
+                Step::Event(_) | Step::Repair(_) | Step::Busy => {}
             }
         }
         for worker in self.slots.iter().flatten() {
-            worker.gate.mend();
+            worker.gate.repair();
             worker.gate.thaw(Steady::GoesOn);
         }
         // An operator starts those again that ended because of gaps: what is one still is.
@@ -225,9 +225,9 @@ impl Cluster {
                     worker.gate.thaw(steady);
                 }
             }
-            Step::Mend(slot) => {
+            Step::Repair(slot) => {
                 if let Some(worker) = &self.slots[slot] {
-                    worker.gate.mend();
+                    worker.gate.repair();
                 }
             }
             Step::Enable => self.world.table().enable(),
@@ -286,7 +286,7 @@ impl Cluster {
                 if let Some(found) = &self.slots[worker] {
                     found.gate.cut(&cut);
                 }
-                self.after(lasts, Step::Mend(worker));
+                self.after(lasts, Step::Repair(worker));
             }
             Event::ShiftWall { worker, millis } => {
                 if let Some(worker) = &self.slots[worker] {

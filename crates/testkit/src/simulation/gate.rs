@@ -140,7 +140,7 @@ impl Gate {
         self.state().cut.extend(endpoints);
     }
 
-    pub(super) fn mend(&self) {
+    pub(super) fn repair(&self) {
         self.state().cut.clear();
     }
 

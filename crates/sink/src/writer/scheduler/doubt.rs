@@ -60,25 +60,23 @@ impl Scheduler {
     fn brake(&mut self, op: Op, error: &Scrubbed, now: Instant) {
         let (index, concrete) = (op.operation.address.index.clone(), Arc::clone(&op.concrete));
         let held = self.held.release(&Cause::Index(Arc::clone(&concrete)));
-        let mut ops: Vec<Op> = held.into_iter().map(|held| held.op).collect();
-        ops.push(op);
-        for op in &mut ops {
-            op.suspicion.braked = true;
-            op.probes = op.probes.saturating_add(1);
-        }
-        self.put_back(ops, When::Behind, now);
+        let ops = held.into_iter().map(|held| held.op).chain([op]).collect();
         let refused = self.learned.lock().streaks.len(&concrete);
-        self.close_braked(&index, Some(format!("{refused} documents in a row; the last: {error}")), now);
+        self.back_under_brake(ops, &index, format!("{refused} documents in a row; the last: {error}"), now);
     }
 
     /// A probe of a braked index was in vain.
-    pub(super) fn probe_again(&mut self, mut ops: Vec<Op>, index: &IndexName, error: &Scrubbed, now: Instant) {
+    pub(super) fn probe_again(&mut self, ops: Vec<Op>, index: &IndexName, error: &Scrubbed, now: Instant) {
+        self.back_under_brake(ops, index, error.to_string(), now);
+    }
+
+    fn back_under_brake(&mut self, mut ops: Vec<Op>, index: &IndexName, detail: String, now: Instant) {
         for op in &mut ops {
             op.suspicion.braked = true;
             op.probes = op.probes.saturating_add(1);
         }
         self.put_back(ops, When::Behind, now);
-        self.close_braked(index, Some(error.to_string()), now);
+        self.close_braked(index, Some(detail), now);
     }
 
     /// An operation comes in for an index that an earlier writer left braked.
@@ -137,11 +135,16 @@ impl Scheduler {
     /// A request of this many bytes was accepted: what was refused alone before was refused for its own sake, unless it
     /// was for a size that is taken now.
     pub(super) fn requests_are_accepted(&mut self, bytes: usize, now: Instant) {
+        self.accepted_after_a_refusal(bytes, |size| bytes < size, now);
+    }
+
+    /// Decides what was refused alone; what was too large is decided where `is_proven` says so of its size, else sent again.
+    fn accepted_after_a_refusal(&mut self, bytes: usize, is_proven: impl Fn(usize) -> bool, now: Instant) {
         self.learned.lock().refusals.request_accepted(bytes);
         let mut again = Vec::new();
         for held in self.held.release(&Cause::Request) {
             match held.fault {
-                LoneFault::Size(size) if bytes >= size => again.push(held.op),
+                LoneFault::Size(size) if !is_proven(size) => again.push(held.op),
                 LoneFault::Size(_) | LoneFault::Document => self.refuse(held.op, held.refusal, now),
             }
         }
@@ -160,16 +163,8 @@ impl Scheduler {
     pub(in crate::writer) fn probed_bulk(&mut self, accepted: Option<usize>, now: Instant) {
         let probe = self.probe.take();
         let (Some(bytes), Some(BulkProbe::UnderWay(epochs))) = (accepted, probe) else { return };
-        self.learned.lock().refusals.request_accepted(bytes);
-        let mut again = Vec::new();
-        for held in self.held.release(&Cause::Request) {
-            match held.fault {
-                LoneFault::Document => self.refuse(held.op, held.refusal, now),
-                // One 413 can be a mistake; a second one, now that a smaller request was accepted, is an answer.
-                LoneFault::Size(_) => again.push(held.op),
-            }
-        }
-        self.put_back_later(again, now);
+        // One 413 can be a mistake; a second one, now that a smaller request was accepted, is an answer.
+        self.accepted_after_a_refusal(bytes, |_| false, now);
         for ended in self.gates.succeed(epochs) {
             report_end(&ended, now);
         }
