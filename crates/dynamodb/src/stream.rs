@@ -2,6 +2,7 @@
 
 mod sdk;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,35 +173,72 @@ impl RecordsPage {
     }
 }
 
+/// A listing of all shards of a stream, page by page. One page that fails does not throw the others away.
+#[derive(Debug, Default)]
+pub struct Listing {
+    shards: Vec<ListedShard>,
+    after: Option<ShardId>,
+    cursors: BTreeSet<ShardId>,
+    /// The status that the last page had, which is the listing's.
+    status: Option<StreamStatus>,
+    over: bool,
+}
+
+// === impl Listing ===
+
+impl Listing {
+    /// Where the next page begins; `None` is the first one.
+    pub fn next_after(&self) -> Option<&ShardId> {
+        self.after.as_ref()
+    }
+
+    /// Whether the last page is there: absence from the listing means something then.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Takes in the next page. False where it says that the next one begins where an earlier one did, or nowhere: what
+    /// comes after it cannot be asked for, and the listing is not complete.
+    pub fn add(&mut self, page: ShardPage) -> bool {
+        self.shards.extend(page.shards);
+        self.status = Some(page.status);
+        let Some(next) = page.next else {
+            self.over = true;
+            return true;
+        };
+        let is_new = !next.as_str().is_empty() && self.cursors.insert(next.clone());
+        self.after = Some(next);
+        is_new
+    }
+
+    /// Whether the stream still takes changes.
+    pub fn status(&self) -> StreamStatus {
+        self.status.unwrap_or(StreamStatus::Enabled)
+    }
+
+    /// What was listed.
+    pub fn into_shards(self) -> Vec<ListedShard> {
+        self.shards
+    }
+}
+
 /// DescribeStream takes 10 calls a second, and the shards of a large table fill more pages than that.
 const BETWEEN_PAGES: Duration = Duration::from_millis(150);
-/// A page that is throttled is asked for again, so that others who list cannot keep a long listing from
-/// ever coming to its end.
-const PAGE_ATTEMPTS: u32 = 5;
-const FIRST_WAIT: Duration = Duration::from_millis(300);
 
 /// All shards of a stream, over all pages, and its status. Its own calls are less than 7 a second.
 ///
 /// # Errors
-/// The first page that fails, or is throttled again and again.
+/// The first page that fails, or one that repeats an earlier one.
 pub async fn list_shards(source: &dyn StreamSource) -> Result<(Vec<ListedShard>, StreamStatus), AwsError> {
-    let mut shards = Vec::new();
-    let mut after = None;
-    let mut attempt = 1;
+    let mut listing = Listing::default();
     loop {
-        let page = match source.shards(after.as_ref()).await {
-            Err(error) if error.fault() == Fault::Throttled && attempt < PAGE_ATTEMPTS && after.is_some() => {
-                sleep(FIRST_WAIT * 2_u32.pow(attempt - 1)).await;
-                attempt += 1;
-                continue;
-            }
-            page => page?,
-        };
-        attempt = 1;
-        shards.extend(page.shards);
-        after = page.next;
-        if after.is_none() {
-            return Ok((shards, page.status));
+        if !listing.add(source.shards(listing.next_after()).await?) {
+            let repeated = AwsError::new(Fault::Transient, "DescribeStream");
+            return Err(repeated.with_detail("the answer repeats `LastEvaluatedShardId`"));
+        }
+        if listing.is_over() {
+            let status = listing.status();
+            return Ok((listing.into_shards(), status));
         }
         sleep(BETWEEN_PAGES).await;
     }

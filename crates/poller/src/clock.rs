@@ -1,5 +1,6 @@
-//! The two clocks of a worker.
+//! The two clocks of a worker, and the time of the service.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use streamdex_dynamodb::time::unix_seconds;
@@ -64,7 +65,70 @@ impl Clock for SystemClock {
     }
 }
 
-/// Seconds since 1970 on the wall clock.
-pub(crate) fn seconds(clock: &dyn Clock) -> u64 {
-    unix_seconds(clock.wall())
+/// The time of day of DynamoDB, from the `Date` of its answers. What is stored, and what is judged by age, goes by it: this
+/// machine's time of day can be set. Where a service sends no `Date`, as some emulators do, this machine's is all there is.
+#[derive(Debug)]
+pub struct ServiceTime {
+    clock: Arc<dyn Clock>,
+    /// The newest `Date`, and when it came.
+    heard: Mutex<Option<(u64, Duration)>>,
+}
+
+// === impl ServiceTime ===
+
+impl ServiceTime {
+    /// Nothing was heard yet.
+    pub fn new(clock: Arc<dyn Clock>) -> ServiceTime {
+        ServiceTime { clock, heard: Mutex::new(None) }
+    }
+
+    /// An answer had this `Date`, in seconds since 1970.
+    pub fn hear(&self, date: Option<u64>) {
+        let Some(date) = date else { return };
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, self.clock.monotonic()));
+    }
+
+    /// Seconds since 1970.
+    pub fn now(&self) -> u64 {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match heard {
+            Some((date, at)) => date.saturating_add(self.clock.monotonic().saturating_sub(at).as_secs()),
+            None => unix_seconds(self.clock.wall()),
+        }
+    }
+
+    /// How long ago that was, in seconds since 1970.
+    pub fn age(&self, then: u64) -> Duration {
+        Duration::from_secs(self.now().saturating_sub(then))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Set(Mutex<(u64, u64)>);
+
+    impl Clock for Set {
+        fn monotonic(&self) -> Duration {
+            Duration::from_secs(self.0.lock().unwrap().0)
+        }
+
+        fn wall(&self) -> SystemTime {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.lock().unwrap().1)
+        }
+    }
+
+    #[test]
+    fn the_time_of_day_of_this_machine_counts_only_where_no_other_is_known() {
+        let clock = Arc::new(Set(Mutex::new((10, 5_000))));
+        let time = ServiceTime::new(clock.clone());
+        assert_eq!((time.now(), time.age(4_990)), (5_000, Duration::from_secs(10)));
+        time.hear(Some(1_800_000_000));
+        *clock.0.lock().unwrap() = (17, 86_400);
+        time.hear(None);
+        assert_eq!((time.now(), time.age(1_800_000_000)), (1_800_000_007, Duration::from_secs(7)));
+        assert_eq!(time.age(1_900_000_000), Duration::ZERO);
+    }
 }

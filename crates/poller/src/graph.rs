@@ -3,9 +3,6 @@
 //! Listings and the state table go in, commands come out. A listing is no snapshot: a child can be shown
 //! before its parent looks closed, a closed shard before it has a child, and a trimmed parent not at all. So
 //! absence counts only when several complete listings agree, and children are asked for by name.
-//!
-//! Every worker of a group has such a graph. What a shard's item says is taken over by [`ShardGraph::absorb`];
-//! one worker lists the stream and offers what may be read, and whoever drained a shard looks for its children.
 
 mod children;
 mod command;
@@ -19,9 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use streamdex_config::StartPosition;
 use streamdex_dynamodb::stream::{ListedShard, ShardId};
 
-pub use self::command::{Command, Progress, ReadFrom, Until};
+pub use self::command::{Command, Position, ReadFrom, Remaining, Until};
 pub use self::keep::KeepDone;
-pub use self::known::{KnownProgress, KnownShard};
+pub use self::known::{KnownShard, ShardProgress};
 use self::search::Search;
 pub use self::search::seek_delay;
 
@@ -46,26 +43,26 @@ struct Node {
     orphaned: u32,
     shown: bool,
     in_scope: bool,
-    /// Whether the state table has shown its item: absence says nothing before.
-    seen: bool,
+    /// Whether the position in its item counts.
+    position: Position,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
-    /// It has no item: its parent is not done, or it was not offered yet.
+    /// It has no item: its parent is not drained.
     Waiting,
     /// An item is being made for it.
-    Offered,
-    /// It has an item: a worker reads it, or may.
-    Leased,
-    /// Drained and acknowledged. The search is this worker's, if there is one.
-    Finished {
-        search: Option<Search>,
+    Storing,
+    /// It has an item, and waits for its parent.
+    Stored,
+    Reading,
+    /// Read to its end and acknowledged; its children are looked for.
+    Drained {
+        search: Search,
         stale: bool,
     },
-    /// Its children have items. The search for the other half of a split may go on.
+    /// Its children have items.
     Done {
-        search: Option<Search>,
         stale: bool,
     },
     /// Read to the present end.
@@ -97,72 +94,70 @@ pub fn roots(listed: &[ListedShard], start: StartPosition) -> Vec<ShardId> {
 // === impl ShardGraph ===
 
 impl ShardGraph {
-    /// A graph of a group that began with `roots`; what lies before them is none of its business.
+    /// A graph of a group that began with `roots`; what lies before them is none of its business. `known` is what the
+    /// state table holds.
     pub fn new(roots: Vec<ShardId>, known: &[KnownShard], until: Until) -> ShardGraph {
         let nodes = roots.iter().map(|root| (root.clone(), Node::waiting(None))).collect();
-        let mut graph = ShardGraph {
-            nodes,
-            roots: roots.into_iter().collect(),
-            before: BTreeSet::new(),
-            until,
-            listed_before: false,
-        };
-        graph.absorb(known);
+        let roots = roots.into_iter().collect();
+        let mut graph = ShardGraph { nodes, roots, before: BTreeSet::new(), until, listed_before: false };
+        graph.know(known);
+        let undrained: Vec<ShardId> = graph
+            .nodes
+            .iter()
+            .filter(|(id, node)| node.stage == Stage::Stored && !graph.is_parent_drained(id, node))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in undrained {
+            if let Some(node) = graph.nodes.get_mut(&id) {
+                node.position = Position::Ignored;
+            }
+        }
         graph
     }
 
-    /// Takes over what the state table says. What this worker knows better (it drained a shard just now) stays.
-    pub fn absorb(&mut self, known: &[KnownShard]) {
+    /// Takes in what the state table says, of shards that nothing is known of.
+    pub fn know(&mut self, known: &[KnownShard]) {
         for shard in known {
             let node = self.nodes.entry(shard.id.clone()).or_insert_with(|| Node::waiting(shard.parent.clone()));
             node.parent = node.parent.take().or_else(|| shard.parent.clone());
-            node.seen = true;
-            let is_ours = matches!(node.stage, Stage::Finished { search: Some(_), .. } | Stage::AtEnd);
-            node.stage = match (&shard.progress, &node.stage) {
-                (KnownProgress::Gapped, _) => Stage::Gapped,
-                (KnownProgress::Done, Stage::Done { search, .. }) => {
-                    Stage::Done { search: *search, stale: shard.stale }
-                }
-                (_, Stage::Gapped | Stage::Done { .. }) => continue,
-                (KnownProgress::Done, _) => Stage::Done { search: None, stale: shard.stale },
-                (KnownProgress::Finished, Stage::Finished { search, .. }) => {
-                    Stage::Finished { search: *search, stale: shard.stale }
-                }
-                _ if is_ours => continue,
-                (KnownProgress::Finished, _) => Stage::Finished { search: None, stale: shard.stale },
-                (KnownProgress::Begun(_), _) => Stage::Leased,
+            if node.stage != Stage::Waiting {
+                continue;
+            }
+            node.stage = match &shard.progress {
+                ShardProgress::Open(_) => Stage::Stored,
+                ShardProgress::Drained => Stage::Drained { search: Search::default(), stale: shard.stale },
+                ShardProgress::Done => Stage::Done { stale: shard.stale },
+                ShardProgress::Gapped => Stage::Gapped,
             };
         }
-        if !self.listed_before {
-            return;
-        }
-        // Found by others, from a lineage that was in scope.
-        self.spread_scope();
     }
 
-    /// Shards that had an item, and whose item is neither `present` in a refresh nor held by this worker: done.
-    ///
-    /// A shard that is done is forgotten: the state table shows it again to whoever lists the stream.
-    pub fn done_by_others(&mut self, present: &BTreeSet<ShardId>) {
-        for (id, node) in &mut self.nodes {
-            let by_others = matches!(node.stage, Stage::Leased | Stage::Finished { search: None, .. });
-            if by_others && node.seen && !present.contains(id) {
-                node.stage = Stage::Done { search: None, stale: false };
-            }
+    /// Begins: what has an item is read, and the children of what is drained are looked for. To the present end, what is
+    /// to be read is known from the first listing on.
+    pub fn start(&mut self) -> Vec<Command> {
+        let drained = self.nodes.iter().filter(|(_, node)| matches!(node.stage, Stage::Drained { .. }));
+        let mut commands: Vec<Command> =
+            drained.map(|(id, _)| Command::SeekChildren { parent: id.clone(), attempt: 0 }).collect();
+        if self.until == Until::Stopped {
+            let stored: Vec<ShardId> = self.nodes.keys().cloned().collect();
+            commands.extend(stored.iter().flat_map(|id| self.read_if_ready(id)));
         }
-        let until = self.until;
-        let is_over = |search: &Option<Search>| search.is_none_or(|search| search.is_over(until));
-        self.nodes.retain(|_, node| {
-            // To the present end, ancestors lead to their descendants.
-            until == Until::PresentEnd || !matches!(&node.stage, Stage::Done { search, .. } if is_over(search))
-        });
+        commands
     }
 
-    /// The shard is drained, and everything it held is acknowledged: this worker looks for its children.
+    /// The shard is noted as drained, and everything it held is acknowledged: its children are looked for, and those
+    /// that have items are read.
     pub fn drained(&mut self, shard: &ShardId) -> Vec<Command> {
-        let stale = matches!(self.stage(shard), Some(Stage::Finished { stale: true, .. }));
-        self.set(shard, Stage::Finished { search: Some(Search::default()), stale });
-        vec![Command::SeekChildren { parent: shard.clone(), attempt: 0 }]
+        self.set(shard, Stage::Drained { search: Search::default(), stale: false });
+        let heirs: Vec<ShardId> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.parent.as_ref() == Some(shard) && node.stage == Stage::Stored)
+            .map(|(id, _)| id.clone())
+            .collect();
+        let mut commands = vec![Command::SeekChildren { parent: shard.clone(), attempt: 0 }];
+        commands.extend(heirs.iter().flat_map(|heir| self.read_if_ready(heir)));
+        commands
     }
 
     /// The shard was read to the present end ([`Until::PresentEnd`]).
@@ -173,35 +168,6 @@ impl ShardGraph {
     /// The shard's reader met a gap; its lineage stops.
     pub fn gapped(&mut self, shard: &ShardId) {
         self.set(shard, Stage::Gapped);
-    }
-
-    /// The lease of the shard is another worker's now, or nobody's: what was begun for it here is over.
-    pub fn let_go(&mut self, shard: &ShardId) {
-        match self.stage(shard) {
-            Some(Stage::Finished { stale, .. }) => {
-                let stale = *stale;
-                self.set(shard, Stage::Finished { search: None, stale });
-                self.take_back_children(shard);
-            }
-            Some(Stage::Offered) => self.set(shard, Stage::Leased),
-            _ => {}
-        }
-    }
-
-    /// Children that were to get their items together with the end of `parent`, and may have none now: whoever
-    /// ends it, or the next listing, offers them.
-    fn take_back_children(&mut self, parent: &ShardId) {
-        let children = self.nodes.values_mut().filter(|node| node.parent.as_ref() == Some(parent));
-        for child in children.filter(|child| child.stage == Stage::Offered) {
-            child.stage = Stage::Waiting;
-        }
-    }
-
-    /// Whether a worker may read the shard, or look for its children.
-    pub fn may_be_claimed(&self, shard: &ShardId) -> bool {
-        let Some(node) = self.nodes.get(shard) else { return false };
-        let open = matches!(node.stage, Stage::Leased | Stage::Offered | Stage::Finished { .. });
-        open && self.is_in_scope(node)
     }
 
     /// Whether the group began with the shard.
@@ -218,27 +184,39 @@ impl ShardGraph {
     }
 
     /// Whether there is something left to do.
-    pub fn progress(&self) -> Progress {
-        if self.nodes.values().any(|node| self.can_go_on(node)) {
-            return Progress::Going;
+    pub fn remaining(&self) -> Remaining {
+        // Most of the time the first shard that is asked is being read.
+        if self.nodes.values().any(|node| node.stage == Stage::Reading) {
+            return Remaining::Some;
+        }
+        let blocked = self.blocked();
+        if self.nodes.iter().any(|(id, node)| self.can_go_on(node) && !blocked.contains(id)) {
+            return Remaining::Some;
         }
         let gapped = self.nodes.values().any(|node| node.stage == Stage::Gapped);
         match self.until {
-            _ if gapped && self.listed_before => Progress::OnlyGaps,
-            _ if gapped => Progress::Unlisted,
-            Until::PresentEnd if self.listed_before => Progress::Complete,
-            _ => Progress::Going,
+            _ if gapped && self.listed_before => Remaining::OnlyGaps,
+            _ if gapped => Remaining::Unlisted,
+            Until::PresentEnd if self.listed_before => Remaining::Nothing,
+            _ => Remaining::Some,
         }
     }
 
     /// Whether nothing is being read and nothing waits: all that was listed is read.
     pub fn is_drained(&self) -> bool {
-        let busy = |node: &Node| match node.stage {
-            Stage::Waiting => !self.is_blocked(node),
-            Stage::Offered | Stage::Leased => true,
-            Stage::Finished { .. } | Stage::Done { .. } | Stage::AtEnd | Stage::Gapped => false,
+        let blocked = self.blocked();
+        let busy = |(id, node): (&ShardId, &Node)| match node.stage {
+            Stage::Waiting | Stage::Stored => !blocked.contains(id),
+            Stage::Storing | Stage::Reading => true,
+            Stage::Drained { .. } | Stage::Done { .. } | Stage::AtEnd | Stage::Gapped => false,
         };
-        self.listed_before && !self.nodes.values().any(busy)
+        self.listed_before && !self.nodes.iter().any(busy)
+    }
+
+    /// Whether children are looked for, or shards wait for their parents: their records are read by nobody yet.
+    pub fn has_unread_shards(&self) -> bool {
+        let is_unread = |node: &Node| matches!(node.stage, Stage::Waiting | Stage::Storing | Stage::Stored | Stage::Drained { .. });
+        !self.listed_before || self.nodes.values().any(is_unread)
     }
 
     fn stage(&self, shard: &ShardId) -> Option<&Stage> {
@@ -255,34 +233,71 @@ impl ShardGraph {
         self.until == Until::Stopped || node.in_scope
     }
 
-    fn can_go_on(&self, node: &Node) -> bool {
-        match &node.stage {
-            Stage::Leased | Stage::Offered => self.is_in_scope(node),
-            Stage::Waiting => self.is_in_scope(node) && !self.is_blocked(node),
-            // Where the search is nobody's yet, a worker is about to take it up.
-            Stage::Finished { search, .. } => {
-                let sought = search.is_none_or(|search| !search.is_over(self.until));
-                sought && self.is_in_scope(node) && node.absent == 0
-            }
-            Stage::Done { search, .. } => {
-                search.is_some_and(|search| !search.is_over(self.until)) && self.is_in_scope(node) && node.absent == 0
-            }
-            Stage::AtEnd | Stage::Gapped => false,
+    /// Whether nothing of its parent is left to be read. What is known neither from the state table nor from a listing
+    /// is judged by [`ShardGraph::listed`].
+    fn is_parent_drained(&self, id: &ShardId, node: &Node) -> bool {
+        match &node.parent {
+            _ if self.roots.contains(id) => true,
+            None => true,
+            Some(parent) => match self.stage(parent) {
+                Some(Stage::Drained { .. } | Stage::Done { .. }) => true,
+                // An item is made when the parent is drained, and outlives that of the parent.
+                None => node.stage == Stage::Stored,
+                Some(_) => false,
+            },
         }
     }
 
-    /// Whether an ancestor stopped for good, so that this one never starts.
-    fn is_blocked(&self, node: &Node) -> bool {
-        let mut parent = node.parent.as_ref();
-        // A chain cannot be longer than the graph; data from outside could be a ring.
-        for _ in 0..self.nodes.len() {
-            match parent.and_then(|id| self.nodes.get(id)) {
-                None => return false,
-                Some(ancestor) if matches!(ancestor.stage, Stage::Gapped | Stage::AtEnd) => return true,
-                Some(ancestor) => parent = ancestor.parent.as_ref(),
+    fn read_if_ready(&mut self, shard: &ShardId) -> Vec<Command> {
+        let Some(node) = self.nodes.get(shard) else { return Vec::new() };
+        if node.stage != Stage::Stored || !self.is_in_scope(node) || !self.is_parent_drained(shard, node) {
+            return Vec::new();
+        }
+        let (parent, position) = (node.parent.clone(), node.position);
+        self.set(shard, Stage::Reading);
+        vec![Command::Read { shard: shard.clone(), parent, position }]
+    }
+
+    fn can_go_on(&self, node: &Node) -> bool {
+        match &node.stage {
+            Stage::Storing | Stage::Reading | Stage::Waiting | Stage::Stored => self.is_in_scope(node),
+            Stage::Drained { search, .. } => {
+                !search.is_over(self.until) && self.is_in_scope(node) && node.absent == 0
+            }
+            Stage::Done { .. } | Stage::AtEnd | Stage::Gapped => false,
+        }
+    }
+
+    /// The shards behind one that stopped for good, so that they never start.
+    fn blocked(&self) -> BTreeSet<ShardId> {
+        let mut blocked = BTreeSet::new();
+        let mut free: BTreeSet<&ShardId> = BTreeSet::new();
+        for id in self.nodes.keys() {
+            let mut path = Vec::new();
+            let mut next = Some(id);
+            let is_blocked = loop {
+                let Some(at) = next else { break false };
+                let Some(node) = self.nodes.get(at) else { break false };
+                // What stopped itself blocks those behind it alone; data from outside could be a ring.
+                let stopped = !path.is_empty() && matches!(node.stage, Stage::Gapped | Stage::AtEnd);
+                if stopped || blocked.contains(at) || path.contains(&at) {
+                    break true;
+                }
+                if free.contains(at) {
+                    break false;
+                }
+                path.push(at);
+                next = node.parent.as_ref();
+            };
+            for at in path {
+                if is_blocked {
+                    blocked.insert(at.clone());
+                } else {
+                    free.insert(at);
+                }
             }
         }
-        true
+        blocked
     }
 }
 
@@ -290,7 +305,15 @@ impl ShardGraph {
 
 impl Node {
     fn waiting(parent: Option<ShardId>) -> Node {
-        Node { parent, stage: Stage::Waiting, absent: 0, orphaned: 0, shown: false, in_scope: false, seen: false }
+        Node {
+            parent,
+            stage: Stage::Waiting,
+            absent: 0,
+            orphaned: 0,
+            shown: false,
+            in_scope: false,
+            position: Position::Counts,
+        }
     }
 }
 

@@ -1,56 +1,45 @@
-//! Who reads which shard: leases, workers, and the judgements about them. Pure but for [`Tenure`]'s timer.
+//! The lease of a table: one worker has it and reads all shards, the others stand by. Pure but for [`Tenure`]'s timer.
 //!
-//! There is no leader. Every worker beats once in [`BEAT`], reads what the others wrote, and computes the same
-//! assignment; conditional writes settle who was first. A worker whose own beat was not confirmed for
-//! [`TENURE`] stops by itself, before the others take its leases over after [`EXPIRY`].
+//! The reader beats once in [`BEAT`]. One whose beat was not confirmed for [`TENURE`] writes nothing, and others may take
+//! its lease when they saw the same beat for [`EXPIRY`]. `docs/adr/0010-one-reader.md` has the conditions of each write.
 
-mod assign;
-mod membership;
+mod give_up;
 mod tenure;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_dynamodb::stream::ShardId;
-
-pub use self::assign::{Plan, plan};
-pub use self::membership::{Member, Membership};
+pub use self::give_up::{GiveUp, longest_without_progress};
 pub use self::tenure::Tenure;
+pub use self::watch::{LeaseWatch, Verdict};
 
-/// A worker writes a beat, and reads the others', this often.
+/// The reader writes a beat this often.
 pub const BEAT: Duration = Duration::from_millis(1_500);
-/// A worker without a confirmed beat for so long stops what it does.
+/// A standby reads the lease this often, so that a lease that was given back is taken within a second.
+pub const LOOK: Duration = Duration::from_millis(750);
+/// A reader without a confirmed beat for so long writes nothing.
 pub const TENURE: Duration = Duration::from_millis(4_500);
-/// A worker whose beat did not change for so long is gone, and its leases are free.
+/// A reader whose beat did not change for so long is gone, and its lease is free.
 pub const EXPIRY: Duration = Duration::from_millis(6_000);
 
 /// A worker's id: another one for each start of a process.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(Arc<str>);
 
-/// A lease as it stands in the state table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holder {
-    /// Who has it; nobody, where it was released or never claimed.
-    pub owner: Option<WorkerId>,
-    /// Grows by one with each claim; 0 before the first.
-    pub fence: u64,
-}
-
-/// A lease that this worker has claimed. Every write under it names the fence, so that a later owner's cannot
-/// be overwritten.
+/// A lease that this worker has taken. Every write under it names owner and term.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// The shard.
-    pub shard: ShardId,
-    /// The fence it was claimed with.
-    pub fence: u64,
+    /// Who has it.
+    pub owner: WorkerId,
+    /// Grows with each time that the lease is taken.
+    pub term: u64,
 }
 
 /// What a conditional write came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
+pub enum Fenced {
     /// It is stored.
     Stored,
     /// The lease is another worker's, or gone.
@@ -74,6 +63,11 @@ impl WorkerId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name of the host; the whole id where it is of another form.
+    pub fn host(&self) -> &str {
+        self.0.rsplitn(3, '-').nth(2).unwrap_or(&self.0)
+    }
 }
 
 impl fmt::Display for WorkerId {
@@ -85,5 +79,16 @@ impl fmt::Display for WorkerId {
 impl fmt::Debug for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_knows_its_host() {
+        assert_eq!(WorkerId::of_process("pod-a-1", 7).host(), "pod-a-1");
+        assert_eq!(WorkerId::new("w1").host(), "w1");
     }
 }

@@ -1,16 +1,16 @@
 //! What a process shows of itself while it runs: probes, metrics, status.
 //!
 //! [`Boards`] holds what is shown: the board of each source, the counters of the writer, and whether OpenSearch
-//! answers. A [`Look`] is all of it at one moment; probes ([`Look::dead`], [`Look::unready`]), metrics ([`list`])
-//! and the JSON of `/status` ([`Report`]) are functions of a look. [`Server`] serves them.
+//! answers. A [`Snapshot`] is all of it at one moment; probes ([`Snapshot::dead`], [`Snapshot::unready`]),
+//! metrics ([`list`]) and the JSON of `/status` ([`Report`]) are functions of it. [`Server`] serves them.
 
 pub mod list;
-mod look;
 mod metric;
 mod metrics;
 mod probe;
 mod report;
 mod serve;
+mod snapshot;
 mod table;
 
 use std::collections::BTreeMap;
@@ -19,14 +19,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use streamdex_sink::BulkWriter;
 use tokio::time::Instant;
 
-pub use self::look::{Look, Reach, SourceLook, WriterLook};
 pub use self::metric::{Kind, Metric, Unit};
 pub use self::metrics::{Form, exposition};
 pub use self::probe::{Reachable, watch_opensearch};
 pub use self::report::{ErrorReport, GapReport, PauseReport, Report, ShardReport, SourceReport, WriterReport};
 pub use self::serve::{ServeError, Server};
-pub use self::table::{LeaseReport, TableReport, WorkerReport};
-use crate::follow::StatusBoard;
+pub use self::snapshot::{Reach, Snapshot, SourceSnapshot, WriterSnapshot};
+pub use self::table::{LeaseReport, ShardItemReport, TableReport};
+use crate::contact::SearchContact;
+use crate::status::StatusBoard;
 
 /// Everything that one process shows. Cheap to clone.
 #[derive(Clone)]
@@ -35,9 +36,10 @@ pub struct Boards(Arc<Mutex<Shown>>);
 struct Shown {
     started: Instant,
     sources: BTreeMap<String, StatusBoard>,
-    writer: Option<Arc<dyn Fn() -> WriterLook + Send + Sync>>,
+    writer: Option<Arc<dyn Fn() -> WriterSnapshot + Send + Sync>>,
     answered: Option<Instant>,
     unreachable: Option<String>,
+    search: SearchContact,
 }
 
 // === impl Boards ===
@@ -50,6 +52,7 @@ impl Default for Boards {
             writer: None,
             answered: None,
             unreachable: None,
+            search: SearchContact::default(),
         })))
     }
 }
@@ -62,7 +65,7 @@ impl Boards {
 
     /// Shows what the writer of all sources counts.
     pub fn set_writer(&self, writer: BulkWriter) {
-        self.set_writer_look(move || WriterLook {
+        self.set_writer_snapshot(move || WriterSnapshot {
             stats: writer.stats(),
             pauses: writer.pauses(),
             is_broken: writer.is_broken(),
@@ -74,6 +77,7 @@ impl Boards {
         let mut shown = self.shown();
         match answer {
             Ok(()) => {
+                shown.search.answered();
                 shown.answered = Some(Instant::now());
                 shown.unreachable = None;
             }
@@ -81,15 +85,20 @@ impl Boards {
         }
     }
 
+    /// Whether OpenSearch answers, for followers.
+    pub fn search_contact(&self) -> SearchContact {
+        self.shown().search.clone()
+    }
+
     /// Everything at this moment.
-    pub fn look(&self) -> Look {
+    pub fn snapshot(&self) -> Snapshot {
         let now = Instant::now();
         let shown = self.shown();
         let sources = shown.sources.iter();
-        Look {
+        Snapshot {
             uptime: now.duration_since(shown.started),
-            sources: sources.map(|(name, board)| SourceLook { name: name.clone(), status: board.snapshot() }).collect(),
-            writer: shown.writer.as_ref().map_or_else(WriterLook::default, |look| look()),
+            sources: sources.map(|(name, board)| SourceSnapshot { name: name.clone(), status: board.snapshot() }).collect(),
+            writer: shown.writer.as_ref().map_or_else(WriterSnapshot::default, |writer| writer()),
             opensearch: Reach {
                 answered: shown.answered.map(|answered| now.duration_since(answered)),
                 unreachable: shown.unreachable.clone(),
@@ -97,8 +106,8 @@ impl Boards {
         }
     }
 
-    fn set_writer_look(&self, look: impl Fn() -> WriterLook + Send + Sync + 'static) {
-        self.shown().writer = Some(Arc::new(look));
+    fn set_writer_snapshot(&self, snapshot: impl Fn() -> WriterSnapshot + Send + Sync + 'static) {
+        self.shown().writer = Some(Arc::new(snapshot));
     }
 
     /// A task that panicked while it held the lock left nothing half done that matters here.

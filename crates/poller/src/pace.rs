@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// At most 5 calls a second, unless a full page says that more waits.
+/// At most 5 calls a second on a shard.
 const BUSY: Duration = Duration::from_millis(200);
 /// Empty pages are normal in the middle of a shard, so the first ones do not slow down.
 const PATIENT_EMPTY_PAGES: u32 = 5;
@@ -21,6 +21,8 @@ pub enum Polled {
     Records,
     /// A page without records.
     Empty,
+    /// A page without records of a shard that is closed: its end is to come.
+    Draining,
     /// Too many calls.
     Throttled,
     /// Any other failure that passes.
@@ -33,15 +35,17 @@ pub struct Pace {
     random: fastrand::Rng,
     /// Where nothing comes, the shard is asked this often.
     freshness: Duration,
+    between_full_pages: Duration,
     empty_pages: u32,
     failures: u32,
 }
 
 impl Pace {
-    /// A schedule whose jitter is fixed by `seed`. An idle shard is asked once in `freshness`.
-    pub fn new(seed: u64, freshness: Duration) -> Pace {
+    /// A schedule whose jitter is fixed by `seed`. An idle shard is asked once in `freshness`. A full page is followed
+    /// after `between_full_pages`.
+    pub fn new(seed: u64, freshness: Duration, between_full_pages: Duration) -> Pace {
         let random = fastrand::Rng::with_seed(seed);
-        Pace { random, freshness: freshness.max(BUSY), empty_pages: 0, failures: 0 }
+        Pace { random, freshness: freshness.max(BUSY), between_full_pages, empty_pages: 0, failures: 0 }
     }
 
     /// Something came on another shard of the table: this one may be next.
@@ -74,11 +78,11 @@ impl Pace {
         match polled {
             Polled::Empty => self.empty_pages = self.empty_pages.saturating_add(1),
             Polled::FullPage | Polled::Records => self.empty_pages = 0,
-            Polled::Throttled | Polled::Failed => {}
+            Polled::Throttled | Polled::Failed | Polled::Draining => {}
         }
         match polled {
-            Polled::FullPage => Duration::ZERO,
-            Polled::Records => self.later(BUSY),
+            Polled::FullPage => self.between_full_pages,
+            Polled::Records | Polled::Draining => self.later(BUSY),
             Polled::Empty => self.later(self.after_empty()),
             Polled::Throttled => {
                 let wait = grown(FIRST_THROTTLE, self.failures.saturating_sub(1), LONGEST);
@@ -115,15 +119,23 @@ mod tests {
     }
 
     #[test]
-    fn a_full_page_is_followed_at_once() {
-        let mut pace = Pace::new(1, IDLE);
+    fn a_full_page_is_followed_at_once_where_calls_are_not_limited() {
+        let mut pace = Pace::new(1, IDLE, Duration::ZERO);
         assert_eq!(pace.next(Polled::FullPage), Duration::ZERO);
         about(pace.next(Polled::Records), BUSY);
     }
 
     #[test]
+    fn a_closed_shard_is_read_to_its_end_without_delay() {
+        let mut pace = Pace::new(1, IDLE, BUSY);
+        for _ in 0..100 {
+            about(pace.next(Polled::Draining), BUSY);
+        }
+    }
+
+    #[test]
     fn an_idle_shard_is_polled_a_little_more_often_than_its_news_may_be_old() {
-        let mut pace = Pace::new(1, IDLE);
+        let mut pace = Pace::new(1, IDLE, BUSY);
         for _ in 0..PATIENT_EMPTY_PAGES {
             about(pace.next(Polled::Empty), BUSY);
         }
@@ -140,7 +152,7 @@ mod tests {
 
     #[test]
     fn throttling_backs_off_further_and_is_forgotten_after_a_page() {
-        let mut pace = Pace::new(1, IDLE);
+        let mut pace = Pace::new(1, IDLE, BUSY);
         for seconds in [1, 2, 4, 8, 10, 10] {
             about(pace.next(Polled::Throttled), Duration::from_secs(seconds));
         }
@@ -151,7 +163,7 @@ mod tests {
     #[test]
     fn freshness_is_how_often_an_idle_shard_is_asked() {
         for (freshness, expected) in [(200, 200), (5_000, 4_250), (50, 200)] {
-            let mut pace = Pace::new(1, Duration::from_millis(freshness));
+            let mut pace = Pace::new(1, Duration::from_millis(freshness), BUSY);
             for _ in 0..50 {
                 pace.next(Polled::Empty);
             }
@@ -161,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_burst_elsewhere_wakes_an_idle_shard() {
-        let mut pace = Pace::new(1, IDLE);
+        let mut pace = Pace::new(1, IDLE, BUSY);
         for _ in 0..50 {
             pace.next(Polled::Empty);
         }
@@ -175,10 +187,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn five_calls_a_second_unless_pages_are_full(seed: u64, calls in proptest::collection::vec(0u8..4, 1..200)) {
-            let mut pace = Pace::new(seed, IDLE);
+        fn five_calls_a_second(seed: u64, calls in proptest::collection::vec(0u8..6, 1..200)) {
+            let mut pace = Pace::new(seed, IDLE, BUSY);
             for call in calls {
-                let polled = match call { 0 => Polled::Records, 1 => Polled::Empty, 2 => Polled::Throttled, _ => Polled::Failed };
+                let polled = match call {
+                    0 => Polled::Records,
+                    1 => Polled::Empty,
+                    2 => Polled::Throttled,
+                    3 => Polled::FullPage,
+                    4 => Polled::Draining,
+                    _ => Polled::Failed,
+                };
                 let wait = pace.next(polled);
                 prop_assert!(wait >= BUSY && wait <= LONGEST.mul_f64(1.1));
             }

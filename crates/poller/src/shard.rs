@@ -4,40 +4,40 @@
 //! the one that is being written; the writer acknowledges page by page and checkpoints about once a
 //! second, and always at the end.
 
+mod activity;
 mod budget;
 mod ending;
 mod job;
+mod present_end;
 mod read;
 mod reader;
-mod tip;
-mod vital;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use streamdex_delivery::Bounds;
 use streamdex_dynamodb::convert;
 use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::ShardId;
-use streamdex_mapping::{CreationTime, ItemOrder, SequenceNumber, Trust};
+use streamdex_mapping::{ItemOrder, SequenceNumber, Trust};
+use streamdex_sink::Permit;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
+pub(crate) use self::activity::Activity;
 pub(crate) use self::budget::Budget;
 pub(crate) use self::job::{Job, ShardEnd, Shared};
 use self::read::{Page, Read};
 use self::reader::Reader;
-pub(crate) use self::vital::Vital;
-use crate::follow::confirm::Unconfirmed;
-use crate::follow::delivery::Undecided;
+use crate::delivery::Undecided;
 use crate::gap::Gap;
 use crate::graph::ReadFrom;
-use crate::lease::Written;
+use crate::index_watch::Unconfirmed;
+use crate::lease::Fenced;
+use crate::state::Checkpoint;
 
-/// A checkpoint costs a write, and saves at most the repetition of so much.
-const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ const STATE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Reads a shard until it ends or is stopped.
 pub(crate) async fn follow_shard(job: Job, shared: Arc<Shared>) -> ShardEnd {
-    shared.board.begin(&job.shard, job.parent.as_ref());
+    shared.board.begin(&job.shard, job.parent.as_ref(), job.current_as_of);
     shared.readers.fetch_add(1, Ordering::Relaxed);
     let end = until_its_end(&job, &shared).await;
     shared.readers.fetch_sub(1, Ordering::Relaxed);
@@ -55,8 +55,8 @@ pub(crate) async fn follow_shard(job: Job, shared: Arc<Shared>) -> ShardEnd {
 async fn until_its_end(job: &Job, shared: &Shared) -> ShardEnd {
     tokio::select! {
         biased;
-        // Whatever is half done is left as it is: the next owner begins at the checkpoint.
-        () = job.tenure.token().cancelled() => ShardEnd::Dropped,
+        // What is half done is left as it is: the next reader begins at the checkpoint.
+        () = shared.tenure.over().cancelled() => ShardEnd::Dropped,
         () = job.kill.cancelled() => ShardEnd::Dropped,
         end = read_and_write(job, shared) => end,
     }
@@ -66,7 +66,7 @@ async fn read_and_write(job: &Job, shared: &Shared) -> ShardEnd {
     let mut writer = Writer::new(job, shared);
     let (pages, received) = mpsc::channel(1);
     // When the writer ends, for whatever reason, the reader has nothing left to do.
-    let writer_done = job.stop.child_token();
+    let writer_done = shared.stop.child_token();
     let reader = Reader::new(job, shared, writer_done.clone());
     let write = async {
         let end = writer.run(received).await;
@@ -82,7 +82,9 @@ struct Writer<'a> {
     job: &'a Job,
     shard: &'a ShardId,
     /// The last record that is acknowledged and not checkpointed.
-    pending: Option<SequenceNumber>,
+    pending: Option<Checkpoint>,
+    /// The shard's item names this term and run.
+    begun: bool,
     /// The last record that is acknowledged.
     position: Option<SequenceNumber>,
     /// When `pending` was acknowledged.
@@ -90,6 +92,8 @@ struct Writer<'a> {
     /// Indices written to since the last checkpoint.
     touched: BTreeSet<String>,
     next_checkpoint: Instant,
+    /// When the page in hand was taken up.
+    waiting_since: Instant,
     /// Creation times that go back: what earlier pages say of the items of the next.
     order: ItemOrder,
 }
@@ -106,10 +110,12 @@ impl<'a> Writer<'a> {
             job,
             shard: &job.shard,
             pending: None,
+            begun: false,
             position,
             acknowledged: now,
             touched: BTreeSet::new(),
             next_checkpoint: now,
+            waiting_since: now,
             order: ItemOrder::default(),
         }
     }
@@ -118,7 +124,7 @@ impl<'a> Writer<'a> {
         let end = loop {
             let read = tokio::select! {
                 biased;
-                () = self.job.stop.cancelled() => None,
+                () = self.shared.stop.cancelled() => None,
                 read = pages.recv() => read,
                 () = tokio::time::sleep_until(self.next_checkpoint), if self.pending.is_some() => {
                     match self.checkpoint().await {
@@ -134,12 +140,8 @@ impl<'a> Writer<'a> {
             }
         };
         match end {
-            ShardEnd::Stopped | ShardEnd::GaveUp { .. } => match timeout(LAST_CHECKPOINT, self.release()).await {
-                Ok(Err(lost @ ShardEnd::IndexLost(_))) => lost,
-                // What is not stored now is repeated by the next owner.
-                _ => end,
-            },
-            ShardEnd::Gap(_) => match timeout(LAST_CHECKPOINT, self.checkpoint()).await {
+            // What is not stored now is repeated by the next reader.
+            ShardEnd::Stopped | ShardEnd::GaveUp { .. } | ShardEnd::Gap(_) => match timeout(LAST_CHECKPOINT, self.checkpoint()).await {
                 Ok(Err(lost @ ShardEnd::IndexLost(_))) => lost,
                 _ => end,
             },
@@ -152,6 +154,7 @@ impl<'a> Writer<'a> {
             Read::Page(page) => {
                 Box::pin(self.write(&page)).await?;
                 page.is_acknowledged();
+                self.shared.board.page_written(self.shard);
                 if self.next_checkpoint <= Instant::now() {
                     self.checkpoint().await?;
                 }
@@ -159,6 +162,7 @@ impl<'a> Writer<'a> {
             }
             Read::Drained => {
                 self.flush().await?;
+                self.note_drained().await?;
                 Err(ShardEnd::Drained)
             }
             Read::AtEnd => {
@@ -175,8 +179,10 @@ impl<'a> Writer<'a> {
 
     /// Delivers a page until every record has an outcome.
     async fn write(&mut self, page: &Page) -> Result<(), ShardEnd> {
+        self.waiting_since = Instant::now();
+        self.begin().await?;
         self.shared.board.take_of(self.shard, page.records.len(), page.before_start);
-        let bounds = Bounds { permit: Some(self.job.tenure.clone()), ..Bounds::from(self.shared.abort.clone()) };
+        let bounds = Bounds { permit: Some(self.shared.tenure.clone()), ..Bounds::from(self.shared.abort.clone()) };
         let mut changes: Vec<_> =
             page.records.iter().map(|record| convert::change(record, self.shared.stream_arn.as_str())).collect();
         // Over the whole page: what is delivered again keeps the versions that it had.
@@ -185,18 +191,19 @@ impl<'a> Writer<'a> {
         let mut wait = FIRST_WAIT;
         while !rest.is_empty() {
             let delivered = self.shared.deliver.deliver(rest, Trust::InOrder, &bounds).await;
-            self.job.vital.touch();
+            self.job.activity.note();
             let decided = delivered.decided().min(rest.len());
             self.touched.extend(delivered.indices);
             let outcomes = delivered.outcomes.iter().take(decided).filter_map(|outcome| *outcome);
             self.shared.board.count_of(self.shard, outcomes);
             let (done, left) = rest.split_at(decided);
-            if let Some(last) = done.iter().rev().find_map(sequence_of) {
+            if let Some(last) = done.iter().rev().find_map(checkpoint_at) {
                 self.acknowledge(last);
             }
             rest = left;
             if decided > 0 {
                 wait = FIRST_WAIT;
+                self.shared.contact.accepted();
             }
             if rest.is_empty() {
                 break;
@@ -206,7 +213,7 @@ impl<'a> Writer<'a> {
         }
         self.shared.board.pause(self.shard, None);
         if let Some(through) = &page.through {
-            self.acknowledge(through.clone());
+            self.acknowledge(Checkpoint { position: through.clone(), created: page.newest });
         }
         self.note_lag(page);
         Ok(())
@@ -218,6 +225,8 @@ impl<'a> Writer<'a> {
             return Err(ShardEnd::Stopped);
         }
         let (message, hint) = match fault {
+            // Without a confirmed beat nothing is written; with the next one it goes on.
+            Some(Undecided::Stopped) if !self.shared.tenure.is_granted() => return self.wait_for_the_tenure().await,
             Some(Undecided::Stopped) => return Err(ShardEnd::Stopped),
             Some(Undecided::IndexVanished(vanished)) => return Err(ShardEnd::IndexLost(vec![vanished])),
             Some(Undecided::Later { message, hint }) => (message, hint),
@@ -232,10 +241,29 @@ impl<'a> Writer<'a> {
         self.pause(wait).await
     }
 
-    fn acknowledge(&mut self, position: SequenceNumber) {
+    async fn wait_for_the_tenure(&self) -> Result<(), ShardEnd> {
+        let reason = "the lease is not confirmed".to_owned();
+        self.shared.board.pause(self.shard, Some(reason));
+        tokio::select! {
+            biased;
+            () = self.shared.stop.cancelled() => Err(ShardEnd::Stopped),
+            () = self.shared.tenure.granted() => Ok(()),
+        }
+    }
+
+    fn acknowledge(&mut self, checkpoint: Checkpoint) {
         self.acknowledged = Instant::now();
-        self.pending = Some(position.clone());
-        self.position = Some(position);
+        self.position = Some(checkpoint.position.clone());
+        if self.pending.replace(checkpoint).is_none() {
+            self.shared.unstored.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_stored(&mut self) {
+        if let Some(checkpoint) = self.pending.take() {
+            self.shared.unstored.fetch_sub(1, Ordering::Relaxed);
+            self.job.activity.checkpointed(checkpoint);
+        }
     }
 
     fn note_lag(&self, page: &Page) {
@@ -243,30 +271,33 @@ impl<'a> Writer<'a> {
         if page.is_full {
             board.behind(self.shard);
         }
-        match (page.at_tip, page.newest) {
+        match (page.at_present_end, page.newest) {
             (true, _) => board.current(self.shard, page.polled),
-            (false, Some(newest)) => board.acknowledged(self.shard, self.age(newest)),
+            (false, Some(newest)) => {
+                let age = self.shared.progress.time().age(u64::from(newest.seconds()));
+                board.acknowledged(self.shard, age);
+            }
             (false, None) => {}
         }
     }
 
     /// Stores what is acknowledged, once the indices were seen unchanged. What fails is tried again later.
     async fn checkpoint(&mut self) -> Result<(), ShardEnd> {
-        let Some(position) = self.pending.clone() else { return Ok(()) };
-        self.next_checkpoint = Instant::now() + BETWEEN_CHECKPOINTS;
+        let Some(checkpoint) = self.pending.clone() else { return Ok(()) };
+        self.next_checkpoint = Instant::now() + self.shared.between_checkpoints();
         if !self.is_confirmed().await? {
             return Ok(());
         }
-        let stored = within(self.shared.store.checkpoint(&self.job.lease, &position)).await;
-        self.job.vital.touch();
+        let stored = within(self.shared.progress.checkpoint(self.shard, self.job.run, &checkpoint)).await;
+        self.job.activity.note();
         match stored {
-            Ok(Written::Stored) => {
+            Ok(Fenced::Stored) => {
                 self.shared.board.pause(self.shard, None);
                 self.shared.board.checkpointed();
-                self.pending = None;
+                self.is_stored();
                 self.touched.clear();
             }
-            Ok(Written::Lost) => return Err(ShardEnd::LeaseLost),
+            Ok(Fenced::Lost) => return Err(ShardEnd::LeaseLost),
             Err(message) => self.shared.board.pause(self.shard, Some(message)),
         }
         Ok(())
@@ -274,7 +305,7 @@ impl<'a> Writer<'a> {
 
     /// Whether the indices that were written to since the last checkpoint are the same as before.
     async fn is_confirmed(&self) -> Result<bool, ShardEnd> {
-        match self.shared.confirm.unchanged(&self.touched, self.acknowledged).await {
+        match self.shared.indices.unchanged(&self.touched, self.acknowledged).await {
             Ok(()) => Ok(true),
             Err(Unconfirmed::Vanished(lost)) => Err(ShardEnd::IndexLost(lost)),
             Err(Unconfirmed::Later(message)) => {
@@ -284,13 +315,46 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Gives the lease back, with the last position if it may be stored.
-    async fn release(&self) -> Result<(), ShardEnd> {
-        let position = if self.pending.is_some() && self.is_confirmed().await? { self.pending.as_ref() } else { None };
-        if let Err(message) = within(self.shared.store.release(&self.job.lease, position)).await {
-            tracing::debug!(shard = %self.shard, message, "the lease could not be given back");
+    /// Names this term in the shard's item, before anything of it is sent: checkpoints that an earlier term has on their
+    /// way are refused from then on (rule L1).
+    async fn begin(&mut self) -> Result<(), ShardEnd> {
+        let mut wait = FIRST_WAIT;
+        while !self.begun {
+            match within(self.shared.progress.begin(self.shard, &self.job.from, self.job.run)).await {
+                Ok(Fenced::Stored) => self.begun = true,
+                Ok(Fenced::Lost) => return Err(ShardEnd::LeaseLost),
+                Err(message) => {
+                    self.pause_or_give_up(message, wait).await?;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Notes that the shard is read to its end: its children may be read from then on (rule L2).
+    async fn note_drained(&mut self) -> Result<(), ShardEnd> {
+        self.begin().await?;
+        let mut wait = FIRST_WAIT;
+        loop {
+            match within(self.shared.progress.drained(self.shard, self.job.run)).await {
+                Ok(Fenced::Stored) => return Ok(()),
+                Ok(Fenced::Lost) => return Err(ShardEnd::LeaseLost),
+                Err(message) => {
+                    self.pause_or_give_up(message, wait).await?;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+            }
+        }
+    }
+
+    /// A write to the state table failed.
+    async fn pause_or_give_up(&self, message: String, wait: Duration) -> Result<(), ShardEnd> {
+        if self.shared.patience.is_some_and(|patience| self.waiting_since.elapsed() >= patience) {
+            return Err(gave_up(&message));
+        }
+        self.shared.board.pause(self.shard, Some(message));
+        self.pause(wait).await
     }
 
     /// Checkpoints until nothing is pending.
@@ -313,18 +377,21 @@ impl<'a> Writer<'a> {
     async fn pause(&self, wait: Duration) -> Result<(), ShardEnd> {
         tokio::select! {
             biased;
-            () = self.job.stop.cancelled() => Err(ShardEnd::Stopped),
+            () = self.shared.stop.cancelled() => Err(ShardEnd::Stopped),
             () = sleep(wait) => {
-                self.job.vital.touch();
+                self.job.activity.note();
                 Ok(())
             }
         }
     }
 
-    /// How long ago that was, by this machine's clock.
-    fn age(&self, created: CreationTime) -> Duration {
-        let created = UNIX_EPOCH + Duration::from_secs(u64::from(created.seconds()));
-        self.shared.clock.wall().duration_since(created).unwrap_or_default()
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if self.pending.is_some() {
+            self.shared.unstored.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -340,11 +407,14 @@ fn gave_up(message: &str) -> ShardEnd {
     ShardEnd::GaveUp { message: message.to_owned(), hint: hint.to_owned() }
 }
 
-fn sequence_of(
+fn checkpoint_at(
     change: &Result<streamdex_mapping::Change<'_>, streamdex_mapping::RecordError>,
-) -> Option<SequenceNumber> {
+) -> Option<Checkpoint> {
     match change {
-        Ok(change) => change.sequence.clone(),
-        Err(error) => error.sequence.clone(),
+        Ok(change) => {
+            let position = change.sequence.clone()?;
+            Some(Checkpoint { position, created: change.created })
+        }
+        Err(error) => Some(Checkpoint { position: error.sequence.clone()?, created: None }),
     }
 }

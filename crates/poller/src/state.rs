@@ -1,26 +1,30 @@
-//! Progress in the state table: where a group began, how far each shard was read, leases, workers and gaps.
+//! Progress in the state table: the lease of a table, where a group began, how far each shard was read, and gaps.
 //!
-//! Keys and attributes are fixed by `docs/adr/0007-state-table-keys.md`.
+//! Keys and attributes are fixed by `docs/adr/0007-state-table-keys.md`, the conditions of the writes by
+//! `docs/adr/0010-one-reader.md`.
 
+mod progress;
 mod rows;
-mod stream_state;
+mod store;
+pub mod writes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::ShardId;
-use streamdex_mapping::SequenceNumber;
+use streamdex_mapping::{CreationTime, SequenceNumber};
 use streamdex_sink::index::KnownIndex;
 
-pub use self::stream_state::StreamState;
+pub use self::progress::{Progress, Taken};
+pub use self::rows::read_lease;
+pub use self::store::StateStore;
 use crate::gap::Gap;
-use crate::graph::{KeepDone, KnownProgress};
-use crate::lease::{Holder, Lease, WorkerId, Written};
+use crate::graph::ShardProgress;
+use crate::lease::WorkerId;
 
 /// The generation of each index, by the text that the configuration gives it.
 pub type Generations = BTreeMap<String, u32>;
 
-/// Everything that a group has stored about one table.
+/// What a group has stored about one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// The stream, if the group has begun to follow it.
@@ -35,12 +39,14 @@ pub struct Loaded {
     pub gaps: Vec<Gap>,
     /// The indices that were written to.
     pub indices: Vec<KnownIndex>,
-    /// The workers that have not left, dead ones among them.
-    pub workers: Vec<StoredWorker>,
-    /// Items that cannot be read, by sort key; they are passed over.
+    /// The lease, where it was ever taken.
+    pub lease: Option<StoredLease>,
+    /// Workers of an earlier version, which shared the shards.
+    pub earlier_workers: Vec<String>,
+    /// Items that cannot be read, by sort key.
     pub malformed: Vec<String>,
-    /// The shards of the stream among those: nobody knows how far they were read.
-    pub malformed_shards: Vec<ShardId>,
+    /// The shards of the stream among those: nobody knows how far they were read, so they stand still.
+    pub malformed_shards: BTreeSet<ShardId>,
 }
 
 /// Where and when a group began to follow a stream. Written once, before the first read.
@@ -48,7 +54,7 @@ pub struct Loaded {
 pub struct StreamStart {
     /// `trim_horizon` or `latest`.
     pub position: streamdex_config::StartPosition,
-    /// When, in seconds since 1970.
+    /// When, in seconds since 1970 by the service's time.
     pub at: u64,
     /// The shards to begin with.
     pub roots: Vec<ShardId>,
@@ -62,80 +68,70 @@ pub struct StoredShard {
     /// Where it came from.
     pub parent: Option<ShardId>,
     /// How far it was read.
-    pub progress: KnownProgress,
+    pub progress: ShardProgress,
     /// With which generations of the indices.
     pub generations: Generations,
     /// When this was written, in seconds since 1970.
     pub updated: u64,
-    /// Who reads it.
-    pub holder: Holder,
+    /// When the item was made, in seconds since 1970.
+    pub born: u64,
+    /// When the record at the position was created.
+    pub created: Option<CreationTime>,
+    /// The term in which it was last begun; `None` where nothing of it was ever sent.
+    pub term: Option<u64>,
 }
 
-/// A worker's item.
+/// A position in a shard, with the creation time of the record there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredWorker {
-    /// Its id.
-    pub id: WorkerId,
-    /// Grows with each beat.
+pub struct Checkpoint {
+    /// The last acknowledged record.
+    pub position: SequenceNumber,
+    /// When it was created, as far as it says.
+    pub created: Option<CreationTime>,
+}
+
+/// The lease of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredLease {
+    /// Who has it; nobody, where it was given back.
+    pub owner: Option<WorkerId>,
+    /// The host that had it last.
+    pub host: String,
+    /// Grows with each time that it is taken.
+    pub term: u64,
+    /// Grows with each sign of life.
     pub beat: u64,
-    /// When it started, in seconds since 1970 by its own clock.
-    pub started: u64,
-    /// When it wrote this, in seconds since 1970 by its own clock.
+    /// Terms in a row that ended without progress; the present one counts until it makes some.
+    pub fruitless: u32,
+    /// Up to when every known open shard was read to an empty page, in seconds since 1970.
+    pub swept: Option<u64>,
+    /// The UUID of the OpenSearch cluster that is written to.
+    pub cluster: Option<String>,
+    /// The fingerprint of the routes.
+    pub routes: Option<String>,
+    /// Requests of the last reader may still be carried out.
+    pub unclean: bool,
+    /// When the last beat was written, in seconds since 1970.
     pub at: u64,
+    /// When the term began, in seconds since 1970.
+    pub since: u64,
     /// The version of streamdex.
     pub version: String,
-    /// What it says of itself: JSON, for `streamdex status`.
+    /// What the reader says of itself: JSON, for `streamdex status`.
     pub summary: String,
 }
 
-/// A worker's sign of life.
+/// A sign of life.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Beat {
     /// Grows with each beat.
     pub number: u64,
-    /// When the worker started, in seconds since 1970 by its own clock.
-    pub started: u64,
-    /// Now, in seconds since 1970 by its own clock.
-    pub at: u64,
-    /// What it says of itself: JSON, at most 1 KB.
+    /// See [`StoredLease::swept`]; `None` leaves what is stored.
+    pub swept: Option<u64>,
+    /// The term has made progress.
+    pub fruitful: bool,
+    /// What the reader says of itself: JSON, at most 1 KB.
     pub summary: String,
-}
-
-/// Where a group's progress on one stream is kept, as one worker uses it. Implemented by [`StreamState`].
-///
-/// Reads are strongly consistent. Whether a write whose answer is lost was carried out is not known; all of
-/// them may be repeated.
-#[async_trait::async_trait]
-pub trait ProgressStore: Send + Sync {
-    /// The worker that writes.
-    fn worker(&self) -> &WorkerId;
-    /// Everything there is.
-    async fn load(&self) -> Result<Loaded, StateError>;
-    /// Everything but shards that are [`KnownProgress::Done`]: one Query.
-    async fn refresh(&self) -> Result<Loaded, StateError>;
-    /// A sign of life.
-    async fn beat(&self, beat: &Beat) -> Result<(), StateError>;
-    /// The worker stops for good; what it still owns is free.
-    async fn leave(&self) -> Result<(), StateError>;
-    /// Stores where the group begins, and returns what is stored: the first writer wins.
-    async fn pin(&self, start: &StreamStart) -> Result<StreamStart, StateError>;
-    /// The shard may be read, and nobody reads it yet. Where it has an item, nothing changes.
-    async fn offer(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError>;
-    /// Takes a lease that was seen with `holder`. `None`: it is gone, or has changed hands.
-    async fn claim(&self, shard: &ShardId, holder: &Holder) -> Result<Option<StoredShard>, StateError>;
-    /// Everything up to and including this record is acknowledged. Never goes backwards.
-    async fn checkpoint(&self, lease: &Lease, position: &SequenceNumber) -> Result<Written, StateError>;
-    /// Gives the lease back, with a last checkpoint where there is one.
-    async fn release(&self, lease: &Lease, position: Option<&SequenceNumber>) -> Result<Written, StateError>;
-    /// The shard is drained, everything is acknowledged, and no child is to be seen yet.
-    async fn finish(&self, lease: &Lease) -> Result<Written, StateError>;
-    /// The shard is drained and everything is acknowledged: it is done, and its children are this worker's, with
-    /// fence 1. All of that, or nothing.
-    async fn succeed(&self, lease: &Lease, children: &[ShardId], keep: &KeepDone) -> Result<Written, StateError>;
-    /// Records a gap; the same gap twice is one.
-    async fn gap(&self, gap: &Gap) -> Result<(), StateError>;
-    /// Remembers the UUID of an index that is written to.
-    async fn index(&self, index: &KnownIndex) -> Result<(), StateError>;
 }
 
 // === impl Loaded ===
@@ -153,11 +149,11 @@ impl Loaded {
     }
 
     /// A shard that a gap is about stands still, whatever its own item says.
-    pub fn stop_at_gaps(&mut self) {
+    pub(crate) fn stop_at_gaps(&mut self) {
+        let subjects: BTreeSet<&str> = self.gaps.iter().map(|gap| gap.subject.as_str()).collect();
         for shard in &mut self.shards {
-            let has_gap = self.gaps.iter().any(|gap| gap.subject == shard.id.as_str());
-            if shard.progress != KnownProgress::Done && has_gap {
-                shard.progress = KnownProgress::Gapped;
+            if shard.progress != ShardProgress::Done && subjects.contains(shard.id.as_str()) {
+                shard.progress = ShardProgress::Gapped;
             }
         }
     }

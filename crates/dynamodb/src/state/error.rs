@@ -40,6 +40,12 @@ pub enum StateError {
         /// Its format.
         found: u64,
     },
+    /// An item without which nothing can be decided, and that cannot be read.
+    #[error("the item {key} in the state table cannot be read")]
+    Malformed {
+        /// Its sort key.
+        key: String,
+    },
 }
 
 impl StateError {
@@ -54,6 +60,9 @@ impl StateError {
             StateError::IsSource(_) => {
                 "name a table of streamdex alone as state.table: leases, checkpoints and dead letters are written into it"
                     .to_owned()
+            }
+            StateError::Malformed { .. } => {
+                "something else has written into the table: stop all workers, delete the item, and start again".to_owned()
             }
             StateError::NewerFormat { .. } => "use the newer version of streamdex, or another state.group".to_owned(),
         }

@@ -24,11 +24,11 @@ pub fn check_format(item: &Item, sort_key: &str) -> Result<(), StateError> {
     }
 }
 
-/// An item as it is stored: its attributes with its key and its format.
+/// An item as it is stored: its attributes with its key, and its format where they hold none.
 pub fn stored(partition: &str, sort_key: String, mut attributes: Item) -> Item {
     attributes.insert("pk".to_owned(), AttributeValue::S(partition.to_owned()));
     attributes.insert("sk".to_owned(), AttributeValue::S(sort_key));
-    attributes.insert("v".to_owned(), of_number(FORMAT));
+    attributes.entry("v".to_owned()).or_insert_with(|| of_number(FORMAT));
     attributes
 }
 

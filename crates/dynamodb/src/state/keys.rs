@@ -32,7 +32,9 @@ pub enum SortKey {
     Shard { label: String, shard: String },
     /// A shard whose children have leases. It sorts before all that a refresh reads.
     Done { label: String, shard: String },
-    /// A worker's sign of life.
+    /// The lease of the table.
+    Lease,
+    /// A sign of life of an earlier design, where workers shared the shards of a table.
     Worker { worker: String },
     /// A gap.
     Gap { label: String, kind: String, subject: String },
@@ -71,6 +73,7 @@ impl SortKey {
             SortKey::Stream { label } => join(&["stream", label]),
             SortKey::Shard { label, shard } => join(&["shard", label, shard]),
             SortKey::Done { label, shard } => join(&["done", label, shard]),
+            SortKey::Lease => "lease".to_owned(),
             SortKey::Worker { worker } => join(&["worker", worker]),
             SortKey::Gap { label, kind, subject } => join(&["gap", label, kind, subject]),
             SortKey::Index { concrete } => join(&["index", concrete]),
@@ -89,6 +92,7 @@ impl SortKey {
             ("stream", (Some(label), None, None, None)) => SortKey::Stream { label },
             ("shard", (Some(label), Some(shard), None, None)) => SortKey::Shard { label, shard },
             ("done", (Some(label), Some(shard), None, None)) => SortKey::Done { label, shard },
+            ("lease", (None, None, None, None)) => SortKey::Lease,
             ("worker", (Some(worker), None, None, None)) => SortKey::Worker { worker },
             ("gap", (Some(label), Some(kind), Some(subject), None)) => SortKey::Gap { label, kind, subject },
             ("index", (Some(concrete), None, None, None)) => SortKey::Index { concrete },

@@ -4,26 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_dynamodb::stream::{ListedShard, ShardId, StreamSource, StreamStatus, list_shards};
+use streamdex_dynamodb::stream::{ListedShard, Listing, ShardId, StreamStatus};
 use streamdex_dynamodb::{AwsError, Fault};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::clock::Clock;
-use crate::follow::{FollowError, StatusBoard};
+use super::FollowError;
 use crate::gap::Gap;
-use crate::state::{Loaded, ProgressStore};
-use crate::turn::DescribeTurn;
+use crate::lease::Fenced;
+use crate::shard::Shared;
+use crate::state::Loaded;
 
 /// What a call came to.
 pub(super) enum Discovered {
-    /// A listing, and what the state table knew before it.
+    /// A complete listing. With the first one come the shards that are done: a listing still shows those.
     Shards {
         shards: Vec<ListedShard>,
         status: StreamStatus,
-        known: Box<Loaded>,
-        /// When that was asked for, on the monotonic clock.
-        asked: Duration,
+        done: Option<Box<Loaded>>,
     },
     StreamGone,
     Children {
@@ -32,22 +30,19 @@ pub(super) enum Discovered {
     },
     CurrentStream(Option<String>),
     /// A gap is in the state table.
-    Recorded,
+    Recorded(Fenced),
     /// A one-shot command met a failure that does not pass.
     GaveUp(AwsError),
 }
 
 /// The calls that are under way.
 pub(super) struct Discovery {
-    source: Arc<dyn StreamSource>,
-    store: Arc<dyn ProgressStore>,
-    board: StatusBoard,
-    clock: Arc<dyn Clock>,
-    patience: Option<Duration>,
-    turn: DescribeTurn,
+    shared: Arc<Shared>,
     calls: JoinSet<Discovered>,
     records: JoinSet<Discovered>,
     listing: bool,
+    /// Whether the shards that are done were loaded.
+    knows_done: bool,
     /// The last question for the children of each shard.
     sought: BTreeMap<ShardId, AbortHandle>,
 }
@@ -59,30 +54,15 @@ const BELIEVE_NOT_FOUND: u32 = 6;
 const STATE_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Discovery {
-    pub(super) fn new(
-        source: Arc<dyn StreamSource>,
-        store: Arc<dyn ProgressStore>,
-        board: StatusBoard,
-        clock: Arc<dyn Clock>,
-        patience: Option<Duration>,
-    ) -> Discovery {
+    pub(super) fn new(shared: Arc<Shared>) -> Discovery {
         Discovery {
-            source,
-            store,
-            board,
-            clock,
-            patience,
-            turn: DescribeTurn::default(),
+            shared,
             calls: JoinSet::new(),
             records: JoinSet::new(),
             listing: false,
+            knows_done: false,
             sought: BTreeMap::new(),
         }
-    }
-
-    /// The turn that all calls of DescribeStream about this stream share.
-    pub(super) fn turn(&self) -> DescribeTurn {
-        self.turn.clone()
     }
 
     pub(super) fn is_listing(&self) -> bool {
@@ -104,7 +84,8 @@ impl Discovery {
             }
         };
         match &joined {
-            Ok(Discovered::Shards { .. } | Discovered::StreamGone) => self.listing = false,
+            Ok(Discovered::Shards { .. }) => (self.listing, self.knows_done) = (false, true),
+            Ok(Discovered::StreamGone) => self.listing = false,
             Ok(Discovered::Children { parent, .. }) => drop(self.sought.remove(parent)),
             _ => {}
         }
@@ -113,62 +94,29 @@ impl Discovery {
 
     pub(super) fn list(&mut self) {
         self.listing = true;
-        let caller = self.caller();
-        self.calls.spawn(async move {
-            let started = Instant::now();
-            let mut wait = FIRST_WAIT;
-            let mut not_found = 0;
-            let mut paused = false;
-            loop {
-                caller.turn.wait().await;
-                let asked = caller.clock.monotonic();
-                let Some(known) = caller.load().await.map(Box::new) else {
-                    sleep(LONGEST_WAIT).await;
-                    continue;
-                };
-                let error = match list_shards(caller.source.as_ref()).await {
-                    Ok((shards, status)) => {
-                        if paused {
-                            caller.board.pause_all(None);
-                        }
-                        return Discovered::Shards { shards, status, known, asked };
-                    }
-                    Err(error) => error,
-                };
-                not_found = if error.fault() == Fault::NotFound { not_found + 1 } else { 0 };
-                if not_found >= BELIEVE_NOT_FOUND {
-                    return Discovered::StreamGone;
-                }
-                if caller.patience.is_some_and(|patience| started.elapsed() >= patience) {
-                    return Discovered::GaveUp(error);
-                }
-                if not_found == 0 {
-                    paused = true;
-                    caller.board.pause_all(Some(error.to_string()));
-                }
-                sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-            }
-        });
+        let caller = Caller { shared: Arc::clone(&self.shared), with_done: !self.knows_done };
+        self.calls.spawn(Box::pin(caller.list()));
     }
 
-    /// Asks for children after `delay`, in place of what was asked before. A failure is an answer without children:
-    /// the graph asks again.
+    /// Asks for children after `delay`, in place of what was asked before.
     pub(super) fn seek(&mut self, parent: ShardId, delay: Duration) {
-        let (caller, sought) = (self.caller(), parent.clone());
+        let (shared, sought) = (Arc::clone(&self.shared), parent.clone());
         let question = self.calls.spawn(async move {
             sleep(delay).await;
             let mut wait = FIRST_WAIT;
             loop {
-                caller.turn.wait().await;
-                match caller.source.children(&parent).await {
-                    Ok(children) => return Discovered::Children { parent, children },
+                shared.describe_turn.wait().await;
+                match shared.source.children(&parent).await {
+                    Ok(children) => {
+                        shared.contact.stream_answered();
+                        return Discovered::Children { parent, children };
+                    }
                     Err(error) if error.fault() == Fault::NotFound => {
                         return Discovered::Children { parent, children: Vec::new() };
                     }
                     Err(error) => {
                         tracing::debug!(%parent, %error, "children cannot be asked for");
-                        sleep(wait).await;
+                        sleep(jittered(wait)).await;
                         wait = (wait * 2).min(LONGEST_WAIT);
                     }
                 }
@@ -180,9 +128,9 @@ impl Discovery {
     }
 
     pub(super) fn ask_for_the_current_stream(&mut self) {
-        let caller = self.caller();
+        let shared = Arc::clone(&self.shared);
         self.calls.spawn(async move {
-            match caller.source.current_stream().await {
+            match shared.source.current_stream().await {
                 Ok(current) => Discovered::CurrentStream(current),
                 Err(error) => {
                     tracing::debug!(%error, "the table cannot be asked for its stream");
@@ -194,16 +142,16 @@ impl Discovery {
 
     /// Writes a gap to the state table, however long that takes.
     pub(super) fn record(&mut self, gap: Gap) {
-        let store = Arc::clone(&self.store);
+        let shared = Arc::clone(&self.shared);
         self.records.spawn(async move {
             let mut wait = FIRST_WAIT;
             loop {
-                match timeout(STATE_DEADLINE, store.gap(&gap)).await {
-                    Ok(Ok(())) => return Discovered::Recorded,
+                match timeout(STATE_DEADLINE, shared.progress.gap(&gap)).await {
+                    Ok(Ok(fenced)) => return Discovered::Recorded(fenced),
                     Ok(Err(error)) => tracing::warn!(%error, "a gap is not recorded yet"),
                     Err(_) => tracing::warn!("a gap is not recorded yet: the state table did not answer within 10 s"),
                 }
-                sleep(wait).await;
+                sleep(jittered(wait)).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
         });
@@ -214,36 +162,74 @@ impl Discovery {
         self.calls.abort_all();
         while self.records.join_next().await.is_some() {}
     }
-
-    fn caller(&self) -> Caller {
-        Caller {
-            source: Arc::clone(&self.source),
-            store: Arc::clone(&self.store),
-            board: self.board.clone(),
-            clock: Arc::clone(&self.clock),
-            turn: self.turn.clone(),
-            patience: self.patience,
-        }
-    }
 }
 
 struct Caller {
-    source: Arc<dyn StreamSource>,
-    store: Arc<dyn ProgressStore>,
-    board: StatusBoard,
-    clock: Arc<dyn Clock>,
-    turn: DescribeTurn,
-    patience: Option<Duration>,
+    shared: Arc<Shared>,
+    with_done: bool,
 }
 
 impl Caller {
-    /// All that the state table holds, shards that are done included: a listing still shows those.
-    async fn load(&self) -> Option<Loaded> {
-        match timeout(STATE_DEADLINE, self.store.load()).await {
-            Ok(Ok(loaded)) => return Some(loaded),
+    /// Lists page by page. A page that fails is asked for again, and those before it are kept.
+    async fn list(self) -> Discovered {
+        let Caller { shared, with_done } = self;
+        let started = Instant::now();
+        let mut listing = Listing::default();
+        let (mut wait, mut not_found, mut paused) = (FIRST_WAIT, 0, false);
+        while !listing.is_over() {
+            shared.describe_turn.wait().await;
+            let error = match shared.source.shards(listing.next_after()).await {
+                Ok(page) => {
+                    shared.contact.stream_answered();
+                    shared.progress.time().hear(page.date);
+                    (wait, not_found) = (FIRST_WAIT, 0);
+                    if std::mem::take(&mut paused) {
+                        shared.board.pause_all(None);
+                    }
+                    if !listing.add(page) {
+                        tracing::warn!("DescribeStream repeats itself: the listing is begun again");
+                        listing = Listing::default();
+                        sleep(LONGEST_WAIT).await;
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
+            not_found = if error.fault() == Fault::NotFound { not_found + 1 } else { 0 };
+            if not_found >= BELIEVE_NOT_FOUND {
+                return Discovered::StreamGone;
+            }
+            if shared.patience.is_some_and(|patience| started.elapsed() >= patience) {
+                return Discovered::GaveUp(error);
+            }
+            if not_found == 0 {
+                paused = true;
+                shared.board.pause_all(Some(error.to_string()));
+            }
+            sleep(jittered(wait)).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+        let status = listing.status();
+        let done = if with_done { Some(Box::new(done_shards(&shared).await)) } else { None };
+        Discovered::Shards { shards: listing.into_shards(), status, done }
+    }
+}
+
+/// The shards that are done, however long it takes to know them: what a listing shows must not be read again.
+async fn done_shards(shared: &Shared) -> Loaded {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match timeout(STATE_DEADLINE, shared.progress.done_shards()).await {
+            Ok(Ok(shards)) => return Loaded { shards, ..Loaded::default() },
             Ok(Err(error)) => tracing::debug!(%error, "the shards are not listed yet"),
             Err(_) => tracing::debug!("the shards are not listed yet: the state table did not answer"),
         }
-        None
+        sleep(jittered(wait)).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
+}
+
+/// Callers that failed together must not come again together.
+fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(0.75 + 0.5 * fastrand::f64())
 }

@@ -1,7 +1,5 @@
 //! Why a stream cannot be followed.
 
-use std::sync::Arc;
-
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::state::StateError;
 
@@ -35,11 +33,16 @@ pub enum FollowError {
         /// What to do.
         hint: String,
     },
-    /// The state table cannot be used any more.
-    #[error(transparent)]
-    Refused(Arc<StateError>),
-    /// `--until-end` met other workers of the group.
-    #[error("other workers follow the stream for the same group: {0}")]
+    /// The lease says that another cluster is written to (exit status 4).
+    #[error("the group writes to the OpenSearch cluster {stored}, and the configuration leads to {configured}")]
+    OtherCluster {
+        /// The UUID of the cluster in the lease.
+        stored: String,
+        /// The UUID of the cluster of the configuration.
+        configured: String,
+    },
+    /// `--until-end` met another reader of the group.
+    #[error("{0} reads the table for the same group")]
     OthersAtWork(String),
     /// A task broke; this is a defect.
     #[error("a task of the follower broke")]
@@ -57,9 +60,11 @@ impl FollowError {
             FollowError::OtherGeneration { .. } => {
                 "an index of another generation is empty: set state.group to a new name to fill it from the start of the stream, or set the generation back".to_owned()
             }
-            FollowError::Refused(error) => error.hint(),
+            FollowError::OtherCluster { .. } => {
+                "an index in another cluster lacks what was written before: set state.group to a new name to fill it from the start of the stream, or correct opensearch.url".to_owned()
+            }
             FollowError::OthersAtWork(_) => {
-                "stop them, or set state.group to another name: a run to the present end works alone".to_owned()
+                "stop it, or set state.group to another name: a run to the present end works alone".to_owned()
             }
             FollowError::GaveUp { hint, .. } => hint.clone(),
             FollowError::Broken => "start again: the work goes on from the last checkpoint; and please report it".to_owned(),

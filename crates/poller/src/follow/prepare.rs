@@ -1,21 +1,24 @@
-//! What happens before the first record is read: state loaded and judged, the start pinned.
+//! What happens in a term before the first record is read: state judged, the start pinned.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use streamdex_config::{Config, Manage, Source};
+use streamdex_config::{Config, Manage, Source, StartPosition};
 use streamdex_dynamodb::state::StateError;
-use streamdex_dynamodb::stream::{ListedShard, list_shards};
+use streamdex_dynamodb::stream::{ListedShard, Listing, ShardId};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{IndexPattern, OnExpiry};
 use streamdex_sink::index::KnownIndex;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::clock::{Clock, seconds};
-use crate::follow::{FollowError, Parts, Settings, StatusBoard};
+use super::{FollowError, Parts, Settings};
 use crate::gap::{Gap, GapKind};
-use crate::graph::{KnownShard, ShardGraph, roots};
-use crate::horizon::Horizon;
+use crate::graph::{KnownShard, ShardGraph, ShardProgress, roots};
+use crate::lease::Fenced;
+use crate::retention::Retained;
+use crate::shard::Shared;
 use crate::state::{Generations, Loaded, StoredShard, StreamStart};
+use crate::status::StatusBoard;
 
 /// What the preparation came to.
 pub(super) enum Prepared {
@@ -23,14 +26,19 @@ pub(super) enum Prepared {
     Ready(Box<Ready>),
     /// A gap that concerns every lineage is recorded already, or was found.
     OnlyGaps,
+    /// The lease is another worker's.
+    Lost,
+    /// Shards were read in this term or later ones.
+    OutgrownBy(u64),
 }
 
 /// What a supervisor begins with.
 pub(super) struct Ready {
-    pub(super) loaded: Loaded,
     pub(super) start: StreamStart,
     pub(super) graph: ShardGraph,
-    /// The present, by the service's clock, in seconds since 1970.
+    /// The shards in the state table, but for those that are done.
+    pub(super) stored: BTreeMap<ShardId, StoredShard>,
+    /// The present, in seconds since 1970 by the service's time.
     pub(super) now: u64,
 }
 
@@ -40,11 +48,16 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// One-shot commands give up sooner when nothing worked yet.
 const PATIENCE_AT_START: Duration = Duration::from_secs(10);
 
-pub(super) async fn prepare(parts: &Parts, settings: &Settings, board: &StatusBoard) -> Result<Prepared, FollowError> {
-    let insist = Insist { board, patience: settings.patience.map(|patience| patience.min(PATIENCE_AT_START)) };
-    let loaded = insist.on(|| async { Ok(parts.store.load().await?) }).await?;
+pub(super) async fn prepare(
+    parts: &Parts,
+    settings: &Settings,
+    shared: &Shared,
+    loaded: Loaded,
+) -> Result<Prepared, FollowError> {
+    let (board, progress) = (&shared.board, &shared.progress);
+    let insist = Insist::new(board, settings);
     for item in &loaded.malformed {
-        tracing::warn!(item, "an item of the state table cannot be read and is passed over");
+        tracing::error!(item, "an item of the state table cannot be read; a shard that it is about stands still");
     }
     check_generations(&loaded, &settings.generations)?;
     for gap in &loaded.gaps {
@@ -56,44 +69,74 @@ pub(super) async fn prepare(parts: &Parts, settings: &Settings, board: &StatusBo
             .with_detail(format!("the group followed {}", loaded.other_streams.join(", ")));
         tracing::error!(gap = gap.kind.name(), hint = gap.kind.hint(), "{gap}");
         board.gap(&gap);
-        insist.on(|| async { Ok(parts.store.gap(&gap).await?) }).await?;
-        return Ok(Prepared::OnlyGaps);
+        return Ok(match insist.on(|| async { Ok(progress.gap(&gap).await?) }).await? {
+            Fenced::Stored => Prepared::OnlyGaps,
+            Fenced::Lost => Prepared::Lost,
+        });
     }
     if loaded.gaps.iter().any(|gap| concerns_all(gap, &loaded.indices, settings)) {
         return Ok(Prepared::OnlyGaps);
     }
     parts.indices.remember(loaded.indices.clone());
-    // The service's time, where it tells one: by a clock that is fast, `latest` would pass over changes.
-    let now = insist.on(|| async { Ok(parts.source.shards(None).await?.date) }).await?;
-    let now = now.unwrap_or_else(|| seconds(parts.clock.as_ref()));
     let start = match &loaded.start {
         Some(start) => start.clone(),
         None => {
-            let start = new_start(parts, settings, now, &insist).await?;
-            insist.on(|| async { Ok(parts.store.pin(&start).await?) }).await?
+            let start = new_start(settings.start, shared, &insist).await?;
+            let Some(start) = insist.on(|| async { Ok(progress.pin(&start).await?) }).await? else {
+                return Ok(Prepared::Lost);
+            };
+            start
         }
     };
-    let graph = ShardGraph::new(start.roots.clone(), &known(&loaded, settings, parts.clock.as_ref()), settings.until);
-    Ok(Prepared::Ready(Box::new(Ready { loaded, start, graph, now })))
+    let graph = ShardGraph::new(start.roots.clone(), &known(&loaded, settings, shared), settings.until);
+    let stored = loaded.shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
+    Ok(Prepared::Ready(Box::new(Ready { start, graph, stored, now: progress.time().now() })))
 }
 
-/// Where a new group begins. The time is asked for before the shards are listed, and those are listed twice, because
-/// one listing can miss a parent that was made while it was read.
+/// Where a new group begins: at the time of the service's first answer, with the shards of two complete listings that were
+/// begun after it, since one can miss a parent that is made while it is read.
 async fn new_start(
-    parts: &Parts,
-    settings: &Settings,
-    at: u64,
+    position: StartPosition,
+    shared: &Shared,
     insist: &Insist<'_>,
 ) -> Result<StreamStart, FollowError> {
-    let source = parts.source.as_ref();
+    let mut at = None;
     let mut listed: Vec<ListedShard> = Vec::new();
     for _ in 0..2 {
-        let (shards, _) = insist.on(|| async { Ok(list_shards(source).await?) }).await?;
+        let (shards, began) = list(shared, insist).await?;
+        at.get_or_insert(began);
         // The later listing knows better which shards are closed.
-        listed.retain(|earlier| !shards.iter().any(|shard| shard.id == earlier.id));
+        let ids: BTreeSet<&ShardId> = shards.iter().map(|shard| &shard.id).collect();
+        listed.retain(|earlier| !ids.contains(&earlier.id));
         listed.extend(shards);
     }
-    Ok(StreamStart { position: settings.start, at, roots: roots(&listed, settings.start) })
+    let at = at.unwrap_or_else(|| shared.progress.time().now());
+    Ok(StreamStart { position, at, roots: roots(&listed, position) })
+}
+
+/// A complete listing, and the time of its first page. A page that fails is asked for again, and those before it are
+/// kept.
+async fn list(shared: &Shared, insist: &Insist<'_>) -> Result<(Vec<ListedShard>, u64), FollowError> {
+    let mut listing = Listing::default();
+    let mut began = None;
+    while !listing.is_over() {
+        let after = listing.next_after().cloned();
+        let page = insist.on(|| async {
+            shared.describe_turn.wait().await;
+            Ok(shared.source.shards(after.as_ref()).await?)
+        });
+        let page = page.await?;
+        shared.contact.stream_answered();
+        shared.progress.time().hear(page.date);
+        began.get_or_insert_with(|| shared.progress.time().now());
+        if !listing.add(page) {
+            tracing::warn!("DescribeStream repeats itself: the listing is begun again");
+            // What follows the repeated page is not known: from the beginning.
+            (listing, began) = (Listing::default(), None);
+            sleep(LONGEST_WAIT).await;
+        }
+    }
+    Ok((listing.into_shards(), began.unwrap_or_else(|| shared.progress.time().now())))
 }
 
 fn check_generations(loaded: &Loaded, configured: &Generations) -> Result<(), FollowError> {
@@ -113,7 +156,7 @@ fn check_generations(loaded: &Loaded, configured: &Generations) -> Result<(), Fo
 }
 
 /// Whether no lineage can go on with this gap.
-pub(super) fn concerns_all(gap: &Gap, indices: &[KnownIndex], settings: &Settings) -> bool {
+fn concerns_all(gap: &Gap, indices: &[KnownIndex], settings: &Settings) -> bool {
     match gap.kind {
         GapKind::StreamReplaced | GapKind::StreamVanished => true,
         GapKind::IndexVanished => {
@@ -124,21 +167,25 @@ pub(super) fn concerns_all(gap: &Gap, indices: &[KnownIndex], settings: &Setting
     }
 }
 
-/// What the state table knows of the shards.
-pub(super) fn known(loaded: &Loaded, settings: &Settings, clock: &dyn Clock) -> Vec<KnownShard> {
-    let known = |shard: &StoredShard| KnownShard {
+/// What the state table knows of the shards. One whose item cannot be read stands still.
+pub(super) fn known(loaded: &Loaded, settings: &Settings, shared: &Shared) -> Vec<KnownShard> {
+    let is_stale = |shard: &StoredShard| {
+        let retained = Retained::since(shard.updated, &settings.stream_arn);
+        retained.is_some_and(|retained| retained.is_over(shared.progress.time()))
+    };
+    let readable = loaded.shards.iter().map(|shard| KnownShard {
         id: shard.id.clone(),
         parent: shard.parent.clone(),
         progress: shard.progress.clone(),
-        stale: is_stale(shard, settings, clock),
-    };
-    loaded.shards.iter().map(known).collect()
-}
-
-/// Whether what comes after the item's last change may be trimmed.
-fn is_stale(shard: &StoredShard, settings: &Settings, clock: &dyn Clock) -> bool {
-    let since = Horizon::since(shard.updated, &settings.stream_arn);
-    since.is_some_and(|horizon| horizon.is_passed(clock))
+        stale: is_stale(shard),
+    });
+    let unreadable = loaded.malformed_shards.iter().map(|id| KnownShard {
+        id: id.clone(),
+        parent: None,
+        progress: ShardProgress::Gapped,
+        stale: false,
+    });
+    readable.chain(unreadable).collect()
 }
 
 /// The generation of each index that the source's routes can write to and that streamdex makes, by the
@@ -169,13 +216,17 @@ pub fn sole_index(source: &Source) -> Option<String> {
 }
 
 /// Repeats calls that can succeed later.
-struct Insist<'a> {
+pub(super) struct Insist<'a> {
     board: &'a StatusBoard,
     patience: Option<Duration>,
 }
 
-impl Insist<'_> {
-    async fn on<T, F>(&self, call: impl Fn() -> F) -> Result<T, FollowError>
+impl<'a> Insist<'a> {
+    pub(super) fn new(board: &'a StatusBoard, settings: &Settings) -> Insist<'a> {
+        Insist { board, patience: settings.patience.map(|patience| patience.min(PATIENCE_AT_START)) }
+    }
+
+    pub(super) async fn on<T, F>(&self, call: impl Fn() -> F) -> Result<T, FollowError>
     where
         F: Future<Output = Result<T, FollowError>>,
     {

@@ -28,12 +28,21 @@ pub enum ReadFrom {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// This shard may be read: give it an item, so that a worker claims it.
-    Offer {
+    /// This shard may be read: give it an item, and say so with [`super::ShardGraph::stored`].
+    Store {
         /// The shard.
         shard: ShardId,
         /// Where it came from.
         parent: Option<ShardId>,
+    },
+    /// This shard has an item: read it.
+    Read {
+        /// The shard.
+        shard: ShardId,
+        /// Where it came from.
+        parent: Option<ShardId>,
+        /// Whether the position in its item counts. It does not where its parent was found undrained (rule L2).
+        position: Position,
     },
     /// Ask for the children of this shard, after [`super::seek_delay`] of `attempt`.
     SeekChildren {
@@ -42,15 +51,10 @@ pub enum Command {
         /// How often it was asked for before.
         attempt: u32,
     },
-    /// No child is to be seen yet: note that the shard itself is drained.
-    Finish {
+    /// All children have items: note that the shard is done.
+    Done {
         /// The drained shard.
         shard: ShardId,
-    },
-    /// Its first children are found: the shard is done, and they may be read.
-    Succeed {
-        /// The drained shard.
-        parent: ShardId,
         /// Its children.
         children: Vec<ShardId>,
     },
@@ -65,13 +69,22 @@ pub enum Command {
     ListAgain,
 }
 
+/// Whether the position in a shard's item counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// It does.
+    Counts,
+    /// It does not: reading begins at the oldest record.
+    Ignored,
+}
+
 /// Whether there is something left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub enum Remaining {
     /// Shards are being read, or children are awaited.
-    Going,
+    Some,
     /// Every shard ended ([`Until::PresentEnd`] alone).
-    Complete,
+    Nothing,
     /// All that is known of has a gap, and no listing was seen yet that could show more.
     Unlisted,
     /// Nothing can go on: each lineage has a gap.

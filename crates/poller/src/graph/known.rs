@@ -11,19 +11,19 @@ pub struct KnownShard {
     /// Where it came from.
     pub parent: Option<ShardId>,
     /// How far it was read.
-    pub progress: KnownProgress,
+    pub progress: ShardProgress,
     /// Whether its item was written longer ago than the stream keeps records.
     pub stale: bool,
 }
 
 /// How far a shard was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KnownProgress {
+pub enum ShardProgress {
     /// May be read; the last acknowledged record, if any.
-    Begun(Option<SequenceNumber>),
-    /// Drained, and everything acknowledged. Its children are not in the state table yet.
-    Finished,
-    /// Drained, and its children are in the state table.
+    Open(Option<SequenceNumber>),
+    /// Read to its end, and everything acknowledged. Not all of its children have items yet.
+    Drained,
+    /// Drained, and its children have items.
     Done,
     /// Stopped at a gap.
     Gapped,

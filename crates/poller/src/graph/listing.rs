@@ -1,6 +1,6 @@
 //! What a complete listing of the stream means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use streamdex_dynamodb::stream::{ListedShard, ShardId};
 
@@ -46,39 +46,43 @@ impl ShardGraph {
                 before.extend(self.nodes.get(&id).and_then(|node| node.parent.clone()));
             }
         }
-        for (_, node) in self.nodes.iter_mut().filter(|(id, _)| self.before.contains(*id)) {
-            if node.stage == Stage::Waiting {
-                node.stage = Stage::Done { search: None, stale: false };
+        for id in &self.before {
+            if let Some(node) = self.nodes.get_mut(id).filter(|node| node.stage == Stage::Waiting) {
+                node.stage = Stage::Done { stale: false };
             }
         }
     }
 
     /// Descendants of what was listed at first are in scope too, however they were found.
-    pub(super) fn spread_scope(&mut self) {
-        loop {
-            let in_scope = |id: &ShardId| self.nodes.get(id).is_some_and(|node| node.in_scope);
-            let heirs = |node: &Node| !node.in_scope && node.parent.as_ref().is_some_and(in_scope);
-            let found: Vec<ShardId> =
-                self.nodes.iter().filter(|(_, node)| heirs(node)).map(|(id, _)| id.clone()).collect();
-            if found.is_empty() {
-                return;
+    fn spread_scope(&mut self) {
+        let mut heirs: BTreeMap<ShardId, Vec<ShardId>> = BTreeMap::new();
+        for (id, node) in self.nodes.iter().filter(|(_, node)| !node.in_scope) {
+            if let Some(parent) = &node.parent {
+                heirs.entry(parent.clone()).or_default().push(id.clone());
             }
-            for id in found {
-                if let Some(node) = self.nodes.get_mut(&id) {
+        }
+        let in_scope = |id: &&ShardId| self.nodes.get(*id).is_some_and(|node| node.in_scope);
+        let mut next: Vec<ShardId> = heirs.keys().filter(in_scope).cloned().collect();
+        while let Some(parent) = next.pop() {
+            for heir in heirs.remove(&parent).unwrap_or_default() {
+                if let Some(node) = self.nodes.get_mut(&heir) {
                     node.in_scope = true;
                 }
+                next.push(heir);
             }
         }
     }
 
     fn judge_absence(&mut self) -> Vec<Command> {
         let known: BTreeSet<ShardId> = self.nodes.keys().cloned().collect();
+        let blocked = self.blocked();
         let mut commands = Vec::new();
         let mut doubt = false;
         for (id, node) in &mut self.nodes {
             node.absent = if node.shown { 0 } else { node.absent.saturating_add(1) };
-            // The reader of a shard with an item learns from the service when the shard is gone.
-            if node.stage != Stage::Waiting {
+            // The reader of a shard with an item learns from the service when the shard is gone. What comes after a gap
+            // belongs to it.
+            if node.stage != Stage::Waiting || blocked.contains(id) {
                 continue;
             }
             let is_root = self.roots.contains(id);
@@ -100,12 +104,13 @@ impl ShardGraph {
         if doubt {
             commands.push(Command::ListAgain);
         }
-        self.forget_what_is_trimmed();
+        self.forget_what_is_trimmed(&blocked);
         commands
     }
 
-    /// Finished shards leave the listing after a day; whoever still waits for one keeps it here.
-    fn forget_what_is_trimmed(&mut self) {
+    /// Shards that were read leave the listing after a day, and so do those behind a gap; whoever still waits for one
+    /// keeps it here.
+    fn forget_what_is_trimmed(&mut self, blocked: &BTreeSet<ShardId>) {
         let awaited: BTreeSet<ShardId> = self
             .nodes
             .values()
@@ -113,47 +118,47 @@ impl ShardGraph {
             .filter_map(|node| node.parent.clone())
             .collect();
         self.nodes.retain(|id, node| {
-            let finished = matches!(node.stage, Stage::Finished { .. } | Stage::Done { .. });
-            !finished || node.absent < AGREEING_LISTINGS || awaited.contains(id)
+            let is_read = matches!(node.stage, Stage::Drained { .. } | Stage::Done { .. });
+            let is_behind_a_gap = node.stage == Stage::Waiting && blocked.contains(id);
+            !(is_read || is_behind_a_gap) || node.absent < AGREEING_LISTINGS || awaited.contains(id)
         });
     }
 
-    /// Children of the shards that this worker drained, seen in a listing.
+    /// Children of the shards that were drained here, seen in a listing.
     fn children_in_passing(&mut self, shards: &[ListedShard]) -> Vec<Command> {
-        let parents: BTreeSet<ShardId> = shards.iter().filter_map(|shard| shard.parent.clone()).collect();
-        parents.iter().flat_map(|parent| self.found(parent, shards, Asked::InPassing)).collect()
-    }
-
-    /// Offers whatever may be read now.
-    fn advance(&mut self) -> Vec<Command> {
-        let ready: Vec<ShardId> =
-            self.nodes.iter().filter(|(id, node)| self.may_be_offered(id, node)).map(|(id, _)| id.clone()).collect();
-        ready.into_iter().filter_map(|id| self.offer(id)).collect()
-    }
-
-    fn may_be_offered(&self, id: &ShardId, node: &Node) -> bool {
-        if node.stage != Stage::Waiting || !node.shown || !self.is_in_scope(node) {
-            return false;
-        }
-        match &node.parent {
-            _ if self.roots.contains(id) => true,
-            None => true,
-            // Children of a shard that is drained and not done yet are its reader's to start. Where they may
-            // be trimmed already, that is a gap, and for all to see.
-            Some(parent) => {
-                matches!(self.stage(parent), Some(Stage::Done { .. } | Stage::Finished { stale: true, .. }))
+        let mut families: BTreeMap<&ShardId, Vec<&ListedShard>> = BTreeMap::new();
+        for shard in shards {
+            if let Some(parent) = &shard.parent {
+                families.entry(parent).or_default().push(shard);
             }
         }
+        families.iter().flat_map(|(parent, children)| self.found(parent, children, Asked::InPassing)).collect()
     }
 
-    fn offer(&mut self, shard: ShardId) -> Option<Command> {
+    /// Asks for an item for whatever may be read now, and for the reading of what has one.
+    pub(super) fn advance(&mut self) -> Vec<Command> {
+        let ready: Vec<ShardId> =
+            self.nodes.iter().filter(|(id, node)| self.may_be_stored(id, node)).map(|(id, _)| id.clone()).collect();
+        let mut commands: Vec<Command> = ready.into_iter().filter_map(|id| self.store(id)).collect();
+        let stored: Vec<ShardId> =
+            self.nodes.iter().filter(|(_, node)| node.stage == Stage::Stored).map(|(id, _)| id.clone()).collect();
+        commands.extend(stored.iter().flat_map(|id| self.read_if_ready(id)));
+        commands
+    }
+
+    fn may_be_stored(&self, id: &ShardId, node: &Node) -> bool {
+        node.stage == Stage::Waiting && node.shown && self.is_in_scope(node) && self.is_parent_drained(id, node)
+    }
+
+    fn store(&mut self, shard: ShardId) -> Option<Command> {
         let parent = self.nodes.get(&shard)?.parent.clone();
         let of_parent = parent.as_ref().and_then(|parent| self.stage(parent));
-        if matches!(of_parent, Some(Stage::Finished { stale: true, .. } | Stage::Done { stale: true, .. })) {
+        let is_stale = matches!(of_parent, Some(Stage::Drained { stale: true, .. } | Stage::Done { stale: true }));
+        if is_stale && !self.is_root(&shard) {
             self.set(&shard, Stage::Gapped);
             return Some(Command::Gap { shard, kind: GapKind::Unread });
         }
-        self.set(&shard, Stage::Offered);
-        Some(Command::Offer { shard, parent })
+        self.set(&shard, Stage::Storing);
+        Some(Command::Store { shard, parent })
     }
 }

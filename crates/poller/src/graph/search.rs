@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use super::command::Until;
 
-/// How far this worker's search for the children of a shard has come.
+/// How far the search for the children of a shard has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Search {
     pub(super) attempts: u32,
     /// Answers that held a child.
     pub(super) found: u32,
-    /// The shard is being noted as drained, or as done.
+    /// The shard is being noted as done.
     pub(super) noted: bool,
-    /// It is being noted as done, with the children known by then. One that shows up later has to wait.
-    pub(super) succeeding: bool,
 }
 
 /// A split makes two children, and one answer may show only one of them.
@@ -41,9 +39,14 @@ pub fn seek_delay(attempt: u32) -> Duration {
 }
 
 impl Search {
+    /// Whether so many answers agree that no other child is to be expected.
+    pub(super) fn is_complete(self) -> bool {
+        self.found >= CONFIRMATIONS
+    }
+
     /// Whether asking again is of no use.
     pub(super) fn is_over(self, until: Until) -> bool {
         let given_up = until == Until::PresentEnd && self.found == 0 && self.attempts >= LAST_SEARCH;
-        given_up || self.found >= CONFIRMATIONS
+        given_up || self.is_complete()
     }
 }

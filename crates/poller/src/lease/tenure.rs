@@ -1,24 +1,26 @@
-//! A worker's judgement of itself.
+//! A reader's judgement of itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use streamdex_sink::Permit;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::TENURE;
 use crate::clock::{Clock, Moment};
 
-/// The time in which a worker may write under its leases: from a confirmed beat until [`TENURE`] after the
-/// last one was *sent*, by whichever of its two clocks says more. Once over, it stays over; a new one begins
-/// when everything begun in this one has ended.
+/// The time in which a reader may write: until [`TENURE`] after its last confirmed beat was *sent*, by whichever of its
+/// two clocks says more. A beat is stored only while the lease is this worker's, so that one that is confirmed later
+/// grants it again: nobody else has had the lease in between.
 #[derive(Debug)]
 pub struct Tenure {
     clock: Arc<dyn Clock>,
     confirmed: Mutex<Moment>,
     over: CancellationToken,
+    prolonged: Notify,
 }
 
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -26,26 +28,42 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 // === impl Tenure ===
 
 impl Tenure {
-    /// Begins with the beat that was sent at `confirmed`, and was answered.
+    /// Begins with the write that was sent at `confirmed`, and was answered.
     pub fn new(clock: Arc<dyn Clock>, confirmed: Moment) -> Tenure {
-        Tenure { clock, confirmed: Mutex::new(confirmed), over: CancellationToken::new() }
+        let (over, prolonged) = (CancellationToken::new(), Notify::new());
+        Tenure { clock, confirmed: Mutex::new(confirmed), over, prolonged }
     }
 
-    /// The beat that was sent at `sent` is stored. Comes too late where the tenure is over.
+    /// The beat that was sent at `sent` is stored.
     pub fn confirm(&self, sent: Moment) {
-        if self.is_granted() {
-            *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = sent;
-        }
+        *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+        self.prolonged.notify_waiters();
     }
 
-    /// Cancelled when the tenure is over.
-    pub fn token(&self) -> &CancellationToken {
+    /// Cancelled when the lease is lost or given back: it is not granted again.
+    pub fn over(&self) -> &CancellationToken {
         &self.over
     }
 
-    /// Ends it.
+    /// Ends it for good.
     pub fn end(&self) {
         self.over.cancel();
+    }
+
+    /// Returns when it is granted, or over for good.
+    pub(crate) async fn granted(&self) {
+        loop {
+            let prolonged = self.prolonged.notified();
+            if self.is_granted() || self.over.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = self.over.cancelled() => return,
+                () = prolonged => {}
+                () = sleep(LOOK_AGAIN) => {}
+            }
+        }
     }
 
     fn left(&self) -> Duration {
@@ -57,10 +75,7 @@ impl Tenure {
 #[async_trait]
 impl Permit for Tenure {
     fn is_granted(&self) -> bool {
-        if !self.over.is_cancelled() && self.left().is_zero() {
-            self.over.cancel();
-        }
-        !self.over.is_cancelled()
+        !self.over.is_cancelled() && !self.left().is_zero()
     }
 
     async fn revoked(&self) {
@@ -118,30 +133,37 @@ mod tests {
     }
 
     #[test]
-    fn a_beat_prolongs_it_and_none_revives_it() {
+    fn a_beat_prolongs_it_and_grants_it_again() {
         let (clock, tenure) = begun();
         for _ in 0..5 {
             clock.monotonic.fetch_add(3, Ordering::SeqCst);
             tenure.confirm(Moment::now(clock.as_ref()));
             assert!(tenure.is_granted());
         }
-        clock.wall.fetch_add(7_200, Ordering::SeqCst);
+        // The time of day is set a day ahead: the next beat is stored, so the lease is still this worker's.
+        clock.wall.fetch_add(86_400, Ordering::SeqCst);
+        assert!(!tenure.is_granted());
         tenure.confirm(Moment::now(clock.as_ref()));
-        assert!(!tenure.is_granted() && tenure.token().is_cancelled());
+        assert!(tenure.is_granted());
+        clock.wall.fetch_sub(86_400, Ordering::SeqCst);
+        assert!(tenure.is_granted(), "and set back");
+        tenure.end();
+        tenure.confirm(Moment::now(clock.as_ref()));
+        assert!(!tenure.is_granted() && tenure.over().is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn its_end_is_told_in_time() {
+    async fn its_end_is_noticed_in_time() {
         let clock = Arc::new(crate::clock::SystemClock::default());
         let began = tokio::time::Instant::now();
         let tenure = Arc::new(Tenure::new(clock.clone(), Moment::now(clock.as_ref())));
-        let told = tokio::spawn({
+        let noticed = tokio::spawn({
             let tenure = Arc::clone(&tenure);
             async move { tenure.revoked().await }
         });
         tokio::time::sleep(Duration::from_secs(3)).await;
         tenure.confirm(Moment::now(clock.as_ref()));
-        told.await.unwrap();
+        noticed.await.unwrap();
         // The wall clock stands still in a test on paused time.
         assert!((Duration::from_millis(7_500)..Duration::from_millis(7_600)).contains(&began.elapsed()));
     }

@@ -28,7 +28,7 @@ const PROCESS: &[Metric] = &[
         labels: &[],
         help: "How long the process has been running.",
         remedy: "Where it falls again and again, look at the exit status and the last lines of the log.",
-        samples: |look| vec![Sample::fraction([], look.uptime.as_secs_f64())],
+        samples: |snapshot| vec![Sample::fraction([], snapshot.uptime.as_secs_f64())],
     },
     Metric {
         name: "streamdex_ready",
@@ -37,7 +37,7 @@ const PROCESS: &[Metric] = &[
         labels: &[],
         help: "What /readyz says: 1 while a heartbeat is confirmed and OpenSearch answers, else 0.",
         remedy: "Ask /readyz itself, or streamdex status: the answer names the reasons.",
-        samples: |look| vec![Sample::number([], u64::from(look.unready().is_empty()))],
+        samples: |snapshot| vec![Sample::number([], u64::from(snapshot.unready().is_empty()))],
     },
     Metric {
         name: "streamdex_opensearch_answer_age_seconds",
@@ -46,7 +46,7 @@ const PROCESS: &[Metric] = &[
         labels: &[],
         help: "How long ago OpenSearch last answered; it is asked every 15 seconds. Missing until it has answered once.",
         remedy: "From 45 s on: check network, security groups and the cluster's health.",
-        samples: |look| look.opensearch.answered.iter().map(|ago| Sample::fraction([], ago.as_secs_f64())).collect(),
+        samples: |snapshot| snapshot.opensearch.answered.iter().map(|ago| Sample::fraction([], ago.as_secs_f64())).collect(),
     },
 ];
 

@@ -1,6 +1,6 @@
 //! What a metric is, and its values at one moment.
 
-use super::look::Look;
+use super::snapshot::Snapshot;
 
 /// A metric.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct Metric {
     pub help: &'static str,
     /// What to do about it, in one sentence.
     pub remedy: &'static str,
-    pub(super) samples: fn(&Look) -> Vec<Sample>,
+    pub(super) samples: fn(&Snapshot) -> Vec<Sample>,
 }
 
 /// The kind of a metric.

@@ -1,4 +1,4 @@
-//! `/metrics`: a look in the text formats of Prometheus.
+//! `/metrics`: a snapshot in the text formats of Prometheus.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{self, Registry};
 
 use super::list::METRICS;
-use super::look::Look;
+use super::snapshot::Snapshot;
 use super::metric::{Kind, Metric, Sample, Unit, Value};
 
 /// A text format.
@@ -21,13 +21,13 @@ pub enum Form {
     Prometheus,
 }
 
-/// All metrics at the moment of a look.
+/// All metrics at the moment of a snapshot.
 ///
 /// # Errors
 /// None that is known of: writing into a string does not fail.
-pub fn exposition(look: &Arc<Look>, form: Form) -> Result<String, fmt::Error> {
+pub fn exposition(snapshot: &Arc<Snapshot>, form: Form) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(OneLook(Arc::clone(look))));
+    registry.register_collector(Box::new(OneSnapshot(Arc::clone(snapshot))));
     let mut text = String::new();
     text::encode(&mut text, &registry)?;
     match form {
@@ -37,7 +37,7 @@ pub fn exposition(look: &Arc<Look>, form: Form) -> Result<String, fmt::Error> {
 }
 
 #[derive(Debug)]
-struct OneLook(Arc<Look>);
+struct OneSnapshot(Arc<Snapshot>);
 
 // === impl Form ===
 
@@ -58,9 +58,9 @@ impl Form {
     }
 }
 
-// === impl OneLook ===
+// === impl OneSnapshot ===
 
-impl Collector for OneLook {
+impl Collector for OneSnapshot {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         for metric in METRICS.iter() {
             let samples = (metric.samples)(&self.0);

@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Boards;
 
-/// A look may be three attempts old: see `Look::unready`.
+/// An answer may be three attempts old: see `Snapshot::unready`.
 const EVERY: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(5);
 

@@ -1,4 +1,4 @@
-//! `/status`: a look as JSON. `streamdex status` reads it back, also that of another version.
+//! `/status`: a snapshot as JSON. `streamdex status` reads it back, also that of another version.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use streamdex_mapping::{Outcome, Tally};
 use streamdex_sink::Pause;
 
-use super::look::{Look, SourceLook, WriterLook};
-use crate::follow::ShardStatus;
-use crate::follow::status::{Call, LeaseChange, Phase};
+use super::snapshot::{Snapshot, SourceSnapshot, WriterSnapshot};
 use crate::gap::Gap;
+use crate::status::{Call, LeaseChange, ShardStatus};
 
 /// What a process shows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -86,10 +85,10 @@ pub struct SourceReport {
     pub stream: String,
     /// This worker.
     pub worker: String,
-    /// All live workers.
-    pub workers: Vec<String>,
-    /// How many leases this worker has.
-    pub owned_leases: usize,
+    /// Who reads the table, as far as this worker knows: where that is another one, this one stands by.
+    pub reader: Option<String>,
+    /// The term in which this worker reads.
+    pub term: Option<u64>,
     /// How long ago the last confirmed beat was begun.
     pub heartbeat_age_seconds: Option<f64>,
     /// The lag of the shard that is furthest behind.
@@ -114,7 +113,7 @@ pub struct SourceReport {
     pub gaps: Vec<GapReport>,
     /// Other things that are counted, by name.
     pub counters: BTreeMap<String, u64>,
-    /// The shards that this worker cares for, and those that others do.
+    /// The shards that this worker reads.
     pub shards: Vec<ShardReport>,
 }
 
@@ -142,9 +141,7 @@ pub struct ShardReport {
     pub shard: String,
     /// What is going on with it.
     pub phase: String,
-    /// The worker that cares for it.
-    pub owner: Option<String>,
-    /// How old the index is with regard to it; known of this worker's own alone.
+    /// How old the index is with regard to it.
     pub lag_seconds: Option<f64>,
     /// Records decided per second.
     pub rate: f64,
@@ -178,24 +175,24 @@ pub struct ErrorReport {
 // === impl ===
 
 impl Report {
-    /// Of this look.
-    pub fn of(look: &Look) -> Report {
-        let reasons = look.unready();
+    /// Of this snapshot.
+    pub fn of(snapshot: &Snapshot) -> Report {
+        let reasons = snapshot.unready();
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_seconds: look.uptime.as_secs(),
-            live: look.dead().is_empty(),
+            uptime_seconds: snapshot.uptime.as_secs(),
+            live: snapshot.dead().is_empty(),
             ready: reasons.is_empty(),
             reasons,
-            writer: WriterReport::of(&look.writer),
-            sources: look.sources.iter().map(SourceReport::of).collect(),
+            writer: WriterReport::of(&snapshot.writer),
+            sources: snapshot.sources.iter().map(SourceReport::of).collect(),
         }
     }
 }
 
 impl WriterReport {
-    fn of(look: &WriterLook) -> WriterReport {
-        let stats = &look.stats;
+    fn of(snapshot: &WriterSnapshot) -> WriterReport {
+        let stats = &snapshot.stats;
         WriterReport {
             requests_in_flight: stats.in_flight,
             requests_limit: stats.limit,
@@ -205,7 +202,7 @@ impl WriterReport {
             decided: stats.decided,
             retried: stats.retried,
             overloaded: stats.overloaded,
-            pauses: look.pauses.iter().map(PauseReport::of).collect(),
+            pauses: snapshot.pauses.iter().map(PauseReport::of).collect(),
             last_error: stats.last_error.clone(),
         }
     }
@@ -224,25 +221,15 @@ impl PauseReport {
 }
 
 impl SourceReport {
-    fn of(look: &SourceLook) -> SourceReport {
-        let status = &look.status;
-        let me = Some(status.membership.me.clone()).filter(|me| !me.is_empty());
-        // Who has a shard that waits is known after the next refresh.
-        let owner = |shard: &ShardStatus| me.clone().filter(|_| shard.phase != Phase::Waiting);
-        let own = status.shards.iter().map(|shard| ShardReport::of(shard, owner(shard)));
-        let elsewhere = status.elsewhere.iter().map(|(shard, owner)| ShardReport {
-            shard: shard.to_string(),
-            phase: Phase::Elsewhere.name().to_owned(),
-            owner: Some(owner.clone()),
-            ..ShardReport::default()
-        });
+    fn of(snapshot: &SourceSnapshot) -> SourceReport {
+        let status = &snapshot.status;
         SourceReport {
-            name: look.name.clone(),
+            name: snapshot.name.clone(),
             table: status.following.table.clone(),
             stream: status.following.stream.clone(),
-            worker: status.membership.me.clone(),
-            workers: status.membership.alive.clone(),
-            owned_leases: status.membership.owned,
+            worker: status.role.worker.clone(),
+            reader: status.role.reader.clone(),
+            term: status.role.term,
             heartbeat_age_seconds: status.heartbeat_age.map(seconds),
             lag_seconds: status.lag().map(seconds),
             rate: thousandths(status.rate),
@@ -254,8 +241,8 @@ impl SourceReport {
             prefetched_bytes: status.prefetched,
             paused: status.paused.clone(),
             gaps: status.gaps.iter().map(GapReport::of).collect(),
-            counters: counters(look),
-            shards: own.chain(elsewhere).collect(),
+            counters: counters(snapshot),
+            shards: status.shards.iter().map(ShardReport::of).collect(),
         }
     }
 }
@@ -274,11 +261,10 @@ impl GapReport {
 }
 
 impl ShardReport {
-    fn of(shard: &ShardStatus, owner: Option<String>) -> ShardReport {
+    fn of(shard: &ShardStatus) -> ShardReport {
         ShardReport {
             shard: shard.shard.to_string(),
             phase: shard.phase.name().to_owned(),
-            owner,
             lag_seconds: shard.lag.map(seconds),
             rate: thousandths(shard.rate),
             in_flight: shard.in_flight,
@@ -298,11 +284,11 @@ fn outcomes(tally: &Tally) -> impl Iterator<Item = (String, u64)> + use<'_> {
     Outcome::ALL.into_iter().map(|outcome| (outcome.name().to_owned(), tally.get(outcome)))
 }
 
-fn counters(look: &SourceLook) -> BTreeMap<String, u64> {
-    let counters = &look.status.counters;
+fn counters(snapshot: &SourceSnapshot) -> BTreeMap<String, u64> {
+    let counters = &snapshot.status.counters;
     let calls = Call::ALL.map(|call| (format!("calls_{}", call.name()), counters.calls.get(&call)));
     let leases =
-        LeaseChange::ALL.map(|change| (format!("leases_{}", change.name()), counters.lease_changes.get(&change)));
+        LeaseChange::ALL.map(|change| (format!("lease_{}", change.name()), counters.lease_changes.get(&change)));
     let named = calls.into_iter().chain(leases).map(|(name, count)| (name, count.copied().unwrap_or_default()));
     let plain = [
         ("retries", counters.retries),
@@ -311,6 +297,7 @@ fn counters(look: &SourceLook) -> BTreeMap<String, u64> {
         ("creation_time_backwards", counters.backwards),
         ("incomplete_answers", counters.incomplete_answers),
         ("watchdog_restarts", counters.watchdog_restarts),
+        ("task_restarts", counters.task_restarts),
     ];
     named.chain(plain.map(|(name, count)| (name.to_owned(), count))).collect()
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::places::{Place, Places};
 use super::Boards;
-use super::look::Look;
+use super::snapshot::Snapshot;
 use super::metrics::{Form, exposition};
 use super::report::Report;
 
@@ -158,7 +158,7 @@ impl Connection {
         let service = service_fn(move |request: Request<Incoming>| {
             connection.asks(rooms.for_path(request.uri().path()));
             let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-            let answer = answer(request.method(), request.uri().path(), accept, &Arc::new(boards.look()));
+            let answer = answer(request.method(), request.uri().path(), accept, &Arc::new(boards.snapshot()));
             std::future::ready(Ok::<_, Infallible>(answer.into_response()))
         });
         let served = http1::Builder::new()
@@ -191,7 +191,7 @@ impl ServeError {
 // === impl Answer ===
 
 /// Pure: what a request gets at this moment.
-fn answer(method: &Method, path: &str, accept: Option<&str>, look: &Arc<Look>) -> Answer {
+fn answer(method: &Method, path: &str, accept: Option<&str>, snapshot: &Arc<Snapshot>) -> Answer {
     if !matches!(path, "/livez" | "/readyz" | "/metrics" | "/status") {
         let body = "there are /livez, /readyz, /metrics and /status\n".to_owned();
         return Answer { status: StatusCode::NOT_FOUND, content_type: TEXT, body };
@@ -201,13 +201,13 @@ fn answer(method: &Method, path: &str, accept: Option<&str>, look: &Arc<Look>) -
         return Answer { status: StatusCode::METHOD_NOT_ALLOWED, content_type: TEXT, body };
     }
     match path {
-        "/livez" => Answer::of_probe(&look.dead()),
-        "/readyz" => Answer::of_probe(&look.unready()),
+        "/livez" => Answer::of_probe(&snapshot.dead()),
+        "/readyz" => Answer::of_probe(&snapshot.unready()),
         "/metrics" => {
             let form = Form::accepted(accept);
-            Answer::of(exposition(look, form).ok(), form.content_type())
+            Answer::of(exposition(snapshot, form).ok(), form.content_type())
         }
-        _ => Answer::of(serde_json::to_string(&Report::of(look)).ok().map(|json| json + "\n"), JSON),
+        _ => Answer::of(serde_json::to_string(&Report::of(snapshot)).ok().map(|json| json + "\n"), JSON),
     }
 }
 

@@ -1,13 +1,13 @@
-//! What the state table tells of the workers on one table: for `streamdex status` without an address.
+//! What the state table tells of the reader and the shards of one table: for `streamdex status` without an address.
 
 use serde::Serialize;
 
 use super::report::GapReport;
-use crate::follow::status::Summary;
-use crate::graph::KnownProgress;
-use crate::state::{Loaded, StoredShard, StoredWorker};
+use crate::graph::ShardProgress;
+use crate::state::{Loaded, StoredLease, StoredShard};
+use crate::status::Summary;
 
-/// The workers, leases and gaps of a group on one table.
+/// The lease, the shards and the gaps of a group on one table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct TableReport {
     /// The source.
@@ -20,55 +20,57 @@ pub struct TableReport {
     pub group: String,
     /// How long ago the group began to follow the stream.
     pub begun_seconds_ago: Option<u64>,
-    /// The workers that have not left.
-    pub workers: Vec<WorkerReport>,
+    /// The lease, where it was ever taken.
+    pub lease: Option<LeaseReport>,
     /// The shards that are read, or can be.
-    pub leases: Vec<LeaseReport>,
+    pub shards: Vec<ShardItemReport>,
     /// Gaps.
     pub gaps: Vec<GapReport>,
     /// Items that cannot be read, by sort key.
     pub malformed: Vec<String>,
 }
 
-/// A worker, as its heartbeat shows it.
+/// The lease of a table, as the last heartbeat shows it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct WorkerReport {
-    /// Its id.
-    pub worker: String,
+pub struct LeaseReport {
+    /// Who reads the table; nobody, while it is free.
+    pub reader: Option<String>,
+    /// Grows with each reader.
+    pub term: u64,
+    /// How long ago the last beat was written.
+    pub beat_seconds_ago: u64,
+    /// How long ago the term began.
+    pub since_seconds_ago: u64,
     /// The version of streamdex.
     pub version: String,
-    /// How long ago it wrote its heartbeat, by its clock and ours.
-    pub beat_seconds_ago: u64,
-    /// For how long it has been running.
-    pub up_seconds: u64,
-    /// What it says of itself.
+    /// Terms in a row that led to nothing, the present one included until it does.
+    pub fruitless_terms: u32,
+    /// What the reader says of itself.
     pub summary: Option<Summary>,
 }
 
 /// A shard that is read, or can be.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct LeaseReport {
+pub struct ShardItemReport {
     /// The shard.
     pub shard: String,
-    /// `open`, `finished` (its children are looked for) or `gapped`.
+    /// `open`, `drained` (its children are looked for) or `gapped`.
     pub state: &'static str,
-    /// The worker that has it; nobody, while it is free.
-    pub owner: Option<String>,
     /// The last acknowledged sequence number.
     pub position: Option<String>,
-    /// How long ago owner or position changed.
+    /// How long ago that was stored.
     pub updated_seconds_ago: u64,
 }
 
 // === impl ===
 
 impl TableReport {
-    /// Of what a refresh has read at `now`, in seconds since 1970. Whose it is is left to the caller.
+    /// Of what was read at `now`, in seconds since 1970. Whose it is is left to the caller.
     pub fn of(loaded: &Loaded, now: u64) -> TableReport {
         TableReport {
             begun_seconds_ago: loaded.start.as_ref().map(|start| now.saturating_sub(start.at)),
-            workers: loaded.workers.iter().map(|worker| WorkerReport::of(worker, now)).collect(),
-            leases: loaded.shards.iter().filter_map(|shard| LeaseReport::of(shard, now)).collect(),
+            lease: loaded.lease.as_ref().map(|lease| LeaseReport::of(lease, now)),
+            shards: loaded.shards.iter().filter_map(|shard| ShardItemReport::of(shard, now)).collect(),
             gaps: loaded.gaps.iter().map(GapReport::of).collect(),
             malformed: loaded.malformed.clone(),
             ..TableReport::default()
@@ -76,33 +78,30 @@ impl TableReport {
     }
 }
 
-impl WorkerReport {
-    fn of(worker: &StoredWorker, now: u64) -> WorkerReport {
-        WorkerReport {
-            worker: worker.id.to_string(),
-            version: worker.version.clone(),
-            beat_seconds_ago: now.saturating_sub(worker.at),
-            up_seconds: now.saturating_sub(worker.started),
-            summary: Summary::parse(&worker.summary),
+impl LeaseReport {
+    fn of(lease: &StoredLease, now: u64) -> LeaseReport {
+        LeaseReport {
+            reader: lease.owner.as_ref().map(ToString::to_string),
+            term: lease.term,
+            beat_seconds_ago: now.saturating_sub(lease.at),
+            since_seconds_ago: now.saturating_sub(lease.since),
+            version: lease.version.clone(),
+            fruitless_terms: lease.fruitless,
+            summary: Summary::parse(&lease.summary),
         }
     }
 }
 
-impl LeaseReport {
-    fn of(shard: &StoredShard, now: u64) -> Option<LeaseReport> {
+impl ShardItemReport {
+    fn of(shard: &StoredShard, now: u64) -> Option<ShardItemReport> {
         let (state, position) = match &shard.progress {
-            KnownProgress::Begun(position) => ("open", position.as_ref().map(ToString::to_string)),
-            KnownProgress::Finished => ("finished", None),
-            KnownProgress::Gapped => ("gapped", None),
-            KnownProgress::Done => return None,
+            ShardProgress::Open(position) => ("open", position.as_ref().map(ToString::to_string)),
+            ShardProgress::Drained => ("drained", None),
+            ShardProgress::Gapped => ("gapped", None),
+            ShardProgress::Done => return None,
         };
-        Some(LeaseReport {
-            shard: shard.id.to_string(),
-            state,
-            owner: shard.holder.owner.as_ref().map(ToString::to_string),
-            position,
-            updated_seconds_ago: now.saturating_sub(shard.updated),
-        })
+        let updated_seconds_ago = now.saturating_sub(shard.updated);
+        Some(ShardItemReport { shard: shard.id.to_string(), state, position, updated_seconds_ago })
     }
 }
 
@@ -115,52 +114,50 @@ mod tests {
 
     use super::*;
     use crate::gap::{Gap, GapKind};
-    use crate::lease::{Holder, WorkerId};
+    use crate::lease::WorkerId;
     use crate::state::StreamStart;
 
     #[test]
     fn what_is_done_is_left_out_and_clocks_may_differ() {
-        let shard = |name: &str, progress, owner: Option<&str>| StoredShard {
+        let shard = |name: &str, progress| StoredShard {
             id: ShardId::new(name),
             parent: None,
             progress,
             generations: BTreeMap::new(),
             updated: 950,
-            holder: Holder { owner: owner.map(WorkerId::new), fence: 1 },
+            born: 900,
+            created: None,
+            term: None,
         };
-        let worker = StoredWorker {
-            id: WorkerId::new("host-1-a"),
-            beat: 9,
-            started: 400,
+        let lease = StoredLease {
+            owner: Some(WorkerId::new("host-1-a")),
+            term: 4,
             at: 1_003,
-            version: "0.1.0".to_owned(),
+            since: 400,
             summary: r#"{"shards":2}"#.to_owned(),
+            ..StoredLease::default()
         };
         let loaded = Loaded {
             start: Some(StreamStart { position: streamdex_config::StartPosition::Latest, at: 100, roots: Vec::new() }),
             shards: vec![
-                shard("a", KnownProgress::Begun(SequenceNumber::parse("77").ok()), Some("host-1-a")),
-                shard("b", KnownProgress::Begun(None), None),
-                shard("c", KnownProgress::Done, None),
-                shard("d", KnownProgress::Gapped, None),
+                shard("a", ShardProgress::Open(SequenceNumber::parse("77").ok())),
+                shard("b", ShardProgress::Open(None)),
+                shard("c", ShardProgress::Done),
+                shard("d", ShardProgress::Gapped),
+                shard("e", ShardProgress::Drained),
             ],
             gaps: vec![Gap::new(GapKind::Trimmed, "d")],
-            workers: vec![worker],
+            lease: Some(lease),
             ..Loaded::default()
         };
         let report = TableReport::of(&loaded, 1_000);
         assert_eq!(report.begun_seconds_ago, Some(900));
-        let leases: Vec<_> = report
-            .leases
-            .iter()
-            .map(|lease| (lease.state, lease.owner.as_deref(), lease.position.as_deref()))
-            .collect();
-        assert_eq!(leases, [("open", Some("host-1-a"), Some("77")), ("open", None, None), ("gapped", None, None)]);
-        let [worker] = report.workers.as_slice() else { panic!("{report:?}") };
-        assert_eq!(
-            (worker.beat_seconds_ago, worker.up_seconds, worker.summary.as_ref().map(|summary| summary.shards)),
-            (0, 600, Some(2))
-        );
-        assert_eq!((report.gaps[0].kind.as_str(), report.leases[0].updated_seconds_ago), ("trimmed", 50));
+        let shards: Vec<_> = report.shards.iter().map(|shard| (shard.state, shard.position.as_deref())).collect();
+        assert_eq!(shards, [("open", Some("77")), ("open", None), ("gapped", None), ("drained", None)]);
+        let lease = report.lease.unwrap();
+        assert_eq!((lease.reader.as_deref(), lease.term), (Some("host-1-a"), 4));
+        assert_eq!((lease.beat_seconds_ago, lease.since_seconds_ago), (0, 600));
+        assert_eq!(lease.summary.map(|summary| summary.shards), Some(2));
+        assert_eq!((report.gaps[0].kind.as_str(), report.shards[0].updated_seconds_ago), ("trimmed", 50));
     }
 }

@@ -58,44 +58,44 @@ pub(super) async fn boards() -> Boards {
     boards
 }
 
-fn writer() -> WriterLook {
-    let mut look = WriterLook::default();
-    look.stats.requests = 5;
-    look.stats.bytes = 1 << 33;
-    look.stats.took = Duration::from_millis(1250);
-    look.stats.latency = [0, 0, 0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1];
-    look.stats.decided = 40;
-    look.stats.retried = 2;
-    look.stats.in_flight = 1;
-    look.stats.limit = 8;
-    look.stats.paused = BTreeMap::from([("read_only", 1), ("throttled", 2)]);
-    look.stats.last_error = Some("429: es_rejected_execution_exception".to_owned());
+fn writer() -> WriterSnapshot {
+    let mut snapshot = WriterSnapshot::default();
+    snapshot.stats.requests = 5;
+    snapshot.stats.bytes = 1 << 33;
+    snapshot.stats.took = Duration::from_millis(1250);
+    snapshot.stats.latency = [0, 0, 0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1];
+    snapshot.stats.decided = 40;
+    snapshot.stats.retried = 2;
+    snapshot.stats.in_flight = 1;
+    snapshot.stats.limit = 8;
+    snapshot.stats.paused = BTreeMap::from([("read_only", 1), ("throttled", 2)]);
+    snapshot.stats.last_error = Some("429: es_rejected_execution_exception".to_owned());
     let scope = Scope::Cluster;
-    look.pauses = vec![Pause { scope, reason: PauseReason::Throttled, detail: None, since: Instant::now() - SECOND }];
-    look
+    snapshot.pauses = vec![Pause { scope, reason: PauseReason::Throttled, detail: None, since: Instant::now() - SECOND }];
+    snapshot
 }
 
 #[tokio::test(start_paused = true)]
 async fn metrics_in_both_forms() {
-    let look = Arc::new(boards().await.look());
+    let snapshot = Arc::new(boards().await.snapshot());
     for (name, form) in [("openmetrics", Form::OpenMetrics), ("prometheus", Form::Prometheus)] {
-        let text = exposition(&look, form).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        let text = exposition(&snapshot, form).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION");
         insta::assert_snapshot!(name, text);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_has_just_begun_shows_what_it_has() {
-    let look = Arc::new(Boards::default().look());
-    let text = exposition(&look, Form::Prometheus).unwrap();
+    let snapshot = Arc::new(Boards::default().snapshot());
+    let text = exposition(&snapshot, Form::Prometheus).unwrap();
     assert!(text.contains("streamdex_ready 0\n") && !text.contains("streamdex_lag_seconds"), "{text}");
-    assert_eq!(look.dead(), [""; 0]);
-    assert_eq!(look.unready(), ["starting: nothing is followed yet", "OpenSearch has not answered yet"]);
+    assert_eq!(snapshot.dead(), [""; 0]);
+    assert_eq!(snapshot.unready(), ["starting: nothing is followed yet", "OpenSearch has not answered yet"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_report_is_read_back() {
-    let report = Report::of(&boards().await.look());
+    let report = Report::of(&boards().await.snapshot());
     insta::assert_json_snapshot!("report", Report { version: "VERSION".to_owned(), ..report.clone() });
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
@@ -108,16 +108,16 @@ async fn a_supervisor_that_stands_still_is_dead_and_one_that_waits_or_is_over_is
     let (boards, board) = (Boards::default(), StatusBoard::default());
     boards.add("s", board.clone());
     tokio::time::advance(1000 * SECOND).await;
-    assert_eq!(boards.look().dead(), [""; 0]);
+    assert_eq!(boards.snapshot().dead(), [""; 0]);
     board.turned();
     tokio::time::advance(60 * SECOND).await;
-    assert_eq!(boards.look().dead(), [""; 0]);
+    assert_eq!(boards.snapshot().dead(), [""; 0]);
     tokio::time::advance(SECOND).await;
-    assert_eq!(boards.look().dead(), ["source s: the supervisor has stood still for 61 s"]);
+    assert_eq!(boards.snapshot().dead(), ["source s: the supervisor has stood still for 61 s"]);
     board.over();
-    assert_eq!(boards.look().dead(), [""; 0]);
-    boards.set_writer_look(|| WriterLook { is_broken: true, ..writer() });
-    assert_eq!(boards.look().dead(), ["the bulk writer broke: nothing is written any more"]);
+    assert_eq!(boards.snapshot().dead(), [""; 0]);
+    boards.set_writer_look(|| WriterSnapshot { is_broken: true, ..writer() });
+    assert_eq!(boards.snapshot().dead(), ["the bulk writer broke: nothing is written any more"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,11 +125,11 @@ async fn ready_while_the_heartbeat_is_confirmed_and_opensearch_answers() {
     let (boards, board) = (Boards::default(), StatusBoard::default());
     boards.add("s", board.clone());
     boards.reached(Ok(()));
-    assert_eq!(boards.look().unready(), ["source s: no heartbeat is confirmed yet"]);
+    assert_eq!(boards.snapshot().unready(), ["source s: no heartbeat is confirmed yet"]);
     board.beat_confirmed(Instant::now());
-    assert_eq!(boards.look().unready(), [""; 0]);
+    assert_eq!(boards.snapshot().unready(), [""; 0]);
     tokio::time::advance(Duration::from_millis(4_500)).await;
-    let reasons = boards.look().unready();
+    let reasons = boards.snapshot().unready();
     assert_eq!(
         reasons,
         ["source s: the last heartbeat was confirmed 4.5 s ago; is the state table reachable?"],
@@ -138,12 +138,12 @@ async fn ready_while_the_heartbeat_is_confirmed_and_opensearch_answers() {
     boards.reached(Err("connection refused".to_owned()));
     tokio::time::advance(41 * SECOND).await;
     board.beat_confirmed(Instant::now());
-    assert_eq!(boards.look().unready(), ["OpenSearch last answered 45 s ago: connection refused"]);
-    assert_eq!(boards.look().dead(), [""; 0]);
+    assert_eq!(boards.snapshot().unready(), ["OpenSearch last answered 45 s ago: connection refused"]);
+    assert_eq!(boards.snapshot().dead(), [""; 0]);
     boards.reached(Ok(()));
     boards.set_writer_look(writer);
     assert_eq!(
-        boards.look().unready(),
+        boards.snapshot().unready(),
         ["writing is paused: cluster: OpenSearch is overloaded"],
         "a paused cluster takes nothing"
     );
@@ -165,9 +165,9 @@ async fn opensearch_is_asked_every_fifteen_seconds() {
     let boards = Boards::default();
     let answers = Answers(Mutex::new(vec![None, Some(Err("503".to_owned())), Some(Ok(()))]));
     let watch = watch_opensearch(&answers, &boards);
-    let look = async {
+    let snapshot = async {
         let at = |seconds| tokio::time::sleep(SECOND * seconds);
-        let reach = || boards.look().opensearch;
+        let reach = || boards.snapshot().opensearch;
         at(1).await;
         assert_eq!((reach().answered, reach().unreachable), (Some(SECOND), None));
         at(15).await;
@@ -179,6 +179,6 @@ async fn opensearch_is_asked_every_fifteen_seconds() {
     };
     tokio::select! {
         () = watch => unreachable!("it watches for ever"),
-        () = look => {}
+        () = snapshot => {}
     }
 }

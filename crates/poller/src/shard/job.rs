@@ -9,28 +9,31 @@ use streamdex_dynamodb::stream::{ShardId, StreamSource};
 use streamdex_mapping::CreationTime;
 use streamdex_sink::index::VanishedIndex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Budget, Vital};
-use crate::clock::Clock;
-use crate::follow::confirm::Confirm;
-use crate::follow::delivery::Deliver;
-use crate::follow::status::StatusBoard;
+use super::{Activity, Budget};
+use crate::contact::{Contact, Unanswered};
+use crate::delivery::Deliver;
 use crate::gap::Gap;
 use crate::graph::ReadFrom;
-use crate::horizon::Horizon;
-use crate::lease::{Lease, Tenure};
-use crate::state::ProgressStore;
+use crate::index_watch::IndexLookout;
+use crate::lease::Tenure;
+use crate::retention::Retained;
+use crate::state::Progress;
+use crate::status::StatusBoard;
 use crate::turn::DescribeTurn;
 
-/// What all shards of a stream share.
+/// What all shards of a stream share in one term.
 pub(crate) struct Shared {
     pub(crate) source: Arc<dyn StreamSource>,
     pub(crate) deliver: Arc<dyn Deliver>,
-    pub(crate) store: Arc<dyn ProgressStore>,
-    pub(crate) confirm: Confirm,
+    pub(crate) progress: Progress,
+    /// Nothing is written without it.
+    pub(crate) tenure: Arc<Tenure>,
+    pub(crate) indices: IndexLookout,
     pub(crate) board: StatusBoard,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) contact: Contact,
     pub(crate) stream_arn: StreamArn,
     /// Bounds the memory of all shards together.
     pub(crate) budget: Budget,
@@ -41,6 +44,9 @@ pub(crate) struct Shared {
     pub(crate) burst: Notify,
     /// How many shards are read here.
     pub(crate) readers: AtomicUsize,
+    /// How many of them have something to checkpoint.
+    pub(crate) unstored: AtomicUsize,
+    pub(crate) unanswered: Unanswered,
     /// Stop reading, finish the page in hand.
     pub(crate) stop: CancellationToken,
     /// Leave the page in hand.
@@ -55,28 +61,29 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) shard: ShardId,
-    pub(crate) lease: Lease,
-    /// The worker's; nothing is written once it is over.
-    pub(crate) tenure: Arc<Tenure>,
-    /// Stop reading, finish the page in hand, and give the lease back.
-    pub(crate) stop: CancellationToken,
-    /// Drop everything: the task makes no progress.
-    pub(crate) kill: CancellationToken,
-    pub(crate) vital: Arc<Vital>,
     pub(crate) parent: Option<ShardId>,
     pub(crate) from: ReadFrom,
+    /// The number of the task among those of the shard in this term.
+    pub(crate) run: u64,
+    /// Drop everything: the task makes no progress.
+    pub(crate) kill: CancellationToken,
+    pub(crate) activity: Arc<Activity>,
     /// Until when all of it is there; counts while nothing of it was read.
-    pub(crate) horizon: Option<Horizon>,
+    pub(crate) retained: Option<Retained>,
+    /// The index is known to show everything of it up to this moment.
+    pub(crate) current_as_of: Option<Instant>,
     /// Records created before this are passed over (`start = "latest"`).
     pub(crate) floor: Option<CreationTime>,
-    /// `--until-end`: the shard ends at the first record created after this.
+    /// `--until-end`: an open shard ends at the first record created after this.
     pub(crate) end: Option<CreationTime>,
+    /// A root that the group has just begun with, and of which nothing was read: it may be trimmed as a whole.
+    pub(crate) may_be_gone: bool,
 }
 
 /// Why the reading of a shard is over.
 #[derive(Debug)]
 pub(crate) enum ShardEnd {
-    /// Drained, acknowledged, and noted as finished.
+    /// Drained, acknowledged, and noted as drained.
     Drained,
     /// The present end was reached, and everything is checkpointed.
     AtEnd,
@@ -84,11 +91,11 @@ pub(crate) enum ShardEnd {
     Gap(Gap),
     /// Indices are gone.
     IndexLost(Vec<VanishedIndex>),
-    /// Stopped in good order; the lease is given back, if that could be written in time.
+    /// Stopped in good order.
     Stopped,
     /// The lease is another worker's.
     LeaseLost,
-    /// The tenure is over, or the task was killed: nothing is known of the lease.
+    /// The lease is over, or the task was killed.
     Dropped,
     /// A one-shot command met something that does not pass.
     GaveUp { message: String, hint: String },
@@ -98,10 +105,36 @@ pub(crate) enum ShardEnd {
 const FEW_SHARDS: usize = 32;
 /// With more, so many records at once: where they trickle, each would cost a call on every shard.
 const BURST: usize = 10;
+/// A checkpoint costs a write, and saves at most the repetition of so much.
+const BETWEEN_CHECKPOINTS: Duration = Duration::from_secs(1);
+/// A partition of the state table takes 1,000 writes a second, and there are others than checkpoints.
+const CHECKPOINTS_A_SECOND: u32 = 400;
 
 impl Shared {
     /// How many records on a shard that was idle are a reason to ask the others.
     pub(super) fn burst_size(&self) -> usize {
         if self.readers.load(Ordering::Relaxed) <= FEW_SHARDS { 1 } else { BURST }
+    }
+
+    /// How long after a checkpoint of a shard the next one comes.
+    pub(super) fn between_checkpoints(&self) -> Duration {
+        between_checkpoints(self.unstored.load(Ordering::Relaxed))
+    }
+}
+
+fn between_checkpoints(shards: usize) -> Duration {
+    let shards = u32::try_from(shards).unwrap_or(u32::MAX);
+    BETWEEN_CHECKPOINTS.max(Duration::from_secs(1).saturating_mul(shards) / CHECKPOINTS_A_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l10_checkpoints_are_paced_below_what_a_partition_takes() {
+        assert_eq!(between_checkpoints(1), Duration::from_secs(1));
+        assert_eq!(between_checkpoints(400), Duration::from_secs(1));
+        assert_eq!(between_checkpoints(10_000), Duration::from_secs(25));
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Page {
     pub(super) polled: Instant,
     pub(super) is_full: bool,
     /// Whether this was all there was.
-    pub(super) at_tip: bool,
+    pub(super) at_present_end: bool,
     /// How many pages of the shard are handed over and not written yet.
     pub(super) unacknowledged: Arc<AtomicUsize>,
     /// Held until the page is written.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodbstreams::types::Record;
+use streamdex_config::StreamArn;
 use streamdex_dynamodb::convert;
 use streamdex_dynamodb::stream::{Position, RecordsPage, ShardIterator, is_closed};
 use streamdex_dynamodb::{AwsError, Fault};
@@ -13,17 +14,16 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::seconds;
-use crate::follow::status::Call;
 use crate::gap::GapKind;
 use crate::graph::ReadFrom;
-use crate::horizon::Horizon;
 use crate::pace::{Pace, Polled};
+use crate::retention::Retained;
 use crate::shard::budget::{Holds, Room};
 use crate::shard::ending::{Answered, Ending, Step};
 use crate::shard::read::{Page, Read};
-use crate::shard::tip::Tip;
+use crate::shard::present_end::PresentEnd;
 use crate::shard::{Job, Shared};
+use crate::status::Call;
 
 pub(super) struct Reader<'a> {
     job: &'a Job,
@@ -33,12 +33,14 @@ pub(super) struct Reader<'a> {
     iterator: Option<Iterator>,
     last_read: Option<SequenceNumber>,
     newest: Option<CreationTime>,
-    horizon: Option<Horizon>,
+    retained: Option<Retained>,
     throttled_since: Option<Instant>,
     /// Failures in a row that could mean that the shard is gone.
     not_found: u32,
     fresh_starts: u32,
-    tip: Tip,
+    present_end: PresentEnd,
+    /// Up to when the index was known to show everything, in seconds since 1970.
+    read_up_to: Option<u64>,
     ending: Ending,
     /// When an answer that says nothing was last warned of.
     warned: Option<Instant>,
@@ -57,6 +59,8 @@ enum Next {
     Poll(Polled),
     /// Two answers say that this is the end.
     LookForTheEnd,
+    /// Where the shard is open, this is its present end.
+    LookWhetherOpen(Polled),
     End(Read),
 }
 
@@ -75,6 +79,22 @@ const LOOK_UP: Duration = Duration::from_secs(60);
 /// One warning of a kind and a reminder each minute.
 const REMINDER: Duration = Duration::from_secs(60);
 
+/// Creation times are rounded down, by some engines to the minute.
+const ROUNDING_SECONDS: u64 = 90;
+
+/// A full page is followed at once where nobody limits the calls on a shard.
+fn between_full_pages(stream: &StreamArn) -> Duration {
+    if stream.table().is_emulator() { Duration::ZERO } else { BETWEEN_CALLS }
+}
+
+fn polled_as(empty: bool, is_full: bool) -> Polled {
+    match (empty, is_full) {
+        (_, true) => Polled::FullPage,
+        (true, false) => Polled::Empty,
+        (false, false) => Polled::Records,
+    }
+}
+
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
@@ -89,15 +109,16 @@ impl<'a> Reader<'a> {
             job,
             shared,
             stop,
-            pace: Pace::new(seed, shared.freshness),
+            pace: Pace::new(seed, shared.freshness, between_full_pages(&shared.stream_arn)),
             iterator: None,
             last_read: None,
             newest: None,
-            horizon: job.horizon,
+            retained: job.retained,
             throttled_since: None,
             not_found: 0,
             fresh_starts: 0,
-            tip: Tip::default(),
+            present_end: PresentEnd::default(),
+            read_up_to: None,
             ending: Ending::default(),
             warned: None,
             unacknowledged: Arc::default(),
@@ -131,13 +152,14 @@ impl<'a> Reader<'a> {
             let started = Instant::now();
             last_poll = started;
             let polled = Box::pin(self.poll(room.limit)).await;
-            self.job.vital.touch();
+            self.job.activity.note();
             let came = polled.as_ref().map_or(0, |page| page.records.len());
             let next = match polled {
                 Ok(page) => {
                     let (read, next) = self.take(page, started, room);
                     let next = match next {
                         Next::LookForTheEnd => self.look_for_the_end().await,
+                        Next::LookWhetherOpen(polled) => self.end_if_open(polled).await,
                         next => next,
                     };
                     match (read, next) {
@@ -169,7 +191,7 @@ impl<'a> Reader<'a> {
             if let Next::Poll(polled) = next {
                 let was_idle = self.pace.is_idle();
                 next_poll = started + self.pace.next(polled);
-                self.job.vital.expect_calls(self.pace.calls_per_hour());
+                self.job.activity.expect_calls(self.pace.calls_per_hour());
                 if was_idle && came >= self.shared.burst_size() {
                     self.shared.burst.notify_waiters();
                 }
@@ -195,8 +217,7 @@ impl<'a> Reader<'a> {
             let held = self.unacknowledged.load(Ordering::SeqCst);
             let holds = if held == 0 { Holds::Nothing } else { Holds::Pages };
             let room = timeout(LOOK_UP, self.shared.budget.room(holds)).await;
-            // Waiting for others is no sign of death.
-            self.job.vital.touch();
+            self.job.activity.note();
             if let Ok(room) = room {
                 return room;
             }
@@ -239,13 +260,14 @@ impl<'a> Reader<'a> {
     /// Whether an iterator at the oldest record would pass over trimmed ones in silence.
     fn may_have_lost_the_beginning(&self) -> bool {
         let is_at_the_beginning = self.position() == Position::TrimHorizon;
-        is_at_the_beginning && self.horizon.is_some_and(|horizon| horizon.is_passed(self.shared.clock.as_ref()))
+        is_at_the_beginning && self.retained.is_some_and(|retained| retained.is_over(self.shared.progress.time()))
     }
 
     fn take(&mut self, page: RecordsPage, polled: Instant, mut room: Room) -> (Option<Page>, Next) {
         self.not_found = 0;
         self.throttled_since = None;
         self.progress = Instant::now();
+        self.shared.contact.stream_answered();
         self.shared.board.polled(&self.job.shard);
         self.shared.board.called(if page.records.is_empty() { Call::Empty } else { Call::Records });
         room.take(page.bytes());
@@ -258,24 +280,27 @@ impl<'a> Reader<'a> {
         let step = self.ending.see(answered, polled);
         self.iterator = page.next.map(|id| Iterator { id, issued: polled });
         let empty = answered.empty;
-        self.tip.see(empty, is_full, polled);
-        if self.tip.is_reached() && self.horizon.is_some() {
+        self.revoke_the_end(&page.records);
+        self.present_end.see(empty, is_full, polled);
+        if self.present_end.is_reached() && empty {
+            let now = self.shared.progress.time().now();
+            self.read_up_to = Some(now);
             // It holds nothing that is older than now.
-            self.horizon = Horizon::since(seconds(self.shared.clock.as_ref()), &self.shared.stream_arn);
+            self.retained = self.retained.and_then(|_| Retained::since(now, &self.shared.stream_arn));
         }
         let past_end = self.is_past_the_end(&page.records);
         let read = (!empty).then(|| self.hand_over(page.records, polled, is_full, room));
-        if empty && self.tip.is_reached() && self.unacknowledged.load(Ordering::SeqCst) == 0 {
+        if empty && self.present_end.is_reached() && self.unacknowledged.load(Ordering::SeqCst) == 0 {
             self.shared.board.current(&self.job.shard, polled);
         }
-        let reached = past_end || (self.job.end.is_some() && self.tip.is_reached() && empty);
+        let reached = past_end || (self.job.end.is_some() && self.present_end.is_reached() && empty);
         let next = match step {
             Step::Look => Next::LookForTheEnd,
-            _ if reached => Next::End(Read::AtEnd),
+            // A closed shard ends where nothing more comes, and nowhere else.
+            _ if reached && !self.job.activity.is_closed() => Next::LookWhetherOpen(polled_as(empty, is_full)),
             Step::AskAgain => Next::Poll(Polled::FullPage),
-            _ if is_full => Next::Poll(Polled::FullPage),
-            _ if empty => Next::Poll(Polled::Empty),
-            _ => Next::Poll(Polled::Records),
+            _ if empty && self.job.activity.is_closed() => Next::Poll(Polled::Draining),
+            _ => Next::Poll(polled_as(empty, is_full)),
         };
         (read, next)
     }
@@ -284,7 +309,7 @@ impl<'a> Reader<'a> {
     async fn look_for_the_end(&mut self) -> Next {
         self.shared.describe_turn.wait().await;
         let closed = is_closed(self.shared.source.as_ref(), &self.job.shard).await;
-        self.job.vital.touch();
+        self.job.activity.note();
         self.ending.is_open(Instant::now());
         match closed {
             Ok(true) => return Next::End(Read::Drained),
@@ -294,8 +319,39 @@ impl<'a> Reader<'a> {
                 return Next::Poll(Polled::Failed);
             }
         }
-        let at_end = self.job.end.is_some() && self.tip.is_reached();
+        let at_end = self.job.end.is_some() && self.present_end.is_reached();
         if at_end { Next::End(Read::AtEnd) } else { Next::Poll(Polled::Empty) }
+    }
+
+    /// `--until-end`: an open shard ends here.
+    async fn end_if_open(&mut self, polled: Polled) -> Next {
+        self.shared.describe_turn.wait().await;
+        let closed = is_closed(self.shared.source.as_ref(), &self.job.shard).await;
+        self.job.activity.note();
+        match closed {
+            Ok(false) => Next::End(Read::AtEnd),
+            Ok(true) => {
+                self.job.activity.close();
+                Next::Poll(polled)
+            }
+            Err(error) => {
+                self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
+                Next::Poll(Polled::Failed)
+            }
+        }
+    }
+
+    /// Empty pages were taken for the present end, and a record that is older than that comes.
+    fn revoke_the_end(&mut self, records: &[Record]) {
+        let Some(read_up_to) = self.read_up_to else { return };
+        let oldest = records.iter().filter_map(convert::created).min();
+        let Some(oldest) = oldest.filter(|oldest| u64::from(oldest.seconds()) + ROUNDING_SECONDS < read_up_to) else {
+            return;
+        };
+        self.present_end.revoke();
+        self.read_up_to = None;
+        let age = self.shared.progress.time().age(u64::from(oldest.seconds()));
+        self.shared.board.revoke_current(&self.job.shard, age);
     }
 
     /// An answer with status 200 says nothing. The shard is read on.
@@ -322,6 +378,7 @@ impl<'a> Reader<'a> {
             records.retain(|record| convert::created(record).is_none_or(|created| created >= floor));
         }
         self.unacknowledged.fetch_add(1, Ordering::SeqCst);
+        self.shared.board.page_came(&self.job.shard);
         Page {
             before_start: all - records.len(),
             records,
@@ -329,7 +386,7 @@ impl<'a> Reader<'a> {
             newest,
             polled,
             is_full,
-            at_tip: self.tip.is_reached(),
+            at_present_end: self.present_end.is_reached(),
             unacknowledged: Arc::clone(&self.unacknowledged),
             _memory: Some(room),
         }
@@ -347,6 +404,9 @@ impl<'a> Reader<'a> {
 
     fn judge(&mut self, error: &AwsError) -> Next {
         let fault = error.fault();
+        if !matches!(fault, Fault::Transient | Fault::Credentials | Fault::Denied) {
+            self.shared.contact.stream_answered();
+        }
         self.shared.board.called(match fault {
             Fault::Throttled => Call::Throttled,
             Fault::ExpiredIterator => Call::Expired,
@@ -367,14 +427,17 @@ impl<'a> Reader<'a> {
             Fault::Trimmed => {
                 // Of what nothing was read, what is left is read: emulators pin the oldest position of an empty shard.
                 // Whether something may be missing is judged by the shard's age, before it is read.
-                let may_begin_later = self.last_read.is_none() && !matches!(self.job.from, ReadFrom::After(_));
+                let may_begin_later = self.position() == Position::TrimHorizon;
                 if !may_begin_later || self.fresh_starts >= FRESH_STARTS {
                     return Next::End(Read::Gap(GapKind::Trimmed));
                 }
                 self.fresh_starts += 1;
             }
             Fault::NotFound if self.not_found >= BELIEVE_NOT_FOUND => {
-                return Next::End(Read::Gap(GapKind::ShardVanished));
+                // The group began as it was trimmed: what is left of it is nothing.
+                let is_nothing_left = self.job.may_be_gone && self.last_read.is_none();
+                let vanished = Read::Gap(GapKind::ShardVanished);
+                return Next::End(if is_nothing_left { Read::Drained } else { vanished });
             }
             _ => {}
         }

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::StartPosition;
 use streamdex_delivery::indices::read_index;
-use streamdex_dynamodb::state::{Item, SortKey, StateError, check_format, number, of_number, text};
+use streamdex_dynamodb::state::{FORMAT, Item, SortKey, StateError, check_format, number, of_number, text};
 use streamdex_dynamodb::stream::ShardId;
-use streamdex_mapping::SequenceNumber;
+use streamdex_mapping::{CreationTime, SequenceNumber};
 
 use crate::gap::{Gap, GapKind};
-use crate::graph::KnownProgress;
-use crate::lease::{Holder, WorkerId};
-use crate::state::{Beat, Generations, Loaded, StoredShard, StoredWorker, StreamStart};
+use crate::graph::ShardProgress;
+use crate::lease::WorkerId;
+use crate::state::{Generations, Loaded, StoredLease, StoredShard, StreamStart};
 
 /// Reads the items of one [`streamdex_dynamodb::state::Partition::Follow`].
 ///
@@ -23,16 +23,23 @@ pub(crate) fn read_all(items: &[Item], label: &str) -> Result<Loaded, StateError
     for item in items {
         let Some(sort_key) = text(item, "sk") else { continue };
         let key = SortKey::parse(sort_key);
-        if key == SortKey::Other {
-            continue;
+        match key {
+            SortKey::Other => continue,
+            // Newer ones than those of the earlier design are what stops that.
+            SortKey::Worker { worker } => {
+                if number(item, "v") == Some(FORMAT) {
+                    loaded.earlier_workers.push(worker);
+                }
+                continue;
+            }
+            _ => check_format(item, sort_key)?,
         }
-        check_format(item, sort_key)?;
         if read(item, key, label, &mut loaded).is_none() {
             loaded.malformed.push(sort_key.to_owned());
             if let SortKey::Shard { label: found, shard } = SortKey::parse(sort_key)
                 && found == label
             {
-                loaded.malformed_shards.push(ShardId::new(shard));
+                loaded.malformed_shards.insert(ShardId::new(shard));
             }
         }
     }
@@ -47,7 +54,7 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
         SortKey::Stream { label: found } => loaded.other_streams.push(found),
         SortKey::Shard { label: found, shard } if found == label => loaded.shards.push(read_shard(item, &shard)?),
         SortKey::Done { label: found, shard } if found == label => loaded.shards.push(read_done(item, &shard)?),
-        SortKey::Worker { worker } => loaded.workers.push(read_worker(item, &worker)?),
+        SortKey::Lease => loaded.lease = Some(read_lease(item)?),
         SortKey::Gap { label: found, kind, subject } => {
             let gap = read_gap(item, &kind, subject)?;
             if matches!(gap.kind, GapKind::StreamReplaced | GapKind::StreamVanished) {
@@ -58,7 +65,11 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
             }
         }
         SortKey::Index { concrete } => loaded.indices.push(read_index(item, concrete)?),
-        SortKey::Shard { .. } | SortKey::Done { .. } | SortKey::Brake { .. } | SortKey::Other => {}
+        SortKey::Shard { .. }
+        | SortKey::Done { .. }
+        | SortKey::Brake { .. }
+        | SortKey::Worker { .. }
+        | SortKey::Other => {}
     }
     Some(())
 }
@@ -81,62 +92,66 @@ pub(crate) fn read_shard(item: &Item, shard: &str) -> Option<StoredShard> {
         None => None,
     };
     let progress = match text(item, "state")? {
-        "open" => KnownProgress::Begun(position),
-        "finished" => KnownProgress::Finished,
+        "open" => ShardProgress::Open(position),
+        // As the earlier design called it.
+        "drained" | "finished" => ShardProgress::Drained,
         _ => return None,
     };
+    let updated = number(item, "updated")?;
     Some(StoredShard {
         id: ShardId::new(shard),
         parent: text(item, "parent").map(ShardId::new),
         progress,
         generations: read_generations(item)?,
-        updated: number(item, "updated")?,
-        holder: read_holder(item)?,
+        updated,
+        born: optional_number(item, "born")?.unwrap_or(updated),
+        created: optional_number(item, "created")?
+            .and_then(|seconds| u32::try_from(seconds).ok())
+            .map(CreationTime::from_seconds),
+        term: optional_number(item, "term")?,
     })
-}
-
-/// A fence that cannot be read must not be taken for none.
-fn read_holder(item: &Item) -> Option<Holder> {
-    let fence = match item.get("fence") {
-        Some(_) => number(item, "fence")?,
-        None => 0,
-    };
-    Some(Holder { owner: text(item, "owner").map(WorkerId::new), fence })
 }
 
 fn read_done(item: &Item, shard: &str) -> Option<StoredShard> {
+    let updated = number(item, "updated")?;
     Some(StoredShard {
         id: ShardId::new(shard),
         parent: text(item, "parent").map(ShardId::new),
-        progress: KnownProgress::Done,
+        progress: ShardProgress::Done,
         generations: Generations::new(),
-        updated: number(item, "updated")?,
-        holder: Holder::default(),
+        updated,
+        born: updated,
+        created: None,
+        term: None,
     })
 }
 
-fn read_worker(item: &Item, worker: &str) -> Option<StoredWorker> {
-    Some(StoredWorker {
-        id: WorkerId::new(worker),
+/// The lease; `None` where the item cannot be read.
+pub fn read_lease(item: &Item) -> Option<StoredLease> {
+    let fruitless = optional_number(item, "fruitless")?.unwrap_or(0);
+    Some(StoredLease {
+        owner: text(item, "owner").map(WorkerId::new),
+        host: text(item, "host").unwrap_or_default().to_owned(),
+        term: number(item, "term")?,
         beat: number(item, "beat")?,
-        started: number(item, "started")?,
-        at: number(item, "at")?,
+        fruitless: u32::try_from(fruitless).unwrap_or(u32::MAX),
+        swept: optional_number(item, "swept")?,
+        cluster: text(item, "cluster").map(str::to_owned),
+        routes: text(item, "routes").map(str::to_owned),
+        unclean: item.contains_key("unclean"),
+        at: optional_number(item, "at")?.unwrap_or(0),
+        since: optional_number(item, "since")?.unwrap_or(0),
         version: text(item, "version").unwrap_or_default().to_owned(),
         summary: text(item, "summary").unwrap_or_default().to_owned(),
     })
 }
 
-/// A worker that vanished is forgotten after a day.
-pub(crate) fn write_beat(beat: &Beat) -> Item {
-    const KEEP_SECONDS: u64 = 24 * 60 * 60;
-    Item::from([
-        ("beat".to_owned(), of_number(beat.number)),
-        ("started".to_owned(), of_number(beat.started)),
-        ("at".to_owned(), of_number(beat.at)),
-        ("version".to_owned(), AttributeValue::S(env!("CARGO_PKG_VERSION").to_owned())),
-        ("summary".to_owned(), AttributeValue::S(beat.summary.clone())),
-        ("expires".to_owned(), of_number(beat.at + KEEP_SECONDS)),
-    ])
+/// What is there and cannot be read must not be taken for absent.
+fn optional_number(item: &Item, name: &str) -> Option<Option<u64>> {
+    match item.get(name) {
+        Some(_) => number(item, name).map(Some),
+        None => Some(None),
+    }
 }
 
 fn read_generations(item: &Item) -> Option<Generations> {
@@ -218,7 +233,8 @@ mod tests {
                     ("position", s("0042")),
                     ("updated", of_number(9)),
                     ("owner", s("w")),
-                    ("fence", of_number(3)),
+                    ("term", of_number(3)),
+                    ("created", of_number(8)),
                     ("generations", write_generations(&generations)),
                 ],
             ),
@@ -229,6 +245,8 @@ mod tests {
             index_item,
             item("done|L1|y", &[("updated", of_number(8))]),
             item("worker|w", &[("beat", of_number(4)), ("started", of_number(3)), ("at", of_number(5))]),
+            item("worker|one-reader", &[("v", of_number(2))]),
+            item("lease", &[("term", of_number(3)), ("beat", of_number(7)), ("owner", s("w"))]),
             item("segment|x|1", &[("v", of_number(99))]),
         ];
         let loaded = read_all(&items, "L1").unwrap();
@@ -239,14 +257,17 @@ mod tests {
         assert_eq!(
             progress,
             [
-                ("a", KnownProgress::Begun(position)),
-                ("b", KnownProgress::Finished),
-                ("c", KnownProgress::Gapped),
-                ("y", KnownProgress::Done)
+                ("a", ShardProgress::Open(position)),
+                ("b", ShardProgress::Drained),
+                ("c", ShardProgress::Gapped),
+                ("y", ShardProgress::Done)
             ]
         );
-        assert_eq!(loaded.shards[0].holder, Holder { owner: Some(WorkerId::new("w")), fence: 3 });
-        assert_eq!(loaded.workers.len(), 1);
+        let first = &loaded.shards[0];
+        assert_eq!((first.term, first.born, first.created), (Some(3), 9, Some(CreationTime::from_seconds(8))));
+        assert_eq!(loaded.earlier_workers, ["w"]);
+        let lease = loaded.lease.as_ref().unwrap();
+        assert_eq!((lease.term, lease.beat, lease.owner.as_ref().unwrap().as_str()), (3, 7, "w"));
         assert_eq!(loaded.shards[0].generations, generations);
         assert_eq!(loaded.gaps.len(), 1);
         assert_eq!(loaded.indices, [index]);
@@ -262,8 +283,8 @@ mod tests {
             item("stream|L", &[("start", s("latest"))]),
             item("index|i", &[]),
             item("gap|L|odd|s", &[]),
-            item("worker|w", &[("beat", s("x"))]),
-            item("shard|L|e", &[("state", s("open")), ("updated", of_number(1)), ("fence", s("x"))]),
+            item("lease", &[("beat", s("x"))]),
+            item("shard|L|e", &[("state", s("open")), ("updated", of_number(1)), ("term", s("x"))]),
             item("shard|L|d", &[("v", s("one")), ("state", s("open")), ("updated", of_number(1))]),
         ];
         let loaded = read_all(&bad, "L").unwrap();

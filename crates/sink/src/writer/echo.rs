@@ -13,7 +13,7 @@ use super::op::{Op, Purpose};
 use super::submission::{Submission, Ticket};
 
 /// How long after the first delete.
-const AFTER: Duration = Duration::from_secs(60);
+pub(super) const AFTER: Duration = Duration::from_secs(60);
 /// How long an unanswered request is remembered. A server that carries it out later than this is not known.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// Documents of unanswered requests, and deletes that wait; what is beyond is not remembered.
@@ -42,9 +42,11 @@ impl Echoes {
         }
     }
 
-    /// An operation was carried out. Where it is a delete after an unanswered attempt, it comes again.
-    pub(super) fn carried_out(&mut self, op: &Op, now: Instant) {
-        let recent = self.unanswered.get(&op.document).is_some_and(|at| now.duration_since(*at) < REMEMBERED);
+    /// An operation was carried out. Where it is a delete after an unanswered attempt, it comes again; `doubted` says that
+    /// there may be one by an earlier process, of which nothing is known here.
+    pub(super) fn carried_out(&mut self, op: &Op, doubted: bool, now: Instant) {
+        let recent = doubted
+            || self.unanswered.get(&op.document).is_some_and(|at| now.duration_since(*at) < REMEMBERED);
         let wanted = recent && op.operation.action == Action::Delete && op.purpose == Purpose::Decision;
         if !wanted || self.due.len() >= MOST {
             return;
@@ -103,22 +105,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn l5_after_an_earlier_process_every_delete_comes_again() {
+        let (mut echoes, now) = (Echoes::default(), Instant::now());
+        echoes.carried_out(&sample("a", "x"), true, now);
+        assert_eq!(echoes.next(), None, "what is not a delete is protected by its version");
+        echoes.carried_out(&delete("y"), true, now);
+        assert_eq!(echoes.next(), Some(now + AFTER));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn l5_only_a_delete_after_an_unanswered_attempt_comes_again_and_once() {
         let (mut echoes, now) = (Echoes::default(), Instant::now());
-        echoes.carried_out(&delete("x"), now);
+        echoes.carried_out(&delete("x"), false, now);
         assert_eq!(echoes.next(), None);
         echoes.unanswered(sample("a", "x").document, now);
-        echoes.carried_out(&sample("a", "x"), now);
-        echoes.carried_out(&delete("y"), now);
+        echoes.carried_out(&sample("a", "x"), false, now);
+        echoes.carried_out(&delete("y"), false, now);
         assert_eq!(echoes.next(), None);
-        echoes.carried_out(&delete("x"), now);
+        echoes.carried_out(&delete("x"), false, now);
         assert_eq!(echoes.next(), Some(now + AFTER));
         assert!(echoes.due(now + AFTER / 2).is_empty());
         let again = echoes.due(now + AFTER).pop().unwrap();
         assert_eq!((again.operation.version, again.purpose), (delete("x").operation.version, Purpose::Echo));
-        echoes.carried_out(&again, now + AFTER);
+        echoes.carried_out(&again, false, now + AFTER);
         assert_eq!(echoes.next(), None, "an echo has no echo");
-        echoes.carried_out(&delete("x"), now);
+        echoes.carried_out(&delete("x"), false, now);
         echoes.newer(delete("x").document);
         assert_eq!(echoes.next(), None, "a newer operation takes its place");
     }

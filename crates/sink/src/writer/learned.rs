@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
+use super::echo::AFTER;
 use super::limits::Limits;
 use super::refusals::Refusals;
 use super::settings::WriterSettings;
@@ -28,6 +31,8 @@ pub(super) struct Knowledge {
     pub(super) limits: Limits,
     pub(super) refusals: Refusals,
     pub(super) streaks: Streaks,
+    /// Until when requests of an earlier process may still be carried out.
+    pub(super) doubted_until: Option<Instant>,
 }
 
 // === impl Learned ===
@@ -36,7 +41,12 @@ impl Learned {
     /// Nothing yet. Limits begin where `settings` put them; the settings of later writers do not change them.
     pub fn new(settings: &WriterSettings) -> Learned {
         let knowledge =
-            Knowledge { limits: Limits::new(settings), refusals: Refusals::default(), streaks: Streaks::default() };
+            Knowledge {
+                limits: Limits::new(settings),
+                refusals: Refusals::default(),
+                streaks: Streaks::default(),
+                doubted_until: None,
+            };
         let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
         Learned(Arc::new(Shared { seed, knowledge: Mutex::new(knowledge) }))
     }
@@ -44,6 +54,12 @@ impl Learned {
     /// The indices under the brake.
     pub fn braked(&self) -> Vec<Braked> {
         self.lock().streaks.braked()
+    }
+
+    /// Requests of an earlier process may still be carried out: deletes of the next minute are sent once more a minute
+    /// later, at the same version.
+    pub fn doubt_earlier_requests(&self) {
+        self.lock().doubted_until = Some(Instant::now() + AFTER);
     }
 
     /// Puts the brake on an index, by its concrete name, as an earlier process left it: writing to it begins with one

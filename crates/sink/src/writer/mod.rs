@@ -238,6 +238,11 @@ impl BulkWriter {
         self.0.learned.clone()
     }
 
+    /// See [`Learned::doubt_earlier_requests`].
+    pub fn doubt_earlier_requests(&self) {
+        self.0.learned.doubt_earlier_requests();
+    }
+
     /// The indices under the brake: they refuse document after document.
     pub fn braked(&self) -> Vec<Braked> {
         self.0.learned.braked()

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-/// The right to write, which can be lost at any moment: a lease on a shard, say.
+/// The right to write, which can be lost at any moment: the lease of a table, say.
 ///
 /// It is asked right before each request, retries included, and a request in flight is given up when it is
 /// revoked. Operations whose permit is gone are decided as cancelled.
 #[async_trait]
 pub trait Permit: Send + Sync + std::fmt::Debug {
-    /// Whether it is granted at this moment. A permit that was revoked is never granted again.
+    /// Whether it is granted at this moment. A permit that was revoked can be granted again.
     fn is_granted(&self) -> bool;
     /// Returns once it is revoked.
     async fn revoked(&self);

@@ -250,7 +250,8 @@ impl Scheduler {
     fn decide(&mut self, op: Op, decision: Decision, now: Instant) {
         let done = matches!(decision, Decision::Done(Outcome::Applied | Outcome::Absent));
         if done && !self.queue.has_newer(op.document) {
-            self.echoes.carried_out(&op, now);
+            let doubted = self.learned.lock().doubted_until.is_some_and(|until| now < until);
+            self.echoes.carried_out(&op, doubted, now);
         }
         if op.purpose == Purpose::Decision && matches!(decision, Decision::Done(_) | Decision::Refused(_)) {
             self.progress.decided(now);

@@ -34,9 +34,9 @@ fn names_tell_kind_and_unit() {
 
 #[tokio::test(start_paused = true)]
 async fn every_series_has_a_value_for_each_label() {
-    let look = boards().await.look();
+    let snapshot = boards().await.snapshot();
     for metric in METRICS.iter() {
-        let samples = (metric.samples)(&look);
+        let samples = (metric.samples)(&snapshot);
         assert!(!samples.is_empty(), "{} is never there", metric.name);
         let mut seen = BTreeSet::new();
         for sample in samples {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use streamdex_sink::writer::{LATENCY_BOUNDS, WriterStats};
 
-use crate::observe::look::Look;
+use crate::observe::snapshot::Snapshot;
 use crate::observe::metric::{Kind, Metric, Sample, Unit, Value};
 
 pub(super) const METRICS: &[Metric] = &[
@@ -24,8 +24,8 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &["reason"],
         help: "How often writing was held back, by reason.",
         remedy: "Many short ones for throttled or unavailable: the cluster is too small for the load.",
-        samples: |look| {
-            let reasons = look.writer.stats.paused.iter();
+        samples: |snapshot| {
+            let reasons = snapshot.writer.stats.paused.iter();
             reasons.map(|(reason, times)| Sample::number([reason], *times)).collect()
         },
     },
@@ -36,7 +36,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "Bulk requests answered, or not answered in time.",
         remedy: "Operations for each of them tell how full they are: see streamdex_bulk_decided_operations_total.",
-        samples: |look| number(look, |stats| stats.requests),
+        samples: |snapshot| number(snapshot, |stats| stats.requests),
     },
     Metric {
         name: "streamdex_bulk_sent_bytes_total",
@@ -45,7 +45,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "Bytes of the bodies of bulk requests, before compression.",
         remedy: "Its rate is the volume that OpenSearch takes.",
-        samples: |look| number(look, |stats| stats.bytes),
+        samples: |snapshot| number(snapshot, |stats| stats.bytes),
     },
     Metric {
         name: "streamdex_bulk_request_duration_seconds",
@@ -54,7 +54,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "How long bulk requests took.",
         remedy: "Where it grows with the load, OpenSearch is the bottleneck: more or larger data nodes, fewer replicas while it catches up.",
-        samples: |look| vec![Sample { labels: Vec::new(), value: duration(&look.writer.stats) }],
+        samples: |snapshot| vec![Sample { labels: Vec::new(), value: duration(&snapshot.writer.stats) }],
     },
     Metric {
         name: "streamdex_bulk_decided_operations_total",
@@ -63,7 +63,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "Operations with a final decision.",
         remedy: "Its rate is the throughput of writing.",
-        samples: |look| number(look, |stats| stats.decided),
+        samples: |snapshot| number(snapshot, |stats| stats.decided),
     },
     Metric {
         name: "streamdex_bulk_retried_operations_total",
@@ -72,7 +72,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "Operations that were sent again, or given back to be read again.",
         remedy: "Some are normal under load; where they are more than the decided ones, see streamdex_bulk_overloaded_total.",
-        samples: |look| number(look, |stats| stats.retried),
+        samples: |snapshot| number(snapshot, |stats| stats.retried),
     },
     Metric {
         name: "streamdex_bulk_overloaded_total",
@@ -81,7 +81,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "Answers, of operations or whole requests, that the server has too much to do (429).",
         remedy: "The pace adapts by itself; where it lasts, the cluster is too small.",
-        samples: |look| number(look, |stats| stats.overloaded),
+        samples: |snapshot| number(snapshot, |stats| stats.overloaded),
     },
     Metric {
         name: "streamdex_bulk_unanswered_requests_total",
@@ -89,8 +89,8 @@ pub(super) const METRICS: &[Metric] = &[
         unit: None,
         labels: &[],
         help: "Requests of which it is not known whether they were carried out. What was in them is sent again, and deletes of their documents once more a minute later.",
-        remedy: "Look at the load of the cluster, and at proxies and networks in between; opensearch.request_timeout is how long an answer is waited for.",
-        samples: |look| number(look, |stats| stats.unanswered),
+        remedy: "Snapshot at the load of the cluster, and at proxies and networks in between; opensearch.request_timeout is how long an answer is waited for.",
+        samples: |snapshot| number(snapshot, |stats| stats.unanswered),
     },
     Metric {
         name: "streamdex_bulk_split_requests_total",
@@ -99,7 +99,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "Requests that were divided, because they were too large or held an operation that the server does not take.",
         remedy: "Where it grows steadily, lower opensearch.max_batch_bytes.",
-        samples: |look| number(look, |stats| stats.split),
+        samples: |snapshot| number(snapshot, |stats| stats.split),
     },
     Metric {
         name: "streamdex_bulk_requests_in_flight",
@@ -108,7 +108,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "Bulk requests in flight.",
         remedy: "At streamdex_bulk_requests_limit for long: OpenSearch is slower than the stream.",
-        samples: |look| number(look, |stats| stats.in_flight),
+        samples: |snapshot| number(snapshot, |stats| stats.in_flight),
     },
     Metric {
         name: "streamdex_bulk_requests_limit",
@@ -117,7 +117,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "Bulk requests that may be in flight now; it adapts between 1 and opensearch.max_concurrent_requests.",
         remedy: "At 1 for long: the server answers that it has too much to do, or slowly.",
-        samples: |look| number(look, |stats| stats.limit),
+        samples: |snapshot| number(snapshot, |stats| stats.limit),
     },
     Metric {
         name: "streamdex_bulk_waiting_operations",
@@ -126,18 +126,18 @@ pub(super) const METRICS: &[Metric] = &[
         labels: &[],
         help: "Operations that wait to be sent.",
         remedy: "Where it does not fall, see streamdex_paused.",
-        samples: |look| number(look, |stats| stats.waiting),
+        samples: |snapshot| number(snapshot, |stats| stats.waiting),
     },
 ];
 
-fn number(look: &Look, number: impl Fn(&WriterStats) -> u64) -> Vec<Sample> {
-    vec![Sample::number([], number(&look.writer.stats))]
+fn number(snapshot: &Snapshot, number: impl Fn(&WriterStats) -> u64) -> Vec<Sample> {
+    vec![Sample::number([], number(&snapshot.writer.stats))]
 }
 
-fn paused(look: &Look) -> Vec<Sample> {
-    let met = look.writer.stats.paused.keys().map(|reason| (*reason, 0));
+fn paused(snapshot: &Snapshot) -> Vec<Sample> {
+    let met = snapshot.writer.stats.paused.keys().map(|reason| (*reason, 0));
     let mut reasons: BTreeMap<&str, u64> = met.collect();
-    reasons.extend(look.writer.pauses.iter().map(|pause| (pause.reason.name(), 1)));
+    reasons.extend(snapshot.writer.pauses.iter().map(|pause| (pause.reason.name(), 1)));
     reasons.into_iter().map(|(reason, paused)| Sample::number([reason], paused)).collect()
 }
 

@@ -53,8 +53,12 @@ impl Scheduler {
                 self.counters.note_error(error.to_string());
                 self.settle_whole(&sent, ops, judge_no_answer(&error), now);
             }
-            // Operations whose permit is gone are given up when they come up again.
-            Reply::Withdrawn => self.put_back(ops, When::Now, now),
+            // Operations whose permit is gone are given up when they come up again; with a permit that is granted again they
+            // are sent again, and what was under way may be carried out after that.
+            Reply::Withdrawn => {
+                ops.iter().for_each(|op| self.echoes.unanswered(op.document, now));
+                self.put_back(ops, When::Now, now);
+            }
         }
         if let Some(index) = &sent.probes {
             self.queue.gate(index).end_probe(now);

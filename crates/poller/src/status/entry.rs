@@ -16,7 +16,9 @@ pub(super) struct Entry {
     pub(super) phase: Phase,
     /// The index shows everything of this shard up to this moment; `None`: nothing is known.
     pub(super) current_as_of: Option<Instant>,
-    pub(super) at_tip: bool,
+    pub(super) caught_up: bool,
+    /// Pages with records that were read and are not written.
+    pub(super) pages: u64,
     pub(super) polled: Option<Instant>,
     pub(super) paused: Option<String>,
     pub(super) said: Said,
@@ -34,7 +36,8 @@ impl Entry {
         Entry {
             phase,
             current_as_of: None,
-            at_tip: false,
+            caught_up: false,
+            pages: 0,
             polled: None,
             paused: None,
             said: Said::default(),
@@ -61,7 +64,7 @@ impl Entry {
             shard: shard.clone(),
             phase,
             lag: seen.map(|seen| seen.lag(freshness, now)),
-            at_tip: seen.is_some_and(|seen| seen.is_at_tip(freshness, now)),
+            caught_up: seen.is_some_and(|seen| seen.is_caught_up(freshness, now)),
             paused: self.paused.clone(),
             rate: self.rate.at(now),
             in_flight: self.in_flight,
@@ -75,6 +78,10 @@ impl Entry {
         }
     }
 
+    pub(super) fn is_caught_up(&self, freshness: Duration, now: Instant) -> bool {
+        self.seen().is_some_and(|seen| seen.is_caught_up(freshness, now))
+    }
+
     /// Of a lineage that stands still nothing more is to come, so that it has no lag.
     fn seen(&self) -> Option<Seen> {
         if self.phase == Phase::Gapped {
@@ -84,9 +91,9 @@ impl Entry {
         Some(Seen {
             current_as_of,
             polled: self.polled.unwrap_or(current_as_of),
-            end_seen: self.at_tip && self.phase == Phase::Reading,
+            end_seen: self.caught_up && self.phase == Phase::Reading,
             held_back: self.paused.is_some(),
-            in_flight: self.in_flight,
+            in_flight: self.in_flight + self.pages,
         })
     }
 }

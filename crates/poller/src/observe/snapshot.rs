@@ -5,25 +5,25 @@ use std::time::Duration;
 use streamdex_sink::writer::WriterStats;
 use streamdex_sink::{Pause, Scope};
 
-use crate::follow::Status;
 use crate::lease::TENURE;
+use crate::status::Status;
 
 /// What a process shows at one moment.
 #[derive(Debug, Clone, Default)]
-pub struct Look {
+pub struct Snapshot {
     /// How long the process has been running.
     pub uptime: Duration,
     /// The sources, by name.
-    pub sources: Vec<SourceLook>,
+    pub sources: Vec<SourceSnapshot>,
     /// The writer of all sources.
-    pub writer: WriterLook,
+    pub writer: WriterSnapshot,
     /// Whether OpenSearch answers.
     pub opensearch: Reach,
 }
 
 /// One source.
 #[derive(Debug, Clone)]
-pub struct SourceLook {
+pub struct SourceSnapshot {
     /// Its name.
     pub name: String,
     /// Its board.
@@ -32,7 +32,7 @@ pub struct SourceLook {
 
 /// The writer.
 #[derive(Debug, Clone, Default)]
-pub struct WriterLook {
+pub struct WriterSnapshot {
     /// What it counts.
     pub stats: WriterStats,
     /// What it holds back.
@@ -52,16 +52,20 @@ pub struct Reach {
 
 /// A supervisor's loop waits for nothing longer than some seconds.
 const STANDS_STILL: Duration = Duration::from_secs(60);
+/// A standby looks at the lease more often than once a second.
+const LOOK_OVERDUE: Duration = Duration::from_secs(10);
+/// Shards are asked for records at least once in the freshness, and calls have shorter deadlines.
+const STREAM_OVERDUE: Duration = Duration::from_secs(15);
 /// Three attempts of `watch_opensearch`.
 const ANSWER_OVERDUE: Duration = Duration::from_secs(45);
 
-// === impl Look ===
+// === impl Snapshot ===
 
-impl Look {
+impl Snapshot {
     /// Why the process is to be started again; empty while it lives. A process that has not begun to follow waits
     /// for something outside, which a restart does not repair.
     pub fn dead(&self) -> Vec<String> {
-        let stands_still = |source: &SourceLook| {
+        let stands_still = |source: &SourceSnapshot| {
             let turned = source.status.turned.filter(|turned| *turned > STANDS_STILL)?;
             Some(format!("source {}: the supervisor has stood still for {} s", source.name, turned.as_secs()))
         };
@@ -75,7 +79,8 @@ impl Look {
         if self.sources.is_empty() {
             reasons.push("starting: nothing is followed yet".to_owned());
         }
-        reasons.extend(self.sources.iter().filter_map(without_beat));
+        reasons.extend(self.sources.iter().filter_map(without_state));
+        reasons.extend(self.sources.iter().filter_map(without_stream));
         reasons.extend(self.opensearch.silence());
         let pauses = self.writer.pauses.iter();
         let whole = pauses.filter(|pause| matches!(pause.scope, Scope::Cluster | Scope::Credentials));
@@ -84,16 +89,28 @@ impl Look {
     }
 }
 
-fn without_beat(source: &SourceLook) -> Option<String> {
-    match source.status.heartbeat_age {
-        None => Some(format!("source {}: no heartbeat is confirmed yet", source.name)),
-        Some(age) if age >= TENURE => Some(format!(
-            "source {}: the last heartbeat was confirmed {:.1} s ago; is the state table reachable?",
+/// A reader needs a confirmed beat, a standby a look at the lease.
+fn without_state(source: &SourceSnapshot) -> Option<String> {
+    let Status { role, heartbeat_age, lease_seen, .. } = &source.status;
+    let (what, age, longest) = match role.is_reader() {
+        true => ("heartbeat was confirmed", heartbeat_age, TENURE),
+        false => ("look at the lease was answered", lease_seen, LOOK_OVERDUE),
+    };
+    match age {
+        None => Some(format!("source {}: no {what} yet", source.name)),
+        Some(age) if *age >= longest => Some(format!(
+            "source {}: the last {what} {:.1} s ago; is the state table reachable?",
             source.name,
             age.as_secs_f64()
         )),
         Some(_) => None,
     }
+}
+
+/// A standby asks DynamoDB Streams for nothing.
+fn without_stream(source: &SourceSnapshot) -> Option<String> {
+    let age = source.status.stream_age.filter(|age| *age >= STREAM_OVERDUE)?;
+    Some(format!("source {}: DynamoDB Streams last answered {} s ago", source.name, age.as_secs()))
 }
 
 impl Reach {

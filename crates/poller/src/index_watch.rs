@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use streamdex_delivery::indices::IndexWatch;
-use streamdex_sink::index::{KnownIndex, VanishedIndex};
+use streamdex_sink::index::VanishedIndex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::state::ProgressStore;
+use crate::lease::Fenced;
+use crate::state::Progress;
 
 /// Watches indices for all shards: whoever asks while a look is under way shares the next one.
-pub(crate) struct Confirm {
+pub(crate) struct IndexLookout {
     watch: Arc<dyn IndexWatch>,
-    store: Arc<dyn ProgressStore>,
+    progress: Progress,
     /// One look at a time; whoever waits here often finds that another look has answered it.
     turn: Semaphore,
     seen: Mutex<Seen>,
@@ -42,10 +43,9 @@ pub(crate) enum Unconfirmed {
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 const DEADLINE: Duration = Duration::from_secs(10);
 
-impl Confirm {
-    pub(crate) fn new(watch: Arc<dyn IndexWatch>, store: Arc<dyn ProgressStore>, stored: &[KnownIndex]) -> Confirm {
-        let stored = stored.iter().map(|known| known.concrete.clone()).collect();
-        Confirm { watch, store, turn: Semaphore::new(1), seen: Mutex::new(Seen { stored, ..Seen::default() }) }
+impl IndexLookout {
+    pub(crate) fn new(watch: Arc<dyn IndexWatch>, progress: Progress) -> IndexLookout {
+        IndexLookout { watch, progress, turn: Semaphore::new(1), seen: Mutex::default() }
     }
 
     /// Says that the indices `touched` (logical names) were seen unchanged after `since`.
@@ -67,11 +67,6 @@ impl Confirm {
         if lost.is_empty() { Ok(()) } else { Err(Unconfirmed::Vanished(lost)) }
     }
 
-    /// Takes over what other workers know.
-    pub(crate) fn remember(&self, known: Vec<KnownIndex>) {
-        self.watch.remember(known);
-    }
-
     async fn look(&self) -> Result<(), String> {
         let began = Instant::now();
         let answer = timeout(DEADLINE, self.watch.watch()).await;
@@ -81,10 +76,13 @@ impl Confirm {
             let is_new = !self.seen().stored.contains(&known.concrete);
             let is_lost = vanished.iter().any(|vanished| vanished.concrete == known.concrete);
             if is_new && !is_lost {
-                let stored = timeout(DEADLINE, self.store.index(&known)).await;
-                stored
+                let stored = timeout(DEADLINE, self.progress.index(&known)).await;
+                let stored = stored
                     .map_err(|_| "the state table did not answer within 10 s".to_owned())?
                     .map_err(|error| error.to_string())?;
+                if stored == Fenced::Lost {
+                    return Err("the lease is another worker's".to_owned());
+                }
                 self.seen().stored.insert(known.concrete);
             }
         }

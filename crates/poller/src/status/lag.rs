@@ -20,7 +20,7 @@ pub(super) struct Seen {
     pub(super) end_seen: bool,
     /// Whether something keeps it from going on.
     pub(super) held_back: bool,
-    /// Records that were taken up and have no outcome.
+    /// Records and pages that were read and have no outcome.
     pub(super) in_flight: u64,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Seen {
 impl Seen {
     /// Whether the index shows all that there is, as far as can be known when an idle shard is looked at each
     /// `freshness`.
-    pub(super) fn is_at_tip(&self, freshness: Duration, now: Instant) -> bool {
+    pub(super) fn is_caught_up(&self, freshness: Duration, now: Instant) -> bool {
         let between_polls = freshness + freshness / 10 + CALL;
         self.end_seen
             && !self.held_back
@@ -38,9 +38,9 @@ impl Seen {
             && now.duration_since(self.current_as_of) < between_polls + HAND_OVER
     }
 
-    /// Grows while reading or writing fails; 0 only at the tip.
+    /// Grows while reading or writing fails; 0 only where it is caught up.
     pub(super) fn lag(&self, freshness: Duration, now: Instant) -> Duration {
-        if self.is_at_tip(freshness, now) { Duration::ZERO } else { now.duration_since(self.current_as_of) }
+        if self.is_caught_up(freshness, now) { Duration::ZERO } else { now.duration_since(self.current_as_of) }
     }
 }
 
@@ -53,25 +53,25 @@ mod tests {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let now = at(100_000);
-        let tip =
+        let caught_up =
             Seen { current_as_of: at(99_500), polled: at(99_500), end_seen: true, held_back: false, in_flight: 0 };
         let second = Duration::from_secs(1);
         let rows = [
-            ("everything is acknowledged", tip, second, 0),
-            ("the end was not seen", Seen { end_seen: false, ..tip }, second, 500),
-            ("records are in flight", Seen { in_flight: 1, ..tip }, second, 500),
-            ("something holds it back", Seen { held_back: true, ..tip }, second, 500),
-            ("the next poll is not due yet", Seen { polled: at(98_500), ..tip }, second, 0),
-            ("polling fails", Seen { polled: at(98_400), ..tip }, second, 500),
-            ("it is polled, and a page waits to be taken up", Seen { current_as_of: at(97_000), ..tip }, second, 0),
-            ("it is polled, and nothing is acknowledged", Seen { current_as_of: at(96_900), ..tip }, second, 3_100),
-            ("polled each minute", Seen { current_as_of: at(40_000), polled: at(40_000), ..tip }, 60 * second, 0),
-            ("and not any more", Seen { current_as_of: at(30_000), polled: at(30_000), ..tip }, 60 * second, 70_000),
-            ("polled five times a second", Seen { polled: at(99_200), ..tip }, second / 5, 500),
+            ("everything is acknowledged", caught_up, second, 0),
+            ("the end was not seen", Seen { end_seen: false, ..caught_up }, second, 500),
+            ("records are in flight", Seen { in_flight: 1, ..caught_up }, second, 500),
+            ("something holds it back", Seen { held_back: true, ..caught_up }, second, 500),
+            ("the next poll is not due yet", Seen { polled: at(98_500), ..caught_up }, second, 0),
+            ("polling fails", Seen { polled: at(98_400), ..caught_up }, second, 500),
+            ("it is polled, and a page waits to be taken up", Seen { current_as_of: at(97_000), ..caught_up }, second, 0),
+            ("it is polled, and nothing is acknowledged", Seen { current_as_of: at(96_900), ..caught_up }, second, 3_100),
+            ("polled each minute", Seen { current_as_of: at(40_000), polled: at(40_000), ..caught_up }, 60 * second, 0),
+            ("and not any more", Seen { current_as_of: at(30_000), polled: at(30_000), ..caught_up }, 60 * second, 70_000),
+            ("polled five times a second", Seen { polled: at(99_200), ..caught_up }, second / 5, 500),
         ];
         for (row, seen, freshness, expected) in rows {
             assert_eq!(seen.lag(freshness, now), Duration::from_millis(expected), "{row}");
-            assert_eq!(seen.is_at_tip(freshness, now), expected == 0, "{row}");
+            assert_eq!(seen.is_caught_up(freshness, now), expected == 0, "{row}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the follower is doing, for people and metrics.
+//! What a follower is doing, for people and metrics.
 
 mod entry;
 mod lag;
@@ -7,7 +7,7 @@ mod said;
 mod summary;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use self::entry::Entry;
 use self::rate::Rate;
 use self::said::{Line, Said};
 pub use self::summary::Summary;
-pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Membership, Phase, ShardStatus, Status};
+pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Phase, Role, ShardStatus, Status};
 use crate::gap::Gap;
 
 /// Where shard tasks note what they do. Cheap to clone.
@@ -33,13 +33,14 @@ struct Board {
     before_start: u64,
     rate: Rate,
     shards: BTreeMap<ShardId, Entry>,
-    elsewhere: BTreeMap<ShardId, String>,
     ended: BTreeMap<ShardId, Ended>,
     gaps: Vec<Gap>,
     paused: Option<String>,
     said: Said,
-    membership: Membership,
+    role: Role,
     beat: Option<Instant>,
+    lease_seen: Option<Instant>,
+    stream: Option<Instant>,
     turned: Option<Instant>,
     projected_calls: f64,
     prefetched: u64,
@@ -68,13 +69,14 @@ impl Default for StatusBoard {
             before_start: 0,
             rate: Rate::new(Instant::now()),
             shards: BTreeMap::new(),
-            elsewhere: BTreeMap::new(),
             ended: BTreeMap::new(),
             gaps: Vec::new(),
             paused: None,
             said: Said::default(),
-            membership: Membership::default(),
+            role: Role::default(),
             beat: None,
+            lease_seen: None,
+            stream: None,
             turned: None,
             projected_calls: 0.0,
             prefetched: 0,
@@ -96,11 +98,12 @@ impl StatusBoard {
             before_start: board.before_start,
             rate: board.rate.at(now),
             shards: board.shards.iter().map(|(shard, entry)| entry.status(shard, freshness, now)).collect(),
-            elsewhere: board.elsewhere.clone(),
             gaps: board.gaps.clone(),
             paused: board.paused.clone(),
-            membership: board.membership.clone(),
+            role: board.role.clone(),
             heartbeat_age: board.beat.map(|beat| now.duration_since(beat)),
+            lease_seen: board.lease_seen.map(|seen| now.duration_since(seen)),
+            stream_age: board.stream.map(|answered| now.duration_since(answered)),
             turned: board.turned.map(|turned| now.duration_since(turned)),
             projected_calls: board.projected_calls,
             prefetched: board.prefetched,
@@ -130,9 +133,34 @@ impl StatusBoard {
         self.board().turned = None;
     }
 
-    /// Who works on the table, as of the last refresh.
-    pub(crate) fn workers(&self, membership: Membership) {
-        self.board().membership = membership;
+    /// Who reads the table, as far as this worker knows.
+    pub(crate) fn role(&self, role: Role) {
+        self.board().role = role;
+    }
+
+    /// This worker does not read any more: what it left undecided is counted by whoever reads it again.
+    pub(crate) fn stands_by(&self) {
+        let now = Instant::now();
+        let mut board = self.board();
+        let shards: Vec<ShardId> = board.shards.keys().cloned().collect();
+        for shard in shards {
+            board.forget_undecided(&shard);
+            board.end(&shard, now);
+        }
+        board.ended.values_mut().for_each(|ended| ended.undecided = 0);
+        (board.beat, board.stream) = (None, None);
+        board.projected_calls = 0.0;
+        board.prefetched = 0;
+    }
+
+    /// A standby has looked at the lease.
+    pub(crate) fn lease_seen(&self) {
+        self.board().lease_seen = Some(Instant::now());
+    }
+
+    /// When DynamoDB Streams last answered this reader; `None` where it is not asked.
+    pub(crate) fn stream_answered(&self, at: Option<Instant>) {
+        self.board().stream = at;
     }
 
     /// A beat is confirmed; `begun` is when its write was started.
@@ -140,40 +168,31 @@ impl StatusBoard {
         self.board().beat = Some(begun);
     }
 
-    /// This worker's beat was not confirmed in time, and it gave up its leases.
+    /// This worker's beat was not confirmed in time, and it writes nothing until one is.
     pub(crate) fn tenure_lapsed(&self) {
         self.board().counters.tenure_lapses += 1;
     }
 
-    /// A lease of this worker's has changed.
+    /// The lease has come to this worker, or gone.
     pub(crate) fn lease_changed(&self, change: LeaseChange) {
         *self.board().counters.lease_changes.entry(change).or_default() += 1;
     }
 
-    /// All shards that others care for, and who does. A shard among them that this worker cared for is gone
-    /// from here, with what it left undecided: whoever has it now counts it.
-    pub(crate) fn elsewhere(&self, shards: &[(ShardId, String)]) {
-        let now = Instant::now();
-        let mut board = self.board();
-        for (shard, _) in shards {
-            board.forget_undecided(shard);
-            board.end(shard, now);
-        }
-        board.elsewhere = shards.iter().cloned().collect();
+    /// How long ago the last confirmed beat was begun.
+    pub(crate) fn beat_age(&self) -> Option<Duration> {
+        self.board().beat.map(|beat| beat.elapsed())
     }
 
-    /// All shards of the state table that are not done. One that waits here and is not among them was read to its
-    /// end by another worker, and nothing of it is behind.
-    pub(crate) fn open_shards<'a>(&self, open: impl Iterator<Item = &'a ShardId>) {
-        let (open, now): (BTreeSet<&ShardId>, _) = (open.collect(), Instant::now());
-        let mut board = self.board();
-        let waiting = board.shards.iter().filter(|(_, entry)| entry.phase == Phase::Waiting);
-        let gone: Vec<ShardId> =
-            waiting.map(|(shard, _)| shard).filter(|shard| !open.contains(shard)).cloned().collect();
-        for shard in gone {
-            board.forget_undecided(&shard);
-            board.end(&shard, now);
-        }
+    /// Whether everything that every shard holds is acknowledged.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        let (board, now) = (self.board(), Instant::now());
+        let freshness = board.following.freshness;
+        board.shards.values().all(|entry| entry.phase == Phase::Gapped || entry.is_caught_up(freshness, now))
+    }
+
+    /// Records that were taken up and have no outcome.
+    pub(crate) fn undecided(&self) -> u64 {
+        self.board().undecided()
     }
 
     /// Calls to DynamoDB Streams in an hour, as things are now.
@@ -208,14 +227,13 @@ impl StatusBoard {
 
     // --- one shard ---
 
-    /// A shard is being read from now on. Where it was read before, or its parent was, it is as far behind as
-    /// that was.
-    pub(crate) fn begin(&self, shard: &ShardId, parent: Option<&ShardId>) {
+    /// A shard is being read from now on. The state table says that the index is current as of `stored`; this worker may
+    /// know better, where it has read the shard or its parent before.
+    pub(crate) fn begin(&self, shard: &ShardId, parent: Option<&ShardId>, stored: Option<Instant>) {
         let now = Instant::now();
         let mut board = self.board();
-        let before = board.known_until(shard).or_else(|| board.known_until(parent?));
+        let before = board.known_until(shard).or_else(|| board.known_until(parent?)).max(stored);
         board.forget_undecided(shard);
-        board.elsewhere.remove(shard);
         if let Some(parent) = parent
             && board.shards.get(parent).is_some_and(|entry| entry.phase == Phase::SearchingChildren)
         {
@@ -229,8 +247,7 @@ impl StatusBoard {
 
     /// Something else is going on with the shard. A shard that nothing was known of is shown from now on.
     ///
-    /// [`Phase::Waiting`] is also for a shard whose task has ended and that nobody else has (yet): its lag
-    /// grows on. [`Phase::Elsewhere`] is not for this: see [`StatusBoard::elsewhere`].
+    /// [`Phase::Waiting`] is also for a shard whose task has ended and is to be started again: its lag grows on.
     pub(crate) fn phase(&self, shard: &ShardId, phase: Phase) {
         let now = Instant::now();
         let mut board = self.board();
@@ -239,9 +256,19 @@ impl StatusBoard {
         entry.phase = phase;
         entry.current_as_of = entry.current_as_of.or(before);
         if phase != Phase::Reading {
-            entry.at_tip = false;
+            entry.caught_up = false;
             entry.paused = None;
         }
+    }
+
+    /// A page with records has come: until they are written the index is behind, whatever was known before.
+    pub(crate) fn page_came(&self, shard: &ShardId) {
+        self.entry(shard, |entry| entry.pages += 1);
+    }
+
+    /// All records of a page have their outcomes.
+    pub(crate) fn page_written(&self, shard: &ShardId) {
+        self.entry(shard, |entry| entry.pages = entry.pages.saturating_sub(1));
     }
 
     /// Records of a shard are taken up; `before_start` more are passed over.
@@ -290,10 +317,20 @@ impl StatusBoard {
         tracing::debug!(%shard, "a record was created before an earlier one of its shard");
     }
 
-    /// The shard's task made no progress, though there was work, and was started again.
+    /// The shard's task made no progress, though there was work, and is started again.
     pub(crate) fn watchdog_restart(&self, shard: &ShardId) {
         self.board().counters.watchdog_restarts += 1;
         tracing::warn!(%shard, "no progress was made though there was work: starting again");
+    }
+
+    /// The shard's task panicked, and is started again after this time.
+    pub(crate) fn task_restart(&self, shard: &ShardId, wait: Duration) {
+        self.board().counters.task_restarts += 1;
+        let message = "the shard's task broke, which is a defect";
+        let hint = "report it with the log; the shard is tried again, and the other shards go on";
+        tracing::error!(%shard, seconds = wait.as_secs(), hint, "the task of a shard broke and is started again");
+        self.error(shard, message, hint);
+        self.pause(shard, Some(message.to_owned()));
     }
 
     /// A checkpoint is stored.
@@ -305,8 +342,18 @@ impl StatusBoard {
     pub(crate) fn acknowledged(&self, shard: &ShardId, age: Duration) {
         let now = Instant::now();
         self.entry(shard, |entry| {
-            entry.current_as_of = Some(now.checked_sub(age).unwrap_or(now));
-            entry.at_tip = false;
+            entry.current_as_of = entry.current_as_of.max(now.checked_sub(age));
+            entry.caught_up = false;
+        });
+    }
+
+    /// A record that is so old came, and the index was taken to show everything of its time.
+    pub(crate) fn revoke_current(&self, shard: &ShardId, age: Duration) {
+        let now = Instant::now();
+        self.entry(shard, |entry| {
+            let created = now.checked_sub(age);
+            entry.current_as_of = entry.current_as_of.map_or(created, |current| created.map(|created| created.min(current)));
+            entry.caught_up = false;
         });
     }
 
@@ -314,13 +361,13 @@ impl StatusBoard {
     pub(crate) fn current(&self, shard: &ShardId, as_of: Instant) {
         self.entry(shard, |entry| {
             entry.current_as_of = Some(as_of);
-            entry.at_tip = true;
+            entry.caught_up = true;
         });
     }
 
     /// More waits than one page holds.
     pub(crate) fn behind(&self, shard: &ShardId) {
-        self.entry(shard, |entry| entry.at_tip = false);
+        self.entry(shard, |entry| entry.caught_up = false);
     }
 
     /// A call for records has succeeded.

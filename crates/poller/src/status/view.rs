@@ -22,18 +22,20 @@ pub struct Status {
     pub before_start: u64,
     /// Records decided per second, smoothed.
     pub rate: f64,
-    /// The shards that this worker cares for.
+    /// The shards that this worker reads.
     pub shards: Vec<ShardStatus>,
-    /// The shards that other workers care for, and who does.
-    pub elsewhere: BTreeMap<ShardId, String>,
     /// The gaps met or found.
     pub gaps: Vec<Gap>,
     /// What holds the whole follower back, as the state table or the listing of shards.
     pub paused: Option<String>,
-    /// Who works on the table.
-    pub membership: Membership,
+    /// Whether this worker reads the table.
+    pub role: Role,
     /// How long ago the last confirmed beat was begun.
     pub heartbeat_age: Option<Duration>,
+    /// How long ago a standby last saw the lease.
+    pub lease_seen: Option<Duration>,
+    /// How long ago DynamoDB Streams last answered a reader that has shards to read.
+    pub stream_age: Option<Duration>,
     /// How long ago the supervisor's loop last turned; `None` before it turns, and when it is over.
     pub turned: Option<Duration>,
     /// Calls to DynamoDB Streams in an hour, as things are now.
@@ -55,18 +57,18 @@ pub struct Following {
     pub freshness: Duration,
 }
 
-/// Who works on a table.
+/// Whether a worker reads the table, or stands by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Membership {
+pub struct Role {
     /// This worker.
-    pub me: String,
-    /// All live workers, this one included.
-    pub alive: Vec<String>,
-    /// How many leases this one has.
-    pub owned: usize,
+    pub worker: String,
+    /// Who has the lease, as far as this one knows; `None`: nobody.
+    pub reader: Option<String>,
+    /// The term in which this worker reads; `None`: it stands by.
+    pub term: Option<u64>,
 }
 
-/// One shard that this worker cares for.
+/// One shard.
 #[derive(Debug, Clone)]
 pub struct ShardStatus {
     /// The shard.
@@ -77,7 +79,7 @@ pub struct ShardStatus {
     /// nothing was read yet, or can be read any more.
     pub lag: Option<Duration>,
     /// Whether everything there was at the last poll is acknowledged.
-    pub at_tip: bool,
+    pub caught_up: bool,
     /// Why it does not go on, if it does not.
     pub paused: Option<String>,
     /// Records decided per second, smoothed.
@@ -105,8 +107,6 @@ pub enum Phase {
     SearchingChildren,
     /// Changes are missing; its lineage stands still.
     Gapped,
-    /// Another worker cares for it.
-    Elsewhere,
 }
 
 /// Something that failed.
@@ -125,13 +125,13 @@ pub struct LastError {
 pub struct Counters {
     /// Calls of GetRecords.
     pub calls: BTreeMap<Call, u64>,
-    /// Changes of leases.
+    /// Changes of the lease.
     pub lease_changes: BTreeMap<LeaseChange, u64>,
     /// How often something failed on a shard and was tried again.
     pub retries: u64,
     /// Checkpoints stored.
     pub checkpoints: u64,
-    /// How often this worker gave its leases up because its beat was not confirmed in time.
+    /// How often this worker stopped writing because its beat was not confirmed in time.
     pub tenure_lapses: u64,
     /// Records whose creation time was before that of an earlier record of their shard.
     pub backwards: u64,
@@ -139,6 +139,8 @@ pub struct Counters {
     pub incomplete_answers: u64,
     /// Shard tasks that were started again because they made no progress.
     pub watchdog_restarts: u64,
+    /// Shard tasks that panicked and were started again.
+    pub task_restarts: u64,
 }
 
 /// How a call of GetRecords ended.
@@ -156,15 +158,26 @@ pub enum Call {
     Failed,
 }
 
-/// What happened to a lease of this worker's.
+/// What happened to the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LeaseChange {
-    /// It was taken, or made for a child.
-    Claimed,
-    /// Another worker has taken it.
+    /// This worker has taken it.
+    Taken,
+    /// Another worker has taken it from this one.
     Lost,
     /// It was given back.
     Released,
+    /// This worker did not get on, and gave it up.
+    GivenUp,
+}
+
+// === impl Role ===
+
+impl Role {
+    /// Whether this worker reads.
+    pub fn is_reader(&self) -> bool {
+        self.term.is_some()
+    }
 }
 
 // === impl Status ===
@@ -175,9 +188,9 @@ impl Status {
         self.shards.iter().filter_map(|shard| shard.lag).max()
     }
 
-    /// Whether every shard is at its tip and nothing is undecided.
+    /// Whether everything that every shard holds is acknowledged.
     pub fn is_caught_up(&self) -> bool {
-        self.undecided == 0 && !self.shards.is_empty() && self.shards.iter().all(|shard| shard.at_tip)
+        self.undecided == 0 && !self.shards.is_empty() && self.shards.iter().all(|shard| shard.caught_up)
     }
 
     /// The reasons for which something does not go on, each once.
@@ -191,10 +204,7 @@ impl Status {
 
     /// How many shards are in this phase.
     pub fn in_phase(&self, phase: Phase) -> usize {
-        match phase {
-            Phase::Elsewhere => self.elsewhere.len(),
-            _ => self.shards.iter().filter(|shard| shard.phase == phase).count(),
-        }
+        self.shards.iter().filter(|shard| shard.phase == phase).count()
     }
 }
 
@@ -202,8 +212,8 @@ impl Status {
 
 impl Phase {
     /// All of them.
-    pub const ALL: [Phase; 6] =
-        [Phase::Waiting, Phase::Reading, Phase::Paused, Phase::SearchingChildren, Phase::Gapped, Phase::Elsewhere];
+    pub const ALL: [Phase; 5] =
+        [Phase::Waiting, Phase::Reading, Phase::Paused, Phase::SearchingChildren, Phase::Gapped];
 
     /// The name used in metrics and JSON.
     pub fn name(self) -> &'static str {
@@ -213,7 +223,6 @@ impl Phase {
             Phase::Paused => "paused",
             Phase::SearchingChildren => "searching_children",
             Phase::Gapped => "gapped",
-            Phase::Elsewhere => "elsewhere",
         }
     }
 }
@@ -236,14 +245,16 @@ impl Call {
 
 impl LeaseChange {
     /// All of them.
-    pub const ALL: [LeaseChange; 3] = [LeaseChange::Claimed, LeaseChange::Lost, LeaseChange::Released];
+    pub const ALL: [LeaseChange; 4] =
+        [LeaseChange::Taken, LeaseChange::Lost, LeaseChange::Released, LeaseChange::GivenUp];
 
     /// The name used in metrics and JSON.
     pub fn name(self) -> &'static str {
         match self {
-            LeaseChange::Claimed => "claimed",
+            LeaseChange::Taken => "taken",
             LeaseChange::Lost => "lost",
             LeaseChange::Released => "released",
+            LeaseChange::GivenUp => "given_up",
         }
     }
 }

@@ -22,6 +22,19 @@ pub trait Deliver: Send + Sync {
     fn is_held_back(&self) -> bool {
         false
     }
+
+    /// How many requests were sent and never answered. They may still be carried out.
+    fn unanswered(&self) -> u64 {
+        0
+    }
+
+    /// How many requests are under way.
+    fn in_flight(&self) -> u64 {
+        0
+    }
+
+    /// Requests of an earlier reader may still be carried out: deletes of the next minute are sent once more after it.
+    fn doubt_earlier_requests(&self) {}
 }
 
 /// What became of the records of one page.
@@ -96,6 +109,18 @@ impl Deliver for Delivery {
 
     fn is_held_back(&self) -> bool {
         self.progress.is_stuck() || !self.writer.pauses().is_empty()
+    }
+
+    fn unanswered(&self) -> u64 {
+        self.writer.stats().unanswered
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.writer.stats().in_flight
+    }
+
+    fn doubt_earlier_requests(&self) {
+        self.writer.doubt_earlier_requests();
     }
 }
 

@@ -1,0 +1,165 @@
+//! When the services last answered a reader.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::lease::GiveUp;
+
+/// Whether OpenSearch answers, as whoever asks it now and then says. Cheap to clone; nothing is known at first.
+#[derive(Debug, Clone, Default)]
+pub struct SearchContact(Arc<Mutex<Option<Instant>>>);
+
+/// When DynamoDB Streams and OpenSearch last answered, and since when records wait.
+#[derive(Debug)]
+pub(crate) struct Contact {
+    search: SearchContact,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    stream: Instant,
+    accepted: Instant,
+    waiting_since: Option<Instant>,
+    progress: bool,
+}
+
+/// Requests that were not answered, and when the last of them was counted.
+#[derive(Debug)]
+pub(crate) struct Unanswered(Mutex<(u64, Option<Instant>)>);
+
+// === impl Unanswered ===
+
+impl Unanswered {
+    /// So many were counted before.
+    pub(crate) fn counted(before: u64) -> Unanswered {
+        Unanswered(Mutex::new((before, None)))
+    }
+
+    /// So many are counted by now.
+    pub(crate) fn count(&self, now: u64) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if now > seen.0 {
+            *seen = (now, Some(Instant::now()));
+        }
+    }
+
+    /// Whether there was one within this time, where so many are counted by now.
+    pub(crate) fn within(&self, now: u64, time: Duration) -> bool {
+        self.count(now);
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.1.is_some_and(|at| at.elapsed() < time)
+    }
+}
+
+// === impl SearchContact ===
+
+impl SearchContact {
+    /// It has answered.
+    pub fn answered(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Contact ===
+
+impl Contact {
+    /// A term begins.
+    pub(crate) fn new(search: SearchContact) -> Contact {
+        let now = Instant::now();
+        let seen = Seen { stream: now, accepted: now, waiting_since: None, progress: false };
+        Contact { search, seen: Mutex::new(seen) }
+    }
+
+    /// DynamoDB Streams has answered a call for records.
+    pub(crate) fn stream_answered(&self) {
+        let mut seen = self.seen();
+        seen.stream = Instant::now();
+        seen.progress = true;
+    }
+
+    /// Records have their outcomes.
+    pub(crate) fn accepted(&self) {
+        let mut seen = self.seen();
+        seen.accepted = Instant::now();
+        seen.progress = true;
+    }
+
+    /// Whether the term has led to anything: both services answered, as far as they were needed.
+    pub(crate) fn has_progress(&self) -> bool {
+        let seen = self.seen();
+        seen.progress && seen.waiting_since.is_none_or(|since| seen.accepted > since)
+    }
+
+    /// When DynamoDB Streams last answered.
+    pub(crate) fn stream(&self) -> Instant {
+        self.seen().stream
+    }
+
+    /// Whether the reader is to give its lease up. `readers` are the shards that it reads, `undecided` the records that
+    /// wait to be written.
+    pub(crate) fn judge(&self, readers: usize, undecided: u64, longest: Duration) -> Option<GiveUp> {
+        let now = Instant::now();
+        let mut seen = self.seen();
+        seen.waiting_since = (undecided > 0).then(|| seen.waiting_since.unwrap_or(now));
+        if readers == 0 {
+            seen.stream = now;
+        }
+        let search = self.search.last().map_or(seen.accepted, |answered| answered.max(seen.accepted));
+        let waiting = seen.waiting_since.map(|since| now.duration_since(since));
+        GiveUp::judge(now.duration_since(seen.stream), now.duration_since(search), waiting, longest)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEN: Duration = Duration::from_secs(10);
+
+    async fn seconds(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l6_who_gets_no_answer_gives_up_and_who_waits_for_nothing_does_not() {
+        let contact = Contact::new(SearchContact::default());
+        seconds(20).await;
+        assert_eq!(contact.judge(0, 0, TEN), None, "nothing is read");
+        seconds(9).await;
+        contact.stream_answered();
+        seconds(9).await;
+        assert_eq!(contact.judge(1, 0, TEN), None);
+        seconds(1).await;
+        assert_eq!(contact.judge(1, 0, TEN), Some(GiveUp::NoStream));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l6_a_slow_answer_of_a_cluster_that_is_there_is_waited_for() {
+        let search = SearchContact::default();
+        let contact = Contact::new(search.clone());
+        for _ in 0..6 {
+            contact.stream_answered();
+            search.answered();
+            assert_eq!(contact.judge(1, 5, TEN), None);
+            assert!(!contact.has_progress(), "nothing was accepted yet");
+            seconds(5).await;
+        }
+        contact.stream_answered();
+        seconds(6).await;
+        assert_eq!(contact.judge(1, 5, TEN), Some(GiveUp::NoSearch));
+        contact.accepted();
+        assert_eq!(contact.judge(1, 5, TEN), None);
+        assert!(contact.has_progress());
+    }
+}

@@ -1,0 +1,194 @@
+//! Waits for the lease of the table.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use streamdex_dynamodb::state::StateError;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{FollowError, Parts, Settings};
+use crate::clock::Moment;
+use crate::graph::Until;
+use crate::lease::{EXPIRY, LeaseWatch, Verdict};
+use crate::state::{Progress, StoredLease, Taken};
+use crate::status::{Role, StatusBoard};
+
+/// A lease that was taken, and when that was asked for.
+pub(super) struct Lead {
+    pub(super) taken: Taken,
+    pub(super) sent: Moment,
+}
+
+/// A worker without the lease.
+pub(super) struct Standby<'a> {
+    parts: &'a Parts,
+    settings: &'a Settings,
+    board: &'a StatusBoard,
+    progress: &'a Progress,
+    watch: LeaseWatch,
+    /// The next term is larger than this one.
+    outgrow: u64,
+    random: fastrand::Rng,
+}
+
+/// A look that takes longer shows nothing.
+const DEADLINE: Duration = Duration::from_secs(3);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// `--until-end` waits so long for another reader to be gone: one that was killed is, then.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(15);
+/// A process that has leases of other tables waits a part of this, so that the tables spread.
+const LET_OTHERS_GO_FIRST: Duration = Duration::from_secs(1);
+
+impl<'a> Standby<'a> {
+    pub(super) fn new(
+        parts: &'a Parts,
+        settings: &'a Settings,
+        board: &'a StatusBoard,
+        progress: &'a Progress,
+    ) -> Standby<'a> {
+        let watch = LeaseWatch::new(settings.worker.clone());
+        let random = fastrand::Rng::with_seed(settings.seed);
+        Standby { parts, settings, board, progress, watch, outgrow: 0, random }
+    }
+
+    /// Shards know of this term, whatever the lease says: the next one is larger.
+    pub(super) fn outgrow(&mut self, term: u64) {
+        self.outgrow = self.outgrow.max(term);
+    }
+
+    /// Looks at the lease until it is this worker's.
+    pub(super) async fn wait_for_the_lease(&mut self) -> Result<Lead, FollowError> {
+        let started = Instant::now();
+        let mut wait = FIRST_WAIT;
+        loop {
+            self.board.turned();
+            let wait_for = match self.look().await {
+                Ok(Looked::Taken(lead)) => {
+                    self.board.pause_all(None);
+                    return Ok(lead);
+                }
+                Ok(Looked::Held { by, look_again }) => {
+                    self.board.pause_all(None);
+                    let others = by.filter(|_| self.settings.until == Until::PresentEnd);
+                    if let Some(reader) = others.filter(|_| started.elapsed() >= PATIENCE_WITH_OTHERS) {
+                        return Err(FollowError::OthersAtWork(reader));
+                    }
+                    wait = FIRST_WAIT;
+                    look_again
+                }
+                Err(error) => {
+                    self.give_up_on(&error, started)?;
+                    self.board.pause_all(Some(format!("the lease cannot be looked at: {error}")));
+                    let jittered = wait.mul_f64(0.75 + 0.5 * self.random.f64());
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                    jittered
+                }
+            };
+            sleep(wait_for).await;
+        }
+    }
+
+    async fn look(&mut self) -> Result<Looked, LookError> {
+        let began = self.parts.clock.monotonic();
+        let lease = timeout(DEADLINE, self.progress.lease()).await.map_err(|_| LookError::Overdue)??;
+        self.board.lease_seen();
+        self.check(lease.as_ref())?;
+        let reader = lease.as_ref().and_then(|lease| lease.owner.as_ref()).map(ToString::to_string);
+        self.board.role(Role {
+            worker: self.settings.worker.to_string(),
+            reader: reader.clone(),
+            term: None,
+        });
+        // A lease that is this worker's own, from a term that had to end at once.
+        if self.outgrow > 0 && lease.as_ref().is_some_and(|lease| lease.owner.as_ref() == Some(&self.settings.worker)) {
+            return self.take(lease).await;
+        }
+        match self.watch.observe(lease.as_ref(), began, self.parts.clock.monotonic()) {
+            Verdict::Wait(look_again) => Ok(Looked::Held { by: reader, look_again }),
+            Verdict::Free => self.take(lease).await,
+        }
+    }
+
+    async fn take(&mut self, lease: Option<StoredLease>) -> Result<Looked, LookError> {
+        if lease.is_none() {
+            self.stop_earlier_workers().await?;
+        }
+        if self.settings.leases.load(Ordering::Relaxed) > 0 {
+            sleep(LET_OTHERS_GO_FIRST.mul_f64(self.random.f64())).await;
+        }
+        let sent = Moment::now(self.parts.clock.as_ref());
+        let taken = self.progress.take(lease, self.outgrow, &self.settings.claimant);
+        let taken = timeout(DEADLINE, taken).await.map_err(|_| LookError::Overdue)??;
+        Ok(match taken {
+            Some(taken) => Looked::Taken(Lead { taken, sent }),
+            // Somebody was first; who it is shows at the next look.
+            None => Looked::Held { by: None, look_again: FIRST_WAIT },
+        })
+    }
+
+    /// Workers of the earlier design shared the shards of a table. They stop at an item of a newer format, which each of
+    /// them reads before it beats, and have leases for an expiry after their last beat.
+    async fn stop_earlier_workers(&self) -> Result<(), LookError> {
+        self.progress.stop_earlier_workers().await?;
+        let earlier = self.progress.load().await?.earlier_workers;
+        if !earlier.is_empty() {
+            tracing::warn!(workers = earlier.join(", "), "waiting until workers of an earlier version have stopped");
+            sleep(EXPIRY).await;
+        }
+        Ok(())
+    }
+
+    /// Another cluster must not go on where this one was: its index lacks what was written before.
+    fn check(&self, lease: Option<&StoredLease>) -> Result<(), LookError> {
+        let Some(lease) = lease else { return Ok(()) };
+        let mine = &self.settings.claimant;
+        if let (Some(stored), Some(cluster)) = (&lease.cluster, &mine.cluster)
+            && stored != cluster
+        {
+            let (stored, configured) = (stored.clone(), cluster.clone());
+            return Err(LookError::Refused(FollowError::OtherCluster { stored, configured }));
+        }
+        Ok(())
+    }
+
+    fn give_up_on(&self, error: &LookError, started: Instant) -> Result<(), FollowError> {
+        match error {
+            LookError::Refused(FollowError::OtherCluster { stored, configured }) => {
+                Err(FollowError::OtherCluster { stored: stored.clone(), configured: configured.clone() })
+            }
+            LookError::State(state) if !passes(state) => Err(FollowError::GaveUp {
+                message: state.to_string(),
+                hint: state.hint(),
+            }),
+            _ if self.settings.patience.is_some_and(|patience| started.elapsed() >= patience) => {
+                Err(FollowError::GaveUp {
+                    message: error.to_string(),
+                    hint: "check that the state table can be reached, and start again: nothing is lost".to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn passes(error: &StateError) -> bool {
+    error.aws().is_some()
+}
+
+/// What a look came to.
+enum Looked {
+    Taken(Lead),
+    Held { by: Option<String>, look_again: Duration },
+}
+
+/// Why a look shows nothing.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error("the state table does not answer")]
+    Overdue,
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Refused(FollowError),
+}

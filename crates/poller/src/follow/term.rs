@@ -1,0 +1,280 @@
+//! One term: from the lease taken until it is lost, given up or given back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use streamdex_mapping::CreationTime;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::heartbeat::{Beats, Heartbeat, HeartbeatEnd};
+use super::prepare::{Insist, Prepared, prepare};
+use super::standby::Lead;
+use super::supervisor::{Supervised, Supervisor};
+use super::{FollowEnd, FollowError, Parts, Settings};
+use crate::contact::{Contact, Unanswered};
+use crate::graph::Until;
+use crate::index_watch::IndexLookout;
+use crate::lease::{Fenced, GiveUp, Lease, Tenure, longest_without_progress};
+use crate::shard::{Budget, Shared};
+use crate::state::Progress;
+use crate::status::{Following, LeaseChange, Role, StatusBoard};
+use crate::turn::DescribeTurn;
+
+/// A term that has not begun.
+pub(super) struct Term<'a> {
+    parts: &'a Parts,
+    settings: &'a Settings,
+    board: &'a StatusBoard,
+    progress: &'a Progress,
+    lead: Lead,
+}
+
+/// How a term ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TermEnd {
+    /// The work is over.
+    Over(FollowEnd),
+    /// The lease is another worker's.
+    Lost,
+    /// A service does not answer this worker.
+    GivenUp(GiveUp),
+    /// Shards were read in this term or later ones, as after a restored backup of the state table.
+    OutgrownBy(u64),
+}
+
+/// A release that takes longer is left: the lease expires.
+const RELEASE_WITHIN: Duration = Duration::from_secs(1);
+/// A request that was not answered so long ago is not carried out any more, as far as that is known.
+const CARRIED_OUT_LATE: Duration = Duration::from_secs(60);
+/// Requests that were given up end so soon, or may still be carried out.
+const REQUESTS_END_WITHIN: Duration = Duration::from_millis(500);
+const JUDGE_EVERY: Duration = Duration::from_secs(1);
+
+/// Counts a lease while it is this process's.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<'a> Term<'a> {
+    pub(super) fn new(
+        parts: &'a Parts,
+        settings: &'a Settings,
+        board: &'a StatusBoard,
+        progress: &'a Progress,
+        lead: Lead,
+    ) -> Term<'a> {
+        Term { parts, settings, board, progress, lead }
+    }
+
+    pub(super) async fn run(self, stop: &CancellationToken) -> Result<TermEnd, FollowError> {
+        self.settings.leases.fetch_add(1, Ordering::Relaxed);
+        let _counted = Counted(Arc::clone(&self.settings.leases));
+        self.show(&self.lead.taken.lease);
+        let shared = Arc::new(self.shared());
+        let beats = Arc::new(Beats::after(self.lead.taken.beat));
+        let heartbeat = Heartbeat {
+            progress: self.progress.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            board: self.board.clone(),
+            tenure: Arc::clone(&shared.tenure),
+            shared: Arc::clone(&shared),
+            beats: Arc::clone(&beats),
+            seed: self.settings.seed,
+        };
+        // Whoever drops the term stops the beats: a worker that is seen alive keeps its lease.
+        let mut heart = JoinSet::new();
+        heart.spawn(Box::pin(heartbeat.run()));
+        self.doubt_the_reader_before();
+        let ended = tokio::select! {
+            biased;
+            beaten = heart.join_next() => match beaten {
+                Some(Ok(HeartbeatEnd::Lost)) => Ok(TermEnd::Lost),
+                Some(Ok(HeartbeatEnd::Refused(error))) => Err(FollowError::State(error)),
+                Some(Err(_)) | None => Err(FollowError::Broken),
+            },
+            ended = Box::pin(self.read(&shared, &beats, stop)) => ended,
+        };
+        heart.shutdown().await;
+        if !matches!(ended, Ok(TermEnd::Lost | TermEnd::OutgrownBy(_))) {
+            self.release(&shared, &beats).await;
+        }
+        shared.tenure.end();
+        ended
+    }
+
+    /// Prepares and reads, until the work is over or a service does not answer.
+    async fn read(
+        &self,
+        shared: &Arc<Shared>,
+        beats: &Arc<Beats>,
+        stop: &CancellationToken,
+    ) -> Result<TermEnd, FollowError> {
+        let preparing = self.prepare(shared);
+        let prepared = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(TermEnd::Over(FollowEnd::Stopped)),
+            why = self.no_answers(shared, Busy::Always) => return Ok(TermEnd::GivenUp(why)),
+            prepared = Box::pin(preparing) => prepared?,
+        };
+        let ready = match prepared {
+            Prepared::Ready(ready) => *ready,
+            Prepared::OnlyGaps => return Ok(TermEnd::Over(FollowEnd::OnlyGaps)),
+            Prepared::Lost => return Ok(TermEnd::Lost),
+            Prepared::OutgrownBy(term) => return Ok(TermEnd::OutgrownBy(term)),
+        };
+        let give_up = CancellationToken::new();
+        let supervisor = Supervisor::new(self.settings.clone(), Arc::clone(shared), Arc::clone(beats), self.swept(), ready);
+        let supervised = Box::pin(supervisor.run(stop, &give_up));
+        let judged = async {
+            let why = self.no_answers(shared, Busy::WhileReading).await;
+            give_up.cancel();
+            why
+        };
+        tokio::pin!(supervised, judged);
+        let supervised = tokio::select! {
+            biased;
+            supervised = &mut supervised => supervised?,
+            why = &mut judged => {
+                // What is in hand is left: it could not be written anyway.
+                supervised.await?;
+                return Ok(TermEnd::GivenUp(why));
+            }
+        };
+        Ok(match supervised {
+            Supervised::Over(end) => TermEnd::Over(end),
+            Supervised::Lost => TermEnd::Lost,
+        })
+    }
+
+    /// Loads what is stored, and sees to it that this term is the largest there is.
+    async fn prepare(&self, shared: &Shared) -> Result<Prepared, FollowError> {
+        let insist = Insist::new(self.board, self.settings);
+        let loaded = insist.on(|| async { Ok(self.progress.load().await?) }).await?;
+        let largest = loaded.shards.iter().filter_map(|shard| shard.term).max();
+        if let Some(term) = largest.filter(|largest| *largest >= self.lead.taken.lease.term) {
+            tracing::warn!(term, "shards were read in later terms than the lease knows of, as after a restored backup");
+            return Ok(Prepared::OutgrownBy(term));
+        }
+        self.warn_of_other_routes();
+        prepare(self.parts, self.settings, shared, loaded).await
+    }
+
+    /// Returns when a service has not answered for so long that another worker is to try.
+    async fn no_answers(&self, shared: &Shared, busy: Busy) -> GiveUp {
+        if self.settings.patience.is_some() {
+            // One-shot commands have their own patience.
+            return std::future::pending().await;
+        }
+        let fruitless = self.lead.taken.before.as_ref().map_or(0, |before| before.fruitless);
+        let longest = longest_without_progress(fruitless);
+        let mut ticks = interval(JUDGE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            shared.unanswered.count(self.parts.deliver.unanswered());
+            let readers = match busy {
+                Busy::Always => 1,
+                Busy::WhileReading => shared.readers.load(Ordering::Relaxed),
+            };
+            if let Some(why) = shared.contact.judge(readers, self.board.undecided(), longest) {
+                return why;
+            }
+        }
+    }
+
+    /// Gives the lease back. Where a request may still be under way the beats just stop, and the lease expires.
+    async fn release(&self, shared: &Shared, beats: &Beats) {
+        if timeout(REQUESTS_END_WITHIN, self.no_requests()).await.is_err() {
+            tracing::warn!("requests are still under way: the lease is not given back, and expires");
+            return;
+        }
+        let is_clean = !shared.unanswered.within(self.parts.deliver.unanswered(), CARRIED_OUT_LATE);
+        let last = beats.next(shared);
+        match timeout(RELEASE_WITHIN, self.progress.release(&last, is_clean)).await {
+            Ok(Ok(Fenced::Stored)) => self.board.lease_changed(LeaseChange::Released),
+            Ok(Ok(Fenced::Lost)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the lease could not be given back"),
+            Err(_) => tracing::debug!("the lease could not be given back within a second"),
+        }
+    }
+
+    async fn no_requests(&self) {
+        while self.parts.deliver.in_flight() > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Requests of a reader that did not give its lease back in good order may still be carried out (rule L5).
+    fn doubt_the_reader_before(&self) {
+        if self.lead.taken.before.as_ref().is_some_and(|before| before.unclean) {
+            self.parts.deliver.doubt_earlier_requests();
+        }
+    }
+
+    fn warn_of_other_routes(&self) {
+        let before = self.lead.taken.before.as_ref().and_then(|before| before.routes.as_ref());
+        if before.is_some_and(|routes| *routes != self.settings.claimant.routes) {
+            tracing::warn!("the last reader of the table had other routes: documents that it wrote stay as they are until they change; where replicas differ for long, give each configuration its own state.group");
+        }
+    }
+
+    fn swept(&self) -> Option<u64> {
+        self.lead.taken.before.as_ref().and_then(|before| before.swept)
+    }
+
+    fn show(&self, lease: &Lease) {
+        let worker = lease.owner.to_string();
+        tracing::info!(term = lease.term, table = self.settings.stream_arn.table_name(), "reading the table");
+        self.board.role(Role { reader: Some(worker.clone()), worker, term: Some(lease.term) });
+        self.board.follows(Following {
+            table: self.settings.stream_arn.table_name().to_owned(),
+            stream: self.settings.stream_arn.label().to_owned(),
+            freshness: self.settings.freshness,
+        });
+    }
+
+    fn shared(&self) -> Shared {
+        Shared {
+            source: Arc::clone(&self.parts.source),
+            deliver: Arc::clone(&self.parts.deliver),
+            progress: self.progress.clone(),
+            tenure: Arc::new(Tenure::new(Arc::clone(&self.parts.clock), self.lead.sent)),
+            indices: IndexLookout::new(Arc::clone(&self.parts.indices), self.progress.clone()),
+            board: self.board.clone(),
+            contact: Contact::new(self.parts.search.clone()),
+            stream_arn: self.settings.stream_arn.clone(),
+            budget: Budget::default(),
+            describe_turn: DescribeTurn::default(),
+            freshness: self.settings.freshness,
+            burst: Notify::new(),
+            readers: AtomicUsize::new(0),
+            unstored: AtomicUsize::new(0),
+            unanswered: Unanswered::counted(self.parts.deliver.unanswered()),
+            stop: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            patience: self.settings.patience,
+            seed: self.settings.seed,
+        }
+    }
+}
+
+/// Whether answers are expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Busy {
+    Always,
+    WhileReading,
+}
+
+/// The present end that `--until-end` reads to.
+pub(super) fn present_end(until: Until, now: u64) -> Option<CreationTime> {
+    let now = CreationTime::from_seconds(u32::try_from(now).unwrap_or(u32::MAX));
+    (until == Until::PresentEnd).then_some(now)
+}

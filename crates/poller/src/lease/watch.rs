@@ -1,0 +1,172 @@
+//! When a standby may take the lease: pure.
+
+use std::time::Duration;
+
+use super::give_up::wait_of_a_host;
+use super::{EXPIRY, LOOK, WorkerId};
+use crate::state::StoredLease;
+
+/// What one standby has seen of the lease, on its own monotonic clock. The reader's clock does not count: it may be
+/// wrong.
+#[derive(Debug)]
+pub struct LeaseWatch {
+    me: WorkerId,
+    seen: Option<Seen>,
+    /// Since when the lease could be taken, were it not for this host's fruitless terms.
+    free_since: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    owner: Option<WorkerId>,
+    term: u64,
+    beat: u64,
+    /// When the beat was first seen with this number.
+    since: Duration,
+    /// How often it was seen with it. One look after a long sleep of the observer's own proves nothing.
+    looks: u32,
+}
+
+/// What a look at the lease means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be taken, as it was seen.
+    Free,
+    /// Look again after this time.
+    Wait(Duration),
+}
+
+/// So many looks in a row must show the same beat.
+const LOOKS: u32 = 3;
+
+// === impl LeaseWatch ===
+
+impl LeaseWatch {
+    /// Nothing was seen yet.
+    pub fn new(me: WorkerId) -> LeaseWatch {
+        LeaseWatch { me, seen: None, free_since: None }
+    }
+
+    /// Takes in what a look shows that was asked for at `began` and answered at `answered`, on this worker's monotonic
+    /// clock; `None` where there is no item.
+    ///
+    /// A beat that is new may have been written until the answer came, and one that stands still had the time until the
+    /// look was asked for: in between the state table looked at some moment that nobody knows.
+    pub fn observe(&mut self, lease: Option<&StoredLease>, began: Duration, answered: Duration) -> Verdict {
+        let Some(lease) = lease else {
+            self.seen = None;
+            return Verdict::Free;
+        };
+        let is_the_same = |seen: &&mut Seen| {
+            (&seen.owner, seen.term, seen.beat) == (&lease.owner, lease.term, lease.beat)
+        };
+        let (looks, since) = match self.seen.as_mut().filter(is_the_same) {
+            Some(seen) => {
+                seen.looks = seen.looks.saturating_add(1);
+                (seen.looks, seen.since)
+            }
+            None => {
+                let seen = Seen { owner: lease.owner.clone(), term: lease.term, beat: lease.beat, since: answered, looks: 1 };
+                self.seen = Some(seen);
+                (1, answered)
+            }
+        };
+        let stood_still = began.saturating_sub(since);
+        let expired = looks >= LOOKS && stood_still >= EXPIRY;
+        if lease.owner.is_some() && !expired {
+            self.free_since = None;
+            let left = EXPIRY.saturating_sub(stood_still);
+            return Verdict::Wait(if left.is_zero() { LOOK } else { left.min(LOOK) });
+        }
+        // The longer the host's terms have been of no use, the longer others go first.
+        let free_since = *self.free_since.get_or_insert(began);
+        let left = wait_of_a_host(lease, &self.me).saturating_sub(began.saturating_sub(free_since));
+        if left.is_zero() { Verdict::Free } else { Verdict::Wait(left.min(LOOK)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    fn lease(owner: Option<&str>, beat: u64) -> StoredLease {
+        StoredLease { owner: owner.map(WorkerId::new), term: 3, beat, ..StoredLease::default() }
+    }
+
+    fn watch() -> LeaseWatch {
+        LeaseWatch::new(WorkerId::new("me-1-a"))
+    }
+
+    /// A look that takes no time.
+    fn look(watch: &mut LeaseWatch, lease: &StoredLease, at: f64) -> Verdict {
+        watch.observe(Some(lease), seconds(at), seconds(at))
+    }
+
+    #[test]
+    fn l6_a_lease_that_nobody_has_is_taken_at_once() {
+        assert_eq!(watch().observe(None, seconds(0.0), seconds(0.1)), Verdict::Free);
+        assert_eq!(look(&mut watch(), &lease(None, 9), 0.0), Verdict::Free);
+    }
+
+    #[test]
+    fn l6_a_beat_that_stands_still_for_an_expiry_is_the_end_of_a_reader() {
+        let mut watch = watch();
+        for beat in 0..5_u32 {
+            let verdict = look(&mut watch, &lease(Some("w"), u64::from(beat)), 1.5 * f64::from(beat));
+            assert_eq!(verdict, Verdict::Wait(LOOK));
+        }
+        // First seen at 6.0 s; the last look comes when the time is over, and not a look later.
+        for at in [6.75, 7.5, 8.25, 9.0, 9.75, 10.5] {
+            assert_eq!(look(&mut watch, &lease(Some("w"), 4), at), Verdict::Wait(LOOK), "{at}");
+        }
+        assert_eq!(look(&mut watch, &lease(Some("w"), 4), 11.5), Verdict::Wait(seconds(0.5)));
+        assert_eq!(look(&mut watch, &lease(Some("w"), 4), 12.0), Verdict::Free);
+        // It was only slow.
+        assert_eq!(look(&mut watch, &lease(Some("w"), 5), 12.1), Verdict::Wait(LOOK));
+    }
+
+    #[test]
+    fn l6_an_observer_that_slept_has_seen_nothing() {
+        let mut watch = watch();
+        look(&mut watch, &lease(Some("w"), 9), 0.0);
+        assert_eq!(look(&mut watch, &lease(Some("w"), 9), 7_200.0), Verdict::Wait(LOOK), "two looks, two hours apart");
+        assert_eq!(look(&mut watch, &lease(Some("w"), 9), 7_200.75), Verdict::Free);
+    }
+
+    #[test]
+    fn a_slow_look_does_not_make_a_beat_older_than_it_may_be() {
+        let mut watch = watch();
+        // The beat may have been written a moment before the answer.
+        watch.observe(Some(&lease(Some("w"), 9)), seconds(0.0), seconds(4.9));
+        for at in [5.0, 6.5, 8.0, 9.5, 10.8] {
+            assert!(matches!(look(&mut watch, &lease(Some("w"), 9), at), Verdict::Wait(_)), "{at}");
+        }
+        assert_eq!(look(&mut watch, &lease(Some("w"), 9), 10.9), Verdict::Free);
+    }
+
+    #[test]
+    fn another_term_with_the_same_beat_is_another_reader() {
+        let mut watch = watch();
+        for at in [0.0, 3.0, 5.9] {
+            look(&mut watch, &lease(Some("w"), 9), at);
+        }
+        let other = StoredLease { term: 4, ..lease(Some("w"), 9) };
+        assert_eq!(look(&mut watch, &other, 7.0), Verdict::Wait(LOOK));
+    }
+
+    #[test]
+    fn l6_a_host_whose_terms_were_fruitless_lets_others_go_first() {
+        let given_back = |host: &str, fruitless| StoredLease { fruitless, host: host.to_owned(), ..lease(None, 9) };
+        assert_eq!(look(&mut watch(), &given_back("other", 2), 0.0), Verdict::Free);
+        assert_eq!(look(&mut watch(), &given_back("me", 0), 0.0), Verdict::Free);
+        let mut watch = watch();
+        for at in [0.0, 10.0, 19.9] {
+            assert!(matches!(look(&mut watch, &given_back("me", 1), at), Verdict::Wait(_)), "{at}");
+        }
+        assert_eq!(look(&mut watch, &given_back("me", 1), 20.0), Verdict::Free);
+    }
+}

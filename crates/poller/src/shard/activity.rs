@@ -1,0 +1,69 @@
+//! What is known of one shard's task from outside.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::state::Checkpoint;
+
+/// Signs of activity of one shard's task, for the watchdog, and what a task that takes its place needs to know.
+#[derive(Debug)]
+pub(crate) struct Activity(Mutex<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    active: Instant,
+    calls_per_hour: f64,
+    /// A listing shows that the shard is closed.
+    closed: bool,
+    /// The last checkpoint that is stored.
+    stored: Option<Checkpoint>,
+}
+
+impl Default for Activity {
+    fn default() -> Activity {
+        let seen = Seen { active: Instant::now(), calls_per_hour: 0.0, closed: false, stored: None };
+        Activity(Mutex::new(seen))
+    }
+}
+
+impl Activity {
+    /// Something has come to an end, well or badly.
+    pub(crate) fn note(&self) {
+        self.seen().active = Instant::now();
+    }
+
+    /// How long nothing has.
+    pub(crate) fn silent_for(&self) -> Duration {
+        self.seen().active.elapsed()
+    }
+
+    pub(crate) fn expect_calls(&self, per_hour: f64) {
+        self.seen().calls_per_hour = per_hour;
+    }
+
+    pub(crate) fn calls_per_hour(&self) -> f64 {
+        self.seen().calls_per_hour
+    }
+
+    pub(crate) fn close(&self) {
+        self.seen().closed = true;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.seen().closed
+    }
+
+    pub(crate) fn checkpointed(&self, checkpoint: Checkpoint) {
+        self.seen().stored = Some(checkpoint);
+    }
+
+    pub(crate) fn stored(&self) -> Option<Checkpoint> {
+        self.seen().stored.clone()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
