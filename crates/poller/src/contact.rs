@@ -20,7 +20,8 @@ pub(crate) struct Contact {
 
 #[derive(Debug)]
 struct Seen {
-    stream: Instant,
+    /// The first call of DynamoDB Streams that has no answer, since the last one that had.
+    asked: Option<Instant>,
     accepted: Instant,
     waiting_since: Option<Instant>,
     progress: bool,
@@ -73,15 +74,24 @@ impl Contact {
     /// A term begins.
     pub(crate) fn new(search: SearchContact) -> Contact {
         let now = Instant::now();
-        let seen = Seen { stream: now, accepted: now, waiting_since: None, progress: false };
+        let seen = Seen { asked: None, accepted: now, waiting_since: None, progress: false };
         Contact { search, seen: Mutex::new(seen) }
     }
 
-    /// DynamoDB Streams has answered a call for records.
+    /// DynamoDB Streams is asked for something.
+    pub(crate) fn stream_asked(&self) {
+        self.seen().asked.get_or_insert_with(Instant::now);
+    }
+
+    /// DynamoDB Streams has answered.
     pub(crate) fn stream_answered(&self) {
         let mut seen = self.seen();
-        seen.stream = Instant::now();
-        seen.progress = true;
+        (seen.asked, seen.progress) = (None, true);
+    }
+
+    /// How long DynamoDB Streams has not answered; zero where it is not asked.
+    pub(crate) fn stream_silence(&self) -> Duration {
+        self.seen().asked.map_or(Duration::ZERO, |asked| asked.elapsed())
     }
 
     /// Records have their outcomes.
@@ -97,23 +107,14 @@ impl Contact {
         seen.progress && seen.waiting_since.is_none_or(|since| seen.accepted > since)
     }
 
-    /// When DynamoDB Streams last answered.
-    pub(crate) fn stream(&self) -> Instant {
-        self.seen().stream
-    }
-
-    /// Whether the reader is to give its lease up. `readers` are the shards that it reads, `undecided` the records that
-    /// wait to be written.
-    pub(crate) fn judge(&self, readers: usize, undecided: u64, longest: Duration) -> Option<GiveUp> {
-        let now = Instant::now();
+    /// Whether the reader is to give its lease up, with so many records that wait to be written.
+    pub(crate) fn judge(&self, undecided: u64, longest: Duration) -> Option<GiveUp> {
+        let (now, stream) = (Instant::now(), self.stream_silence());
         let mut seen = self.seen();
         seen.waiting_since = (undecided > 0).then(|| seen.waiting_since.unwrap_or(now));
-        if readers == 0 {
-            seen.stream = now;
-        }
         let search = self.search.last().map_or(seen.accepted, |answered| answered.max(seen.accepted));
         let waiting = seen.waiting_since.map(|since| now.duration_since(since));
-        GiveUp::judge(now.duration_since(seen.stream), now.duration_since(search), waiting, longest)
+        GiveUp::judge(stream, now.duration_since(search), waiting, longest)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -132,16 +133,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn l6_who_gets_no_answer_gives_up_and_who_waits_for_nothing_does_not() {
+    async fn l6_who_gets_no_answer_gives_up_and_who_asks_for_nothing_does_not() {
         let contact = Contact::new(SearchContact::default());
         seconds(20).await;
-        assert_eq!(contact.judge(0, 0, TEN), None, "nothing is read");
-        seconds(9).await;
-        contact.stream_answered();
-        seconds(9).await;
-        assert_eq!(contact.judge(1, 0, TEN), None);
+        assert_eq!(contact.judge(0, TEN), None, "nothing is asked, as where a page waits to be written");
+        contact.stream_asked();
+        seconds(5).await;
+        contact.stream_asked();
+        seconds(4).await;
+        assert_eq!((contact.judge(0, TEN), contact.stream_silence()), (None, Duration::from_secs(9)));
         seconds(1).await;
-        assert_eq!(contact.judge(1, 0, TEN), Some(GiveUp::NoStream));
+        assert_eq!(contact.judge(0, TEN), Some(GiveUp::NoStream));
+        contact.stream_answered();
+        assert_eq!((contact.judge(0, TEN), contact.stream_silence()), (None, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
@@ -151,15 +155,15 @@ mod tests {
         for _ in 0..6 {
             contact.stream_answered();
             search.answered();
-            assert_eq!(contact.judge(1, 5, TEN), None);
+            assert_eq!(contact.judge(5, TEN), None);
             assert!(!contact.has_progress(), "nothing was accepted yet");
             seconds(5).await;
         }
         contact.stream_answered();
         seconds(6).await;
-        assert_eq!(contact.judge(1, 5, TEN), Some(GiveUp::NoSearch));
+        assert_eq!(contact.judge(5, TEN), Some(GiveUp::NoSearch));
         contact.accepted();
-        assert_eq!(contact.judge(1, 5, TEN), None);
+        assert_eq!(contact.judge(5, TEN), None);
         assert!(contact.has_progress());
     }
 }

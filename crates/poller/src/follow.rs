@@ -153,10 +153,12 @@ impl Follower {
                 TermEnd::Lost => {
                     tracing::warn!("another worker has taken the lease: standing by");
                     self.board.lease_changed(LeaseChange::Lost);
+                    standby.got_on();
                 }
                 TermEnd::GivenUp(why) => {
                     tracing::warn!(reason = why.sentence(), "the lease is given up, so that another worker can go on");
                     self.board.lease_changed(LeaseChange::GivenUp);
+                    standby.gave_up();
                 }
                 TermEnd::OutgrownBy(term) => standby.outgrow(term),
             }

@@ -242,7 +242,7 @@ impl ShardGraph {
             Some(parent) => match self.stage(parent) {
                 Some(Stage::Drained { .. } | Stage::Done { .. }) => true,
                 // An item is made when the parent is drained, and outlives that of the parent.
-                None => node.stage == Stage::Stored,
+                Some(Stage::Waiting) | None => node.stage == Stage::Stored,
                 Some(_) => false,
             },
         }

@@ -46,10 +46,24 @@ const STATE_DEADLINE: Duration = Duration::from_secs(10);
 /// Reads a shard until it ends or is stopped.
 pub(crate) async fn follow_shard(job: Job, shared: Arc<Shared>) -> ShardEnd {
     shared.board.begin(&job.shard, job.parent.as_ref(), job.current_as_of);
-    shared.readers.fetch_add(1, Ordering::Relaxed);
-    let end = until_its_end(&job, &shared).await;
-    shared.readers.fetch_sub(1, Ordering::Relaxed);
-    end
+    let _counted = CountedReader::new(&shared);
+    until_its_end(&job, &shared).await
+}
+
+/// Counts a reader, however its task ends.
+struct CountedReader<'a>(&'a Shared);
+
+impl<'a> CountedReader<'a> {
+    fn new(shared: &'a Shared) -> CountedReader<'a> {
+        shared.readers.fetch_add(1, Ordering::Relaxed);
+        CountedReader(shared)
+    }
+}
+
+impl Drop for CountedReader<'_> {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 async fn until_its_end(job: &Job, shared: &Shared) -> ShardEnd {

@@ -15,7 +15,7 @@ use streamdex_mapping::{CreationTime, SequenceNumber};
 use streamdex_sink::index::KnownIndex;
 
 pub use self::progress::{Progress, Taken};
-pub use self::rows::read_lease;
+pub use self::rows::{read_items, read_lease};
 pub use self::store::StateStore;
 use crate::gap::Gap;
 use crate::graph::ShardProgress;

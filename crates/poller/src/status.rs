@@ -40,7 +40,7 @@ struct Board {
     role: Role,
     beat: Option<Instant>,
     lease_seen: Option<Instant>,
-    stream: Option<Instant>,
+    stream_silence: Duration,
     turned: Option<Instant>,
     projected_calls: f64,
     prefetched: u64,
@@ -76,7 +76,7 @@ impl Default for StatusBoard {
             role: Role::default(),
             beat: None,
             lease_seen: None,
-            stream: None,
+            stream_silence: Duration::ZERO,
             turned: None,
             projected_calls: 0.0,
             prefetched: 0,
@@ -103,7 +103,7 @@ impl StatusBoard {
             role: board.role.clone(),
             heartbeat_age: board.beat.map(|beat| now.duration_since(beat)),
             lease_seen: board.lease_seen.map(|seen| now.duration_since(seen)),
-            stream_age: board.stream.map(|answered| now.duration_since(answered)),
+            stream_silence: board.stream_silence,
             turned: board.turned.map(|turned| now.duration_since(turned)),
             projected_calls: board.projected_calls,
             prefetched: board.prefetched,
@@ -148,7 +148,7 @@ impl StatusBoard {
             board.end(&shard, now);
         }
         board.ended.values_mut().for_each(|ended| ended.undecided = 0);
-        (board.beat, board.stream) = (None, None);
+        (board.beat, board.stream_silence) = (None, Duration::ZERO);
         board.projected_calls = 0.0;
         board.prefetched = 0;
     }
@@ -158,9 +158,9 @@ impl StatusBoard {
         self.board().lease_seen = Some(Instant::now());
     }
 
-    /// When DynamoDB Streams last answered this reader; `None` where it is not asked.
-    pub(crate) fn stream_answered(&self, at: Option<Instant>) {
-        self.board().stream = at;
+    /// How long DynamoDB Streams has not answered this reader.
+    pub(crate) fn stream_silence(&self, silence: Duration) {
+        self.board().stream_silence = silence;
     }
 
     /// A beat is confirmed; `begun` is when its write was started.

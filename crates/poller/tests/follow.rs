@@ -10,15 +10,17 @@ use streamdex_config::{Config, StartPosition};
 use streamdex_delivery::Bounds;
 use streamdex_delivery::indices::IndexWatch;
 use streamdex_dynamodb::clients::SourceClients;
-use streamdex_dynamodb::state::StateTable;
+use streamdex_dynamodb::state::{Partition, StatePartition, StateTable};
 use streamdex_dynamodb::stream::SdkStream;
 use streamdex_dynamodb::table::TableInfo;
 use streamdex_mapping::{Change, Outcome, RecordError, Trust};
 use streamdex_poller::clock::SystemClock;
 use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Followed, Follower, Parts, Settings};
 use streamdex_poller::graph::Until;
+use streamdex_poller::SearchContact;
 use streamdex_poller::lease::WorkerId;
-use streamdex_poller::state::{Generations, StreamState};
+use streamdex_poller::state::Generations;
+use streamdex_poller::state::writes::Claimant;
 use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
 use streamdex_testkit::emulators::{Engine, engines, stream};
 use streamdex_testkit::engines::{DynamoDbLocal, dynamodb_client, streams_client, unique_name};
@@ -90,27 +92,26 @@ impl Bench<'_> {
         let (dynamodb, streams) = (dynamodb_client(endpoint), streams_client(endpoint));
         let clients = SourceClients { dynamodb, streams };
         let info = TableInfo::describe(&clients, &source).await.unwrap();
-        let state = StreamState::new(
-            self.state.clone(),
-            &info.stream.arn,
-            Generations::new(),
-            WorkerId::of_process("test", fastrand::u64(..)),
-        );
+        let key = Partition::Follow { group: "default", table: info.arn.as_str() }.key();
         let parts = Parts {
             source: Arc::new(SdkStream::new(clients, info.stream.arn.clone(), Some(self.table.clone()))),
             deliver: self.notes.clone(),
-            store: Arc::new(state),
+            store: Arc::new(StatePartition::new(self.state.clone(), key)),
             indices: self.notes.clone(),
             clock: Arc::new(SystemClock::default()),
+            search: SearchContact::default(),
         };
         let settings = Settings {
             stream_arn: info.stream.arn,
+            worker: WorkerId::of_process("test", fastrand::u64(..)),
+            claimant: Claimant::default(),
             start: StartPosition::TrimHorizon,
             until,
             generations: Generations::new(),
             sole_index: None,
             freshness: Duration::from_secs(1),
             patience: Some(Duration::from_secs(30)),
+            leases: Arc::default(),
             seed: 1,
         };
         Follower::new(parts, settings)

@@ -106,6 +106,7 @@ impl Discovery {
             let mut wait = FIRST_WAIT;
             loop {
                 shared.describe_turn.wait().await;
+                shared.contact.stream_asked();
                 match shared.source.children(&parent).await {
                     Ok(children) => {
                         shared.contact.stream_answered();
@@ -178,6 +179,7 @@ impl Caller {
         let (mut wait, mut not_found, mut paused) = (FIRST_WAIT, 0, false);
         while !listing.is_over() {
             shared.describe_turn.wait().await;
+            shared.contact.stream_asked();
             let error = match shared.source.shards(listing.next_after()).await {
                 Ok(page) => {
                     shared.contact.stream_answered();

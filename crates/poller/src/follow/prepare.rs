@@ -123,6 +123,7 @@ async fn list(shared: &Shared, insist: &Insist<'_>) -> Result<(Vec<ListedShard>,
         let after = listing.next_after().cloned();
         let page = insist.on(|| async {
             shared.describe_turn.wait().await;
+            shared.contact.stream_asked();
             Ok(shared.source.shards(after.as_ref()).await?)
         });
         let page = page.await?;

@@ -57,6 +57,16 @@ impl<'a> Standby<'a> {
         self.outgrow = self.outgrow.max(term);
     }
 
+    /// This worker had to give the lease up: others go first.
+    pub(super) fn gave_up(&mut self) {
+        self.watch.gave_up();
+    }
+
+    /// This worker's term ended otherwise.
+    pub(super) fn got_on(&mut self) {
+        self.watch.got_on();
+    }
+
     /// Looks at the lease until it is this worker's.
     pub(super) async fn wait_for_the_lease(&mut self) -> Result<Lead, FollowError> {
         let started = Instant::now();

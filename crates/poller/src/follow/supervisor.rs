@@ -175,7 +175,7 @@ impl Supervisor {
         let calls = self.reading.values().map(|reading| reading.activity.calls_per_hour());
         board.projected_calls(calls.sum());
         board.prefetched(self.shared.budget.held());
-        board.stream_answered((!self.reading.is_empty()).then(|| self.shared.contact.stream()));
+        board.stream_silence(self.shared.contact.stream_silence());
         if !self.graph.has_unread_shards() && board.is_caught_up() {
             // Each shard was polled within the freshness and some time for the call.
             let margin = self.settings.freshness.as_secs() + self.settings.freshness.as_secs() / 10 + 4;

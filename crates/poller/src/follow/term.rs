@@ -121,7 +121,7 @@ impl<'a> Term<'a> {
         let prepared = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(TermEnd::Over(FollowEnd::Stopped)),
-            why = self.no_answers(shared, Busy::Always) => return Ok(TermEnd::GivenUp(why)),
+            why = self.no_answers(shared) => return Ok(TermEnd::GivenUp(why)),
             prepared = Box::pin(preparing) => prepared?,
         };
         let ready = match prepared {
@@ -134,7 +134,7 @@ impl<'a> Term<'a> {
         let supervisor = Supervisor::new(self.settings.clone(), Arc::clone(shared), Arc::clone(beats), self.swept(), ready);
         let supervised = Box::pin(supervisor.run(stop, &give_up));
         let judged = async {
-            let why = self.no_answers(shared, Busy::WhileReading).await;
+            let why = self.no_answers(shared).await;
             give_up.cancel();
             why
         };
@@ -168,7 +168,7 @@ impl<'a> Term<'a> {
     }
 
     /// Returns when a service has not answered for so long that another worker is to try.
-    async fn no_answers(&self, shared: &Shared, busy: Busy) -> GiveUp {
+    async fn no_answers(&self, shared: &Shared) -> GiveUp {
         if self.settings.patience.is_some() {
             // One-shot commands have their own patience.
             return std::future::pending().await;
@@ -180,11 +180,7 @@ impl<'a> Term<'a> {
         loop {
             ticks.tick().await;
             shared.unanswered.count(self.parts.deliver.unanswered());
-            let readers = match busy {
-                Busy::Always => 1,
-                Busy::WhileReading => shared.readers.load(Ordering::Relaxed),
-            };
-            if let Some(why) = shared.contact.judge(readers, self.board.undecided(), longest) {
+            if let Some(why) = shared.contact.judge(self.board.undecided(), longest) {
                 return why;
             }
         }
@@ -264,13 +260,6 @@ impl<'a> Term<'a> {
             seed: self.settings.seed,
         }
     }
-}
-
-/// Whether answers are expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Busy {
-    Always,
-    WhileReading,
 }
 
 /// The present end that `--until-end` reads to.

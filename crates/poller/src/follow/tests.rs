@@ -1,19 +1,19 @@
 mod fakes;
-mod workers;
+mod standbys;
 
 use std::sync::atomic::Ordering;
 
 use streamdex_dynamodb::Fault;
+use streamdex_dynamodb::state::Item;
 use streamdex_dynamodb::stream::Position;
-use streamdex_mapping::CreationTime;
 use streamdex_mapping::SequenceNumber;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use self::fakes::{ARN, FakeIndex, FakeStore, FakeStream};
+use self::fakes::{ARN, EPOCH, FakeIndex, FakeSession, FakeStore, FakeStream};
 use super::*;
 use crate::clock::SystemClock;
-use crate::graph::KnownProgress;
+use crate::graph::ShardProgress;
 
 #[derive(Default)]
 struct Bench {
@@ -32,12 +32,15 @@ impl Bench {
     fn settings(&self) -> Settings {
         Settings {
             stream_arn: streamdex_config::StreamArn::parse(ARN).unwrap(),
+            worker: WorkerId::new("unset"),
+            claimant: Claimant { cluster: Some("c1".into()), routes: "r1".into() },
             start: StartPosition::TrimHorizon,
             until: Until::Stopped,
             generations: Generations::from([("sessions".to_owned(), 1)]),
             sole_index: Some("sessions".into()),
             freshness: Duration::from_secs(1),
             patience: None,
+            leases: Arc::default(),
             seed: 7,
         }
     }
@@ -47,13 +50,29 @@ impl Bench {
     }
 
     fn follow_with(&self, settings: Settings) -> Running {
+        self.follow_as(self.store.session(), self.index.clone(), settings)
+    }
+
+    fn follow_as(&self, session: Arc<FakeSession>, index: Arc<FakeIndex>, settings: Settings) -> Running {
+        let settings = Settings { worker: session.worker.clone(), ..settings };
+        let search = SearchContact::default();
         let parts = Parts {
             source: self.stream.clone(),
-            deliver: self.index.clone(),
-            store: self.store.session(),
-            indices: self.index.clone(),
+            deliver: index.clone(),
+            store: session,
+            indices: index.clone(),
             clock: Arc::new(SystemClock::default()),
+            search: search.clone(),
         };
+        // As whoever asks OpenSearch now and then whether it is there.
+        tokio::spawn(async move {
+            loop {
+                if !index.silent.load(Ordering::SeqCst) {
+                    search.answered();
+                }
+                seconds(5).await;
+            }
+        });
         let follower = Follower::new(parts, settings);
         let (stop, board) = (CancellationToken::new(), follower.board());
         let task = tokio::spawn(follower.run(stop.clone()));
@@ -98,7 +117,7 @@ async fn records_are_written_in_order_and_checkpointed() {
     let followed = running.stop().await;
     assert_eq!(followed.end, FollowEnd::Stopped);
     assert_eq!(bench.store.position("a").as_deref(), Some("2503"));
-    assert_eq!(bench.store.loaded.lock().unwrap().indices, [FakeIndex::known_index()]);
+    assert_eq!(bench.store.loaded().indices, [FakeIndex::known_index()]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +158,7 @@ async fn a_split_is_followed_at_once_and_after_the_parent() {
     let written = bench.index.written();
     assert_eq!(written.len(), 1_522);
     assert!(written[..1_500].iter().all(|sequence| *sequence <= 1_500));
-    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Done));
+    assert_eq!(bench.store.shard("a"), Some(ShardProgress::Done));
     running.stop().await;
 }
 
@@ -215,7 +234,7 @@ async fn trimmed_records_are_a_gap_that_stops_their_lineage_alone() {
     bench.stream.put("b", 102..=102).put("c", 50..=51);
     seconds(3).await;
     assert_eq!(bench.store.gaps(), [("trimmed", "a".to_owned())]);
-    assert_eq!(bench.store.loaded.lock().unwrap().gaps[0].position.as_deref(), Some("3"));
+    assert_eq!(bench.store.loaded().gaps[0].position.as_deref(), Some("3"));
     assert_eq!(bench.index.written(), [1, 2, 3, 100, 101, 102]);
     running.stop().await;
 }
@@ -232,7 +251,7 @@ async fn l12_an_open_shard_does_not_end_where_answers_leave_the_iterator_out() {
     seconds(10).await;
     assert_eq!(bench.stream.blanks_left("a"), 0);
     assert_eq!(bench.index.written(), (1..=6).collect::<Vec<_>>());
-    assert!(matches!(bench.store.shard("a"), Some(KnownProgress::Begun(_))));
+    assert!(matches!(bench.store.shard("a"), Some(ShardProgress::Open(_))));
     let status = running.stop().await.status;
     assert!(status.counters.incomplete_answers > 0 && status.gaps.is_empty(), "{status:?}");
 }
@@ -246,7 +265,7 @@ async fn l12_a_closed_shard_with_a_backlog_is_read_on() {
     let running = bench.follow();
     seconds(20).await;
     assert_eq!(bench.index.written(), (1..=100).chain(200..=201).collect::<Vec<_>>());
-    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Done));
+    assert_eq!(bench.store.shard("a"), Some(ShardProgress::Done));
     running.stop().await;
 }
 
@@ -261,7 +280,7 @@ async fn l12_the_end_is_confirmed_by_an_iterator_after_the_last_record() {
     let of_a: Vec<_> = iterators.iter().filter(|(shard, _)| shard == "a").map(|(_, position)| position).collect();
     let after = Position::After(SequenceNumber::parse("3").unwrap());
     assert_eq!(of_a, [&Position::TrimHorizon, &after]);
-    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Done));
+    assert_eq!(bench.store.shard("a"), Some(ShardProgress::Done));
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,23 +299,43 @@ async fn l8_a_shard_of_which_nothing_was_read_begins_with_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_breaks_ends_the_follower() {
+async fn a_heartbeat_that_breaks_ends_the_follower() {
     let bench = Bench::default();
     bench.stream.shard("a", None);
     let running = bench.follow();
     seconds(3).await;
     bench.store.broken.store(true, Ordering::SeqCst);
     let ended = tokio::time::timeout(Duration::from_secs(30), running.task).await.expect("it ends");
-    assert!(matches!(ended.unwrap(), Err(FollowError::Broken)), "the heartbeat");
+    assert!(matches!(ended.unwrap(), Err(FollowError::Broken)));
+}
 
+#[tokio::test(start_paused = true)]
+async fn a_record_that_breaks_the_task_of_its_shard_holds_that_shard_alone() {
     let bench = Bench::default();
-    bench.stream.shard("a", None);
-    bench.index.broken.store(true, Ordering::SeqCst);
+    bench.stream.shard("a", None).shard("b", None);
     let running = bench.follow();
     seconds(3).await;
-    bench.stream.put("a", 1..=1);
-    let ended = tokio::time::timeout(Duration::from_secs(30), running.task).await.expect("it ends");
-    assert!(matches!(ended.unwrap(), Err(FollowError::Broken)), "a shard");
+    bench.stream.put("a", [1, 2]).put("b", [10]);
+    seconds(3).await;
+    bench.index.poison.store(3, Ordering::SeqCst);
+    bench.stream.put("a", [3, 4]);
+    seconds(20).await;
+    bench.stream.put("b", [11]);
+    seconds(3).await;
+    let status = running.board.snapshot();
+    assert!((3..=6).contains(&status.counters.task_restarts), "{}", status.counters.task_restarts);
+    assert!(status.pauses()[0].contains("broke"), "{:?}", status.pauses());
+    let sorted = || {
+        let mut written = bench.index.written();
+        written.sort_unstable();
+        written
+    };
+    assert_eq!(sorted(), [1, 2, 10, 11]);
+    bench.index.poison.store(0, Ordering::SeqCst);
+    seconds(60).await;
+    assert_eq!(sorted(), [1, 2, 3, 4, 10, 11]);
+    assert_eq!(bench.store.position("a").as_deref(), Some("4"));
+    assert_eq!(running.stop().await.end, FollowEnd::Stopped);
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,7 +347,6 @@ async fn only_gaps_end_the_run_now_and_at_the_next_start() {
     bench.stream.vanish("a");
     assert_eq!(running.end().await.end, FollowEnd::OnlyGaps);
     assert_eq!(bench.store.gaps(), [("shard_vanished", "a".to_owned())]);
-    bench.store.loaded.lock().unwrap().shards[0].progress = KnownProgress::Gapped;
     assert_eq!(bench.follow().end().await.end, FollowEnd::OnlyGaps);
 }
 
@@ -334,7 +372,7 @@ async fn a_lost_index_is_a_gap_and_no_checkpoint_passes_it() {
     assert_eq!(running.end().await.end, FollowEnd::OnlyGaps);
     assert_eq!(bench.store.position("a").as_deref(), Some("3"));
     assert_eq!(bench.store.gaps(), [("index_vanished", "sessions-000001".to_owned())]);
-    let detail = bench.store.loaded.lock().unwrap().gaps[0].detail.clone().unwrap();
+    let detail = bench.store.loaded().gaps[0].detail.clone().unwrap();
     assert!(detail.contains("u1") && detail.contains("impostor"), "{detail}");
     // The gap stands at the next start.
     assert_eq!(bench.follow().end().await.end, FollowEnd::OnlyGaps);
@@ -363,7 +401,7 @@ async fn a_stop_waits_for_the_page_in_hand_and_is_over_in_ten_seconds() {
     bench.stream.page_size(2).shard("a", None).put("a", 1..=10);
     bench.index.slow.store(3_000, Ordering::SeqCst);
     let running = bench.follow();
-    seconds(3).await;
+    seconds(2).await;
     running.stop().await;
     assert_eq!(bench.index.written(), [1, 2]);
     assert_eq!(bench.store.position("a").as_deref(), Some("2"));
@@ -384,9 +422,9 @@ async fn until_the_present_end() {
     let followed = bench.until_end().await;
     assert_eq!(followed.end, FollowEnd::PresentEnd);
     assert_eq!(followed.status.tally.applied, 5);
-    assert_eq!(bench.store.shard("a"), Some(KnownProgress::Done));
+    assert_eq!(bench.store.shard("a"), Some(ShardProgress::Done));
     assert_eq!(bench.store.position("b").as_deref(), Some("11"));
-    assert!(matches!(bench.store.shard("b"), Some(KnownProgress::Begun(_))));
+    assert!(matches!(bench.store.shard("b"), Some(ShardProgress::Open(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -409,9 +447,7 @@ async fn one_shot_commands_give_up() {
 #[tokio::test(start_paused = true)]
 async fn latest_is_pinned_before_the_first_read() {
     let bench = Bench::default();
-    let now = i64::from(
-        CreationTime::from_seconds(u32::try_from(crate::clock::seconds(&SystemClock::default())).unwrap()).seconds(),
-    );
+    let now = i64::try_from(EPOCH).unwrap();
     bench.stream.shard("a", None).put("a", 1..=2).close("a").shard("b", Some("a"));
     bench.stream.put_at("b", 10..=11, now - 3_600).put_at("b", 12..=12, now);
     let latest = || Settings { start: StartPosition::Latest, ..bench.settings() };
@@ -432,7 +468,7 @@ async fn latest_is_pinned_before_the_first_read() {
 async fn another_stream_of_the_same_table_is_a_gap() {
     let bench = Bench::default();
     bench.stream.shard("a", None);
-    bench.store.loaded.lock().unwrap().other_streams.push("L0".into());
+    bench.store.set("stream|L0", Item::new());
     assert_eq!(bench.follow().end().await.end, FollowEnd::OnlyGaps);
     assert_eq!(bench.store.gaps(), [("stream_replaced", ARN.to_owned())]);
 }
@@ -462,15 +498,10 @@ async fn a_deleted_stream_is_a_gap() {
 
 #[tokio::test(start_paused = true)]
 async fn another_generation_under_the_same_group_is_refused() {
-    let bench = Bench {
-        store: Arc::new(FakeStore {
-            generations: Generations::from([("sessions".to_owned(), 2)]),
-            ..FakeStore::default()
-        }),
-        ..Bench::default()
-    };
+    let bench = Bench::default();
     bench.stream.shard("a", None).put("a", 1..=1);
-    let running = bench.follow();
+    let generations = Generations::from([("sessions".to_owned(), 2)]);
+    let running = bench.follow_with(Settings { generations, ..bench.settings() });
     seconds(3).await;
     running.stop().await;
     let error = bench.follow().task.await.unwrap().unwrap_err();

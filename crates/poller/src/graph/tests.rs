@@ -2,7 +2,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use streamdex_mapping::SequenceNumber;
 
 use super::*;
 use crate::gap::GapKind;
@@ -19,7 +18,7 @@ fn closed(name: &str, parent: Option<&str>) -> ListedShard {
     ListedShard { closed: true, ..shard(name, parent) }
 }
 
-fn known(name: &str, parent: Option<&str>, progress: KnownProgress) -> KnownShard {
+fn known(name: &str, parent: Option<&str>, progress: ShardProgress) -> KnownShard {
     KnownShard { id: id(name), parent: parent.map(id), progress, stale: false }
 }
 
@@ -27,30 +26,63 @@ fn graph(roots: &[&str], known: &[KnownShard]) -> ShardGraph {
     ShardGraph::new(roots.iter().copied().map(id).collect(), known, Until::Stopped)
 }
 
-/// The shards that may be read now: offered, or the children of a shard that is done by that.
-fn starts(commands: &[Command]) -> Vec<String> {
-    let text = |command: &Command| match command {
-        Command::Offer { shard, .. } => vec![shard.to_string()],
-        Command::Succeed { children, .. } => children.iter().map(ToString::to_string).collect(),
-        _ => Vec::new(),
-    };
-    commands.iter().flat_map(text).collect()
+/// What commands come to where every item is stored at once.
+#[derive(Debug, Default, PartialEq)]
+struct Ran {
+    reads: Vec<String>,
+    seeks: Vec<(String, u32)>,
+    gaps: Vec<(String, GapKind)>,
+    done: Vec<(String, Vec<String>)>,
+    lists_again: bool,
 }
 
-fn gaps(commands: &[Command]) -> Vec<(String, GapKind)> {
-    let gap = |command: &Command| match command {
-        Command::Gap { shard, kind } => Some((shard.to_string(), *kind)),
-        _ => None,
-    };
-    commands.iter().filter_map(gap).collect()
+fn run(graph: &mut ShardGraph, commands: Vec<Command>) -> Ran {
+    let mut ran = Ran::default();
+    let mut next = std::collections::VecDeque::from(commands);
+    while let Some(command) = next.pop_front() {
+        match command {
+            Command::Store { shard, .. } => next.extend(graph.stored(&shard)),
+            Command::Read { shard, .. } => ran.reads.push(shard.to_string()),
+            Command::SeekChildren { parent, attempt } => ran.seeks.push((parent.to_string(), attempt)),
+            Command::Gap { shard, kind } => ran.gaps.push((shard.to_string(), kind)),
+            Command::Done { shard, children } => {
+                graph.done(&shard);
+                ran.done.push((shard.to_string(), children.iter().map(ToString::to_string).collect()));
+            }
+            Command::ListAgain => ran.lists_again = true,
+        }
+    }
+    ran
 }
 
-fn seeks(commands: &[Command]) -> Vec<(String, u32)> {
-    let seek = |command: &Command| match command {
-        Command::SeekChildren { parent, attempt } => Some((parent.to_string(), *attempt)),
-        _ => None,
-    };
-    commands.iter().filter_map(seek).collect()
+impl ShardGraph {
+    fn run_listed(&mut self, shards: &[ListedShard]) -> Ran {
+        let commands = self.listed(shards);
+        run(self, commands)
+    }
+
+    fn run_drained(&mut self, shard: &str) -> Ran {
+        let commands = self.drained(&id(shard));
+        run(self, commands)
+    }
+
+    fn run_children(&mut self, parent: &str, shards: &[ListedShard]) -> Ran {
+        let commands = self.children(&id(parent), shards);
+        run(self, commands)
+    }
+
+    fn run_start(&mut self) -> Ran {
+        let commands = self.start();
+        run(self, commands)
+    }
+}
+
+fn none() -> Vec<String> {
+    Vec::new()
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -68,68 +100,72 @@ fn roots_of_a_new_group() {
 }
 
 #[test]
-fn a_child_waits_until_its_parent_is_acknowledged() {
+fn l2_a_child_waits_until_its_parent_is_drained() {
     let mut graph = graph(&["a"], &[]);
-    let commands = graph.listed(&[closed("a", None), shard("b", Some("a")), shard("c", Some("b"))]);
-    assert_eq!(starts(&commands), ["a"]);
-    let commands = graph.drained(&id("a"));
-    assert_eq!((starts(&commands), seeks(&commands)), (vec![], vec![("a".to_owned(), 0)]));
-    assert!(!graph.may_be_claimed(&id("b")));
-    let commands = graph.children(&id("a"), &[shard("b", Some("a"))]);
-    assert_eq!(starts(&commands), ["b"]);
-    graph.succeeded(&id("a"), &[id("b")]);
-    assert!(graph.may_be_claimed(&id("b")) && !graph.may_be_claimed(&id("c")));
-    assert_eq!(graph.progress(), Progress::Going);
+    let ran = graph.run_listed(&[closed("a", None), shard("b", Some("a")), shard("c", Some("b"))]);
+    assert_eq!(ran.reads, ["a"]);
+    let ran = graph.run_drained("a");
+    assert_eq!((ran.reads, ran.seeks), (none(), vec![("a".to_owned(), 0)]));
+    assert_eq!(graph.run_children("a", &[shard("b", Some("a"))]).reads, ["b"]);
+    assert_eq!(graph.run_listed(&[shard("b", Some("a")), shard("c", Some("b"))]).reads, none(), "b is being read");
+    assert_eq!(graph.remaining(), Remaining::Some);
 }
 
 #[test]
 fn children_are_sought_until_they_are_listed_and_strangers_are_passed_over() {
     let mut graph = graph(&["a", "z"], &[]);
-    graph.listed(&[closed("a", None), shard("z", None)]);
-    graph.drained(&id("a"));
-    let commands = graph.children(&id("a"), &[closed("a", None), shard("z", None), shard("y", Some("z"))]);
-    assert_eq!((starts(&commands), seeks(&commands)), (vec![], vec![("a".to_owned(), 1)]));
-    assert!(commands.contains(&Command::Finish { shard: id("a") }));
-    let commands = graph.children(&id("a"), &[shard("b", Some("a"))]);
-    assert_eq!(starts(&commands), ["b"]);
-    graph.succeeded(&id("a"), &[id("b")]);
+    graph.run_listed(&[closed("a", None), shard("z", None)]);
+    graph.run_drained("a");
+    let ran = graph.run_children("a", &[closed("a", None), shard("z", None), shard("y", Some("z"))]);
+    assert_eq!((ran.reads, ran.seeks), (none(), vec![("a".to_owned(), 1)]));
+    assert_eq!(graph.run_children("a", &[shard("b", Some("a"))]).reads, ["b"]);
     // The other half of a split shows up a moment later.
-    let commands = graph.children(&id("a"), &[shard("b", Some("a")), shard("c", Some("a"))]);
-    assert_eq!(commands[0], Command::Offer { shard: id("c"), parent: Some(id("a")) });
-    let commands = graph.children(&id("a"), &[shard("b", Some("a")), shard("c", Some("a"))]);
-    assert_eq!(seeks(&commands), []);
-}
-
-/// The answer to the end of a shard can take longer than the search for its children.
-#[test]
-fn the_other_half_of_a_split_waits_for_the_end_that_is_being_written() {
-    let mut graph = graph(&["a"], &[]);
-    graph.listed(&[closed("a", None)]);
-    graph.drained(&id("a"));
-    assert_eq!(starts(&graph.children(&id("a"), &[shard("b", Some("a"))])), ["b"]);
     let both = [shard("b", Some("a")), shard("c", Some("a"))];
-    for _ in 0..5 {
-        assert_eq!(starts(&graph.children(&id("a"), &both)), Vec::<String>::new());
-    }
-    let late = graph.succeeded(&id("a"), &[id("b")]);
-    assert_eq!(late, [Command::Offer { shard: id("c"), parent: Some(id("a")) }]);
+    assert_eq!(graph.run_children("a", &both).reads, ["c"]);
+    let ran = graph.run_children("a", &both);
+    assert_eq!((ran.seeks, ran.done), (Vec::new(), vec![("a".to_owned(), names(&["b", "c"]))]));
 }
 
 #[test]
-fn a_child_that_nobody_offered_for_a_day_is_a_gap() {
-    let done = KnownShard { stale: true, ..known("b", None, KnownProgress::Done) };
+fn l3_a_shard_is_done_when_all_its_children_have_items() {
+    let mut graph = graph(&["a"], &[]);
+    graph.run_listed(&[closed("a", None)]);
+    graph.run_drained("a");
+    let both = [shard("b", Some("a")), shard("c", Some("a"))];
+    let mut commands = Vec::new();
+    for _ in 0..5 {
+        commands.extend(graph.children(&id("a"), &both));
+    }
+    let stores: Vec<_> = commands.iter().filter(|command| matches!(command, Command::Store { .. })).collect();
+    assert_eq!(stores.len(), 2, "each once: {commands:?}");
+    assert!(!commands.iter().any(|command| matches!(command, Command::Done { .. })));
+    assert_eq!(graph.stored(&id("b")).len(), 1, "it is read, and the other one is awaited");
+    let commands = graph.stored(&id("c"));
+    assert!(commands.contains(&Command::Done { shard: id("a"), children: vec![id("b"), id("c")] }), "{commands:?}");
+    assert!(!graph.children(&id("a"), &both).iter().any(|command| matches!(command, Command::Done { .. })), "once");
+}
+
+#[test]
+fn a_late_half_of_a_split_is_read_from_a_listing() {
+    let mut graph = graph(&["a"], &[known("a", None, ShardProgress::Done)]);
+    graph.run_start();
+    assert_eq!(graph.run_listed(&[closed("a", None), shard("c", Some("a"))]).reads, ["c"]);
+}
+
+#[test]
+fn a_child_that_nobody_read_for_a_day_is_a_gap() {
+    let done = KnownShard { stale: true, ..known("b", None, ShardProgress::Done) };
     let mut graph = graph(&[], &[done]);
-    let commands = graph.listed(&[closed("b", None), shard("c", Some("b"))]);
-    assert_eq!(gaps(&commands), [("c".to_owned(), GapKind::Unread)]);
+    let ran = graph.run_listed(&[closed("b", None), shard("c", Some("b"))]);
+    assert_eq!(ran.gaps, [("c".to_owned(), GapKind::Unread)]);
 }
 
 #[test]
 fn a_shard_that_stays_without_children_asks_for_a_listing_once() {
     let mut graph = graph(&["a"], &[]);
-    graph.listed(&[closed("a", None)]);
-    graph.drained(&id("a"));
-    let listings = |commands: Vec<Command>| commands.contains(&Command::ListAgain);
-    let asked: Vec<u32> = (1..100).filter(|_| listings(graph.children(&id("a"), &[]))).collect();
+    graph.run_listed(&[closed("a", None)]);
+    graph.run_drained("a");
+    let asked: Vec<u32> = (1..100).filter(|_| graph.run_children("a", &[]).lists_again).collect();
     assert_eq!(asked.len(), 1);
     let waited: Duration = (0..asked[0]).map(seek_delay).sum();
     assert!((Duration::from_secs(5)..Duration::from_secs(15)).contains(&waited), "{waited:?}");
@@ -138,160 +174,168 @@ fn a_shard_that_stays_without_children_asks_for_a_listing_once() {
 #[test]
 fn a_listing_shows_children_too() {
     let mut graph = graph(&["a"], &[]);
-    graph.listed(&[closed("a", None)]);
-    graph.drained(&id("a"));
-    let commands = graph.listed(&[closed("a", None), shard("b", Some("a"))]);
-    assert_eq!(commands, [Command::Succeed { parent: id("a"), children: vec![id("b")] }]);
+    graph.run_listed(&[closed("a", None)]);
+    graph.run_drained("a");
+    assert_eq!(graph.run_listed(&[closed("a", None), shard("b", Some("a"))]).reads, ["b"]);
 }
 
 #[test]
 fn a_trimmed_parent_that_nobody_saw_is_no_gap() {
     let listed = [shard("b", Some("a"))];
     let mut graph = ShardGraph::new(roots(&listed, StartPosition::TrimHorizon), &[], Until::Stopped);
-    assert_eq!(starts(&graph.listed(&listed)), ["b"]);
+    assert_eq!(graph.run_listed(&listed).reads, ["b"]);
     for _ in 0..5 {
-        assert_eq!(gaps(&graph.listed(&listed)), []);
+        assert_eq!(graph.run_listed(&listed).gaps, []);
     }
 }
 
 #[test]
-fn a_root_that_vanished_before_it_was_offered_is_a_gap_once_the_listings_agree() {
+fn a_root_that_vanished_before_it_had_an_item_is_a_gap_once_the_listings_agree() {
     let mut graph = graph(&["a"], &[]);
     let other = [shard("z", None)];
     for _ in 1..listing::AGREEING_LISTINGS {
-        let commands = graph.listed(&other);
-        assert!(commands.contains(&Command::ListAgain));
-        assert_eq!(gaps(&commands), []);
+        let ran = graph.run_listed(&other);
+        assert!(ran.lists_again);
+        assert_eq!(ran.gaps, []);
     }
-    assert_eq!(gaps(&graph.listed(&other)), [("a".to_owned(), GapKind::ShardVanished)]);
-    assert_eq!(graph.progress(), Progress::Going, "z goes on");
+    assert_eq!(graph.run_listed(&other).gaps, [("a".to_owned(), GapKind::ShardVanished)]);
+    assert_eq!(graph.remaining(), Remaining::Some, "z goes on");
     graph.gapped(&id("z"));
-    assert_eq!(graph.progress(), Progress::OnlyGaps);
+    assert_eq!(graph.remaining(), Remaining::OnlyGaps);
 }
 
 #[test]
-fn a_shard_whose_parent_came_and_went_is_a_gap() {
-    let mut graph = graph(&["a"], &[known("a", None, KnownProgress::Done)]);
+fn l9_a_shard_whose_parent_came_and_went_is_a_gap() {
+    let mut graph = graph(&["a"], &[known("a", None, ShardProgress::Done)]);
     // b, the child of a, was never seen here.
     let listed = [shard("c", Some("b"))];
     for _ in 1..listing::AGREEING_LISTINGS {
-        assert_eq!(gaps(&graph.listed(&listed)), []);
+        assert_eq!(graph.run_listed(&listed).gaps, []);
     }
-    assert_eq!(gaps(&graph.listed(&listed)), [("c".to_owned(), GapKind::ParentMissed)]);
-    assert_eq!(graph.progress(), Progress::OnlyGaps);
+    assert_eq!(graph.run_listed(&listed).gaps, [("c".to_owned(), GapKind::ParentMissed)]);
+    assert_eq!(graph.remaining(), Remaining::OnlyGaps);
+}
+
+#[test]
+fn what_comes_after_a_gap_belongs_to_it() {
+    let mut graph = graph(&["a", "z"], &[]);
+    let listed = [closed("a", None), closed("b", Some("a")), shard("c", Some("b")), shard("z", None)];
+    graph.run_listed(&listed);
+    graph.gapped(&id("a"));
+    // A day later all of it is trimmed, the last one first, or shown without its parent.
+    for shown in [&listed[1..], &listed[2..], &[listed[1].clone(), listed[3].clone()], &listed[3..]] {
+        for _ in 0..2 * listing::AGREEING_LISTINGS {
+            let ran = graph.run_listed(shown);
+            assert_eq!((ran.gaps, ran.reads), (Vec::new(), none()), "{shown:?}");
+        }
+    }
 }
 
 #[test]
 fn a_parent_shown_late_ends_the_doubt() {
     let mut graph = graph(&["a"], &[]);
-    graph.listed(&[closed("a", None), shard("c", Some("b"))]);
-    let commands = graph.listed(&[closed("a", None), closed("b", Some("a")), shard("c", Some("b"))]);
-    assert_eq!(gaps(&commands), []);
-    graph.drained(&id("a"));
-    assert_eq!(starts(&graph.children(&id("a"), &[closed("b", Some("a"))])), ["b"]);
+    graph.run_listed(&[closed("a", None), shard("c", Some("b"))]);
+    let ran = graph.run_listed(&[closed("a", None), closed("b", Some("a")), shard("c", Some("b"))]);
+    assert_eq!(ran.gaps, []);
+    graph.run_drained("a");
+    assert_eq!(graph.run_children("a", &[closed("b", Some("a"))]).reads, ["b"]);
 }
 
 #[test]
-fn restarts_go_on_where_the_state_table_says() {
-    let sequence = SequenceNumber::parse("0042").ok();
+fn l8_a_term_begins_with_what_the_state_table_says_and_lists_afterwards() {
     let known = [
-        known("a", None, KnownProgress::Done),
-        known("b", Some("a"), KnownProgress::Begun(sequence)),
-        known("x", Some("w"), KnownProgress::Begun(None)),
-        known("f", None, KnownProgress::Finished),
-        known("g", None, KnownProgress::Gapped),
+        known("b", Some("a"), ShardProgress::Open(None)),
+        known("x", Some("w"), ShardProgress::Open(None)),
+        known("f", None, ShardProgress::Drained),
+        known("g", None, ShardProgress::Gapped),
     ];
     let mut graph = graph(&["a", "x"], &known);
+    let ran = graph.run_start();
+    assert_eq!((ran.reads, ran.seeks), (names(&["b", "x"]), vec![("f".to_owned(), 0)]));
+    graph.know(&[KnownShard { id: id("a"), parent: None, progress: ShardProgress::Done, stale: false }]);
     let listed = [shard("b", Some("a")), shard("x", Some("w")), closed("f", None), shard("g", None)];
     let children = [shard("h", Some("g")), shard("e", Some("f"))];
-    // a and w are trimmed by now; h is a child of the lineage that has a gap; e is whose who claims f.
-    let commands = graph.listed(&[&listed[..], &children].concat());
-    assert_eq!((starts(&commands), gaps(&commands)), (vec![], vec![]));
-    let claimable = |name: &str| graph.may_be_claimed(&id(name));
-    assert!(claimable("b") && claimable("x") && claimable("f"));
-    assert!(!claimable("a") && !claimable("g") && !claimable("h") && !claimable("e"));
+    // a and w are trimmed by now; h is a child of the lineage that has a gap; e is a child of what is drained.
+    let ran = graph.run_listed(&[&listed[..], &children].concat());
+    assert_eq!((ran.reads, ran.gaps), (names(&["e"]), Vec::new()));
 }
 
 #[test]
-fn what_others_do_is_taken_over_and_what_was_done_here_stays() {
-    let mut graph = graph(&["a", "b"], &[]);
-    graph.listed(&[closed("a", None), closed("b", None)]);
-    graph.drained(&id("a"));
-    // A view from before: a is still being read in it.
-    let view = [known("a", None, KnownProgress::Begun(None)), known("b", None, KnownProgress::Begun(None))];
-    graph.absorb(&view);
-    assert_eq!(starts(&graph.children(&id("a"), &[shard("c", Some("a"))])), ["c"]);
-    graph.succeeded(&id("a"), &[id("c")]);
-    graph.absorb(&view);
-    assert!(!graph.may_be_claimed(&id("a")));
-    // Another worker has read b to its end, and d is its child's name.
-    graph.absorb(&[known("d", Some("b"), KnownProgress::Begun(None))]);
-    graph.done_by_others(&BTreeSet::from([id("c"), id("d")]));
-    assert!(!graph.may_be_claimed(&id("b")) && graph.may_be_claimed(&id("d")));
-    // The lease of a finished shard can be lost before its children are found.
-    graph.drained(&id("d"));
-    graph.let_go(&id("d"));
-    assert_eq!(graph.children(&id("d"), &[shard("e", Some("d"))]), []);
+fn l2_the_position_of_a_child_counts_only_where_its_parent_is_drained() {
+    let open = || ShardProgress::Open(None);
+    let known = [known("a", None, open()), known("b", Some("a"), open()), known("d", Some("c"), open())];
+    let mut graph = graph(&["a"], &known);
+    let commands = graph.start();
+    let read = |shard: &str, parent: Option<&str>, position| Command::Read { shard: id(shard), parent: parent.map(id), position };
+    assert_eq!(commands, [read("a", None, Position::Counts), read("d", Some("c"), Position::Counts)]);
+    let commands = graph.drained(&id("a"));
+    assert!(commands.contains(&read("b", Some("a"), Position::Ignored)), "{commands:?}");
+}
+
+#[test]
+fn l3_a_drained_shard_is_a_duty_of_every_later_reader() {
+    let drained = || [known("a", None, ShardProgress::Drained), known("b", Some("a"), ShardProgress::Open(None))];
+    let mut graph = graph(&["a"], &drained());
+    let ran = graph.run_start();
+    assert_eq!((ran.reads, ran.seeks), (names(&["b"]), vec![("a".to_owned(), 0)]));
+    let both = [shard("b", Some("a")), shard("c", Some("a"))];
+    assert_eq!(graph.run_children("a", &both).reads, ["c"], "the reader before found one of two");
+    graph.run_children("a", &both);
+    assert_eq!(graph.run_children("a", &both).done, [("a".to_owned(), names(&["b", "c"]))]);
+    // Where no listing shows it any more, it is not done for all that.
+    let mut graph = ShardGraph::new(vec![id("a")], &[known("a", None, ShardProgress::Drained)], Until::Stopped);
+    graph.run_start();
+    for _ in 0..3 {
+        assert_eq!(graph.run_listed(&[]).done, []);
+    }
+    assert!(graph.has_unread_shards());
 }
 
 #[test]
 fn children_of_a_shard_that_nobody_looked_after_for_a_day_are_a_gap() {
-    let finished = KnownShard { stale: true, ..known("b", None, KnownProgress::Finished) };
-    let mut graph = graph(&[], &[finished]);
-    let commands = graph.listed(&[closed("b", None), shard("c", Some("b"))]);
-    assert_eq!(gaps(&commands), [("c".to_owned(), GapKind::Unread)]);
-}
-
-/// Whoever claims the finished shard may look for its children before any listing shows them.
-#[test]
-fn children_of_a_shard_that_nobody_looked_after_for_a_day_are_a_gap_to_its_new_owner_too() {
-    let finished = KnownShard { stale: true, ..known("b", None, KnownProgress::Finished) };
-    let mut graph = graph(&[], &[finished]);
-    graph.drained(&id("b"));
-    let commands = graph.children(&id("b"), &[shard("c", Some("b"))]);
-    assert_eq!((starts(&commands), gaps(&commands)), (vec![], vec![("c".to_owned(), GapKind::Unread)]));
-    // The search can become as old while this worker makes it.
-    let mut graph = ShardGraph::new(vec![id("b")], &[], Until::Stopped);
-    graph.drained(&id("b"));
-    graph.absorb(&[KnownShard { stale: true, ..known("b", None, KnownProgress::Finished) }]);
-    let commands = graph.children(&id("b"), &[shard("c", Some("b"))]);
-    assert_eq!(gaps(&commands), [("c".to_owned(), GapKind::Unread)]);
+    let drained = || KnownShard { stale: true, ..known("b", None, ShardProgress::Drained) };
+    let mut graph = graph(&[], &[drained()]);
+    let ran = graph.run_listed(&[closed("b", None), shard("c", Some("b"))]);
+    assert_eq!(ran.gaps, [("c".to_owned(), GapKind::Unread)]);
+    // They can be found by name before any listing shows them.
+    let mut graph = ShardGraph::new(Vec::new(), &[drained()], Until::Stopped);
+    let ran = graph.run_children("b", &[shard("c", Some("b"))]);
+    assert_eq!((ran.reads, ran.gaps), (none(), vec![("c".to_owned(), GapKind::Unread)]));
 }
 
 #[test]
 fn a_group_that_started_at_latest_skips_what_lies_before() {
     let listed = [closed("a", None), closed("b", Some("a")), shard("c", Some("b"))];
     let mut graph = ShardGraph::new(roots(&listed, StartPosition::Latest), &[], Until::Stopped);
-    let commands = graph.listed(&listed);
-    assert_eq!((starts(&commands), seeks(&commands)), (vec!["c".to_owned()], vec![]));
+    let ran = graph.run_listed(&listed);
+    assert_eq!((ran.reads, ran.seeks), (names(&["c"]), Vec::new()));
     // For ever, and not only at first.
-    graph.absorb(&[known("c", Some("b"), KnownProgress::Begun(None))]);
-    graph.done_by_others(&BTreeSet::from([id("c")]));
-    assert_eq!(starts(&graph.listed(&listed)), Vec::<String>::new());
+    assert_eq!(graph.run_listed(&listed).reads, none());
     // Where a listing leaves out what would tell that a lies before, too.
-    assert_eq!(starts(&graph.listed(&[closed("a", None), shard("c", Some("b"))])), Vec::<String>::new());
+    assert_eq!(graph.run_listed(&[closed("a", None), shard("c", Some("b"))]).reads, none());
 }
 
 #[test]
 fn nothing_but_gaps_is_known_before_a_listing_was_seen() {
-    let mut graph = graph(&["a"], &[known("a", None, KnownProgress::Gapped)]);
-    assert_eq!(graph.progress(), Progress::Unlisted);
-    graph.listed(&[shard("a", None), shard("z", None)]);
-    assert_eq!(graph.progress(), Progress::Going, "z was never offered");
+    let mut graph = graph(&["a"], &[known("a", None, ShardProgress::Gapped)]);
+    assert_eq!(graph.remaining(), Remaining::Unlisted);
+    graph.run_listed(&[shard("a", None), shard("z", None)]);
+    assert_eq!(graph.remaining(), Remaining::Some, "z is read");
     graph.gapped(&id("z"));
-    assert_eq!(graph.progress(), Progress::OnlyGaps);
+    assert_eq!(graph.remaining(), Remaining::OnlyGaps);
 }
 
 #[test]
-fn shards_that_are_done_are_forgotten_and_known_again_to_who_lists() {
-    let mut graph = graph(&["a"], &[known("a", None, KnownProgress::Begun(None))]);
+fn shards_that_are_read_and_trimmed_are_forgotten() {
+    let mut graph = graph(&["a"], &[]);
+    graph.run_listed(&[shard("a", None)]);
     for number in 0..100 {
-        graph.absorb(&[known(&format!("s{number}"), None, KnownProgress::Begun(None))]);
-        graph.done_by_others(&BTreeSet::from([id("a")]));
+        graph.know(&[known(&format!("s{number}"), None, ShardProgress::Done)]);
+        for _ in 0..listing::AGREEING_LISTINGS {
+            graph.run_listed(&[shard("a", None)]);
+        }
     }
     assert_eq!(graph.nodes.len(), 1);
-    graph.absorb(&[known("s7", None, KnownProgress::Done)]);
-    assert_eq!(starts(&graph.listed(&[closed("s7", None), shard("b", Some("s7"))])), ["b"]);
 }
 
 fn until_the_end(roots: &[&str], known: &[KnownShard]) -> ShardGraph {
@@ -301,37 +345,33 @@ fn until_the_end(roots: &[&str], known: &[KnownShard]) -> ShardGraph {
 #[test]
 fn until_the_present_end() {
     let mut graph = until_the_end(&["a", "b"], &[]);
-    graph.listed(&[closed("a", None), shard("b", None)]);
+    graph.run_start();
+    assert_eq!(graph.run_listed(&[closed("a", None), shard("b", None)]).reads, ["a", "b"]);
     graph.at_end(&id("b"));
-    graph.drained(&id("a"));
+    graph.run_drained("a");
     // A stranger that came later is not read; a's child is.
-    graph.listed(&[closed("a", None), shard("b", None), shard("z", None)]);
-    assert!(!graph.may_be_claimed(&id("z")));
-    let commands = graph.children(&id("a"), &[shard("c", Some("a"))]);
-    assert_eq!(starts(&commands), ["c"]);
-    graph.succeeded(&id("a"), &[id("c")]);
-    assert!(graph.may_be_claimed(&id("c")));
+    assert_eq!(graph.run_listed(&[closed("a", None), shard("b", None), shard("z", None)]).reads, none());
+    assert_eq!(graph.run_children("a", &[shard("c", Some("a"))]).reads, ["c"]);
     graph.at_end(&id("c"));
-    assert_eq!(graph.progress(), Progress::Going, "the other half of a split may be missing");
-    graph.children(&id("a"), &[shard("c", Some("a"))]);
-    graph.children(&id("a"), &[shard("c", Some("a"))]);
-    assert_eq!(graph.progress(), Progress::Complete);
+    assert_eq!(graph.remaining(), Remaining::Some, "the other half of a split may be missing");
+    graph.run_children("a", &[shard("c", Some("a"))]);
+    graph.run_children("a", &[shard("c", Some("a"))]);
+    assert_eq!(graph.remaining(), Remaining::Nothing);
 }
 
 #[test]
 fn until_the_present_end_a_closed_shard_without_children_is_the_last() {
-    let mut graph = until_the_end(&["a"], &[known("a", None, KnownProgress::Finished)]);
-    graph.listed(&[closed("a", None)]);
-    assert_eq!(graph.progress(), Progress::Going, "nobody has looked for its children");
-    graph.drained(&id("a"));
+    let mut graph = until_the_end(&["a"], &[known("a", None, ShardProgress::Drained)]);
+    graph.run_listed(&[closed("a", None)]);
+    assert_eq!(graph.remaining(), Remaining::Some, "nobody has looked for its children");
     let mut waited = Duration::ZERO;
     let mut asked = 0;
-    while graph.progress() == Progress::Going {
+    while graph.remaining() == Remaining::Some {
         waited += seek_delay(asked);
         asked += 1;
-        graph.children(&id("a"), &[]);
+        graph.run_children("a", &[]);
     }
-    assert_eq!(graph.progress(), Progress::Complete);
+    assert_eq!(graph.remaining(), Remaining::Nothing);
     assert!(asked == 5 && waited >= Duration::from_secs(2), "{asked} times in {waited:?}");
 }
 
@@ -345,13 +385,29 @@ fn a_roll_over_is_noticed_within_a_second() {
 #[test]
 fn children_of_a_gap_never_start() {
     let mut graph = graph(&["a", "b"], &[]);
-    let listed = [closed("a", None), shard("b", None), shard("c", Some("a"))];
-    graph.listed(&listed);
+    let listed = [closed("a", None), shard("b", None), shard("c", Some("a")), shard("d", Some("c")), shard("e", Some("c"))];
+    graph.run_listed(&listed);
     graph.gapped(&id("a"));
-    assert_eq!(starts(&graph.listed(&listed)), Vec::<String>::new());
-    assert_eq!(graph.progress(), Progress::Going);
+    assert_eq!(graph.run_listed(&listed).reads, none());
+    assert_eq!(graph.blocked(), BTreeSet::from([id("c"), id("d"), id("e")]));
+    assert_eq!(graph.remaining(), Remaining::Some);
     graph.gapped(&id("b"));
-    assert_eq!(graph.progress(), Progress::OnlyGaps);
+    assert_eq!(graph.remaining(), Remaining::OnlyGaps);
+}
+
+/// Bookkeeping must not grow with the square of the shards.
+#[test]
+fn ten_thousand_shards_are_listed_in_a_moment() {
+    let all: Vec<ListedShard> = (0..10_000)
+        .map(|at| shard(&format!("s{at:05}"), (at >= 5_000).then(|| format!("s{:05}", at - 5_000)).as_deref()))
+        .collect();
+    let mut graph = ShardGraph::new(roots(&all, StartPosition::TrimHorizon), &[], Until::Stopped);
+    assert_eq!(graph.run_listed(&all).reads.len(), 5_000);
+    for at in 0..5_000 {
+        graph.gapped(&id(&format!("s{at:05}")));
+    }
+    assert_eq!(graph.run_listed(&all).reads.len(), 0);
+    assert_eq!(graph.remaining(), Remaining::OnlyGaps);
 }
 
 /// A forest of shards by index: each one's parent has a lower index.
@@ -367,7 +423,7 @@ fn forests() -> impl Strategy<Value = Vec<Option<usize>>> {
 }
 
 proptest! {
-    /// Whatever order listings, answers and ends come in, and whatever a listing leaves out now and
+    /// Whatever order listings, answers, writes and ends come in, and whatever a listing leaves out now and
     /// then: every shard is read once, and only after its parent.
     #[test]
     fn every_shard_once_and_parents_first(forest in forests(), seed: u64) {
@@ -381,10 +437,10 @@ proptest! {
         let parents: HashMap<ShardId, Option<ShardId>> = all.iter().map(|shard| (shard.id.clone(), shard.parent.clone())).collect();
         let mut graph = ShardGraph::new(roots(&all, StartPosition::TrimHorizon), &[], Until::Stopped);
         let (mut started, mut finished, mut reading) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        let mut sought: Vec<ShardId> = Vec::new();
+        let (mut sought, mut storing): (Vec<ShardId>, Vec<ShardId>) = (Vec::new(), Vec::new());
         let mut honest = true;
         for _ in 0..2_000 {
-            let commands = match random.u8(0..3) {
+            let commands = match random.u8(0..4) {
                 0 => {
                     // A lie is not repeated often enough to be believed.
                     honest = !honest;
@@ -396,6 +452,10 @@ proptest! {
                     finished.insert(shard.clone());
                     graph.drained(&shard)
                 }
+                2 if !storing.is_empty() => {
+                    let shard = storing.swap_remove(random.usize(0..storing.len()));
+                    graph.stored(&shard)
+                }
                 _ if !sought.is_empty() => {
                     let parent = sought.swap_remove(random.usize(0..sought.len()));
                     let shown: Vec<_> = all.iter().filter(|_| random.bool()).cloned().collect();
@@ -405,24 +465,17 @@ proptest! {
             };
             for command in commands {
                 match command {
-                    Command::Offer { shard, .. } => {
+                    Command::Store { shard, .. } => storing.push(shard),
+                    Command::Read { shard, .. } => {
                         prop_assert!(parents[&shard].as_ref().is_none_or(|parent| finished.contains(parent)), "{shard} before its parent");
                         prop_assert!(started.insert(shard.clone()), "{shard} twice");
                         reading.push(shard);
                     }
                     Command::SeekChildren { parent, .. } => sought.push(parent),
-                    Command::Finish { .. } => {}
-                    Command::Succeed { parent, children } => {
-                        prop_assert!(finished.contains(&parent), "{parent} is not drained");
-                        let late = graph.succeeded(&parent, &children);
-                        let late = late.into_iter().filter_map(|command| match command {
-                            Command::Offer { shard, .. } => Some(shard),
-                            _ => None,
-                        });
-                        for child in children.into_iter().chain(late) {
-                            prop_assert!(started.insert(child.clone()), "{child} twice");
-                            reading.push(child);
-                        }
+                    Command::Done { shard, children } => {
+                        prop_assert!(finished.contains(&shard), "{shard} is not drained");
+                        prop_assert!(children.iter().all(|child| !storing.contains(child)), "{shard} is done too early");
+                        graph.done(&shard);
                     }
                     Command::Gap { shard, kind } => prop_assert!(false, "{shard}: {kind:?}"),
                     Command::ListAgain => {}
@@ -433,6 +486,6 @@ proptest! {
             }
         }
         prop_assert_eq!(finished.len(), all.len());
-        prop_assert_eq!(graph.progress(), Progress::Going);
+        prop_assert_eq!(graph.remaining(), Remaining::Some);
     }
 }

@@ -33,6 +33,11 @@ pub(super) fn wait_of_a_host(lease: &StoredLease, me: &WorkerId) -> Duration {
     longest_without_progress(lease.fruitless)
 }
 
+/// How long a worker lets others take a free lease first that had to give it up so often in a row.
+pub(super) fn wait_after(given_up: u32) -> Duration {
+    if given_up == 0 { Duration::ZERO } else { longest_without_progress(given_up) }
+}
+
 // === impl GiveUp ===
 
 impl GiveUp {

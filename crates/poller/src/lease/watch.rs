@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::give_up::wait_of_a_host;
+use super::give_up::{wait_after, wait_of_a_host};
 use super::{EXPIRY, LOOK, WorkerId};
 use crate::state::StoredLease;
 
@@ -14,6 +14,8 @@ pub struct LeaseWatch {
     seen: Option<Seen>,
     /// Since when the lease could be taken, were it not for this host's fruitless terms.
     free_since: Option<Duration>,
+    /// This worker's own last terms that it had to give up, in a row.
+    given_up: u32,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,17 @@ const LOOKS: u32 = 3;
 impl LeaseWatch {
     /// Nothing was seen yet.
     pub fn new(me: WorkerId) -> LeaseWatch {
-        LeaseWatch { me, seen: None, free_since: None }
+        LeaseWatch { me, seen: None, free_since: None, given_up: 0 }
+    }
+
+    /// This worker gave the lease up.
+    pub fn gave_up(&mut self) {
+        (self.given_up, self.free_since) = (self.given_up.saturating_add(1), None);
+    }
+
+    /// A term of this worker ended otherwise.
+    pub fn got_on(&mut self) {
+        self.given_up = 0;
     }
 
     /// Takes in what a look shows that was asked for at `began` and answered at `answered`, on this worker's monotonic
@@ -80,7 +92,8 @@ impl LeaseWatch {
         }
         // The longer the host's terms have been of no use, the longer others go first.
         let free_since = *self.free_since.get_or_insert(began);
-        let left = wait_of_a_host(lease, &self.me).saturating_sub(began.saturating_sub(free_since));
+        let wait = wait_of_a_host(lease, &self.me).max(wait_after(self.given_up));
+        let left = wait.saturating_sub(began.saturating_sub(free_since));
         if left.is_zero() { Verdict::Free } else { Verdict::Wait(left.min(LOOK)) }
     }
 }
@@ -168,5 +181,10 @@ mod tests {
             assert!(matches!(look(&mut watch, &given_back("me", 1), at), Verdict::Wait(_)), "{at}");
         }
         assert_eq!(look(&mut watch, &given_back("me", 1), 20.0), Verdict::Free);
+        // So does a worker that gave up, whoever had the lease last.
+        watch.gave_up();
+        assert!(matches!(look(&mut watch, &given_back("other", 0), 30.0), Verdict::Wait(_)));
+        watch.got_on();
+        assert_eq!(look(&mut watch, &given_back("other", 0), 30.0), Verdict::Free);
     }
 }

@@ -9,8 +9,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::Boards;
 
 /// An answer may be three attempts old: see `Snapshot::unready`.
-const EVERY: Duration = Duration::from_secs(15);
-const DEADLINE: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(3);
 
 /// What can be asked whether it answers.
 #[async_trait]
@@ -36,7 +36,7 @@ impl Reachable for Client {
     }
 }
 
-/// Asks OpenSearch every 15 seconds whether it answers, until it is dropped.
+/// Asks OpenSearch every 5 seconds whether it answers, until it is dropped.
 pub async fn watch_opensearch(opensearch: &dyn Reachable, boards: &Boards) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -57,7 +57,7 @@ const LOOK_OVERDUE: Duration = Duration::from_secs(10);
 /// Shards are asked for records at least once in the freshness, and calls have shorter deadlines.
 const STREAM_OVERDUE: Duration = Duration::from_secs(15);
 /// Three attempts of `watch_opensearch`.
-const ANSWER_OVERDUE: Duration = Duration::from_secs(45);
+const ANSWER_OVERDUE: Duration = Duration::from_secs(15);
 
 // === impl Snapshot ===
 
@@ -109,8 +109,8 @@ fn without_state(source: &SourceSnapshot) -> Option<String> {
 
 /// A standby asks DynamoDB Streams for nothing.
 fn without_stream(source: &SourceSnapshot) -> Option<String> {
-    let age = source.status.stream_age.filter(|age| *age >= STREAM_OVERDUE)?;
-    Some(format!("source {}: DynamoDB Streams last answered {} s ago", source.name, age.as_secs()))
+    let silence = Some(source.status.stream_silence).filter(|silence| *silence >= STREAM_OVERDUE)?;
+    Some(format!("source {}: DynamoDB Streams has not answered for {} s", source.name, silence.as_secs()))
 }
 
 impl Reach {
@@ -118,7 +118,7 @@ impl Reach {
         let because = self.unreachable.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         match self.answered {
             None => Some(format!("OpenSearch has not answered yet{because}")),
-            Some(ago) if ago > ANSWER_OVERDUE => {
+            Some(ago) if ago >= ANSWER_OVERDUE => {
                 Some(format!("OpenSearch last answered {} s ago{because}", ago.as_secs()))
             }
             Some(_) => None,

@@ -6,7 +6,7 @@ use streamdex_mapping::Outcome;
 use streamdex_sink::{Pause, PauseReason, Scope};
 
 use super::*;
-use crate::follow::status::{Call, Following, LeaseChange, Membership, Phase};
+use crate::status::{Call, Following, LeaseChange, Phase, Role};
 use crate::gap::{Gap, GapKind};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,10 +17,10 @@ pub(super) async fn boards() -> Boards {
     let (busy, fresh) = (StatusBoard::default(), StatusBoard::default());
     boards.add("sessions", busy.clone());
     boards.add("orders", fresh);
-    boards.set_writer_look(writer);
-    let [reading, paused, gapped, other] = ["a", "b", "c", "d"].map(|n| ShardId::new(format!("shardId-{n}")));
+    boards.set_writer_snapshot(writer);
+    let [reading, paused, gapped] = ["a", "b", "c"].map(|n| ShardId::new(format!("shardId-{n}")));
     for shard in [&reading, &paused, &gapped] {
-        busy.begin(shard, None);
+        busy.begin(shard, None, None);
         busy.take_of(shard, 5, 1);
     }
     tokio::time::advance(10 * SECOND).await;
@@ -29,13 +29,10 @@ pub(super) async fn boards() -> Boards {
         stream: "2026-11-22T00:00:00.000".to_owned(),
         freshness: Source::DEFAULT_FRESHNESS,
     });
-    let alive = vec!["host-1-a".to_owned(), "host-2-b".to_owned()];
-    busy.workers(Membership { me: "host-1-a".to_owned(), alive, owned: 3 });
-    busy.elsewhere(&[(other, "host-2-b".to_owned())]);
+    let worker = "host-1-a".to_owned();
+    busy.role(Role { reader: Some(worker.clone()), worker, term: Some(3) });
     busy.count_of(&reading, Outcome::ALL.into_iter().take(5));
     busy.acknowledged(&reading, 3 * SECOND);
-    busy.pause(&paused, Some("the state table does not answer".to_owned()));
-    busy.error(&paused, "timed out", "check the network");
     busy.phase(&gapped, Phase::Gapped);
     busy.gap(&Gap::new(GapKind::Trimmed, gapped.as_str()).after(Some("100".to_owned())));
     busy.pause_all(Some("the shards cannot be listed".to_owned()));
@@ -49,6 +46,9 @@ pub(super) async fn boards() -> Boards {
     busy.checkpointed();
     busy.backwards(&reading);
     busy.watchdog_restart(&reading);
+    busy.task_restart(&paused, SECOND);
+    busy.pause(&paused, Some("the state table does not answer".to_owned()));
+    busy.error(&paused, "timed out", "check the network");
     busy.projected_calls(10_800.0);
     busy.prefetched(123_456_789_012);
     busy.turned();
@@ -116,17 +116,24 @@ async fn a_supervisor_that_stands_still_is_dead_and_one_that_waits_or_is_over_is
     assert_eq!(boards.snapshot().dead(), ["source s: the supervisor has stood still for 61 s"]);
     board.over();
     assert_eq!(boards.snapshot().dead(), [""; 0]);
-    boards.set_writer_look(|| WriterSnapshot { is_broken: true, ..writer() });
+    boards.set_writer_snapshot(|| WriterSnapshot { is_broken: true, ..writer() });
     assert_eq!(boards.snapshot().dead(), ["the bulk writer broke: nothing is written any more"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn ready_while_the_heartbeat_is_confirmed_and_opensearch_answers() {
+async fn ready_while_the_state_table_the_stream_and_opensearch_answer() {
     let (boards, board) = (Boards::default(), StatusBoard::default());
     boards.add("s", board.clone());
     boards.reached(Ok(()));
-    assert_eq!(boards.snapshot().unready(), ["source s: no heartbeat is confirmed yet"]);
+    assert_eq!(boards.snapshot().unready(), ["source s: no look at the lease was answered yet"]);
+    board.lease_seen();
+    assert_eq!(boards.snapshot().unready(), [""; 0], "a standby is ready");
+    tokio::time::advance(10 * SECOND).await;
+    let reasons = boards.snapshot().unready();
+    assert_eq!(reasons, ["source s: the last look at the lease was answered 10.0 s ago; is the state table reachable?"]);
+    board.role(Role { term: Some(1), ..Role::default() });
     board.beat_confirmed(Instant::now());
+    boards.reached(Ok(()));
     assert_eq!(boards.snapshot().unready(), [""; 0]);
     tokio::time::advance(Duration::from_millis(4_500)).await;
     let reasons = boards.snapshot().unready();
@@ -136,12 +143,20 @@ async fn ready_while_the_heartbeat_is_confirmed_and_opensearch_answers() {
         "{reasons:?}"
     );
     boards.reached(Err("connection refused".to_owned()));
-    tokio::time::advance(41 * SECOND).await;
+    tokio::time::advance(11 * SECOND).await;
     board.beat_confirmed(Instant::now());
-    assert_eq!(boards.snapshot().unready(), ["OpenSearch last answered 45 s ago: connection refused"]);
+    board.stream_silence(15 * SECOND);
+    assert_eq!(
+        boards.snapshot().unready(),
+        [
+            "source s: DynamoDB Streams has not answered for 15 s",
+            "OpenSearch last answered 15 s ago: connection refused"
+        ]
+    );
+    board.stream_silence(Duration::ZERO);
     assert_eq!(boards.snapshot().dead(), [""; 0]);
     boards.reached(Ok(()));
-    boards.set_writer_look(writer);
+    boards.set_writer_snapshot(writer);
     assert_eq!(
         boards.snapshot().unready(),
         ["writing is paused: cluster: OpenSearch is overloaded"],
@@ -150,7 +165,7 @@ async fn ready_while_the_heartbeat_is_confirmed_and_opensearch_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn opensearch_is_asked_every_fifteen_seconds() {
+async fn opensearch_is_asked_every_five_seconds() {
     struct Answers(Mutex<Vec<Option<Result<(), String>>>>);
     #[async_trait::async_trait]
     impl Reachable for Answers {
@@ -170,11 +185,11 @@ async fn opensearch_is_asked_every_fifteen_seconds() {
         let reach = || boards.snapshot().opensearch;
         at(1).await;
         assert_eq!((reach().answered, reach().unreachable), (Some(SECOND), None));
-        at(15).await;
-        assert_eq!((reach().answered, reach().unreachable), (Some(16 * SECOND), Some("503".to_owned())));
-        at(20).await;
-        assert_eq!(reach().unreachable, Some("no answer within 5 s".to_owned()));
-        at(15).await;
+        at(5).await;
+        assert_eq!((reach().answered, reach().unreachable), (Some(6 * SECOND), Some("503".to_owned())));
+        at(8).await;
+        assert_eq!(reach().unreachable, Some("no answer within 3 s".to_owned()));
+        at(5).await;
         assert_eq!(reach().unreachable, None);
     };
     tokio::select! {

@@ -225,6 +225,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn poll(&mut self, limit: Option<i32>) -> Result<RecordsPage, AwsError> {
+        self.shared.contact.stream_asked();
         let young = |iterator: &Iterator| iterator.issued.elapsed() < RENEW_ITERATOR;
         let iterator = match self.iterator.take().filter(young) {
             Some(iterator) => iterator,

@@ -9,7 +9,7 @@ use streamdex_dynamodb::state::{
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_sink::index::KnownIndex;
 
-use super::rows::{read_all, read_lease};
+use super::rows::{read_items, read_lease};
 use super::store::StateStore;
 use super::writes::{self, Claimant, Writer, names};
 use super::{Beat, Checkpoint, Generations, Loaded, StoredLease, StoredShard, StreamStart};
@@ -82,7 +82,7 @@ impl Progress {
     /// # Errors
     /// A call failed, or an item is in a newer format.
     pub async fn load(&self) -> Result<Loaded, StateError> {
-        read_all(&self.store.query(Extent::After(BEHIND_DONE)).await?, &self.label)
+        read_items(&self.store.query(Extent::After(BEHIND_DONE)).await?, &self.label)
     }
 
     /// The shards that are done.
@@ -91,7 +91,7 @@ impl Progress {
     /// As [`Progress::load`].
     pub async fn done_shards(&self) -> Result<Vec<StoredShard>, StateError> {
         let prefix = SortKey::Done { label: self.label.to_string(), shard: String::new() }.text();
-        Ok(read_all(&self.store.query(Extent::Prefix(&prefix)).await?, &self.label)?.shards)
+        Ok(read_items(&self.store.query(Extent::Prefix(&prefix)).await?, &self.label)?.shards)
     }
 
     /// Makes workers of the earlier design stop. They have leases for an expiry at most after that.

@@ -18,7 +18,7 @@ use crate::state::{Generations, Loaded, StoredLease, StoredShard, StreamStart};
 ///
 /// # Errors
 /// An item in a newer format.
-pub(crate) fn read_all(items: &[Item], label: &str) -> Result<Loaded, StateError> {
+pub fn read_items(items: &[Item], label: &str) -> Result<Loaded, StateError> {
     let mut loaded = Loaded::default();
     for item in items {
         let Some(sort_key) = text(item, "sk") else { continue };
@@ -249,7 +249,7 @@ mod tests {
             item("lease", &[("term", of_number(3)), ("beat", of_number(7)), ("owner", s("w"))]),
             item("segment|x|1", &[("v", of_number(99))]),
         ];
-        let loaded = read_all(&items, "L1").unwrap();
+        let loaded = read_items(&items, "L1").unwrap();
         assert_eq!(loaded.start, Some(start));
         assert_eq!(loaded.other_streams, ["L0"]);
         let progress: Vec<_> = loaded.shards.iter().map(|shard| (shard.id.as_str(), shard.progress.clone())).collect();
@@ -287,11 +287,11 @@ mod tests {
             item("shard|L|e", &[("state", s("open")), ("updated", of_number(1)), ("term", s("x"))]),
             item("shard|L|d", &[("v", s("one")), ("state", s("open")), ("updated", of_number(1))]),
         ];
-        let loaded = read_all(&bad, "L").unwrap();
+        let loaded = read_items(&bad, "L").unwrap();
         assert_eq!(loaded.malformed.len(), bad.len());
         assert_eq!(loaded.malformed_shards.len(), 5, "they are not done for all that");
         assert!(loaded.shards.is_empty());
-        let newer = read_all(&[item("shard|L|a", &[("v", of_number(2))])], "L").unwrap_err();
+        let newer = read_items(&[item("shard|L|a", &[("v", of_number(2))])], "L").unwrap_err();
         assert_eq!(
             newer.to_string(),
             "shard shard|L|a in the state table has format 2, and this version knows formats up to 1"

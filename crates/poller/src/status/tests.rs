@@ -10,7 +10,7 @@ async fn advance(seconds: u32) {
 async fn lag_grows_while_polling_fails_and_while_writing_does() {
     let board = StatusBoard::default();
     let shard = ShardId::new("a");
-    board.begin(&shard, None);
+    board.begin(&shard, None, None);
     board.current(&shard, Instant::now());
     assert_eq!(board.snapshot().lag(), Some(Duration::ZERO));
     assert!(board.snapshot().is_caught_up());
@@ -29,11 +29,11 @@ async fn lag_grows_while_polling_fails_and_while_writing_does() {
 async fn a_child_is_as_far_behind_as_its_parent_was() {
     let board = StatusBoard::default();
     let (parent, child) = (ShardId::new("a"), ShardId::new("b"));
-    board.begin(&parent, None);
+    board.begin(&parent, None, None);
     advance(30).await;
     board.end(&parent);
     assert_eq!(board.snapshot().lag(), None);
-    board.begin(&child, Some(&parent));
+    board.begin(&child, Some(&parent), None);
     assert_eq!(board.snapshot().lag(), Some(30 * SECOND));
 }
 
@@ -41,15 +41,15 @@ async fn a_child_is_as_far_behind_as_its_parent_was() {
 async fn while_children_are_looked_for_the_lag_grows_until_they_begin() {
     let board = StatusBoard::default();
     let (parent, child, sibling) = (ShardId::new("a"), ShardId::new("b"), ShardId::new("c"));
-    board.begin(&parent, None);
+    board.begin(&parent, None, None);
     board.current(&parent, Instant::now());
     board.end(&parent);
     board.phase(&parent, Phase::SearchingChildren);
     advance(3).await;
     let status = board.snapshot();
     assert_eq!((status.lag(), status.in_phase(Phase::SearchingChildren)), (Some(3 * SECOND), 1));
-    board.begin(&child, Some(&parent));
-    board.begin(&sibling, Some(&parent));
+    board.begin(&child, Some(&parent), None);
+    board.begin(&sibling, Some(&parent), None);
     let status = board.snapshot();
     assert_eq!((status.lag(), status.shards.len()), (Some(3 * SECOND), 2));
     for shard in [&child, &sibling] {
@@ -62,7 +62,7 @@ async fn while_children_are_looked_for_the_lag_grows_until_they_begin() {
 async fn what_a_lapsed_tenure_left_undecided_is_counted_once() {
     let board = StatusBoard::default();
     let shard = ShardId::new("a");
-    board.begin(&shard, None);
+    board.begin(&shard, None, None);
     board.take_of(&shard, 10, 2);
     board.count_of(&shard, [Outcome::Applied, Outcome::Filtered].into_iter());
     let status = board.snapshot();
@@ -75,14 +75,13 @@ async fn what_a_lapsed_tenure_left_undecided_is_counted_once() {
     advance(20).await;
     let status = board.snapshot();
     assert_eq!((status.undecided, status.lag()), (8, Some(20 * SECOND)));
-    board.begin(&shard, None);
+    board.begin(&shard, None, None);
     assert_eq!((board.snapshot().undecided, board.snapshot().lag()), (0, Some(20 * SECOND)));
     board.take_of(&shard, 8, 0);
-    board.elsewhere(&[(shard.clone(), "other".to_owned())]);
+    // Another worker has the lease: it counts them.
+    board.stands_by();
     let status = board.snapshot();
-    assert_eq!((status.undecided, status.lag(), status.in_phase(Phase::Elsewhere)), (0, None, 1));
-    board.begin(&shard, None);
-    assert_eq!(board.snapshot().in_phase(Phase::Elsewhere), 0);
+    assert_eq!((status.undecided, status.lag(), status.shards.len()), (0, None, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +89,7 @@ async fn a_gapped_shard_has_no_lag_and_a_paused_one_does() {
     let board = StatusBoard::default();
     let (gapped, paused) = (ShardId::new("a"), ShardId::new("b"));
     for shard in [&gapped, &paused] {
-        board.begin(shard, None);
+        board.begin(shard, None, None);
         board.current(shard, Instant::now());
     }
     board.phase(&gapped, Phase::Gapped);
@@ -107,19 +106,34 @@ async fn a_gapped_shard_has_no_lag_and_a_paused_one_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_worker_has_read_to_its_end_waits_no_more() {
+async fn lag_is_kept_over_restarts_and_not_0_while_a_page_waits() {
     let board = StatusBoard::default();
-    let [reading, waiting, done] = ["a", "b", "c"].map(ShardId::new);
-    for shard in [&reading, &waiting, &done] {
-        board.begin(shard, None);
-        board.take_of(shard, 1, 0);
-    }
-    board.phase(&waiting, Phase::Waiting);
-    board.phase(&done, Phase::Waiting);
-    // A shard that is read can be younger than the look at the state table.
-    board.open_shards([&waiting].into_iter());
-    let status = board.snapshot();
-    assert_eq!((status.in_phase(Phase::Reading), status.in_phase(Phase::Waiting), status.undecided), (1, 1, 2));
+    let shard = ShardId::new("a");
+    advance(3_600).await;
+    board.begin(&shard, None, Instant::now().checked_sub(600 * SECOND));
+    assert_eq!(board.snapshot().lag(), Some(600 * SECOND));
+    board.current(&shard, Instant::now());
+    assert_eq!(board.snapshot().lag(), Some(Duration::ZERO));
+    board.page_came(&shard);
+    advance(1).await;
+    assert_eq!((board.snapshot().lag(), board.snapshot().is_caught_up()), (Some(SECOND), false));
+    board.page_written(&shard);
+    assert_eq!(board.snapshot().lag(), Some(Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn caught_up_is_revoked_when_an_older_record_comes() {
+    let board = StatusBoard::default();
+    let shard = ShardId::new("a");
+    advance(7_200).await;
+    board.begin(&shard, None, None);
+    board.current(&shard, Instant::now());
+    board.revoke_current(&shard, 3_600 * SECOND);
+    assert_eq!((board.snapshot().lag(), board.snapshot().is_caught_up()), (Some(3_600 * SECOND), false));
+    // Newer ones come one after the other, and an older one among them makes nothing worse.
+    board.acknowledged(&shard, 60 * SECOND);
+    board.acknowledged(&shard, 90 * SECOND);
+    assert_eq!(board.snapshot().lag(), Some(60 * SECOND));
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +144,7 @@ async fn a_shard_that_was_never_read_waits_without_a_lag() {
     advance(5).await;
     let status = board.snapshot();
     assert_eq!((status.lag(), status.in_phase(Phase::Waiting)), (None, 1));
-    board.begin(&shard, None);
+    board.begin(&shard, None, None);
     assert_eq!(board.snapshot().lag(), Some(Duration::ZERO));
 }
 
@@ -138,7 +152,7 @@ async fn a_shard_that_was_never_read_waits_without_a_lag() {
 async fn the_summary_tells_the_worst() {
     let board = StatusBoard::default();
     let shard = ShardId::new("a");
-    board.begin(&shard, None);
+    board.begin(&shard, None, None);
     board.projected_calls([0.0; 0].into_iter().sum());
     assert!(board.snapshot().projected_calls.is_sign_positive());
     board.projected_calls(3_600.4);

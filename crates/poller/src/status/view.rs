@@ -34,8 +34,8 @@ pub struct Status {
     pub heartbeat_age: Option<Duration>,
     /// How long ago a standby last saw the lease.
     pub lease_seen: Option<Duration>,
-    /// How long ago DynamoDB Streams last answered a reader that has shards to read.
-    pub stream_age: Option<Duration>,
+    /// How long DynamoDB Streams has not answered this reader; zero where it does, or is not asked.
+    pub stream_silence: Duration,
     /// How long ago the supervisor's loop last turned; `None` before it turns, and when it is over.
     pub turned: Option<Duration>,
     /// Calls to DynamoDB Streams in an hour, as things are now.

@@ -3,34 +3,49 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, Record, StreamRecord};
 use streamdex_delivery::Bounds;
 use streamdex_delivery::indices::IndexWatch;
-use streamdex_dynamodb::state::StateError;
+use streamdex_dynamodb::state::{Action, Extent, Item, Operation, SortKey, StateError, Written, apply};
 use streamdex_dynamodb::stream::{
     ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };
 use streamdex_dynamodb::{AwsError, Fault};
-use streamdex_mapping::{Change, Outcome, RecordError, SequenceNumber, Trust};
+use streamdex_mapping::{Change, Outcome, RecordError, Trust};
 use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
+use tokio::time::Instant;
 
 use crate::follow::{Deliver, Delivered, Undecided};
-use crate::gap::Gap;
-use crate::graph::{KeepDone, KnownProgress};
-use crate::lease::{Holder, Lease, WorkerId, Written};
-use crate::state::{Beat, Generations, Loaded, ProgressStore, StoredShard, StoredWorker, StreamStart};
+use crate::graph::ShardProgress;
+use crate::lease::WorkerId;
+use crate::state::{Loaded, StateStore};
 
+/// When every test begins, in seconds since 1970 by the service's time.
+pub(super) const EPOCH: u64 = 1_700_000_000;
 pub(super) const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/t/stream/L1";
 
 /// A stream whose shards the test changes while it is followed.
-#[derive(Default)]
 pub(super) struct FakeStream {
     state: Mutex<FakeState>,
     pub(super) iterators: Mutex<Vec<(String, Position)>>,
     pub(super) records_calls: AtomicU64,
+    /// Every call fails while this is set.
+    pub(super) down: AtomicBool,
+    began: Instant,
+}
+
+impl Default for FakeStream {
+    fn default() -> FakeStream {
+        FakeStream {
+            state: Mutex::default(),
+            iterators: Mutex::default(),
+            records_calls: AtomicU64::default(),
+            down: AtomicBool::default(),
+            began: Instant::now(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -128,27 +143,33 @@ impl FakeStream {
     fn state(&self) -> std::sync::MutexGuard<'_, FakeState> {
         self.state.lock().unwrap()
     }
+
+    fn reach(&self, operation: &'static str) -> Result<(), AwsError> {
+        if self.down.load(Ordering::SeqCst) { Err(AwsError::new(Fault::Transient, operation)) } else { Ok(()) }
+    }
 }
 
 #[async_trait]
 impl StreamSource for FakeStream {
     async fn shards(&self, after: Option<&ShardId>) -> Result<ShardPage, AwsError> {
+        self.reach("DescribeStream")?;
         let state = self.state();
         if state.gone {
             return Err(AwsError::new(Fault::NotFound, "DescribeStream"));
         }
-        // Two shards a page.
+        // Four shards a page.
         let shown = state.shards.iter().filter(|(_, shard)| !shard.trimmed && !shard.hidden_from_listings);
         let all: Vec<ListedShard> = shown.map(|(name, shard)| listed(name, shard)).collect();
         let rest: Vec<_> = all.iter().filter(|shard| after.is_none_or(|after| shard.id > *after)).cloned().collect();
-        let shards: Vec<_> = rest.iter().take(2).cloned().collect();
-        let next = (rest.len() > 2).then(|| shards[1].id.clone());
+        let shards: Vec<_> = rest.iter().take(4).cloned().collect();
+        let next = (rest.len() > 4).then(|| shards[3].id.clone());
         let status = if state.disabled { StreamStatus::Disabled } else { StreamStatus::Enabled };
-        Ok(ShardPage { shards, next, status, date: None })
+        Ok(ShardPage { shards, next, status, date: Some(EPOCH + self.began.elapsed().as_secs()) })
     }
 
     /// Like an emulator: all shards, whatever their parent.
     async fn children(&self, _parent: &ShardId) -> Result<Vec<ListedShard>, AwsError> {
+        self.reach("DescribeStream")?;
         Ok(self
             .state()
             .shards
@@ -159,6 +180,7 @@ impl StreamSource for FakeStream {
     }
 
     async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, AwsError> {
+        self.reach("GetShardIterator")?;
         self.iterators.lock().unwrap().push((shard.as_str().to_owned(), position.clone()));
         let state = self.state();
         let found = state.shards.get(shard.as_str()).filter(|shard| !shard.trimmed);
@@ -175,6 +197,7 @@ impl StreamSource for FakeStream {
 
     async fn records(&self, iterator: &ShardIterator, _limit: Option<i32>) -> Result<RecordsPage, AwsError> {
         self.records_calls.fetch_add(1, Ordering::SeqCst);
+        self.reach("GetRecords")?;
         let mut state = self.state();
         let (name, after) = iterator.as_str().split_once('|').unwrap();
         if let Some(fault) = state.faults.get_mut(name).and_then(VecDeque::pop_front) {
@@ -221,11 +244,13 @@ pub(super) struct FakeIndex {
     pub(super) written: Mutex<Vec<u64>>,
     /// Deliveries fail while this is set.
     pub(super) down: AtomicBool,
+    /// It does not answer who asks whether it is there.
+    pub(super) silent: AtomicBool,
     /// How long a page takes, in milliseconds.
     pub(super) slow: AtomicU64,
     pub(super) vanished: AtomicBool,
-    /// The task that delivers panics.
-    pub(super) broken: AtomicBool,
+    /// The task that delivers a record with this number panics.
+    pub(super) poison: AtomicU64,
     pub(super) remembered: Mutex<Vec<KnownIndex>>,
 }
 
@@ -242,10 +267,15 @@ impl FakeIndex {
 #[async_trait]
 impl Deliver for FakeIndex {
     async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], _trust: Trust, bounds: &Bounds) -> Delivered {
-        assert!(!self.broken.load(Ordering::SeqCst), "a defect of the delivery");
+        let poison = self.poison.load(Ordering::SeqCst).to_string();
+        let number = |record: &Result<Change<'_>, RecordError>| record.as_ref().ok()?.sequence.as_ref().map(ToString::to_string);
+        assert!(!records.iter().any(|record| number(record) == Some(poison.clone())), "a defect of the delivery");
         let mut outcomes = vec![None; records.len()];
         let indices = ["sessions".to_owned()].into();
         let slow = std::time::Duration::from_millis(self.slow.load(Ordering::SeqCst));
+        if bounds.permit.as_ref().is_some_and(|permit| !permit.is_granted()) {
+            return Delivered { outcomes, indices, fault: Some(Undecided::Stopped) };
+        }
         tokio::select! {
             () = bounds.cancel.cancelled() => return Delivered { outcomes, indices, fault: Some(Undecided::Stopped) },
             () = tokio::time::sleep(slow) => {}
@@ -284,218 +314,134 @@ impl IndexWatch for FakeIndex {
     }
 }
 
-/// The state table in memory. Counts checkpoints.
-#[derive(Default)]
+/// The state table in memory.
 pub(super) struct FakeStore {
-    pub(super) loaded: Mutex<Loaded>,
-    pub(super) checkpoints: AtomicU64,
+    pub(super) items: Mutex<BTreeMap<String, Item>>,
+    /// Writes to shards' items.
+    pub(super) shard_writes: AtomicU64,
     pub(super) beats: AtomicU64,
-    pub(super) generations: Generations,
+    /// Reads of the lease.
+    pub(super) looks: AtomicU64,
     /// Every call fails while this is set.
     pub(super) down: AtomicBool,
     /// The task that beats panics.
     pub(super) broken: AtomicBool,
     /// The table was deleted.
     pub(super) gone: AtomicBool,
-    pub(super) workers: AtomicU64,
+    workers: AtomicU64,
+    began: Instant,
 }
 
 /// The state table, as one worker uses it.
 pub(super) struct FakeSession {
     store: Arc<FakeStore>,
-    worker: WorkerId,
+    pub(super) worker: WorkerId,
     /// Every call of this worker fails while this is set.
     pub(super) cut_off: AtomicBool,
-    /// A stored succession is answered two seconds later.
-    pub(super) late_successions: AtomicBool,
+}
+
+impl Default for FakeStore {
+    fn default() -> FakeStore {
+        FakeStore {
+            items: Mutex::default(),
+            shard_writes: AtomicU64::default(),
+            beats: AtomicU64::default(),
+            looks: AtomicU64::default(),
+            down: AtomicBool::default(),
+            broken: AtomicBool::default(),
+            gone: AtomicBool::default(),
+            workers: AtomicU64::default(),
+            began: Instant::now(),
+        }
+    }
 }
 
 impl FakeStore {
     pub(super) fn session(self: &Arc<FakeStore>) -> Arc<FakeSession> {
         let number = self.workers.fetch_add(1, Ordering::SeqCst) + 1;
         let worker = WorkerId::new(format!("w{number}"));
-        Arc::new(FakeSession {
-            store: Arc::clone(self),
-            worker,
-            cut_off: AtomicBool::new(false),
-            late_successions: AtomicBool::new(false),
-        })
+        Arc::new(FakeSession { store: Arc::clone(self), worker, cut_off: AtomicBool::new(false) })
     }
 
-    fn stored(&self, name: &str) -> Option<StoredShard> {
-        self.loaded.lock().unwrap().shards.iter().find(|shard| shard.id.as_str() == name).cloned()
+    pub(super) fn loaded(&self) -> Loaded {
+        let items: Vec<Item> = self.items.lock().unwrap().values().cloned().collect();
+        crate::state::read_items(&items, "L1").unwrap()
     }
 
-    pub(super) fn shard(&self, name: &str) -> Option<KnownProgress> {
-        self.stored(name).map(|shard| shard.progress)
-    }
-
-    pub(super) fn owner(&self, name: &str) -> Option<String> {
-        self.stored(name)?.holder.owner.map(|owner| owner.to_string())
+    pub(super) fn shard(&self, name: &str) -> Option<ShardProgress> {
+        self.loaded().shards.into_iter().find(|shard| shard.id.as_str() == name).map(|shard| shard.progress)
     }
 
     pub(super) fn position(&self, name: &str) -> Option<String> {
         match self.shard(name)? {
-            KnownProgress::Begun(position) => position.map(|position| position.to_string()),
+            ShardProgress::Open(position) => position.map(|position| position.as_str().to_owned()),
             _ => None,
         }
     }
 
     pub(super) fn gaps(&self) -> Vec<(&'static str, String)> {
-        self.loaded.lock().unwrap().gaps.iter().map(|gap| (gap.kind.name(), gap.subject.clone())).collect()
+        self.loaded().gaps.iter().map(|gap| (gap.kind.name(), gap.subject.clone())).collect()
     }
 
-    fn open(&self, shard: &ShardId, parent: Option<&ShardId>, holder: Holder) -> StoredShard {
-        StoredShard {
-            id: shard.clone(),
-            parent: parent.cloned(),
-            progress: KnownProgress::Begun(None),
-            generations: self.generations.clone(),
-            updated: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
-            holder,
-        }
+    /// Who has the lease.
+    pub(super) fn reader(&self) -> Option<String> {
+        self.loaded().lease?.owner.map(|owner| owner.to_string())
+    }
+
+    /// Sets attributes of a shard's item, or others, from outside.
+    pub(super) fn set(&self, sort_key: &str, attributes: Item) {
+        self.items.lock().unwrap().entry(sort_key.to_owned()).or_default().extend(
+            streamdex_dynamodb::state::stored("p", sort_key.to_owned(), attributes),
+        );
     }
 }
 
 impl FakeSession {
-    fn call(&self) -> Result<std::sync::MutexGuard<'_, Loaded>, StateError> {
+    fn reach(&self, operation: &'static str) -> Result<(), StateError> {
         if self.store.gone.load(Ordering::SeqCst) {
-            return Err(StateError::Missing { table: "state".into(), place: Default::default() });
+            return Err(StateError::Missing { table: "state".to_owned(), place: streamdex_dynamodb::Place::default() });
         }
-        if self.cut_off.load(Ordering::SeqCst) || self.store.down.load(Ordering::SeqCst) {
-            let source = AwsError::new(Fault::Transient, "any");
-            return Err(StateError::Aws { table: "state".into(), source });
+        if self.store.down.load(Ordering::SeqCst) || self.cut_off.load(Ordering::SeqCst) {
+            let source = AwsError::new(Fault::Transient, operation);
+            return Err(StateError::Aws { table: "state".to_owned(), source });
         }
-        Ok(self.store.loaded.lock().unwrap())
-    }
-
-    /// Changes an item that is this worker's.
-    fn fenced(&self, lease: &Lease, change: impl FnOnce(&mut StoredShard)) -> Result<Written, StateError> {
-        let mut loaded = self.call()?;
-        let ours = |shard: &&mut StoredShard| {
-            shard.id == lease.shard
-                && shard.holder.fence == lease.fence
-                && shard.holder.owner.as_ref() == Some(&self.worker)
-        };
-        match loaded.shards.iter_mut().find(ours) {
-            Some(shard) if shard.progress != KnownProgress::Done => {
-                change(shard);
-                Ok(Written::Stored)
-            }
-            _ => Ok(Written::Lost),
-        }
+        Ok(())
     }
 }
 
 #[async_trait]
-impl ProgressStore for FakeSession {
-    fn worker(&self) -> &WorkerId {
-        &self.worker
-    }
-
-    async fn load(&self) -> Result<Loaded, StateError> {
-        let mut loaded = self.call()?.clone();
-        loaded.stop_at_gaps();
-        Ok(loaded)
-    }
-
-    async fn refresh(&self) -> Result<Loaded, StateError> {
-        let mut loaded = self.load().await?;
-        loaded.shards.retain(|shard| shard.progress != KnownProgress::Done);
-        Ok(loaded)
-    }
-
-    async fn beat(&self, beat: &Beat) -> Result<(), StateError> {
-        self.store.beats.fetch_add(1, Ordering::SeqCst);
-        assert!(!self.store.broken.load(Ordering::SeqCst), "a defect of the heartbeat");
-        let mut loaded = self.call()?;
-        loaded.workers.retain(|worker| worker.id != self.worker);
-        loaded.workers.push(StoredWorker {
-            id: self.worker.clone(),
-            beat: beat.number,
-            started: beat.started,
-            at: beat.at,
-            version: String::new(),
-            summary: beat.summary.clone(),
-        });
-        Ok(())
-    }
-
-    async fn leave(&self) -> Result<(), StateError> {
-        self.call()?.workers.retain(|worker| worker.id != self.worker);
-        Ok(())
-    }
-
-    async fn pin(&self, start: &StreamStart) -> Result<StreamStart, StateError> {
-        Ok(self.call()?.start.get_or_insert_with(|| start.clone()).clone())
-    }
-
-    async fn offer(&self, shard: &ShardId, parent: Option<&ShardId>) -> Result<(), StateError> {
-        let mut loaded = self.call()?;
-        if !loaded.shards.iter().any(|known| known.id == *shard) {
-            loaded.shards.push(self.store.open(shard, parent, Holder::default()));
-        }
-        Ok(())
-    }
-
-    async fn claim(&self, shard: &ShardId, holder: &Holder) -> Result<Option<StoredShard>, StateError> {
-        let mut loaded = self.call()?;
-        let Some(stored) = loaded.shards.iter_mut().find(|stored| stored.id == *shard && stored.holder == *holder)
-        else {
-            return Ok(None);
+impl StateStore for FakeSession {
+    async fn query(&self, extent: Extent<'_>) -> Result<Vec<Item>, StateError> {
+        self.reach("Query")?;
+        let is_asked_for = |key: &&String| match extent {
+            Extent::All => true,
+            Extent::After(bound) => key.as_str() > bound,
+            Extent::Prefix(prefix) => key.starts_with(prefix),
         };
-        stored.holder = Holder { owner: Some(self.worker.clone()), fence: holder.fence + 1 };
-        Ok(Some(stored.clone()))
+        let items = self.store.items.lock().unwrap();
+        Ok(items.iter().filter(|(key, _)| is_asked_for(key)).map(|(_, item)| item.clone()).collect())
     }
 
-    async fn checkpoint(&self, lease: &Lease, position: &SequenceNumber) -> Result<Written, StateError> {
-        self.store.checkpoints.fetch_add(1, Ordering::SeqCst);
-        self.fenced(lease, |shard| shard.progress = KnownProgress::Begun(Some(position.clone())))
+    async fn get(&self, sort_key: &str) -> Result<Option<Item>, StateError> {
+        self.store.looks.fetch_add(1, Ordering::SeqCst);
+        self.reach("GetItem")?;
+        Ok(self.store.items.lock().unwrap().get(sort_key).cloned())
     }
 
-    async fn release(&self, lease: &Lease, position: Option<&SequenceNumber>) -> Result<Written, StateError> {
-        self.fenced(lease, |shard| {
-            shard.holder.owner = None;
-            if let Some(position) = position {
-                shard.progress = KnownProgress::Begun(Some(position.clone()));
-            }
-        })
-    }
-
-    async fn finish(&self, lease: &Lease) -> Result<Written, StateError> {
-        self.fenced(lease, |shard| shard.progress = KnownProgress::Finished)
-    }
-
-    async fn succeed(&self, lease: &Lease, children: &[ShardId], _keep: &KeepDone) -> Result<Written, StateError> {
-        let there = self.call()?.shards.iter().any(|shard| children.contains(&shard.id));
-        if there {
-            return Ok(Written::Lost);
+    async fn write(&self, operations: &[Operation]) -> Result<Written, StateError> {
+        let writes = |operation: &&Operation| operation.action != Action::Check;
+        let of_shards = |operation: &&Operation| matches!(SortKey::parse(&operation.sort_key), SortKey::Shard { .. });
+        let to_shards = operations.iter().filter(writes).filter(of_shards).count();
+        self.store.shard_writes.fetch_add(u64::try_from(to_shards).unwrap(), Ordering::SeqCst);
+        let is_beat = |operation: &Operation| {
+            matches!(&operation.action, Action::Update { remove, .. } if operation.sort_key == "lease" && remove.is_empty())
+        };
+        if operations.iter().any(is_beat) {
+            assert!(!self.store.broken.load(Ordering::SeqCst), "a defect of the heartbeat");
+            self.store.beats.fetch_add(1, Ordering::SeqCst);
         }
-        let written = self.fenced(lease, |shard| shard.progress = KnownProgress::Done)?;
-        if written == Written::Stored {
-            let ours = || Holder { owner: Some(self.worker.clone()), fence: 1 };
-            let new = children.iter().map(|child| self.store.open(child, Some(&lease.shard), ours()));
-            self.call()?.shards.extend(new);
-        }
-        if self.late_successions.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        }
-        Ok(written)
-    }
-
-    async fn gap(&self, gap: &Gap) -> Result<(), StateError> {
-        let mut loaded = self.call()?;
-        if !loaded.gaps.contains(gap) {
-            loaded.gaps.push(gap.clone());
-        }
-        Ok(())
-    }
-
-    async fn index(&self, index: &KnownIndex) -> Result<(), StateError> {
-        let mut loaded = self.call()?;
-        if !loaded.indices.contains(index) {
-            loaded.indices.push(index.clone());
-        }
-        Ok(())
+        self.reach("TransactWriteItems")?;
+        let answer = apply(&mut self.store.items.lock().unwrap(), "p", operations);
+        Ok(Written { answer, date: Some(EPOCH + self.store.began.elapsed().as_secs()) })
     }
 }

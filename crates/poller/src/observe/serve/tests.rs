@@ -1,6 +1,5 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use super::*;
 use crate::follow::StatusBoard;
@@ -44,7 +43,7 @@ async fn probes_metrics_and_status() {
 
     let board = StatusBoard::default();
     served.boards.add("sessions", board.clone());
-    board.beat_confirmed(Instant::now());
+    board.lease_seen();
     served.boards.reached(Ok(()));
     let (head, body) = served.get("/readyz?verbose").await;
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("no-store"), "{head}");
