@@ -197,7 +197,7 @@ impl From<FollowError> for CliError {
     fn from(error: FollowError) -> CliError {
         let exit = match &error {
             FollowError::State(error) => exit_of_state(error),
-            FollowError::OtherGeneration { .. } => Exit::Gapped,
+            FollowError::OtherGeneration { .. } | FollowError::OtherCluster { .. } => Exit::Gapped,
             _ => Exit::Unreachable,
         };
         CliError::new(exit, error.to_string()).with_hint(error.hint())

@@ -2,24 +2,27 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use streamdex_config::{Config, Source, TableReference};
+use streamdex_config::{Config, Source, TableReference, fingerprint};
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::{BrakeRecords, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::BatchGetReader;
-use streamdex_dynamodb::state::{StateError, StateTable};
+use streamdex_dynamodb::state::{Partition, StateError, StatePartition, StateTable};
 use streamdex_dynamodb::stream::SdkStream;
 use streamdex_dynamodb::table::{StreamInfo, TableError, TableInfo};
 use streamdex_mapping::Mapper;
-use streamdex_poller::clock::SystemClock;
+use streamdex_poller::SearchContact;
+use streamdex_poller::clock::{ServiceTime, SystemClock};
 use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_index};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::observe::Boards;
-use streamdex_poller::state::StreamState;
+use streamdex_poller::state::writes::Claimant;
+use streamdex_poller::state::{Generations, Progress};
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{BulkWriter, Client, Indices, Learned, Patience, SetupContext, WriterSettings};
 use tokio::time::timeout;
@@ -58,6 +61,9 @@ struct Shared<'a> {
     writer_patience: Patience,
     letters: Arc<dyn DeadLetterStore>,
     memory: ReadMemory,
+    search: SearchContact,
+    /// Leases that this process has.
+    leases: Arc<AtomicUsize>,
 }
 
 /// Makes the first contact with everything, and a follower for each source.
@@ -109,6 +115,8 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
         writer_patience,
         letters,
         memory: ReadMemory::default(),
+        search: boards.search_contact(),
+        leases: Arc::default(),
     };
     let mut followers = Vec::new();
     for (source, info, clients) in found {
@@ -161,22 +169,25 @@ impl Shared<'_> {
         let generations = generations(self.config, source);
         // A stream that is named by its ARN is followed as that one; a table's is asked for now and then.
         let table = matches!(source.table, TableReference::Name(_)).then(|| info.table.clone());
-        let (state, worker) = (self.state.clone(), self.worker.clone());
         let parts = Parts {
             source: Arc::new(SdkStream::new(clients, info.stream.arn.clone(), table)),
             deliver: Arc::new(delivery),
-            store: Arc::new(StreamState::new(state, &info.stream.arn, generations.clone(), worker)),
+            store: Arc::new(partition(&self.state, &info)),
             indices: self.indices.clone(),
             clock: Arc::new(SystemClock::default()),
+            search: self.search.clone(),
         };
         let settings = Settings {
             stream_arn: info.stream.arn.clone(),
+            worker: self.worker.clone(),
+            claimant: Claimant { cluster: self.indices.cluster(), routes: fingerprint(source) },
             start: source.start,
             until: self.until,
             generations,
             sole_index: sole_index(source),
             freshness: source.freshness,
             patience: (self.until == Until::PresentEnd).then_some(WITHOUT_PROGRESS),
+            leases: Arc::clone(&self.leases),
             seed: random(),
         };
         tracing::info!(
@@ -202,10 +213,12 @@ async fn with_unfinished_stream(
     if matches!(source.table, TableReference::StreamArn(_)) {
         return Ok(info);
     }
-    let known = StreamState::new(state.clone(), &info.stream.arn, Default::default(), worker.clone());
-    let unfinished = connect::insist(patience, state_can_pass, || Box::pin(known.unfinished_stream())).await?;
-    let Some(label) = unfinished else { return Ok(info) };
-    let arn = info.arn.stream(&label);
+    let time = Arc::new(ServiceTime::new(Arc::new(SystemClock::default())));
+    let (store, label) = (Arc::new(partition(state, &info)), info.stream.arn.label());
+    let known = Progress::new(store, time, label, Generations::new(), worker.clone());
+    let loaded = connect::insist(patience, state_can_pass, || Box::pin(known.load())).await?;
+    let Some(label) = loaded.unfinished_stream() else { return Ok(info) };
+    let arn = info.arn.stream(label);
     let describe = || Box::pin(StreamInfo::describe(clients, &arn));
     match connect::insist(patience, table_can_pass, describe).await {
         Ok(stream) => {
@@ -220,6 +233,12 @@ async fn with_unfinished_stream(
         Err(TableError::NoStream { .. }) => Ok(info),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The items of the group about the table.
+pub(crate) fn partition(state: &StateTable, info: &TableInfo) -> StatePartition {
+    let key = Partition::Follow { group: state.group(), table: info.arn.as_str() }.key();
+    StatePartition::new(state.clone(), key)
 }
 
 /// What the table tells about the configuration.

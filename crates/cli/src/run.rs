@@ -146,7 +146,18 @@ impl Total {
 
     fn detail(&self) -> String {
         let shards: usize = self.statuses.iter().map(|status| status.shards.len()).sum();
-        let mut parts = vec![format!("{shards} shards")];
+        let standing_by = self.statuses.iter().filter(|status| !status.role.is_reader()).count();
+        let mut parts = Vec::new();
+        if standing_by < self.statuses.len() {
+            parts.push(format!("{shards} shards"));
+        }
+        if standing_by > 0 {
+            let reader = self.statuses.iter().find_map(|status| status.role.reader.as_deref()).unwrap_or("nobody yet");
+            parts.push(match self.statuses.len() {
+                1 => format!("standing by, {reader} reads"),
+                _ => format!("standing by for {standing_by} tables"),
+            });
+        }
         if let Some(lag) = self.lag() {
             parts.push(format!("lag {} s", lag.as_secs()));
         }

@@ -11,7 +11,6 @@ use crate::watched::Watched;
 /// What is shown.
 pub(crate) struct Shown {
     pub(crate) boards: Boards,
-    served: bool,
 }
 
 // === impl Shown ===
@@ -28,14 +27,11 @@ impl Shown {
             tracing::info!(address = %server.address(), "serving /livez, /readyz, /metrics and /status");
             watched.spawn("serves probes, metrics and status", server.run(boards.clone()));
         }
-        Ok(Shown { boards, served: listen.is_some() })
+        Ok(Shown { boards })
     }
 
-    /// Asks OpenSearch now and then whether it answers, where somebody can ask for that.
+    /// Asks OpenSearch now and then whether it answers: a reader that it does not answer gives its lease up.
     pub(crate) fn watch(&self, opensearch: Client, watched: &mut Watched) {
-        if !self.served {
-            return;
-        }
         let boards = self.boards.clone();
         watched.spawn("asks whether OpenSearch answers", async move {
             watch_opensearch(&opensearch, &boards).await;

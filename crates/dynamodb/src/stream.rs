@@ -244,12 +244,25 @@ pub async fn list_shards(source: &dyn StreamSource) -> Result<(Vec<ListedShard>,
     }
 }
 
-/// Whether a shard takes no more records, by any of the signs of that: a child, an ending sequence number, or a stream
-/// that is switched off. None of them says that the shard was read to its end.
+/// What a listing's word counts that a shard has an ending sequence number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndingNumbers {
+    /// It is a sign that the shard is closed.
+    Count,
+    /// It is none: emulators show one on open shards too.
+    SayNothing,
+}
+
+/// Whether a shard takes no more records, by any of the signs of that: a child, an ending sequence number where those
+/// count, or a stream that is switched off. None of them says that the shard was read to its end.
 ///
 /// # Errors
 /// A call failed.
-pub async fn is_closed(source: &dyn StreamSource, shard: &ShardId) -> Result<bool, AwsError> {
+pub async fn is_closed(
+    source: &dyn StreamSource,
+    shard: &ShardId,
+    ending_numbers: EndingNumbers,
+) -> Result<bool, AwsError> {
     // Most shards end by having children, and this is one call.
     let children = source.children(shard).await?;
     if children.iter().any(|child| child.parent.as_ref() == Some(shard)) {
@@ -257,5 +270,5 @@ pub async fn is_closed(source: &dyn StreamSource, shard: &ShardId) -> Result<boo
     }
     let (shards, status) = list_shards(source).await?;
     let ended = shards.iter().any(|listed| listed.id == *shard && listed.closed);
-    Ok(ended || status == StreamStatus::Disabled)
+    Ok((ended && ending_numbers == EndingNumbers::Count) || status == StreamStatus::Disabled)
 }

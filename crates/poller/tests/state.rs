@@ -30,6 +30,8 @@ const SECOND_RUN: u64 = FIRST_RUN + 1;
 struct Place {
     name: &'static str,
     store: Arc<dyn StateStore>,
+    /// Runs as long as this.
+    _engine: Option<Arc<Engine>>,
 }
 
 #[derive(Default)]
@@ -67,10 +69,10 @@ async fn state_table(engine: &Engine) -> StateTable {
 }
 
 async fn places() -> Vec<Place> {
-    let mut places = vec![Place { name: "a map", store: Arc::new(Map::default()) }];
+    let mut places = vec![Place { name: "a map", store: Arc::new(Map::default()), _engine: None }];
     for engine in engines().await {
         let store = Arc::new(StatePartition::new(state_table(&engine).await, partition()));
-        places.push(Place { name: engine.name, store });
+        places.push(Place { name: engine.name, store, _engine: Some(Arc::new(engine)) });
     }
     places
 }
@@ -319,7 +321,7 @@ async fn newer_formats_are_refused_and_malformed_items_reported() {
     for engine in engines().await {
         let table = state_table(&engine).await;
         let store = Arc::new(StatePartition::new(table.clone(), partition()));
-        let worker = Place { name: engine.name, store }.worker("w1");
+        let worker = Place { name: engine.name, store, _engine: None }.worker("w1");
         let put = |sort_key: &str, version: AttributeValue| {
             let put = engine.dynamodb.put_item().table_name(table.name());
             put.item("pk", s(&partition())).item("sk", s(sort_key)).item("v", version).send()

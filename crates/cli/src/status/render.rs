@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use streamdex_poller::status::Summary;
 use streamdex_poller::observe::{
-    GapReport, LeaseReport, Report, ShardReport, SourceReport, TableReport, WorkerReport, WriterReport,
+    GapReport, LeaseReport, Report, ShardItemReport, ShardReport, SourceReport, TableReport, WriterReport,
 };
 
 use super::documents::Counted;
@@ -32,7 +33,7 @@ pub(super) fn report(report: &Report) -> String {
     text
 }
 
-/// What the state table says of all workers.
+/// What the state table says of the readers.
 pub(super) fn tables(tables: &[TableReport]) -> String {
     let mut text = String::new();
     for (position, one) in tables.iter().enumerate() {
@@ -69,65 +70,62 @@ fn group(text: &mut String, table: &TableReport) {
         Some(ago) => line(text, format_args!("  followed for {}", span(seconds(ago)))),
         None => line(text, format_args!("  nobody has begun to follow this stream")),
     }
-    workers(text, &table.workers);
+    match &table.lease {
+        Some(one) => lease(text, one),
+        None => line(text, format_args!("  nobody has read the table yet")),
+    }
     gaps(text, &table.gaps);
     for item in &table.malformed {
-        line(text, format_args!("  ! the item {item} cannot be read, and is passed over"));
+        line(text, format_args!("  ! the item {item} cannot be read; a shard that it is about stands still"));
     }
-    leases(text, &table.leases);
+    items(text, &table.shards);
 }
 
-fn workers(text: &mut String, workers: &[WorkerReport]) {
-    if workers.is_empty() {
-        line(text, format_args!("  no worker is running"));
+fn lease(text: &mut String, lease: &LeaseReport) {
+    let ago = span(seconds(lease.beat_seconds_ago));
+    let Some(reader) = &lease.reader else {
+        line(text, format_args!("  ! nobody reads the table: the lease was given back {ago} ago"));
+        return;
+    };
+    let LeaseReport { term, version, fruitless_terms, .. } = lease;
+    let since = span(seconds(lease.since_seconds_ago));
+    line(text, format_args!("  reader {reader}, version {version}, for {since} (term {term}); beat {ago} ago"));
+    let summary = lease.summary.clone().unwrap_or_default();
+    let lag = summary.lag_seconds.map_or("-".to_owned(), |lag| format!("{}{}", span(lag), trimmed_in(lag)));
+    let Summary { shards, rate, undecided, dead_lettered, calls_per_hour, .. } = summary;
+    line(
+        text,
+        format_args!("  lag {lag}; {shards} shards, {rate:.1} records/s; {undecided} undecided, {dead_lettered} dead letters; {calls_per_hour} calls an hour"),
+    );
+    if lease.beat_seconds_ago > SILENT {
+        line(text, format_args!("  ! the reader is silent: a standby takes over within 8 s, where there is one"));
     }
-    let rows = workers.iter().map(|worker| {
-        let summary = worker.summary.clone().unwrap_or_default();
-        [
-            worker.worker.clone(),
-            format!("{} ago", span(seconds(worker.beat_seconds_ago))),
-            span(seconds(worker.up_seconds)),
-            summary.shards.to_string(),
-            summary.lag_seconds.map_or("-".to_owned(), span),
-            format!("{:.1}/s", summary.rate),
-            summary.undecided.to_string(),
-            summary.dead_lettered.to_string(),
-            summary.calls_per_hour.to_string(),
-            worker.version.clone(),
-        ]
-    });
-    let head = ["WORKER", "BEAT", "UP", "SHARDS", "LAG", "RATE", "UNDECIDED", "DEAD LETTERS", "CALLS/H", "VERSION"];
-    table(text, head, &rows.collect::<Vec<_>>());
-    for worker in workers {
-        if worker.beat_seconds_ago > SILENT {
-            line(
-                text,
-                format_args!("  ! {} is silent: it has ended without a word, or its clock is wrong", worker.worker),
-            );
-        }
-        if let Some(reason) = worker.summary.as_ref().and_then(|summary| summary.pause.as_ref()) {
-            line(text, format_args!("  ! {}: {reason}", worker.worker));
-        }
+    if *fruitless_terms > 1 {
+        line(
+            text,
+            format_args!("  ! {fruitless_terms} terms in a row led to nothing: DynamoDB Streams or OpenSearch does not answer any replica"),
+        );
+    }
+    if let Some(reason) = &summary.pause {
+        line(text, format_args!("  ! {reason}"));
     }
 }
 
 /// First what needs looking at.
-fn leases(text: &mut String, leases: &[LeaseReport]) {
-    let mut shown: Vec<&LeaseReport> = leases.iter().collect();
-    shown.sort_by_key(|lease| (lease.state != "gapped", lease.owner.is_some()));
-    let free = leases.iter().filter(|lease| lease.owner.is_none() && lease.state != "gapped").count();
-    let gapped = leases.iter().filter(|lease| lease.state == "gapped").count();
-    line(text, format_args!("  leases: {}, of these {free} free and {gapped} gapped", leases.len()));
-    let rows = shown.iter().take(ROWS).map(|lease| {
+fn items(text: &mut String, shards: &[ShardItemReport]) {
+    let mut shown: Vec<&ShardItemReport> = shards.iter().collect();
+    shown.sort_by_key(|shard| shard.state != "gapped");
+    let gapped = shards.iter().filter(|shard| shard.state == "gapped").count();
+    line(text, format_args!("  shards: {}, of these {gapped} gapped", shards.len()));
+    let rows = shown.iter().take(ROWS).map(|shard| {
         [
-            lease.shard.clone(),
-            lease.state.to_owned(),
-            lease.owner.clone().unwrap_or_else(|| "-".to_owned()),
-            lease.position.clone().unwrap_or_else(|| "-".to_owned()),
-            format!("{} ago", span(seconds(lease.updated_seconds_ago))),
+            shard.shard.clone(),
+            shard.state.to_owned(),
+            shard.position.clone().unwrap_or_else(|| "-".to_owned()),
+            format!("{} ago", span(seconds(shard.updated_seconds_ago))),
         ]
     });
-    table(text, ["SHARD", "STATE", "OWNER", "POSITION", "UPDATED"], &rows.collect::<Vec<_>>());
+    table(text, ["SHARD", "STATE", "POSITION", "UPDATED"], &rows.collect::<Vec<_>>());
     more(text, shown.len());
 }
 
@@ -166,11 +164,17 @@ fn source(text: &mut String, source: &SourceReport) {
 }
 
 fn progress(text: &mut String, source: &SourceReport) {
-    let SourceReport { worker, workers, owned_leases, records, rate, undecided, .. } = source;
-    let beat = source
-        .heartbeat_age_seconds
-        .map_or("no heartbeat yet".to_owned(), |age| format!("heartbeat {} ago", span(age)));
-    line(text, format_args!("  worker {worker}, one of {}; leases: {owned_leases}; {beat}", workers.len()));
+    let SourceReport { worker, records, rate, undecided, .. } = source;
+    match (source.term, &source.reader) {
+        (Some(term), _) => {
+            let beat = source
+                .heartbeat_age_seconds
+                .map_or("no heartbeat yet".to_owned(), |age| format!("heartbeat {} ago", span(age)));
+            line(text, format_args!("  worker {worker} reads, term {term}; {beat}"));
+        }
+        (None, Some(reader)) => return line(text, format_args!("  worker {worker} stands by; {reader} reads")),
+        (None, None) => return line(text, format_args!("  worker {worker} stands by; nobody reads")),
+    }
     let lag = source.lag_seconds.map_or("-".to_owned(), |lag| format!("{}{}", span(lag), trimmed_in(lag)));
     let calls = source.projected_calls_per_hour;
     line(text, format_args!("  lag {lag}; {rate:.1} records/s; {undecided} undecided; {calls} calls an hour"));
@@ -203,10 +207,9 @@ fn shards(text: &mut String, shards: &[ShardReport]) {
             format!("{:.1}/s", shard.rate),
             shard.in_flight.to_string(),
             shard.retries.to_string(),
-            shard.owner.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     });
-    let head = ["SHARD", "PHASE", "LAG", "RATE", "IN FLIGHT", "RETRIES", "OWNER"];
+    let head = ["SHARD", "PHASE", "LAG", "RATE", "IN FLIGHT", "RETRIES"];
     table(text, head, &rows.collect::<Vec<_>>());
     more(text, shown.len());
     for shard in shown.iter().take(ROWS) {
@@ -287,6 +290,11 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_stands_by() {
+        insta::assert_snapshot!("worker_standing_by", report(&samples::standing_by()));
+    }
+
+    #[test]
     fn a_group() {
         insta::assert_snapshot!("group", tables(&[samples::group(), TableReport::default()]));
     }
@@ -303,7 +311,7 @@ mod tests {
             ..one.clone()
         }));
         let text = report(&many);
-        assert!(text.contains("and 14 more; --json has all of them"), "{text}");
+        assert!(text.contains("and 13 more; --json has all of them"), "{text}");
         let at = |shard: &str| text.find(shard).unwrap_or(usize::MAX);
         assert!(at("shardId-gapped") < at("shardId-29") && at("shardId-29") < at("shardId-28"), "{text}");
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use streamdex_poller::follow::status::Summary;
 use streamdex_poller::observe::{
-    ErrorReport, GapReport, LeaseReport, PauseReport, Report, ShardReport, SourceReport, TableReport, WorkerReport,
+    ErrorReport, GapReport, LeaseReport, PauseReport, Report, ShardItemReport, ShardReport, SourceReport, TableReport,
     WriterReport,
 };
+use streamdex_poller::status::Summary;
 
 /// A worker to which everything has happened.
 pub(super) fn in_trouble() -> Report {
@@ -58,11 +58,10 @@ fn source() -> SourceReport {
         hint: "set state.group to a new name".to_owned(),
         ..GapReport::default()
     };
-    let shard = |name: &str, phase: &str, lag_seconds, owner: &str| ShardReport {
+    let shard = |name: &str, phase: &str, lag_seconds| ShardReport {
         shard: format!("shardId-{name}"),
         phase: phase.to_owned(),
         lag_seconds,
-        owner: Some(owner.to_owned()),
         ..ShardReport::default()
     };
     let error = ErrorReport {
@@ -75,15 +74,15 @@ fn source() -> SourceReport {
         retries: 3,
         paused: Some("the disk is full".to_owned()),
         last_error: Some(error),
-        ..shard("paused", "paused", Some(75.4), "host-1-a")
+        ..shard("paused", "paused", Some(75.4))
     };
     SourceReport {
         name: "sessions".to_owned(),
         table: "sessions".to_owned(),
         stream: "2026-11-22T00:00:00.000".to_owned(),
         worker: "host-1-a".to_owned(),
-        workers: vec!["host-1-a".to_owned(), "host-2-b".to_owned()],
-        owned_leases: 3,
+        reader: Some("host-1-a".to_owned()),
+        term: Some(3),
         heartbeat_age_seconds: Some(0.4),
         lag_seconds: Some(75.4),
         rate: 12.345,
@@ -98,24 +97,28 @@ fn source() -> SourceReport {
         paused: Some("the shards cannot be listed".to_owned()),
         gaps: vec![gap],
         shards: vec![
-            ShardReport { rate: 12.3, ..shard("reading", "reading", Some(0.0), "host-1-a") },
+            ShardReport { rate: 12.3, ..shard("reading", "reading", Some(0.0)) },
             paused,
-            shard("gapped", "gapped", None, "host-1-a"),
-            shard("elsewhere", "elsewhere", None, "host-2-b"),
+            shard("gapped", "gapped", None),
         ],
         ..SourceReport::default()
     }
 }
 
-/// A group of two workers, one of which is silent.
-pub(super) fn group() -> TableReport {
-    let worker = |worker: &str, beat_seconds_ago, summary| WorkerReport {
-        worker: worker.to_owned(),
-        version: "0.1.0".to_owned(),
-        beat_seconds_ago,
-        up_seconds: 90_000,
-        summary,
+/// A worker that stands by.
+pub(super) fn standing_by() -> Report {
+    let source = SourceReport {
+        name: "sessions".to_owned(),
+        table: "sessions".to_owned(),
+        worker: "host-2-b".to_owned(),
+        reader: Some("host-1-a".to_owned()),
+        ..SourceReport::default()
     };
+    Report { ready: true, reasons: Vec::new(), sources: vec![source], ..just_begun() }
+}
+
+/// A group whose reader is silent.
+pub(super) fn group() -> TableReport {
     let summary = Summary {
         lag_seconds: Some(75.4),
         shards: 2,
@@ -126,12 +129,20 @@ pub(super) fn group() -> TableReport {
         pause: Some("index sessions: the disk is full".to_owned()),
         ..Summary::default()
     };
-    let lease = |shard: &str, state, owner: Option<&str>| LeaseReport {
+    let shard = |shard: &str, state| ShardItemReport {
         shard: format!("shardId-{shard}"),
         state,
-        owner: owner.map(str::to_owned),
         position: (state == "open").then(|| "4421".to_owned()),
         updated_seconds_ago: 30,
+    };
+    let lease = LeaseReport {
+        reader: Some("host-1-a".to_owned()),
+        term: 4,
+        beat_seconds_ago: 70,
+        since_seconds_ago: 90_000,
+        version: "0.1.0".to_owned(),
+        fruitless_terms: 2,
+        summary: Some(summary),
     };
     TableReport {
         source: "sessions".to_owned(),
@@ -139,13 +150,8 @@ pub(super) fn group() -> TableReport {
         stream: "2026-11-22T00:00:00.000".to_owned(),
         group: "default".to_owned(),
         begun_seconds_ago: Some(900_000),
-        workers: vec![worker("host-1-a", 1, Some(summary)), worker("host-2-b", 70, None)],
-        leases: vec![
-            lease("a", "open", Some("host-1-a")),
-            lease("b", "finished", Some("host-1-a")),
-            lease("c", "open", None),
-            lease("d", "gapped", None),
-        ],
+        lease: Some(lease),
+        shards: vec![shard("a", "open"), shard("b", "drained"), shard("c", "open"), shard("d", "gapped")],
         gaps: source().gaps,
         malformed: vec!["shard|x".to_owned()],
     }

@@ -1,17 +1,21 @@
 //! Reads the state table.
 
+use std::sync::Arc;
+
 use streamdex_config::{Config, Source};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::state::StateTable;
 use streamdex_dynamodb::table::TableInfo;
 use streamdex_dynamodb::time::now;
+use streamdex_poller::clock::{ServiceTime, SystemClock};
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::observe::TableReport;
-use streamdex_poller::state::{Generations, ProgressStore, StreamState};
+use streamdex_poller::state::{Generations, Progress};
 use tokio::time::timeout;
 
 use crate::connect;
 use crate::exit::{CliError, Exit};
+use crate::follow::partition;
 
 /// The followed tables, as the state table knows them.
 pub(super) struct Tables(Vec<Table>);
@@ -19,7 +23,7 @@ pub(super) struct Tables(Vec<Table>);
 struct Table {
     /// Whose it is.
     head: TableReport,
-    state: StreamState,
+    progress: Progress,
 }
 
 // === impl Tables ===
@@ -55,6 +59,11 @@ impl Table {
     async fn connect(source: &Source, state: &StateTable) -> Result<Table, CliError> {
         let clients = SourceClients::connect(source).await;
         let info = Box::pin(TableInfo::describe(&clients, source)).await?;
+        let store = Arc::new(partition(state, &info));
+        let time = Arc::new(ServiceTime::new(Arc::new(SystemClock::default())));
+        // Nothing is written, so that nobody hears of this worker.
+        let nobody = WorkerId::new("status");
+        let progress = Progress::new(store, time, info.stream.arn.label(), Generations::new(), nobody);
         let head = TableReport {
             source: source.name.clone(),
             table: info.table,
@@ -62,14 +71,11 @@ impl Table {
             group: state.group().to_owned(),
             ..TableReport::default()
         };
-        // Nothing is written, so that nobody hears of this worker.
-        let nobody = WorkerId::new("status");
-        let state = StreamState::new(state.clone(), &info.stream.arn, Generations::new(), nobody);
-        Ok(Table { head, state })
+        Ok(Table { head, progress })
     }
 
     async fn report(&self) -> Result<TableReport, CliError> {
-        let loaded = self.state.refresh().await?;
+        let loaded = self.progress.load().await?;
         let TableReport { source, table, stream, group, .. } = self.head.clone();
         Ok(TableReport { source, table, stream, group, ..TableReport::of(&loaded, now()) })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use streamdex_config::StartPosition;
 use streamdex_dynamodb::state::StateError;
-use streamdex_dynamodb::stream::{ShardId, StreamStatus};
+use streamdex_dynamodb::stream::{EndingNumbers, ShardId, StreamStatus};
 use streamdex_mapping::CreationTime;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at};
@@ -220,7 +220,8 @@ impl Supervisor {
                 if let Some(done) = done {
                     self.graph.know(&known(&done, &self.settings, &self.shared));
                 }
-                for shard in shards.iter().filter(|shard| shard.closed) {
+                let ending_numbers_count = self.shared.ending_numbers() == EndingNumbers::Count;
+                for shard in shards.iter().filter(|shard| shard.closed && ending_numbers_count) {
                     self.is_closed(&shard.id);
                 }
                 for parent in shards.iter().filter_map(|shard| shard.parent.as_ref()) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use streamdex_config::StreamArn;
-use streamdex_dynamodb::stream::{ShardId, StreamSource};
+use streamdex_dynamodb::stream::{EndingNumbers, ShardId, StreamSource};
 use streamdex_mapping::CreationTime;
 use streamdex_sink::index::VanishedIndex;
 use tokio::sync::Notify;
@@ -114,6 +114,11 @@ impl Shared {
     /// How many records on a shard that was idle are a reason to ask the others.
     pub(super) fn burst_size(&self) -> usize {
         if self.readers.load(Ordering::Relaxed) <= FEW_SHARDS { 1 } else { BURST }
+    }
+
+    /// Whether an ending sequence number says that a shard is closed.
+    pub(crate) fn ending_numbers(&self) -> EndingNumbers {
+        if self.stream_arn.table().is_emulator() { EndingNumbers::SayNothing } else { EndingNumbers::Count }
     }
 
     /// How long after a checkpoint of a shard the next one comes.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodbstreams::types::Record;
 use streamdex_config::StreamArn;
 use streamdex_dynamodb::convert;
-use streamdex_dynamodb::stream::{Position, RecordsPage, ShardIterator, is_closed};
+use streamdex_dynamodb::stream::{EndingNumbers, Position, RecordsPage, ShardIterator, is_closed};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{CreationTime, SequenceNumber};
 use tokio::sync::mpsc;
@@ -309,7 +309,7 @@ impl<'a> Reader<'a> {
     /// The answers agree that nothing more comes. They are believed when the shard is closed as well.
     async fn look_for_the_end(&mut self) -> Next {
         self.shared.describe_turn.wait().await;
-        let closed = is_closed(self.shared.source.as_ref(), &self.job.shard).await;
+        let closed = is_closed(self.shared.source.as_ref(), &self.job.shard, EndingNumbers::Count).await;
         self.job.activity.note();
         self.ending.is_open(Instant::now());
         match closed {
@@ -327,7 +327,7 @@ impl<'a> Reader<'a> {
     /// `--until-end`: an open shard ends here.
     async fn end_if_open(&mut self, polled: Polled) -> Next {
         self.shared.describe_turn.wait().await;
-        let closed = is_closed(self.shared.source.as_ref(), &self.job.shard).await;
+        let closed = is_closed(self.shared.source.as_ref(), &self.job.shard, self.shared.ending_numbers()).await;
         self.job.activity.note();
         match closed {
             Ok(false) => Next::End(Read::AtEnd),

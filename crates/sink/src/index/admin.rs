@@ -6,7 +6,7 @@ use streamdex_config::Manage;
 use url::form_urlencoded::byte_serialize;
 
 use super::error::SetupError;
-use super::flavour::Flavour;
+use super::flavour::Engine;
 use super::observe::Observed;
 use super::reply::Reply;
 use super::steps::Step;
@@ -37,7 +37,7 @@ pub(crate) fn escape(name: &str) -> String {
 ///
 /// # Errors
 /// No answer, an answer that passes by itself, or what answers is not a search engine.
-pub(crate) async fn flavour(client: &Client) -> Result<Flavour, SetupError> {
+pub(crate) async fn engine(client: &Client) -> Result<Engine, SetupError> {
     let reply = match client.json(Method::Get, "", None).await {
         Ok(answer) => Reply::read(&answer),
         Err(error) => return Err(scheme::recognise(client, error).await.into()),
@@ -45,8 +45,8 @@ pub(crate) async fn flavour(client: &Client) -> Result<Flavour, SetupError> {
     if matches!(reply.status, 408 | 429 | 500..) {
         return Err(reply.refused("say its version"));
     }
-    if let Some(flavour) = Flavour::read(reply.status, &reply.body) {
-        return Ok(flavour);
+    if let Some(engine) = Engine::read(reply.status, &reply.body) {
+        return Ok(engine);
     }
     // Some servers answer plain HTTP on a port for TLS with a page that says so.
     if let Some(error) = scheme::mismatch(client).await {

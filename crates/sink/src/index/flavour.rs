@@ -22,6 +22,28 @@ pub enum Flavour {
     Unknown,
 }
 
+/// What the search engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Engine {
+    pub(crate) flavour: Flavour,
+    /// The UUID of the cluster, where it tells one: Serverless does not, nor a cluster that has not formed yet.
+    pub(crate) cluster: Option<String>,
+}
+
+/// What a node says before it has joined a cluster.
+const NO_CLUSTER: &str = "_na_";
+
+// === impl Engine ===
+
+impl Engine {
+    /// Reads the answer to `GET /`; `None` where it is not a search engine's.
+    pub(crate) fn read(status: u16, body: &Value) -> Option<Engine> {
+        let flavour = Flavour::read(status, body)?;
+        let cluster = body.get("cluster_uuid").and_then(Value::as_str);
+        Some(Engine { flavour, cluster: cluster.filter(|uuid| *uuid != NO_CLUSTER).map(str::to_owned) })
+    }
+}
+
 // === impl Flavour ===
 
 impl Flavour {
@@ -99,6 +121,16 @@ impl fmt::Display for Flavour {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cluster_is_known_by_its_uuid_once_it_has_formed() {
+        let of = |uuid: &str| json!({"cluster_uuid": uuid, "version": {"number": "3.8.0", "distribution": "opensearch"}});
+        let cluster = |body: &Value| Engine::read(200, body).and_then(|engine| engine.cluster);
+        assert_eq!(cluster(&of("u1")).as_deref(), Some("u1"));
+        assert_eq!(cluster(&of("_na_")), None);
+        assert_eq!(cluster(&json!({"version": {"number": "7.10.2"}})), None);
+        assert_eq!(Engine::read(200, &json!({"cluster_uuid": "u1"})), None, "any server can say that");
+    }
     use serde_json::json;
 
     #[test]

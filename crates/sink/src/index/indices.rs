@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::admin;
 use super::catalog::{Catalog, Entry, SetupContext};
 use super::error::{SetupError, VanishedIndex};
-use super::flavour::{Flavour, is_serverless};
+use super::flavour::{Engine, Flavour, is_serverless};
 use super::known::{KnownIndex, Target};
 use super::set_up::{Purpose, SetUp, set_up};
 use super::wanted::{Offering, Wanted, of_generation};
@@ -27,7 +27,7 @@ pub struct Indices {
     pub(super) client: Client,
     pub(super) catalog: Catalog,
     offering: Offering,
-    flavour: OnceCell<Flavour>,
+    engine: OnceCell<Engine>,
     state: Mutex<State>,
 }
 
@@ -46,12 +46,12 @@ impl Indices {
     /// Sends nothing yet.
     pub fn new(client: Client, config: &Config, context: &SetupContext) -> Indices {
         let offering = if is_serverless(&config.opensearch) { Offering::Serverless } else { Offering::Cluster };
-        let flavour = OnceCell::new();
+        let engine = OnceCell::new();
         if offering == Offering::Serverless {
             // It does not answer `GET /`.
-            let _ = flavour.set(Flavour::Serverless);
+            let _ = engine.set(Engine { flavour: Flavour::Serverless, cluster: None });
         }
-        Indices { client, catalog: Catalog::new(config, context), offering, flavour, state: Mutex::default() }
+        Indices { client, catalog: Catalog::new(config, context), offering, engine, state: Mutex::default() }
     }
 
     /// Where the documents of `index` go; `None` before [`Indices::ensure`]. No I/O.
@@ -138,14 +138,24 @@ impl Indices {
     /// # Errors
     /// There is no answer.
     pub async fn flavour(&self) -> Result<&Flavour, SetupError> {
-        self.flavour
+        Ok(&self.engine().await?.flavour)
+    }
+
+    /// The UUID of the cluster; `None` where it is not known (yet). No I/O.
+    pub fn cluster(&self) -> Option<String> {
+        self.engine.get()?.cluster.clone()
+    }
+
+    async fn engine(&self) -> Result<&Engine, SetupError> {
+        self.engine
             .get_or_try_init(|| async {
-                let flavour = admin::flavour(&self.client).await?;
+                let engine = admin::engine(&self.client).await?;
+                let flavour = &engine.flavour;
                 tracing::info!(engine = %flavour, "connected");
                 for lack in flavour.lacks() {
                     tracing::info!(engine = %flavour, "{lack}");
                 }
-                Ok(flavour)
+                Ok(engine)
             })
             .await
     }

@@ -11,10 +11,13 @@ use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, LetterError, Lette
 use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_mapping::route::{Condition, Test};
 use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
+use streamdex_poller::SearchContact;
 use streamdex_poller::clock::Clock;
 use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, Settings};
 use streamdex_poller::graph::Until;
+use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::Generations;
+use streamdex_poller::state::writes::Claimant;
 use streamdex_sink::{BulkWriter, Patience, ShortStreak, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +28,7 @@ use super::indices::SimulatedIndices;
 use super::plan::Plan;
 use super::state::SimulatedState;
 use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream};
+use super::weather::Endpoint;
 use super::world::World;
 
 /// A process.
@@ -50,14 +54,34 @@ impl Worker {
         let gate = Gate::new(name, Arc::clone(world));
         let (stop, writing) = (CancellationToken::new(), CancellationToken::new());
         let decided = Arc::new(AtomicU64::new(0));
-        let follower = follower(&gate, world, seed, (&writing, &decided));
+        let search = SearchContact::default();
+        let follower = follower(&gate, world, seed, (&writing, &decided, &search));
+        let pings = ping(Arc::clone(&gate), search);
         let life = live(follower, (stop.clone(), writing), decided, Arc::clone(&gate), Arc::clone(world));
+        let life = async move {
+            tokio::select! {
+                biased;
+                end = life => end,
+                () = pings => End::Failed,
+            }
+        };
         (Worker { gate, stop }, life)
     }
 
     /// Asks it to stop.
     pub(super) fn stop(&self) {
         self.stop.cancel();
+    }
+}
+
+/// Asks OpenSearch now and then whether it answers.
+async fn ping(gate: Arc<Gate>, search: SearchContact) {
+    loop {
+        let answer = gate.call(Endpoint::Search, Duration::from_secs(3), |refusal| refusal.is_none()).await;
+        if answer == Ok(true) {
+            search.answered();
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 
@@ -102,7 +126,7 @@ fn follower(
     gate: &Arc<Gate>,
     world: &Arc<World>,
     seed: u64,
-    (writing, decided): (&CancellationToken, &Arc<AtomicU64>),
+    (writing, decided, contact): (&CancellationToken, &Arc<AtomicU64>, &SearchContact),
 ) -> Follower {
     let indices = Arc::new(SimulatedIndices::new(Arc::clone(gate), Arc::clone(world)));
     let search = SimulatedSearch { gate: Arc::clone(gate), world: Arc::clone(world) };
@@ -127,18 +151,22 @@ fn follower(
     let parts = Parts {
         source: Arc::new(stream),
         deliver: Arc::new(Witnessed { delivery, world: Arc::clone(world), decided: Arc::clone(decided) }),
-        store: Arc::new(SimulatedState::new(gate, world, &label)),
+        store: Arc::new(SimulatedState::new(gate, world)),
         indices,
         clock: Arc::new(WorkerClock(Arc::clone(gate))),
+        search: contact.clone(),
     };
     let settings = Settings {
         stream_arn: arn,
+        worker: WorkerId::new(gate.name.as_str()),
+        claimant: Claimant::default(),
         start: if world.plan.latest { StartPosition::Latest } else { StartPosition::TrimHorizon },
         until: Until::Stopped,
         generations: Generations::new(),
         sole_index: (!world.plan.two_indices).then(|| "sessions".to_owned()),
         freshness: world.plan.freshness,
         patience: None,
+        leases: Arc::default(),
         seed,
     };
     Follower::new(parts, settings)
@@ -206,6 +234,18 @@ impl Deliver for Witnessed {
 
     fn is_held_back(&self) -> bool {
         self.delivery.is_held_back()
+    }
+
+    fn unanswered(&self) -> u64 {
+        self.delivery.unanswered()
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.delivery.in_flight()
+    }
+
+    fn doubt_earlier_requests(&self) {
+        self.delivery.doubt_earlier_requests();
     }
 }
 

@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// A worker's write arrived: it must own the shard that the change comes from, or nobody does. Versions would
+    /// A worker's write arrived: it must have the lease, or nobody does. Versions would
     /// mostly make it harmless, but a deleted document's version can be forgotten. A delete that a worker sends once more,
     /// at the same version, can do no harm at any time: it is what is done about a late request.
     pub(super) fn check_writer(&self, worker: &str, line: &Line) {
@@ -120,9 +120,9 @@ impl World {
             return;
         };
         let state = self.state();
-        match state.owner(&shard) {
+        match state.lease().and_then(|lease| lease.owner) {
             Some(owner) if owner.as_str() != worker => {
-                self.trace.violation(format_args!("{worker} writes {document} for {shard}, which {owner} owns"));
+                self.trace.violation(format_args!("{worker} writes {document} for {shard}, and {owner} has the lease"));
             }
             None if state.is_done(&shard) => {
                 self.trace.violation(format_args!("{worker} writes {document} for {shard}, which is done"));
