@@ -5,15 +5,13 @@ mod sdk;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodbstreams::types::Record;
 use streamdex_mapping::SequenceNumber;
-use tokio::time::sleep;
 
 pub use self::sdk::SdkStream;
-use crate::fault::{AwsError, Fault};
+use crate::fault::AwsError;
 
 /// A shard's id.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,7 +71,7 @@ pub struct RecordsPage {
     /// At most 1,000 records or 1 MB. None is normal on an open shard.
     pub records: Vec<Record>,
     /// `None` on the last page of a closed shard, which may carry records all the same. Emulators and proxies leave it
-    /// out on open shards too: see [`is_closed`].
+    /// out on open shards too.
     pub next: Option<ShardIterator>,
 }
 
@@ -222,53 +220,36 @@ impl Listing {
     }
 }
 
-/// DescribeStream takes 10 calls a second, and the shards of a large table fill more pages than that.
-const BETWEEN_PAGES: Duration = Duration::from_millis(150);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// All shards of a stream, over all pages, and its status. Its own calls are less than 7 a second.
-///
-/// # Errors
-/// The first page that fails, or one that repeats an earlier one.
-pub async fn list_shards(source: &dyn StreamSource) -> Result<(Vec<ListedShard>, StreamStatus), AwsError> {
-    let mut listing = Listing::default();
-    loop {
-        if !listing.add(source.shards(listing.next_after()).await?) {
-            let repeated = AwsError::new(Fault::Transient, "DescribeStream");
-            return Err(repeated.with_detail("the answer repeats `LastEvaluatedShardId`"));
+    fn page(shards: &[&str], next: Option<&str>) -> ShardPage {
+        let shard = |name: &&str| ListedShard { id: ShardId::new(*name), parent: None, closed: false };
+        ShardPage {
+            shards: shards.iter().map(shard).collect(),
+            next: next.map(ShardId::new),
+            status: StreamStatus::Enabled,
+            date: None,
         }
-        if listing.is_over() {
-            let status = listing.status();
-            return Ok((listing.into_shards(), status));
+    }
+
+    #[test]
+    fn a_listing_goes_on_where_its_last_page_ended_and_knows_when_it_is_complete() {
+        let mut listing = Listing::default();
+        assert!(listing.add(page(&["a", "b"], Some("b"))) && !listing.is_over());
+        assert_eq!(listing.next_after(), Some(&ShardId::new("b")));
+        assert!(listing.add(page(&["c"], None)) && listing.is_over());
+        assert_eq!(listing.into_shards().len(), 3);
+    }
+
+    #[test]
+    fn a_cursor_that_comes_again_or_is_empty_does_not_complete_a_listing() {
+        for cursors in [vec!["b", "c", "b"], vec!["b", "b"], vec![""]] {
+            let mut listing = Listing::default();
+            let last = cursors.iter().map(|next| listing.add(page(&["a"], Some(next)))).next_back();
+            assert_eq!(last, Some(false), "{cursors:?}");
+            assert!(!listing.is_over(), "{cursors:?}");
         }
-        sleep(BETWEEN_PAGES).await;
     }
-}
-
-/// What a listing's word counts that a shard has an ending sequence number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndingNumbers {
-    /// It is a sign that the shard is closed.
-    Count,
-    /// It is none: emulators show one on open shards too.
-    SayNothing,
-}
-
-/// Whether a shard takes no more records, by any of the signs of that: a child, an ending sequence number where those
-/// count, or a stream that is switched off. None of them says that the shard was read to its end.
-///
-/// # Errors
-/// A call failed.
-pub async fn is_closed(
-    source: &dyn StreamSource,
-    shard: &ShardId,
-    ending_numbers: EndingNumbers,
-) -> Result<bool, AwsError> {
-    // Most shards end by having children, and this is one call.
-    let children = source.children(shard).await?;
-    if children.iter().any(|child| child.parent.as_ref() == Some(shard)) {
-        return Ok(true);
-    }
-    let (shards, status) = list_shards(source).await?;
-    let ended = shards.iter().any(|listed| listed.id == *shard && listed.closed);
-    Ok((ended && ending_numbers == EndingNumbers::Count) || status == StreamStatus::Disabled)
 }

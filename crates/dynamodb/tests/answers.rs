@@ -9,7 +9,7 @@ use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, Found, ItemReader};
 use streamdex_dynamodb::state::{Extent, Item, StateTable};
-use streamdex_dynamodb::stream::{Position, SdkStream, ShardId, ShardIterator, StreamSource, list_shards};
+use streamdex_dynamodb::stream::{Position, SdkStream, ShardId, ShardIterator, StreamSource};
 use streamdex_dynamodb::table::{TableError, TableInfo};
 use streamdex_mapping::{ImageBuilder, Key};
 use streamdex_testkit::emulators::{engines, n, s};
@@ -80,7 +80,7 @@ async fn listings_iterators_and_tables_are_not_read_out_of_nothing() {
     let nothing = Scripted::answering("{}");
     let stream = nothing.stream();
     let shard = ShardId::new("shardId-1");
-    lacks(&list_shards(&stream).await.unwrap_err(), "StreamDescription");
+    lacks(&stream.shards(None).await.unwrap_err(), "StreamDescription");
     lacks(&stream.children(&shard).await.unwrap_err(), "StreamDescription");
     lacks(&stream.iterator(&shard, &Position::TrimHorizon).await.unwrap_err(), "ShardIterator");
     lacks(&stream.current_stream().await.unwrap_err(), "Table");
@@ -124,8 +124,9 @@ async fn a_page_that_points_to_itself_ends_the_listing() {
     };
     let served = Scripted::answering(&page(r#"[{"ShardId":"s1"}]"#));
     let source = served.stream();
-    let listed = tokio::time::timeout(Duration::from_secs(10), list_shards(&source)).await.expect("it ends");
-    assert!(listed.unwrap_err().to_string().contains("repeats `LastEvaluatedShardId`"));
+    let first = source.shards(None).await.unwrap().next;
+    let second = source.shards(first.as_ref()).await;
+    assert!(second.unwrap_err().to_string().contains("repeats `LastEvaluatedShardId`"));
     let children = tokio::time::timeout(Duration::from_secs(10), source.children(&ShardId::new("s0"))).await;
     assert!(children.expect("it ends").is_err());
     let served = Scripted::answering(

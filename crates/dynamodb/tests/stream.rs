@@ -4,7 +4,7 @@ use streamdex_config::{Config, Source};
 use streamdex_dynamodb::Fault;
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::convert;
-use streamdex_dynamodb::stream::{Position, SdkStream, ShardId, StreamSource, StreamStatus, list_shards};
+use streamdex_dynamodb::stream::{Position, SdkStream, ShardId, ShardPage, StreamSource, StreamStatus};
 use streamdex_dynamodb::table::{StreamView, TableError, TableInfo};
 use streamdex_mapping::EventName;
 use streamdex_testkit::emulators::{Engine, engines, stream};
@@ -60,7 +60,8 @@ async fn records_are_read_from_the_oldest_and_after_one() {
         }
         let info = describe(&engine, &table).await;
         let source = SdkStream::new(clients(&engine), info.stream.arn.clone(), Some(table.clone()));
-        let (shards, status) = list_shards(&source).await.unwrap();
+        let ShardPage { shards, status, next, .. } = source.shards(None).await.unwrap();
+        assert_eq!(next, None, "{}", engine.name);
         assert_eq!((shards.len(), status), (1, StreamStatus::Enabled), "{}", engine.name);
         let shard = &shards[0].id;
         // Emulators return every shard; none of them is a child of this one.
@@ -100,7 +101,8 @@ async fn the_last_page_of_a_closed_shard_carries_records() {
         }
         engine.switch_stream(&table, stream(false)).await;
         let source = SdkStream::new(clients(&engine), info.stream.arn.clone(), Some(table.clone()));
-        let (shards, status) = list_shards(&source).await.unwrap();
+        let ShardPage { shards, status, next, .. } = source.shards(None).await.unwrap();
+        assert_eq!(next, None, "{}", engine.name);
         assert_eq!((shards.len(), status), (1, StreamStatus::Disabled));
         let iterator = source.iterator(&shards[0].id, &Position::TrimHorizon).await.unwrap();
         let page = source.records(&iterator, None).await.unwrap();

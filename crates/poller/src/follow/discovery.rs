@@ -21,6 +21,8 @@ pub(super) enum Discovered {
     Shards {
         shards: Vec<ListedShard>,
         status: StreamStatus,
+        /// When it was begun.
+        began: Instant,
         done: Option<Box<Loaded>>,
     },
     StreamGone,
@@ -175,6 +177,7 @@ impl Caller {
     async fn list(self) -> Discovered {
         let Caller { shared, with_done } = self;
         let started = Instant::now();
+        let mut began = started;
         let mut listing = Listing::default();
         let (mut wait, mut not_found, mut paused) = (FIRST_WAIT, 0, false);
         while !listing.is_over() {
@@ -192,6 +195,7 @@ impl Caller {
                         tracing::warn!("DescribeStream repeats itself: the listing is begun again");
                         listing = Listing::default();
                         sleep(LONGEST_WAIT).await;
+                        began = Instant::now();
                     }
                     continue;
                 }
@@ -213,7 +217,7 @@ impl Caller {
         }
         let status = listing.status();
         let done = if with_done { Some(Box::new(done_shards(&shared).await)) } else { None };
-        Discovered::Shards { shards: listing.into_shards(), status, done }
+        Discovered::Shards { shards: listing.into_shards(), status, began, done }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Decides on events, one by one, for one term.
 
+mod closed;
 mod shards;
 
 use std::collections::BTreeMap;
@@ -8,12 +9,13 @@ use std::time::Duration;
 
 use streamdex_config::StartPosition;
 use streamdex_dynamodb::state::StateError;
-use streamdex_dynamodb::stream::{EndingNumbers, ShardId, StreamStatus};
+use streamdex_dynamodb::stream::{ShardId, StreamStatus};
 use streamdex_mapping::CreationTime;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::closed::Closed;
 use self::shards::Reading;
 use super::discovery::{Discovered, Discovery};
 use super::heartbeat::Beats;
@@ -41,9 +43,13 @@ pub(super) struct Supervisor {
     /// The shard of each task.
     shard_of: BTreeMap<Id, ShardId>,
     reading: BTreeMap<ShardId, Reading>,
+    /// What the last listing shows as closed.
+    closed: Closed,
     writes: JoinSet<Settled>,
     discovery: Discovery,
     next_listing: Instant,
+    /// A listing is wanted that begins after the one that is under way.
+    wants_listing: bool,
     /// Listings in a row that left a doubt.
     doubts: u32,
     random: fastrand::Rng,
@@ -105,8 +111,10 @@ impl Supervisor {
             tasks: JoinSet::new(),
             shard_of: BTreeMap::new(),
             reading: BTreeMap::new(),
+            closed: Closed::default(),
             writes: JoinSet::new(),
             next_listing: Instant::now(),
+            wants_listing: false,
             doubts: 0,
         }
     }
@@ -148,6 +156,11 @@ impl Supervisor {
                 Some(settled) = self.writes.join_next() => self.settled(settled.map_err(|_| FollowError::Broken)?),
                 Some(discovered) = self.discovery.next() => self.discovered(discovered?)?,
                 _ = ticks.tick() => self.tick()?,
+                () = self.shared.wants_listing.notified() => {
+                    self.list_within(LIST_AGAIN);
+                    self.wants_listing |= is_listing;
+                    None
+                }
                 () = sleep_until(self.next_listing), if !is_listing => {
                     self.next_listing = Instant::now() + BETWEEN_LISTINGS.mul_f64(0.75 + 0.5 * self.random.f64());
                     self.discovery.list();
@@ -216,16 +229,17 @@ impl Supervisor {
 
     fn discovered(&mut self, discovered: Discovered) -> Result<Outcome, FollowError> {
         match discovered {
-            Discovered::Shards { shards, status, done } => {
+            Discovered::Shards { shards, status, began, done } => {
                 if let Some(done) = done {
                     self.graph.know(&known(&done, &self.settings, &self.shared));
                 }
-                let ending_numbers_count = self.shared.ending_numbers() == EndingNumbers::Count;
-                for shard in shards.iter().filter(|shard| shard.closed && ending_numbers_count) {
-                    self.is_closed(&shard.id);
+                self.closed = Closed::of(&shards, status, &self.settings);
+                for (shard, reading) in &self.reading {
+                    self.closed.note(shard, &reading.activity);
                 }
-                for parent in shards.iter().filter_map(|shard| shard.parent.as_ref()) {
-                    self.is_closed(parent);
+                self.shared.listed.send_replace(Some(began));
+                if std::mem::take(&mut self.wants_listing) {
+                    self.list_within(LIST_AGAIN);
                 }
                 let commands = self.graph.listed(&shards);
                 self.doubts = if commands.contains(&Command::ListAgain) { self.doubts + 1 } else { 0 };

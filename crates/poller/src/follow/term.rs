@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use streamdex_mapping::CreationTime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -249,6 +249,8 @@ impl<'a> Term<'a> {
             stream_arn: self.settings.stream_arn.clone(),
             budget: Budget::default(),
             describe_turn: DescribeTurn::default(),
+            wants_listing: Notify::new(),
+            listed: watch::Sender::new(None),
             freshness: self.settings.freshness,
             burst: Notify::new(),
             readers: AtomicUsize::new(0),

@@ -15,7 +15,9 @@ pub(crate) struct Activity(Mutex<Seen>);
 struct Seen {
     active: Instant,
     calls_per_hour: f64,
-    /// A listing shows that the shard is closed.
+    /// A listing shows an ending sequence number. Emulators show one on open shards too.
+    ended: bool,
+    /// It has a child, the stream is switched off, or the service itself shows an ending sequence number.
     closed: bool,
     /// The last checkpoint that is stored.
     stored: Option<Checkpoint>,
@@ -23,7 +25,7 @@ struct Seen {
 
 impl Default for Activity {
     fn default() -> Activity {
-        let seen = Seen { active: Instant::now(), calls_per_hour: 0.0, closed: false, stored: None };
+        let seen = Seen { active: Instant::now(), calls_per_hour: 0.0, ended: false, closed: false, stored: None };
         Activity(Mutex::new(seen))
     }
 }
@@ -45,6 +47,16 @@ impl Activity {
 
     pub(crate) fn calls_per_hour(&self) -> f64 {
         self.seen().calls_per_hour
+    }
+
+    pub(crate) fn end(&self) {
+        self.seen().ended = true;
+    }
+
+    /// Whether there is any sign that the shard takes no more records.
+    pub(crate) fn may_be_closed(&self) -> bool {
+        let seen = self.seen();
+        seen.ended || seen.closed
     }
 
     pub(crate) fn close(&self) {

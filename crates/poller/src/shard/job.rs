@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use streamdex_config::StreamArn;
-use streamdex_dynamodb::stream::{EndingNumbers, ShardId, StreamSource};
+use streamdex_dynamodb::stream::{ShardId, StreamSource};
 use streamdex_mapping::CreationTime;
 use streamdex_sink::index::VanishedIndex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,10 @@ pub(crate) struct Shared {
     /// Bounds the memory of all shards together.
     pub(crate) budget: Budget,
     pub(crate) describe_turn: DescribeTurn,
+    /// A reader needs a listing soon.
+    pub(crate) wants_listing: Notify,
+    /// When the last complete listing was begun.
+    pub(crate) listed: watch::Sender<Option<Instant>>,
     /// How old news may be before an idle shard is asked for it.
     pub(crate) freshness: Duration,
     /// Something came on a shard that was idle.
@@ -116,9 +120,12 @@ impl Shared {
         if self.readers.load(Ordering::Relaxed) <= FEW_SHARDS { 1 } else { BURST }
     }
 
-    /// Whether an ending sequence number says that a shard is closed.
-    pub(crate) fn ending_numbers(&self) -> EndingNumbers {
-        if self.stream_arn.table().is_emulator() { EndingNumbers::SayNothing } else { EndingNumbers::Count }
+    /// Waits for a complete listing that was begun after this moment.
+    pub(super) async fn next_listing(&self) {
+        let (mut listed, asked) = (self.listed.subscribe(), Instant::now());
+        self.wants_listing.notify_one();
+        // The sender lives as long as this.
+        let _ = listed.wait_for(|began| began.is_some_and(|began| began >= asked)).await;
     }
 
     /// How long after a checkpoint of a shard the next one comes.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodbstreams::types::Record;
 use streamdex_config::StreamArn;
 use streamdex_dynamodb::convert;
-use streamdex_dynamodb::stream::{EndingNumbers, Position, RecordsPage, ShardIterator, is_closed};
+use streamdex_dynamodb::stream::{Position, RecordsPage, ShardIterator};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{CreationTime, SequenceNumber};
 use tokio::sync::mpsc;
@@ -306,40 +306,52 @@ impl<'a> Reader<'a> {
         (read, next)
     }
 
-    /// The answers agree that nothing more comes. They are believed when the shard is closed as well.
+    /// The answers agree that nothing more comes. They are believed when the shard is closed as well, by any sign of that.
     async fn look_for_the_end(&mut self) -> Next {
-        self.shared.describe_turn.wait().await;
-        let closed = is_closed(self.shared.source.as_ref(), &self.job.shard, EndingNumbers::Count).await;
-        self.job.activity.note();
         self.ending.is_open(Instant::now());
-        match closed {
+        match self.has_a_child().await {
             Ok(true) => return Next::End(Read::Drained),
-            Ok(false) => self.note_empty_words("no next iterator, though the shard is open"),
+            Ok(false) if self.job.activity.may_be_closed() => return Next::End(Read::Drained),
+            // An ending number, or a stream that is switched off, shows in a listing.
+            Ok(false) => self.shared.wants_listing.notify_one(),
             Err(error) => {
                 self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
                 return Next::Poll(Polled::Failed);
             }
         }
+        self.note_empty_words("no next iterator, though the shard is open");
         let at_end = self.job.end.is_some() && self.present_end.is_reached();
-        if at_end { Next::End(Read::AtEnd) } else { Next::Poll(Polled::Empty) }
+        if at_end { self.end_if_open(Polled::Empty).await } else { Next::Poll(Polled::Empty) }
     }
 
-    /// `--until-end`: an open shard ends here.
+    /// `--until-end`: an open shard ends here. Whether it is open is seen in a listing that is begun now.
     async fn end_if_open(&mut self, polled: Polled) -> Next {
-        self.shared.describe_turn.wait().await;
-        let closed = is_closed(self.shared.source.as_ref(), &self.job.shard, self.shared.ending_numbers()).await;
-        self.job.activity.note();
-        match closed {
-            Ok(false) => Next::End(Read::AtEnd),
-            Ok(true) => {
-                self.job.activity.close();
-                Next::Poll(polled)
-            }
+        match self.has_a_child().await {
+            Ok(true) => return Next::Poll(polled),
+            Ok(false) => {}
             Err(error) => {
                 self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
-                Next::Poll(Polled::Failed)
+                return Next::Poll(Polled::Failed);
             }
         }
+        self.shared.next_listing().await;
+        self.job.activity.note();
+        if self.job.activity.is_closed() { Next::Poll(polled) } else { Next::End(Read::AtEnd) }
+    }
+
+    /// Most shards end by having children, and this is one call.
+    async fn has_a_child(&self) -> Result<bool, AwsError> {
+        self.shared.describe_turn.wait().await;
+        self.shared.contact.stream_asked();
+        let children = self.shared.source.children(&self.job.shard).await;
+        self.job.activity.note();
+        let children = children?;
+        self.shared.contact.stream_answered();
+        let has_one = children.iter().any(|child| child.parent.as_ref() == Some(&self.job.shard));
+        if has_one {
+            self.job.activity.close();
+        }
+        Ok(has_one)
     }
 
     /// Empty pages were taken for the present end, and a record that is older than that comes.

@@ -44,13 +44,6 @@ impl Supervisor {
         self.spawn(job, Duration::ZERO);
     }
 
-    /// A shard is closed: its end is to come.
-    pub(super) fn is_closed(&self, shard: &ShardId) {
-        if let Some(reading) = self.reading.get(shard) {
-            reading.activity.close();
-        }
-    }
-
     fn job(&self, shard: ShardId, parent: Option<ShardId>, stored: Option<&StoredShard>, position: Position) -> Job {
         let now = self.shared.progress.time().now();
         let is_root = self.graph.is_root(&shard);
@@ -94,6 +87,7 @@ impl Supervisor {
 
     fn spawn(&mut self, job: Job, wait: Duration) {
         let (shared, shard) = (Arc::clone(&self.shared), job.shard.clone());
+        self.closed.note(&shard, &job.activity);
         let reading = Reading { activity: Arc::clone(&job.activity), job: job.clone() };
         self.reading.insert(shard.clone(), reading);
         let task = self.tasks.spawn(async move {
