@@ -21,9 +21,7 @@ use self::followed::FollowedTable;
 pub use self::item::{Item, check_format, number, of_number, stored, text};
 pub use self::keys::{BEHIND_DONE, FORMAT, MARK_SORT_KEY, Partition, SortKey, letter_sort_key};
 pub use self::query::Extent;
-pub use self::write::{
-    Action, Answer, Condition, MOST_OPERATIONS, Operation, Refusal, StatePartition, Written, apply,
-};
+pub use self::write::{Action, Answer, Condition, MOST_OPERATIONS, Operation, Refusal, StatePartition, Written, apply};
 use crate::fault::{AwsError, Fault};
 
 /// The state table, as one group sees it.

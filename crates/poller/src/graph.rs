@@ -116,7 +116,7 @@ impl ShardGraph {
     }
 
     /// Takes in what the state table says, of shards that nothing is known of.
-    pub fn know(&mut self, known: &[KnownShard]) {
+    fn know(&mut self, known: &[KnownShard]) {
         for shard in known {
             let node = self.nodes.entry(shard.id.clone()).or_insert_with(|| Node::waiting(shard.parent.clone()));
             node.parent = node.parent.take().or_else(|| shard.parent.clone());
@@ -132,17 +132,24 @@ impl ShardGraph {
         }
     }
 
-    /// Begins: what has an item is read, and the children of what is drained are looked for. To the present end, what is
-    /// to be read is known from the first listing on.
+    /// Begins: what has an item is read. To the present end, what is to be read is known from the first listing on.
     pub fn start(&mut self) -> Vec<Command> {
-        let drained = self.nodes.iter().filter(|(_, node)| matches!(node.stage, Stage::Drained { .. }));
-        let mut commands: Vec<Command> =
-            drained.map(|(id, _)| Command::SeekChildren { parent: id.clone(), attempt: 0 }).collect();
-        if self.until == Until::Stopped {
-            let stored: Vec<ShardId> = self.nodes.keys().cloned().collect();
-            commands.extend(stored.iter().flat_map(|id| self.read_if_ready(id)));
+        if self.until == Until::PresentEnd {
+            return Vec::new();
         }
-        commands
+        let stored: Vec<ShardId> = self.nodes.keys().cloned().collect();
+        stored.iter().flat_map(|id| self.read_if_ready(id)).collect()
+    }
+
+    /// Takes in the shards that are done. The children of what an earlier reader has drained are looked for from now on:
+    /// some of them may be done.
+    pub fn know_done(&mut self, done: &[KnownShard]) -> Vec<Command> {
+        self.know(done);
+        let drained = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| matches!(node.stage, Stage::Drained { search, .. } if search.attempts == 0));
+        drained.map(|(id, _)| Command::SeekChildren { parent: id.clone(), attempt: 0 }).collect()
     }
 
     /// The shard is noted as drained, and everything it held is acknowledged: its children are looked for, and those
@@ -215,7 +222,8 @@ impl ShardGraph {
 
     /// Whether children are looked for, or shards wait for their parents: their records are read by nobody yet.
     pub fn has_unread_shards(&self) -> bool {
-        let is_unread = |node: &Node| matches!(node.stage, Stage::Waiting | Stage::Storing | Stage::Stored | Stage::Drained { .. });
+        let is_unread =
+            |node: &Node| matches!(node.stage, Stage::Waiting | Stage::Storing | Stage::Stored | Stage::Drained { .. });
         !self.listed_before || self.nodes.values().any(is_unread)
     }
 
@@ -261,9 +269,7 @@ impl ShardGraph {
     fn can_go_on(&self, node: &Node) -> bool {
         match &node.stage {
             Stage::Storing | Stage::Reading | Stage::Waiting | Stage::Stored => self.is_in_scope(node),
-            Stage::Drained { search, .. } => {
-                !search.is_over(self.until) && self.is_in_scope(node) && node.absent == 0
-            }
+            Stage::Drained { search, .. } => !search.is_over(self.until) && self.is_in_scope(node) && node.absent == 0,
             Stage::Done { .. } | Stage::AtEnd | Stage::Gapped => false,
         }
     }

@@ -97,7 +97,9 @@ impl Boards {
         let sources = shown.sources.iter();
         Snapshot {
             uptime: now.duration_since(shown.started),
-            sources: sources.map(|(name, board)| SourceSnapshot { name: name.clone(), status: board.snapshot() }).collect(),
+            sources: sources
+                .map(|(name, board)| SourceSnapshot { name: name.clone(), status: board.snapshot() })
+                .collect(),
             writer: shown.writer.as_ref().map_or_else(WriterSnapshot::default, |writer| writer()),
             opensearch: Reach {
                 answered: shown.answered.map(|answered| now.duration_since(answered)),

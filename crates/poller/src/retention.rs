@@ -32,8 +32,7 @@ impl Retained {
         begun: u64,
         stream: &StreamArn,
     ) -> Option<Retained> {
-        let opened =
-            shard.opened().filter(|opened| *opened < born && opened.saturating_add(RETENTION_SECONDS) > begun);
+        let opened = shard.opened().filter(|opened| *opened < born && opened.saturating_add(RETENTION_SECONDS) > begun);
         Retained::since(opened.unwrap_or(born).max(swept.unwrap_or(0)), stream)
     }
 

@@ -155,10 +155,12 @@ impl<'a> Writer<'a> {
         };
         match end {
             // What is not stored now is repeated by the next reader.
-            ShardEnd::Stopped | ShardEnd::GaveUp { .. } | ShardEnd::Gap(_) => match timeout(LAST_CHECKPOINT, self.checkpoint()).await {
-                Ok(Err(lost @ ShardEnd::IndexLost(_))) => lost,
-                _ => end,
-            },
+            ShardEnd::Stopped | ShardEnd::GaveUp { .. } | ShardEnd::Gap(_) => {
+                match timeout(LAST_CHECKPOINT, self.checkpoint()).await {
+                    Ok(Err(lost @ ShardEnd::IndexLost(_))) => lost,
+                    _ => end,
+                }
+            }
             _ => end,
         }
     }
@@ -398,7 +400,6 @@ impl<'a> Writer<'a> {
             }
         }
     }
-
 }
 
 impl Drop for Writer<'_> {
@@ -421,9 +422,7 @@ fn gave_up(message: &str) -> ShardEnd {
     ShardEnd::GaveUp { message: message.to_owned(), hint: hint.to_owned() }
 }
 
-fn checkpoint_at(
-    change: &Result<streamdex_mapping::Change<'_>, streamdex_mapping::RecordError>,
-) -> Option<Checkpoint> {
+fn checkpoint_at(change: &Result<streamdex_mapping::Change<'_>, streamdex_mapping::RecordError>) -> Option<Checkpoint> {
     match change {
         Ok(change) => {
             let position = change.sequence.clone()?;

@@ -352,7 +352,8 @@ impl StatusBoard {
         let now = Instant::now();
         self.entry(shard, |entry| {
             let created = now.checked_sub(age);
-            entry.current_as_of = entry.current_as_of.map_or(created, |current| created.map(|created| created.min(current)));
+            entry.current_as_of =
+                entry.current_as_of.map_or(created, |current| created.map(|created| created.min(current)));
             entry.caught_up = false;
         });
     }

@@ -47,7 +47,8 @@ mod tests {
         }
         assert_eq!(calls[2], Duration::ZERO);
         let second = Duration::from_secs(1);
-        let most = calls.iter().map(|from| calls.iter().filter(|at| **at >= *from && **at < *from + second).count()).max();
+        let most =
+            calls.iter().map(|from| calls.iter().filter(|at| **at >= *from && **at < *from + second).count()).max();
         assert!(most <= Some(9), "{most:?}");
     }
 }

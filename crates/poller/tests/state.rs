@@ -198,8 +198,7 @@ async fn l4_what_an_operator_can_take_back_is_fenced_by_the_lease() {
         first.drained(&id("a"), FIRST_RUN).await.unwrap();
         let second = place.reader("w2").await;
         let gap = Gap::new(GapKind::Trimmed, "a").after(Some("42".into()));
-        let index =
-            KnownIndex { index: "i".into(), concrete: "i-000001".into(), uuid: "u1".into(), generation: 1 };
+        let index = KnownIndex { index: "i".into(), concrete: "i-000001".into(), uuid: "u1".into(), generation: 1 };
         let start = StreamStart { position: StartPosition::Latest, at: 7, roots: Vec::new() };
         let sleeper = [
             first.gap(&gap).await.unwrap(),
@@ -330,7 +329,10 @@ async fn newer_formats_are_refused_and_malformed_items_reported() {
         put("segment|of a later version|1", n(9)).await.unwrap();
         put("lease", n(1)).await.unwrap();
         let loaded = worker.load().await.unwrap();
-        assert_eq!((loaded.shards.len(), loaded.malformed), (0, vec!["lease".to_owned(), "shard|L1|broken".to_owned()]));
+        assert_eq!(
+            (loaded.shards.len(), loaded.malformed),
+            (0, vec!["lease".to_owned(), "shard|L1|broken".to_owned()])
+        );
         assert!(loaded.malformed_shards.contains(&id("broken")));
         let error = worker.lease().await.unwrap_err();
         assert!(matches!(&error, StateError::Malformed { key } if key == "lease"), "{}: {error}", engine.name);

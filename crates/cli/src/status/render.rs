@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use streamdex_poller::status::Summary;
 use streamdex_poller::observe::{
     GapReport, LeaseReport, Report, ShardItemReport, ShardReport, SourceReport, TableReport, WriterReport,
 };
+use streamdex_poller::status::Summary;
 
 use super::documents::Counted;
 
@@ -95,7 +95,9 @@ fn lease(text: &mut String, lease: &LeaseReport) {
     let Summary { shards, rate, undecided, dead_lettered, calls_per_hour, .. } = summary;
     line(
         text,
-        format_args!("  lag {lag}; {shards} shards, {rate:.1} records/s; {undecided} undecided, {dead_lettered} dead letters; {calls_per_hour} calls an hour"),
+        format_args!(
+            "  lag {lag}; {shards} shards, {rate:.1} records/s; {undecided} undecided, {dead_lettered} dead letters; {calls_per_hour} calls an hour"
+        ),
     );
     if lease.beat_seconds_ago > SILENT {
         line(text, format_args!("  ! the reader is silent: a standby takes over within 8 s, where there is one"));
@@ -103,7 +105,9 @@ fn lease(text: &mut String, lease: &LeaseReport) {
     if *fruitless_terms > 1 {
         line(
             text,
-            format_args!("  ! {fruitless_terms} terms in a row led to nothing: DynamoDB Streams or OpenSearch does not answer any replica"),
+            format_args!(
+                "  ! {fruitless_terms} terms in a row led to nothing: DynamoDB Streams or OpenSearch does not answer any replica"
+            ),
         );
     }
     if let Some(reason) = &summary.pause {

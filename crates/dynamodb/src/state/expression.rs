@@ -98,13 +98,14 @@ mod tests {
     #[test]
     fn conditions_and_changes_have_their_text() {
         let set = Item::from([("b".to_owned(), of_number(2)), ("a".to_owned(), of_number(1))]);
-        let conditions =
-            vec![Condition::Exists, Condition::Lacks("owner"), Condition::Below("term", of_number(3))];
+        let conditions = vec![Condition::Exists, Condition::Lacks("owner"), Condition::Below("term", of_number(3))];
         let update = Action::Update { set, remove: vec!["swept"] };
         let expression = Expression::of(&operation(conditions, update));
         assert_eq!(
             expression.condition.as_deref(),
-            Some("attribute_exists(#pk) AND attribute_not_exists(#owner) AND (attribute_not_exists(#term) OR #term < :0)")
+            Some(
+                "attribute_exists(#pk) AND attribute_not_exists(#owner) AND (attribute_not_exists(#term) OR #term < :0)"
+            )
         );
         assert_eq!(expression.update.as_deref(), Some("SET #a = :1, #b = :2, #v = :3 REMOVE #swept"));
         assert_eq!(expression.values.as_ref().and_then(|values| values.get(":0")), Some(&of_number(3)));

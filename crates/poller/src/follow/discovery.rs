@@ -17,13 +17,14 @@ use crate::state::Loaded;
 
 /// What a call came to.
 pub(super) enum Discovered {
-    /// A complete listing. With the first one come the shards that are done: a listing still shows those.
+    /// The shards that are done: listings and their parents still show those.
+    Done(Box<Loaded>),
+    /// A complete listing.
     Shards {
         shards: Vec<ListedShard>,
         status: StreamStatus,
         /// When it was begun.
         began: Instant,
-        done: Option<Box<Loaded>>,
     },
     StreamGone,
     Children {
@@ -43,8 +44,6 @@ pub(super) struct Discovery {
     calls: JoinSet<Discovered>,
     records: JoinSet<Discovered>,
     listing: bool,
-    /// Whether the shards that are done were loaded.
-    knows_done: bool,
     /// The last question for the children of each shard.
     sought: BTreeMap<ShardId, AbortHandle>,
 }
@@ -57,14 +56,7 @@ const STATE_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Discovery {
     pub(super) fn new(shared: Arc<Shared>) -> Discovery {
-        Discovery {
-            shared,
-            calls: JoinSet::new(),
-            records: JoinSet::new(),
-            listing: false,
-            knows_done: false,
-            sought: BTreeMap::new(),
-        }
+        Discovery { shared, calls: JoinSet::new(), records: JoinSet::new(), listing: false, sought: BTreeMap::new() }
     }
 
     pub(super) fn is_listing(&self) -> bool {
@@ -86,8 +78,7 @@ impl Discovery {
             }
         };
         match &joined {
-            Ok(Discovered::Shards { .. }) => (self.listing, self.knows_done) = (false, true),
-            Ok(Discovered::StreamGone) => self.listing = false,
+            Ok(Discovered::Shards { .. } | Discovered::StreamGone) => self.listing = false,
             Ok(Discovered::Children { parent, .. }) => drop(self.sought.remove(parent)),
             _ => {}
         }
@@ -96,8 +87,12 @@ impl Discovery {
 
     pub(super) fn list(&mut self) {
         self.listing = true;
-        let caller = Caller { shared: Arc::clone(&self.shared), with_done: !self.knows_done };
-        self.calls.spawn(Box::pin(caller.list()));
+        self.calls.spawn(Box::pin(list(Arc::clone(&self.shared))));
+    }
+
+    /// Loads the shards that are done, however long that takes.
+    pub(super) fn load_done(&mut self) {
+        self.calls.spawn(Box::pin(done_shards(Arc::clone(&self.shared))));
     }
 
     /// Asks for children after `delay`, in place of what was asked before.
@@ -160,75 +155,70 @@ impl Discovery {
         });
     }
 
-    /// Waits until every gap is recorded. The other calls are dropped.
-    pub(super) async fn finish_records(&mut self) {
+    /// Waits until every gap is recorded, or the lease is lost. The other calls are dropped.
+    pub(super) async fn finish_records(&mut self) -> Fenced {
         self.calls.abort_all();
-        while self.records.join_next().await.is_some() {}
-    }
-}
-
-struct Caller {
-    shared: Arc<Shared>,
-    with_done: bool,
-}
-
-impl Caller {
-    /// Lists page by page. A page that fails is asked for again, and those before it are kept.
-    async fn list(self) -> Discovered {
-        let Caller { shared, with_done } = self;
-        let started = Instant::now();
-        let mut began = started;
-        let mut listing = Listing::default();
-        let (mut wait, mut not_found, mut paused) = (FIRST_WAIT, 0, false);
-        while !listing.is_over() {
-            shared.describe_turn.wait().await;
-            shared.contact.stream_asked();
-            let error = match shared.source.shards(listing.next_after()).await {
-                Ok(page) => {
-                    shared.contact.stream_answered();
-                    shared.progress.time().hear(page.date);
-                    (wait, not_found) = (FIRST_WAIT, 0);
-                    if std::mem::take(&mut paused) {
-                        shared.board.pause_all(None);
-                    }
-                    if !listing.add(page) {
-                        tracing::warn!("DescribeStream repeats itself: the listing is begun again");
-                        listing = Listing::default();
-                        sleep(LONGEST_WAIT).await;
-                        began = Instant::now();
-                    }
-                    continue;
-                }
-                Err(error) => error,
-            };
-            not_found = if error.fault() == Fault::NotFound { not_found + 1 } else { 0 };
-            if not_found >= BELIEVE_NOT_FOUND {
-                return Discovered::StreamGone;
+        while let Some(recorded) = self.records.join_next().await {
+            if matches!(recorded, Ok(Discovered::Recorded(Fenced::Lost))) {
+                return Fenced::Lost;
             }
-            if shared.patience.is_some_and(|patience| started.elapsed() >= patience) {
-                return Discovered::GaveUp(error);
-            }
-            if not_found == 0 {
-                paused = true;
-                shared.board.pause_all(Some(error.to_string()));
-            }
-            sleep(jittered(wait)).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
         }
-        let status = listing.status();
-        let done = if with_done { Some(Box::new(done_shards(&shared).await)) } else { None };
-        Discovered::Shards { shards: listing.into_shards(), status, began, done }
+        Fenced::Stored
     }
 }
 
+/// Lists page by page. A page that fails is asked for again, and those before it are kept.
+async fn list(shared: Arc<Shared>) -> Discovered {
+    let started = Instant::now();
+    let mut began = started;
+    let mut listing = Listing::default();
+    let (mut wait, mut not_found, mut paused) = (FIRST_WAIT, 0, false);
+    while !listing.is_over() {
+        shared.describe_turn.wait().await;
+        shared.contact.stream_asked();
+        let error = match shared.source.shards(listing.next_after()).await {
+            Ok(page) => {
+                shared.contact.stream_answered();
+                shared.progress.time().hear(page.date);
+                (wait, not_found) = (FIRST_WAIT, 0);
+                if std::mem::take(&mut paused) {
+                    shared.board.pause_all(None);
+                }
+                if !listing.add(page) {
+                    tracing::warn!("DescribeStream repeats itself: the listing is begun again");
+                    listing = Listing::default();
+                    sleep(LONGEST_WAIT).await;
+                    began = Instant::now();
+                }
+                continue;
+            }
+            Err(error) => error,
+        };
+        not_found = if error.fault() == Fault::NotFound { not_found + 1 } else { 0 };
+        if not_found >= BELIEVE_NOT_FOUND {
+            return Discovered::StreamGone;
+        }
+        if shared.patience.is_some_and(|patience| started.elapsed() >= patience) {
+            return Discovered::GaveUp(error);
+        }
+        if not_found == 0 {
+            paused = true;
+            shared.board.pause_all(Some(error.to_string()));
+        }
+        sleep(jittered(wait)).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+    let status = listing.status();
+    Discovered::Shards { shards: listing.into_shards(), status, began }
+}
 /// The shards that are done, however long it takes to know them: what a listing shows must not be read again.
-async fn done_shards(shared: &Shared) -> Loaded {
+async fn done_shards(shared: Arc<Shared>) -> Discovered {
     let mut wait = FIRST_WAIT;
     loop {
         match timeout(STATE_DEADLINE, shared.progress.done_shards()).await {
-            Ok(Ok(shards)) => return Loaded { shards, ..Loaded::default() },
-            Ok(Err(error)) => tracing::debug!(%error, "the shards are not listed yet"),
-            Err(_) => tracing::debug!("the shards are not listed yet: the state table did not answer"),
+            Ok(Ok(shards)) => return Discovered::Done(Box::new(Loaded { shards, ..Loaded::default() })),
+            Ok(Err(error)) => tracing::debug!(%error, "the shards that are done are not known yet"),
+            Err(_) => tracing::debug!("the shards that are done are not known yet: the state table did not answer"),
         }
         sleep(jittered(wait)).await;
         wait = (wait * 2).min(LONGEST_WAIT);

@@ -95,11 +95,7 @@ pub(super) async fn prepare(
 
 /// Where a new group begins: at the time of the service's first answer, with the shards of two complete listings that were
 /// begun after it, since one can miss a parent that is made while it is read.
-async fn new_start(
-    position: StartPosition,
-    shared: &Shared,
-    insist: &Insist<'_>,
-) -> Result<StreamStart, FollowError> {
+async fn new_start(position: StartPosition, shared: &Shared, insist: &Insist<'_>) -> Result<StreamStart, FollowError> {
     let mut at = None;
     let mut listed: Vec<ListedShard> = Vec::new();
     for _ in 0..2 {

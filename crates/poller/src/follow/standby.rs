@@ -105,11 +105,7 @@ impl<'a> Standby<'a> {
         self.board.lease_seen();
         self.check(lease.as_ref())?;
         let reader = lease.as_ref().and_then(|lease| lease.owner.as_ref()).map(ToString::to_string);
-        self.board.role(Role {
-            worker: self.settings.worker.to_string(),
-            reader: reader.clone(),
-            term: None,
-        });
+        self.board.role(Role { worker: self.settings.worker.to_string(), reader: reader.clone(), term: None });
         // A lease that is this worker's own, from a term that had to end at once.
         if self.outgrow > 0 && lease.as_ref().is_some_and(|lease| lease.owner.as_ref() == Some(&self.settings.worker)) {
             return self.take(lease).await;
@@ -167,10 +163,9 @@ impl<'a> Standby<'a> {
             LookError::Refused(FollowError::OtherCluster { stored, configured }) => {
                 Err(FollowError::OtherCluster { stored: stored.clone(), configured: configured.clone() })
             }
-            LookError::State(state) if !passes(state) => Err(FollowError::GaveUp {
-                message: state.to_string(),
-                hint: state.hint(),
-            }),
+            LookError::State(state) if !passes(state) => {
+                Err(FollowError::GaveUp { message: state.to_string(), hint: state.hint() })
+            }
             _ if self.settings.patience.is_some_and(|patience| started.elapsed() >= patience) => {
                 Err(FollowError::GaveUp {
                     message: error.to_string(),

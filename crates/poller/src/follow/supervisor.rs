@@ -48,6 +48,8 @@ pub(super) struct Supervisor {
     writes: JoinSet<Settled>,
     discovery: Discovery,
     next_listing: Instant,
+    /// Before the shards that are done are known, a listing says nothing of what is to be read.
+    knows_done: bool,
     /// A listing is wanted that begins after the one that is under way.
     wants_listing: bool,
     /// Listings in a row that left a doubt.
@@ -114,6 +116,7 @@ impl Supervisor {
             closed: Closed::default(),
             writes: JoinSet::new(),
             next_listing: Instant::now(),
+            knows_done: false,
             wants_listing: false,
             doubts: 0,
         }
@@ -127,15 +130,32 @@ impl Supervisor {
     ) -> Result<Supervised, FollowError> {
         let commands = self.graph.start();
         self.obey(commands);
+        self.discovery.load_done();
         let end = self.supervise(stop, give_up).await;
         match end {
             Ok(Supervised::Lost) => {
                 self.shared.tenure.end();
                 self.tasks.shutdown().await;
+                return end;
             }
             _ => self.wind_down(give_up).await,
         }
+        if end.as_ref().ok().copied() == ONLY_GAPS {
+            return Ok(self.ended_by_gaps(stop).await);
+        }
         end
+    }
+
+    /// A gap that ends the work is recorded first, however long that takes: else nobody would know why.
+    async fn ended_by_gaps(&mut self, stop: &CancellationToken) -> Supervised {
+        tokio::select! {
+            biased;
+            recorded = self.discovery.finish_records() => match recorded {
+                Fenced::Stored => Supervised::Over(FollowEnd::OnlyGaps),
+                Fenced::Lost => Supervised::Lost,
+            },
+            () = stop.cancelled() => Supervised::Over(FollowEnd::Stopped),
+        }
     }
 
     async fn supervise(
@@ -161,7 +181,7 @@ impl Supervisor {
                     self.wants_listing |= is_listing;
                     None
                 }
-                () = sleep_until(self.next_listing), if !is_listing => {
+                () = sleep_until(self.next_listing), if self.knows_done && !is_listing => {
                     self.next_listing = Instant::now() + BETWEEN_LISTINGS.mul_f64(0.75 + 0.5 * self.random.f64());
                     self.discovery.list();
                     None
@@ -229,10 +249,12 @@ impl Supervisor {
 
     fn discovered(&mut self, discovered: Discovered) -> Result<Outcome, FollowError> {
         match discovered {
-            Discovered::Shards { shards, status, began, done } => {
-                if let Some(done) = done {
-                    self.graph.know(&known(&done, &self.settings, &self.shared));
-                }
+            Discovered::Done(done) => {
+                self.knows_done = true;
+                let commands = self.graph.know_done(&known(&done, &self.settings, &self.shared));
+                self.obey(commands);
+            }
+            Discovered::Shards { shards, status, began } => {
                 self.closed = Closed::of(&shards, status, &self.settings);
                 for (shard, reading) in &self.reading {
                     self.closed.note(shard, &reading.activity);

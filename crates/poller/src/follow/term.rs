@@ -131,7 +131,8 @@ impl<'a> Term<'a> {
             Prepared::OutgrownBy(term) => return Ok(TermEnd::OutgrownBy(term)),
         };
         let give_up = CancellationToken::new();
-        let supervisor = Supervisor::new(self.settings.clone(), Arc::clone(shared), Arc::clone(beats), self.swept(), ready);
+        let supervisor =
+            Supervisor::new(self.settings.clone(), Arc::clone(shared), Arc::clone(beats), self.swept(), ready);
         let supervised = Box::pin(supervisor.run(stop, &give_up));
         let judged = async {
             let why = self.no_answers(shared).await;
@@ -218,7 +219,9 @@ impl<'a> Term<'a> {
     fn warn_of_other_routes(&self) {
         let before = self.lead.taken.before.as_ref().and_then(|before| before.routes.as_ref());
         if before.is_some_and(|routes| *routes != self.settings.claimant.routes) {
-            tracing::warn!("the last reader of the table had other routes: documents that it wrote stay as they are until they change; where replicas differ for long, give each configuration its own state.group");
+            tracing::warn!(
+                "the last reader of the table had other routes: documents that it wrote stay as they are until they change; where replicas differ for long, give each configuration its own state.group"
+            );
         }
     }
 

@@ -17,8 +17,7 @@ pub(super) enum Asked {
 impl ShardGraph {
     /// The answer to [`Command::SeekChildren`]; shards of other parents are passed over.
     pub fn children(&mut self, parent: &ShardId, shards: &[ListedShard]) -> Vec<Command> {
-        let children: Vec<&ListedShard> =
-            shards.iter().filter(|shard| shard.parent.as_ref() == Some(parent)).collect();
+        let children: Vec<&ListedShard> = shards.iter().filter(|shard| shard.parent.as_ref() == Some(parent)).collect();
         self.found(parent, &children, Asked::ByName)
     }
 
@@ -53,6 +52,8 @@ impl ShardGraph {
             let node = self.nodes.entry(shard.id.clone()).or_insert_with(|| Node::waiting(Some(parent.clone())));
             (node.shown, node.absent) = (true, 0);
             node.in_scope |= in_scope;
+            // What is done does not say where it came from.
+            node.parent.get_or_insert_with(|| parent.clone());
             if node.stage != Stage::Waiting {
                 continue;
             }

@@ -71,8 +71,10 @@ impl ShardGraph {
         run(self, commands)
     }
 
+    /// A term begins, and nothing is known to be done.
     fn run_start(&mut self) -> Ran {
-        let commands = self.start();
+        let mut commands = self.start();
+        commands.extend(self.know_done(&[]));
         run(self, commands)
     }
 }
@@ -252,7 +254,7 @@ fn l8_a_term_begins_with_what_the_state_table_says_and_lists_afterwards() {
     let mut graph = graph(&["a", "x"], &known);
     let ran = graph.run_start();
     assert_eq!((ran.reads, ran.seeks), (names(&["b", "x"]), vec![("f".to_owned(), 0)]));
-    graph.know(&[KnownShard { id: id("a"), parent: None, progress: ShardProgress::Done, stale: false }]);
+    graph.know_done(&[self::known("a", None, ShardProgress::Done)]);
     let listed = [shard("b", Some("a")), shard("x", Some("w")), closed("f", None), shard("g", None)];
     let children = [shard("h", Some("g")), shard("e", Some("f"))];
     // a and w are trimmed by now; h is a child of the lineage that has a gap; e is a child of what is drained.
@@ -266,7 +268,11 @@ fn l2_the_position_of_a_child_counts_only_where_its_parent_is_drained() {
     let known = [known("a", None, open()), known("b", Some("a"), open()), known("d", Some("c"), open())];
     let mut graph = graph(&["a"], &known);
     let commands = graph.start();
-    let read = |shard: &str, parent: Option<&str>, position| Command::Read { shard: id(shard), parent: parent.map(id), position };
+    let read = |shard: &str, parent: Option<&str>, position| Command::Read {
+        shard: id(shard),
+        parent: parent.map(id),
+        position,
+    };
     assert_eq!(commands, [read("a", None, Position::Counts), read("d", Some("c"), Position::Counts)]);
     let commands = graph.drained(&id("a"));
     assert!(commands.contains(&read("b", Some("a"), Position::Ignored)), "{commands:?}");
@@ -289,6 +295,19 @@ fn l3_a_drained_shard_is_a_duty_of_every_later_reader() {
         assert_eq!(graph.run_listed(&[]).done, []);
     }
     assert!(graph.has_unread_shards());
+}
+
+/// A child can be done before its parent is: the search for its siblings takes longer than reading it.
+#[test]
+fn l3_a_child_that_is_done_is_not_read_again() {
+    let mut graph = graph(&["a"], &[known("a", None, ShardProgress::Drained)]);
+    assert_eq!(graph.start(), []);
+    let commands = graph.know_done(&[known("b", None, ShardProgress::Done)]);
+    assert_eq!(commands, [Command::SeekChildren { parent: id("a"), attempt: 0 }]);
+    let both = [shard("b", Some("a")), shard("c", Some("a"))];
+    assert_eq!(graph.run_children("a", &both).reads, ["c"]);
+    graph.run_children("a", &both);
+    assert_eq!(graph.run_children("a", &both).done, [("a".to_owned(), names(&["b", "c"]))]);
 }
 
 #[test]
@@ -330,7 +349,7 @@ fn shards_that_are_read_and_trimmed_are_forgotten() {
     let mut graph = graph(&["a"], &[]);
     graph.run_listed(&[shard("a", None)]);
     for number in 0..100 {
-        graph.know(&[known(&format!("s{number}"), None, ShardProgress::Done)]);
+        graph.know_done(&[known(&format!("s{number}"), None, ShardProgress::Done)]);
         for _ in 0..listing::AGREEING_LISTINGS {
             graph.run_listed(&[shard("a", None)]);
         }
@@ -385,7 +404,8 @@ fn a_roll_over_is_noticed_within_a_second() {
 #[test]
 fn children_of_a_gap_never_start() {
     let mut graph = graph(&["a", "b"], &[]);
-    let listed = [closed("a", None), shard("b", None), shard("c", Some("a")), shard("d", Some("c")), shard("e", Some("c"))];
+    let listed =
+        [closed("a", None), shard("b", None), shard("c", Some("a")), shard("d", Some("c")), shard("e", Some("c"))];
     graph.run_listed(&listed);
     graph.gapped(&id("a"));
     assert_eq!(graph.run_listed(&listed).reads, none());

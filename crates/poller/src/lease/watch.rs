@@ -69,16 +69,16 @@ impl LeaseWatch {
             self.seen = None;
             return Verdict::Free;
         };
-        let is_the_same = |seen: &&mut Seen| {
-            (&seen.owner, seen.term, seen.beat) == (&lease.owner, lease.term, lease.beat)
-        };
+        let is_the_same =
+            |seen: &&mut Seen| (&seen.owner, seen.term, seen.beat) == (&lease.owner, lease.term, lease.beat);
         let (looks, since) = match self.seen.as_mut().filter(is_the_same) {
             Some(seen) => {
                 seen.looks = seen.looks.saturating_add(1);
                 (seen.looks, seen.since)
             }
             None => {
-                let seen = Seen { owner: lease.owner.clone(), term: lease.term, beat: lease.beat, since: answered, looks: 1 };
+                let seen =
+                    Seen { owner: lease.owner.clone(), term: lease.term, beat: lease.beat, since: answered, looks: 1 };
                 self.seen = Some(seen);
                 (1, answered)
             }

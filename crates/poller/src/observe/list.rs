@@ -46,7 +46,9 @@ const PROCESS: &[Metric] = &[
         labels: &[],
         help: "How long ago OpenSearch last answered; it is asked every 5 seconds. Missing until it has answered once.",
         remedy: "From 15 s on: check network, security groups and the cluster's health.",
-        samples: |snapshot| snapshot.opensearch.answered.iter().map(|ago| Sample::fraction([], ago.as_secs_f64())).collect(),
+        samples: |snapshot| {
+            snapshot.opensearch.answered.iter().map(|ago| Sample::fraction([], ago.as_secs_f64())).collect()
+        },
     },
 ];
 

@@ -9,8 +9,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{self, Registry};
 
 use super::list::METRICS;
-use super::snapshot::Snapshot;
 use super::metric::{Kind, Metric, Sample, Unit, Value};
+use super::snapshot::Snapshot;
 
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::places::{Place, Places};
 use super::Boards;
-use super::snapshot::Snapshot;
 use super::metrics::{Form, exposition};
 use super::report::Report;
+use super::snapshot::Snapshot;
 
 /// Probes, metrics and status over HTTP.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use streamdex_mapping::Outcome;
 use streamdex_sink::{Pause, PauseReason, Scope};
 
 use super::*;
-use crate::status::{Call, Following, LeaseChange, Phase, Role};
 use crate::gap::{Gap, GapKind};
+use crate::status::{Call, Following, LeaseChange, Phase, Role};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -71,7 +71,8 @@ fn writer() -> WriterSnapshot {
     snapshot.stats.paused = BTreeMap::from([("read_only", 1), ("throttled", 2)]);
     snapshot.stats.last_error = Some("429: es_rejected_execution_exception".to_owned());
     let scope = Scope::Cluster;
-    snapshot.pauses = vec![Pause { scope, reason: PauseReason::Throttled, detail: None, since: Instant::now() - SECOND }];
+    snapshot.pauses =
+        vec![Pause { scope, reason: PauseReason::Throttled, detail: None, since: Instant::now() - SECOND }];
     snapshot
 }
 
@@ -130,7 +131,10 @@ async fn ready_while_the_state_table_the_stream_and_opensearch_answer() {
     assert_eq!(boards.snapshot().unready(), [""; 0], "a standby is ready");
     tokio::time::advance(10 * SECOND).await;
     let reasons = boards.snapshot().unready();
-    assert_eq!(reasons, ["source s: the last look at the lease was answered 10.0 s ago; is the state table reachable?"]);
+    assert_eq!(
+        reasons,
+        ["source s: the last look at the lease was answered 10.0 s ago; is the state table reachable?"]
+    );
     board.role(Role { term: Some(1), ..Role::default() });
     board.beat_confirmed(Instant::now());
     boards.reached(Ok(()));

@@ -20,8 +20,8 @@ use crate::pace::{Pace, Polled};
 use crate::retention::Retained;
 use crate::shard::budget::{Holds, Room};
 use crate::shard::ending::{Answered, Ending, Step};
-use crate::shard::read::{Page, Read};
 use crate::shard::present_end::PresentEnd;
+use crate::shard::read::{Page, Read};
 use crate::shard::{Job, Shared};
 use crate::status::Call;
 

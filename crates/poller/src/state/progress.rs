@@ -171,9 +171,8 @@ impl Progress {
         for batch in shards.chunks(MOST_OPERATIONS - 1) {
             let writer = self.writer(&lease);
             let mut operations = vec![writer.lease_is_mine()];
-            operations.extend(
-                batch.iter().map(|(shard, parent)| writer.found(shard, parent.as_ref(), &self.generations)),
-            );
+            operations
+                .extend(batch.iter().map(|(shard, parent)| writer.found(shard, parent.as_ref(), &self.generations)));
             // All or none: what is there already is left out of the next attempt.
             while operations.len() > 1 {
                 let Answer::Refused(refused) = self.write(&operations).await? else { break };

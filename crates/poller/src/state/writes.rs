@@ -170,11 +170,7 @@ impl Writer<'_> {
         }
         let mut conditions = is_mine(self.lease);
         conditions.extend([Condition::Is("run", of_number(run)), Condition::Below("order", order)]);
-        Operation {
-            sort_key: self.shard_key(shard),
-            conditions,
-            action: Action::Update { set, remove: Vec::new() },
-        }
+        Operation { sort_key: self.shard_key(shard), conditions, action: Action::Update { set, remove: Vec::new() } }
     }
 
     /// 7. The shard is read to its end, and everything is acknowledged. Its children are looked for from now on.
@@ -200,11 +196,8 @@ impl Writer<'_> {
         }
         let key = SortKey::Done { label: self.label.to_owned(), shard: shard.as_str().to_owned() };
         let put = Operation { sort_key: key.text(), conditions: Vec::new(), action: Action::Put(done) };
-        let gone = Operation {
-            sort_key: self.shard_key(shard),
-            conditions: vec![Condition::Exists],
-            action: Action::Delete,
-        };
+        let gone =
+            Operation { sort_key: self.shard_key(shard), conditions: vec![Condition::Exists], action: Action::Delete };
         vec![self.lease_is_mine(), put, gone]
     }
 
@@ -253,10 +246,7 @@ impl Writer<'_> {
 
 /// Of the lease, and of a shard that was begun: it names this worker and this term.
 fn is_mine(lease: &Lease) -> Vec<Condition> {
-    vec![
-        Condition::Is("owner", text(lease.owner.as_str())),
-        Condition::Is("term", of_number(lease.term)),
-    ]
+    vec![Condition::Is("owner", text(lease.owner.as_str())), Condition::Is("term", of_number(lease.term))]
 }
 
 /// Whether an item, the lease or a shard, is this worker's in this term.

@@ -63,10 +63,25 @@ mod tests {
             ("something holds it back", Seen { held_back: true, ..caught_up }, second, 500),
             ("the next poll is not due yet", Seen { polled: at(98_500), ..caught_up }, second, 0),
             ("polling fails", Seen { polled: at(98_400), ..caught_up }, second, 500),
-            ("it is polled, and a page waits to be taken up", Seen { current_as_of: at(97_000), ..caught_up }, second, 0),
-            ("it is polled, and nothing is acknowledged", Seen { current_as_of: at(96_900), ..caught_up }, second, 3_100),
+            (
+                "it is polled, and a page waits to be taken up",
+                Seen { current_as_of: at(97_000), ..caught_up },
+                second,
+                0,
+            ),
+            (
+                "it is polled, and nothing is acknowledged",
+                Seen { current_as_of: at(96_900), ..caught_up },
+                second,
+                3_100,
+            ),
             ("polled each minute", Seen { current_as_of: at(40_000), polled: at(40_000), ..caught_up }, 60 * second, 0),
-            ("and not any more", Seen { current_as_of: at(30_000), polled: at(30_000), ..caught_up }, 60 * second, 70_000),
+            (
+                "and not any more",
+                Seen { current_as_of: at(30_000), polled: at(30_000), ..caught_up },
+                60 * second,
+                70_000,
+            ),
             ("polled five times a second", Seen { polled: at(99_200), ..caught_up }, second / 5, 500),
         ];
         for (row, seen, freshness, expected) in rows {

@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn the_cluster_is_known_by_its_uuid_once_it_has_formed() {
-        let of = |uuid: &str| json!({"cluster_uuid": uuid, "version": {"number": "3.8.0", "distribution": "opensearch"}});
+        let of =
+            |uuid: &str| json!({"cluster_uuid": uuid, "version": {"number": "3.8.0", "distribution": "opensearch"}});
         let cluster = |body: &Value| Engine::read(200, body).and_then(|engine| engine.cluster);
         assert_eq!(cluster(&of("u1")).as_deref(), Some("u1"));
         assert_eq!(cluster(&of("_na_")), None);

@@ -45,8 +45,8 @@ impl Echoes {
     /// An operation was carried out. Where it is a delete after an unanswered attempt, it comes again; `doubted` says that
     /// there may be one by an earlier process, of which nothing is known here.
     pub(super) fn carried_out(&mut self, op: &Op, doubted: bool, now: Instant) {
-        let recent = doubted
-            || self.unanswered.get(&op.document).is_some_and(|at| now.duration_since(*at) < REMEMBERED);
+        let recent =
+            doubted || self.unanswered.get(&op.document).is_some_and(|at| now.duration_since(*at) < REMEMBERED);
         let wanted = recent && op.operation.action == Action::Delete && op.purpose == Purpose::Decision;
         if !wanted || self.due.len() >= MOST {
             return;

@@ -40,13 +40,12 @@ pub(super) struct Knowledge {
 impl Learned {
     /// Nothing yet. Limits begin where `settings` put them; the settings of later writers do not change them.
     pub fn new(settings: &WriterSettings) -> Learned {
-        let knowledge =
-            Knowledge {
-                limits: Limits::new(settings),
-                refusals: Refusals::default(),
-                streaks: Streaks::default(),
-                doubted_until: None,
-            };
+        let knowledge = Knowledge {
+            limits: Limits::new(settings),
+            refusals: Refusals::default(),
+            streaks: Streaks::default(),
+            doubted_until: None,
+        };
         let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
         Learned(Arc::new(Shared { seed, knowledge: Mutex::new(knowledge) }))
     }

@@ -67,9 +67,9 @@ impl Supervisor {
         // Nothing that it holds is older than the shard itself, or than what a stream keeps.
         let oldest = shard.opened().unwrap_or(born).max(now.saturating_sub(RETENTION_SECONDS));
         let created = stored.filter(|_| matches!(from, ReadFrom::After(_))).and_then(|stored| stored.created);
-        let current = oldest.max(self.swept.unwrap_or(0)).max(created.map_or(0, |created| u64::from(created.seconds())));
-        let may_be_gone =
-            is_root && never_begun && now.saturating_sub(self.start.at) < ABOUT_TO_BE_TRIMMED_SECONDS;
+        let current =
+            oldest.max(self.swept.unwrap_or(0)).max(created.map_or(0, |created| u64::from(created.seconds())));
+        let may_be_gone = is_root && never_begun && now.saturating_sub(self.start.at) < ABOUT_TO_BE_TRIMMED_SECONDS;
         Job {
             current_as_of: Instant::now().checked_sub(self.shared.progress.time().age(current)),
             shard,

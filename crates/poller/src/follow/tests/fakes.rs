@@ -268,7 +268,8 @@ impl FakeIndex {
 impl Deliver for FakeIndex {
     async fn deliver(&self, records: &[Result<Change<'_>, RecordError>], _trust: Trust, bounds: &Bounds) -> Delivered {
         let poison = self.poison.load(Ordering::SeqCst).to_string();
-        let number = |record: &Result<Change<'_>, RecordError>| record.as_ref().ok()?.sequence.as_ref().map(ToString::to_string);
+        let number =
+            |record: &Result<Change<'_>, RecordError>| record.as_ref().ok()?.sequence.as_ref().map(ToString::to_string);
         assert!(!records.iter().any(|record| number(record) == Some(poison.clone())), "a defect of the delivery");
         let mut outcomes = vec![None; records.len()];
         let indices = ["sessions".to_owned()].into();
@@ -390,9 +391,11 @@ impl FakeStore {
 
     /// Sets attributes of a shard's item, or others, from outside.
     pub(super) fn set(&self, sort_key: &str, attributes: Item) {
-        self.items.lock().unwrap().entry(sort_key.to_owned()).or_default().extend(
-            streamdex_dynamodb::state::stored("p", sort_key.to_owned(), attributes),
-        );
+        self.items.lock().unwrap().entry(sort_key.to_owned()).or_default().extend(streamdex_dynamodb::state::stored(
+            "p",
+            sort_key.to_owned(),
+            attributes,
+        ));
     }
 }
 
@@ -433,9 +436,7 @@ impl StateStore for FakeSession {
         let of_shards = |operation: &&Operation| matches!(SortKey::parse(&operation.sort_key), SortKey::Shard { .. });
         let to_shards = operations.iter().filter(writes).filter(of_shards).count();
         self.store.shard_writes.fetch_add(u64::try_from(to_shards).unwrap(), Ordering::SeqCst);
-        let is_beat = |operation: &Operation| {
-            matches!(&operation.action, Action::Update { remove, .. } if operation.sort_key == "lease" && remove.is_empty())
-        };
+        let is_beat = |operation: &Operation| matches!(&operation.action, Action::Update { remove, .. } if operation.sort_key == "lease" && remove.is_empty());
         if operations.iter().any(is_beat) {
             assert!(!self.store.broken.load(Ordering::SeqCst), "a defect of the heartbeat");
             self.store.beats.fetch_add(1, Ordering::SeqCst);

@@ -16,7 +16,8 @@ pub(super) const METRICS: &[Metric] = &[
         help: "How old the index is with regard to the shard that is furthest behind, of those that this worker reads; it grows while reading or writing fails, and is 0 only where the end of every shard was seen and everything is acknowledged. A standby has none.",
         remedy: "Where it grows, streamdex_shards, streamdex_paused and streamdex_get_records_total tell whether reading or writing fails. After 24 hours records are lost. Alarm on its absence too: then nobody reads.",
         samples: |snapshot| {
-            let lag = |source: &SourceSnapshot| Some(Sample::fraction([&source.name], source.status.lag()?.as_secs_f64()));
+            let lag =
+                |source: &SourceSnapshot| Some(Sample::fraction([&source.name], source.status.lag()?.as_secs_f64()));
             snapshot.sources.iter().filter_map(lag).collect()
         },
     },

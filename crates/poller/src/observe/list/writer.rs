@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use streamdex_sink::writer::{LATENCY_BOUNDS, WriterStats};
 
-use crate::observe::snapshot::Snapshot;
 use crate::observe::metric::{Kind, Metric, Sample, Unit, Value};
+use crate::observe::snapshot::Snapshot;
 
 pub(super) const METRICS: &[Metric] = &[
     Metric {
