@@ -22,7 +22,6 @@ use streamdex_dynamodb::convert;
 use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{ItemOrder, SequenceNumber, Trust};
-use streamdex_sink::Permit;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -242,8 +241,7 @@ impl<'a> Writer<'a> {
         }
         let (message, hint) = match fault {
             // Without a confirmed beat nothing is written; with the next one it goes on.
-            Some(Undecided::Stopped) if !self.shared.tenure.is_granted() => return self.wait_for_the_tenure().await,
-            Some(Undecided::Stopped) => return Err(ShardEnd::Stopped),
+            Some(Undecided::Stopped) => return self.wait_for_the_tenure(wait).await,
             Some(Undecided::IndexVanished(vanished)) => return Err(ShardEnd::IndexLost(vec![vanished])),
             Some(Undecided::Later { message, hint }) => (message, hint),
             None => ("records are undecided".to_owned(), String::new()),
@@ -257,14 +255,16 @@ impl<'a> Writer<'a> {
         self.pause(wait).await
     }
 
-    async fn wait_for_the_tenure(&self) -> Result<(), ShardEnd> {
+    async fn wait_for_the_tenure(&self, wait: Duration) -> Result<(), ShardEnd> {
         let reason = "the lease is not confirmed".to_owned();
         self.shared.board.pause(self.shard, Some(reason));
         tokio::select! {
             biased;
-            () = self.shared.stop.cancelled() => Err(ShardEnd::Stopped),
-            () = self.shared.tenure.granted() => Ok(()),
+            () = self.shared.stop.cancelled() => return Err(ShardEnd::Stopped),
+            () = self.shared.tenure.granted() => {}
         }
+        // It may have been granted again before this was asked: not at once again and again.
+        self.pause(wait).await
     }
 
     fn acknowledge(&mut self, checkpoint: Checkpoint) {

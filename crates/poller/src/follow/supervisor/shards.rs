@@ -155,9 +155,8 @@ impl Supervisor {
                 self.graph.at_end(&shard);
             }
             ShardEnd::LeaseLost => return Ok(Some(Supervised::Lost)),
-            // Killed by the watchdog.
-            ShardEnd::Dropped => self.start_again(&shard, FIRST_RESTART),
-            ShardEnd::Stopped => {}
+            // Killed by the watchdog. Nothing else ends a task while the term goes on.
+            ShardEnd::Dropped | ShardEnd::Stopped => self.start_again(&shard, FIRST_RESTART),
         }
         Ok(None)
     }

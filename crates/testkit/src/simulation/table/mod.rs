@@ -324,7 +324,10 @@ impl Table {
             let earlier = self.streams.iter_mut().take_while(|stream| !stream.arn.ends_with(label));
             let records = earlier.flat_map(|stream| stream.shards.values_mut()).flat_map(|shard| &mut shard.records);
             records.for_each(|entry| entry.exempt = true);
-            self.unrecorded.clear();
+            // What was written while a stream was off belongs to the gap behind it.
+            if self.streams.iter().any(|stream| stream.arn.ends_with(label) && stream.enabled) {
+                self.unrecorded.clear();
+            }
         }
         self.followed_from.get_or_insert(now);
         for shard in self.streams.iter_mut().flat_map(|stream| stream.shards.values_mut()) {
