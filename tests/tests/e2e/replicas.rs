@@ -1,8 +1,7 @@
 //! Several replicas of one group under load, while they are killed, halted and rolled.
 //!
-//! DynamoDB Local gives a stream one open shard (dynoxide too, and there changes of one second tie), so that one
-//! replica reads at a time: what is tested is that the lease goes from each to each. How shards are shared is the
-//! simulation's to prove.
+//! DynamoDB Local gives a stream one open shard (dynoxide too, and there changes of one second tie). What is tested is
+//! that the lease of the table goes from each to each. What becomes of many shards is the simulation's to prove.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -28,10 +27,9 @@ const MARKS: u32 = 9_000;
 struct Fleet {
     lab: Lab,
     replicas: Vec<Replica>,
-    /// All that were ever started, those that had the lease, and those that were killed.
+    /// All that were ever started, and those that had the lease.
     started: BTreeSet<String>,
     held: BTreeSet<String>,
-    killed: BTreeSet<String>,
     marks: Sessions,
     marked: u32,
 }
@@ -44,8 +42,8 @@ struct Replica {
 impl Fleet {
     fn new(lab: Lab) -> Fleet {
         let (replicas, marks) = (Vec::new(), Sessions::new(30, now()));
-        let (started, held, killed) = Default::default();
-        Fleet { lab, replicas, started, held, killed, marks, marked: 0 }
+        let (started, held) = Default::default();
+        Fleet { lab, replicas, started, held, marks, marked: 0 }
     }
 
     /// Starts one more.
@@ -76,9 +74,11 @@ impl Fleet {
 
     /// Who has the lease.
     async fn holder(&self) -> Option<String> {
-        let leases = self.lab.state_rows("sk", "shard|").await;
-        assert!(leases.len() <= 1, "one shard has several leases: {leases:?}");
-        Some(name_of(leases.first()?.get("owner")?.as_s().unwrap()))
+        Some(name_of(self.lease().await?.get("owner")?.as_s().unwrap()))
+    }
+
+    async fn lease(&self) -> Option<Item> {
+        self.lab.state_rows("sk", "lease").await.pop()
     }
 
     /// Waits until another one than `former` has it.
@@ -124,24 +124,16 @@ impl Fleet {
         }
     }
 
-    /// Waits until the others have seen it.
+    /// Waits until it stands by.
     async fn until_joined(&mut self, name: &str) {
-        let begun = Instant::now();
-        loop {
-            let rows = self.lab.state_rows("sk", &format!("worker|{name}-")).await;
-            if rows.iter().any(|row| row["beat"].as_n().unwrap().parse::<u64>().unwrap() >= 3) {
-                return;
-            }
-            self.all_run();
-            assert!(begun.elapsed() < SOON, "{name} does not join:\n{}", self.log());
-            sleep(LOOK).await;
-        }
+        let replica = self.replicas.iter_mut().find(|replica| replica.name == name);
+        let replica = replica.unwrap_or_else(|| panic!("{name} does not run"));
+        replica.run.until_logged("that it stands by", SOON, |log| log.contains("standing by")).await;
     }
 
     /// SIGKILL, and a new one in its place, as every orchestrator does it.
     async fn kill(&mut self, name: &str) -> String {
         self.take(name).run.kill();
-        self.killed.insert(name.to_owned());
         self.start().await;
         self.taken_over(name, "kill -9").await
     }
@@ -163,9 +155,7 @@ impl Fleet {
     async fn roll(&mut self, name: &str) -> String {
         let new = self.start().await;
         self.until_joined(&new).await;
-        let by = self.stop(name).await;
-        assert_eq!(by, new, "a lease that moves in a rolling deployment goes to one that stays:\n{}", self.log());
-        by
+        self.stop(name).await
     }
 
     /// One is halted for `halt`; while it is, the one that took over is killed, and the next one rolled.
@@ -185,7 +175,7 @@ impl Fleet {
             self.roll(&third).await
         };
         let (_, last) = tokio::join!(wake, others);
-        let knows = |log: &str| log.contains("the heartbeat was not confirmed in time");
+        let knows = |log: &str| log.contains("another worker has taken the lease");
         halted.run.until_logged("that it slept", SOON, knows).await;
         self.replicas.push(halted);
         self.all_run();
@@ -245,12 +235,8 @@ async fn replicas_that_are_killed_halted_and_rolled_keep_the_index_equal_to_the_
     fleet.replicas[0].run.stop().await;
 
     assert_eq!(fleet.held, fleet.started, "every replica held the lease at some time");
-    let left: BTreeSet<String> = fleet.lab.state_rows("sk", "worker|").await.iter().map(worker_name).collect();
-    assert_eq!(left, fleet.killed, "who stops in good order leaves nothing behind");
+    let lease = fleet.lease().await.unwrap();
+    assert!(!lease.contains_key("owner") && !lease.contains_key("unclean"), "given back in good order: {lease:?}");
     assert_eq!(fleet.lab.state_rows("sk", "gap|").await, Vec::<Item>::new());
     fleet.lab.no_letters().await;
-}
-
-fn worker_name(row: &Item) -> String {
-    name_of(row["sk"].as_s().unwrap().strip_prefix("worker|").unwrap())
 }

@@ -26,6 +26,8 @@ pub(super) struct Standby<'a> {
     board: &'a StatusBoard,
     progress: &'a Progress,
     watch: LeaseWatch,
+    /// Who was said to read.
+    said: Option<String>,
     /// The next term is larger than this one.
     outgrow: u64,
     random: fastrand::Rng,
@@ -49,7 +51,7 @@ impl<'a> Standby<'a> {
     ) -> Standby<'a> {
         let watch = LeaseWatch::new(settings.worker.clone());
         let random = fastrand::Rng::with_seed(settings.seed);
-        Standby { parts, settings, board, progress, watch, outgrow: 0, random }
+        Standby { parts, settings, board, progress, watch, said: None, outgrow: 0, random }
     }
 
     /// Shards know of this term, whatever the lease says: the next one is larger.
@@ -113,6 +115,15 @@ impl<'a> Standby<'a> {
         match self.watch.observe(lease.as_ref(), began, self.parts.clock.monotonic()) {
             Verdict::Wait(look_again) => Ok(Looked::Held { by: reader, look_again }),
             Verdict::Free => self.take(lease).await,
+        }
+    }
+
+    /// A line for each reader that this one stands by for.
+    fn say(&mut self, reader: Option<&str>) {
+        let Some(reader) = reader.filter(|reader| *reader != self.settings.worker.as_str()) else { return };
+        if self.said.as_deref() != Some(reader) {
+            tracing::info!(table = self.settings.stream_arn.table_name(), reader, "standing by");
+            self.said = Some(reader.to_owned());
         }
     }
 
