@@ -107,6 +107,7 @@ impl<'a> Standby<'a> {
         self.board.lease_seen();
         self.check(lease.as_ref())?;
         let reader = lease.as_ref().and_then(|lease| lease.owner.as_ref()).map(ToString::to_string);
+        self.say(reader.as_deref());
         self.board.role(Role { worker: self.settings.worker.to_string(), reader: reader.clone(), term: None });
         // A lease that is this worker's own, from a term that had to end at once.
         if self.outgrow > 0 && lease.as_ref().is_some_and(|lease| lease.owner.as_ref() == Some(&self.settings.worker)) {
