@@ -55,7 +55,7 @@ pub enum Command {
     Map(MapArgs),
     /// Follow the table's stream, until SIGTERM
     Run(RunArgs),
-    /// Show what the workers do
+    /// Show who reads each table, and how far
     Status(StatusArgs),
     /// See what index set-up would do, or do it
     #[command(subcommand)]
@@ -188,6 +188,13 @@ pub struct StatusArgs {
     /// Say nothing, and end with status 0 where the worker lives: for health checks
     #[arg(long, requires = "url", conflicts_with = "watch")]
     pub live: bool,
+    /// End with status 4 where there is a gap, and with 1 where nobody reads, something is held back or the lag is too
+    /// large: for alarms
+    #[arg(long, conflicts_with_all = ["url", "watch", "live"])]
+    pub check: bool,
+    /// With --check: the largest lag that is well
+    #[arg(long, value_name = "SECONDS", requires = "check", default_value_t = 60)]
+    pub max_lag: u32,
 }
 
 /// `streamdex iam-policy`

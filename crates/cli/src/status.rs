@@ -1,5 +1,6 @@
 //! `streamdex status`: what the workers do, as the state table tells it, or one of them.
 
+mod check;
 mod documents;
 mod fetch;
 mod render;
@@ -12,11 +13,11 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde_json::Value;
-use streamdex_poller::observe::Report;
+use streamdex_poller::observe::{Report, TableReport};
 use tokio::time::{MissedTickBehavior, interval};
 use url::Url;
 
-use self::documents::IndexDocuments;
+use self::documents::{Counted, IndexDocuments};
 use self::fetch::get;
 use self::tables::Tables;
 use crate::args::{Global, StatusArgs};
@@ -31,6 +32,11 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs) -> Result<Exit,
     let Some(url) = &arguments.url else {
         let config = settings::configuration(global)?;
         let tables = Tables::connect(&config).await?;
+        if arguments.check {
+            let reports = tables.reports().await?;
+            output::print(&tables_text(global, &reports, None))?;
+            return Ok(check::exit(&reports, f64::from(arguments.max_lag)));
+        }
         let documents = if arguments.indices { Some(IndexDocuments::connect(&config).await?) } else { None };
         return show(arguments, || of_group(global, &tables, documents.as_ref())).await;
     };
@@ -41,21 +47,25 @@ pub(crate) async fn run(global: &Global, arguments: &StatusArgs) -> Result<Exit,
     show(arguments, || of_worker(global, url)).await
 }
 
-/// What the state table says of all workers.
+/// What the state table says of the readers.
 async fn of_group(global: &Global, tables: &Tables, documents: Option<&IndexDocuments>) -> Result<String, CliError> {
     let reports = tables.reports().await?;
     let counted = match documents {
         Some(documents) => Some(documents.count().await?),
         None => None,
     };
+    Ok(tables_text(global, &reports, counted.as_deref()))
+}
+
+fn tables_text(global: &Global, reports: &[TableReport], counted: Option<&[Counted]>) -> String {
     if global.json {
         let shown = match counted {
             Some(counted) => serde_json::json!({ "tables": reports, "indices": counted }),
             None => serde_json::json!({ "tables": reports }),
         };
-        return Ok(format!("{shown}\n"));
+        return format!("{shown}\n");
     }
-    Ok(render::tables(&reports) + &counted.map(|counted| render::indices(&counted)).unwrap_or_default())
+    render::tables(reports) + &counted.map(render::indices).unwrap_or_default()
 }
 
 /// What a worker says of itself.

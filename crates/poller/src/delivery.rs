@@ -7,6 +7,7 @@ use streamdex_delivery::indices::IndexSetup;
 use streamdex_delivery::page::Page;
 use streamdex_delivery::{Bounds, Delivery, DeliveryFault};
 use streamdex_mapping::{Change, Outcome, RecordError, Tally, Trust};
+use streamdex_sink::Scope;
 use streamdex_sink::index::{SetupError, VanishedIndex};
 use streamdex_sink::writer;
 
@@ -20,6 +21,11 @@ pub trait Deliver: Send + Sync {
 
     /// Whether something that is known of, as a cluster that refuses everything, holds records back.
     fn is_held_back(&self) -> bool {
+        false
+    }
+
+    /// Whether an index is held back while others are not: records of those need not wait for it.
+    fn holds_back_an_index(&self) -> bool {
         false
     }
 
@@ -109,6 +115,12 @@ impl Deliver for Delivery {
 
     fn is_held_back(&self) -> bool {
         self.progress.is_stuck() || !self.writer.pauses().is_empty()
+    }
+
+    fn holds_back_an_index(&self) -> bool {
+        let pauses = self.writer.pauses();
+        let whole = pauses.iter().any(|pause| matches!(pause.scope, Scope::Cluster | Scope::Credentials));
+        !whole && !pauses.is_empty()
     }
 
     fn unanswered(&self) -> u64 {

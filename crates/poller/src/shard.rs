@@ -1,36 +1,36 @@
 //! One shard: read ahead by one page, write, checkpoint.
 //!
-//! Reading and writing are two halves of one task. The reader never asks for more than one page beyond
-//! the one that is being written; the writer acknowledges page by page and checkpoints about once a
-//! second, and always at the end.
+//! Reading and writing are two halves of one task. The reader never asks for more than one page beyond those that are
+//! being written. That is one page, unless an index is held back: then more are taken up behind it, for the sake of other
+//! indices, up to a bound. The writer acknowledges page by page, in order, and checkpoints about once a second, and always
+//! at the end.
 
 mod activity;
 mod budget;
 mod ending;
+mod in_hand;
 mod job;
 mod present_end;
 mod read;
 mod reader;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use streamdex_delivery::Bounds;
-use streamdex_dynamodb::convert;
 use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::ShardId;
-use streamdex_mapping::{ItemOrder, SequenceNumber, Trust};
+use streamdex_mapping::{ItemOrder, SequenceNumber};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub(crate) use self::activity::Activity;
 pub(crate) use self::budget::Budget;
+use self::in_hand::{InHand, PageInHand};
 pub(crate) use self::job::{Job, ShardEnd, Shared};
 use self::read::{Page, Read};
 use self::reader::Reader;
-use crate::delivery::Undecided;
 use crate::gap::Gap;
 use crate::graph::ReadFrom;
 use crate::index_watch::Unconfirmed;
@@ -40,6 +40,8 @@ use crate::state::Checkpoint;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
+/// How often it is looked at whether reading may go on past what is held back.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const STATE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Reads a shard until it ends or is stopped.
@@ -108,7 +110,7 @@ struct Writer<'a> {
     /// When the page in hand was taken up.
     waiting_since: Instant,
     /// Creation times that go back: what earlier pages say of the items of the next.
-    order: ItemOrder,
+    order: Arc<Mutex<ItemOrder>>,
 }
 
 impl<'a> Writer<'a> {
@@ -129,29 +131,19 @@ impl<'a> Writer<'a> {
             touched: BTreeSet::new(),
             next_checkpoint: now,
             waiting_since: now,
-            order: ItemOrder::default(),
+            order: Arc::default(),
         }
     }
 
     async fn run(&mut self, mut pages: mpsc::Receiver<Read>) -> ShardEnd {
+        let mut in_hand = InHand::default();
         let end = loop {
-            let read = tokio::select! {
-                biased;
-                () = self.shared.stop.cancelled() => None,
-                read = pages.recv() => read,
-                () = tokio::time::sleep_until(self.next_checkpoint), if self.pending.is_some() => {
-                    match self.checkpoint().await {
-                        Ok(()) => continue,
-                        Err(end) => break end,
-                    }
-                }
-            };
-            let Some(read) = read else { break ShardEnd::Stopped };
-            match self.take(read).await {
+            match self.turn(&mut in_hand, &mut pages).await {
                 Ok(()) => {}
                 Err(end) => break end,
             }
         };
+        self.acknowledge_decided(&in_hand);
         match end {
             // What is not stored now is repeated by the next reader.
             ShardEnd::Stopped | ShardEnd::GaveUp { .. } | ShardEnd::Gap(_) => {
@@ -164,17 +156,94 @@ impl<'a> Writer<'a> {
         }
     }
 
-    async fn take(&mut self, read: Read) -> Result<(), ShardEnd> {
-        match read {
-            Read::Page(page) => {
-                Box::pin(self.write(&page)).await?;
-                page.is_acknowledged();
-                self.shared.board.page_written(self.shard);
+    /// Waits for one thing, and does what follows from it.
+    async fn turn(&mut self, in_hand: &mut InHand<'a>, pages: &mut mpsc::Receiver<Read>) -> Result<(), ShardEnd> {
+        let stopping = self.shared.stop.is_cancelled();
+        if in_hand.is_empty() {
+            if let Some(last) = in_hand.last.take() {
+                return self.end(last).await;
+            }
+            if stopping {
+                return Err(ShardEnd::Stopped);
+            }
+        }
+        let takes_more = !stopping && in_hand.last.is_none() && in_hand.has_room(self.shared.deliver.as_ref());
+        tokio::select! {
+            biased;
+            Some((page, end)) = in_hand.next() => {
+                self.acknowledge_all_of(&page);
+                end?;
                 if self.next_checkpoint <= Instant::now() {
                     self.checkpoint().await?;
                 }
-                Ok(())
             }
+            () = sleep_until(self.next_checkpoint), if self.pending.is_some() || in_hand.has_decided() => {
+                self.acknowledge_decided(in_hand);
+                self.checkpoint().await?;
+            }
+            read = pages.recv(), if takes_more => match read {
+                Some(Read::Page(page)) => self.take_up(page, in_hand).await?,
+                Some(last) => in_hand.last = Some(last),
+                None => in_hand.last = Some(Read::Stopped),
+            },
+            () = self.shared.stop.cancelled(), if !stopping => {}
+            // Whether something is held back, and for how long, is looked at again.
+            () = sleep(LOOK_AGAIN), if !in_hand.is_empty() && !takes_more => {
+                self.say_what_fills_the_memory(in_hand);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to deliver a page.
+    async fn take_up(&mut self, page: Page, in_hand: &mut InHand<'a>) -> Result<(), ShardEnd> {
+        self.waiting_since = Instant::now();
+        self.begin().await?;
+        self.shared.board.take_of(self.shard, page.records.len(), page.before_start);
+        in_hand.push(page, self.job, self.shared, &self.order).await;
+        Ok(())
+    }
+
+    /// What is decided at the front of the oldest page is acknowledged.
+    fn acknowledge_decided(&mut self, in_hand: &InHand<'a>) {
+        if let Some(decided) = in_hand.decided() {
+            self.touched.extend(decided.indices);
+            if let Some(checkpoint) = decided.up_to {
+                self.acknowledge(checkpoint);
+            }
+        }
+    }
+
+    /// A page is over: all of its records are decided, or its delivery ended.
+    fn acknowledge_all_of(&mut self, page: &PageInHand) {
+        let decided = page.decided();
+        self.touched.extend(decided.indices);
+        if let Some(checkpoint) = decided.up_to {
+            self.acknowledge(checkpoint);
+        }
+        if decided.all {
+            if let Some(through) = &page.page.through {
+                self.acknowledge(Checkpoint { position: through.clone(), created: page.page.newest });
+            }
+            self.shared.board.pause(self.shard, None);
+            self.note_lag(&page.page);
+            page.page.is_acknowledged();
+            self.shared.board.page_written(self.shard);
+        }
+    }
+
+    /// Reading goes on past what waits for a paused index, up to a bound.
+    fn say_what_fills_the_memory(&self, in_hand: &InHand<'a>) {
+        if in_hand.is_full() {
+            let reason = "records for an index that is held back fill the memory: reading waits".to_owned();
+            self.shared.board.pause(self.shard, Some(reason));
+        }
+    }
+
+    /// Nothing more comes, and everything is acknowledged.
+    async fn end(&mut self, last: Read) -> Result<(), ShardEnd> {
+        match last {
+            Read::Page(_) | Read::Stopped => Err(ShardEnd::Stopped),
             Read::Drained => {
                 self.flush().await?;
                 self.note_drained().await?;
@@ -190,81 +259,6 @@ impl<'a> Writer<'a> {
             }
             Read::GaveUp { message, hint } => Err(ShardEnd::GaveUp { message, hint }),
         }
-    }
-
-    /// Delivers a page until every record has an outcome.
-    async fn write(&mut self, page: &Page) -> Result<(), ShardEnd> {
-        self.waiting_since = Instant::now();
-        self.begin().await?;
-        self.shared.board.take_of(self.shard, page.records.len(), page.before_start);
-        let bounds = Bounds { permit: Some(self.shared.tenure.clone()), ..Bounds::from(self.shared.abort.clone()) };
-        let mut changes: Vec<_> =
-            page.records.iter().map(|record| convert::change(record, self.shared.stream_arn.as_str())).collect();
-        // Over the whole page: what is delivered again keeps the versions that it had.
-        self.order.arrange(&mut changes);
-        let mut rest = changes.as_slice();
-        let mut wait = FIRST_WAIT;
-        while !rest.is_empty() {
-            let delivered = self.shared.deliver.deliver(rest, Trust::InOrder, &bounds).await;
-            self.job.activity.note();
-            let decided = delivered.decided().min(rest.len());
-            self.touched.extend(delivered.indices);
-            let outcomes = delivered.outcomes.iter().take(decided).filter_map(|outcome| *outcome);
-            self.shared.board.count_of(self.shard, outcomes);
-            let (done, left) = rest.split_at(decided);
-            if let Some(last) = done.iter().rev().find_map(checkpoint_at) {
-                self.acknowledge(last);
-            }
-            rest = left;
-            if decided > 0 {
-                wait = FIRST_WAIT;
-                self.shared.contact.accepted();
-            }
-            if rest.is_empty() {
-                break;
-            }
-            self.wait_after(delivered.fault, wait).await?;
-            wait = (wait * 2).min(LONGEST_WAIT);
-        }
-        self.shared.board.pause(self.shard, None);
-        if let Some(through) = &page.through {
-            self.acknowledge(Checkpoint { position: through.clone(), created: page.newest });
-        }
-        self.note_lag(page);
-        Ok(())
-    }
-
-    /// Records are undecided: waits before they are delivered again, or ends.
-    async fn wait_after(&self, fault: Option<Undecided>, wait: Duration) -> Result<(), ShardEnd> {
-        if self.shared.abort.is_cancelled() {
-            return Err(ShardEnd::Stopped);
-        }
-        let (message, hint) = match fault {
-            // Without a confirmed beat nothing is written; with the next one it goes on.
-            Some(Undecided::Stopped) => return self.wait_for_the_tenure(wait).await,
-            Some(Undecided::IndexVanished(vanished)) => return Err(ShardEnd::IndexLost(vec![vanished])),
-            Some(Undecided::Later { message, hint }) => (message, hint),
-            None => ("records are undecided".to_owned(), String::new()),
-        };
-        // For one-shot commands delivery has been patient already.
-        if self.shared.patience.is_some() {
-            return Err(ShardEnd::GaveUp { message, hint });
-        }
-        self.shared.board.error(self.shard, message.clone(), hint);
-        self.shared.board.pause(self.shard, Some(message));
-        self.pause(wait).await
-    }
-
-    async fn wait_for_the_tenure(&self, wait: Duration) -> Result<(), ShardEnd> {
-        let reason = "the lease is not confirmed".to_owned();
-        self.shared.board.pause(self.shard, Some(reason));
-        tokio::select! {
-            biased;
-            () = self.shared.stop.cancelled() => return Err(ShardEnd::Stopped),
-            () = self.shared.tenure.granted() => {}
-        }
-        // It may have been granted again before this was asked: not at once again and again.
-        self.pause(wait).await
     }
 
     fn acknowledge(&mut self, checkpoint: Checkpoint) {
@@ -420,14 +414,4 @@ async fn within<T>(call: impl Future<Output = Result<T, StateError>>) -> Result<
 fn gave_up(message: &str) -> ShardEnd {
     let hint = "check that the state table and OpenSearch can be reached, and start again: nothing is lost";
     ShardEnd::GaveUp { message: message.to_owned(), hint: hint.to_owned() }
-}
-
-fn checkpoint_at(change: &Result<streamdex_mapping::Change<'_>, streamdex_mapping::RecordError>) -> Option<Checkpoint> {
-    match change {
-        Ok(change) => {
-            let position = change.sequence.clone()?;
-            Some(Checkpoint { position, created: change.created })
-        }
-        Err(error) => Some(Checkpoint { position: error.sequence.clone()?, created: None }),
-    }
 }

@@ -9,6 +9,7 @@ mod program;
 mod replay;
 mod replicas;
 mod scrub;
+mod sick;
 mod switched;
 mod vanished;
 mod views;

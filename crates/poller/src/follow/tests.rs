@@ -222,6 +222,47 @@ async fn one_page_is_read_ahead_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l11_reading_goes_on_past_what_waits_for_a_paused_index_and_no_checkpoint_does() {
+    for fails in [false, true] {
+        let bench = Bench::default();
+        bench.stream.page_size(1).shard("a", None).put("a", 1..=6);
+        bench.index.held.store(2, Ordering::SeqCst);
+        bench.index.fails_after_hold.store(fails, Ordering::SeqCst);
+        let running = bench.follow();
+        seconds(30).await;
+        assert_eq!(bench.index.written(), [1, 3, 4, 5, 6]);
+        assert_eq!(bench.store.position("a").as_deref(), Some("1"));
+        assert!(!running.board.snapshot().is_caught_up());
+        bench.index.held.store(0, Ordering::SeqCst);
+        seconds(10).await;
+        let written = bench.index.written();
+        match fails {
+            false => assert_eq!(written, [1, 3, 4, 5, 6, 2]),
+            // What was sent behind it is sent once more, after it: an item's changes stay in their order.
+            true => assert_eq!(written, [1, 3, 4, 5, 6, 2, 3, 4, 5, 6]),
+        }
+        assert_eq!(bench.store.position("a").as_deref(), Some("6"));
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn l11_what_waits_for_a_paused_index_is_bounded() {
+    let bench = Bench::default();
+    bench.stream.page_size(1).shard("a", None).put("a", 1..=200);
+    bench.index.held.store(1, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(300).await;
+    assert_eq!(bench.index.written().len(), 31);
+    let pauses = running.board.snapshot().pauses().join("; ");
+    assert!(pauses.contains("reading waits"), "{pauses}");
+    bench.index.held.store(0, Ordering::SeqCst);
+    seconds(60).await;
+    assert_eq!(bench.index.written().len(), 200);
+    assert_eq!(running.stop().await.status.undecided, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn trimmed_records_are_a_gap_that_stops_their_lineage_alone() {
     let bench = Bench::default();
     bench.stream.shard("a", None).put("a", 1..=3).shard("b", None).put("b", 100..=101).shard("c", Some("a"));

@@ -18,6 +18,8 @@ pub(super) enum Read {
     /// Read to the present end (`--until-end`).
     AtEnd,
     Gap(GapKind),
+    /// The reader was stopped.
+    Stopped,
     /// A one-shot command met something that does not pass.
     GaveUp {
         message: String,

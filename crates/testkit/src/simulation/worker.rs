@@ -236,6 +236,10 @@ impl Deliver for Witnessed {
         self.delivery.is_held_back()
     }
 
+    fn holds_back_an_index(&self) -> bool {
+        self.delivery.holds_back_an_index()
+    }
+
     fn unanswered(&self) -> u64 {
         self.delivery.unanswered()
     }

@@ -244,6 +244,10 @@ pub(super) struct FakeIndex {
     pub(super) written: Mutex<Vec<u64>>,
     /// Deliveries fail while this is set.
     pub(super) down: AtomicBool,
+    /// A record with this number waits for an index that is held back; 0 is none.
+    pub(super) held: AtomicU64,
+    /// What waited fails when it waits no more.
+    pub(super) fails_after_hold: AtomicBool,
     /// It does not answer who asks whether it is there.
     pub(super) silent: AtomicBool,
     /// How long a page takes, in milliseconds.
@@ -272,6 +276,19 @@ impl Deliver for FakeIndex {
             |record: &Result<Change<'_>, RecordError>| record.as_ref().ok()?.sequence.as_ref().map(ToString::to_string);
         assert!(!records.iter().any(|record| number(record) == Some(poison.clone())), "a defect of the delivery");
         let mut outcomes = vec![None; records.len()];
+        let held = self.held.load(Ordering::SeqCst).to_string();
+        if records.iter().any(|record| number(record) == Some(held.clone())) {
+            while self.held.load(Ordering::SeqCst) != 0 {
+                tokio::select! {
+                    () = bounds.cancel.cancelled() => break,
+                    () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}
+                }
+            }
+            if self.fails_after_hold.swap(false, Ordering::SeqCst) {
+                let fault = Some(Undecided::Later { message: "held back".into(), hint: "wait".into() });
+                return Delivered { outcomes, fault, ..Delivered::default() };
+            }
+        }
         let indices = ["sessions".to_owned()].into();
         let slow = std::time::Duration::from_millis(self.slow.load(Ordering::SeqCst));
         if bounds.permit.as_ref().is_some_and(|permit| !permit.is_granted()) {
@@ -291,6 +308,10 @@ impl Deliver for FakeIndex {
         }
         let fault = down.then(|| Undecided::Later { message: "down".into(), hint: "wait".into() });
         Delivered { outcomes, indices, fault }
+    }
+
+    fn holds_back_an_index(&self) -> bool {
+        self.held.load(Ordering::SeqCst) != 0
     }
 }
 
