@@ -268,8 +268,11 @@ fn passes(error: &AwsError) -> bool {
 
 /// Another one in each process.
 fn worker() -> WorkerId {
-    let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty());
-    WorkerId::of_process(host.as_deref().unwrap_or("streamdex"), random())
+    let named = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty()).or_else(named);
+    // Replicas must not take each other for one host, which lets others go first where it did not get on.
+    let host = host.filter(|host| !host.is_empty()).unwrap_or_else(|| format!("streamdex{:04x}", random() & 0xffff));
+    WorkerId::of_process(&host, random())
 }
 
 /// A new number in each process; the standard library seeds its hashers from the system.

@@ -26,6 +26,8 @@ const CERTIFICATES: &str = "rustls_platform_verifier";
 pub fn start(format: LogFormat) {
     let filter = filter(std::env::var(EnvFilter::DEFAULT_ENV).ok().as_deref());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BesideBars).with_ansi(colours());
+    // Where a line cannot be written, as on a full disk, that cannot be said either.
+    let builder = builder.log_internal_errors(false);
     // A second start, as in tests, keeps the first.
     let _ = match format {
         LogFormat::Text => builder.try_init(),

@@ -10,6 +10,7 @@ mod followed;
 mod item;
 mod keys;
 mod mark;
+mod operation;
 mod query;
 mod write;
 
@@ -20,8 +21,9 @@ pub use self::error::StateError;
 use self::followed::FollowedTable;
 pub use self::item::{Item, check_format, number, of_number, stored, text};
 pub use self::keys::{BEHIND_DONE, FORMAT, MARK_SORT_KEY, Partition, SortKey, letter_sort_key};
+pub use self::operation::{Action, Answer, Condition, Operation, Refusal, apply};
 pub use self::query::Extent;
-pub use self::write::{Action, Answer, Condition, MOST_OPERATIONS, Operation, Refusal, StatePartition, Written, apply};
+pub use self::write::{MOST_OPERATIONS, StatePartition, Written};
 use crate::fault::{AwsError, Fault};
 
 /// The state table, as one group sees it.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use streamdex_dynamodb::Fault;
 use tokio::time::Instant;
 
 use crate::lease::GiveUp;
@@ -87,6 +88,13 @@ impl Contact {
     pub(crate) fn stream_answered(&self) {
         let mut seen = self.seen();
         (seen.asked, seen.progress) = (None, true);
+    }
+
+    /// DynamoDB Streams has refused a call. A refusal is an answer too, unless it says that this worker may not ask.
+    pub(crate) fn stream_refused(&self, fault: Fault) {
+        if !matches!(fault, Fault::Transient | Fault::Credentials | Fault::Denied) {
+            self.stream_answered();
+        }
     }
 
     /// How long DynamoDB Streams has not answered; zero where it is not asked.

@@ -142,14 +142,21 @@ impl ShardGraph {
     }
 
     /// Takes in the shards that are done. The children of what an earlier reader has drained are looked for from now on:
-    /// some of them may be done.
+    /// some of them may be done. Roots without an item get one, listed or not: what is left of them is what there is.
     pub fn know_done(&mut self, done: &[KnownShard]) -> Vec<Command> {
         self.know(done);
+        let mut commands = Vec::new();
+        for root in &self.roots {
+            let Some(node) = self.nodes.get_mut(root).filter(|node| node.stage == Stage::Waiting) else { continue };
+            (node.stage, node.in_scope) = (Stage::Storing, true);
+            commands.push(Command::Store { shard: root.clone(), parent: node.parent.clone() });
+        }
         let drained = self
             .nodes
             .iter()
             .filter(|(_, node)| matches!(node.stage, Stage::Drained { search, .. } if search.attempts == 0));
-        drained.map(|(id, _)| Command::SeekChildren { parent: id.clone(), attempt: 0 }).collect()
+        commands.extend(drained.map(|(id, _)| Command::SeekChildren { parent: id.clone(), attempt: 0 }));
+        commands
     }
 
     /// The shard is noted as drained, and everything it held is acknowledged: its children are looked for, and those

@@ -15,8 +15,8 @@ mod read;
 mod reader;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use streamdex_dynamodb::state::StateError;
@@ -100,6 +100,8 @@ struct Writer<'a> {
     pending: Option<Checkpoint>,
     /// The shard's item names this term and run.
     begun: bool,
+    /// The last checkpoint could not be stored, and that was said.
+    held_up: bool,
     /// The last record that is acknowledged.
     position: Option<SequenceNumber>,
     /// When `pending` was acknowledged.
@@ -126,6 +128,7 @@ impl<'a> Writer<'a> {
             shard: &job.shard,
             pending: None,
             begun: false,
+            held_up: false,
             position,
             acknowledged: now,
             touched: BTreeSet::new(),
@@ -206,7 +209,7 @@ impl<'a> Writer<'a> {
 
     /// What is decided at the front of the oldest page is acknowledged.
     fn acknowledge_decided(&mut self, in_hand: &InHand<'a>) {
-        if let Some(decided) = in_hand.decided() {
+        if let Some(decided) = in_hand.take_decided() {
             self.touched.extend(decided.indices);
             if let Some(checkpoint) = decided.up_to {
                 self.acknowledge(checkpoint);
@@ -216,7 +219,7 @@ impl<'a> Writer<'a> {
 
     /// A page is over: all of its records are decided, or its delivery ended.
     fn acknowledge_all_of(&mut self, page: &PageInHand) {
-        let decided = page.decided();
+        let decided = page.take_decided();
         self.touched.extend(decided.indices);
         if let Some(checkpoint) = decided.up_to {
             self.acknowledge(checkpoint);
@@ -302,23 +305,29 @@ impl<'a> Writer<'a> {
         self.job.activity.note();
         match stored {
             Ok(Fenced::Stored) => {
-                self.shared.board.pause(self.shard, None);
+                if std::mem::take(&mut self.held_up) {
+                    self.shared.board.pause(self.shard, None);
+                }
                 self.shared.board.checkpointed();
                 self.is_stored();
                 self.touched.clear();
             }
             Ok(Fenced::Lost) => return Err(ShardEnd::LeaseLost),
-            Err(message) => self.shared.board.pause(self.shard, Some(message)),
+            Err(message) => {
+                self.held_up = true;
+                self.shared.board.pause(self.shard, Some(message));
+            }
         }
         Ok(())
     }
 
     /// Whether the indices that were written to since the last checkpoint are the same as before.
-    async fn is_confirmed(&self) -> Result<bool, ShardEnd> {
+    async fn is_confirmed(&mut self) -> Result<bool, ShardEnd> {
         match self.shared.indices.unchanged(&self.touched, self.acknowledged).await {
             Ok(()) => Ok(true),
             Err(Unconfirmed::Vanished(lost)) => Err(ShardEnd::IndexLost(lost)),
             Err(Unconfirmed::Later(message)) => {
+                self.held_up = true;
                 self.shared.board.pause(self.shard, Some(message));
                 Ok(false)
             }
@@ -331,7 +340,10 @@ impl<'a> Writer<'a> {
         let mut wait = FIRST_WAIT;
         while !self.begun {
             match within(self.shared.progress.begin(self.shard, &self.job.from, self.job.run)).await {
-                Ok(Fenced::Stored) => self.begun = true,
+                Ok(Fenced::Stored) => {
+                    self.begun = true;
+                    self.job.activity.begin();
+                }
                 Ok(Fenced::Lost) => return Err(ShardEnd::LeaseLost),
                 Err(message) => {
                     self.pause_or_give_up(message, wait).await?;
@@ -388,7 +400,7 @@ impl<'a> Writer<'a> {
         tokio::select! {
             biased;
             () = self.shared.stop.cancelled() => Err(ShardEnd::Stopped),
-            () = sleep(wait) => {
+            () = sleep(wait.mul_f64(0.75 + 0.5 * fastrand::f64())) => {
                 self.job.activity.note();
                 Ok(())
             }

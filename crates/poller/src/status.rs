@@ -40,6 +40,7 @@ struct Board {
     role: Role,
     beat: Option<Instant>,
     lease_seen: Option<Instant>,
+    given_up: Option<(&'static str, Instant)>,
     stream_silence: Duration,
     turned: Option<Instant>,
     projected_calls: f64,
@@ -76,6 +77,7 @@ impl Default for StatusBoard {
             role: Role::default(),
             beat: None,
             lease_seen: None,
+            given_up: None,
             stream_silence: Duration::ZERO,
             turned: None,
             projected_calls: 0.0,
@@ -102,6 +104,7 @@ impl StatusBoard {
             paused: board.paused.clone(),
             role: board.role.clone(),
             heartbeat_age: board.beat.map(|beat| now.duration_since(beat)),
+            given_up: board.given_up.filter(|(_, until)| now < *until).map(|(why, _)| why),
             lease_seen: board.lease_seen.map(|seen| now.duration_since(seen)),
             stream_silence: board.stream_silence,
             turned: board.turned.map(|turned| now.duration_since(turned)),
@@ -151,6 +154,11 @@ impl StatusBoard {
         (board.beat, board.stream_silence) = (None, Duration::ZERO);
         board.projected_calls = 0.0;
         board.prefetched = 0;
+    }
+
+    /// This worker gave the lease up, and lets others go first for so long.
+    pub(crate) fn given_up(&self, why: &'static str, others_first: Duration) {
+        self.board().given_up = Some((why, Instant::now() + others_first));
     }
 
     /// A standby has looked at the lease.

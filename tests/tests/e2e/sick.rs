@@ -91,8 +91,7 @@ impl Ward {
         let ways = &self.ways[place];
         let (streams, state, search) = (ways.streams.url(), ways.state.url(), ways.search.url());
         let name = if place == 0 { SICK.to_owned() } else { format!("healthy{place}") };
-        let mut env =
-            vec![("STREAMS", &*streams), ("STATE", &*state), ("SEARCH", &*search), ("HOSTNAME", &*name)];
+        let mut env = vec![("STREAMS", &*streams), ("STATE", &*state), ("SEARCH", &*search), ("HOSTNAME", &*name)];
         if place == 0 && self.sickness == Sickness::WrongClock {
             env.extend([("LD_PRELOAD", FAKETIME), ("FAKETIME", "+1d"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
         }
@@ -116,7 +115,7 @@ impl Ward {
         }
     }
 
-    async fn fall_sick(&mut self) {
+    fn fall_sick(&mut self) {
         match self.sickness {
             Sickness::NoStream => self.ways[0].streams.refuse(),
             Sickness::NoSearch => self.ways[0].search.refuse(),
@@ -178,7 +177,7 @@ impl Ward {
 async fn outlive(sickness: Sickness) {
     let Some(mut ward) = Ward::new(sickness).await else { return };
     ward.begin().await;
-    ward.fall_sick().await;
+    ward.fall_sick();
     let took = ward.watch().await;
     let longest = took.iter().max().unwrap();
     println!("{sickness:?}: {} items, the slowest visible after {longest:.1?}", took.len());

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::item::of_number;
 use super::keys::FORMAT;
-use super::write::{Action, Condition, Operation};
+use super::operation::{Action, Condition, Operation};
 
 /// The expressions of one operation, with the names and values that they refer to.
 #[derive(Debug, Default, PartialEq)]

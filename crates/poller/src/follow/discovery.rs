@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::{ListedShard, Listing, ShardId, StreamStatus};
 use streamdex_dynamodb::{AwsError, Fault};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::FollowError;
+use super::error::FollowError;
 use crate::gap::Gap;
 use crate::lease::Fenced;
 use crate::shard::Shared;
@@ -36,6 +37,8 @@ pub(super) enum Discovered {
     Recorded(Fenced),
     /// A one-shot command met a failure that does not pass.
     GaveUp(AwsError),
+    /// The state table cannot be used.
+    Refused(StateError),
 }
 
 /// The calls that are under way.
@@ -113,6 +116,7 @@ impl Discovery {
                         return Discovered::Children { parent, children: Vec::new() };
                     }
                     Err(error) => {
+                        shared.contact.stream_refused(error.fault());
                         tracing::debug!(%parent, %error, "children cannot be asked for");
                         sleep(jittered(wait)).await;
                         wait = (wait * 2).min(LONGEST_WAIT);
@@ -194,6 +198,7 @@ async fn list(shared: Arc<Shared>) -> Discovered {
             }
             Err(error) => error,
         };
+        shared.contact.stream_refused(error.fault());
         not_found = if error.fault() == Fault::NotFound { not_found + 1 } else { 0 };
         if not_found >= BELIEVE_NOT_FOUND {
             return Discovered::StreamGone;
@@ -215,11 +220,18 @@ async fn list(shared: Arc<Shared>) -> Discovered {
 async fn done_shards(shared: Arc<Shared>) -> Discovered {
     let mut wait = FIRST_WAIT;
     loop {
-        match timeout(STATE_DEADLINE, shared.progress.done_shards()).await {
-            Ok(Ok(shards)) => return Discovered::Done(Box::new(Loaded { shards, ..Loaded::default() })),
-            Ok(Err(error)) => tracing::debug!(%error, "the shards that are done are not known yet"),
-            Err(_) => tracing::debug!("the shards that are done are not known yet: the state table did not answer"),
-        }
+        let reason = match timeout(STATE_DEADLINE, shared.progress.done_shards()).await {
+            Ok(Ok(shards)) => {
+                if wait > FIRST_WAIT {
+                    shared.board.pause_all(None);
+                }
+                return Discovered::Done(Box::new(Loaded { shards, ..Loaded::default() }));
+            }
+            Ok(Err(error)) if error.aws().is_none() => return Discovered::Refused(error),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the state table did not answer within 10 s".to_owned(),
+        };
+        shared.board.pause_all(Some(format!("the shards that are done are not known yet: {reason}")));
         sleep(jittered(wait)).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }

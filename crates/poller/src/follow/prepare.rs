@@ -11,7 +11,8 @@ use streamdex_mapping::{IndexPattern, OnExpiry};
 use streamdex_sink::index::KnownIndex;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{FollowError, Parts, Settings};
+use super::error::FollowError;
+use super::settings::{Parts, Settings};
 use crate::gap::{Gap, GapKind};
 use crate::graph::{KnownShard, ShardGraph, ShardProgress, roots};
 use crate::lease::Fenced;
@@ -120,7 +121,11 @@ async fn list(shared: &Shared, insist: &Insist<'_>) -> Result<(Vec<ListedShard>,
         let page = insist.on(|| async {
             shared.describe_turn.wait().await;
             shared.contact.stream_asked();
-            Ok(shared.source.shards(after.as_ref()).await?)
+            let page = shared.source.shards(after.as_ref()).await;
+            if let Err(error) = &page {
+                shared.contact.stream_refused(error.fault());
+            }
+            Ok(page?)
         });
         let page = page.await?;
         shared.contact.stream_answered();
@@ -164,7 +169,7 @@ fn concerns_all(gap: &Gap, indices: &[KnownIndex], settings: &Settings) -> bool 
     }
 }
 
-/// What the state table knows of the shards. One whose item cannot be read stands still.
+/// What the state table knows of the shards. One whose item cannot be read, or that has a gap, stands still.
 pub(super) fn known(loaded: &Loaded, settings: &Settings, shared: &Shared) -> Vec<KnownShard> {
     let is_stale = |shard: &StoredShard| {
         let retained = Retained::since(shard.updated, &settings.stream_arn);
@@ -176,13 +181,18 @@ pub(super) fn known(loaded: &Loaded, settings: &Settings, shared: &Shared) -> Ve
         progress: shard.progress.clone(),
         stale: is_stale(shard),
     });
-    let unreadable = loaded.malformed_shards.iter().map(|id| KnownShard {
-        id: id.clone(),
+    // One that a gap is about may have no item.
+    let of_shards = |gap: &&Gap| {
+        matches!(gap.kind, GapKind::Trimmed | GapKind::ShardVanished | GapKind::ParentMissed | GapKind::Unread)
+    };
+    let gapped = loaded.gaps.iter().filter(of_shards).map(|gap| ShardId::new(gap.subject.as_str()));
+    let stand_still = loaded.malformed_shards.iter().cloned().chain(gapped).map(|id| KnownShard {
+        id,
         parent: None,
         progress: ShardProgress::Gapped,
         stale: false,
     });
-    readable.chain(unreadable).collect()
+    readable.chain(stand_still).collect()
 }
 
 /// The generation of each index that the source's routes can write to and that streamdex makes, by the
@@ -244,7 +254,7 @@ impl<'a> Insist<'a> {
                 return Err(error);
             }
             self.board.pause_all(Some(error.to_string()));
-            sleep(wait).await;
+            sleep(wait.mul_f64(0.75 + 0.5 * fastrand::f64())).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use streamdex_dynamodb::state::StateError;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{FollowError, Parts, Settings};
+use super::error::FollowError;
+use super::settings::{Parts, Settings};
 use crate::clock::Moment;
 use crate::graph::Until;
 use crate::lease::{EXPIRY, LeaseWatch, Verdict};
@@ -59,9 +60,9 @@ impl<'a> Standby<'a> {
         self.outgrow = self.outgrow.max(term);
     }
 
-    /// This worker had to give the lease up: others go first.
-    pub(super) fn gave_up(&mut self) {
-        self.watch.gave_up();
+    /// This worker had to give the lease up: others go first for so long.
+    pub(super) fn gave_up(&mut self) -> Duration {
+        self.watch.gave_up()
     }
 
     /// This worker's term ended otherwise.
@@ -78,7 +79,7 @@ impl<'a> Standby<'a> {
             let wait_for = match self.look().await {
                 Ok(Looked::Taken(lead)) => {
                     self.board.pause_all(None);
-                    return Ok(lead);
+                    return Ok(*lead);
                 }
                 Ok(Looked::Held { by, look_again }) => {
                     self.board.pause_all(None);
@@ -139,7 +140,7 @@ impl<'a> Standby<'a> {
         let taken = self.progress.take(lease, self.outgrow, &self.settings.claimant);
         let taken = timeout(DEADLINE, taken).await.map_err(|_| LookError::Overdue)??;
         Ok(match taken {
-            Some(taken) => Looked::Taken(Lead { taken, sent }),
+            Some(taken) => Looked::Taken(Box::new(Lead { taken, sent })),
             // Somebody was first; who it is shows at the next look.
             None => Looked::Held { by: None, look_again: FIRST_WAIT },
         })
@@ -195,7 +196,7 @@ fn passes(error: &StateError) -> bool {
 
 /// What a look came to.
 enum Looked {
-    Taken(Lead),
+    Taken(Box<Lead>),
     Held { by: Option<String>, look_again: Duration },
 }
 

@@ -1,50 +1,37 @@
 //! Decides on events, one by one, for one term.
 
 mod closed;
-mod shards;
+mod readers;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_config::StartPosition;
 use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::{ShardId, StreamStatus};
-use streamdex_mapping::CreationTime;
-use tokio::task::{Id, JoinSet};
+use streamdex_sink::index::VanishedIndex;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::closed::Closed;
-use self::shards::Reading;
+use self::readers::{Readers, ToRead};
 use super::discovery::{Discovered, Discovery};
+use super::error::FollowError;
 use super::heartbeat::Beats;
 use super::prepare::{Ready, known};
-use super::term::present_end;
-use super::{FollowEnd, FollowError, Settings};
+use super::settings::{FollowEnd, Settings};
 use crate::gap::{Gap, GapKind};
 use crate::graph::{Command, KeepDone, Remaining, ShardGraph, seek_delay};
 use crate::lease::Fenced;
 use crate::shard::{ShardEnd, Shared};
-use crate::state::{StoredShard, StreamStart};
 use crate::status::Phase;
 
 pub(super) struct Supervisor {
     shared: Arc<Shared>,
     settings: Settings,
     beats: Arc<Beats>,
-    start: StreamStart,
     graph: ShardGraph,
-    /// What the state table held of shards that are not read yet.
-    stored: BTreeMap<ShardId, StoredShard>,
-    /// Up to when the reader before had read every shard to an empty page, in seconds since 1970.
-    swept: Option<u64>,
-    tasks: JoinSet<ShardEnd>,
-    /// The shard of each task.
-    shard_of: BTreeMap<Id, ShardId>,
-    reading: BTreeMap<ShardId, Reading>,
-    /// What the last listing shows as closed.
-    closed: Closed,
+    readers: Readers,
     writes: JoinSet<Settled>,
     discovery: Discovery,
     next_listing: Instant,
@@ -55,7 +42,6 @@ pub(super) struct Supervisor {
     /// Listings in a row that left a doubt.
     doubts: u32,
     random: fastrand::Rng,
-    end: Option<CreationTime>,
 }
 
 /// How the supervising ended.
@@ -86,9 +72,6 @@ const LIST_LATEST: Duration = Duration::from_secs(8);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const STATE_DEADLINE: Duration = Duration::from_secs(10);
-/// `latest` begins this much earlier, because creation times are rounded down, by some engines to the minute: what is
-/// written after the start must never look older than it.
-const LATEST_MARGIN_SECONDS: u64 = 90;
 
 impl Supervisor {
     pub(super) fn new(
@@ -98,22 +81,15 @@ impl Supervisor {
         swept: Option<u64>,
         ready: Ready,
     ) -> Supervisor {
-        let Ready { start, graph, stored, now } = ready;
+        let readers = Readers::new(settings.clone(), Arc::clone(&shared), swept, &ready);
         Supervisor {
             discovery: Discovery::new(Arc::clone(&shared)),
-            end: present_end(settings.until, now),
             random: fastrand::Rng::with_seed(settings.seed),
             shared,
             settings,
             beats,
-            start,
-            graph,
-            stored,
-            swept,
-            tasks: JoinSet::new(),
-            shard_of: BTreeMap::new(),
-            reading: BTreeMap::new(),
-            closed: Closed::default(),
+            graph: ready.graph,
+            readers,
             writes: JoinSet::new(),
             next_listing: Instant::now(),
             knows_done: false,
@@ -135,7 +111,7 @@ impl Supervisor {
         match end {
             Ok(Supervised::Lost) => {
                 self.shared.tenure.end();
-                self.tasks.shutdown().await;
+                self.readers.shutdown().await;
                 return end;
             }
             _ => self.wind_down(give_up).await,
@@ -172,7 +148,7 @@ impl Supervisor {
                 biased;
                 () = stop.cancelled() => return Ok(Supervised::Over(FollowEnd::Stopped)),
                 () = give_up.cancelled() => return Ok(Supervised::Over(FollowEnd::Stopped)),
-                Some(ended) = self.tasks.join_next_with_id() => self.task_ended(ended)?,
+                Some((shard, end)) = self.readers.next() => self.shard_ended(shard, end)?,
                 Some(settled) = self.writes.join_next() => self.settled(settled.map_err(|_| FollowError::Broken)?),
                 Some(discovered) = self.discovery.next() => self.discovered(discovered?)?,
                 _ = ticks.tick() => self.tick()?,
@@ -194,7 +170,7 @@ impl Supervisor {
                 Remaining::Some => {}
                 Remaining::Nothing => return Ok(Supervised::Over(FollowEnd::PresentEnd)),
                 // Shards that were found by name alone may still be on their way.
-                Remaining::OnlyGaps if self.tasks.is_empty() => return Ok(Supervised::Over(FollowEnd::OnlyGaps)),
+                Remaining::OnlyGaps if self.readers.is_empty() => return Ok(Supervised::Over(FollowEnd::OnlyGaps)),
                 Remaining::OnlyGaps => {}
                 Remaining::Unlisted => self.list_within(LIST_AGAIN),
             }
@@ -203,10 +179,9 @@ impl Supervisor {
 
     fn tick(&mut self) -> Result<Outcome, FollowError> {
         self.check_patience()?;
-        self.restart_what_hangs();
+        self.readers.restart_what_hangs();
         let board = &self.shared.board;
-        let calls = self.reading.values().map(|reading| reading.activity.calls_per_hour());
-        board.projected_calls(calls.sum());
+        board.projected_calls(self.readers.calls_per_hour());
         board.prefetched(self.shared.budget.held());
         board.stream_silence(self.shared.contact.stream_silence());
         if !self.graph.has_unread_shards() && board.is_caught_up() {
@@ -227,6 +202,53 @@ impl Supervisor {
             }),
             _ => Ok(()),
         }
+    }
+
+    fn shard_ended(&mut self, shard: ShardId, end: ShardEnd) -> Result<Outcome, FollowError> {
+        match end {
+            ShardEnd::GaveUp { message, hint } => return Err(FollowError::GaveUp { message, hint }),
+            ShardEnd::Gap(gap) => {
+                self.stand_still(&shard);
+                self.record(gap);
+            }
+            ShardEnd::IndexLost(lost) => {
+                self.stand_still(&shard);
+                return Ok(self.indices_lost(&lost));
+            }
+            ShardEnd::Drained => {
+                tracing::debug!(%shard, "shard is read to its end");
+                let commands = self.graph.drained(&shard);
+                self.obey(commands);
+            }
+            ShardEnd::AtEnd => {
+                self.shared.board.end(&shard);
+                self.graph.at_end(&shard);
+            }
+            ShardEnd::LeaseLost => return Ok(Some(Supervised::Lost)),
+            // Those are started again.
+            ShardEnd::Dropped | ShardEnd::Stopped => {}
+        }
+        Ok(None)
+    }
+
+    fn stand_still(&mut self, shard: &ShardId) {
+        self.graph.gapped(shard);
+        self.shared.board.phase(shard, Phase::Gapped);
+    }
+
+    fn indices_lost(&mut self, lost: &[VanishedIndex]) -> Outcome {
+        for vanished in lost {
+            let detail = match &vanished.found_uuid {
+                Some(found) => format!(
+                    "it had the UUID {}; the index of that name with the UUID {found} is left alone",
+                    vanished.expected_uuid
+                ),
+                None => format!("it had the UUID {}", vanished.expected_uuid),
+            };
+            self.record(Gap::new(GapKind::IndexVanished, &vanished.concrete).with_detail(detail));
+        }
+        let sole = self.settings.sole_index.as_deref();
+        if lost.iter().any(|vanished| sole == Some(vanished.index.as_str())) { ONLY_GAPS } else { None }
     }
 
     fn settled(&mut self, settled: Settled) -> Outcome {
@@ -255,10 +277,7 @@ impl Supervisor {
                 self.obey(commands);
             }
             Discovered::Shards { shards, status, began } => {
-                self.closed = Closed::of(&shards, status, &self.settings);
-                for (shard, reading) in &self.reading {
-                    self.closed.note(shard, &reading.activity);
-                }
+                self.readers.note_closed(Closed::of(&shards, status, &self.settings));
                 self.shared.listed.send_replace(Some(began));
                 if std::mem::take(&mut self.wants_listing) {
                     self.list_within(LIST_AGAIN);
@@ -290,6 +309,7 @@ impl Supervisor {
             Discovered::Recorded(Fenced::Stored) => {}
             Discovered::Recorded(Fenced::Lost) => return Ok(Some(Supervised::Lost)),
             Discovered::GaveUp(error) => return Err(FollowError::Aws(error)),
+            Discovered::Refused(error) => return Err(FollowError::State(error)),
         }
         Ok(None)
     }
@@ -299,7 +319,10 @@ impl Supervisor {
         for command in commands {
             match command {
                 Command::Store { shard, parent } => found.push((shard, parent)),
-                Command::Read { shard, parent, position } => self.read(shard, parent, position),
+                Command::Read { shard, parent, position } => {
+                    let is_root = self.graph.is_root(&shard);
+                    self.readers.read(ToRead { shard, parent, position, is_root });
+                }
                 Command::SeekChildren { parent, attempt } => {
                     self.shared.board.phase(&parent, Phase::SearchingChildren);
                     self.discovery.seek(parent, seek_delay(attempt));
@@ -343,13 +366,6 @@ impl Supervisor {
         }
     }
 
-    /// Under `latest`, shards are read from their oldest record, and what was created before the start is
-    /// passed over.
-    fn floor(&self) -> Option<CreationTime> {
-        let seconds = u32::try_from(self.start.at.saturating_sub(LATEST_MARGIN_SECONDS)).ok()?;
-        (self.start.position == StartPosition::Latest).then(|| CreationTime::from_seconds(seconds))
-    }
-
     fn record(&mut self, gap: Gap) {
         tracing::error!(gap = gap.kind.name(), hint = gap.kind.hint(), "{gap}");
         self.shared.board.gap(&gap);
@@ -363,11 +379,13 @@ impl Supervisor {
         self.shared.stop.cancel();
         self.writes.shutdown().await;
         if give_up.is_cancelled() {
+            // What is in hand could not be written anyway.
             self.shared.abort.cancel();
+            self.readers.shutdown().await;
         }
         let abort = self.shared.abort.clone();
         let drain = async {
-            while self.tasks.join_next().await.is_some() {}
+            self.readers.drain().await;
             self.discovery.finish_records().await;
         };
         let finish = async {
@@ -380,7 +398,7 @@ impl Supervisor {
             () = drain => {}
             () = finish => tracing::warn!("tasks were left behind; the work goes on from the last checkpoint"),
         }
-        let _ = timeout_at(asked + STOP_WITHIN, self.tasks.shutdown()).await;
+        let _ = timeout_at(asked + STOP_WITHIN, self.readers.shutdown()).await;
     }
 }
 

@@ -4,19 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use streamdex_mapping::CreationTime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::error::FollowError;
 use super::heartbeat::{Beats, Heartbeat, HeartbeatEnd};
 use super::prepare::{Insist, Prepared, prepare};
+use super::settings::{FollowEnd, Parts, Settings};
 use super::standby::Lead;
 use super::supervisor::{Supervised, Supervisor};
-use super::{FollowEnd, FollowError, Parts, Settings};
 use crate::contact::{Contact, Unanswered};
-use crate::graph::Until;
 use crate::index_watch::IndexLookout;
 use crate::lease::{Fenced, GiveUp, Lease, Tenure, longest_without_progress};
 use crate::shard::{Budget, Shared};
@@ -265,10 +264,4 @@ impl<'a> Term<'a> {
             seed: self.settings.seed,
         }
     }
-}
-
-/// The present end that `--until-end` reads to.
-pub(super) fn present_end(until: Until, now: u64) -> Option<CreationTime> {
-    let now = CreationTime::from_seconds(u32::try_from(now).unwrap_or(u32::MAX));
-    (until == Until::PresentEnd).then_some(now)
 }

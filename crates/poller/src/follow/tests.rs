@@ -11,9 +11,18 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::fakes::{ARN, EPOCH, FakeIndex, FakeSession, FakeStore, FakeStream};
+use std::time::Duration;
+
+use streamdex_config::StartPosition;
+
 use super::*;
+use crate::SearchContact;
 use crate::clock::SystemClock;
 use crate::graph::ShardProgress;
+use crate::graph::Until;
+use crate::lease::WorkerId;
+use crate::state::Generations;
+use crate::state::writes::Claimant;
 
 #[derive(Default)]
 struct Bench {

@@ -118,7 +118,8 @@ impl ShardGraph {
             .filter_map(|node| node.parent.clone())
             .collect();
         self.nodes.retain(|id, node| {
-            let is_read = matches!(node.stage, Stage::Drained { .. } | Stage::Done { .. });
+            // One that is drained and not done is a duty for as long as it has no children.
+            let is_read = matches!(node.stage, Stage::Done { .. });
             let is_behind_a_gap = node.stage == Stage::Waiting && blocked.contains(id);
             !(is_read || is_behind_a_gap) || node.absent < AGREEING_LISTINGS || awaited.contains(id)
         });

@@ -191,18 +191,38 @@ fn a_trimmed_parent_that_nobody_saw_is_no_gap() {
     }
 }
 
+/// A root can be trimmed as the group begins: its reader finds what is left of it.
 #[test]
-fn a_root_that_vanished_before_it_had_an_item_is_a_gap_once_the_listings_agree() {
-    let mut graph = graph(&["a"], &[]);
-    let other = [shard("z", None)];
+fn l9_roots_get_items_listed_or_not_and_once() {
+    let mut graph = graph(&["a", "b"], &[]);
+    assert_eq!(graph.start(), []);
+    let ran = graph.run_start();
+    assert_eq!(ran.reads, ["a", "b"]);
+    for _ in 0..2 * listing::AGREEING_LISTINGS {
+        let ran = graph.run_listed(&[shard("b", None)]);
+        assert_eq!((ran.gaps, ran.reads), (Vec::new(), none()));
+    }
+    // The reader that pinned them died at once; what it had read to its end is done.
+    let mut graph = ShardGraph::new(vec![id("a"), id("b")], &[], Until::Stopped);
+    let commands = graph.know_done(&[known("a", None, ShardProgress::Done)]);
+    assert_eq!(run(&mut graph, commands).reads, ["b"]);
+}
+
+#[test]
+fn a_shard_that_was_listed_and_vanished_before_its_parent_was_read_is_a_gap_once_the_listings_agree() {
+    let mut graph = graph(&["a", "z"], &[]);
+    graph.run_start();
+    graph.run_listed(&[shard("a", None), shard("z", None), shard("b", Some("a"))]);
+    let other = [shard("a", None), shard("z", None)];
     for _ in 1..listing::AGREEING_LISTINGS {
         let ran = graph.run_listed(&other);
         assert!(ran.lists_again);
         assert_eq!(ran.gaps, []);
     }
-    assert_eq!(graph.run_listed(&other).gaps, [("a".to_owned(), GapKind::ShardVanished)]);
-    assert_eq!(graph.remaining(), Remaining::Some, "z goes on");
+    assert_eq!(graph.run_listed(&other).gaps, [("b".to_owned(), GapKind::ShardVanished)]);
+    assert_eq!(graph.remaining(), Remaining::Some, "a and z go on");
     graph.gapped(&id("z"));
+    graph.gapped(&id("a"));
     assert_eq!(graph.remaining(), Remaining::OnlyGaps);
 }
 
@@ -252,9 +272,10 @@ fn l8_a_term_begins_with_what_the_state_table_says_and_lists_afterwards() {
         known("g", None, ShardProgress::Gapped),
     ];
     let mut graph = graph(&["a", "x"], &known);
-    let ran = graph.run_start();
+    let mut commands = graph.start();
+    commands.extend(graph.know_done(&[self::known("a", None, ShardProgress::Done)]));
+    let ran = run(&mut graph, commands);
     assert_eq!((ran.reads, ran.seeks), (names(&["b", "x"]), vec![("f".to_owned(), 0)]));
-    graph.know_done(&[self::known("a", None, ShardProgress::Done)]);
     let listed = [shard("b", Some("a")), shard("x", Some("w")), closed("f", None), shard("g", None)];
     let children = [shard("h", Some("g")), shard("e", Some("f"))];
     // a and w are trimmed by now; h is a child of the lineage that has a gap; e is a child of what is drained.
@@ -364,8 +385,8 @@ fn until_the_end(roots: &[&str], known: &[KnownShard]) -> ShardGraph {
 #[test]
 fn until_the_present_end() {
     let mut graph = until_the_end(&["a", "b"], &[]);
-    graph.run_start();
-    assert_eq!(graph.run_listed(&[closed("a", None), shard("b", None)]).reads, ["a", "b"]);
+    assert_eq!(graph.run_start().reads, ["a", "b"]);
+    assert_eq!(graph.run_listed(&[closed("a", None), shard("b", None)]).reads, none());
     graph.at_end(&id("b"));
     graph.run_drained("a");
     // A stranger that came later is not read; a's child is.

@@ -49,9 +49,10 @@ impl LeaseWatch {
         LeaseWatch { me, seen: None, free_since: None, given_up: 0 }
     }
 
-    /// This worker gave the lease up.
-    pub fn gave_up(&mut self) {
+    /// This worker gave the lease up: it lets others go first for so long.
+    pub fn gave_up(&mut self) -> Duration {
         (self.given_up, self.free_since) = (self.given_up.saturating_add(1), None);
+        wait_after(self.given_up)
     }
 
     /// A term of this worker ended otherwise.

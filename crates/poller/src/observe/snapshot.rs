@@ -55,7 +55,7 @@ const STANDS_STILL: Duration = Duration::from_secs(60);
 /// A standby looks at the lease more often than once a second.
 const LOOK_OVERDUE: Duration = Duration::from_secs(10);
 /// Shards are asked for records at least once in the freshness, and calls have shorter deadlines.
-const STREAM_OVERDUE: Duration = Duration::from_secs(15);
+const STREAM_OVERDUE: Duration = Duration::from_secs(5);
 /// Three attempts of `watch_opensearch`.
 const ANSWER_OVERDUE: Duration = Duration::from_secs(15);
 
@@ -81,6 +81,7 @@ impl Snapshot {
         }
         reasons.extend(self.sources.iter().filter_map(without_state));
         reasons.extend(self.sources.iter().filter_map(without_stream));
+        reasons.extend(self.sources.iter().filter_map(given_up));
         reasons.extend(self.opensearch.silence());
         let pauses = self.writer.pauses.iter();
         let whole = pauses.filter(|pause| matches!(pause.scope, Scope::Cluster | Scope::Credentials));
@@ -111,6 +112,11 @@ fn without_state(source: &SourceSnapshot) -> Option<String> {
 fn without_stream(source: &SourceSnapshot) -> Option<String> {
     let silence = Some(source.status.stream_silence).filter(|silence| *silence >= STREAM_OVERDUE)?;
     Some(format!("source {}: DynamoDB Streams has not answered for {} s", source.name, silence.as_secs()))
+}
+
+fn given_up(source: &SourceSnapshot) -> Option<String> {
+    let why = source.status.given_up?;
+    Some(format!("source {}: this worker gave the lease up and lets others go first: {why}", source.name))
 }
 
 impl Reach {

@@ -149,11 +149,11 @@ async fn ready_while_the_state_table_the_stream_and_opensearch_answer() {
     boards.reached(Err("connection refused".to_owned()));
     tokio::time::advance(11 * SECOND).await;
     board.beat_confirmed(Instant::now());
-    board.stream_silence(15 * SECOND);
+    board.stream_silence(5 * SECOND);
     assert_eq!(
         boards.snapshot().unready(),
         [
-            "source s: DynamoDB Streams has not answered for 15 s",
+            "source s: DynamoDB Streams has not answered for 5 s",
             "OpenSearch last answered 15 s ago: connection refused"
         ]
     );

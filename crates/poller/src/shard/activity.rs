@@ -19,13 +19,22 @@ struct Seen {
     ended: bool,
     /// It has a child, the stream is switched off, or the service itself shows an ending sequence number.
     closed: bool,
+    /// The shard's item names this run.
+    begun: bool,
     /// The last checkpoint that is stored.
     stored: Option<Checkpoint>,
 }
 
 impl Default for Activity {
     fn default() -> Activity {
-        let seen = Seen { active: Instant::now(), calls_per_hour: 0.0, ended: false, closed: false, stored: None };
+        let seen = Seen {
+            active: Instant::now(),
+            calls_per_hour: 0.0,
+            ended: false,
+            closed: false,
+            begun: false,
+            stored: None,
+        };
         Activity(Mutex::new(seen))
     }
 }
@@ -65,6 +74,14 @@ impl Activity {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.seen().closed
+    }
+
+    pub(crate) fn begin(&self) {
+        self.seen().begun = true;
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.seen().begun
     }
 
     pub(crate) fn checkpointed(&self, checkpoint: Checkpoint) {

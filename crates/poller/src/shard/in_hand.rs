@@ -22,11 +22,14 @@ use crate::state::Checkpoint;
 /// of other indices need not wait.
 #[derive(Default)]
 pub(super) struct InHand<'a> {
-    deliveries: FuturesOrdered<BoxFuture<'a, (Arc<PageInHand>, Result<(), ShardEnd>)>>,
+    deliveries: FuturesOrdered<BoxFuture<'a, Over>>,
     pages: Vec<Arc<PageInHand>>,
     /// What comes after the last page.
     pub(super) last: Option<Read>,
 }
+
+/// A page whose delivery is over, and how it ended.
+type Over = (Arc<PageInHand>, Result<(), ShardEnd>);
 
 /// One page, and how far it is decided.
 pub(super) struct PageInHand {
@@ -72,22 +75,16 @@ impl<'a> InHand<'a> {
 
     /// Whether records of the oldest page are decided.
     pub(super) fn has_decided(&self) -> bool {
-        self.pages.first().is_some_and(|page| page.decided().up_to.is_some())
+        self.pages.first().is_some_and(|page| page.state().up_to.is_some())
     }
 
-    /// What is decided of the oldest page. No checkpoint passes it.
-    pub(super) fn decided(&self) -> Option<Decided> {
-        self.pages.first().map(|page| page.decided())
+    /// What is decided of the oldest page, and was not taken yet. No checkpoint passes it.
+    pub(super) fn take_decided(&self) -> Option<Decided> {
+        self.pages.first().map(|page| page.take_decided())
     }
 
     /// Begins with a page: it is mapped at once, since what is known of its items' order comes from the pages before.
-    pub(super) async fn push(
-        &mut self,
-        page: Page,
-        job: &'a Job,
-        shared: &'a Shared,
-        order: &Arc<Mutex<ItemOrder>>,
-    ) {
+    pub(super) async fn push(&mut self, page: Page, job: &'a Job, shared: &'a Shared, order: &Arc<Mutex<ItemOrder>>) {
         for earlier in &self.pages {
             earlier.followed.store(true, Ordering::Relaxed);
         }
@@ -112,7 +109,7 @@ impl<'a> InHand<'a> {
     }
 
     /// The oldest page, when its delivery is over.
-    pub(super) async fn next(&mut self) -> Option<(Arc<PageInHand>, Result<(), ShardEnd>)> {
+    pub(super) async fn next(&mut self) -> Option<Over> {
         let over = self.deliveries.next().await?;
         self.pages.retain(|page| !Arc::ptr_eq(page, &over.0));
         Some(over)
@@ -122,8 +119,11 @@ impl<'a> InHand<'a> {
 // === impl PageInHand ===
 
 impl PageInHand {
-    pub(super) fn decided(&self) -> Decided {
-        self.state().clone()
+    /// What is decided, and was not taken yet.
+    pub(super) fn take_decided(&self) -> Decided {
+        let mut state = self.state();
+        let all = state.all;
+        Decided { all, ..std::mem::take(&mut *state) }
     }
 
     /// Delivers the page until every record has an outcome.
@@ -218,7 +218,7 @@ async fn pause(wait: Duration, job: &Job, shared: &Shared) -> Result<(), ShardEn
     tokio::select! {
         biased;
         () = shared.stop.cancelled() => Err(ShardEnd::Stopped),
-        () = sleep(wait) => {
+        () = sleep(wait.mul_f64(0.75 + 0.5 * fastrand::f64())) => {
             job.activity.note();
             Ok(())
         }

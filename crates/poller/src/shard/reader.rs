@@ -283,7 +283,9 @@ impl<'a> Reader<'a> {
         let empty = answered.empty;
         self.revoke_the_end(&page.records);
         self.present_end.see(empty, is_full, polled);
-        if self.present_end.is_reached() && empty {
+        // Empty pages in the middle of a closed shard say nothing: it has an end that is to come.
+        let at_present_end = self.present_end.is_reached() && !self.job.activity.is_closed();
+        if at_present_end && empty {
             let now = self.shared.progress.time().now();
             self.read_up_to = Some(now);
             // It holds nothing that is older than now.
@@ -291,7 +293,7 @@ impl<'a> Reader<'a> {
         }
         let past_end = self.is_past_the_end(&page.records);
         let read = (!empty).then(|| self.hand_over(page.records, polled, is_full, room));
-        if empty && self.present_end.is_reached() && self.unacknowledged.load(Ordering::SeqCst) == 0 {
+        if empty && at_present_end && self.unacknowledged.load(Ordering::SeqCst) == 0 {
             self.shared.board.current(&self.job.shard, polled);
         }
         let reached = past_end || (self.job.end.is_some() && self.present_end.is_reached() && empty);
@@ -345,6 +347,9 @@ impl<'a> Reader<'a> {
         self.shared.contact.stream_asked();
         let children = self.shared.source.children(&self.job.shard).await;
         self.job.activity.note();
+        if let Err(error) = &children {
+            self.shared.contact.stream_refused(error.fault());
+        }
         let children = children?;
         self.shared.contact.stream_answered();
         let has_one = children.iter().any(|child| child.parent.as_ref() == Some(&self.job.shard));
@@ -399,7 +404,7 @@ impl<'a> Reader<'a> {
             newest,
             polled,
             is_full,
-            at_present_end: self.present_end.is_reached(),
+            at_present_end: self.present_end.is_reached() && !self.job.activity.is_closed(),
             unacknowledged: Arc::clone(&self.unacknowledged),
             _memory: Some(room),
         }
@@ -417,9 +422,7 @@ impl<'a> Reader<'a> {
 
     fn judge(&mut self, error: &AwsError) -> Next {
         let fault = error.fault();
-        if !matches!(fault, Fault::Transient | Fault::Credentials | Fault::Denied) {
-            self.shared.contact.stream_answered();
-        }
+        self.shared.contact.stream_refused(fault);
         self.shared.board.called(match fault {
             Fault::Throttled => Call::Throttled,
             Fault::ExpiredIterator => Call::Expired,

@@ -162,28 +162,32 @@ impl Progress {
         }
     }
 
-    /// Stores items of shards that were found, with their parents. Those that have an item keep it.
+    /// Stores items of shards that were found, with their parents. Those that have an item keep it, and what is done stays
+    /// done.
     ///
     /// # Errors
     /// A call failed.
     pub async fn found(&self, shards: &[(ShardId, Option<ShardId>)]) -> Result<Fenced, StateError> {
         let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
-        for batch in shards.chunks(MOST_OPERATIONS - 1) {
-            let writer = self.writer(&lease);
-            let mut operations = vec![writer.lease_is_mine()];
-            operations
-                .extend(batch.iter().map(|(shard, parent)| writer.found(shard, parent.as_ref(), &self.generations)));
-            // All or none: what is there already is left out of the next attempt.
-            while operations.len() > 1 {
+        let writer = self.writer(&lease);
+        for batch in shards.chunks((MOST_OPERATIONS - 1) / 2) {
+            let found =
+                |(shard, parent): &(ShardId, Option<ShardId>)| writer.found(shard, parent.as_ref(), &self.generations);
+            let mut wanted: Vec<[Operation; 2]> = batch.iter().map(found).collect();
+            // All or none: what is there already, or done, is left out of the next attempt.
+            while !wanted.is_empty() {
+                let operations: Vec<Operation> =
+                    std::iter::once(writer.lease_is_mine()).chain(wanted.iter().flatten().cloned()).collect();
                 let Answer::Refused(refused) = self.write(&operations).await? else { break };
                 let refused: BTreeSet<usize> = refused.iter().map(|refusal| refusal.operation).collect();
                 if refused.contains(&0) {
                     return Ok(Fenced::Lost);
                 }
-                let mut place = 0;
-                operations.retain(|_| {
-                    place += 1;
-                    !refused.contains(&(place - 1))
+                let mut place = 1;
+                wanted.retain(|_| {
+                    let is_refused = refused.contains(&place) || refused.contains(&(place + 1));
+                    place += 2;
+                    !is_refused
                 });
             }
         }

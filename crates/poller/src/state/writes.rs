@@ -49,7 +49,7 @@ pub fn stop_earlier_workers(now: u64) -> Operation {
     Operation { sort_key: key.text(), conditions: vec![Condition::Missing], action: Action::Put(item) }
 }
 
-/// 1. The lease is `lease`'s, if it still is as it was seen.
+/// Write 1: The lease is `lease`'s, if it still is as it was seen.
 pub fn take(seen: Option<&StoredLease>, lease: &Lease, claimant: &Claimant, now: u64) -> Operation {
     let beat = seen.map_or(1, |seen| seen.beat.saturating_add(1));
     let fruitless = seen.map_or(1, |seen| seen.fruitless.saturating_add(1));
@@ -80,7 +80,7 @@ pub fn take(seen: Option<&StoredLease>, lease: &Lease, claimant: &Claimant, now:
     Operation { sort_key: lease_key(), conditions, action: Action::Update { set, remove: vec!["summary"] } }
 }
 
-/// 2. A sign of life.
+/// Write 2: A sign of life.
 pub fn beat(lease: &Lease, beat: &Beat, now: u64) -> Operation {
     let mut set = Item::from([
         ("beat".to_owned(), of_number(beat.number)),
@@ -96,7 +96,7 @@ pub fn beat(lease: &Lease, beat: &Beat, now: u64) -> Operation {
     Operation { sort_key: lease_key(), conditions: is_mine(lease), action: Action::Update { set, remove: Vec::new() } }
 }
 
-/// 3. The lease is nobody's. Where requests of the last minute were not answered, it stays unclean.
+/// Write 3: The lease is nobody's. Where requests of the last minute were not answered, it stays unclean.
 pub fn release(lease: &Lease, last: &Beat, is_clean: bool, now: u64) -> Operation {
     let Operation { sort_key, conditions, action } = beat(lease, last, now);
     let set = match action {
@@ -108,8 +108,9 @@ pub fn release(lease: &Lease, last: &Beat, is_clean: bool, now: u64) -> Operatio
 }
 
 impl Writer<'_> {
-    /// 4. A shard was found. Its item is where a later reader finds it, idle or not.
-    pub fn found(&self, shard: &ShardId, parent: Option<&ShardId>, generations: &Generations) -> Operation {
+    /// Write 4: A shard was found. Its item is where a later reader finds it, idle or not. A write that is late must not
+    /// bring back what is done.
+    pub fn found(&self, shard: &ShardId, parent: Option<&ShardId>, generations: &Generations) -> [Operation; 2] {
         let mut item = Item::from([
             ("state".to_owned(), text("open")),
             ("generations".to_owned(), write_generations(generations)),
@@ -119,10 +120,16 @@ impl Writer<'_> {
         if let Some(parent) = parent {
             item.insert("parent".to_owned(), text(parent.as_str()));
         }
-        Operation { sort_key: self.shard_key(shard), conditions: vec![Condition::Missing], action: Action::Put(item) }
+        let put = Operation {
+            sort_key: self.shard_key(shard),
+            conditions: vec![Condition::Missing],
+            action: Action::Put(item),
+        };
+        let conditions = vec![Condition::Missing];
+        [put, Operation { sort_key: self.done_key(shard), conditions, action: Action::Check }]
     }
 
-    /// 5. This term begins with the shard, at this place. Checkpoints of earlier terms are refused from now on, and those
+    /// Write 5: This term begins with the shard, at this place. Checkpoints of earlier terms are refused from now on, and those
     /// of earlier runs where a task was started again in this term.
     pub fn begin(&self, shard: &ShardId, from: &ReadFrom, run: u64) -> Vec<Operation> {
         let mut set = Item::from([
@@ -150,7 +157,7 @@ impl Writer<'_> {
         vec![self.lease_is_mine(), begin]
     }
 
-    /// 6. Everything up to and including this record is acknowledged.
+    /// Write 6: Everything up to and including this record is acknowledged.
     pub fn checkpoint(
         &self,
         shard: &ShardId,
@@ -173,7 +180,7 @@ impl Writer<'_> {
         Operation { sort_key: self.shard_key(shard), conditions, action: Action::Update { set, remove: Vec::new() } }
     }
 
-    /// 7. The shard is read to its end, and everything is acknowledged. Its children are looked for from now on.
+    /// Write 7: The shard is read to its end, and everything is acknowledged. Its children are looked for from now on.
     pub fn drained(&self, shard: &ShardId, run: u64) -> Operation {
         let set = Item::from([("state".to_owned(), text("drained")), ("updated".to_owned(), of_number(self.now))]);
         let mut conditions = is_mine(self.lease);
@@ -181,7 +188,7 @@ impl Writer<'_> {
         Operation { sort_key: self.shard_key(shard), conditions, action: Action::Update { set, remove: Vec::new() } }
     }
 
-    /// 9. All children have their items: the shard is done. Its own item goes.
+    /// Write 9: All children have their items: the shard is done. Its own item goes.
     pub fn done(&self, shard: &ShardId, children: &[ShardId], keep: &KeepDone) -> Vec<Operation> {
         let children = children.iter().map(|child| text(child.as_str())).collect();
         let mut done = Item::from([
@@ -194,14 +201,13 @@ impl Writer<'_> {
         if let Some(period) = keep.period() {
             done.insert("expires".to_owned(), of_number(self.now.saturating_add(period.as_secs())));
         }
-        let key = SortKey::Done { label: self.label.to_owned(), shard: shard.as_str().to_owned() };
-        let put = Operation { sort_key: key.text(), conditions: Vec::new(), action: Action::Put(done) };
+        let put = Operation { sort_key: self.done_key(shard), conditions: Vec::new(), action: Action::Put(done) };
         let gone =
             Operation { sort_key: self.shard_key(shard), conditions: vec![Condition::Exists], action: Action::Delete };
         vec![self.lease_is_mine(), put, gone]
     }
 
-    /// 10. A gap. The same gap twice is one.
+    /// Write 10: A gap. The same gap twice is one.
     pub fn gap(&self, gap: &Gap) -> Vec<Operation> {
         let kind = gap.kind.name().to_owned();
         let key = SortKey::Gap { label: self.label.to_owned(), kind, subject: gap.subject.clone() };
@@ -218,7 +224,7 @@ impl Writer<'_> {
         vec![self.lease_is_mine(), put]
     }
 
-    /// 10. The UUID of an index that is written to. The first one that is noted stays.
+    /// Write 10: The UUID of an index that is written to. The first one that is noted stays.
     pub fn index(&self, index: &KnownIndex) -> Vec<Operation> {
         let mut item = write_index(index);
         item.insert("at".to_owned(), of_number(self.now));
@@ -237,6 +243,10 @@ impl Writer<'_> {
     /// The lease is this worker's, in this term.
     pub fn lease_is_mine(&self) -> Operation {
         Operation { sort_key: lease_key(), conditions: is_mine(self.lease), action: Action::Check }
+    }
+
+    fn done_key(&self, shard: &ShardId) -> String {
+        SortKey::Done { label: self.label.to_owned(), shard: shard.as_str().to_owned() }.text()
     }
 
     pub(super) fn shard_key(&self, shard: &ShardId) -> String {

@@ -32,6 +32,8 @@ pub struct Status {
     pub role: Role,
     /// How long ago the last confirmed beat was begun.
     pub heartbeat_age: Option<Duration>,
+    /// Why this worker has given the lease up, while it lets others go first.
+    pub given_up: Option<&'static str>,
     /// How long ago a standby last saw the lease.
     pub lease_seen: Option<Duration>,
     /// How long DynamoDB Streams has not answered this reader; zero where it does, or is not asked.

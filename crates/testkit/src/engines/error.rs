@@ -54,7 +54,9 @@ impl EngineError {
                  system's JVM folders are looked through"
             }
             Self::Missing { tool, .. } if tool.contains("mvn") => "install Apache Maven (Debian: apt install maven)",
-            Self::Missing { tool, .. } if tool.contains("faketime") => "install libfaketime (Debian: apt install faketime)",
+            Self::Missing { tool, .. } if tool.contains("faketime") => {
+                "install libfaketime (Debian: apt install faketime)"
+            }
             Self::Missing { .. } => "install Python 3 with venv (Debian: apt install python3-venv)",
             Self::Fetch { .. } => "look at the network and the proxy settings of the tool, then run it again",
             Self::Start { .. } => "read the end of the log above; little memory and taken ports are the usual causes",

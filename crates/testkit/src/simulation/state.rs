@@ -3,7 +3,8 @@
 //! The conditions are the poller's own: the same writes are sent to DynamoDB, and a test of the poller compares what both
 //! answer. Here they are carried out at the moment at which a request arrives.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(super) mod items;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,20 +15,11 @@ use streamdex_dynamodb::state::{
 };
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_dynamodb::{AwsError, Fault};
-use streamdex_poller::state::{Loaded, StateStore, StoredLease, StreamStart, read_items, read_lease};
-use streamdex_poller::{Gap, GapKind};
+use streamdex_poller::state::{StateStore, StreamStart};
 
 use super::gate::Gate;
 use super::weather::{Endpoint, Refusal};
 use super::world::World;
-
-/// The items of one group about one table.
-#[derive(Debug, Default)]
-pub(super) struct StateItems {
-    items: BTreeMap<String, Item>,
-    /// Every shard that was ever done.
-    ended: BTreeSet<String>,
-}
 
 /// The state table as one worker reaches it.
 pub(super) struct SimulatedState {
@@ -37,42 +29,6 @@ pub(super) struct SimulatedState {
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const PARTITION: &str = "follow|default|simulated";
-
-// === impl StateItems ===
-
-impl StateItems {
-    /// Items whose time is over go.
-    fn expire(&mut self, now: u64) {
-        self.items.retain(|_, item| number(item, "expires").is_none_or(|expires| now <= expires));
-    }
-
-    /// What is stored about one stream.
-    pub(super) fn load(&self, label: &str) -> Loaded {
-        let items: Vec<Item> = self.items.values().cloned().collect();
-        read_items(&items, label).expect("no item is of a newer format")
-    }
-
-    pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
-        let gap = |key: &String| match SortKey::parse(key) {
-            SortKey::Gap { kind, subject, .. } => Some(Gap::new(GapKind::parse(&kind)?, subject)),
-            _ => None,
-        };
-        self.items.keys().filter_map(gap)
-    }
-
-    pub(super) fn lease(&self) -> Option<StoredLease> {
-        read_lease(self.items.get("lease")?)
-    }
-
-    pub(super) fn is_done(&self, shard: &str) -> bool {
-        self.ended.contains(shard)
-    }
-
-    /// How many streams the group has begun to follow, in their order.
-    pub(super) fn begun(&self) -> usize {
-        self.items.keys().filter(|key| matches!(SortKey::parse(key), SortKey::Stream { .. })).count()
-    }
-}
 
 // === impl SimulatedState ===
 

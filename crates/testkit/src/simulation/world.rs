@@ -10,7 +10,7 @@ use super::dice::Dice;
 use super::lock::lock;
 use super::plan::Plan;
 use super::search::{Line, Search};
-use super::state::StateItems;
+use super::state::items::StateItems;
 use super::table::Table;
 use super::time::{VirtualTime, Window};
 use super::trace::Trace;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use streamdex_dynamodb::stream::{ListedShard, ShardId, StreamStatus};
 
-use crate::follow::Settings;
+use crate::follow::settings::Settings;
 use crate::shard::Activity;
 
 /// What a listing says of the shards that it shows.

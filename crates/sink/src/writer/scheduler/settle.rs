@@ -56,6 +56,7 @@ impl Scheduler {
             // Operations whose permit is gone are given up when they come up again; with a permit that is granted again they
             // are sent again, and what was under way may be carried out after that.
             Reply::Withdrawn => {
+                Counters::add(&self.counters.unanswered, 1);
                 ops.iter().for_each(|op| self.echoes.unanswered(op.document, now));
                 self.put_back(ops, When::Now, now);
             }
