@@ -21,7 +21,6 @@ use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_inde
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::observe::Boards;
-use streamdex_poller::state::writes::Claimant;
 use streamdex_poller::state::{Generations, Progress};
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{BulkWriter, Client, Indices, Learned, Patience, SetupContext, WriterSettings};
@@ -169,6 +168,7 @@ impl Shared<'_> {
         let generations = generations(self.config, source);
         // A stream that is named by its ARN is followed as that one; a table's is asked for now and then.
         let table = matches!(source.table, TableReference::Name(_)).then(|| info.table.clone());
+        let indices = Arc::clone(&self.indices);
         let parts = Parts {
             source: Arc::new(SdkStream::new(clients, info.stream.arn.clone(), table)),
             deliver: Arc::new(delivery),
@@ -176,11 +176,12 @@ impl Shared<'_> {
             indices: self.indices.clone(),
             clock: Arc::new(SystemClock::default()),
             search: self.search.clone(),
+            cluster: Arc::new(move || indices.cluster()),
         };
         let settings = Settings {
             stream_arn: info.stream.arn.clone(),
             worker: self.worker.clone(),
-            claimant: Claimant { cluster: self.indices.cluster(), routes: fingerprint(source) },
+            routes: fingerprint(source),
             start: source.start,
             until: self.until,
             generations,

@@ -64,6 +64,11 @@ impl SearchContact {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
+    /// Whether it has answered after this moment.
+    pub(crate) fn has_answered_since(&self, since: Instant) -> bool {
+        self.last().is_some_and(|answered| answered > since)
+    }
+
     fn last(&self) -> Option<Instant> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

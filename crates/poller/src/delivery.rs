@@ -24,6 +24,11 @@ pub trait Deliver: Send + Sync {
         false
     }
 
+    /// What is held back, for people.
+    fn pauses(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether an index is held back while others are not: records of those need not wait for it.
     fn holds_back_an_index(&self) -> bool {
         false
@@ -115,6 +120,10 @@ impl Deliver for Delivery {
 
     fn is_held_back(&self) -> bool {
         self.progress.is_stuck() || !self.writer.pauses().is_empty()
+    }
+
+    fn pauses(&self) -> Vec<String> {
+        self.writer.pauses().iter().map(ToString::to_string).collect()
     }
 
     fn holds_back_an_index(&self) -> bool {

@@ -96,7 +96,7 @@ impl Follower {
                 TermEnd::GivenUp(why) => {
                     tracing::warn!(reason = why.sentence(), "the lease is given up, so that another worker can go on");
                     self.board.lease_changed(LeaseChange::GivenUp);
-                    self.board.given_up(why.sentence(), standby.gave_up());
+                    self.board.given_up(why.sentence(), standby.gave_up(why));
                 }
                 TermEnd::OutgrownBy(term) => standby.outgrow(term),
             }

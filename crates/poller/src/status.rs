@@ -114,9 +114,10 @@ impl StatusBoard {
         }
     }
 
-    /// What a heartbeat says of this worker: JSON of less than 1 KB.
-    pub(crate) fn summary(&self) -> String {
-        Summary::of(&self.snapshot()).to_json()
+    /// What a heartbeat says of this worker, and of what the writer of all tables holds back: JSON of less than 1 KB.
+    pub(crate) fn summary(&self, held_back: Option<String>) -> String {
+        let summary = Summary::of(&self.snapshot());
+        Summary { pause: summary.pause.clone().or(held_back), ..summary }.to_json()
     }
 
     // --- the follower as a whole ---

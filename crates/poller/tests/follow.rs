@@ -20,7 +20,6 @@ use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Followed, Follower
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::Generations;
-use streamdex_poller::state::writes::Claimant;
 use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
 use streamdex_testkit::emulators::{Engine, engines, stream};
 use streamdex_testkit::engines::{DynamoDbLocal, dynamodb_client, streams_client, unique_name};
@@ -100,11 +99,12 @@ impl Bench<'_> {
             indices: self.notes.clone(),
             clock: Arc::new(SystemClock::default()),
             search: SearchContact::default(),
+            cluster: Arc::new(|| None),
         };
         let settings = Settings {
             stream_arn: info.stream.arn,
             worker: WorkerId::of_process("test", fastrand::u64(..)),
-            claimant: Claimant::default(),
+            routes: String::new(),
             start: StartPosition::TrimHorizon,
             until,
             generations: Generations::new(),

@@ -12,7 +12,7 @@ use crate::clients::SourceClients;
 use crate::description::describe_table;
 use crate::fault::{AwsError, Fault};
 use crate::stream::{
-    ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
+    ListedShard, Listing, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };
 
 /// Over the SDK's own deadlines, which do not cover the reading of credentials.
@@ -73,17 +73,17 @@ impl StreamSource for SdkStream {
     }
 
     async fn children(&self, parent: &ShardId) -> Result<Vec<ListedShard>, AwsError> {
-        let mut children = Vec::new();
-        let mut after = None;
-        loop {
+        let mut listing = Listing::default();
+        while !listing.is_over() {
             let filter = ShardFilter::builder().r#type(ShardFilterType::ChildShards).shard_id(parent.as_str()).build();
-            let page = Box::pin(self.describe(after.as_ref(), Some(filter))).await?;
-            children.extend(page.shards.into_iter().filter(|shard| shard.parent.as_ref() == Some(parent)));
-            after = page.next;
-            if after.is_none() {
-                return Ok(children);
+            let page = Box::pin(self.describe(listing.next_after(), Some(filter))).await?;
+            if !listing.add(page) {
+                let repeated = Call::of("DescribeStream").fault(Fault::Transient);
+                return Err(repeated.with_detail("the answer repeats `LastEvaluatedShardId`"));
             }
         }
+        let shards = listing.into_shards();
+        Ok(shards.into_iter().filter(|shard| shard.parent.as_ref() == Some(parent)).collect())
     }
 
     async fn iterator(&self, shard: &ShardId, position: &Position) -> Result<ShardIterator, AwsError> {

@@ -65,7 +65,7 @@ impl Beats {
             number: self.number.fetch_add(1, Ordering::Relaxed) + 1,
             swept: *self.swept.lock().unwrap_or_else(PoisonError::into_inner),
             fruitful: shared.contact.has_progress(),
-            summary: shared.board.summary(),
+            summary: shared.board.summary(shared.deliver.pauses().into_iter().next()),
         }
     }
 }

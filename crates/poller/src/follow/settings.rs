@@ -13,7 +13,6 @@ use crate::contact::SearchContact;
 use crate::delivery::Deliver;
 use crate::graph::Until;
 use crate::lease::WorkerId;
-use crate::state::writes::Claimant;
 use crate::state::{Generations, StateStore};
 
 /// What a follower works with.
@@ -31,6 +30,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Whether OpenSearch answers.
     pub search: SearchContact,
+    /// The UUID of its cluster, once it is known.
+    pub cluster: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 /// How a follower works.
@@ -40,8 +41,8 @@ pub struct Settings {
     pub stream_arn: StreamArn,
     /// This worker.
     pub worker: WorkerId,
-    /// What it says of itself when it takes the lease.
-    pub claimant: Claimant,
+    /// The fingerprint of its routes.
+    pub routes: String,
     /// Where a new group begins.
     pub start: StartPosition,
     /// When the work is over.

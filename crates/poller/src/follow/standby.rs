@@ -10,7 +10,8 @@ use super::error::FollowError;
 use super::settings::{Parts, Settings};
 use crate::clock::Moment;
 use crate::graph::Until;
-use crate::lease::{EXPIRY, LeaseWatch, Verdict};
+use crate::lease::{EXPIRY, GiveUp, LeaseWatch, Verdict};
+use crate::state::writes::Claimant;
 use crate::state::{Progress, StoredLease, Taken};
 use crate::status::{Role, StatusBoard};
 
@@ -29,6 +30,8 @@ pub(super) struct Standby<'a> {
     watch: LeaseWatch,
     /// Who was said to read.
     said: Option<String>,
+    /// Since when OpenSearch did not answer, where the lease was given up for that.
+    waits_for_search: Option<Instant>,
     /// The next term is larger than this one.
     outgrow: u64,
     random: fastrand::Rng,
@@ -52,7 +55,7 @@ impl<'a> Standby<'a> {
     ) -> Standby<'a> {
         let watch = LeaseWatch::new(settings.worker.clone());
         let random = fastrand::Rng::with_seed(settings.seed);
-        Standby { parts, settings, board, progress, watch, said: None, outgrow: 0, random }
+        Standby { parts, settings, board, progress, watch, said: None, waits_for_search: None, outgrow: 0, random }
     }
 
     /// Shards know of this term, whatever the lease says: the next one is larger.
@@ -60,8 +63,9 @@ impl<'a> Standby<'a> {
         self.outgrow = self.outgrow.max(term);
     }
 
-    /// This worker had to give the lease up: others go first for so long.
-    pub(super) fn gave_up(&mut self) -> Duration {
+    /// This worker had to give the lease up: others go first for so long, or until what did not answer does.
+    pub(super) fn gave_up(&mut self, why: GiveUp) -> Duration {
+        self.waits_for_search = (why == GiveUp::NoSearch).then(Instant::now);
         self.watch.gave_up()
     }
 
@@ -114,6 +118,10 @@ impl<'a> Standby<'a> {
         if self.outgrow > 0 && lease.as_ref().is_some_and(|lease| lease.owner.as_ref() == Some(&self.settings.worker)) {
             return self.take(lease).await;
         }
+        if self.waits_for_search.is_some_and(|since| self.parts.search.has_answered_since(since)) {
+            self.waits_for_search = None;
+            self.watch.got_on();
+        }
         match self.watch.observe(lease.as_ref(), began, self.parts.clock.monotonic()) {
             Verdict::Wait(look_again) => Ok(Looked::Held { by: reader, look_again }),
             Verdict::Free => self.take(lease).await,
@@ -137,7 +145,8 @@ impl<'a> Standby<'a> {
             sleep(LET_OTHERS_GO_FIRST.mul_f64(self.random.f64())).await;
         }
         let sent = Moment::now(self.parts.clock.as_ref());
-        let taken = self.progress.take(lease, self.outgrow, &self.settings.claimant);
+        let claimant = Claimant { cluster: (self.parts.cluster)(), routes: self.settings.routes.clone() };
+        let taken = self.progress.take(lease, self.outgrow, &claimant);
         let taken = timeout(DEADLINE, taken).await.map_err(|_| LookError::Overdue)??;
         Ok(match taken {
             Some(taken) => Looked::Taken(Box::new(Lead { taken, sent })),
@@ -161,11 +170,10 @@ impl<'a> Standby<'a> {
     /// Another cluster must not go on where this one was: its index lacks what was written before.
     fn check(&self, lease: Option<&StoredLease>) -> Result<(), LookError> {
         let Some(lease) = lease else { return Ok(()) };
-        let mine = &self.settings.claimant;
-        if let (Some(stored), Some(cluster)) = (&lease.cluster, &mine.cluster)
-            && stored != cluster
+        if let (Some(stored), Some(configured)) = (&lease.cluster, (self.parts.cluster)())
+            && *stored != configured
         {
-            let (stored, configured) = (stored.clone(), cluster.clone());
+            let stored = stored.clone();
             return Err(LookError::Refused(FollowError::OtherCluster { stored, configured }));
         }
         Ok(())

@@ -217,7 +217,7 @@ impl<'a> Term<'a> {
 
     fn warn_of_other_routes(&self) {
         let before = self.lead.taken.before.as_ref().and_then(|before| before.routes.as_ref());
-        if before.is_some_and(|routes| *routes != self.settings.claimant.routes) {
+        if before.is_some_and(|routes| *routes != self.settings.routes) {
             tracing::warn!(
                 "the last reader of the table had other routes: documents that it wrote stay as they are until they change; where replicas differ for long, give each configuration its own state.group"
             );

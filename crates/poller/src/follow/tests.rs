@@ -22,7 +22,6 @@ use crate::graph::ShardProgress;
 use crate::graph::Until;
 use crate::lease::WorkerId;
 use crate::state::Generations;
-use crate::state::writes::Claimant;
 
 #[derive(Default)]
 struct Bench {
@@ -42,7 +41,7 @@ impl Bench {
         Settings {
             stream_arn: streamdex_config::StreamArn::parse(ARN).unwrap(),
             worker: WorkerId::new("unset"),
-            claimant: Claimant { cluster: Some("c1".into()), routes: "r1".into() },
+            routes: "r1".into(),
             start: StartPosition::TrimHorizon,
             until: Until::Stopped,
             generations: Generations::from([("sessions".to_owned(), 1)]),
@@ -63,6 +62,7 @@ impl Bench {
     }
 
     fn follow_as(&self, session: Arc<FakeSession>, index: Arc<FakeIndex>, settings: Settings) -> Running {
+        let cluster = index.cluster.lock().unwrap().clone();
         let settings = Settings { worker: session.worker.clone(), ..settings };
         let search = SearchContact::default();
         let parts = Parts {
@@ -72,6 +72,7 @@ impl Bench {
             indices: index.clone(),
             clock: Arc::new(SystemClock::default()),
             search: search.clone(),
+            cluster: Arc::new(move || Some(cluster.clone())),
         };
         // As whoever asks OpenSearch now and then whether it is there.
         tokio::spawn(async move {

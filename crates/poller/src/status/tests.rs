@@ -158,7 +158,7 @@ async fn the_summary_tells_the_worst() {
     board.projected_calls(3_600.4);
     board.pause_all(Some("the state table does not answer".to_owned()));
     advance(90).await;
-    let summary = Summary::parse(&board.summary()).unwrap();
+    let summary = Summary::parse(&board.summary(Some("an index is held back".to_owned()))).unwrap();
     let expected = Summary {
         lag_seconds: Some(90.0),
         shards: 1,
@@ -167,4 +167,7 @@ async fn the_summary_tells_the_worst() {
         ..Summary::default()
     };
     assert_eq!(summary, expected);
+    board.pause_all(None);
+    let summary = Summary::parse(&board.summary(Some("an index is held back".to_owned()))).unwrap();
+    assert_eq!(summary.pause.as_deref(), Some("an index is held back"));
 }

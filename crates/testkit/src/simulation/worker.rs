@@ -17,7 +17,6 @@ use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, S
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::Generations;
-use streamdex_poller::state::writes::Claimant;
 use streamdex_sink::{BulkWriter, Patience, ShortStreak, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -155,11 +154,12 @@ fn follower(
         indices,
         clock: Arc::new(WorkerClock(Arc::clone(gate))),
         search: contact.clone(),
+        cluster: Arc::new(|| None),
     };
     let settings = Settings {
         stream_arn: arn,
         worker: WorkerId::new(gate.name.as_str()),
-        claimant: Claimant::default(),
+        routes: String::new(),
         start: if world.plan.latest { StartPosition::Latest } else { StartPosition::TrimHorizon },
         until: Until::Stopped,
         generations: Generations::new(),
@@ -234,6 +234,10 @@ impl Deliver for Witnessed {
 
     fn is_held_back(&self) -> bool {
         self.delivery.is_held_back()
+    }
+
+    fn pauses(&self) -> Vec<String> {
+        self.delivery.pauses()
     }
 
     fn holds_back_an_index(&self) -> bool {

@@ -241,6 +241,8 @@ fn record(sequence: u64, created: i64) -> Record {
 /// Takes note of the sequence numbers that were written.
 #[derive(Default)]
 pub(super) struct FakeIndex {
+    /// The UUID of its cluster.
+    pub(super) cluster: Mutex<String>,
     pub(super) written: Mutex<Vec<u64>>,
     /// Deliveries fail while this is set.
     pub(super) down: AtomicBool,

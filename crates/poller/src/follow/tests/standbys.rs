@@ -11,7 +11,6 @@ use super::fakes::{FakeIndex, FakeSession};
 use super::{Bench, Running, seconds};
 use crate::follow::{FollowEnd, FollowError, Settings};
 use crate::graph::Until;
-use crate::state::writes::Claimant;
 
 /// One of several workers of a group.
 struct Worker {
@@ -252,13 +251,12 @@ async fn l7_another_cluster_is_refused_by_name_and_other_routes_are_taken() {
     let first = bench.worker();
     seconds(3).await;
     first.running.stop().await;
-    let of = |cluster: &str, routes: &str| Settings {
-        claimant: Claimant { cluster: Some(cluster.to_owned()), routes: routes.to_owned() },
-        ..bench.settings()
-    };
-    let error = bench.worker_with(of("c2", "r1")).running.task.await.unwrap().unwrap_err();
-    assert!(matches!(&error, FollowError::OtherCluster { stored, .. } if stored == "c1"), "{error}");
-    let other_routes = bench.worker_with(of("c1", "r2"));
+    let (session, index) = (bench.store.session(), Arc::<FakeIndex>::default());
+    *index.cluster.lock().unwrap() = "c2".to_owned();
+    let error = bench.follow_as(session, index, bench.settings()).task.await.unwrap().unwrap_err();
+    assert!(matches!(&error, FollowError::OtherCluster { stored, .. } if stored.is_empty()), "{error}");
+    let of = |routes: &str| Settings { routes: routes.to_owned(), ..bench.settings() };
+    let other_routes = bench.worker_with(of("r2"));
     bench.stream.put("s0", [2]);
     other_routes.has_written(2).await;
 }
