@@ -1,4 +1,4 @@
-//! How long records wait while their shards change hands: after a kill, after a stop, at a roll-over.
+//! How long records wait while the reader changes: after a kill, after a stop, at a roll-over.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::statistics::{median, percentile};
 
 const SHARDS: usize = 4;
 const ROLL_OVERS: usize = 10;
-/// Workers that start together share the shards within a few beats.
-const SHARE: Duration = Duration::from_secs(8);
+/// The second worker stands by after this.
+const STAND_BY: Duration = Duration::from_secs(8);
 
 /// How a worker goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub(crate) async fn run(bench: &Bench, rounds: usize) -> anyhow::Result<()> {
     println!("| event | times | median | longest |");
     println!("|---|---|---|---|");
     for (leaves, title) in [
-        (Leaves::Killed, "one of two workers is killed (`kill -9`)"),
-        (Leaves::Stopped, "one of two workers is stopped"),
+        (Leaves::Killed, "the reader is killed (`kill -9`), and another worker stands by"),
+        (Leaves::Stopped, "the reader is stopped, and another worker stands by"),
     ] {
         let mut seconds = Vec::new();
         for round in 0..rounds {
@@ -58,7 +58,7 @@ async fn take_over(bench: &Bench, leaves: Leaves, round: usize) -> anyhow::Resul
     let mut putter = Putter::new(source, 1);
     let (leaving, staying) = (Running::start(&config)?, Running::start(&copied(&config)?)?);
     put_on_all(bench, &mut putter).await.with_context(|| staying.log_tail())?;
-    sleep(SHARE).await;
+    sleep(STAND_BY).await;
     let began = Instant::now();
     match leaves {
         Leaves::Killed => {

@@ -26,6 +26,8 @@ struct Seen {
     accepted: Instant,
     waiting_since: Option<Instant>,
     progress: bool,
+    /// Records had their outcomes in this term.
+    fruitful: bool,
 }
 
 /// Requests that were not answered, and when the last of them was counted.
@@ -80,7 +82,7 @@ impl Contact {
     /// A term begins.
     pub(crate) fn new(search: SearchContact) -> Contact {
         let now = Instant::now();
-        let seen = Seen { asked: None, accepted: now, waiting_since: None, progress: false };
+        let seen = Seen { asked: None, accepted: now, waiting_since: None, progress: false, fruitful: false };
         Contact { search, seen: Mutex::new(seen) }
     }
 
@@ -111,7 +113,12 @@ impl Contact {
     pub(crate) fn accepted(&self) {
         let mut seen = self.seen();
         seen.accepted = Instant::now();
-        seen.progress = true;
+        (seen.progress, seen.fruitful) = (true, true);
+    }
+
+    /// Whether records had their outcomes in this term.
+    pub(crate) fn was_fruitful(&self) -> bool {
+        self.seen().fruitful
     }
 
     /// Whether the term has led to anything: both services answered, as far as they were needed.

@@ -25,7 +25,7 @@ pub use self::error::FollowError;
 pub use self::prepare::{generations, sole_index};
 pub use self::settings::{FollowEnd, Parts, Settings};
 use self::standby::Standby;
-use self::term::{Term, TermEnd};
+use self::term::{Before, Term, TermEnd};
 use crate::clock::ServiceTime;
 pub use crate::delivery::{Deliver, Delivered, Undecided};
 use crate::state::Progress;
@@ -93,7 +93,10 @@ impl Follower {
                     self.board.lease_changed(LeaseChange::Lost);
                     standby.got_on();
                 }
-                TermEnd::GivenUp(why) => {
+                TermEnd::GivenUp(why, before) => {
+                    if before == Before::Progress {
+                        standby.got_on();
+                    }
                     tracing::warn!(reason = why.sentence(), "the lease is given up, so that another worker can go on");
                     self.board.lease_changed(LeaseChange::GivenUp);
                     self.board.given_up(why.sentence(), standby.gave_up(why));

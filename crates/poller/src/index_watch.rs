@@ -26,6 +26,8 @@ struct Seen {
     /// When the last look that got an answer began.
     began: Option<Instant>,
     vanished: Vec<VanishedIndex>,
+    /// The last look that failed: when it began, and why.
+    failed: Option<(Instant, String)>,
     /// Concrete names that are in the state table.
     stored: BTreeSet<String>,
 }
@@ -53,13 +55,22 @@ impl IndexLookout {
         if touched.is_empty() {
             return Ok(());
         }
+        let asked = Instant::now();
         let turn = self.turn.acquire().await;
+        // Another look was made while this one waited, and failed: not each of many shards makes its own.
+        if let Some((_, reason)) = self.seen().failed.clone().filter(|(began, _)| *began >= asked) {
+            return Err(Unconfirmed::Later(reason));
+        }
         let began = self.seen().began;
         if began.is_none_or(|began| began < since) {
             if let Some(began) = began {
                 sleep_until(began + BETWEEN_LOOKS).await;
             }
-            self.look().await.map_err(Unconfirmed::Later)?;
+            let began = Instant::now();
+            if let Err(reason) = self.look().await {
+                self.seen().failed = Some((began, reason.clone()));
+                return Err(Unconfirmed::Later(reason));
+            }
         }
         drop(turn);
         let seen = self.seen();

@@ -323,6 +323,10 @@ impl<'a> Writer<'a> {
 
     /// Whether the indices that were written to since the last checkpoint are the same as before.
     async fn is_confirmed(&mut self) -> Result<bool, ShardEnd> {
+        if (self.shared.other_cluster)().is_some() {
+            // What was written went to the wrong place, and the term ends.
+            return Ok(false);
+        }
         match self.shared.indices.unchanged(&self.touched, self.acknowledged).await {
             Ok(()) => Ok(true),
             Err(Unconfirmed::Vanished(lost)) => Err(ShardEnd::IndexLost(lost)),

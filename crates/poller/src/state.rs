@@ -3,6 +3,7 @@
 //! Keys and attributes are fixed by `docs/adr/0007-state-table-keys.md`, the conditions of the writes by
 //! `docs/adr/0010-one-reader.md`.
 
+mod begins;
 mod progress;
 mod rows;
 mod store;
@@ -128,6 +129,8 @@ pub struct Beat {
     pub number: u64,
     /// See [`StoredLease::swept`]; `None` leaves what is stored.
     pub swept: Option<u64>,
+    /// The UUID of the OpenSearch cluster, once it is known.
+    pub cluster: Option<String>,
     /// The term has made progress.
     pub fruitful: bool,
     /// What the reader says of itself: JSON, at most 1 KB.

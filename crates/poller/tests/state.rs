@@ -227,7 +227,7 @@ async fn l10_a_lease_is_taken_as_it_was_seen_and_only_once() {
         assert!(first.take(None, 0, &claimant).await.unwrap().is_some(), "its own value is success");
         let seen = second.lease().await.unwrap().unwrap();
         assert!(seen.unclean && seen.fruitless == 1 && seen.cluster.as_deref() == Some("c"));
-        let beat = Beat { number: seen.beat + 1, swept: Some(9), fruitful: true, summary: "{}".into() };
+        let beat = Beat { number: seen.beat + 1, swept: Some(9), cluster: None, fruitful: true, summary: "{}".into() };
         assert_eq!(first.beat(&beat).await.unwrap(), Fenced::Stored);
         assert_eq!(second.take(Some(seen), 0, &claimant).await.unwrap(), None, "{}: its reader lives", place.name);
         let seen = second.lease().await.unwrap().unwrap();
@@ -284,6 +284,29 @@ async fn many_shards_are_found_at_once() {
         reader.found(&all[40..60]).await.unwrap();
         assert_eq!(reader.found(&all).await.unwrap(), Fenced::Stored);
         assert_eq!(reader.load().await.unwrap().shards.len(), 250, "{}", place.name);
+    }
+}
+
+/// Transactions on one item refuse one another where they are under way at once.
+#[tokio::test]
+async fn many_shards_are_begun_at_once_beside_beats() {
+    for place in places().await {
+        let reader = place.reader("w1").await;
+        let all: Vec<_> = (0..250).map(|at| (id(&format!("s{at:03}")), None)).collect();
+        reader.found(&all).await.unwrap();
+        let begins = all.iter().map(|(shard, _)| reader.begin(shard, &ReadFrom::Beginning, FIRST_RUN));
+        let beats = (10..15).map(|number| {
+            let (reader, beat) = (&reader, Beat { number, ..Beat::default() });
+            async move { reader.beat(&beat).await }
+        });
+        let (begun, beaten) = futures::join!(futures::future::join_all(begins), futures::future::join_all(beats));
+        assert!(begun.into_iter().chain(beaten).all(|fenced| fenced.unwrap() == Fenced::Stored), "{}", place.name);
+        let loaded = reader.load().await.unwrap();
+        assert!(loaded.shards.iter().all(|shard| shard.term == Some(1)), "{}", place.name);
+        // One that was begun in a later term is refused, and the others are not.
+        let second = place.reader("w2").await;
+        second.begin(&all[3].0, &ReadFrom::Beginning, FIRST_RUN).await.unwrap();
+        assert_eq!(reader.begin(&all[4].0, &ReadFrom::Beginning, FIRST_RUN).await.unwrap(), Fenced::Lost);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::fault::AwsError;
 use crate::place::Place;
 
 /// Why the state table cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
     /// A call failed.

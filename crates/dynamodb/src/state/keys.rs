@@ -28,9 +28,9 @@ pub enum Partition<'a> {
 pub enum SortKey {
     /// Where a group began on a stream.
     Stream { label: String },
-    /// A shard that is read, or may be; its lease.
+    /// A shard that is read, or may be.
     Shard { label: String, shard: String },
-    /// A shard whose children have leases. It sorts before all that a refresh reads.
+    /// A shard whose children have items. It sorts before all that a new reader loads first.
     Done { label: String, shard: String },
     /// The lease of the table.
     Lease,

@@ -26,11 +26,12 @@ pub(super) struct Heartbeat {
 }
 
 /// What beats say.
-#[derive(Debug, Default)]
 pub(super) struct Beats {
     number: AtomicU64,
     /// See [`crate::state::StoredLease::swept`].
     swept: Mutex<Option<u64>>,
+    /// The UUID of the cluster, once it is known.
+    cluster: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }
 
 /// Why there are no more beats.
@@ -51,8 +52,8 @@ const DEADLINE: Duration = Duration::from_millis(1_500);
 
 impl Beats {
     /// Those after the beat `number`.
-    pub(super) fn after(number: u64) -> Beats {
-        Beats { number: AtomicU64::new(number), swept: Mutex::new(None) }
+    pub(super) fn after(number: u64, cluster: Arc<dyn Fn() -> Option<String> + Send + Sync>) -> Beats {
+        Beats { number: AtomicU64::new(number), swept: Mutex::new(None), cluster }
     }
 
     /// Every known open shard was read to an empty page up to then, in seconds since 1970.
@@ -64,6 +65,7 @@ impl Beats {
         Beat {
             number: self.number.fetch_add(1, Ordering::Relaxed) + 1,
             swept: *self.swept.lock().unwrap_or_else(PoisonError::into_inner),
+            cluster: (self.cluster)(),
             fruitful: shared.contact.has_progress(),
             summary: shared.board.summary(shared.deliver.pauses().into_iter().next()),
         }

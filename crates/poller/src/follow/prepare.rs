@@ -39,6 +39,8 @@ pub(super) struct Ready {
     pub(super) graph: ShardGraph,
     /// The shards in the state table, but for those that are done.
     pub(super) stored: BTreeMap<ShardId, StoredShard>,
+    /// Shards whose items cannot be read.
+    pub(super) unreadable: BTreeSet<ShardId>,
     /// The present, in seconds since 1970 by the service's time.
     pub(super) now: u64,
 }
@@ -90,8 +92,9 @@ pub(super) async fn prepare(
         }
     };
     let graph = ShardGraph::new(start.roots.clone(), &known(&loaded, settings, shared), settings.until);
+    let unreadable = loaded.malformed_shards;
     let stored = loaded.shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
-    Ok(Prepared::Ready(Box::new(Ready { start, graph, stored, now: progress.time().now() })))
+    Ok(Prepared::Ready(Box::new(Ready { start, graph, stored, unreadable, now: progress.time().now() })))
 }
 
 /// Where a new group begins: at the time of the service's first answer, with the shards of two complete listings that were
@@ -172,6 +175,10 @@ fn concerns_all(gap: &Gap, indices: &[KnownIndex], settings: &Settings) -> bool 
 /// What the state table knows of the shards. One whose item cannot be read, or that has a gap, stands still.
 pub(super) fn known(loaded: &Loaded, settings: &Settings, shared: &Shared) -> Vec<KnownShard> {
     let is_stale = |shard: &StoredShard| {
+        if shard.updated == 0 {
+            // Its item cannot be read.
+            return false;
+        }
         let retained = Retained::since(shard.updated, &settings.stream_arn);
         retained.is_some_and(|retained| retained.is_over(shared.progress.time()))
     };

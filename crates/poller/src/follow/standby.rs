@@ -53,7 +53,11 @@ impl<'a> Standby<'a> {
         board: &'a StatusBoard,
         progress: &'a Progress,
     ) -> Standby<'a> {
-        let watch = LeaseWatch::new(settings.worker.clone());
+        // A one-shot command has nobody to let go first.
+        let watch = match settings.until {
+            Until::Stopped => LeaseWatch::new(settings.worker.clone()),
+            Until::PresentEnd => LeaseWatch::impatient(settings.worker.clone()),
+        };
         let random = fastrand::Rng::with_seed(settings.seed);
         Standby { parts, settings, board, progress, watch, said: None, waits_for_search: None, outgrow: 0, random }
     }
@@ -149,7 +153,10 @@ impl<'a> Standby<'a> {
         let taken = self.progress.take(lease, self.outgrow, &claimant);
         let taken = timeout(DEADLINE, taken).await.map_err(|_| LookError::Overdue)??;
         Ok(match taken {
-            Some(taken) => Looked::Taken(Box::new(Lead { taken, sent })),
+            Some(taken) => {
+                self.outgrow = 0;
+                Looked::Taken(Box::new(Lead { taken, sent }))
+            }
             // Somebody was first; who it is shows at the next look.
             None => Looked::Held { by: None, look_again: FIRST_WAIT },
         })

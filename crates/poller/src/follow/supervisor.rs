@@ -10,7 +10,7 @@ use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::{ShardId, StreamStatus};
 use streamdex_sink::index::VanishedIndex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::closed::Closed;
@@ -24,6 +24,7 @@ use crate::gap::{Gap, GapKind};
 use crate::graph::{Command, KeepDone, Remaining, ShardGraph, seek_delay};
 use crate::lease::Fenced;
 use crate::shard::{ShardEnd, Shared};
+use crate::state::writes::MOST_FOUND;
 use crate::status::Phase;
 
 pub(super) struct Supervisor {
@@ -35,6 +36,8 @@ pub(super) struct Supervisor {
     writes: JoinSet<Settled>,
     discovery: Discovery,
     next_listing: Instant,
+    /// When the last complete one was begun.
+    last_listing: Option<Instant>,
     /// Before the shards that are done are known, a listing says nothing of what is to be read.
     knows_done: bool,
     /// A listing is wanted that begins after the one that is under way.
@@ -67,11 +70,12 @@ const FINISH_PAGE: Duration = Duration::from_secs(6);
 const STOP_WITHIN: Duration = Duration::from_millis(8_000);
 const TICK: Duration = Duration::from_secs(1);
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(60);
+/// There may be shards that an older listing does not show.
+const LISTING_IS_OLD: Duration = Duration::from_secs(5 * 60);
 const LIST_AGAIN: Duration = Duration::from_secs(1);
 const LIST_LATEST: Duration = Duration::from_secs(8);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-const STATE_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Supervisor {
     pub(super) fn new(
@@ -92,6 +96,7 @@ impl Supervisor {
             readers,
             writes: JoinSet::new(),
             next_listing: Instant::now(),
+            last_listing: None,
             knows_done: false,
             wants_listing: false,
             doubts: 0,
@@ -106,6 +111,7 @@ impl Supervisor {
     ) -> Result<Supervised, FollowError> {
         let commands = self.graph.start();
         self.obey(commands);
+        self.readers.show_what_stands_still();
         self.discovery.load_done();
         let end = self.supervise(stop, give_up).await;
         match end {
@@ -184,7 +190,8 @@ impl Supervisor {
         board.projected_calls(self.readers.calls_per_hour());
         board.prefetched(self.shared.budget.held());
         board.stream_silence(self.shared.contact.stream_silence());
-        if !self.graph.has_unread_shards() && board.is_caught_up() {
+        let knows_all = self.last_listing.is_some_and(|began| began.elapsed() < LISTING_IS_OLD);
+        if knows_all && !self.graph.has_unread_shards() && board.is_caught_up() {
             // Each shard was polled within the freshness and some time for the call.
             let margin = self.settings.freshness.as_secs() + self.settings.freshness.as_secs() / 10 + 4;
             self.beats.swept(self.shared.progress.time().now().saturating_sub(margin));
@@ -278,6 +285,7 @@ impl Supervisor {
             }
             Discovered::Shards { shards, status, began } => {
                 self.readers.note_closed(Closed::of(&shards, status, &self.settings));
+                self.last_listing = Some(began);
                 self.shared.listed.send_replace(Some(began));
                 if std::mem::take(&mut self.wants_listing) {
                     self.list_within(LIST_AGAIN);
@@ -339,16 +347,19 @@ impl Supervisor {
             }
         }
         if !found.is_empty() {
-            self.write_found(found);
+            self.write_found(&found);
         }
     }
 
-    fn write_found(&mut self, found: Vec<(ShardId, Option<ShardId>)>) {
-        let shared = Arc::clone(&self.shared);
-        self.writes.spawn(async move {
-            let fenced = insist(&shared, || shared.progress.found(&found)).await;
-            Settled::Found(found.into_iter().map(|(shard, _)| shard).collect(), fenced)
-        });
+    /// Shards that are found are read as soon as their batch has items, however many there are.
+    fn write_found(&mut self, found: &[(ShardId, Option<ShardId>)]) {
+        for batch in found.chunks(MOST_FOUND) {
+            let (shared, batch) = (Arc::clone(&self.shared), batch.to_vec());
+            self.writes.spawn(async move {
+                let fenced = insist(&shared, || shared.progress.found(&batch)).await;
+                Settled::Found(batch.into_iter().map(|(shard, _)| shard).collect(), fenced)
+            });
+        }
     }
 
     fn write_done(&mut self, shard: ShardId, children: Vec<ShardId>) {
@@ -410,15 +421,15 @@ where
     let mut wait = FIRST_WAIT;
     let mut failed = false;
     loop {
-        let reason = match timeout(STATE_DEADLINE, write()).await {
-            Ok(Ok(fenced)) => {
+        // Writes on the lease wait for their turn, and have a deadline of their own then.
+        let reason = match write().await {
+            Ok(fenced) => {
                 if failed {
                     shared.board.pause_all(None);
                 }
                 return fenced;
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the state table did not answer within 10 s".to_owned(),
+            Err(error) => error.to_string(),
         };
         shared.board.pause_all(Some(reason));
         failed = true;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::error::FollowError;
@@ -19,7 +19,7 @@ use crate::contact::{Contact, Unanswered};
 use crate::index_watch::IndexLookout;
 use crate::lease::{Fenced, GiveUp, Lease, Tenure, longest_without_progress};
 use crate::shard::{Budget, Shared};
-use crate::state::Progress;
+use crate::state::{Progress, StoredLease};
 use crate::status::{Following, LeaseChange, Role, StatusBoard};
 use crate::turn::DescribeTurn;
 
@@ -39,18 +39,27 @@ pub(super) enum TermEnd {
     Over(FollowEnd),
     /// The lease is another worker's.
     Lost,
-    /// A service does not answer this worker.
-    GivenUp(GiveUp),
+    /// A service does not answer this worker, though it may have done so before in this term.
+    GivenUp(GiveUp, Before),
     /// Shards were read in this term or later ones, as after a restored backup of the state table.
     OutgrownBy(u64),
 }
 
+/// What a term that was given up had led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    Progress,
+    Nothing,
+}
+
 /// A release that takes longer is left: the lease expires.
 const RELEASE_WITHIN: Duration = Duration::from_secs(1);
-/// A request that was not answered so long ago is not carried out any more, as far as that is known.
-const CARRIED_OUT_LATE: Duration = Duration::from_secs(60);
+/// A request that was not answered so long ago is not carried out any more, and deletes on account of it were sent once
+/// more, as far as that is known.
+const CARRIED_OUT_LATE: Duration = Duration::from_secs(11 * 60);
 /// Requests that were given up end so soon, or may still be carried out.
 const REQUESTS_END_WITHIN: Duration = Duration::from_millis(500);
+const LOOK_FOR_THE_CLUSTER: Duration = Duration::from_millis(100);
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 
 /// Counts a lease while it is this process's.
@@ -78,7 +87,7 @@ impl<'a> Term<'a> {
         let _counted = Counted(Arc::clone(&self.settings.leases));
         self.show(&self.lead.taken.lease);
         let shared = Arc::new(self.shared());
-        let beats = Arc::new(Beats::after(self.lead.taken.beat));
+        let beats = Arc::new(Beats::after(self.lead.taken.beat, self.cluster_to_note()));
         let heartbeat = Heartbeat {
             progress: self.progress.clone(),
             clock: Arc::clone(&self.parts.clock),
@@ -99,6 +108,7 @@ impl<'a> Term<'a> {
                 Some(Ok(HeartbeatEnd::Refused(error))) => Err(FollowError::State(error)),
                 Some(Err(_)) | None => Err(FollowError::Broken),
             },
+            error = self.other_cluster(&shared) => Err(error),
             ended = Box::pin(self.read(&shared, &beats, stop)) => ended,
         };
         heart.shutdown().await;
@@ -120,7 +130,7 @@ impl<'a> Term<'a> {
         let prepared = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(TermEnd::Over(FollowEnd::Stopped)),
-            why = self.no_answers(shared) => return Ok(TermEnd::GivenUp(why)),
+            why = self.no_answers(shared) => return Ok(TermEnd::GivenUp(why, Before::Nothing)),
             prepared = Box::pin(preparing) => prepared?,
         };
         let ready = match prepared {
@@ -145,7 +155,8 @@ impl<'a> Term<'a> {
             why = &mut judged => {
                 // What is in hand is left: it could not be written anyway.
                 supervised.await?;
-                return Ok(TermEnd::GivenUp(why));
+                let before = if shared.contact.was_fruitful() { Before::Progress } else { Before::Nothing };
+                return Ok(TermEnd::GivenUp(why, before));
             }
         };
         Ok(match supervised {
@@ -165,6 +176,24 @@ impl<'a> Term<'a> {
         }
         self.warn_of_other_routes();
         prepare(self.parts, self.settings, shared, loaded).await
+    }
+
+    /// Returns when OpenSearch, which may not have answered when the lease was taken, says that it is another cluster.
+    async fn other_cluster(&self, shared: &Shared) -> FollowError {
+        loop {
+            if let Some((stored, configured)) = (shared.other_cluster)() {
+                return FollowError::OtherCluster { stored, configured };
+            }
+            sleep(LOOK_FOR_THE_CLUSTER).await;
+        }
+    }
+
+    /// What beats say of the cluster: nothing, where the lease names one.
+    fn cluster_to_note(&self) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
+        match &self.lead.taken.before {
+            Some(StoredLease { cluster: Some(_), .. }) => Arc::new(|| None),
+            _ => Arc::clone(&self.parts.cluster),
+        }
     }
 
     /// Returns when a service has not answered for so long that another worker is to try.
@@ -192,7 +221,9 @@ impl<'a> Term<'a> {
             tracing::warn!("requests are still under way: the lease is not given back, and expires");
             return;
         }
-        let is_clean = !shared.unanswered.within(self.parts.deliver.unanswered(), CARRIED_OUT_LATE);
+        let inherited = self.lead.taken.before.as_ref().is_some_and(|before| before.unclean);
+        let is_doubted = inherited && shared.began.elapsed() < CARRIED_OUT_LATE;
+        let is_clean = !is_doubted && !shared.unanswered.within(self.parts.deliver.unanswered(), CARRIED_OUT_LATE);
         let last = beats.next(shared);
         match timeout(RELEASE_WITHIN, self.progress.release(&last, is_clean)).await {
             Ok(Ok(Fenced::Stored)) => self.board.lease_changed(LeaseChange::Released),
@@ -240,7 +271,14 @@ impl<'a> Term<'a> {
     }
 
     fn shared(&self) -> Shared {
+        let (cluster, before) = (Arc::clone(&self.parts.cluster), self.lead.taken.before.as_ref());
+        let stored = before.and_then(|before| before.cluster.clone());
+        let other_cluster = move || {
+            let (stored, configured) = (stored.clone()?, cluster()?);
+            (stored != configured).then_some((stored, configured))
+        };
         Shared {
+            other_cluster: Box::new(other_cluster),
             source: Arc::clone(&self.parts.source),
             deliver: Arc::clone(&self.parts.deliver),
             progress: self.progress.clone(),
@@ -258,6 +296,7 @@ impl<'a> Term<'a> {
             readers: AtomicUsize::new(0),
             unstored: AtomicUsize::new(0),
             unanswered: Unanswered::counted(self.parts.deliver.unanswered()),
+            began: Instant::now(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             patience: self.settings.patience,

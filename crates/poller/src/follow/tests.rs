@@ -256,6 +256,24 @@ async fn l11_reading_goes_on_past_what_waits_for_a_paused_index_and_no_checkpoin
     }
 }
 
+/// Later pages are written, and the first one is not: a stop must not store their positions.
+#[tokio::test(start_paused = true)]
+async fn l11_a_stop_stores_no_position_behind_what_waits() {
+    let bench = Bench::default();
+    bench.stream.page_size(1).shard("a", None).put("a", 1..=6);
+    bench.index.held.store(2, Ordering::SeqCst);
+    bench.index.fails_after_hold.store(true, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(30).await;
+    running.stop().await;
+    assert_eq!(bench.store.position("a").as_deref(), Some("1"));
+    bench.index.held.store(0, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(20).await;
+    running.stop().await;
+    assert_eq!(bench.index.written(), [1, 3, 4, 5, 6, 2, 3, 4, 5, 6]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn l11_what_waits_for_a_paused_index_is_bounded() {
     let bench = Bench::default();

@@ -16,6 +16,8 @@ pub struct LeaseWatch {
     free_since: Option<Duration>,
     /// This worker's own last terms that it had to give up, in a row.
     given_up: u32,
+    /// It takes a free lease at once, whatever its host's terms came to.
+    impatient: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,12 @@ const LOOKS: u32 = 3;
 impl LeaseWatch {
     /// Nothing was seen yet.
     pub fn new(me: WorkerId) -> LeaseWatch {
-        LeaseWatch { me, seen: None, free_since: None, given_up: 0 }
+        LeaseWatch { me, seen: None, free_since: None, given_up: 0, impatient: false }
+    }
+
+    /// As [`LeaseWatch::new`], for a worker that takes a free lease at once, whatever its host's terms came to.
+    pub fn impatient(me: WorkerId) -> LeaseWatch {
+        LeaseWatch { impatient: true, ..LeaseWatch::new(me) }
     }
 
     /// This worker gave the lease up: it lets others go first for so long.
@@ -95,7 +102,7 @@ impl LeaseWatch {
         let free_since = *self.free_since.get_or_insert(began);
         let wait = wait_of_a_host(lease, &self.me).max(wait_after(self.given_up));
         let left = wait.saturating_sub(began.saturating_sub(free_since));
-        if left.is_zero() { Verdict::Free } else { Verdict::Wait(left.min(LOOK)) }
+        if left.is_zero() || self.impatient { Verdict::Free } else { Verdict::Wait(left.min(LOOK)) }
     }
 }
 

@@ -111,7 +111,11 @@ impl<'a> InHand<'a> {
     /// The oldest page, when its delivery is over.
     pub(super) async fn next(&mut self) -> Option<Over> {
         let over = self.deliveries.next().await?;
-        self.pages.retain(|page| !Arc::ptr_eq(page, &over.0));
+        match &over.1 {
+            Ok(()) => self.pages.retain(|page| !Arc::ptr_eq(page, &over.0)),
+            // What comes behind a page that is not decided must not be acknowledged.
+            Err(_) => self.pages.clear(),
+        }
         Some(over)
     }
 }

@@ -51,6 +51,10 @@ pub(crate) struct Shared {
     /// How many of them have something to checkpoint.
     pub(crate) unstored: AtomicUsize,
     pub(crate) unanswered: Unanswered,
+    /// The UUIDs of the cluster that the group writes to and of the one that answers, where those differ.
+    pub(crate) other_cluster: Box<dyn Fn() -> Option<(String, String)> + Send + Sync>,
+    /// When the term began.
+    pub(crate) began: Instant,
     /// Stop reading, finish the page in hand.
     pub(crate) stop: CancellationToken,
     /// Leave the page in hand.

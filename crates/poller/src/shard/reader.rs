@@ -145,6 +145,10 @@ impl<'a> Reader<'a> {
             let Ok(slot) = pages.reserve().await else { return };
             self.wait_until(next_poll, last_poll).await;
             let Some(room) = self.room().await else { return };
+            if self.position() == Position::TrimHorizon {
+                // A machine that slept knows the time of the service with its next beat, which grants the tenure again.
+                self.shared.tenure.granted().await;
+            }
             if self.may_have_lost_the_beginning() {
                 slot.send(Read::Gap(GapKind::Unread));
                 return;
@@ -283,8 +287,9 @@ impl<'a> Reader<'a> {
         let empty = answered.empty;
         self.revoke_the_end(&page.records);
         self.present_end.see(empty, is_full, polled);
-        // Empty pages in the middle of a closed shard say nothing: it has an end that is to come.
-        let at_present_end = self.present_end.is_reached() && !self.job.activity.is_closed();
+        // Empty pages in the middle of a closed shard say nothing: it has an end that is to come, and perhaps children.
+        let may_go_on = answered.has_next && !self.job.activity.is_closed();
+        let at_present_end = self.present_end.is_reached() && may_go_on;
         if at_present_end && empty {
             let now = self.shared.progress.time().now();
             self.read_up_to = Some(now);
@@ -311,6 +316,9 @@ impl<'a> Reader<'a> {
     /// The answers agree that nothing more comes. They are believed when the shard is closed as well, by any sign of that.
     async fn look_for_the_end(&mut self) -> Next {
         self.ending.is_open(Instant::now());
+        if self.job.activity.is_closed() {
+            return Next::End(Read::Drained);
+        }
         match self.has_a_child().await {
             Ok(true) => return Next::End(Read::Drained),
             Ok(false) if self.job.activity.may_be_closed() => return Next::End(Read::Drained),
@@ -343,7 +351,12 @@ impl<'a> Reader<'a> {
 
     /// Most shards end by having children, and this is one call.
     async fn has_a_child(&self) -> Result<bool, AwsError> {
-        self.shared.describe_turn.wait().await;
+        let turn = self.shared.describe_turn.wait();
+        tokio::pin!(turn);
+        // Many can wait for their turns: that is no sign of a task that hangs.
+        while timeout(LOOK_UP, &mut turn).await.is_err() {
+            self.job.activity.note();
+        }
         self.shared.contact.stream_asked();
         let children = self.shared.source.children(&self.job.shard).await;
         self.job.activity.note();

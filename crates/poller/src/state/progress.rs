@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use streamdex_dynamodb::state::{
-    Answer, BEHIND_DONE, Extent, Item, MOST_OPERATIONS, Operation, Refusal, SortKey, StateError, number, text,
+    Answer, BEHIND_DONE, Extent, Item, MOST_OPERATIONS, Operation, Refusal, SortKey, StateError, text,
 };
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_sink::index::KnownIndex;
+use tokio::time::timeout;
 
+use super::begins::{self, Begins};
 use super::rows::{read_items, read_lease};
 use super::store::StateStore;
 use super::writes::{self, Claimant, Writer, names};
@@ -27,7 +30,13 @@ pub struct Progress {
     generations: Arc<Generations>,
     worker: WorkerId,
     lease: Arc<Mutex<Option<Lease>>>,
+    /// Writes that name the lease are made one after the other.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    begins: Arc<Begins>,
 }
+
+/// A beat waits so long for its turn.
+const BEAT_WAITS: Duration = Duration::from_millis(300);
 
 /// A lease that was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +62,16 @@ impl Progress {
         worker: WorkerId,
     ) -> Progress {
         let (label, generations) = (Arc::from(label), Arc::new(generations));
-        Progress { store, time, label, generations, worker, lease: Arc::default() }
+        Progress {
+            store,
+            time,
+            label,
+            generations,
+            worker,
+            lease: Arc::default(),
+            turn: Arc::default(),
+            begins: Arc::default(),
+        }
     }
 
     /// Who writes.
@@ -134,7 +152,13 @@ impl Progress {
     /// The call failed.
     pub async fn beat(&self, beat: &Beat) -> Result<Fenced, StateError> {
         let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
-        self.fenced(&[writes::beat(&lease, beat, self.time.now())], |_, _| false).await
+        let operation = writes::beat(&lease, beat, self.time.now());
+        // A write that hangs must not keep the beat from trying.
+        let _turn = timeout(BEAT_WAITS, self.turn.lock()).await;
+        Ok(match self.send(&[operation]).await? {
+            Answer::Stored => Fenced::Stored,
+            Answer::Refused(_) => Fenced::Lost,
+        })
     }
 
     /// Gives the lease back.
@@ -157,7 +181,10 @@ impl Progress {
     pub async fn pin(&self, start: &StreamStart) -> Result<Option<StreamStart>, StateError> {
         let Some(lease) = self.held() else { return Ok(None) };
         match self.fenced(&self.writer(&lease).pin(start), is_there).await? {
-            Fenced::Stored => Ok(self.load().await?.start.or_else(|| Some(start.clone()))),
+            Fenced::Stored => match self.load().await?.start {
+                Some(start) => Ok(Some(start)),
+                None => Err(StateError::Malformed { key: SortKey::Stream { label: self.label.to_string() }.text() }),
+            },
             Fenced::Lost => Ok(None),
         }
     }
@@ -170,7 +197,7 @@ impl Progress {
     pub async fn found(&self, shards: &[(ShardId, Option<ShardId>)]) -> Result<Fenced, StateError> {
         let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
         let writer = self.writer(&lease);
-        for batch in shards.chunks((MOST_OPERATIONS - 1) / 2) {
+        for batch in shards.chunks(writes::MOST_FOUND) {
             let found =
                 |(shard, parent): &(ShardId, Option<ShardId>)| writer.found(shard, parent.as_ref(), &self.generations);
             let mut wanted: Vec<[Operation; 2]> = batch.iter().map(found).collect();
@@ -200,9 +227,30 @@ impl Progress {
     /// The call failed.
     pub async fn begin(&self, shard: &ShardId, from: &ReadFrom, run: u64) -> Result<Fenced, StateError> {
         let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
-        let operations = self.writer(&lease).begin(shard, from, run);
-        let is_it = |place: usize, item: &Item| place == 1 && names(item, &lease) && number(item, "run") == Some(run);
-        self.fenced(&operations, is_it).await
+        let operation = self.writer(&lease).begin(shard, from, run);
+        loop {
+            let mut answer = self.begins.add(operation.clone(), run);
+            let turn = tokio::select! {
+                biased;
+                answered = &mut answer => match answered {
+                    Ok(answered) => return answered,
+                    // Whoever wrote for this one was stopped.
+                    Err(_) => continue,
+                },
+                turn = self.turn.lock() => turn,
+            };
+            // This one's is among them, or was answered while it waited for its turn.
+            let mut batch = self.begins.take(MOST_OPERATIONS - 1);
+            while !batch.is_empty() {
+                let operations = begins::operations(self.writer(&lease).lease_is_mine(), &batch);
+                let answered = self.send(&operations).await;
+                batch = begins::settle(batch, &lease, answered);
+            }
+            drop(turn);
+            if let Ok(answered) = answer.await {
+                return answered;
+            }
+        }
     }
 
     /// Everything up to and including this record is acknowledged. Never goes backwards within a run.
@@ -271,7 +319,16 @@ impl Progress {
         Ok(if refused.iter().all(done) { Fenced::Stored } else { Fenced::Lost })
     }
 
+    /// Writes. What names the lease waits for its turn: transactions on one item refuse one another, and other writes to
+    /// it, while they are under way.
     async fn write(&self, operations: &[Operation]) -> Result<Answer, StateError> {
+        let key = writes::lease_key();
+        let on_lease = operations.iter().any(|operation| operation.sort_key == key);
+        let _turn = if on_lease { Some(self.turn.lock().await) } else { None };
+        self.send(operations).await
+    }
+
+    async fn send(&self, operations: &[Operation]) -> Result<Answer, StateError> {
         let written = self.store.write(operations).await?;
         self.time.hear(written.date);
         Ok(written.answer)

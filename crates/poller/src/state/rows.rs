@@ -36,10 +36,13 @@ pub fn read_items(items: &[Item], label: &str) -> Result<Loaded, StateError> {
         }
         if read(item, key, label, &mut loaded).is_none() {
             loaded.malformed.push(sort_key.to_owned());
-            if let SortKey::Shard { label: found, shard } = SortKey::parse(sort_key)
-                && found == label
-            {
-                loaded.malformed_shards.insert(ShardId::new(shard));
+            match SortKey::parse(sort_key) {
+                SortKey::Shard { label: found, shard } if found == label => {
+                    loaded.malformed_shards.insert(ShardId::new(shard));
+                }
+                // Its key alone says that it is done.
+                SortKey::Done { label: found, shard } if found == label => loaded.shards.push(done_shard(&shard, 0)),
+                _ => {}
             }
         }
     }
@@ -113,17 +116,21 @@ pub(crate) fn read_shard(item: &Item, shard: &str) -> Option<StoredShard> {
 }
 
 fn read_done(item: &Item, shard: &str) -> Option<StoredShard> {
-    let updated = number(item, "updated")?;
-    Some(StoredShard {
+    let done = done_shard(shard, number(item, "updated")?);
+    Some(StoredShard { parent: text(item, "parent").map(ShardId::new), ..done })
+}
+
+fn done_shard(shard: &str, updated: u64) -> StoredShard {
+    StoredShard {
         id: ShardId::new(shard),
-        parent: text(item, "parent").map(ShardId::new),
+        parent: None,
         progress: ShardProgress::Done,
         generations: Generations::new(),
         updated,
         born: updated,
         created: None,
         term: None,
-    })
+    }
 }
 
 /// The lease; `None` where the item cannot be read.
@@ -289,6 +296,8 @@ mod tests {
         ];
         let loaded = read_items(&bad, "L").unwrap();
         assert_eq!(loaded.malformed.len(), bad.len());
+        let done = read_items(&[item("done|L|z", &[])], "L").unwrap();
+        assert_eq!((done.malformed.len(), &done.shards[0].progress), (1, &ShardProgress::Done));
         assert_eq!(loaded.malformed_shards.len(), 5, "they are not done for all that");
         assert!(loaded.shards.is_empty());
         let newer = read_items(&[item("shard|L|a", &[("v", of_number(2))])], "L").unwrap_err();

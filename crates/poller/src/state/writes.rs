@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_delivery::indices::write_index;
-use streamdex_dynamodb::state::{Action, Condition, FORMAT, Item, Operation, SortKey, of_number};
+use streamdex_dynamodb::state::{Action, Condition, FORMAT, Item, MOST_OPERATIONS, Operation, SortKey, of_number};
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_sink::index::KnownIndex;
 
@@ -32,6 +32,8 @@ pub struct Claimant {
     pub routes: String,
 }
 
+/// So many shards are found in one write, each with the check that it is not done.
+pub const MOST_FOUND: usize = (MOST_OPERATIONS - 1) / 2;
 /// The number of a shard's first task in a term.
 pub const FIRST_RUN: u64 = 1;
 
@@ -90,6 +92,9 @@ pub fn beat(lease: &Lease, beat: &Beat, now: u64) -> Operation {
     if let Some(swept) = beat.swept {
         set.insert("swept".to_owned(), of_number(swept));
     }
+    if let Some(cluster) = &beat.cluster {
+        set.insert("cluster".to_owned(), text(cluster));
+    }
     if beat.fruitful {
         set.insert("fruitless".to_owned(), of_number(0));
     }
@@ -130,8 +135,9 @@ impl Writer<'_> {
     }
 
     /// Write 5: This term begins with the shard, at this place. Checkpoints of earlier terms are refused from now on, and those
-    /// of earlier runs where a task was started again in this term.
-    pub fn begin(&self, shard: &ShardId, from: &ReadFrom, run: u64) -> Vec<Operation> {
+    /// of earlier runs where a task was started again in this term. It is one transaction with
+    /// [`Writer::lease_is_mine`].
+    pub fn begin(&self, shard: &ShardId, from: &ReadFrom, run: u64) -> Operation {
         let mut set = Item::from([
             ("term".to_owned(), of_number(self.lease.term)),
             ("owner".to_owned(), text(self.lease.owner.as_str())),
@@ -153,8 +159,7 @@ impl Writer<'_> {
                 conditions.push(Condition::Below("run", of_number(again)));
             }
         }
-        let begin = Operation { sort_key: self.shard_key(shard), conditions, action: Action::Update { set, remove } };
-        vec![self.lease_is_mine(), begin]
+        Operation { sort_key: self.shard_key(shard), conditions, action: Action::Update { set, remove } }
     }
 
     /// Write 6: Everything up to and including this record is acknowledged.

@@ -127,7 +127,7 @@ impl Gate {
             let mut state = self.state();
             state.stood_still += missed;
             // Where the time of day is set back around a sleep that the steady clock does not count, no worker can
-            // tell that it slept (ADR 8): here, that clock is right again when the worker wakes.
+            // tell that it slept (ADR 10): here, that clock is right again when the worker wakes.
             let since = state.frozen_at.saturating_sub(UNCONFIRMED);
             let hidden: u64 = state.set_back.iter().filter(|(at, _)| *at >= since).map(|(_, millis)| millis).sum();
             state.set_back.retain(|(at, _)| *at < since);

@@ -1,6 +1,6 @@
 //! The tasks that read shards in a term, each started again where it broke.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::retention::Retained;
 use crate::shard::{Activity, Job, ShardEnd, Shared, follow_shard};
 use crate::state::writes::FIRST_RUN;
 use crate::state::{StoredShard, StreamStart};
+use crate::status::Phase;
 
 /// The shards that are read, and what is known of those that are to be.
 pub(super) struct Readers {
@@ -27,6 +28,8 @@ pub(super) struct Readers {
     start: StreamStart,
     /// What the state table held of shards that are not read yet.
     stored: BTreeMap<ShardId, StoredShard>,
+    /// Shards whose items cannot be read.
+    unreadable: BTreeSet<ShardId>,
     /// Up to when the reader before had read every shard to an empty page, in seconds since 1970.
     swept: Option<u64>,
     /// What the last listing shows as closed.
@@ -78,6 +81,7 @@ impl Readers {
             settings,
             start: ready.start.clone(),
             stored: ready.stored.clone(),
+            unreadable: ready.unreadable.clone(),
             swept,
             closed: Closed::default(),
             tasks: JoinSet::new(),
@@ -93,6 +97,21 @@ impl Readers {
         let job = self.job(to_read, stored.as_ref());
         tracing::debug!(shard = %job.shard, "reading shard");
         self.spawn(job, Duration::ZERO);
+    }
+
+    /// Shards that an earlier reader has drained, or whose items cannot be read, are shown from the beginning on.
+    pub(super) fn show_what_stands_still(&self) {
+        let time = self.shared.progress.time();
+        for (shard, stored) in &self.stored {
+            if stored.progress == ShardProgress::Drained {
+                let drained = Instant::now().checked_sub(time.age(stored.updated));
+                self.shared.board.begin(shard, stored.parent.as_ref(), drained);
+                self.shared.board.phase(shard, Phase::SearchingChildren);
+            }
+        }
+        for shard in &self.unreadable {
+            self.shared.board.phase(shard, Phase::Gapped);
+        }
     }
 
     /// The next shard that was read to an end of some kind; `None` where none is being read. Tasks that end otherwise are
@@ -198,7 +217,8 @@ impl Readers {
             ShardProgress::Open(at) if position == Position::Counts => at.clone(),
             _ => None,
         });
-        let born = stored.map_or(now, |stored| stored.born);
+        // A root was promised from the start on, whenever its item was made.
+        let born = if is_root { self.start.at } else { stored.map_or(now, |stored| stored.born) };
         let arn = &self.settings.stream_arn;
         let retained = match is_root {
             // A group begins with what is left of its roots.

@@ -74,12 +74,12 @@ format of Prometheus, or as OpenMetrics where the client asks for it. Beside it 
 | path | answers |
 |---|---|
 | `/livez` | 200 while the process works; 503 when a supervisor has stood still for a minute. It never depends on OpenSearch or DynamoDB: what they cannot do, a restart does not repair. |
-| `/readyz` | 200 while a heartbeat is confirmed and OpenSearch answers, else 503 with a line for each reason. |
+| `/readyz` | 200 while the state table, OpenSearch and, for the reader, DynamoDB Streams answer; a standby is ready, else 503 with a line for each reason. |
 | `/status` | All that is known, as JSON: `streamdex status --url http://HOST:PORT` shows it. |
 
 No contents and no ids of documents are in any of them. `source` is the name of the source; without one, its table's name.
 A dashboard for Grafana is [deploy/grafana/streamdex.json](../deploy/grafana/streamdex.json).
-Counters begin at 0 with the process. Each worker tells of its own shards: add up, or take the maximum, over all of them.
+Counters begin at 0 with the process. The reader alone tells of shards; take the maximum over all replicas.
 ",
     );
     let sections =
