@@ -13,8 +13,8 @@ use streamdex_dynamodb::convert;
 use streamdex_mapping::{Change, ItemOrder, RecordError, Trust};
 use tokio::time::{Instant, sleep};
 
+use super::job::{Job, ShardEnd, Shared};
 use super::read::{Page, Read};
-use super::{FIRST_WAIT, Job, LONGEST_WAIT, ShardEnd, Shared};
 use crate::delivery::{Deliver, Undecided};
 use crate::state::Checkpoint;
 
@@ -51,6 +51,8 @@ pub(super) struct Decided {
     pub(super) all: bool,
 }
 
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A page that takes longer, while an index is held back, may wait for it.
 const HELD_BACK_AFTER: Duration = Duration::from_secs(1);
 /// Pages of one shard at a time; what they hold together is bounded by the memory of all shards.
