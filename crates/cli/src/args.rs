@@ -66,6 +66,9 @@ pub enum Command {
     /// Records that can never be indexed
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Changes that the stream has lost, or an index that is gone
+    #[command(subcommand)]
+    Gap(GapCommand),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -113,6 +116,27 @@ pub enum DlqCommand {
         #[command(flatten)]
         store: LetterStoreArgs,
     },
+}
+
+/// `streamdex gap …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum GapCommand {
+    /// Go on reading past gaps, from the oldest record that is left; what was lost stays missing in the index
+    Close(GapCloseArgs),
+}
+
+/// `streamdex gap close`
+#[derive(Debug, Clone, Args)]
+pub struct GapCloseArgs {
+    /// What the gaps are about, as `streamdex status` prints it: shards, an index or a stream
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "SUBJECT")]
+    pub subjects: Vec<String>,
+    /// Close every gap of the configured tables
+    #[arg(long)]
+    pub all: bool,
+    /// Do not ask first
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// Where dead letters are.
@@ -190,7 +214,7 @@ pub struct StatusArgs {
     pub live: bool,
     /// End with status 4 where there is a gap, and with 1 where nobody reads, something is held back or the lag is too
     /// large: for alarms
-    #[arg(long, conflicts_with_all = ["url", "watch", "live"])]
+    #[arg(long, conflicts_with_all = ["url", "watch", "live", "indices"])]
     pub check: bool,
     /// With --check: the largest lag that is well
     #[arg(long, value_name = "SECONDS", requires = "check", default_value_t = 60)]

@@ -11,6 +11,7 @@ use streamdex_delivery::letter::LetterError;
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::table::TableError;
+use streamdex_poller::closing::CloseError;
 use streamdex_poller::follow::FollowError;
 use streamdex_sink::index::SetupErrorKind;
 use streamdex_sink::{ClientError, SetupError};
@@ -198,6 +199,17 @@ impl From<FollowError> for CliError {
         let exit = match &error {
             FollowError::State(error) => exit_of_state(error),
             FollowError::OtherGeneration { .. } | FollowError::OtherCluster { .. } => Exit::Gapped,
+            _ => Exit::Unreachable,
+        };
+        CliError::new(exit, error.to_string()).with_hint(error.hint())
+    }
+}
+
+impl From<CloseError> for CliError {
+    fn from(error: CloseError) -> CliError {
+        let exit = match &error {
+            CloseError::State(error) => exit_of_state(error),
+            CloseError::NeverRead => Exit::Usage,
             _ => Exit::Unreachable,
         };
         CliError::new(exit, error.to_string()).with_hint(error.hint())

@@ -15,13 +15,13 @@ use streamdex_dynamodb::state::{Partition, StateError, StatePartition, StateTabl
 use streamdex_dynamodb::stream::SdkStream;
 use streamdex_dynamodb::table::{StreamInfo, TableError, TableInfo};
 use streamdex_mapping::Mapper;
-use streamdex_poller::SearchContact;
 use streamdex_poller::clock::{ServiceTime, SystemClock};
 use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_index};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::observe::Boards;
 use streamdex_poller::state::{Generations, Progress};
+use streamdex_poller::{DescribeTurn, SearchContact};
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{BulkWriter, Client, Indices, Learned, Patience, SetupContext, WriterSettings};
 use tokio::time::timeout;
@@ -63,6 +63,7 @@ struct Shared<'a> {
     search: SearchContact,
     /// Leases that this process has.
     leases: Arc<AtomicUsize>,
+    describe_turn: DescribeTurn,
 }
 
 /// Makes the first contact with everything, and a follower for each source.
@@ -71,13 +72,10 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
     let state = connect::state_table(config).await;
     let worker = worker();
     let mut found = Vec::new();
-    let mut context = SetupContext::new();
+    let mut context = SetupContext::new().with_group(config.state.group.clone());
     for source in &config.sources {
         let clients = SourceClients::connect(source).await;
-        let describe = || Box::pin(TableInfo::describe(&clients, source));
-        let info = connect::insist(patience, table_can_pass, describe).await?;
-        connect::insist(patience, state_can_pass, || Box::pin(state.ensure(&info.arn))).await?;
-        let info = with_unfinished_stream(source, info, &clients, &state, &worker, patience).await?;
+        let info = followed(source, &clients, &state, patience).await?;
         check(source, &info)?;
         let facts =
             TableFacts { arn: Some(info.arn.to_string()), id: info.id.clone(), key_attributes: info.keys.clone() };
@@ -116,6 +114,7 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
         memory: ReadMemory::default(),
         search: boards.search_contact(),
         leases: Arc::default(),
+        describe_turn: DescribeTurn::default(),
     };
     let mut followers = Vec::new();
     for (source, info, clients) in found {
@@ -176,6 +175,7 @@ impl Shared<'_> {
             indices: self.indices.clone(),
             clock: Arc::new(SystemClock::default()),
             search: self.search.clone(),
+            describe_turn: self.describe_turn.clone(),
             cluster: Arc::new(move || indices.cluster()),
         };
         let settings = Settings {
@@ -201,6 +201,19 @@ impl Shared<'_> {
     }
 }
 
+/// The table of a source, and the stream of it that is followed now. Makes sure that the state table is there.
+pub(crate) async fn followed(
+    source: &Source,
+    clients: &SourceClients,
+    state: &StateTable,
+    patience: Option<Duration>,
+) -> Result<TableInfo, CliError> {
+    let describe = || Box::pin(TableInfo::describe(clients, source));
+    let info = connect::insist(patience, table_can_pass, describe).await?;
+    connect::insist(patience, state_can_pass, || Box::pin(state.ensure(&info.arn))).await?;
+    with_unfinished_stream(source, info, clients, state, patience).await
+}
+
 /// A stream that the group has begun and not read to its end goes before the one that took its place: it can be
 /// read for a day, and what it holds came first.
 async fn with_unfinished_stream(
@@ -208,7 +221,6 @@ async fn with_unfinished_stream(
     info: TableInfo,
     clients: &SourceClients,
     state: &StateTable,
-    worker: &WorkerId,
     patience: Option<Duration>,
 ) -> Result<TableInfo, CliError> {
     if matches!(source.table, TableReference::StreamArn(_)) {
@@ -216,7 +228,8 @@ async fn with_unfinished_stream(
     }
     let time = Arc::new(ServiceTime::new(Arc::new(SystemClock::default())));
     let (store, label) = (Arc::new(partition(state, &info)), info.stream.arn.label());
-    let known = Progress::new(store, time, label, Generations::new(), worker.clone());
+    // Nothing is written, so that nobody hears of this worker.
+    let known = Progress::new(store, time, label, Generations::new(), WorkerId::new("nobody"));
     let loaded = connect::insist(patience, state_can_pass, || Box::pin(known.load())).await?;
     let Some(label) = loaded.unfinished_stream() else { return Ok(info) };
     let arn = info.arn.stream(label);
@@ -277,6 +290,6 @@ fn worker() -> WorkerId {
 }
 
 /// A new number in each process; the standard library seeds its hashers from the system.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }

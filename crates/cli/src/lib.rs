@@ -14,6 +14,7 @@ mod decode;
 mod dlq;
 pub mod exit;
 mod follow;
+mod gap;
 mod iam_policy;
 mod index;
 mod input;
@@ -74,6 +75,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Command::Index(command) => block_on(index::run(&global, command)),
         Command::State(command) => block_on(state::run(&global, command)),
         Command::Dlq(command) => block_on(dlq::run(&global, command)),
+        Command::Gap(command) => block_on(gap::run(&global, command)),
         Command::Config(command) => config::run(&global, command),
         Command::IamPolicy(arguments) => iam_policy::run(&global, &arguments),
         Command::Completions { shell } => completions::run(shell),

@@ -10,13 +10,21 @@ use streamdex_dynamodb::state::{
 };
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::IndexName;
-use streamdex_sink::index::{Indices, KnownIndex, SetupError, Target, VanishedIndex};
+use streamdex_sink::index::{Followed, Indices, KnownIndex, SetupError, Target, VanishedIndex};
 
 /// Watches the indices that are written to.
 #[async_trait]
 pub trait IndexWatch: Send + Sync {
     /// Takes over what an earlier process knew.
     fn remember(&self, known: Vec<KnownIndex>);
+    /// Forgets an index by its concrete name: an operator has said that another one may have that name.
+    fn forget(&self, concrete: &str);
+    /// What the group's state says of a table: see [`Indices::followed`].
+    fn followed(&self, _table: &str, _followed: Followed) {}
+    /// Adds the group to those that the index names: see [`Indices::name_group`].
+    async fn name_group(&self, _known: &KnownIndex) -> Result<(), SetupError> {
+        Ok(())
+    }
     /// The indices whose UUIDs are known.
     fn known(&self) -> Vec<KnownIndex>;
     /// Compares them with what is there now.
@@ -54,6 +62,18 @@ pub struct KnownIndices {
 impl IndexWatch for Indices {
     fn remember(&self, known: Vec<KnownIndex>) {
         Indices::remember(self, known);
+    }
+
+    fn forget(&self, concrete: &str) {
+        Indices::forget(self, concrete);
+    }
+
+    fn followed(&self, table: &str, followed: Followed) {
+        Indices::followed(self, table, followed);
+    }
+
+    async fn name_group(&self, known: &KnownIndex) -> Result<(), SetupError> {
+        Indices::name_group(self, known).await
     }
 
     fn known(&self) -> Vec<KnownIndex> {

@@ -86,6 +86,8 @@ impl Targets for SetUp {
 impl IndexWatch for SetUp {
     fn remember(&self, _known: Vec<KnownIndex>) {}
 
+    fn forget(&self, _concrete: &str) {}
+
     fn known(&self) -> Vec<KnownIndex> {
         Vec::new()
     }

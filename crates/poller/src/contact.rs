@@ -127,6 +127,14 @@ impl Contact {
         seen.progress && seen.waiting_since.is_none_or(|since| seen.accepted > since)
     }
 
+    /// This process stood still: the time in which it could not hear an answer says nothing.
+    pub(crate) fn slept(&self) {
+        let (now, mut seen) = (Instant::now(), self.seen());
+        seen.asked = seen.asked.map(|_| now);
+        seen.waiting_since = seen.waiting_since.map(|_| now);
+        seen.accepted = now;
+    }
+
     /// Whether the reader is to give its lease up, with so many records that wait to be written.
     pub(crate) fn judge(&self, undecided: u64, longest: Duration) -> Option<GiveUp> {
         let (now, stream) = (Instant::now(), self.stream_silence());
@@ -166,6 +174,18 @@ mod tests {
         assert_eq!(contact.judge(0, TEN), Some(GiveUp::NoStream));
         contact.stream_answered();
         assert_eq!((contact.judge(0, TEN), contact.stream_silence()), (None, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l6_a_process_that_stood_still_does_not_blame_the_services() {
+        let contact = Contact::new(SearchContact::default());
+        contact.stream_asked();
+        assert_eq!(contact.judge(5, TEN), None);
+        seconds(60).await;
+        contact.slept();
+        assert_eq!((contact.judge(5, TEN), contact.stream_silence()), (None, Duration::ZERO));
+        seconds(10).await;
+        assert_eq!(contact.judge(5, TEN), Some(GiveUp::NoStream));
     }
 
     #[tokio::test(start_paused = true)]

@@ -66,6 +66,11 @@ pub enum Undecided {
     Stopped,
     /// An index is gone: a gap.
     IndexVanished(VanishedIndex),
+    /// An index shows that the group's state is lost: a gap.
+    StateLost {
+        /// What the index says.
+        message: String,
+    },
     /// It may pass: the same records again, a little later.
     Later {
         /// What happened, without item data.
@@ -152,6 +157,9 @@ impl Undecided {
         match fault {
             DeliveryFault::Cancelled(_) => Undecided::Stopped,
             DeliveryFault::Setup(SetupError::Vanished(vanished)) => Undecided::IndexVanished(vanished.clone()),
+            DeliveryFault::Setup(error @ SetupError::StateLost { .. }) => {
+                Undecided::StateLost { message: error.to_string() }
+            }
             DeliveryFault::Writer(writer) => match &**writer {
                 writer::Fault::Cancelled => Undecided::Stopped,
                 writer::Fault::IndexMissing { index, concrete } => {
@@ -203,6 +211,8 @@ mod tests {
     #[async_trait]
     impl IndexWatch for Looked {
         fn remember(&self, _: Vec<KnownIndex>) {}
+
+        fn forget(&self, _concrete: &str) {}
 
         fn known(&self) -> Vec<KnownIndex> {
             let (index, concrete, uuid) = ("x".into(), "x-000001".into(), "A".into());

@@ -20,10 +20,12 @@ pub enum GapKind {
     StreamReplaced,
     /// The stream is gone, as happens when its table is deleted.
     StreamVanished,
+    /// The group's state is gone, while an index says that the group has followed the table.
+    StateLost,
 }
 
 /// A gap, with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gap {
     /// Why.
     pub kind: GapKind,
@@ -38,7 +40,7 @@ pub struct Gap {
 // === impl GapKind ===
 
 impl GapKind {
-    pub(crate) const ALL: [GapKind; 7] = [
+    pub(crate) const ALL: [GapKind; 8] = [
         GapKind::Trimmed,
         GapKind::ShardVanished,
         GapKind::ParentMissed,
@@ -46,6 +48,7 @@ impl GapKind {
         GapKind::IndexVanished,
         GapKind::StreamReplaced,
         GapKind::StreamVanished,
+        GapKind::StateLost,
     ];
 
     /// The name in the state table, in logs and metrics.
@@ -58,6 +61,7 @@ impl GapKind {
             GapKind::IndexVanished => "index_vanished",
             GapKind::StreamReplaced => "stream_replaced",
             GapKind::StreamVanished => "stream_vanished",
+            GapKind::StateLost => "state_lost",
         }
     }
 
@@ -70,13 +74,23 @@ impl GapKind {
     pub fn hint(self) -> &'static str {
         match self {
             GapKind::IndexVanished => {
-                "an index cannot be filled again from the stream alone: raise its generation and set state.group to a new name"
+                "an index cannot be filled from the stream alone: raise its generation and set state.group to a new name; where it was restored, `streamdex gap close`, then compare it with the table"
             }
             GapKind::StreamReplaced | GapKind::StreamVanished => {
-                "changes made between the two streams are in neither: set state.group to a new name, then compare the index with the table"
+                "changes made between the two streams are in neither: `streamdex gap close` goes on with the new one, then compare the index with the table"
             }
-            _ => "changes are lost to the stream: set state.group to a new name, then compare the index with the table",
+            GapKind::StateLost => {
+                "restore the state table; or `streamdex gap close` begins with what the stream still holds, then compare the index with the table"
+            }
+            _ => {
+                "changes are lost to the stream: `streamdex gap close` goes on with what is left, then compare the index with the table"
+            }
         }
+    }
+
+    /// Whether nothing of the stream can be read before it is closed.
+    pub fn concerns_the_stream(self) -> bool {
+        matches!(self, GapKind::StreamReplaced | GapKind::StreamVanished | GapKind::StateLost)
     }
 
     fn sentence(self) -> &'static str {
@@ -88,6 +102,7 @@ impl GapKind {
             GapKind::IndexVanished => "the index is gone, or is not the one that was written to",
             GapKind::StreamReplaced => "the table has another stream now",
             GapKind::StreamVanished => "the stream is gone",
+            GapKind::StateLost => "how far the group has read is not known any more",
         }
     }
 }

@@ -26,6 +26,8 @@ pub use self::search::seek_delay;
 #[derive(Debug)]
 pub struct ShardGraph {
     nodes: BTreeMap<ShardId, Node>,
+    /// The known children of each shard.
+    heirs: BTreeMap<ShardId, BTreeSet<ShardId>>,
     roots: BTreeSet<ShardId>,
     /// What the roots came from, as far as listings have shown it: none of the group's business.
     before: BTreeSet<ShardId>,
@@ -99,7 +101,8 @@ impl ShardGraph {
     pub fn new(roots: Vec<ShardId>, known: &[KnownShard], until: Until) -> ShardGraph {
         let nodes = roots.iter().map(|root| (root.clone(), Node::waiting(None))).collect();
         let roots = roots.into_iter().collect();
-        let mut graph = ShardGraph { nodes, roots, before: BTreeSet::new(), until, listed_before: false };
+        let (heirs, before) = (BTreeMap::new(), BTreeSet::new());
+        let mut graph = ShardGraph { nodes, heirs, roots, before, until, listed_before: false };
         graph.know(known);
         let undrained: Vec<ShardId> = graph
             .nodes
@@ -120,6 +123,9 @@ impl ShardGraph {
         for shard in known {
             let node = self.nodes.entry(shard.id.clone()).or_insert_with(|| Node::waiting(shard.parent.clone()));
             node.parent = node.parent.take().or_else(|| shard.parent.clone());
+            if let Some(parent) = node.parent.clone() {
+                self.heirs.entry(parent).or_default().insert(shard.id.clone());
+            }
             if node.stage != Stage::Waiting {
                 continue;
             }
@@ -163,12 +169,7 @@ impl ShardGraph {
     /// that have items are read.
     pub fn drained(&mut self, shard: &ShardId) -> Vec<Command> {
         self.set(shard, Stage::Drained { search: Search::default(), stale: false });
-        let heirs: Vec<ShardId> = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| node.parent.as_ref() == Some(shard) && node.stage == Stage::Stored)
-            .map(|(id, _)| id.clone())
-            .collect();
+        let heirs: Vec<ShardId> = self.heirs.get(shard).into_iter().flatten().cloned().collect();
         let mut commands = vec![Command::SeekChildren { parent: shard.clone(), attempt: 0 }];
         commands.extend(heirs.iter().flat_map(|heir| self.read_if_ready(heir)));
         commands
@@ -199,7 +200,6 @@ impl ShardGraph {
 
     /// Whether there is something left to do.
     pub fn remaining(&self) -> Remaining {
-        // Most of the time the first shard that is asked is being read.
         if self.nodes.values().any(|node| node.stage == Stage::Reading) {
             return Remaining::Some;
         }

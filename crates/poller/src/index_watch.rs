@@ -72,6 +72,9 @@ impl IndexLookout {
                 return Err(Unconfirmed::Later(reason));
             }
         }
+        if let Err(reason) = self.note(touched).await {
+            return Err(Unconfirmed::Later(reason));
+        }
         drop(turn);
         let seen = self.seen();
         let lost: Vec<_> = seen.vanished.iter().filter(|vanished| touched.contains(&vanished.index)).cloned().collect();
@@ -83,23 +86,35 @@ impl IndexLookout {
         let answer = timeout(DEADLINE, self.watch.watch()).await;
         let answer = answer.map_err(|_| "the indices could not be looked at within 10 s".to_owned())?;
         let vanished = answer.map_err(|error| format!("the indices could not be looked at: {error}"))?;
-        for known in self.watch.known() {
-            let is_new = !self.seen().stored.contains(&known.concrete);
-            let is_lost = vanished.iter().any(|vanished| vanished.concrete == known.concrete);
-            if is_new && !is_lost {
-                let stored = timeout(DEADLINE, self.progress.index(&known)).await;
-                let stored = stored
-                    .map_err(|_| "the state table did not answer within 10 s".to_owned())?
-                    .map_err(|error| error.to_string())?;
-                if stored == Fenced::Lost {
-                    return Err("the lease is another worker's".to_owned());
-                }
-                self.seen().stored.insert(known.concrete);
-            }
-        }
         let mut seen = self.seen();
         seen.began = Some(began);
         seen.vanished = vanished;
+        Ok(())
+    }
+
+    /// Stores the UUIDs of the indices `touched`. Those of other sources are none of this one's business.
+    async fn note(&self, touched: &BTreeSet<String>) -> Result<(), String> {
+        for known in self.watch.known() {
+            let is_wanted = touched.contains(&known.index) && !self.seen().stored.contains(&known.concrete);
+            let is_lost = self.seen().vanished.iter().any(|vanished| vanished.concrete == known.concrete);
+            if !is_wanted || is_lost {
+                continue;
+            }
+            let stored = timeout(DEADLINE, self.progress.index(&known)).await;
+            let stored = stored
+                .map_err(|_| "the state table did not answer within 10 s".to_owned())?
+                .map_err(|error| error.to_string())?;
+            if stored == Fenced::Lost {
+                return Err("the lease is another worker's".to_owned());
+            }
+            // A help for whoever loses the state, and no reason to hold back a checkpoint.
+            match timeout(DEADLINE, self.watch.name_group(&known)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(index = known.concrete, %error, "the group is not named in the index"),
+                Err(_) => tracing::warn!(index = known.concrete, "the group is not named in the index within 10 s"),
+            }
+            self.seen().stored.insert(known.concrete);
+        }
         Ok(())
     }
 

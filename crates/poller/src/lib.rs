@@ -6,6 +6,7 @@
 //! all, and [`observe`] shows it to people.
 
 pub mod clock;
+pub mod closing;
 mod contact;
 pub mod delivery;
 pub mod follow;
@@ -23,3 +24,4 @@ mod turn;
 
 pub use contact::SearchContact;
 pub use gap::{Gap, GapKind};
+pub use turn::DescribeTurn;

@@ -4,8 +4,10 @@
 //! `docs/adr/0010-one-reader.md`.
 
 mod begins;
+pub mod closing;
 mod progress;
 mod rows;
+mod start;
 mod store;
 pub mod writes;
 
@@ -17,6 +19,7 @@ use streamdex_sink::index::KnownIndex;
 
 pub use self::progress::{Progress, Taken};
 pub use self::rows::{read_items, read_lease};
+pub(crate) use self::start::Listed;
 pub use self::store::StateStore;
 use crate::gap::Gap;
 use crate::graph::ShardProgress;
@@ -38,6 +41,8 @@ pub struct Loaded {
     pub shards: Vec<StoredShard>,
     /// The gaps of the stream.
     pub gaps: Vec<Gap>,
+    /// The gaps of other streams of the same table.
+    pub earlier_gaps: Vec<StoredGap>,
     /// The indices that were written to.
     pub indices: Vec<KnownIndex>,
     /// The lease, where it was ever taken.
@@ -50,6 +55,15 @@ pub struct Loaded {
     pub malformed_shards: BTreeSet<ShardId>,
 }
 
+/// A gap, and the label of the stream that it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredGap {
+    /// The label.
+    pub label: String,
+    /// The gap.
+    pub gap: Gap,
+}
+
 /// Where and when a group began to follow a stream. Written once, before the first read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamStart {
@@ -59,6 +73,8 @@ pub struct StreamStart {
     pub at: u64,
     /// The shards to begin with.
     pub roots: Vec<ShardId>,
+    /// A gap about the stream as a whole was closed: what the indices hold already is no surprise.
+    pub resumes: bool,
 }
 
 /// A shard's item.
@@ -80,6 +96,8 @@ pub struct StoredShard {
     pub created: Option<CreationTime>,
     /// The term in which it was last begun; `None` where nothing of it was ever sent.
     pub term: Option<u64>,
+    /// A gap was closed at `born`: it begins with what was left of it then.
+    pub resumes: bool,
 }
 
 /// A position in a shard, with the creation time of the record there.

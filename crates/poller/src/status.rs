@@ -7,7 +7,7 @@ mod said;
 mod summary;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ struct Board {
     rate: Rate,
     shards: BTreeMap<ShardId, Entry>,
     ended: BTreeMap<ShardId, Ended>,
-    gaps: Vec<Gap>,
+    gaps: BTreeSet<Gap>,
     paused: Option<String>,
     said: Said,
     role: Role,
@@ -71,7 +71,7 @@ impl Default for StatusBoard {
             rate: Rate::new(Instant::now()),
             shards: BTreeMap::new(),
             ended: BTreeMap::new(),
-            gaps: Vec::new(),
+            gaps: BTreeSet::new(),
             paused: None,
             said: Said::default(),
             role: Role::default(),
@@ -100,7 +100,7 @@ impl StatusBoard {
             before_start: board.before_start,
             rate: board.rate.at(now),
             shards: board.shards.iter().map(|(shard, entry)| entry.status(shard, freshness, now)).collect(),
-            gaps: board.gaps.clone(),
+            gaps: board.gaps.iter().cloned().collect(),
             paused: board.paused.clone(),
             role: board.role.clone(),
             heartbeat_age: board.beat.map(|beat| now.duration_since(beat)),
@@ -144,12 +144,11 @@ impl StatusBoard {
 
     /// This worker does not read any more: what it left undecided is counted by whoever reads it again.
     pub(crate) fn stands_by(&self) {
-        let now = Instant::now();
         let mut board = self.board();
         let shards: Vec<ShardId> = board.shards.keys().cloned().collect();
         for shard in shards {
             board.forget_undecided(&shard);
-            board.end(&shard, now);
+            board.end(&shard);
         }
         board.ended.values_mut().for_each(|ended| ended.undecided = 0);
         (board.beat, board.stream_silence) = (None, Duration::ZERO);
@@ -184,7 +183,11 @@ impl StatusBoard {
 
     /// The lease has come to this worker, or gone.
     pub(crate) fn lease_changed(&self, change: LeaseChange) {
-        *self.board().counters.lease_changes.entry(change).or_default() += 1;
+        let mut board = self.board();
+        *board.counters.lease_changes.entry(change).or_default() += 1;
+        if change == LeaseChange::Taken {
+            board.given_up = None;
+        }
     }
 
     /// How long ago the last confirmed beat was begun.
@@ -228,10 +231,14 @@ impl StatusBoard {
     }
 
     pub(crate) fn gap(&self, gap: &Gap) {
-        let mut board = self.board();
-        if !board.gaps.contains(gap) {
-            board.gaps.push(gap.clone());
-        }
+        self.board().gaps.insert(gap.clone());
+    }
+
+    /// These gaps are recorded. Those that were known and are not any more, were closed, and are returned.
+    pub(crate) fn recorded(&self, gaps: &[Gap]) -> Vec<Gap> {
+        let recorded = gaps.iter().cloned().collect();
+        let known = std::mem::replace(&mut self.board().gaps, recorded);
+        known.into_iter().filter(|gap| !gaps.contains(gap)).collect()
     }
 
     // --- one shard ---
@@ -246,7 +253,7 @@ impl StatusBoard {
         if let Some(parent) = parent
             && board.shards.get(parent).is_some_and(|entry| entry.phase == Phase::SearchingChildren)
         {
-            board.end(parent, now);
+            board.end(parent);
         }
         let mut entry = Entry::new(Phase::Reading, now);
         entry.polled = Some(now);
@@ -402,7 +409,13 @@ impl StatusBoard {
 
     /// The shard is not read any more, by this worker at least.
     pub(crate) fn end(&self, shard: &ShardId) {
-        self.board().end(shard, Instant::now());
+        self.board().end(shard);
+    }
+
+    /// Forgets shards that ended so long ago that nothing begins where they did. Once in a while: it looks at all.
+    pub(crate) fn forget_what_ended_long_ago(&self) {
+        let now = Instant::now();
+        self.board().ended.retain(|_, ended| now.duration_since(ended.current_as_of) < KEEP_ENDED);
     }
 
     fn entry(&self, shard: &ShardId, change: impl FnOnce(&mut Entry)) {
@@ -441,8 +454,7 @@ impl Board {
         }
     }
 
-    fn end(&mut self, shard: &ShardId, now: Instant) {
-        self.ended.retain(|_, ended| now.duration_since(ended.current_as_of) < KEEP_ENDED);
+    fn end(&mut self, shard: &ShardId) {
         if let Some(entry) = self.shards.remove(shard)
             && let Some(current_as_of) = entry.current_as_of
         {

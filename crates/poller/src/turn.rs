@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 /// DescribeStream takes 10 calls a second of an account, and others may call it too: a few at once, then less than 7 a
 /// second. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct DescribeTurn(Arc<Mutex<Instant>>);
+pub struct DescribeTurn(Arc<Mutex<Instant>>);
 
 const BETWEEN_CALLS: Duration = Duration::from_millis(150);
 /// So many calls may be made at once after a pause.

@@ -54,6 +54,8 @@ impl Deliver for Notes {
 impl IndexWatch for Notes {
     fn remember(&self, _known: Vec<KnownIndex>) {}
 
+    fn forget(&self, _concrete: &str) {}
+
     fn known(&self) -> Vec<KnownIndex> {
         Vec::new()
     }
@@ -99,6 +101,7 @@ impl Bench<'_> {
             indices: self.notes.clone(),
             clock: Arc::new(SystemClock::default()),
             search: SearchContact::default(),
+            describe_turn: streamdex_poller::DescribeTurn::default(),
             cluster: Arc::new(|| None),
         };
         let settings = Settings {

@@ -199,7 +199,7 @@ async fn l4_what_an_operator_can_take_back_is_fenced_by_the_lease() {
         let second = place.reader("w2").await;
         let gap = Gap::new(GapKind::Trimmed, "a").after(Some("42".into()));
         let index = KnownIndex { index: "i".into(), concrete: "i-000001".into(), uuid: "u1".into(), generation: 1 };
-        let start = StreamStart { position: StartPosition::Latest, at: 7, roots: Vec::new() };
+        let start = StreamStart { position: StartPosition::Latest, at: 7, roots: Vec::new(), resumes: false };
         let sleeper = [
             first.gap(&gap).await.unwrap(),
             first.index(&index).await.unwrap(),
@@ -314,7 +314,8 @@ async fn many_shards_are_begun_at_once_beside_beats() {
 async fn a_group_keeps_its_start_its_gaps_and_its_indices() {
     for place in places().await {
         let reader = place.reader("w1").await;
-        let first = StreamStart { position: StartPosition::Latest, at: 7, roots: vec![id("a"), id("b")] };
+        let first =
+            StreamStart { position: StartPosition::Latest, at: 7, roots: vec![id("a"), id("b")], resumes: false };
         let second = StreamStart { at: 8, ..first.clone() };
         assert_eq!(reader.pin(&first).await.unwrap(), Some(first.clone()));
         assert_eq!(reader.pin(&second).await.unwrap(), Some(first), "the first one stays");

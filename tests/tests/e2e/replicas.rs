@@ -236,7 +236,8 @@ async fn replicas_that_are_killed_halted_and_rolled_keep_the_index_equal_to_the_
 
     assert_eq!(fleet.held, fleet.started, "every replica held the lease at some time");
     let lease = fleet.lease().await.unwrap();
-    assert!(!lease.contains_key("owner") && !lease.contains_key("unclean"), "given back in good order: {lease:?}");
+    // The requests of a reader that was killed are doubted for 11 minutes.
+    assert!(!lease.contains_key("owner"), "given back in good order: {lease:?}");
     assert_eq!(fleet.lab.state_rows("sk", "gap|").await, Vec::<Item>::new());
     fleet.lab.no_letters().await;
 }

@@ -95,4 +95,11 @@ async fn a_stream_that_was_replaced_while_nobody_followed_is_drained_first() {
     let mut run = lab.start(&["run"]).await;
     is_ended_by_the_gap(&run.ended(NOTICED).await, &new);
     is_recorded_and_drained(&lab).await;
+    // Nothing was written between the two streams.
+    let closed = lab.end(&["gap", "close", "--all", "--yes"]).await;
+    assert_eq!(closed.status, 0, "{}", closed.stderr);
+    lab.put(Sessions::new(31, now()).item(Sessions::key_of(LAST_KEYS + LAST, 0))).await;
+    let mut run = lab.start(&["run"]).await;
+    lab.until_equal("with the new stream", || run.stderr()).await;
+    assert_eq!(run.stop().await.status, 0);
 }

@@ -1,13 +1,15 @@
 //! The index is deleted under `run`: a gap, and what comes in its place is left alone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::StreamViewType;
 use opensearch::http::Method;
-use streamdex_testkit::workload::Sessions;
+use streamdex_testkit::compare::index_documents;
+use streamdex_testkit::workload::{Item, Sessions};
+use tokio::time::sleep;
 
 use super::program::{Ended, Running};
-use crate::lab::{Lab, now};
+use crate::lab::{CONFIG, Lab, now, session};
 
 /// A checkpoint is written about once a second; the rest is for a busy machine.
 const SOON: Duration = Duration::from_secs(30);
@@ -83,4 +85,54 @@ async fn a_put_after_the_index_was_deleted_is_no_quiet_new_beginning() {
     lab.put(Sessions::new(6, now()).item(Sessions::key_of(90, 0))).await;
     let ended = run.ended(SOON).await;
     is_a_recorded_gap(&lab, &ended, &lost).await;
+    // It is asked for first, and nobody can answer here.
+    assert_eq!(lab.end(&["gap", "close", "--all"]).await.status, 2);
+    let closed = lab.end(&["gap", "close", &lab.concrete(), "--yes"]).await;
+    assert_eq!((closed.status, closed.stdout.contains("1 closed")), (0, true), "{}", closed.stderr);
+    assert_eq!(lab.state_rows("sk", "gap|").await, []);
+    let mut run = lab.start(&["run"]).await;
+    is_visible(&lab, Sessions::new(6, now()).item(Sessions::key_of(91, 0)), &run).await;
+    assert_eq!(run.stop().await.status, 0);
+    let nothing = lab.end(&["gap", "close", "--all", "--json"]).await;
+    assert_eq!((nothing.status, nothing.summary()["closed"].as_array().map(Vec::len)), (0, Some(0)));
+}
+
+/// Waits until the item is in the index.
+async fn is_visible(lab: &Lab, item: Item, run: &Running) {
+    let expected = session(&item).unwrap();
+    lab.put(item).await;
+    let begun = Instant::now();
+    while !index_documents(lab.node(), &lab.index).await.contains_key(&expected.id) {
+        assert!(begun.elapsed() < SOON, "{}", run.stderr());
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l7_a_group_whose_state_is_lost_does_not_begin_as_if_nothing_had_been() {
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
+    lab.fill(7, 40).await;
+    let mut run = lab.start(&["run"]).await;
+    lab.until_equal("before", || run.stderr()).await;
+    run.stop().await;
+    lab.client.delete_table().table_name(&lab.state).send().await.unwrap();
+
+    let mut run = lab.start(&["run"]).await;
+    let ended = run.ended(SOON).await;
+    assert_eq!(ended.status, 4, "{}", ended.stderr);
+    assert!(ended.stderr.contains("gap=\"state_lost\"") || ended.stderr.contains("state_lost"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&lab.concrete()) && ended.stderr.contains("gap close"), "{}", ended.stderr);
+    assert_eq!(lab.end(&["run"]).await.status, 4);
+    // Another group has nothing to do with it.
+    let own = lab.read_file(CONFIG);
+    lab.use_group("another");
+    assert_eq!(lab.end(&["run", "--until-end"]).await.status, 0);
+    lab.write_file(CONFIG, &own);
+
+    let closed = lab.end(&["gap", "close", "--all", "--yes"]).await;
+    assert_eq!(closed.status, 0, "{}", closed.stderr);
+    let mut run = lab.start(&["run"]).await;
+    is_visible(&lab, Sessions::new(7, now()).item(Sessions::key_of(91, 0)), &run).await;
+    lab.until_equal("after the gap was closed", || run.stderr()).await;
+    assert_eq!(run.stop().await.status, 0);
 }

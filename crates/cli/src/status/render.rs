@@ -99,6 +99,7 @@ fn lease(text: &mut String, lease: &LeaseReport) {
             "  lag {lag}; {shards} shards, {rate:.1} records/s; {undecided} undecided, {dead_lettered} dead letters; {calls_per_hour} calls an hour"
         ),
     );
+    freshness(text, summary.missed_freshness_seconds);
     if lease.beat_seconds_ago > SILENT {
         line(text, format_args!("  ! the reader is silent: a standby takes over within 8 s, where there is one"));
     }
@@ -182,10 +183,24 @@ fn progress(text: &mut String, source: &SourceReport) {
     let lag = source.lag_seconds.map_or("-".to_owned(), |lag| format!("{}{}", span(lag), trimmed_in(lag)));
     let calls = source.projected_calls_per_hour;
     line(text, format_args!("  lag {lag}; {rate:.1} records/s; {undecided} undecided; {calls} calls an hour"));
+    freshness(text, source.missed_freshness_seconds);
     let outcomes = source.outcomes.iter().filter(|(_, records)| **records > 0);
     let outcomes: Vec<String> = outcomes.map(|(outcome, records)| format!("{records} {outcome}")).collect();
     let outcomes = if outcomes.is_empty() { "-".to_owned() } else { outcomes.join(", ") };
     line(text, format_args!("  {records} records: {outcomes}"));
+}
+
+/// More shards than the machine can look at in time.
+fn freshness(text: &mut String, reached: Option<f64>) {
+    if let Some(reached) = reached {
+        line(
+            text,
+            format_args!(
+                "  ! each shard is looked at every {} only, which is more than freshness asks for",
+                span(reached)
+            ),
+        );
+    }
 }
 
 pub(super) fn gaps(text: &mut String, gaps: &[GapReport]) {

@@ -160,14 +160,14 @@ impl Discovery {
     }
 
     /// Waits until every gap is recorded, or the lease is lost. The other calls are dropped.
-    pub(super) async fn finish_records(&mut self) -> Fenced {
+    pub(super) async fn finish_records(&mut self) -> Result<Fenced, FollowError> {
         self.calls.abort_all();
         while let Some(recorded) = self.records.join_next().await {
-            if matches!(recorded, Ok(Discovered::Recorded(Fenced::Lost))) {
-                return Fenced::Lost;
+            if let Discovered::Recorded(Fenced::Lost) = recorded.map_err(|_| FollowError::Broken)? {
+                return Ok(Fenced::Lost);
             }
         }
-        Fenced::Stored
+        Ok(Fenced::Stored)
     }
 }
 

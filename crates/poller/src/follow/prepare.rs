@@ -3,22 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use streamdex_config::{Config, Manage, Source, StartPosition};
+use streamdex_config::{Config, Manage, Source};
 use streamdex_dynamodb::state::StateError;
-use streamdex_dynamodb::stream::{ListedShard, Listing, ShardId};
+use streamdex_dynamodb::stream::{Listing, ShardId};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{IndexPattern, OnExpiry};
-use streamdex_sink::index::KnownIndex;
+use streamdex_sink::index::{Followed, KnownIndex};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::FollowError;
 use super::settings::{Parts, Settings};
 use crate::gap::{Gap, GapKind};
-use crate::graph::{KnownShard, ShardGraph, ShardProgress, roots};
+use crate::graph::{KnownShard, ShardGraph, ShardProgress};
 use crate::lease::Fenced;
 use crate::retention::Retained;
 use crate::shard::Shared;
-use crate::state::{Generations, Loaded, StoredShard, StreamStart};
+use crate::state::{Generations, Listed, Loaded, StoredShard, StreamStart};
 use crate::status::StatusBoard;
 
 /// What the preparation came to.
@@ -65,7 +65,11 @@ pub(super) async fn prepare(
     check_generations(&loaded, &settings.generations)?;
     for gap in &loaded.gaps {
         tracing::error!(gap = gap.kind.name(), hint = gap.kind.hint(), "recorded earlier: {gap}");
-        board.gap(gap);
+    }
+    for closed in board.recorded(&loaded.gaps) {
+        if closed.kind == GapKind::IndexVanished {
+            parts.indices.forget(&closed.subject);
+        }
     }
     if loaded.start.is_none() && !loaded.other_streams.is_empty() {
         let gap = Gap::new(GapKind::StreamReplaced, settings.stream_arn.as_str())
@@ -81,10 +85,11 @@ pub(super) async fn prepare(
         return Ok(Prepared::OnlyGaps);
     }
     parts.indices.remember(loaded.indices.clone());
+    parts.indices.followed(settings.stream_arn.table_name(), followed_before(&loaded));
     let start = match &loaded.start {
         Some(start) => start.clone(),
         None => {
-            let start = new_start(settings.start, shared, &insist).await?;
+            let start = StreamStart::of_listings(settings.start, || list(shared, &insist)).await?;
             let Some(start) = insist.on(|| async { Ok(progress.pin(&start).await?) }).await? else {
                 return Ok(Prepared::Lost);
             };
@@ -97,26 +102,9 @@ pub(super) async fn prepare(
     Ok(Prepared::Ready(Box::new(Ready { start, graph, stored, unreadable, now: progress.time().now() })))
 }
 
-/// Where a new group begins: at the time of the service's first answer, with the shards of two complete listings that were
-/// begun after it, since one can miss a parent that is made while it is read.
-async fn new_start(position: StartPosition, shared: &Shared, insist: &Insist<'_>) -> Result<StreamStart, FollowError> {
-    let mut at = None;
-    let mut listed: Vec<ListedShard> = Vec::new();
-    for _ in 0..2 {
-        let (shards, began) = list(shared, insist).await?;
-        at.get_or_insert(began);
-        // The later listing knows better which shards are closed.
-        let ids: BTreeSet<&ShardId> = shards.iter().map(|shard| &shard.id).collect();
-        listed.retain(|earlier| !ids.contains(&earlier.id));
-        listed.extend(shards);
-    }
-    let at = at.unwrap_or_else(|| shared.progress.time().now());
-    Ok(StreamStart { position, at, roots: roots(&listed, position) })
-}
-
 /// A complete listing, and the time of its first page. A page that fails is asked for again, and those before it are
 /// kept.
-async fn list(shared: &Shared, insist: &Insist<'_>) -> Result<(Vec<ListedShard>, u64), FollowError> {
+async fn list(shared: &Shared, insist: &Insist<'_>) -> Result<Listed, FollowError> {
     let mut listing = Listing::default();
     let mut began = None;
     while !listing.is_over() {
@@ -141,7 +129,8 @@ async fn list(shared: &Shared, insist: &Insist<'_>) -> Result<(Vec<ListedShard>,
             sleep(LONGEST_WAIT).await;
         }
     }
-    Ok((listing.into_shards(), began.unwrap_or_else(|| shared.progress.time().now())))
+    let began = began.unwrap_or_else(|| shared.progress.time().now());
+    Ok(Listed { shards: listing.into_shards(), began })
 }
 
 fn check_generations(loaded: &Loaded, configured: &Generations) -> Result<(), FollowError> {
@@ -160,10 +149,21 @@ fn check_generations(loaded: &Loaded, configured: &Generations) -> Result<(), Fo
     Ok(())
 }
 
+/// Whether the group has ever sent a record, as far as its state says.
+fn followed_before(loaded: &Loaded) -> Followed {
+    let has_sent = |shard: &StoredShard| {
+        let is_read = matches!(&shard.progress, ShardProgress::Open(Some(_)) | ShardProgress::Drained);
+        is_read || shard.term.is_some()
+    };
+    let accepted = loaded.start.as_ref().is_some_and(|start| start.resumes);
+    let is_known = accepted || !loaded.indices.is_empty() || loaded.shards.iter().any(has_sent);
+    if is_known { Followed::Before } else { Followed::Never }
+}
+
 /// Whether no lineage can go on with this gap.
 fn concerns_all(gap: &Gap, indices: &[KnownIndex], settings: &Settings) -> bool {
     match gap.kind {
-        GapKind::StreamReplaced | GapKind::StreamVanished => true,
+        kind if kind.concerns_the_stream() => true,
         GapKind::IndexVanished => {
             let lost = indices.iter().find(|known| known.concrete == gap.subject);
             lost.is_some_and(|known| settings.sole_index.as_deref() == Some(known.index.as_str()))

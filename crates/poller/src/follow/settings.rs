@@ -14,6 +14,7 @@ use crate::delivery::Deliver;
 use crate::graph::Until;
 use crate::lease::WorkerId;
 use crate::state::{Generations, StateStore};
+use crate::turn::DescribeTurn;
 
 /// What a follower works with.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Whether OpenSearch answers.
     pub search: SearchContact,
+    /// Paces the calls of DescribeStream. Followers of one process share it: the limit is an account's.
+    pub describe_turn: DescribeTurn,
     /// The UUID of its cluster, once it is known.
     pub cluster: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 }

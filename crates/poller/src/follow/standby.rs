@@ -37,6 +37,8 @@ pub(super) struct Standby<'a> {
     random: fastrand::Rng,
 }
 
+/// What to do where replicas have different routes.
+pub(super) const OTHER_ROUTES: &str = "documents stay as they were written until their items change; where replicas differ for long, give each configuration its own state.group";
 /// A look that takes longer shows nothing.
 const DEADLINE: Duration = Duration::from_secs(3);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -116,7 +118,7 @@ impl<'a> Standby<'a> {
         self.board.lease_seen();
         self.check(lease.as_ref())?;
         let reader = lease.as_ref().and_then(|lease| lease.owner.as_ref()).map(ToString::to_string);
-        self.say(reader.as_deref());
+        self.say(reader.as_deref(), lease.as_ref());
         self.board.role(Role { worker: self.settings.worker.to_string(), reader: reader.clone(), term: None });
         // A lease that is this worker's own, from a term that had to end at once.
         if self.outgrow > 0 && lease.as_ref().is_some_and(|lease| lease.owner.as_ref() == Some(&self.settings.worker)) {
@@ -132,12 +134,17 @@ impl<'a> Standby<'a> {
         }
     }
 
-    /// A line for each reader that this one stands by for.
-    fn say(&mut self, reader: Option<&str>) {
+    /// A line for each reader that this one stands by for; two, where that one has other routes (rule L7).
+    fn say(&mut self, reader: Option<&str>, lease: Option<&StoredLease>) {
         let Some(reader) = reader.filter(|reader| *reader != self.settings.worker.as_str()) else { return };
-        if self.said.as_deref() != Some(reader) {
-            tracing::info!(table = self.settings.stream_arn.table_name(), reader, "standing by");
-            self.said = Some(reader.to_owned());
+        if self.said.as_deref() == Some(reader) {
+            return;
+        }
+        self.said = Some(reader.to_owned());
+        tracing::info!(table = self.settings.stream_arn.table_name(), reader, "standing by");
+        let routes = lease.and_then(|lease| lease.routes.as_deref());
+        if routes.is_some_and(|routes| routes != self.settings.routes) {
+            tracing::warn!(reader, "the reader of the table has other routes than this replica: {OTHER_ROUTES}");
         }
     }
 
@@ -191,9 +198,7 @@ impl<'a> Standby<'a> {
             LookError::Refused(FollowError::OtherCluster { stored, configured }) => {
                 Err(FollowError::OtherCluster { stored: stored.clone(), configured: configured.clone() })
             }
-            LookError::State(state) if !passes(state) => {
-                Err(FollowError::GaveUp { message: state.to_string(), hint: state.hint() })
-            }
+            LookError::State(state) if !passes(state) => Err(FollowError::State(state.clone())),
             _ if self.settings.patience.is_some_and(|patience| started.elapsed() >= patience) => {
                 Err(FollowError::GaveUp {
                     message: error.to_string(),

@@ -120,23 +120,23 @@ impl Supervisor {
                 self.readers.shutdown().await;
                 return end;
             }
-            _ => self.wind_down(give_up).await,
+            _ => self.wind_down(give_up).await?,
         }
         if end.as_ref().ok().copied() == ONLY_GAPS {
-            return Ok(self.ended_by_gaps(stop).await);
+            return self.ended_by_gaps(stop).await;
         }
         end
     }
 
     /// A gap that ends the work is recorded first, however long that takes: else nobody would know why.
-    async fn ended_by_gaps(&mut self, stop: &CancellationToken) -> Supervised {
+    async fn ended_by_gaps(&mut self, stop: &CancellationToken) -> Result<Supervised, FollowError> {
         tokio::select! {
             biased;
-            recorded = self.discovery.finish_records() => match recorded {
+            recorded = self.discovery.finish_records() => Ok(match recorded? {
                 Fenced::Stored => Supervised::Over(FollowEnd::OnlyGaps),
                 Fenced::Lost => Supervised::Lost,
-            },
-            () = stop.cancelled() => Supervised::Over(FollowEnd::Stopped),
+            }),
+            () = stop.cancelled() => Ok(Supervised::Over(FollowEnd::Stopped)),
         }
     }
 
@@ -172,12 +172,14 @@ impl Supervisor {
             if let Some(end) = outcome {
                 return Ok(end);
             }
+            // While a shard is read the work is not over, however many others there are.
+            if !self.readers.is_empty() {
+                continue;
+            }
             match self.graph.remaining() {
                 Remaining::Some => {}
                 Remaining::Nothing => return Ok(Supervised::Over(FollowEnd::PresentEnd)),
-                // Shards that were found by name alone may still be on their way.
-                Remaining::OnlyGaps if self.readers.is_empty() => return Ok(Supervised::Over(FollowEnd::OnlyGaps)),
-                Remaining::OnlyGaps => {}
+                Remaining::OnlyGaps => return Ok(Supervised::Over(FollowEnd::OnlyGaps)),
                 Remaining::Unlisted => self.list_within(LIST_AGAIN),
             }
         }
@@ -216,7 +218,9 @@ impl Supervisor {
             ShardEnd::GaveUp { message, hint } => return Err(FollowError::GaveUp { message, hint }),
             ShardEnd::Gap(gap) => {
                 self.stand_still(&shard);
+                let of_stream = gap.kind.concerns_the_stream();
                 self.record(gap);
+                return Ok(if of_stream { ONLY_GAPS } else { None });
             }
             ShardEnd::IndexLost(lost) => {
                 self.stand_still(&shard);
@@ -285,6 +289,7 @@ impl Supervisor {
             }
             Discovered::Shards { shards, status, began } => {
                 self.readers.note_closed(Closed::of(&shards, status, &self.settings));
+                self.shared.board.forget_what_ended_long_ago();
                 self.last_listing = Some(began);
                 self.shared.listed.send_replace(Some(began));
                 if std::mem::take(&mut self.wants_listing) {
@@ -385,7 +390,7 @@ impl Supervisor {
 
     /// Stops every task: the page in hand may end, then checkpoints are written. Where a service does not answer, the page
     /// is left.
-    async fn wind_down(&mut self, give_up: &CancellationToken) {
+    async fn wind_down(&mut self, give_up: &CancellationToken) -> Result<(), FollowError> {
         let asked = Instant::now();
         self.shared.stop.cancel();
         self.writes.shutdown().await;
@@ -397,19 +402,23 @@ impl Supervisor {
         let abort = self.shared.abort.clone();
         let drain = async {
             self.readers.drain().await;
-            self.discovery.finish_records().await;
+            self.discovery.finish_records().await.map(drop)
         };
         let finish = async {
             sleep_until(asked + FINISH_PAGE).await;
             abort.cancel();
             sleep_until(asked + STOP_WITHIN).await;
         };
-        tokio::select! {
+        let drained = tokio::select! {
             biased;
-            () = drain => {}
-            () = finish => tracing::warn!("tasks were left behind; the work goes on from the last checkpoint"),
-        }
+            drained = drain => drained,
+            () = finish => {
+                tracing::warn!("tasks were left behind; the work goes on from the last checkpoint");
+                Ok(())
+            }
+        };
         let _ = timeout_at(asked + STOP_WITHIN, self.readers.shutdown()).await;
+        drained
     }
 }
 

@@ -13,7 +13,7 @@ use super::error::FollowError;
 use super::heartbeat::{Beats, Heartbeat, HeartbeatEnd};
 use super::prepare::{Insist, Prepared, prepare};
 use super::settings::{FollowEnd, Parts, Settings};
-use super::standby::Lead;
+use super::standby::{Lead, OTHER_ROUTES};
 use super::supervisor::{Supervised, Supervisor};
 use crate::contact::{Contact, Unanswered};
 use crate::index_watch::IndexLookout;
@@ -21,7 +21,6 @@ use crate::lease::{Fenced, GiveUp, Lease, Tenure, longest_without_progress};
 use crate::shard::{Budget, Shared};
 use crate::state::{Progress, StoredLease};
 use crate::status::{Following, LeaseChange, Role, StatusBoard};
-use crate::turn::DescribeTurn;
 
 /// A term that has not begun.
 pub(super) struct Term<'a> {
@@ -61,6 +60,8 @@ const CARRIED_OUT_LATE: Duration = Duration::from_secs(11 * 60);
 const REQUESTS_END_WITHIN: Duration = Duration::from_millis(500);
 const LOOK_FOR_THE_CLUSTER: Duration = Duration::from_millis(100);
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
+/// A process that does not come to judge for so long was frozen, or has no processor.
+const STOOD_STILL: Duration = Duration::from_secs(4);
 
 /// Counts a lease while it is this process's.
 struct Counted(Arc<AtomicUsize>);
@@ -206,8 +207,12 @@ impl<'a> Term<'a> {
         let longest = longest_without_progress(fruitless);
         let mut ticks = interval(JUDGE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticked = Instant::now();
         loop {
             ticks.tick().await;
+            if std::mem::replace(&mut ticked, Instant::now()).elapsed() >= STOOD_STILL {
+                shared.contact.slept();
+            }
             shared.unanswered.count(self.parts.deliver.unanswered());
             if let Some(why) = shared.contact.judge(self.board.undecided(), longest) {
                 return why;
@@ -249,9 +254,7 @@ impl<'a> Term<'a> {
     fn warn_of_other_routes(&self) {
         let before = self.lead.taken.before.as_ref().and_then(|before| before.routes.as_ref());
         if before.is_some_and(|routes| *routes != self.settings.routes) {
-            tracing::warn!(
-                "the last reader of the table had other routes: documents that it wrote stay as they are until they change; where replicas differ for long, give each configuration its own state.group"
-            );
+            tracing::warn!("the last reader of the table had other routes: {OTHER_ROUTES}");
         }
     }
 
@@ -288,7 +291,7 @@ impl<'a> Term<'a> {
             contact: Contact::new(self.parts.search.clone()),
             stream_arn: self.settings.stream_arn.clone(),
             budget: Budget::default(),
-            describe_turn: DescribeTurn::default(),
+            describe_turn: self.parts.describe_turn.clone(),
             wants_listing: Notify::new(),
             listed: watch::Sender::new(None),
             freshness: self.settings.freshness,

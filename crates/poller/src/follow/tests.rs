@@ -1,3 +1,5 @@
+mod broken;
+mod closing;
 mod fakes;
 mod standbys;
 
@@ -72,6 +74,7 @@ impl Bench {
             indices: index.clone(),
             clock: Arc::new(SystemClock::default()),
             search: search.clone(),
+            describe_turn: crate::DescribeTurn::default(),
             cluster: Arc::new(move || Some(cluster.clone())),
         };
         // As whoever asks OpenSearch now and then whether it is there.
@@ -100,6 +103,11 @@ impl Running {
     async fn stop(self) -> Followed {
         self.stop.cancel();
         self.task.await.unwrap().unwrap()
+    }
+
+    async fn stop_after(self, seconds: u64) -> Followed {
+        self::seconds(seconds).await;
+        self.stop().await
     }
 
     async fn end(self) -> Followed {

@@ -54,6 +54,7 @@ impl ShardGraph {
             node.in_scope |= in_scope;
             // What is done does not say where it came from.
             node.parent.get_or_insert_with(|| parent.clone());
+            self.heirs.entry(parent.clone()).or_default().insert(shard.id.clone());
             if node.stage != Stage::Waiting {
                 continue;
             }
@@ -88,11 +89,11 @@ impl ShardGraph {
         if search.noted || !search.is_complete() {
             return Vec::new();
         }
-        let children = self.nodes.iter().filter(|(_, node)| node.parent.as_ref() == Some(parent));
-        if children.clone().any(|(_, node)| matches!(node.stage, Stage::Waiting | Stage::Storing)) {
+        let children: Vec<ShardId> = self.heirs.get(parent).into_iter().flatten().cloned().collect();
+        let has_no_item = |child: &ShardId| matches!(self.stage(child), Some(Stage::Waiting | Stage::Storing));
+        if children.iter().any(has_no_item) {
             return Vec::new();
         }
-        let children = children.map(|(id, _)| id.clone()).collect();
         self.keep(parent, Search { noted: true, ..search });
         vec![Command::Done { shard: parent.clone(), children }]
     }

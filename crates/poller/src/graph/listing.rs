@@ -25,6 +25,7 @@ impl ShardGraph {
             (node.shown, node.absent) = (true, 0);
             node.parent = node.parent.take().or_else(|| shard.parent.clone());
         }
+        self.know_heirs();
         self.skip_what_lies_before_the_roots();
         if first {
             for node in self.nodes.values_mut() {
@@ -36,6 +37,15 @@ impl ShardGraph {
         commands.extend(self.children_in_passing(shards));
         commands.extend(self.advance());
         commands
+    }
+
+    fn know_heirs(&mut self) {
+        self.heirs.clear();
+        for (id, node) in &self.nodes {
+            if let Some(parent) = &node.parent {
+                self.heirs.entry(parent.clone()).or_default().insert(id.clone());
+            }
+        }
     }
 
     fn skip_what_lies_before_the_roots(&mut self) {

@@ -9,6 +9,9 @@ use crate::state::StoredLease;
 const FIRST: Duration = Duration::from_secs(10);
 /// However many terms were fruitless.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
+/// So long a host lets others take a lease first that it could not use. A standby that lives takes a lease within this
+/// time, so that longer would be of no use; and a worker that is alone goes on soon after its trouble is over.
+pub(super) const OTHERS_GO_FIRST: Duration = Duration::from_secs(10);
 
 /// Why a reader gives its lease up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +33,7 @@ pub(super) fn wait_of_a_host(lease: &StoredLease, me: &WorkerId) -> Duration {
     if lease.fruitless == 0 || lease.host != me.host() {
         return Duration::ZERO;
     }
-    longest_without_progress(lease.fruitless)
-}
-
-/// How long a worker lets others take a free lease first that had to give it up so often in a row.
-pub(super) fn wait_after(given_up: u32) -> Duration {
-    if given_up == 0 { Duration::ZERO } else { longest_without_progress(given_up) }
+    OTHERS_GO_FIRST
 }
 
 // === impl GiveUp ===

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::give_up::{wait_after, wait_of_a_host};
+use super::give_up::{OTHERS_GO_FIRST, wait_of_a_host};
 use super::{EXPIRY, LOOK, WorkerId};
 use crate::state::StoredLease;
 
@@ -14,8 +14,8 @@ pub struct LeaseWatch {
     seen: Option<Seen>,
     /// Since when the lease could be taken, were it not for this host's fruitless terms.
     free_since: Option<Duration>,
-    /// This worker's own last terms that it had to give up, in a row.
-    given_up: u32,
+    /// This worker had to give its last term up.
+    gave_up: bool,
     /// It takes a free lease at once, whatever its host's terms came to.
     impatient: bool,
 }
@@ -48,7 +48,7 @@ const LOOKS: u32 = 3;
 impl LeaseWatch {
     /// Nothing was seen yet.
     pub fn new(me: WorkerId) -> LeaseWatch {
-        LeaseWatch { me, seen: None, free_since: None, given_up: 0, impatient: false }
+        LeaseWatch { me, seen: None, free_since: None, gave_up: false, impatient: false }
     }
 
     /// As [`LeaseWatch::new`], for a worker that takes a free lease at once, whatever its host's terms came to.
@@ -58,13 +58,13 @@ impl LeaseWatch {
 
     /// This worker gave the lease up: it lets others go first for so long.
     pub fn gave_up(&mut self) -> Duration {
-        (self.given_up, self.free_since) = (self.given_up.saturating_add(1), None);
-        wait_after(self.given_up)
+        (self.gave_up, self.free_since) = (true, None);
+        OTHERS_GO_FIRST
     }
 
     /// A term of this worker ended otherwise.
     pub fn got_on(&mut self) {
-        self.given_up = 0;
+        self.gave_up = false;
     }
 
     /// Takes in what a look shows that was asked for at `began` and answered at `answered`, on this worker's monotonic
@@ -98,9 +98,8 @@ impl LeaseWatch {
             let left = EXPIRY.saturating_sub(stood_still);
             return Verdict::Wait(if left.is_zero() { LOOK } else { left.min(LOOK) });
         }
-        // The longer the host's terms have been of no use, the longer others go first.
         let free_since = *self.free_since.get_or_insert(began);
-        let wait = wait_of_a_host(lease, &self.me).max(wait_after(self.given_up));
+        let wait = if self.gave_up { OTHERS_GO_FIRST } else { wait_of_a_host(lease, &self.me) };
         let left = wait.saturating_sub(began.saturating_sub(free_since));
         if left.is_zero() || self.impatient { Verdict::Free } else { Verdict::Wait(left.min(LOOK)) }
     }
@@ -185,10 +184,10 @@ mod tests {
         assert_eq!(look(&mut watch(), &given_back("other", 2), 0.0), Verdict::Free);
         assert_eq!(look(&mut watch(), &given_back("me", 0), 0.0), Verdict::Free);
         let mut watch = watch();
-        for at in [0.0, 10.0, 19.9] {
-            assert!(matches!(look(&mut watch, &given_back("me", 1), at), Verdict::Wait(_)), "{at}");
+        for at in [0.0, 5.0, 9.9] {
+            assert!(matches!(look(&mut watch, &given_back("me", 5), at), Verdict::Wait(_)), "{at}");
         }
-        assert_eq!(look(&mut watch, &given_back("me", 1), 20.0), Verdict::Free);
+        assert_eq!(look(&mut watch, &given_back("me", 5), 10.0), Verdict::Free, "nobody else was there");
         // So does a worker that gave up, whoever had the lease last.
         watch.gave_up();
         assert!(matches!(look(&mut watch, &given_back("other", 0), 30.0), Verdict::Wait(_)));

@@ -93,6 +93,8 @@ pub struct SourceReport {
     pub heartbeat_age_seconds: Option<f64>,
     /// The lag of the shard that is furthest behind.
     pub lag_seconds: Option<f64>,
+    /// The freshness that is reached, where that is clearly less than what is asked for.
+    pub missed_freshness_seconds: Option<f64>,
     /// Records decided per second.
     pub rate: f64,
     /// Records decided.
@@ -232,6 +234,7 @@ impl SourceReport {
             term: status.role.term,
             heartbeat_age_seconds: status.heartbeat_age.map(seconds),
             lag_seconds: status.lag().map(seconds),
+            missed_freshness_seconds: status.missed_freshness().map(seconds),
             rate: thousandths(status.rate),
             records: status.tally.records(),
             outcomes: outcomes(&status.tally).collect(),

@@ -128,6 +128,7 @@ mod tests {
             born: 900,
             created: None,
             term: None,
+            resumes: false,
         };
         let lease = StoredLease {
             owner: Some(WorkerId::new("host-1-a")),
@@ -138,7 +139,12 @@ mod tests {
             ..StoredLease::default()
         };
         let loaded = Loaded {
-            start: Some(StreamStart { position: streamdex_config::StartPosition::Latest, at: 100, roots: Vec::new() }),
+            start: Some(StreamStart {
+                position: streamdex_config::StartPosition::Latest,
+                at: 100,
+                roots: Vec::new(),
+                resumes: false,
+            }),
             shards: vec![
                 shard("a", ShardProgress::Open(SequenceNumber::parse("77").ok())),
                 shard("b", ShardProgress::Open(None)),

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::job::{Job, ShardEnd, Shared};
 use super::read::{Page, Read};
 use crate::delivery::{Deliver, Undecided};
+use crate::gap::{Gap, GapKind};
 use crate::state::Checkpoint;
 
 /// Pages whose delivery has begun. Those behind the first one were taken up because an index is held back: their records
@@ -174,9 +175,14 @@ impl PageInHand {
         if shared.abort.is_cancelled() {
             return Err(ShardEnd::Stopped);
         }
-        if let Some(Undecided::IndexVanished(vanished)) = fault {
-            return Err(ShardEnd::IndexLost(vec![vanished]));
-        }
+        let fault = match fault {
+            Some(Undecided::IndexVanished(vanished)) => return Err(ShardEnd::IndexLost(vec![vanished])),
+            Some(Undecided::StateLost { message }) => {
+                let gap = Gap::new(GapKind::StateLost, shared.stream_arn.as_str()).with_detail(message);
+                return Err(ShardEnd::Gap(gap));
+            }
+            fault => fault,
+        };
         // Later pages may hold later changes of the same items, which are sent already: all are read again, in order.
         if self.followed.load(Ordering::Relaxed) {
             return Err(ShardEnd::Dropped);
@@ -185,7 +191,7 @@ impl PageInHand {
             // Without a confirmed beat nothing is written; with the next one it goes on.
             Some(Undecided::Stopped) => return wait_for_the_tenure(wait, job, shared).await,
             Some(Undecided::Later { message, hint }) => (message, hint),
-            Some(Undecided::IndexVanished(_)) | None => ("records are undecided".to_owned(), String::new()),
+            _ => ("records are undecided".to_owned(), String::new()),
         };
         // For one-shot commands delivery has been patient already.
         if shared.patience.is_some() {

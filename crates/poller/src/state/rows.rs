@@ -12,7 +12,7 @@ use streamdex_mapping::{CreationTime, SequenceNumber};
 use crate::gap::{Gap, GapKind};
 use crate::graph::ShardProgress;
 use crate::lease::WorkerId;
-use crate::state::{Generations, Loaded, StoredLease, StoredShard, StreamStart};
+use crate::state::{Generations, Loaded, StoredGap, StoredLease, StoredShard, StreamStart};
 
 /// Reads the items of one [`streamdex_dynamodb::state::Partition::Follow`].
 ///
@@ -63,8 +63,9 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
             if matches!(gap.kind, GapKind::StreamReplaced | GapKind::StreamVanished) {
                 loaded.ended_streams.push(found.clone());
             }
-            if found == label {
-                loaded.gaps.push(gap);
+            match found == label {
+                true => loaded.gaps.push(gap),
+                false => loaded.earlier_gaps.push(StoredGap { label: found, gap }),
             }
         }
         SortKey::Index { concrete } => loaded.indices.push(read_index(item, concrete)?),
@@ -86,7 +87,8 @@ fn read_start(item: &Item) -> Option<StreamStart> {
     let roots = item.get("roots")?.as_l().ok()?;
     let roots: Option<Vec<ShardId>> =
         roots.iter().map(|root| root.as_s().ok().map(|id| ShardId::new(id.as_str()))).collect();
-    Some(StreamStart { position, at: number(item, "at")?, roots: roots? })
+    let resumes = item.contains_key("resume");
+    Some(StreamStart { position, at: number(item, "at")?, roots: roots?, resumes })
 }
 
 pub(crate) fn read_shard(item: &Item, shard: &str) -> Option<StoredShard> {
@@ -112,6 +114,7 @@ pub(crate) fn read_shard(item: &Item, shard: &str) -> Option<StoredShard> {
             .and_then(|seconds| u32::try_from(seconds).ok())
             .map(CreationTime::from_seconds),
         term: optional_number(item, "term")?,
+        resumes: item.contains_key("resume"),
     })
 }
 
@@ -130,6 +133,7 @@ fn done_shard(shard: &str, updated: u64) -> StoredShard {
         born: updated,
         created: None,
         term: None,
+        resumes: false,
     }
 }
 
@@ -178,11 +182,15 @@ pub(crate) fn write_start(start: &StreamStart) -> Item {
         StartPosition::Latest => "latest",
     };
     let roots = start.roots.iter().map(|root| AttributeValue::S(root.as_str().to_owned())).collect();
-    HashMap::from([
+    let mut item = HashMap::from([
         ("start".to_owned(), AttributeValue::S(position.to_owned())),
         ("at".to_owned(), of_number(start.at)),
         ("roots".to_owned(), AttributeValue::L(roots)),
-    ])
+    ]);
+    if start.resumes {
+        item.insert("resume".to_owned(), AttributeValue::S("oldest".to_owned()));
+    }
+    item
 }
 
 pub(crate) fn write_generations(generations: &Generations) -> AttributeValue {
@@ -219,7 +227,8 @@ mod tests {
     #[test]
     fn a_partition_is_read() {
         let generations = Generations::from([("sessions".to_owned(), 2)]);
-        let start = StreamStart { position: StartPosition::Latest, at: 7, roots: vec![ShardId::new("a")] };
+        let start =
+            StreamStart { position: StartPosition::Latest, at: 7, roots: vec![ShardId::new("a")], resumes: false };
         let mut stream = item("stream|L1", &[]);
         stream.extend(write_start(&start));
         let index = KnownIndex {

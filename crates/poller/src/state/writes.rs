@@ -272,6 +272,6 @@ pub(super) fn names(item: &Item, lease: &Lease) -> bool {
     })
 }
 
-fn text(text: &str) -> AttributeValue {
+pub(super) fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }

@@ -64,6 +64,7 @@ impl Entry {
             shard: shard.clone(),
             phase,
             lag: seen.map(|seen| seen.lag(freshness, now)),
+            polled: self.polled.filter(|_| phase == Phase::Reading).map(|polled| now.duration_since(polled)),
             caught_up: seen.is_some_and(|seen| seen.is_caught_up(freshness, now)),
             paused: self.paused.clone(),
             rate: self.rate.at(now),

@@ -12,6 +12,9 @@ use super::view::{Phase, Status};
 pub struct Summary {
     /// The lag of the shard that is furthest behind.
     pub lag_seconds: Option<f64>,
+    /// The freshness that is reached, where that is clearly less than what is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed_freshness_seconds: Option<f64>,
     /// Shards that are read, or wait to be.
     pub shards: usize,
     /// Those that something holds back.
@@ -43,6 +46,7 @@ impl Summary {
     pub fn of(status: &Status) -> Summary {
         Summary {
             lag_seconds: status.lag().map(seconds),
+            missed_freshness_seconds: status.missed_freshness().map(seconds),
             shards: status.shards.len(),
             paused: status.in_phase(Phase::Paused),
             gapped: status.in_phase(Phase::Gapped),
@@ -100,7 +104,7 @@ mod tests {
         fn a_summary_fits_into_its_item(reason: String, length in 0usize..2000, number: u64, rate in 0.0..1e12f64) {
             let summary = Summary {
                 lag_seconds: Some(tenths(rate)), shards: usize::MAX, paused: usize::MAX, gapped: usize::MAX, rate: tenths(rate),
-                records: number, dead_lettered: number, undecided: number, calls_per_hour: rate,
+                missed_freshness_seconds: Some(tenths(rate)), records: number, dead_lettered: number, undecided: number, calls_per_hour: rate,
                 pause: Some(reason.repeat(length / (reason.len() + 1) + 1)),
             };
             let json = summary.to_json();

@@ -161,6 +161,7 @@ async fn the_summary_tells_the_worst() {
     let summary = Summary::parse(&board.summary(Some("an index is held back".to_owned()))).unwrap();
     let expected = Summary {
         lag_seconds: Some(90.0),
+        missed_freshness_seconds: Some(90.0),
         shards: 1,
         calls_per_hour: 3_600.0,
         pause: Some("the state table does not answer".to_owned()),
@@ -168,6 +169,8 @@ async fn the_summary_tells_the_worst() {
     };
     assert_eq!(summary, expected);
     board.pause_all(None);
+    board.polled(&shard);
     let summary = Summary::parse(&board.summary(Some("an index is held back".to_owned()))).unwrap();
     assert_eq!(summary.pause.as_deref(), Some("an index is held back"));
+    assert_eq!(summary.missed_freshness_seconds, None, "the freshness that is asked for is reached");
 }

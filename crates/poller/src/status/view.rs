@@ -9,6 +9,9 @@ use streamdex_mapping::Tally;
 
 use crate::gap::Gap;
 
+/// Polls that are as late as one call may take are no sign of too much work.
+const SLOW_CALL: Duration = Duration::from_secs(2);
+
 /// A snapshot.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
@@ -80,6 +83,8 @@ pub struct ShardStatus {
     /// How old the index is with regard to this shard. It grows while reading or writing fails. `None` where
     /// nothing was read yet, or can be read any more.
     pub lag: Option<Duration>,
+    /// How long ago it was last asked for records, where it is read.
+    pub polled: Option<Duration>,
     /// Whether everything there was at the last poll is acknowledged.
     pub caught_up: bool,
     /// Why it does not go on, if it does not.
@@ -188,6 +193,14 @@ impl Status {
     /// The lag of the shard that is furthest behind; `None` where no shard is being read.
     pub fn lag(&self) -> Option<Duration> {
         self.shards.iter().filter_map(|shard| shard.lag).max()
+    }
+
+    /// The freshness that is reached, where that is clearly less than what is asked for: so long ago the shard that waits
+    /// longest was asked for records.
+    pub fn missed_freshness(&self) -> Option<Duration> {
+        let wanted = self.following.freshness;
+        let reached = self.shards.iter().filter_map(|shard| shard.polled).max()?;
+        (reached > wanted + wanted / 2 + SLOW_CALL).then_some(reached)
     }
 
     /// Whether everything that every shard holds is acknowledged.

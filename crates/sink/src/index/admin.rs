@@ -8,6 +8,7 @@ use url::form_urlencoded::byte_serialize;
 use super::error::SetupError;
 use super::flavour::Engine;
 use super::observe::Observed;
+use super::owner::Owner;
 use super::reply::Reply;
 use super::steps::Step;
 use super::template::Installed;
@@ -188,6 +189,16 @@ pub(crate) async fn perform(client: &Client, wanted: &Wanted, step: &Step) -> Re
         return Ok(());
     }
     reply.acknowledged(&step.describe(wanted))
+}
+
+/// Adds a group to those that an index of ours names.
+pub(crate) async fn name_group(client: &Client, wanted: &Wanted, group: &str) -> Result<(), SetupError> {
+    let observed = observe(client, wanted).await?;
+    let mapping = observed.index(&wanted.concrete).map(|index| &index.mapping);
+    let Some(meta) = mapping.and_then(|mapping| Owner::meta_with_group(mapping, group)) else { return Ok(()) };
+    let path = format!("{}/_mapping", escape(&wanted.concrete));
+    let reply = ask(client, Method::Put, &path, Some(&serde_json::json!({ "_meta": meta }))).await?;
+    reply.acknowledged(&format!("name the group in the index {}", wanted.concrete))
 }
 
 /// Adds aliases to an index; one that is there gets the filter.

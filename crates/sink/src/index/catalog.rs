@@ -14,6 +14,7 @@ use super::owner::{Owner, VERSION_SCHEME};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SetupContext {
     tables: BTreeMap<String, TableFacts>,
+    group: Option<String>,
 }
 
 /// What is known of a source's table.
@@ -89,6 +90,17 @@ impl SetupContext {
         self
     }
 
+    /// The group that follows the tables and keeps state about the indices; none where only records are applied.
+    #[must_use]
+    pub fn with_group(mut self, group: impl Into<String>) -> SetupContext {
+        self.group = Some(group.into());
+        self
+    }
+
+    pub(crate) fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
     fn table(&self, source: &str) -> TableFacts {
         self.tables.get(source).cloned().unwrap_or_default()
     }
@@ -156,6 +168,7 @@ fn owner(config: &Config, source: &Source, facts: &TableFacts, text: &str) -> (S
         table_id: facts.id.clone(),
         routes: streamdex_config::fingerprint(source),
         generation,
+        groups: Vec::new(),
     };
     (text.to_owned(), owner)
 }

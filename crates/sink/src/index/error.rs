@@ -146,6 +146,16 @@ pub enum SetupError {
     /// An index that was there is gone, or another one has its name.
     #[error(transparent)]
     Vanished(VanishedIndex),
+    /// The index says that the group has written to it, and the group's state knows nothing of that.
+    #[error("the index {concrete} was fed by the group {group}, whose state about the table {table} is lost")]
+    StateLost {
+        /// The index.
+        concrete: String,
+        /// The table.
+        table: String,
+        /// The group.
+        group: String,
+    },
     /// It was set up, but does not show; others may be changing it at the same time.
     #[error("the index {concrete} did not settle: it changed each time it was looked at")]
     Unsettled {
@@ -217,7 +227,7 @@ impl SetupError {
             SetupError::Refused { status: 401 | 403, .. } => SetupErrorKind::Credentials,
             // A success that is not the answer to what was asked comes from something in between.
             SetupError::Refused { status: 200..=299 | 408 | 429 | 500.., .. } => SetupErrorKind::Transient,
-            SetupError::Vanished(_) => SetupErrorKind::Gap,
+            SetupError::Vanished(_) | SetupError::StateLost { .. } => SetupErrorKind::Gap,
             _ => SetupErrorKind::Configuration,
         }
     }
@@ -272,6 +282,9 @@ impl SetupError {
                 "give the placeholder's attribute another value, or change the text around the placeholder in the route's `index`"
             }
             SetupError::Vanished(vanished) => vanished.hint(),
+            SetupError::StateLost { .. } => {
+                "restore the state table; or begin with what the stream still holds: `streamdex gap close`, then compare the index with the table"
+            }
             SetupError::Unsettled { .. } => "make sure that nothing else creates, deletes or renames this index",
         }
     }

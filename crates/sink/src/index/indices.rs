@@ -27,6 +27,7 @@ pub struct Indices {
     pub(super) client: Client,
     pub(super) catalog: Catalog,
     offering: Offering,
+    group: Option<String>,
     engine: OnceCell<Engine>,
     state: Mutex<State>,
 }
@@ -38,6 +39,17 @@ struct State {
     known: BTreeMap<IndexName, KnownIndex>,
     /// The names that each text with placeholders has given.
     given: BTreeMap<String, BTreeSet<IndexName>>,
+    /// Tables about which the group's state holds nothing.
+    unfollowed: BTreeSet<String>,
+}
+
+/// Whether the group's state says that it has followed a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Followed {
+    /// It has written records of it.
+    Before,
+    /// Never: an index that says otherwise means that the state is lost.
+    Never,
 }
 
 // === impl Indices ===
@@ -51,7 +63,8 @@ impl Indices {
             // It does not answer `GET /`.
             let _ = engine.set(Engine { flavour: Flavour::Serverless, cluster: None });
         }
-        Indices { client, catalog: Catalog::new(config, context), offering, engine, state: Mutex::default() }
+        let group = context.group().map(str::to_owned);
+        Indices { client, catalog: Catalog::new(config, context), offering, group, engine, state: Mutex::default() }
     }
 
     /// Where the documents of `index` go; `None` before [`Indices::ensure`]. No I/O.
@@ -133,6 +146,41 @@ impl Indices {
         }
     }
 
+    /// The group's state says so of the table with this name.
+    pub fn followed(&self, table: &str, followed: Followed) {
+        let mut state = self.state();
+        match followed {
+            Followed::Never => drop(state.unfollowed.insert(table.to_owned())),
+            Followed::Before => drop(state.unfollowed.remove(table)),
+        }
+    }
+
+    /// Adds the group to those that the index names in its `_meta`, where streamdex has made the index. Where the group's
+    /// state is lost, that is how a later process knows.
+    ///
+    /// # Errors
+    /// OpenSearch did not take it.
+    pub async fn name_group(&self, known: &KnownIndex) -> Result<(), SetupError> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let Ok(name) = IndexName::parse(&known.index) else { return Ok(()) };
+        let wanted = self.wanted(self.entry(&name)?, name.as_str());
+        if wanted.manage != Manage::Create {
+            return Ok(());
+        }
+        admin::name_group(&self.client, &wanted, group).await
+    }
+
+    /// Forgets the UUID of the index with this concrete name, and where its documents go.
+    pub fn forget(&self, concrete: &str) {
+        let mut state = self.state();
+        let forgotten: Vec<IndexName> =
+            state.known.iter().filter(|(_, known)| known.concrete == concrete).map(|(name, _)| name.clone()).collect();
+        for name in forgotten {
+            state.known.remove(&name);
+            state.targets.remove(&name);
+        }
+    }
+
     /// Which engine answers, asked once. What it lacks is logged then.
     ///
     /// # Errors
@@ -169,7 +217,8 @@ impl Indices {
         self.flavour().await?;
         let expected = self.expected(index);
         let set_up = set_up(&self.client, &wanted, expected.as_ref(), Purpose::Write).await;
-        let SetUp { name, uuid, done, findings } = set_up.map_err(|error| of_value(entry, error))?;
+        let SetUp { name, uuid, done, findings, groups } = set_up.map_err(|error| of_value(entry, error))?;
+        self.check_state(&wanted, &groups, expected.as_ref())?;
         for step in &done {
             tracing::info!(index = %index, "{}", step.describe(&wanted));
         }
@@ -182,6 +231,18 @@ impl Indices {
             self.state().known.insert(index.clone(), known);
         }
         Ok(Arc::new(Target::new(&wanted, name, uuid)))
+    }
+
+    /// An index of a group's that the group knows nothing of.
+    fn check_state(&self, wanted: &Wanted, groups: &[String], known: Option<&KnownIndex>) -> Result<(), SetupError> {
+        let table = &wanted.owner.table;
+        match &self.group {
+            Some(group) if known.is_none() && groups.contains(group) && self.state().unfollowed.contains(table) => {
+                let (concrete, table) = (wanted.concrete.clone(), table.clone());
+                Err(SetupError::StateLost { concrete, table, group: group.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The wanted state of an index. Under `check`, the index that set-up once found behind an alias stays the one that is
@@ -334,6 +395,15 @@ mod tests {
             known("Not A Name", "x", 2),
         ]);
         assert_eq!(indices.known(), [known("orders-eu", "orders-eu-000002", 2)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_not_expected_any_more() {
+        let indices = indices(Manage::Create).await;
+        indices.remember([known("sessions", "sessions-000002", 2), known("orders-eu", "orders-eu-000002", 2)]);
+        indices.forget("sessions-000002");
+        assert_eq!(indices.known(), [known("orders-eu", "orders-eu-000002", 2)]);
+        assert_eq!(indices.expected(&name("sessions")), None);
     }
 
     #[tokio::test]

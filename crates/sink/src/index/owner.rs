@@ -26,6 +26,10 @@ pub struct Owner {
     pub routes: String,
     /// The generation.
     pub generation: u32,
+    /// The groups that have followed the table into this index, and have it in their state. The set-up does not write
+    /// them: each group adds itself when it has stored the index's UUID.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// Why an index must not be written to.
@@ -58,6 +62,21 @@ impl Owner {
         // A struct of numbers and texts always serialises.
         let owner = serde_json::to_value(self).unwrap_or_default();
         Value::Object(Map::from_iter([(META_KEY.to_owned(), owner)]))
+    }
+
+    /// The whole `_meta` of an index with one more group; `None` where the group is there already, or the index is not
+    /// ours.
+    pub fn meta_with_group(mapping: &Map<String, Value>, group: &str) -> Option<Value> {
+        let mut owner = Owner::of_mapping(mapping).ok().flatten()?;
+        if owner.groups.iter().any(|known| known == group) {
+            return None;
+        }
+        owner.groups.push(group.to_owned());
+        let mut meta = mapping.get("_meta")?.as_object()?.clone();
+        let known = meta.get_mut(META_KEY)?.as_object_mut()?;
+        // What other versions wrote there stays.
+        known.insert("groups".to_owned(), owner.groups.into());
+        Some(Value::Object(meta))
     }
 
     /// Compares with what an existing index says.
@@ -113,6 +132,7 @@ mod tests {
             table_id: Some("a".into()),
             routes: "f1".into(),
             generation: 1,
+            groups: Vec::new(),
         }
     }
 
@@ -151,5 +171,20 @@ mod tests {
         assert_eq!(codes(owner().compare(Some(&region), "x")), [Code::OtherTableArn]);
         let unknown = Owner { table_arn: None, table_id: Some("b".into()), routes: "f2".into(), ..owner() };
         assert_eq!(codes(owner().compare(Some(&unknown), "x")), [Code::OtherTableId, Code::OtherRoutes]);
+    }
+
+    #[test]
+    fn l7_a_group_is_added_once_and_what_else_is_there_stays() {
+        let mut mapping = Map::from_iter([("_meta".to_owned(), owner().to_meta())]);
+        mapping["_meta"]["team"] = json!("x");
+        mapping["_meta"]["streamdex"]["later"] = json!(7);
+        let meta = Owner::meta_with_group(&mapping, "default").unwrap();
+        assert_eq!(meta.pointer("/streamdex/groups"), Some(&json!(["default"])));
+        assert_eq!((meta.pointer("/team"), meta.pointer("/streamdex/later")), (Some(&json!("x")), Some(&json!(7))));
+        mapping["_meta"] = meta;
+        assert_eq!(Owner::meta_with_group(&mapping, "default"), None);
+        let both = Owner::meta_with_group(&mapping, "blue").unwrap();
+        assert_eq!(both.pointer("/streamdex/groups"), Some(&json!(["default", "blue"])));
+        assert_eq!(Owner::meta_with_group(&Map::new(), "default"), None, "an index of somebody else's");
     }
 }

@@ -7,6 +7,7 @@ use super::error::SetupError;
 use super::finding::Finding;
 use super::known::KnownIndex;
 use super::observe::Observed;
+use super::owner::Owner;
 use super::steps::{Step, apply_steps, findings, located, steps};
 use super::template::Installed;
 use super::wanted::Wanted;
@@ -25,6 +26,8 @@ pub(super) struct SetUp {
     /// What was done, in order.
     pub(super) done: Vec<Step>,
     pub(super) findings: Vec<Finding>,
+    /// The groups that have the index in their state.
+    pub(super) groups: Vec<String>,
 }
 
 /// Who wants the index set up.
@@ -91,5 +94,7 @@ async fn installed(client: &Client, wanted: &Wanted, done: &[Step]) -> Result<In
 fn finished(wanted: &Wanted, observed: &Observed, done: Vec<Step>) -> Result<SetUp, SetupError> {
     let findings = findings(wanted, observed)?;
     let located = located(wanted, observed)?.ok_or_else(|| SetupError::Missing { index: wanted.index.clone() })?;
-    Ok(SetUp { name: located.name.to_owned(), uuid: located.index.uuid.clone(), done, findings })
+    let owner = Owner::of_mapping(&located.index.mapping).ok().flatten();
+    let groups = owner.map(|owner| owner.groups).unwrap_or_default();
+    Ok(SetUp { name: located.name.to_owned(), uuid: located.index.uuid.clone(), done, findings, groups })
 }

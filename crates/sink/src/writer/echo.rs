@@ -16,6 +16,8 @@ use super::submission::{Submission, Ticket};
 pub(super) const AFTER: Duration = Duration::from_secs(60);
 /// How long an unanswered request is remembered. A server that carries it out later than this is not known.
 const REMEMBERED: Duration = Duration::from_secs(600);
+/// How often one is looked at that must not be sent yet.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Documents of unanswered requests, and deletes that wait; what is beyond is not remembered.
 const MOST: usize = 10_000;
 
@@ -68,15 +70,23 @@ impl Echoes {
         }
     }
 
-    /// Those whose time has come.
+    /// Those whose time has come. One that must not be sent now waits on: the permit may be granted again.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Op> {
-        let mut due = Vec::new();
+        let (mut due, mut waiting) = (Vec::new(), Vec::new());
         while let Some(first) = self.due.first_entry()
             && first.key().0 <= now
         {
-            let op = first.remove();
+            let ((_, serial), op) = first.remove_entry();
             self.places.remove(&op.document);
-            due.push(op);
+            match op.ticket.permit() {
+                Some(permit) if !permit.is_granted() => waiting.push((serial, op)),
+                _ => due.push(op),
+            }
+        }
+        for (serial, op) in waiting.into_iter().filter(|(_, op)| now.duration_since(op.taken_at) < REMEMBERED) {
+            let place = (now + AGAIN, serial);
+            self.places.insert(op.document, place);
+            self.due.insert(place, op);
         }
         due
     }
@@ -95,7 +105,11 @@ impl Echoes {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+    use crate::writer::Permit;
     use crate::writer::op::sample;
 
     fn delete(id: &str) -> Op {
@@ -132,6 +146,35 @@ mod tests {
         echoes.carried_out(&delete("x"), false, now);
         echoes.newer(delete("x").document);
         assert_eq!(echoes.next(), None, "a newer operation takes its place");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn l5_one_that_must_not_be_sent_waits_until_it_may_be() {
+        #[derive(Debug)]
+        struct Lapsed(AtomicBool);
+
+        #[async_trait::async_trait]
+        impl Permit for Lapsed {
+            fn is_granted(&self) -> bool {
+                !self.0.load(Ordering::SeqCst)
+            }
+
+            async fn revoked(&self) {}
+        }
+
+        let permit = Arc::new(Lapsed(AtomicBool::new(true)));
+        let (mut echoes, now) = (Echoes::default(), Instant::now());
+        let mut first = delete("x");
+        first.ticket = Submission::new(1, Some(permit.clone())).0.ticket(0);
+        echoes.carried_out(&first, true, now);
+        assert!(echoes.due(now + AFTER).is_empty());
+        assert_eq!(echoes.next(), Some(now + AFTER + AGAIN));
+        permit.0.store(false, Ordering::SeqCst);
+        assert_eq!(echoes.due(now + AFTER + AGAIN).len(), 1);
+        permit.0.store(true, Ordering::SeqCst);
+        echoes.carried_out(&first, true, now);
+        assert!(echoes.due(now + AFTER + REMEMBERED).is_empty());
+        assert_eq!(echoes.next(), None, "a reader that is gone for so long does not come back");
     }
 
     #[tokio::test(start_paused = true)]

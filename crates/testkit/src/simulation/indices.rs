@@ -76,6 +76,12 @@ impl IndexWatch for SimulatedIndices {
         self.state().known.extend(known.into_iter().map(|known| (known.index.clone(), known)));
     }
 
+    fn forget(&self, concrete: &str) {
+        let mut state = self.state();
+        state.known.retain(|_, known| known.concrete != concrete);
+        state.targets.retain(|_, target| target.concrete != concrete);
+    }
+
     fn known(&self) -> Vec<KnownIndex> {
         self.state().known.values().cloned().collect()
     }

@@ -140,7 +140,7 @@ fn updated(world: &World, worker: &str, shard: &str, set: &Item) {
 
 fn pinned(world: &World, worker: &str, label: &str) {
     let start: Option<StreamStart> = world.state().load(label).start;
-    let Some(StreamStart { position, at, roots }) = start else { return };
+    let Some(StreamStart { position, at, roots, .. }) = start else { return };
     world.trace.note(format_args!("{worker} pins {} roots", roots.len()));
     let latest_at = (position == StartPosition::Latest).then_some(at);
     world.table().begin(label, &roots.iter().map(|root| ShardId::new(root.as_str())).collect::<Vec<_>>(), latest_at);

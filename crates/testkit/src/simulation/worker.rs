@@ -154,6 +154,7 @@ fn follower(
         indices,
         clock: Arc::new(WorkerClock(Arc::clone(gate))),
         search: contact.clone(),
+        describe_turn: streamdex_poller::DescribeTurn::default(),
         cluster: Arc::new(|| None),
     };
     let settings = Settings {

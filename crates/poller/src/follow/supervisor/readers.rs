@@ -65,7 +65,7 @@ const HANGS: Duration = Duration::from_secs(5 * 60);
 /// How long after its end the task of a shard that broke is started again, at first.
 const FIRST_RESTART: Duration = Duration::from_secs(1);
 const LONGEST_RESTART: Duration = Duration::from_secs(5 * 60);
-/// A root that is trimmed so soon after the group began was about to be when it did.
+/// A root that is trimmed so soon after the group began was about to be when it did, and so it is with closed gaps.
 const ABOUT_TO_BE_TRIMMED_SECONDS: u64 = 30 * 60;
 const RETENTION_SECONDS: u64 = 24 * 60 * 60;
 /// `latest` begins this much earlier, because creation times are rounded down, by some engines to the minute: what is
@@ -217,17 +217,19 @@ impl Readers {
             ShardProgress::Open(at) if position == Position::Counts => at.clone(),
             _ => None,
         });
-        // A root was promised from the start on, whenever its item was made.
-        let born = if is_root { self.start.at } else { stored.map_or(now, |stored| stored.born) };
+        // A root was promised from the start on, whenever its item was made, and what a closed gap was about from then on:
+        // both begin with what is left of them.
+        let resumed = stored.filter(|stored| stored.resumes).map(|stored| stored.born);
+        let promised = resumed.or(is_root.then_some(self.start.at));
+        let born = promised.or(stored.map(|stored| stored.born)).unwrap_or(now);
         let arn = &self.settings.stream_arn;
-        let retained = match is_root {
-            // A group begins with what is left of its roots.
-            true => Retained::since(born.max(self.swept.unwrap_or(0)), arn),
-            false => Retained::of_shard(&shard, born, self.swept, self.start.at, arn),
+        let retained = match promised {
+            Some(promised) => Retained::since(promised.max(self.swept.unwrap_or(0)), arn),
+            None => Retained::of_shard(&shard, born, self.swept, self.start.at, arn),
         };
         let from = match stored_position {
             Some(position) => ReadFrom::After(position),
-            None if is_root && never_begun => ReadFrom::Oldest,
+            None if promised.is_some() && never_begun => ReadFrom::Oldest,
             None => ReadFrom::Beginning,
         };
         // Nothing that it holds is older than the shard itself, or than what a stream keeps.
@@ -235,7 +237,8 @@ impl Readers {
         let created = stored.filter(|_| matches!(from, ReadFrom::After(_))).and_then(|stored| stored.created);
         let current =
             oldest.max(self.swept.unwrap_or(0)).max(created.map_or(0, |created| u64::from(created.seconds())));
-        let may_be_gone = is_root && never_begun && now.saturating_sub(self.start.at) < ABOUT_TO_BE_TRIMMED_SECONDS;
+        let is_recent = |promised: u64| now.saturating_sub(promised) < ABOUT_TO_BE_TRIMMED_SECONDS;
+        let may_be_gone = never_begun && promised.is_some_and(is_recent);
         Job {
             current_as_of: Instant::now().checked_sub(self.shared.progress.time().age(current)),
             shard,

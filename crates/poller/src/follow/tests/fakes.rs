@@ -33,6 +33,12 @@ pub(super) struct FakeStream {
     pub(super) records_calls: AtomicU64,
     /// Every call fails while this is set.
     pub(super) down: AtomicBool,
+    /// The first token of every page of shards that was asked for.
+    pub(super) pages: Mutex<Vec<Option<ShardId>>>,
+    /// This page of a listing, counted from 0, fails so often.
+    pub(super) bad_page: Mutex<(usize, u32)>,
+    /// A call with this name panics.
+    pub(super) broken: Mutex<&'static str>,
     began: Instant,
 }
 
@@ -43,6 +49,9 @@ impl Default for FakeStream {
             iterators: Mutex::default(),
             records_calls: AtomicU64::default(),
             down: AtomicBool::default(),
+            pages: Mutex::default(),
+            bad_page: Mutex::default(),
+            broken: Mutex::default(),
             began: Instant::now(),
         }
     }
@@ -55,6 +64,8 @@ struct FakeState {
     faults: BTreeMap<String, VecDeque<Fault>>,
     /// How many GetRecords calls of a shard are answered without records and without an iterator.
     blanks: BTreeMap<String, u64>,
+    /// How many GetRecords calls of a shard are answered with an empty page.
+    empties: BTreeMap<String, u64>,
     disabled: bool,
     gone: bool,
     current: Option<String>,
@@ -121,6 +132,11 @@ impl FakeStream {
         self
     }
 
+    pub(super) fn empty_pages(&self, name: &str, answers: u64) -> &FakeStream {
+        self.state().empties.insert(name.into(), answers);
+        self
+    }
+
     pub(super) fn blanks_left(&self, name: &str) -> u64 {
         self.state().blanks.get(name).copied().unwrap_or_default()
     }
@@ -145,6 +161,8 @@ impl FakeStream {
     }
 
     fn reach(&self, operation: &'static str) -> Result<(), AwsError> {
+        let broken = *self.broken.lock().unwrap();
+        assert_ne!(broken, operation, "a defect");
         if self.down.load(Ordering::SeqCst) { Err(AwsError::new(Fault::Transient, operation)) } else { Ok(()) }
     }
 }
@@ -154,6 +172,7 @@ impl StreamSource for FakeStream {
     async fn shards(&self, after: Option<&ShardId>) -> Result<ShardPage, AwsError> {
         self.reach("DescribeStream")?;
         let state = self.state();
+        self.pages.lock().unwrap().push(after.cloned());
         if state.gone {
             return Err(AwsError::new(Fault::NotFound, "DescribeStream"));
         }
@@ -162,6 +181,11 @@ impl StreamSource for FakeStream {
         let all: Vec<ListedShard> = shown.map(|(name, shard)| listed(name, shard)).collect();
         let rest: Vec<_> = all.iter().filter(|shard| after.is_none_or(|after| shard.id > *after)).cloned().collect();
         let shards: Vec<_> = rest.iter().take(4).cloned().collect();
+        let mut bad = self.bad_page.lock().unwrap();
+        if bad.1 > 0 && bad.0 == (all.len() - rest.len()) / 4 {
+            bad.1 -= 1;
+            return Err(AwsError::new(Fault::Transient, "DescribeStream"));
+        }
         let next = (rest.len() > 4).then(|| shards[3].id.clone());
         let status = if state.disabled { StreamStatus::Disabled } else { StreamStatus::Enabled };
         Ok(ShardPage { shards, next, status, date: Some(EPOCH + self.began.elapsed().as_secs()) })
@@ -169,7 +193,7 @@ impl StreamSource for FakeStream {
 
     /// Like an emulator: all shards, whatever their parent.
     async fn children(&self, _parent: &ShardId) -> Result<Vec<ListedShard>, AwsError> {
-        self.reach("DescribeStream")?;
+        self.reach("children")?;
         Ok(self
             .state()
             .shards
@@ -202,6 +226,10 @@ impl StreamSource for FakeStream {
         let (name, after) = iterator.as_str().split_once('|').unwrap();
         if let Some(fault) = state.faults.get_mut(name).and_then(VecDeque::pop_front) {
             return Err(AwsError::new(fault, "GetRecords"));
+        }
+        if let Some(left) = state.empties.get_mut(name).filter(|left| **left > 0) {
+            *left -= 1;
+            return Ok(RecordsPage { next: Some(iterator.clone()), ..RecordsPage::default() });
         }
         if let Some(left) = state.blanks.get_mut(name).filter(|left| **left > 0) {
             *left -= 1;
@@ -258,6 +286,7 @@ pub(super) struct FakeIndex {
     /// The task that delivers a record with this number panics.
     pub(super) poison: AtomicU64,
     pub(super) remembered: Mutex<Vec<KnownIndex>>,
+    pub(super) forgotten: Mutex<Vec<String>>,
 }
 
 impl FakeIndex {
@@ -323,6 +352,10 @@ impl IndexWatch for FakeIndex {
         *self.remembered.lock().unwrap() = known;
     }
 
+    fn forget(&self, concrete: &str) {
+        self.forgotten.lock().unwrap().push(concrete.to_owned());
+    }
+
     fn known(&self) -> Vec<KnownIndex> {
         vec![FakeIndex::known_index()]
     }
@@ -350,6 +383,8 @@ pub(super) struct FakeStore {
     pub(super) down: AtomicBool,
     /// The task that beats panics.
     pub(super) broken: AtomicBool,
+    /// A write to an item whose key begins so panics.
+    pub(super) broken_for: Mutex<&'static str>,
     /// The table was deleted.
     pub(super) gone: AtomicBool,
     workers: AtomicU64,
@@ -373,6 +408,7 @@ impl Default for FakeStore {
             looks: AtomicU64::default(),
             down: AtomicBool::default(),
             broken: AtomicBool::default(),
+            broken_for: Mutex::new("-"),
             gone: AtomicBool::default(),
             workers: AtomicU64::default(),
             began: Instant::now(),
@@ -381,6 +417,12 @@ impl Default for FakeStore {
 }
 
 impl FakeStore {
+    fn check(&self, operation: &Operation) {
+        let broken_for = *self.broken_for.lock().unwrap();
+        let is_broken = operation.sort_key.starts_with(broken_for);
+        assert!(!is_broken || operation.action == Action::Check, "a defect");
+    }
+
     pub(super) fn session(self: &Arc<FakeStore>) -> Arc<FakeSession> {
         let number = self.workers.fetch_add(1, Ordering::SeqCst) + 1;
         let worker = WorkerId::new(format!("w{number}"));
@@ -464,6 +506,7 @@ impl StateStore for FakeSession {
             assert!(!self.store.broken.load(Ordering::SeqCst), "a defect of the heartbeat");
             self.store.beats.fetch_add(1, Ordering::SeqCst);
         }
+        operations.iter().for_each(|operation| self.store.check(operation));
         self.reach("TransactWriteItems")?;
         let answer = apply(&mut self.store.items.lock().unwrap(), "p", operations);
         Ok(Written { answer, date: Some(EPOCH + self.store.began.elapsed().as_secs()) })

@@ -318,3 +318,20 @@ async fn to_the_present_end_nobody_else_may_read() {
     let error = bench.follow_with(settings).task.await.unwrap().unwrap_err();
     assert!(matches!(&error, FollowError::OthersAtWork(reader) if reader == "w1"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_reads_one_table_lets_others_go_first_with_the_next_and_takes_it_all_the_same() {
+    let (first, second) = (nine_shards(), nine_shards());
+    let leases = std::sync::Arc::default();
+    let settings = |bench: &Bench| Settings { leases: Arc::clone(&leases), ..bench.settings() };
+    let one = first.worker_with(settings(&first));
+    one.has_written(1).await;
+    assert_eq!(leases.load(Ordering::SeqCst), 1);
+    let two = second.worker_with(settings(&second));
+    let waited = two.has_written(1).await;
+    assert!(waited <= Duration::from_millis(1_500), "{waited:?}");
+    assert_eq!(leases.load(Ordering::SeqCst), 2, "to hold few leases is no right");
+    two.running.stop().await;
+    one.running.stop().await;
+    assert_eq!(leases.load(Ordering::SeqCst), 0);
+}

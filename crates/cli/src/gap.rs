@@ -1,0 +1,125 @@
+//! `streamdex gap close`.
+
+use std::io::{IsTerminal, stderr, stdin};
+use std::sync::Arc;
+
+use serde_json::json;
+use streamdex_config::Config;
+use streamdex_dynamodb::clients::SourceClients;
+use streamdex_dynamodb::stream::SdkStream;
+use streamdex_poller::closing::{CloseError, Closed, GapCloser};
+use streamdex_poller::follow::generations;
+use streamdex_poller::lease::WorkerId;
+use streamdex_poller::state::StoredGap;
+
+use crate::args::{GapCloseArgs, GapCommand, Global};
+use crate::exit::{CliError, Exit};
+use crate::follow::{followed, partition, random};
+use crate::preflight::{Uses, preflight};
+use crate::{connect, output, settings};
+
+/// The gaps of one source's table.
+struct Table {
+    source: String,
+    closer: GapCloser,
+    gaps: Vec<StoredGap>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, command: GapCommand) -> Result<Exit, CliError> {
+    let GapCommand::Close(arguments) = command;
+    let config = settings::configuration(global)?;
+    preflight(&config, &[Uses::Sources, Uses::State]).await?;
+    let mut tables = tables(&config).await?;
+    choose(&mut tables, &arguments)?;
+    let count: usize = tables.iter().map(|table| table.gaps.len()).sum();
+    if count == 0 {
+        return done(global, &tables, None);
+    }
+    let plan: String = tables.iter().flat_map(|table| table.gaps.iter().map(|gap| line(table, gap))).collect();
+    output::note(&plan);
+    if !arguments.yes && !is_wanted(count)? {
+        return Ok(Exit::Done);
+    }
+    let mut closed = Closed::Free;
+    for table in &tables {
+        let close = || Box::pin(table.closer.close(&table.gaps));
+        let came_to = connect::insist(Some(connect::PATIENCE), CloseError::passes_by_itself, close).await?;
+        if came_to == Closed::Interrupted {
+            closed = came_to;
+        }
+    }
+    done(global, &tables, Some(closed))
+}
+
+async fn tables(config: &Config) -> Result<Vec<Table>, CliError> {
+    let state = connect::state_table(config).await;
+    let command = WorkerId::new(format!("gap-close-{:08x}", random() & 0xffff_ffff));
+    let mut tables = Vec::new();
+    for source in &config.sources {
+        let clients = SourceClients::connect(source).await;
+        let info = followed(source, &clients, &state, Some(connect::PATIENCE)).await?;
+        let store = Arc::new(partition(&state, &info));
+        let arn = info.stream.arn;
+        let stream = Arc::new(SdkStream::new(clients, arn.clone(), None));
+        let closer = GapCloser::new(stream, store, arn, generations(config, source), command.clone());
+        let gaps = connect::insist(Some(connect::PATIENCE), CloseError::passes_by_itself, || closer.gaps()).await?;
+        tables.push(Table { source: source.name.clone(), closer, gaps });
+    }
+    Ok(tables)
+}
+
+/// Leaves those that are to be closed.
+fn choose(tables: &mut [Table], arguments: &GapCloseArgs) -> Result<(), CliError> {
+    if arguments.all {
+        return Ok(());
+    }
+    let is_known =
+        |subject: &&String| tables.iter().flat_map(|table| &table.gaps).any(|gap| gap.gap.subject == **subject);
+    if let Some(unknown) = arguments.subjects.iter().find(|subject| !is_known(subject)) {
+        return Err(CliError::new(Exit::Usage, format!("no gap about {unknown} is recorded"))
+            .with_hint("name what a gap is about as `streamdex status` prints it, or close all with --all"));
+    }
+    for table in tables {
+        table.gaps.retain(|gap| arguments.subjects.contains(&gap.gap.subject));
+    }
+    Ok(())
+}
+
+fn line(table: &Table, gap: &StoredGap) -> String {
+    format!("{}  {}  {}\n", table.source, gap.gap.kind.name(), gap.gap)
+}
+
+/// Asks on a terminal. Elsewhere nobody could answer.
+fn is_wanted(count: usize) -> Result<bool, CliError> {
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return Err(CliError::new(Exit::Usage, "closing a gap is asked for first, and there is no terminal")
+            .with_hint("say --yes if these gaps are to be closed"));
+    }
+    output::note(&format!(
+        "What was lost stays missing in the index until it is compared with the table. Close {count}? [y/N] "
+    ));
+    let mut answer = String::new();
+    stdin().read_line(&mut answer).map_err(|error| CliError::new(Exit::Usage, "no answer").caused_by(error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn done(global: &Global, tables: &[Table], closed: Option<Closed>) -> Result<Exit, CliError> {
+    if global.json {
+        let gaps: Vec<_> = tables.iter().flat_map(|table| table.gaps.iter().map(|gap| {
+            json!({ "source": table.source, "kind": gap.gap.kind.name(), "subject": gap.gap.subject, "stream": gap.label })
+        })).collect();
+        output::print_json(&json!({ "closed": gaps, "interrupted": closed == Some(Closed::Interrupted) }))?;
+        return Ok(Exit::Done);
+    }
+    let count: usize = tables.iter().map(|table| table.gaps.len()).sum();
+    output::print(&match closed {
+        None => "no gap is recorded\n".to_owned(),
+        Some(Closed::Free) => format!("{count} closed: the next `streamdex run` goes on\n"),
+        Some(Closed::Interrupted) => format!("{count} closed: reading goes on within 8 s\n"),
+    })?;
+    if closed.is_some() {
+        output::note("next: 90 s after reading goes on, compare the index with the table\n");
+    }
+    Ok(Exit::Done)
+}

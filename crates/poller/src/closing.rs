@@ -1,0 +1,217 @@
+//! Closes gaps, at an operator's word: pins where reading goes on, and removes the gap, in one transaction that ends the
+//! term of whoever reads the table (rule L4).
+//!
+//! What was lost stays missing in the index until the index is compared with the table, 90 seconds after reading has begun
+//! again at the earliest: a change that is read late must not look older than what was repaired.
+
+mod plan;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamdex_config::{StartPosition, StreamArn};
+use streamdex_dynamodb::state::{Answer, MOST_OPERATIONS, Operation, StateError};
+use streamdex_dynamodb::stream::{Listing, Position, ShardId, StreamSource};
+use streamdex_dynamodb::{AwsError, Fault};
+use tokio::time::sleep;
+
+use self::plan::{InStream, Plan};
+use crate::clock::{ServiceTime, SystemClock};
+use crate::lease::WorkerId;
+use crate::state::closing::{Closing, interrupt, interrupted};
+use crate::state::{Generations, Listed, Loaded, Progress, StateStore, StoredGap, StoredLease, StreamStart};
+use crate::turn::DescribeTurn;
+
+/// Closes gaps of one group on one table.
+pub struct GapCloser {
+    source: Arc<dyn StreamSource>,
+    store: Arc<dyn StateStore>,
+    stream: StreamArn,
+    generations: Generations,
+    command: WorkerId,
+    time: Arc<ServiceTime>,
+    progress: Progress,
+    turn: DescribeTurn,
+}
+
+/// What closing came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// Nobody had the lease: the next reader begins at once.
+    Free,
+    /// A reader was interrupted. Reading goes on when its lease has expired.
+    Interrupted,
+}
+
+/// Why gaps are not closed. Those that were not are as they were.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// The state table.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The stream.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// No worker of this version has read the table yet.
+    #[error("the table was never read by this version")]
+    NeverRead,
+    /// A listing repeats itself, so that it has no end.
+    #[error("DescribeStream repeats itself: the shards of the stream cannot be listed")]
+    Repeated,
+    /// Others write at the same time.
+    #[error("readers change so often that the gaps could not be closed")]
+    Busy,
+}
+
+/// The term, or the shards, may change while a transaction is prepared.
+const TRIES: u32 = 8;
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+/// A shard that is not listed is gone when the service says so as often as this.
+const BELIEVE_NOT_FOUND: u32 = 3;
+
+// === impl GapCloser ===
+
+impl GapCloser {
+    /// For the gaps in `store`, while `stream` is followed. `command` is who the lease names until it expires.
+    pub fn new(
+        source: Arc<dyn StreamSource>,
+        store: Arc<dyn StateStore>,
+        stream: StreamArn,
+        generations: Generations,
+        command: WorkerId,
+    ) -> GapCloser {
+        let time = Arc::new(ServiceTime::new(Arc::new(SystemClock::default())));
+        let (label, of) = (stream.label(), generations.clone());
+        let progress = Progress::new(Arc::clone(&store), Arc::clone(&time), label, of, command.clone());
+        GapCloser { source, store, stream, generations, command, time, progress, turn: DescribeTurn::default() }
+    }
+
+    /// The gaps that are recorded.
+    ///
+    /// # Errors
+    /// The state table cannot be read.
+    pub async fn gaps(&self) -> Result<Vec<StoredGap>, CloseError> {
+        let loaded = self.progress.load().await?;
+        Ok(plan::stored_gaps(&loaded, self.stream.label()))
+    }
+
+    /// Closes these gaps; those that are not recorded any more are passed over. It may be called again after an error.
+    ///
+    /// # Errors
+    /// The stream or the state table cannot be used, or others change the state all the time.
+    pub async fn close(&self, gaps: &[StoredGap]) -> Result<Closed, CloseError> {
+        let mut closed = Closed::Free;
+        for _ in 0..TRIES {
+            let (loaded, done) = (self.progress.load().await?, self.progress.done_shards().await?);
+            let recorded = plan::stored_gaps(&loaded, self.stream.label());
+            let open: Vec<StoredGap> = recorded.into_iter().filter(|gap| gaps.contains(gap)).collect();
+            if open.is_empty() {
+                return Ok(closed);
+            }
+            let lease = self.progress.lease().await?.ok_or(CloseError::NeverRead)?;
+            if lease.owner.is_some() {
+                closed = Closed::Interrupted;
+            }
+            let done = done.into_iter().map(|shard| shard.id).collect();
+            let stream = self.look(&open, &loaded).await?;
+            let plan = Plan { loaded: &loaded, done: &done, stream: &stream, closing: self.closing() };
+            if !self.write(plan.units(&open), lease).await? {
+                sleep(BETWEEN_TRIES).await;
+            }
+        }
+        Err(CloseError::Busy)
+    }
+
+    /// Writes units, each of them whole, and says whether all are stored.
+    async fn write(&self, units: Vec<Vec<Operation>>, mut lease: StoredLease) -> Result<bool, CloseError> {
+        for batch in plan::batches(units, MOST_OPERATIONS - 1) {
+            let mut operations = vec![interrupt(&lease, &self.command, self.time.now())];
+            operations.extend(batch);
+            let written = self.store.write(&operations).await?;
+            self.time.hear(written.date);
+            if written.answer != Answer::Stored {
+                return Ok(false);
+            }
+            lease = interrupted(lease, &self.command);
+        }
+        Ok(true)
+    }
+
+    /// What the stream holds, as far as these gaps ask for it.
+    async fn look(&self, gaps: &[StoredGap], loaded: &Loaded) -> Result<InStream, CloseError> {
+        let mut stream = InStream::default();
+        if plan::wants_a_start(gaps, loaded) {
+            let start = StreamStart::of_listings(StartPosition::TrimHorizon, || self.list()).await?;
+            stream.start = Some(start);
+        }
+        let shards = plan::shards(gaps, self.stream.label());
+        if shards.is_empty() {
+            return Ok(stream);
+        }
+        stream.listed = self.list().await?.shards;
+        let listed: BTreeSet<&ShardId> = stream.listed.iter().map(|shard| &shard.id).collect();
+        for shard in shards {
+            if !listed.contains(&shard) && self.is_gone(&shard).await? {
+                stream.gone.insert(shard);
+            }
+        }
+        Ok(stream)
+    }
+
+    async fn list(&self) -> Result<Listed, CloseError> {
+        let mut listing = Listing::default();
+        let mut began = None;
+        while !listing.is_over() {
+            self.turn.wait().await;
+            let page = self.source.shards(listing.next_after()).await?;
+            self.time.hear(page.date);
+            began.get_or_insert_with(|| self.time.now());
+            if !listing.add(page) {
+                return Err(CloseError::Repeated);
+            }
+        }
+        Ok(Listed { shards: listing.into_shards(), began: began.unwrap_or_else(|| self.time.now()) })
+    }
+
+    /// That a listing leaves a shard out proves nothing: the service is asked for it by name.
+    async fn is_gone(&self, shard: &ShardId) -> Result<bool, CloseError> {
+        for _ in 0..BELIEVE_NOT_FOUND {
+            match self.source.iterator(shard, &Position::TrimHorizon).await {
+                Ok(_) => return Ok(false),
+                Err(error) if error.fault() == Fault::NotFound => sleep(BETWEEN_TRIES).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    fn closing(&self) -> Closing<'_> {
+        Closing { label: self.stream.label(), now: self.time.now(), generations: &self.generations }
+    }
+}
+
+// === impl CloseError ===
+
+impl CloseError {
+    /// What to do, in one sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            CloseError::State(error) => error.hint(),
+            CloseError::Aws(error) => error.hint().to_owned(),
+            CloseError::NeverRead => "run `streamdex run` with this version first".to_owned(),
+            CloseError::Repeated | CloseError::Busy => "try again: nothing is lost".to_owned(),
+        }
+    }
+
+    /// Whether the same call can succeed later.
+    pub fn passes_by_itself(&self) -> bool {
+        match self {
+            CloseError::State(error) => error.aws().is_some_and(|aws| aws.fault().passes_by_itself()),
+            CloseError::Aws(error) => error.fault().passes_by_itself(),
+            CloseError::Repeated | CloseError::Busy => true,
+            CloseError::NeverRead => false,
+        }
+    }
+}
