@@ -115,7 +115,7 @@ impl GapCloser {
                 closed = Closed::Interrupted;
             }
             let done = done.into_iter().map(|shard| shard.id).collect();
-            let stream = self.look(&open, &loaded).await?;
+            let stream = self.observe(&open, &loaded).await?;
             let plan = Plan { loaded: &loaded, done: &done, stream: &stream, closing: self.closing() };
             if !self.write(plan.units(&open), lease).await? {
                 sleep(BETWEEN_TRIES).await;
@@ -140,7 +140,7 @@ impl GapCloser {
     }
 
     /// What the stream holds, as far as these gaps ask for it.
-    async fn look(&self, gaps: &[StoredGap], loaded: &Loaded) -> Result<InStream, CloseError> {
+    async fn observe(&self, gaps: &[StoredGap], loaded: &Loaded) -> Result<InStream, CloseError> {
         let mut stream = InStream::default();
         if plan::wants_a_start(gaps, loaded) {
             let start = StreamStart::of_listings(StartPosition::TrimHorizon, || self.list()).await?;

@@ -13,7 +13,7 @@ use crate::lease::Fenced;
 use crate::state::Progress;
 
 /// Watches indices for all shards: whoever asks while a look is under way shares the next one.
-pub(crate) struct IndexLookout {
+pub(crate) struct IndexCheck {
     watch: Arc<dyn IndexWatch>,
     progress: Progress,
     /// One look at a time; whoever waits here often finds that another look has answered it.
@@ -42,12 +42,12 @@ pub(crate) enum Unconfirmed {
 }
 
 /// Looks this close together are one.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+const BETWEEN_CHECKS: Duration = Duration::from_millis(200);
 const DEADLINE: Duration = Duration::from_secs(10);
 
-impl IndexLookout {
-    pub(crate) fn new(watch: Arc<dyn IndexWatch>, progress: Progress) -> IndexLookout {
-        IndexLookout { watch, progress, turn: Semaphore::new(1), seen: Mutex::default() }
+impl IndexCheck {
+    pub(crate) fn new(watch: Arc<dyn IndexWatch>, progress: Progress) -> IndexCheck {
+        IndexCheck { watch, progress, turn: Semaphore::new(1), seen: Mutex::default() }
     }
 
     /// Says that the indices `touched` (logical names) were seen unchanged after `since`.
@@ -64,10 +64,10 @@ impl IndexLookout {
         let began = self.seen().began;
         if began.is_none_or(|began| began < since) {
             if let Some(began) = began {
-                sleep_until(began + BETWEEN_LOOKS).await;
+                sleep_until(began + BETWEEN_CHECKS).await;
             }
             let began = Instant::now();
-            if let Err(reason) = self.look().await {
+            if let Err(reason) = self.check().await {
                 self.seen().failed = Some((began, reason.clone()));
                 return Err(Unconfirmed::Later(reason));
             }
@@ -81,7 +81,7 @@ impl IndexLookout {
         if lost.is_empty() { Ok(()) } else { Err(Unconfirmed::Vanished(lost)) }
     }
 
-    async fn look(&self) -> Result<(), String> {
+    async fn check(&self) -> Result<(), String> {
         let began = Instant::now();
         let answer = timeout(DEADLINE, self.watch.watch()).await;
         let answer = answer.map_err(|_| "the indices could not be looked at within 10 s".to_owned())?;

@@ -18,7 +18,7 @@ pub use self::watch::{LeaseWatch, Verdict};
 /// The reader writes a beat this often.
 pub const BEAT: Duration = Duration::from_millis(1_500);
 /// A standby reads the lease this often, so that a lease that was given back is taken within a second.
-pub const LOOK: Duration = Duration::from_millis(750);
+pub const LEASE_READ: Duration = Duration::from_millis(750);
 /// A reader without a confirmed beat for so long writes nothing.
 pub const TENURE: Duration = Duration::from_millis(4_500);
 /// A reader whose beat did not change for so long is gone, and its lease is free.

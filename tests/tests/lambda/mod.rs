@@ -11,6 +11,7 @@ mod pressure;
 mod redrive;
 mod size;
 mod stream;
+mod switched;
 mod telling;
 mod vanished;
 mod views;

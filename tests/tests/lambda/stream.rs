@@ -51,6 +51,11 @@ impl Stream {
         self.record("REMOVE", old, None)
     }
 
+    /// Whether there is an item with this key.
+    pub(crate) fn holds(&self, key: &Item) -> bool {
+        self.items.contains_key(&id(key))
+    }
+
     /// The item is deleted because its time has passed.
     pub(crate) fn expire(&mut self, key: &Item) -> Record {
         let mut record = self.remove(key);

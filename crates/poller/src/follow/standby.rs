@@ -86,19 +86,19 @@ impl<'a> Standby<'a> {
         let mut wait = FIRST_WAIT;
         loop {
             self.board.turned();
-            let wait_for = match self.look().await {
-                Ok(Looked::Taken(lead)) => {
+            let wait_for = match self.read_lease().await {
+                Ok(LeaseRead::Taken(lead)) => {
                     self.board.pause_all(None);
                     return Ok(*lead);
                 }
-                Ok(Looked::Held { by, look_again }) => {
+                Ok(LeaseRead::OfAnother { by, read_again }) => {
                     self.board.pause_all(None);
                     let others = by.filter(|_| self.settings.until == Until::PresentEnd);
                     if let Some(reader) = others.filter(|_| started.elapsed() >= PATIENCE_WITH_OTHERS) {
                         return Err(FollowError::OthersAtWork(reader));
                     }
                     wait = FIRST_WAIT;
-                    look_again
+                    read_again
                 }
                 Err(error) => {
                     self.give_up_on(&error, started)?;
@@ -112,9 +112,9 @@ impl<'a> Standby<'a> {
         }
     }
 
-    async fn look(&mut self) -> Result<Looked, LookError> {
+    async fn read_lease(&mut self) -> Result<LeaseRead, ReadError> {
         let began = self.parts.clock.monotonic();
-        let lease = timeout(DEADLINE, self.progress.lease()).await.map_err(|_| LookError::Overdue)??;
+        let lease = timeout(DEADLINE, self.progress.lease()).await.map_err(|_| ReadError::Overdue)??;
         self.board.lease_seen();
         self.check(lease.as_ref())?;
         let reader = lease.as_ref().and_then(|lease| lease.owner.as_ref()).map(ToString::to_string);
@@ -129,7 +129,7 @@ impl<'a> Standby<'a> {
             self.watch.got_on();
         }
         match self.watch.observe(lease.as_ref(), began, self.parts.clock.monotonic()) {
-            Verdict::Wait(look_again) => Ok(Looked::Held { by: reader, look_again }),
+            Verdict::Wait(read_again) => Ok(LeaseRead::OfAnother { by: reader, read_again }),
             Verdict::Free => self.take(lease).await,
         }
     }
@@ -148,7 +148,7 @@ impl<'a> Standby<'a> {
         }
     }
 
-    async fn take(&mut self, lease: Option<StoredLease>) -> Result<Looked, LookError> {
+    async fn take(&mut self, lease: Option<StoredLease>) -> Result<LeaseRead, ReadError> {
         if lease.is_none() {
             self.stop_earlier_workers().await?;
         }
@@ -158,20 +158,20 @@ impl<'a> Standby<'a> {
         let sent = Moment::now(self.parts.clock.as_ref());
         let claimant = Claimant { cluster: (self.parts.cluster)(), routes: self.settings.routes.clone() };
         let taken = self.progress.take(lease, self.outgrow, &claimant);
-        let taken = timeout(DEADLINE, taken).await.map_err(|_| LookError::Overdue)??;
+        let taken = timeout(DEADLINE, taken).await.map_err(|_| ReadError::Overdue)??;
         Ok(match taken {
             Some(taken) => {
                 self.outgrow = 0;
-                Looked::Taken(Box::new(Lead { taken, sent }))
+                LeaseRead::Taken(Box::new(Lead { taken, sent }))
             }
             // Somebody was first; who it is shows at the next look.
-            None => Looked::Held { by: None, look_again: FIRST_WAIT },
+            None => LeaseRead::OfAnother { by: None, read_again: FIRST_WAIT },
         })
     }
 
     /// Workers of the earlier design shared the shards of a table. They stop at an item of a newer format, which each of
     /// them reads before it beats, and have leases for an expiry after their last beat.
-    async fn stop_earlier_workers(&self) -> Result<(), LookError> {
+    async fn stop_earlier_workers(&self) -> Result<(), ReadError> {
         self.progress.stop_earlier_workers().await?;
         let earlier = self.progress.load().await?.earlier_workers;
         if !earlier.is_empty() {
@@ -182,23 +182,23 @@ impl<'a> Standby<'a> {
     }
 
     /// Another cluster must not go on where this one was: its index lacks what was written before.
-    fn check(&self, lease: Option<&StoredLease>) -> Result<(), LookError> {
+    fn check(&self, lease: Option<&StoredLease>) -> Result<(), ReadError> {
         let Some(lease) = lease else { return Ok(()) };
         if let (Some(stored), Some(configured)) = (&lease.cluster, (self.parts.cluster)())
             && *stored != configured
         {
             let stored = stored.clone();
-            return Err(LookError::Refused(FollowError::OtherCluster { stored, configured }));
+            return Err(ReadError::Refused(FollowError::OtherCluster { stored, configured }));
         }
         Ok(())
     }
 
-    fn give_up_on(&self, error: &LookError, started: Instant) -> Result<(), FollowError> {
+    fn give_up_on(&self, error: &ReadError, started: Instant) -> Result<(), FollowError> {
         match error {
-            LookError::Refused(FollowError::OtherCluster { stored, configured }) => {
+            ReadError::Refused(FollowError::OtherCluster { stored, configured }) => {
                 Err(FollowError::OtherCluster { stored: stored.clone(), configured: configured.clone() })
             }
-            LookError::State(state) if !passes(state) => Err(FollowError::State(state.clone())),
+            ReadError::State(state) if !passes(state) => Err(FollowError::State(state.clone())),
             _ if self.settings.patience.is_some_and(|patience| started.elapsed() >= patience) => {
                 Err(FollowError::GaveUp {
                     message: error.to_string(),
@@ -215,14 +215,14 @@ fn passes(error: &StateError) -> bool {
 }
 
 /// What a look came to.
-enum Looked {
+enum LeaseRead {
     Taken(Box<Lead>),
-    Held { by: Option<String>, look_again: Duration },
+    OfAnother { by: Option<String>, read_again: Duration },
 }
 
 /// Why a look shows nothing.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+enum ReadError {
     #[error("the state table does not answer")]
     Overdue,
     #[error(transparent)]

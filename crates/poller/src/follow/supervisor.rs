@@ -190,7 +190,7 @@ impl Supervisor {
         self.readers.restart_what_hangs();
         let board = &self.shared.board;
         board.projected_calls(self.readers.calls_per_hour());
-        board.prefetched(self.shared.budget.held());
+        board.prefetched(self.shared.budget.bytes_in_use());
         board.stream_silence(self.shared.contact.stream_silence());
         let knows_all = self.last_listing.is_some_and(|began| began.elapsed() < LISTING_IS_OLD);
         if knows_all && !self.graph.has_unread_shards() && board.is_caught_up() {

@@ -16,7 +16,7 @@ use super::settings::{FollowEnd, Parts, Settings};
 use super::standby::{Lead, OTHER_ROUTES};
 use super::supervisor::{Supervised, Supervisor};
 use crate::contact::{Contact, Unanswered};
-use crate::index_watch::IndexLookout;
+use crate::index_watch::IndexCheck;
 use crate::lease::{Fenced, GiveUp, Lease, Tenure, longest_without_progress};
 use crate::shard::{Budget, Shared};
 use crate::state::{Progress, StoredLease};
@@ -58,7 +58,7 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(1);
 const CARRIED_OUT_LATE: Duration = Duration::from_secs(11 * 60);
 /// Requests that were given up end so soon, or may still be carried out.
 const REQUESTS_END_WITHIN: Duration = Duration::from_millis(500);
-const LOOK_FOR_THE_CLUSTER: Duration = Duration::from_millis(100);
+const CHECK_THE_CLUSTER: Duration = Duration::from_millis(100);
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 /// A process that does not come to judge for so long was frozen, or has no processor.
 const STOOD_STILL: Duration = Duration::from_secs(4);
@@ -185,7 +185,7 @@ impl<'a> Term<'a> {
             if let Some((stored, configured)) = (shared.other_cluster)() {
                 return FollowError::OtherCluster { stored, configured };
             }
-            sleep(LOOK_FOR_THE_CLUSTER).await;
+            sleep(CHECK_THE_CLUSTER).await;
         }
     }
 
@@ -286,7 +286,7 @@ impl<'a> Term<'a> {
             deliver: Arc::clone(&self.parts.deliver),
             progress: self.progress.clone(),
             tenure: Arc::new(Tenure::new(Arc::clone(&self.parts.clock), self.lead.sent)),
-            indices: IndexLookout::new(Arc::clone(&self.parts.indices), self.progress.clone()),
+            indices: IndexCheck::new(Arc::clone(&self.parts.indices), self.progress.clone()),
             board: self.board.clone(),
             contact: Contact::new(self.parts.search.clone()),
             stream_arn: self.settings.stream_arn.clone(),

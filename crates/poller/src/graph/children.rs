@@ -3,7 +3,7 @@
 use streamdex_dynamodb::stream::{ListedShard, ShardId};
 
 use super::command::Command;
-use super::search::{LOOK_AROUND, Search};
+use super::search::{ASK_FOR_A_LISTING, Search};
 use super::{Node, ShardGraph, Stage};
 use crate::gap::GapKind;
 
@@ -70,7 +70,7 @@ impl ShardGraph {
         if asked == Asked::ByName {
             search.attempts += 1;
             search.found += u32::from(!children.is_empty());
-            if search.found == 0 && search.attempts == LOOK_AROUND {
+            if search.found == 0 && search.attempts == ASK_FOR_A_LISTING {
                 commands.push(Command::ListAgain);
             }
             if !search.is_over(self.until) {

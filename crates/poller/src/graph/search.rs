@@ -20,7 +20,7 @@ const CONFIRMATIONS: u32 = 3;
 const LAST_SEARCH: u32 = 5;
 
 /// After this many fruitless questions (some 10 s) the stream may be switched off, which a listing tells.
-pub(super) const LOOK_AROUND: u32 = 14;
+pub(super) const ASK_FOR_A_LISTING: u32 = 14;
 
 /// How long to wait before asking for children. A child shows up within seconds, so that the first minutes are
 /// asked through at one call a second at most: the pause at a roll-over stays below that.

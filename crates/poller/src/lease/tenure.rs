@@ -23,7 +23,7 @@ pub struct Tenure {
     prolonged: Notify,
 }
 
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const CHECK_AGAIN: Duration = Duration::from_millis(250);
 
 // === impl Tenure ===
 
@@ -61,7 +61,7 @@ impl Tenure {
                 biased;
                 () = self.over.cancelled() => return,
                 () = prolonged => {}
-                () = sleep(LOOK_AGAIN) => {}
+                () = sleep(CHECK_AGAIN) => {}
             }
         }
     }
@@ -84,7 +84,7 @@ impl Permit for Tenure {
                 biased;
                 () = self.over.cancelled() => return,
                 // In small steps: this sleep is measured by the one clock that can stand still.
-                () = sleep(self.left().min(LOOK_AGAIN)) => {}
+                () = sleep(self.left().min(CHECK_AGAIN)) => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::give_up::{OTHERS_GO_FIRST, wait_of_a_host};
-use super::{EXPIRY, LOOK, WorkerId};
+use super::{EXPIRY, LEASE_READ, WorkerId};
 use crate::state::StoredLease;
 
 /// What one standby has seen of the lease, on its own monotonic clock. The reader's clock does not count: it may be
@@ -28,7 +28,7 @@ struct Seen {
     /// When the beat was first seen with this number.
     since: Duration,
     /// How often it was seen with it. One look after a long sleep of the observer's own proves nothing.
-    looks: u32,
+    reads: u32,
 }
 
 /// What a look at the lease means.
@@ -41,7 +41,7 @@ pub enum Verdict {
 }
 
 /// So many looks in a row must show the same beat.
-const LOOKS: u32 = 3;
+const AGREEING_READS: u32 = 3;
 
 // === impl LeaseWatch ===
 
@@ -79,29 +79,29 @@ impl LeaseWatch {
         };
         let is_the_same =
             |seen: &&mut Seen| (&seen.owner, seen.term, seen.beat) == (&lease.owner, lease.term, lease.beat);
-        let (looks, since) = match self.seen.as_mut().filter(is_the_same) {
+        let (reads, since) = match self.seen.as_mut().filter(is_the_same) {
             Some(seen) => {
-                seen.looks = seen.looks.saturating_add(1);
-                (seen.looks, seen.since)
+                seen.reads = seen.reads.saturating_add(1);
+                (seen.reads, seen.since)
             }
             None => {
                 let seen =
-                    Seen { owner: lease.owner.clone(), term: lease.term, beat: lease.beat, since: answered, looks: 1 };
+                    Seen { owner: lease.owner.clone(), term: lease.term, beat: lease.beat, since: answered, reads: 1 };
                 self.seen = Some(seen);
                 (1, answered)
             }
         };
         let stood_still = began.saturating_sub(since);
-        let expired = looks >= LOOKS && stood_still >= EXPIRY;
+        let expired = reads >= AGREEING_READS && stood_still >= EXPIRY;
         if lease.owner.is_some() && !expired {
             self.free_since = None;
             let left = EXPIRY.saturating_sub(stood_still);
-            return Verdict::Wait(if left.is_zero() { LOOK } else { left.min(LOOK) });
+            return Verdict::Wait(if left.is_zero() { LEASE_READ } else { left.min(LEASE_READ) });
         }
         let free_since = *self.free_since.get_or_insert(began);
         let wait = if self.gave_up { OTHERS_GO_FIRST } else { wait_of_a_host(lease, &self.me) };
         let left = wait.saturating_sub(began.saturating_sub(free_since));
-        if left.is_zero() || self.impatient { Verdict::Free } else { Verdict::Wait(left.min(LOOK)) }
+        if left.is_zero() || self.impatient { Verdict::Free } else { Verdict::Wait(left.min(LEASE_READ)) }
     }
 }
 
@@ -122,39 +122,39 @@ mod tests {
     }
 
     /// A look that takes no time.
-    fn look(watch: &mut LeaseWatch, lease: &StoredLease, at: f64) -> Verdict {
+    fn read(watch: &mut LeaseWatch, lease: &StoredLease, at: f64) -> Verdict {
         watch.observe(Some(lease), seconds(at), seconds(at))
     }
 
     #[test]
     fn l6_a_lease_that_nobody_has_is_taken_at_once() {
         assert_eq!(watch().observe(None, seconds(0.0), seconds(0.1)), Verdict::Free);
-        assert_eq!(look(&mut watch(), &lease(None, 9), 0.0), Verdict::Free);
+        assert_eq!(read(&mut watch(), &lease(None, 9), 0.0), Verdict::Free);
     }
 
     #[test]
     fn l6_a_beat_that_stands_still_for_an_expiry_is_the_end_of_a_reader() {
         let mut watch = watch();
         for beat in 0..5_u32 {
-            let verdict = look(&mut watch, &lease(Some("w"), u64::from(beat)), 1.5 * f64::from(beat));
-            assert_eq!(verdict, Verdict::Wait(LOOK));
+            let verdict = read(&mut watch, &lease(Some("w"), u64::from(beat)), 1.5 * f64::from(beat));
+            assert_eq!(verdict, Verdict::Wait(LEASE_READ));
         }
         // First seen at 6.0 s; the last look comes when the time is over, and not a look later.
         for at in [6.75, 7.5, 8.25, 9.0, 9.75, 10.5] {
-            assert_eq!(look(&mut watch, &lease(Some("w"), 4), at), Verdict::Wait(LOOK), "{at}");
+            assert_eq!(read(&mut watch, &lease(Some("w"), 4), at), Verdict::Wait(LEASE_READ), "{at}");
         }
-        assert_eq!(look(&mut watch, &lease(Some("w"), 4), 11.5), Verdict::Wait(seconds(0.5)));
-        assert_eq!(look(&mut watch, &lease(Some("w"), 4), 12.0), Verdict::Free);
+        assert_eq!(read(&mut watch, &lease(Some("w"), 4), 11.5), Verdict::Wait(seconds(0.5)));
+        assert_eq!(read(&mut watch, &lease(Some("w"), 4), 12.0), Verdict::Free);
         // It was only slow.
-        assert_eq!(look(&mut watch, &lease(Some("w"), 5), 12.1), Verdict::Wait(LOOK));
+        assert_eq!(read(&mut watch, &lease(Some("w"), 5), 12.1), Verdict::Wait(LEASE_READ));
     }
 
     #[test]
     fn l6_an_observer_that_slept_has_seen_nothing() {
         let mut watch = watch();
-        look(&mut watch, &lease(Some("w"), 9), 0.0);
-        assert_eq!(look(&mut watch, &lease(Some("w"), 9), 7_200.0), Verdict::Wait(LOOK), "two looks, two hours apart");
-        assert_eq!(look(&mut watch, &lease(Some("w"), 9), 7_200.75), Verdict::Free);
+        read(&mut watch, &lease(Some("w"), 9), 0.0);
+        assert_eq!(read(&mut watch, &lease(Some("w"), 9), 7_200.0), Verdict::Wait(LEASE_READ), "two reads, two hours apart");
+        assert_eq!(read(&mut watch, &lease(Some("w"), 9), 7_200.75), Verdict::Free);
     }
 
     #[test]
@@ -163,35 +163,35 @@ mod tests {
         // The beat may have been written a moment before the answer.
         watch.observe(Some(&lease(Some("w"), 9)), seconds(0.0), seconds(4.9));
         for at in [5.0, 6.5, 8.0, 9.5, 10.8] {
-            assert!(matches!(look(&mut watch, &lease(Some("w"), 9), at), Verdict::Wait(_)), "{at}");
+            assert!(matches!(read(&mut watch, &lease(Some("w"), 9), at), Verdict::Wait(_)), "{at}");
         }
-        assert_eq!(look(&mut watch, &lease(Some("w"), 9), 10.9), Verdict::Free);
+        assert_eq!(read(&mut watch, &lease(Some("w"), 9), 10.9), Verdict::Free);
     }
 
     #[test]
     fn another_term_with_the_same_beat_is_another_reader() {
         let mut watch = watch();
         for at in [0.0, 3.0, 5.9] {
-            look(&mut watch, &lease(Some("w"), 9), at);
+            read(&mut watch, &lease(Some("w"), 9), at);
         }
         let other = StoredLease { term: 4, ..lease(Some("w"), 9) };
-        assert_eq!(look(&mut watch, &other, 7.0), Verdict::Wait(LOOK));
+        assert_eq!(read(&mut watch, &other, 7.0), Verdict::Wait(LEASE_READ));
     }
 
     #[test]
     fn l6_a_host_whose_terms_were_fruitless_lets_others_go_first() {
         let given_back = |host: &str, fruitless| StoredLease { fruitless, host: host.to_owned(), ..lease(None, 9) };
-        assert_eq!(look(&mut watch(), &given_back("other", 2), 0.0), Verdict::Free);
-        assert_eq!(look(&mut watch(), &given_back("me", 0), 0.0), Verdict::Free);
+        assert_eq!(read(&mut watch(), &given_back("other", 2), 0.0), Verdict::Free);
+        assert_eq!(read(&mut watch(), &given_back("me", 0), 0.0), Verdict::Free);
         let mut watch = watch();
         for at in [0.0, 5.0, 9.9] {
-            assert!(matches!(look(&mut watch, &given_back("me", 5), at), Verdict::Wait(_)), "{at}");
+            assert!(matches!(read(&mut watch, &given_back("me", 5), at), Verdict::Wait(_)), "{at}");
         }
-        assert_eq!(look(&mut watch, &given_back("me", 5), 10.0), Verdict::Free, "nobody else was there");
+        assert_eq!(read(&mut watch, &given_back("me", 5), 10.0), Verdict::Free, "nobody else was there");
         // So does a worker that gave up, whoever had the lease last.
         watch.gave_up();
-        assert!(matches!(look(&mut watch, &given_back("other", 0), 30.0), Verdict::Wait(_)));
+        assert!(matches!(read(&mut watch, &given_back("other", 0), 30.0), Verdict::Wait(_)));
         watch.got_on();
-        assert_eq!(look(&mut watch, &given_back("other", 0), 30.0), Verdict::Free);
+        assert_eq!(read(&mut watch, &given_back("other", 0), 30.0), Verdict::Free);
     }
 }

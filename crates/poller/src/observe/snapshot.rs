@@ -53,7 +53,7 @@ pub struct Reach {
 /// A supervisor's loop waits for nothing longer than some seconds.
 const STANDS_STILL: Duration = Duration::from_secs(60);
 /// A standby looks at the lease more often than once a second.
-const LOOK_OVERDUE: Duration = Duration::from_secs(10);
+const READ_OVERDUE: Duration = Duration::from_secs(10);
 /// Shards are asked for records at least once in the freshness, and calls have shorter deadlines.
 const STREAM_OVERDUE: Duration = Duration::from_secs(5);
 /// Three attempts of `watch_opensearch`.
@@ -95,7 +95,7 @@ fn without_state(source: &SourceSnapshot) -> Option<String> {
     let Status { role, heartbeat_age, lease_seen, .. } = &source.status;
     let (what, age, longest) = match role.is_reader() {
         true => ("heartbeat was confirmed", heartbeat_age, TENURE),
-        false => ("look at the lease was answered", lease_seen, LOOK_OVERDUE),
+        false => ("look at the lease was answered", lease_seen, READ_OVERDUE),
     };
     match age {
         None => Some(format!("source {}: no {what} yet", source.name)),

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 pub(crate) struct Budget {
     common: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
-    held: Arc<AtomicU64>,
+    in_use: Arc<AtomicU64>,
 }
 
 /// Room for one page.
@@ -23,7 +23,7 @@ pub(crate) struct Room {
     permit: OwnedSemaphorePermit,
     /// At most so many records are to be asked for.
     pub(crate) limit: Option<i32>,
-    held: Arc<AtomicU64>,
+    in_use: Arc<AtomicU64>,
     bytes: u64,
 }
 
@@ -43,7 +43,7 @@ impl Default for Budget {
         Budget {
             common: Arc::new(Semaphore::new(COMMON)),
             reserve: Arc::new(Semaphore::new(RESERVE)),
-            held: Arc::default(),
+            in_use: Arc::default(),
         }
     }
 }
@@ -73,12 +73,12 @@ impl Budget {
     }
 
     /// Bytes of records that are held.
-    pub(crate) fn held(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
+    pub(crate) fn bytes_in_use(&self) -> u64 {
+        self.in_use.load(Ordering::Relaxed)
     }
 
     fn with(&self, permit: OwnedSemaphorePermit, limit: Option<i32>) -> Room {
-        Room { permit, limit, held: Arc::clone(&self.held), bytes: 0 }
+        Room { permit, limit, in_use: Arc::clone(&self.in_use), bytes: 0 }
     }
 }
 
@@ -95,7 +95,7 @@ impl Room {
     /// The page is there, and its records take so many bytes.
     pub(crate) fn take(&mut self, bytes: u64) {
         self.bytes = bytes;
-        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.in_use.fetch_add(bytes, Ordering::Relaxed);
         let needed = usize::try_from(bytes.saturating_mul(GROWTH).div_ceil(1024)).unwrap_or(usize::MAX);
         let surplus = self.permit.num_permits().saturating_sub(needed);
         drop(self.permit.split(surplus));
@@ -104,7 +104,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
             room.take(1024 * 1024);
             blocked.push(room);
         }
-        assert_eq!(budget.held(), 32 * 1024 * 1024);
+        assert_eq!(budget.bytes_in_use(), 32 * 1024 * 1024);
         let quiet: Vec<Room> = futures::future::join_all((0..100).map(|_| budget.room(Holds::Nothing)))
             .await
             .into_iter()
@@ -134,7 +134,7 @@ mod tests {
         blocked.pop();
         assert!(hot.await.is_some());
         drop((quiet, blocked));
-        assert_eq!(budget.held(), 0);
+        assert_eq!(budget.bytes_in_use(), 0);
     }
 
     #[tokio::test]

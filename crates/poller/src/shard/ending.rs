@@ -14,7 +14,7 @@ pub(super) struct Ending {
     /// Answers in a row without a next iterator; with records, the count begins with that answer.
     answers: u32,
     /// When to look next whether the shard is closed, after it was found open.
-    look_at: Option<Instant>,
+    check_at: Option<Instant>,
     wait: Duration,
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Step {
     /// A new iterator is to be asked for at once.
     AskAgain,
     /// The answers agree: look whether the shard is closed.
-    Look,
+    CheckClosed,
     /// They agree, and the shard was found open just now.
     Wait,
 }
@@ -50,17 +50,17 @@ impl Ending {
         }
         // What comes after these records is not known yet.
         self.answers = if answered.empty { self.answers.saturating_add(1) } else { 1 };
-        match self.look_at {
+        match self.check_at {
             _ if self.answers < AGREEING_ANSWERS => Step::AskAgain,
             Some(at) if now < at => Step::Wait,
-            _ => Step::Look,
+            _ => Step::CheckClosed,
         }
     }
 
     /// The shard was looked at and is not closed, or could not be looked at.
     pub(super) fn is_open(&mut self, now: Instant) {
         self.wait = (self.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
-        self.look_at = Some(now + self.wait);
+        self.check_at = Some(now + self.wait);
     }
 }
 
@@ -80,15 +80,15 @@ mod tests {
 
     #[test]
     fn l12_two_answers_without_an_iterator_must_agree() {
-        assert_eq!(steps(&[NOTHING, NOTHING]), [Step::AskAgain, Step::Look]);
-        assert_eq!(steps(&[NOTHING, EMPTY, NOTHING, NOTHING])[1..], [Step::Open, Step::AskAgain, Step::Look]);
+        assert_eq!(steps(&[NOTHING, NOTHING]), [Step::AskAgain, Step::CheckClosed]);
+        assert_eq!(steps(&[NOTHING, EMPTY, NOTHING, NOTHING])[1..], [Step::Open, Step::AskAgain, Step::CheckClosed]);
         assert_eq!(steps(&[NOTHING, RECORDS, NOTHING])[1..], [Step::Open, Step::AskAgain]);
     }
 
     #[test]
     fn l12_the_second_answer_comes_after_the_last_record_read() {
-        assert_eq!(steps(&[LAST_RECORDS, NOTHING]), [Step::AskAgain, Step::Look]);
-        assert_eq!(steps(&[NOTHING, LAST_RECORDS, NOTHING]), [Step::AskAgain, Step::AskAgain, Step::Look]);
+        assert_eq!(steps(&[LAST_RECORDS, NOTHING]), [Step::AskAgain, Step::CheckClosed]);
+        assert_eq!(steps(&[NOTHING, LAST_RECORDS, NOTHING]), [Step::AskAgain, Step::AskAgain, Step::CheckClosed]);
         assert_eq!(steps(&[LAST_RECORDS, LAST_RECORDS]), [Step::AskAgain; 2]);
     }
 
@@ -96,16 +96,16 @@ mod tests {
     fn a_shard_that_is_open_is_looked_at_less_and_less_often() {
         let (mut ending, mut now) = (Ending::default(), Instant::now());
         ending.see(NOTHING, now);
-        let mut looks = 0;
+        let mut checks = 0;
         for _ in 0..600 {
-            if ending.see(NOTHING, now) == Step::Look {
-                looks += 1;
+            if ending.see(NOTHING, now) == Step::CheckClosed {
+                checks += 1;
                 ending.is_open(now);
             }
             now += Duration::from_secs(1);
         }
-        assert!((20..=26).contains(&looks), "{looks}");
+        assert!((20..=26).contains(&checks), "{checks}");
         assert_eq!(ending.see(RECORDS, now), Step::Open);
-        assert_eq!([ending.see(NOTHING, now), ending.see(NOTHING, now)], [Step::AskAgain, Step::Look]);
+        assert_eq!([ending.see(NOTHING, now), ending.see(NOTHING, now)], [Step::AskAgain, Step::CheckClosed]);
     }
 }

@@ -17,7 +17,7 @@ use crate::contact::{Contact, Unanswered};
 use crate::delivery::Deliver;
 use crate::gap::Gap;
 use crate::graph::ReadFrom;
-use crate::index_watch::IndexLookout;
+use crate::index_watch::IndexCheck;
 use crate::lease::Tenure;
 use crate::retention::Retained;
 use crate::state::Progress;
@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) progress: Progress,
     /// Nothing is written without it.
     pub(crate) tenure: Arc<Tenure>,
-    pub(crate) indices: IndexLookout,
+    pub(crate) indices: IndexCheck,
     pub(crate) board: StatusBoard,
     pub(crate) contact: Contact,
     pub(crate) stream_arn: StreamArn,

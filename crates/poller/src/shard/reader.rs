@@ -58,9 +58,9 @@ struct Iterator {
 enum Next {
     Poll(Polled),
     /// Two answers say that this is the end.
-    LookForTheEnd,
+    CheckWhetherClosed,
     /// Where the shard is open, this is its present end.
-    LookWhetherOpen(Polled),
+    CheckWhetherOpen(Polled),
     End(Read),
 }
 
@@ -75,7 +75,7 @@ const RENEW_ITERATOR: Duration = Duration::from_secs(12 * 60);
 const BETWEEN_CALLS: Duration = Duration::from_millis(200);
 /// At five calls a second nobody is throttled for so long, unless others read the shard too.
 const OTHERS_READ: Duration = Duration::from_secs(30);
-const LOOK_UP: Duration = Duration::from_secs(60);
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 /// One warning of a kind and a reminder each minute.
 const REMINDER: Duration = Duration::from_secs(60);
 
@@ -162,8 +162,8 @@ impl<'a> Reader<'a> {
                 Ok(page) => {
                     let (read, next) = self.take(page, started, room);
                     let next = match next {
-                        Next::LookForTheEnd => self.look_for_the_end().await,
-                        Next::LookWhetherOpen(polled) => self.end_if_open(polled).await,
+                        Next::CheckWhetherClosed => self.check_whether_closed().await,
+                        Next::CheckWhetherOpen(polled) => self.end_if_open(polled).await,
                         next => next,
                     };
                     match (read, next) {
@@ -218,9 +218,9 @@ impl<'a> Reader<'a> {
 
     async fn room(&self) -> Option<Room> {
         loop {
-            let held = self.unacknowledged.load(Ordering::SeqCst);
-            let holds = if held == 0 { Holds::Nothing } else { Holds::Pages };
-            let room = timeout(LOOK_UP, self.shared.budget.room(holds)).await;
+            let unacknowledged = self.unacknowledged.load(Ordering::SeqCst);
+            let holds = if unacknowledged == 0 { Holds::Nothing } else { Holds::Pages };
+            let room = timeout(SIGN_OF_LIFE, self.shared.budget.room(holds)).await;
             self.job.activity.note();
             if let Ok(room) = room {
                 return room;
@@ -303,9 +303,9 @@ impl<'a> Reader<'a> {
         }
         let reached = past_end || (self.job.end.is_some() && self.present_end.is_reached() && empty);
         let next = match step {
-            Step::Look => Next::LookForTheEnd,
+            Step::CheckClosed => Next::CheckWhetherClosed,
             // A closed shard ends where nothing more comes, and nowhere else.
-            _ if reached && !self.job.activity.is_closed() => Next::LookWhetherOpen(polled_as(empty, is_full)),
+            _ if reached && !self.job.activity.is_closed() => Next::CheckWhetherOpen(polled_as(empty, is_full)),
             Step::AskAgain => Next::Poll(Polled::FullPage),
             _ if empty && self.job.activity.is_closed() => Next::Poll(Polled::Draining),
             _ => Next::Poll(polled_as(empty, is_full)),
@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The answers agree that nothing more comes. They are believed when the shard is closed as well, by any sign of that.
-    async fn look_for_the_end(&mut self) -> Next {
+    async fn check_whether_closed(&mut self) -> Next {
         self.ending.is_open(Instant::now());
         if self.job.activity.is_closed() {
             return Next::End(Read::Drained);
@@ -354,7 +354,7 @@ impl<'a> Reader<'a> {
         let turn = self.shared.describe_turn.wait();
         tokio::pin!(turn);
         // Many can wait for their turns: that is no sign of a task that hangs.
-        while timeout(LOOK_UP, &mut turn).await.is_err() {
+        while timeout(SIGN_OF_LIFE, &mut turn).await.is_err() {
             self.job.activity.note();
         }
         self.shared.contact.stream_asked();

@@ -24,7 +24,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
 /// How often it is looked at whether reading may go on past what is held back.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const CHECK_AGAIN: Duration = Duration::from_millis(500);
 const STATE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The writing half of a shard's task.
@@ -37,7 +37,7 @@ pub(super) struct Writer<'a> {
     /// The shard's item names this term and run.
     begun: bool,
     /// The last checkpoint could not be stored, and that was said.
-    held_up: bool,
+    checkpoint_failed: bool,
     /// The last record that is acknowledged.
     position: Option<SequenceNumber>,
     /// When `pending` was acknowledged.
@@ -64,7 +64,7 @@ impl<'a> Writer<'a> {
             shard: &job.shard,
             pending: None,
             begun: false,
-            held_up: false,
+            checkpoint_failed: false,
             position,
             acknowledged: now,
             touched: BTreeSet::new(),
@@ -128,7 +128,7 @@ impl<'a> Writer<'a> {
             },
             () = self.shared.stop.cancelled(), if !stopping => {}
             // Whether something is held back, and for how long, is looked at again.
-            () = sleep(LOOK_AGAIN), if !in_hand.is_empty() && !takes_more => {
+            () = sleep(CHECK_AGAIN), if !in_hand.is_empty() && !takes_more => {
                 self.say_what_fills_the_memory(in_hand);
             }
         }
@@ -242,7 +242,7 @@ impl<'a> Writer<'a> {
         self.job.activity.note();
         match stored {
             Ok(Fenced::Stored) => {
-                if std::mem::take(&mut self.held_up) {
+                if std::mem::take(&mut self.checkpoint_failed) {
                     self.shared.board.pause(self.shard, None);
                 }
                 self.shared.board.checkpointed();
@@ -251,7 +251,7 @@ impl<'a> Writer<'a> {
             }
             Ok(Fenced::Lost) => return Err(ShardEnd::LeaseLost),
             Err(message) => {
-                self.held_up = true;
+                self.checkpoint_failed = true;
                 self.shared.board.pause(self.shard, Some(message));
             }
         }
@@ -268,7 +268,7 @@ impl<'a> Writer<'a> {
             Ok(()) => Ok(true),
             Err(Unconfirmed::Vanished(lost)) => Err(ShardEnd::IndexLost(lost)),
             Err(Unconfirmed::Later(message)) => {
-                self.held_up = true;
+                self.checkpoint_failed = true;
                 self.shared.board.pause(self.shard, Some(message));
                 Ok(false)
             }

@@ -141,7 +141,7 @@ impl Progress {
         if !is_taken {
             return Ok(None);
         }
-        self.hold(Some(lease.clone()));
+        self.set_lease(Some(lease.clone()));
         let beat = seen.as_ref().map_or(1, |seen| seen.beat.saturating_add(1));
         Ok(Some(Taken { lease, before: seen, beat }))
     }
@@ -151,7 +151,7 @@ impl Progress {
     /// # Errors
     /// The call failed.
     pub async fn beat(&self, beat: &Beat) -> Result<Fenced, StateError> {
-        let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
+        let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
         let operation = writes::beat(&lease, beat, self.time.now());
         // A write that hangs must not keep the beat from trying.
         let _turn = timeout(BEAT_WAITS, self.turn.lock()).await;
@@ -166,9 +166,9 @@ impl Progress {
     /// # Errors
     /// The call failed; the lease expires then.
     pub async fn release(&self, last: &Beat, is_clean: bool) -> Result<Fenced, StateError> {
-        let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
+        let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
         let operation = writes::release(&lease, last, is_clean, self.time.now());
-        self.hold(None);
+        self.set_lease(None);
         // Where it has no owner any more, an earlier attempt was carried out.
         let is_free = |_: usize, item: &Item| !item.contains_key("owner");
         self.fenced(&[operation], is_free).await
@@ -179,7 +179,7 @@ impl Progress {
     /// # Errors
     /// A call failed.
     pub async fn pin(&self, start: &StreamStart) -> Result<Option<StreamStart>, StateError> {
-        let Some(lease) = self.held() else { return Ok(None) };
+        let Some(lease) = self.current_lease() else { return Ok(None) };
         match self.fenced(&self.writer(&lease).pin(start), is_there).await? {
             Fenced::Stored => match self.load().await?.start {
                 Some(start) => Ok(Some(start)),
@@ -195,7 +195,7 @@ impl Progress {
     /// # Errors
     /// A call failed.
     pub async fn found(&self, shards: &[(ShardId, Option<ShardId>)]) -> Result<Fenced, StateError> {
-        let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
+        let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
         let writer = self.writer(&lease);
         for batch in shards.chunks(writes::MOST_FOUND) {
             let found =
@@ -226,7 +226,7 @@ impl Progress {
     /// # Errors
     /// The call failed.
     pub async fn begin(&self, shard: &ShardId, from: &ReadFrom, run: u64) -> Result<Fenced, StateError> {
-        let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
+        let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
         let operation = self.writer(&lease).begin(shard, from, run);
         loop {
             let mut answer = self.begins.add(operation.clone(), run);
@@ -258,7 +258,7 @@ impl Progress {
     /// # Errors
     /// The call failed.
     pub async fn checkpoint(&self, shard: &ShardId, run: u64, checkpoint: &Checkpoint) -> Result<Fenced, StateError> {
-        let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
+        let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
         let operation = self.writer(&lease).checkpoint(shard, run, checkpoint, &self.generations);
         let position = checkpoint.position.as_str();
         let is_it = |_: usize, item: &Item| names(item, &lease) && text(item, "position") == Some(position);
@@ -270,7 +270,7 @@ impl Progress {
     /// # Errors
     /// The call failed.
     pub async fn drained(&self, shard: &ShardId, run: u64) -> Result<Fenced, StateError> {
-        let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
+        let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
         self.fenced(&[self.writer(&lease).drained(shard, run)], |_, _| false).await
     }
 
@@ -279,7 +279,7 @@ impl Progress {
     /// # Errors
     /// The call failed.
     pub async fn done(&self, shard: &ShardId, children: &[ShardId], keep: &KeepDone) -> Result<Fenced, StateError> {
-        let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
+        let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
         let operations = self.writer(&lease).done(shard, children, keep);
         let answer = self.write(&operations).await?;
         let Answer::Refused(refused) = answer else { return Ok(Fenced::Stored) };
@@ -293,7 +293,7 @@ impl Progress {
     /// # Errors
     /// The call failed.
     pub async fn gap(&self, gap: &Gap) -> Result<Fenced, StateError> {
-        let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
+        let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
         self.fenced(&self.writer(&lease).gap(gap), is_there).await
     }
 
@@ -302,7 +302,7 @@ impl Progress {
     /// # Errors
     /// The call failed.
     pub async fn index(&self, index: &KnownIndex) -> Result<Fenced, StateError> {
-        let Some(lease) = self.held() else { return Ok(Fenced::Lost) };
+        let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
         self.fenced(&self.writer(&lease).index(index), is_there).await
     }
 
@@ -338,11 +338,11 @@ impl Progress {
         Writer { label: &self.label, lease, now: self.time.now() }
     }
 
-    fn held(&self) -> Option<Lease> {
+    fn current_lease(&self) -> Option<Lease> {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn hold(&self, lease: Option<Lease>) {
+    fn set_lease(&self, lease: Option<Lease>) {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease;
     }
 }
