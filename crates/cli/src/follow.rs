@@ -268,7 +268,7 @@ fn check(source: &Source, info: &TableInfo) -> Result<(), CliError> {
     Ok(())
 }
 
-fn table_can_pass(error: &TableError) -> bool {
+pub(crate) fn table_can_pass(error: &TableError) -> bool {
     matches!(error, TableError::Aws(error) if passes(error))
 }
 

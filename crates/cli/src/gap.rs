@@ -1,12 +1,14 @@
 //! `streamdex gap close`.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr, stdin};
 use std::sync::Arc;
 
 use serde_json::json;
-use streamdex_config::Config;
+use streamdex_config::{Config, StreamArn};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::stream::SdkStream;
+use streamdex_dynamodb::table::{StreamInfo, TableError};
 use streamdex_poller::closing::{CloseError, Closed, GapCloser};
 use streamdex_poller::follow::generations;
 use streamdex_poller::lease::WorkerId;
@@ -14,13 +16,16 @@ use streamdex_poller::state::StoredGap;
 
 use crate::args::{GapCloseArgs, GapCommand, Global};
 use crate::exit::{CliError, Exit};
-use crate::follow::{followed, partition, random};
+use crate::follow::{followed, partition, random, table_can_pass};
 use crate::preflight::{Uses, preflight};
 use crate::{connect, output, settings};
 
 /// The gaps of one source's table.
 struct Table {
     source: String,
+    clients: SourceClients,
+    /// The stream that is followed.
+    stream: StreamArn,
     closer: GapCloser,
     gaps: Vec<StoredGap>,
 }
@@ -43,6 +48,7 @@ pub(crate) async fn run(global: &Global, command: GapCommand) -> Result<Exit, Cl
     }
     let mut closed = Closed::Free;
     for table in &tables {
+        Box::pin(nothing_is_left_of_earlier_streams(table)).await?;
         let close = || Box::pin(table.closer.close(&table.gaps));
         let came_to = connect::insist(Some(connect::PATIENCE), CloseError::passes_by_itself, close).await?;
         if came_to == Closed::Interrupted {
@@ -61,10 +67,10 @@ async fn tables(config: &Config) -> Result<Vec<Table>, CliError> {
         let info = followed(source, &clients, &state, Some(connect::PATIENCE)).await?;
         let store = Arc::new(partition(&state, &info));
         let arn = info.stream.arn;
-        let stream = Arc::new(SdkStream::new(clients, arn.clone(), None));
-        let closer = GapCloser::new(stream, store, arn, generations(config, source), command.clone());
+        let stream = Arc::new(SdkStream::new(clients.clone(), arn.clone(), None));
+        let closer = GapCloser::new(stream, store, arn.clone(), generations(config, source), command.clone());
         let gaps = connect::insist(Some(connect::PATIENCE), CloseError::passes_by_itself, || closer.gaps()).await?;
-        tables.push(Table { source: source.name.clone(), closer, gaps });
+        tables.push(Table { source: source.name.clone(), clients, stream: arn, closer, gaps });
     }
     Ok(tables)
 }
@@ -82,6 +88,27 @@ fn choose(tables: &mut [Table], arguments: &GapCloseArgs) -> Result<(), CliError
     }
     for table in tables {
         table.gaps.retain(|gap| arguments.subjects.contains(&gap.gap.subject));
+    }
+    Ok(())
+}
+
+/// A shard of an earlier stream that stands still holds changes that nobody has read, for as long as that stream is there.
+async fn nothing_is_left_of_earlier_streams(table: &Table) -> Result<(), CliError> {
+    let of_earlier = |gap: &&StoredGap| gap.label != table.stream.label() && gap.gap.kind.concerns_a_shard();
+    let labels: BTreeSet<&str> = table.gaps.iter().filter(of_earlier).map(|gap| gap.label.as_str()).collect();
+    for label in labels {
+        let arn = table.stream.table().stream(label);
+        let describe = || Box::pin(StreamInfo::describe(&table.clients, &arn));
+        match connect::insist(Some(connect::PATIENCE), table_can_pass, describe).await {
+            Err(TableError::NoStream { .. }) => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => {
+                let message = format!("the earlier stream {arn} has gaps, and can still be read");
+                return Err(CliError::new(Exit::Usage, message).with_hint(
+                    "set [source] stream_arn to it in place of table, `streamdex gap close --all`, `streamdex run --until-end`; then set table again",
+                ));
+            }
+        }
     }
     Ok(())
 }
@@ -116,7 +143,9 @@ fn done(global: &Global, tables: &[Table], closed: Option<Closed>) -> Result<Exi
     output::print(&match closed {
         None => "no gap is recorded\n".to_owned(),
         Some(Closed::Free) => format!("{count} closed: the next `streamdex run` goes on\n"),
-        Some(Closed::Interrupted) => format!("{count} closed: reading goes on within 8 s\n"),
+        Some(Closed::Interrupted) => {
+            format!("{count} closed: reading goes on within 8 s, where a `streamdex run` is there\n")
+        }
     })?;
     if closed.is_some() {
         output::note("next: 90 s after reading goes on, compare the index with the table\n");

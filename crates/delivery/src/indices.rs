@@ -10,17 +10,13 @@ use streamdex_dynamodb::state::{
 };
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::IndexName;
-use streamdex_sink::index::{Followed, Indices, KnownIndex, SetupError, Target, VanishedIndex};
+use streamdex_sink::index::{GroupState, Indices, KnownIndex, SetupError, Target, VanishedIndex};
 
 /// Watches the indices that are written to.
 #[async_trait]
 pub trait IndexWatch: Send + Sync {
-    /// Takes over what an earlier process knew.
-    fn remember(&self, known: Vec<KnownIndex>);
-    /// Forgets an index by its concrete name: an operator has said that another one may have that name.
-    fn forget(&self, concrete: &str);
-    /// What the group's state says of a table: see [`Indices::followed`].
-    fn followed(&self, _table: &str, _followed: Followed) {}
+    /// Takes over what the group's state says of a table: see [`Indices::restore`].
+    fn restore(&self, table: &TableArn, known: Vec<KnownIndex>, group: GroupState);
     /// Adds the group to those that the index names: see [`Indices::name_group`].
     async fn name_group(&self, _known: &KnownIndex) -> Result<(), SetupError> {
         Ok(())
@@ -60,16 +56,8 @@ pub struct KnownIndices {
 
 #[async_trait]
 impl IndexWatch for Indices {
-    fn remember(&self, known: Vec<KnownIndex>) {
-        Indices::remember(self, known);
-    }
-
-    fn forget(&self, concrete: &str) {
-        Indices::forget(self, concrete);
-    }
-
-    fn followed(&self, table: &str, followed: Followed) {
-        Indices::followed(self, table, followed);
+    fn restore(&self, table: &TableArn, known: Vec<KnownIndex>, group: GroupState) {
+        Indices::restore(self, table.as_str(), known, group);
     }
 
     async fn name_group(&self, known: &KnownIndex) -> Result<(), SetupError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
-use streamdex_config::{Config, OpenSearch};
+use streamdex_config::{Config, OpenSearch, TableArn};
 use streamdex_delivery::indices::{IndexSetup, IndexWatch};
 use streamdex_delivery::letter::FileLetters;
 use streamdex_delivery::page::Page;
@@ -16,7 +16,7 @@ use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::item::{BatchGetReader, Found, ItemRead, ItemReader};
 use streamdex_mapping::event::read_captured;
 use streamdex_mapping::{IndexName, Key, KeyValue, Mapper, Outcome, Trust};
-use streamdex_sink::index::{KnownIndex, SetupError, Target, VanishedIndex};
+use streamdex_sink::index::{GroupState, KnownIndex, SetupError, Target, VanishedIndex};
 use streamdex_sink::writer::{BulkTransport, Patience, Targets};
 use streamdex_sink::{Answer, BodyEncoding, BulkWriter, ClientError, WriterSettings};
 use streamdex_testkit::engines::dynamodb_client;
@@ -84,9 +84,7 @@ impl Targets for SetUp {
 
 #[async_trait]
 impl IndexWatch for SetUp {
-    fn remember(&self, _known: Vec<KnownIndex>) {}
-
-    fn forget(&self, _concrete: &str) {}
+    fn restore(&self, _table: &TableArn, _known: Vec<KnownIndex>, _group: GroupState) {}
 
     fn known(&self) -> Vec<KnownIndex> {
         Vec::new()

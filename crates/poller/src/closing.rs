@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{StreamExt, TryStreamExt};
 use streamdex_config::{StartPosition, StreamArn};
 use streamdex_dynamodb::state::{Answer, MOST_OPERATIONS, Operation, StateError};
 use streamdex_dynamodb::stream::{Listing, Position, ShardId, StreamSource};
@@ -60,6 +61,12 @@ pub enum CloseError {
     /// A listing repeats itself, so that it has no end.
     #[error("DescribeStream repeats itself: the shards of the stream cannot be listed")]
     Repeated,
+    /// The service has the shard, and no listing shows it: what comes before it is not known.
+    #[error("the shard {shard} is there, and no listing shows it")]
+    Unlisted {
+        /// The shard.
+        shard: ShardId,
+    },
     /// Others write at the same time.
     #[error("readers change so often that the gaps could not be closed")]
     Busy,
@@ -67,9 +74,12 @@ pub enum CloseError {
 
 /// The term, or the shards, may change while a transaction is prepared.
 const TRIES: u32 = 8;
+/// So many shards are asked for at the same time.
+const AT_ONCE: usize = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
-/// A shard that is not listed is gone when the service says so as often as this.
-const BELIEVE_NOT_FOUND: u32 = 3;
+/// A shard that is not listed is gone when the service says so as often as this, over a quarter of a minute.
+const BELIEVE_NOT_FOUND: u32 = 7;
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(2_500);
 
 // === impl GapCloser ===
 
@@ -104,15 +114,16 @@ impl GapCloser {
     pub async fn close(&self, gaps: &[StoredGap]) -> Result<Closed, CloseError> {
         let mut closed = Closed::Free;
         for _ in 0..TRIES {
+            // Before all else: what is stored in a later term must not be undone by what was planned now.
+            let lease = self.progress.lease().await?.ok_or(CloseError::NeverRead)?;
+            if lease.owner.is_some() {
+                closed = Closed::Interrupted;
+            }
             let (loaded, done) = (self.progress.load().await?, self.progress.done_shards().await?);
             let recorded = plan::stored_gaps(&loaded, self.stream.label());
             let open: Vec<StoredGap> = recorded.into_iter().filter(|gap| gaps.contains(gap)).collect();
             if open.is_empty() {
                 return Ok(closed);
-            }
-            let lease = self.progress.lease().await?.ok_or(CloseError::NeverRead)?;
-            if lease.owner.is_some() {
-                closed = Closed::Interrupted;
             }
             let done = done.into_iter().map(|shard| shard.id).collect();
             let stream = self.observe(&open, &loaded).await?;
@@ -142,7 +153,7 @@ impl GapCloser {
     /// What the stream holds, as far as these gaps ask for it.
     async fn observe(&self, gaps: &[StoredGap], loaded: &Loaded) -> Result<InStream, CloseError> {
         let mut stream = InStream::default();
-        if plan::wants_a_start(gaps, loaded) {
+        if plan::wants_a_start(gaps, loaded, self.stream.label()) {
             let start = StreamStart::of_listings(StartPosition::TrimHorizon, || self.list()).await?;
             stream.start = Some(start);
         }
@@ -152,12 +163,25 @@ impl GapCloser {
         }
         stream.listed = self.list().await?.shards;
         let listed: BTreeSet<&ShardId> = stream.listed.iter().map(|shard| &shard.id).collect();
-        for shard in shards {
-            if !listed.contains(&shard) && self.is_gone(&shard).await? {
-                stream.gone.insert(shard);
-            }
+        let unlisted: Vec<&ShardId> = shards.iter().filter(|shard| !listed.contains(shard)).collect();
+        let mut gone = self.gone(unlisted.iter().copied()).await?;
+        if let Some(there) = unlisted.iter().find(|shard| !gone.contains(**shard) && !is_stored(loaded, shard)) {
+            return Err(CloseError::Unlisted { shard: (*there).clone() });
         }
+        if !gone.is_empty() {
+            let asked = stream.missing_parents().into_iter().filter(|parent| !gone.contains(*parent));
+            gone.extend(self.gone(asked).await?);
+        }
+        stream.gone = gone;
         Ok(stream)
+    }
+
+    /// Those of the shards that are gone. All are asked for at once: each takes a quarter of a minute.
+    async fn gone(&self, shards: impl Iterator<Item = &ShardId>) -> Result<BTreeSet<ShardId>, CloseError> {
+        let asked =
+            shards.map(|shard| async move { Ok::<_, CloseError>(self.is_gone(shard).await?.then(|| shard.clone())) });
+        let gone = futures::stream::iter(asked).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        Ok(gone.into_iter().flatten().collect())
     }
 
     async fn list(&self) -> Result<Listed, CloseError> {
@@ -180,7 +204,7 @@ impl GapCloser {
         for _ in 0..BELIEVE_NOT_FOUND {
             match self.source.iterator(shard, &Position::TrimHorizon).await {
                 Ok(_) => return Ok(false),
-                Err(error) if error.fault() == Fault::NotFound => sleep(BETWEEN_TRIES).await,
+                Err(error) if error.fault() == Fault::NotFound => sleep(BETWEEN_QUESTIONS).await,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -192,6 +216,10 @@ impl GapCloser {
     }
 }
 
+fn is_stored(loaded: &Loaded, shard: &ShardId) -> bool {
+    loaded.shards.iter().any(|stored| stored.id == *shard)
+}
+
 // === impl CloseError ===
 
 impl CloseError {
@@ -201,7 +229,9 @@ impl CloseError {
             CloseError::State(error) => error.hint(),
             CloseError::Aws(error) => error.hint().to_owned(),
             CloseError::NeverRead => "run `streamdex run` with this version first".to_owned(),
-            CloseError::Repeated | CloseError::Busy => "try again: nothing is lost".to_owned(),
+            CloseError::Repeated | CloseError::Unlisted { .. } | CloseError::Busy => {
+                "try again in a minute: nothing is lost".to_owned()
+            }
         }
     }
 
@@ -210,8 +240,8 @@ impl CloseError {
         match self {
             CloseError::State(error) => error.aws().is_some_and(|aws| aws.fault().passes_by_itself()),
             CloseError::Aws(error) => error.fault().passes_by_itself(),
-            CloseError::Repeated | CloseError::Busy => true,
-            CloseError::NeverRead => false,
+            CloseError::Repeated => true,
+            CloseError::NeverRead | CloseError::Unlisted { .. } | CloseError::Busy => false,
         }
     }
 }

@@ -116,6 +116,11 @@ impl Contact {
         (seen.progress, seen.fruitful) = (true, true);
     }
 
+    /// The term came to a known end, without asking anybody.
+    pub(crate) fn needs_nobody(&self) {
+        self.seen().progress = true;
+    }
+
     /// Whether records had their outcomes in this term.
     pub(crate) fn was_fruitful(&self) -> bool {
         self.seen().fruitful

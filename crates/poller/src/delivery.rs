@@ -192,13 +192,13 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use streamdex_config::Config;
+    use streamdex_config::{Config, TableArn};
     use streamdex_delivery::indices::IndexWatch;
     use streamdex_delivery::letter::FileLetters;
     use streamdex_delivery::{DeliveryProgress, ReadMemory};
     use streamdex_mapping::event::read_captured;
     use streamdex_mapping::{IndexName, Mapper};
-    use streamdex_sink::index::{KnownIndex, Target};
+    use streamdex_sink::index::{GroupState, KnownIndex, Target};
     use streamdex_sink::writer::{BulkTransport, Targets};
     use streamdex_sink::{Answer, BodyEncoding, BulkWriter, ClientError, Patience, WriterSettings};
     use tokio_util::sync::CancellationToken;
@@ -210,9 +210,7 @@ mod tests {
 
     #[async_trait]
     impl IndexWatch for Looked {
-        fn remember(&self, _: Vec<KnownIndex>) {}
-
-        fn forget(&self, _concrete: &str) {}
+        fn restore(&self, _: &TableArn, _: Vec<KnownIndex>, _: GroupState) {}
 
         fn known(&self) -> Vec<KnownIndex> {
             let (index, concrete, uuid) = ("x".into(), "x-000001".into(), "A".into());

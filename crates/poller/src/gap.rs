@@ -76,7 +76,10 @@ impl GapKind {
             GapKind::IndexVanished => {
                 "an index cannot be filled from the stream alone: raise its generation and set state.group to a new name; where it was restored, `streamdex gap close`, then compare it with the table"
             }
-            GapKind::StreamReplaced | GapKind::StreamVanished => {
+            GapKind::StreamVanished => {
+                "a table that was made again needs a new state.group and a new generation of its indices; where the stream alone is another one, `streamdex gap close`, then compare the index with the table"
+            }
+            GapKind::StreamReplaced => {
                 "changes made between the two streams are in neither: `streamdex gap close` goes on with the new one, then compare the index with the table"
             }
             GapKind::StateLost => {
@@ -91,6 +94,11 @@ impl GapKind {
     /// Whether nothing of the stream can be read before it is closed.
     pub fn concerns_the_stream(self) -> bool {
         matches!(self, GapKind::StreamReplaced | GapKind::StreamVanished | GapKind::StateLost)
+    }
+
+    /// Whether it stops the lineage of one shard.
+    pub fn concerns_a_shard(self) -> bool {
+        !self.concerns_the_stream() && self != GapKind::IndexVanished
     }
 
     fn sentence(self) -> &'static str {

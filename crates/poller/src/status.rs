@@ -154,6 +154,8 @@ impl StatusBoard {
         (board.beat, board.stream_silence) = (None, Duration::ZERO);
         board.projected_calls = 0.0;
         board.prefetched = 0;
+        // Gaps are the reader's to show: they may be closed while another one reads.
+        board.gaps.clear();
     }
 
     /// This worker gave the lease up, and lets others go first for so long.
@@ -234,11 +236,9 @@ impl StatusBoard {
         self.board().gaps.insert(gap.clone());
     }
 
-    /// These gaps are recorded. Those that were known and are not any more, were closed, and are returned.
-    pub(crate) fn recorded(&self, gaps: &[Gap]) -> Vec<Gap> {
-        let recorded = gaps.iter().cloned().collect();
-        let known = std::mem::replace(&mut self.board().gaps, recorded);
-        known.into_iter().filter(|gap| !gaps.contains(gap)).collect()
+    /// These gaps are recorded, and no others.
+    pub(crate) fn recorded(&self, gaps: &[Gap]) {
+        self.board().gaps = gaps.iter().cloned().collect();
     }
 
     // --- one shard ---

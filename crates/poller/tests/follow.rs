@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use streamdex_config::{Config, StartPosition};
+use streamdex_config::{Config, StartPosition, TableArn};
 use streamdex_delivery::Bounds;
 use streamdex_delivery::indices::IndexWatch;
 use streamdex_dynamodb::clients::SourceClients;
@@ -20,7 +20,7 @@ use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Followed, Follower
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::Generations;
-use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
+use streamdex_sink::index::{GroupState, KnownIndex, SetupError, VanishedIndex};
 use streamdex_testkit::emulators::{Engine, engines, stream};
 use streamdex_testkit::engines::{DynamoDbLocal, dynamodb_client, streams_client, unique_name};
 use streamdex_testkit::fault::{FaultServer, Recorded, Reply, Rule};
@@ -52,9 +52,7 @@ impl Deliver for Notes {
 
 #[async_trait]
 impl IndexWatch for Notes {
-    fn remember(&self, _known: Vec<KnownIndex>) {}
-
-    fn forget(&self, _concrete: &str) {}
+    fn restore(&self, _table: &TableArn, _known: Vec<KnownIndex>, _group: GroupState) {}
 
     fn known(&self) -> Vec<KnownIndex> {
         Vec::new()

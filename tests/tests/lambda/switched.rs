@@ -64,9 +64,7 @@ impl Both {
 
     /// The event source mapping passes its last position, without a failing batch.
     async fn function_catches_up(&mut self, sandbox: &Mutex<Sandbox>) {
-        let invoke = async |batch: Batch| {
-            Reply::from(&sandbox.lock().await.invoke(batch.event(), AMPLE).await.answer)
-        };
+        let invoke = async |batch: Batch| Reply::from(&sandbox.lock().await.invoke(batch.event(), AMPLE).await.answer);
         drain(&mut self.source, 1, invoke).await;
         assert!(self.source.on_failure().is_empty());
     }

@@ -132,6 +132,10 @@ impl Rights {
                     },
                 )
             }
+            ("PUT", [name, "_mapping"]) => {
+                self.names.insert((*name).to_owned());
+                (&[], &["indices:admin/mapping/put"])
+            }
             ("POST", [name, "_search"]) => {
                 self.names.insert((*name).to_owned());
                 (&[], &["indices:data/read/search"])

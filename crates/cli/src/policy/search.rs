@@ -8,6 +8,7 @@
 //! | `GET /NAMES` | index `indices:admin/get` |
 //! | `GET /NAMES/_settings/index.uuid` | index `indices:monitor/settings/get` |
 //! | `PUT /NAME` with aliases | index `indices:admin/create`, `indices:admin/aliases` |
+//! | `PUT /NAME/_mapping`, which names the group in `_meta` | index `indices:admin/mapping/put` |
 //! | `POST /_aliases` | index `indices:admin/aliases` |
 //! | `PUT /_index_template/NAME` | cluster `indices:admin/index_template/put` |
 //! | `index plan`: `GET /_index_template…`, `POST /_index_template/_simulate_index/NAME` | cluster `…/get`, `…/simulate_index` |

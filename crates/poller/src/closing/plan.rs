@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use streamdex_dynamodb::state::Operation;
 use streamdex_dynamodb::stream::{ListedShard, ShardId};
 
-use crate::gap::{Gap, GapKind};
+use crate::gap::GapKind;
 use crate::state::closing::Closing;
 use crate::state::{Loaded, StoredGap, StreamStart};
 
@@ -35,22 +35,22 @@ pub(super) fn stored_gaps(loaded: &Loaded, label: &str) -> Vec<StoredGap> {
 
 /// The shards of the stream `label` that these gaps are about.
 pub(super) fn shards(gaps: &[StoredGap], label: &str) -> Vec<ShardId> {
-    let of_shards = gaps.iter().filter(|gap| gap.label == label && is_about_a_shard(gap.gap.kind));
+    let of_shards = gaps.iter().filter(|gap| gap.label == label && gap.gap.kind.concerns_a_shard());
     of_shards.map(|gap| ShardId::new(gap.gap.subject.as_str())).collect()
 }
 
-fn is_about_a_shard(kind: GapKind) -> bool {
-    !kind.concerns_the_stream() && kind != GapKind::IndexVanished
-}
-
-/// Whether the group must begin with the stream again.
-pub(super) fn wants_a_start(gaps: &[StoredGap], loaded: &Loaded) -> bool {
-    let is_lost = |gap: &StoredGap| gap.gap.kind == GapKind::StateLost;
+/// Whether the group must begin with the stream `label`, as if for the first time.
+pub(super) fn wants_a_start(gaps: &[StoredGap], loaded: &Loaded, label: &str) -> bool {
     let of_stream = |gap: &StoredGap| gap.gap.kind.concerns_the_stream();
-    gaps.iter().any(is_lost) || (loaded.start.is_none() && gaps.iter().any(of_stream))
+    gaps.iter().any(|gap| is_lost(gap, label)) || (loaded.start.is_none() && gaps.iter().any(of_stream))
 }
 
-/// Joins units up to `most` operations; none is torn, and one that is larger is alone.
+/// What the state holds of the stream is of no use: it was made after the state was lost.
+fn is_lost(gap: &StoredGap, label: &str) -> bool {
+    gap.gap.kind == GapKind::StateLost && gap.label == label
+}
+
+/// Joins units up to `most` operations; none is torn.
 pub(super) fn batches(units: Vec<Vec<Operation>>, most: usize) -> Vec<Vec<Operation>> {
     let mut batches: Vec<Vec<Operation>> = Vec::new();
     for unit in units {
@@ -63,72 +63,78 @@ pub(super) fn batches(units: Vec<Vec<Operation>>, most: usize) -> Vec<Vec<Operat
 }
 
 impl Plan<'_> {
-    /// One unit for each gap: reading goes on somewhere, and the gap is closed.
+    /// What is written, unit by unit, in this order: places to go on from come before the gaps are closed.
     pub(super) fn units(&self, gaps: &[StoredGap]) -> Vec<Vec<Operation>> {
-        let mut resumed: BTreeSet<ShardId> = shards(gaps, self.closing.label).into_iter().collect();
-        let mut is_pinned = false;
         let mut units = Vec::new();
-        for gap in gaps {
-            let mut unit = match gap.gap.kind {
-                GapKind::IndexVanished => vec![self.closing.forget_index(&gap.gap.subject)],
-                kind if kind.concerns_the_stream() && !std::mem::replace(&mut is_pinned, true) => {
-                    self.stream.start.iter().map(|start| self.closing.pin(start)).collect()
-                }
-                // Of a stream that is followed no more: nothing is left to be read.
-                _ if gap.label != self.closing.label => Vec::new(),
-                kind if is_about_a_shard(kind) => self.shard(&gap.gap, &mut resumed),
-                _ => Vec::new(),
-            };
-            unit.push(self.closing.closed(gap));
-            units.push(unit);
+        if gaps.iter().any(|gap| is_lost(gap, self.closing.label)) {
+            let shards = self.loaded.shards.iter().map(|shard| &shard.id).chain(self.done);
+            units.extend(shards.map(|shard| self.closing.forget_shard(shard).into()));
         }
+        if shards(gaps, self.closing.label).iter().any(|shard| self.stream.gone.contains(shard)) {
+            let heirs = self.heirs();
+            units.extend(heirs.map(|heir| vec![self.closing.resume_unknown(&heir.id, heir.parent.as_ref())]));
+        }
+        units.extend(gaps.iter().map(|gap| self.unit(gap)));
         units
     }
 
-    fn shard(&self, gap: &Gap, resumed: &mut BTreeSet<ShardId>) -> Vec<Operation> {
-        let shard = ShardId::new(gap.subject.as_str());
-        if self.done.contains(&shard) {
-            return Vec::new();
-        }
-        if !self.stream.gone.contains(&shard) {
-            return vec![self.closing.resume(&shard, self.parent(&shard))];
-        }
-        // What came after the shard belongs to its gap: the children that are left, and those whose parents are trimmed.
-        let heirs: Vec<&ListedShard> = self.heirs(&shard).into_iter().filter(|heir| !self.is_known(&heir.id)).collect();
-        let children: Vec<&ShardId> =
-            self.stream.listed.iter().filter(|listed| listed.parent.as_ref() == Some(&shard)).map(|c| &c.id).collect();
-        let mut unit: Vec<Operation> = self.closing.gone(&shard, &children).into();
-        for heir in heirs {
-            if resumed.insert(heir.id.clone()) {
-                unit.push(self.closing.resume_unknown(&heir.id, heir.parent.as_ref()));
+    /// Reading goes on somewhere, and the gap is closed.
+    fn unit(&self, gap: &StoredGap) -> Vec<Operation> {
+        let mut unit = match gap.gap.kind {
+            GapKind::IndexVanished => {
+                let forgotten = self.closing.forget_index(&gap.gap.subject);
+                // The index may name the group, whose state does not name the index any more: that is no surprise.
+                std::iter::once(forgotten)
+                    .chain(self.loaded.start.iter().map(|start| self.closing.pin(start)))
+                    .collect()
             }
-        }
+            kind if kind.concerns_the_stream() => {
+                self.stream.start.iter().map(|start| self.closing.pin(start)).collect()
+            }
+            _ if gap.label == self.closing.label => self.shard(&ShardId::new(gap.gap.subject.as_str())),
+            // Of a stream that is followed no more: nothing of it can be read.
+            _ => Vec::new(),
+        };
+        unit.push(self.closing.closed(gap));
         unit
     }
 
-    /// Children of the shard, and shards of which nobody knows where they came from.
-    fn heirs(&self, shard: &ShardId) -> Vec<&ListedShard> {
-        let listed: BTreeMap<&ShardId, Option<&ShardId>> =
-            self.stream.listed.iter().map(|listed| (&listed.id, listed.parent.as_ref())).collect();
-        let before = self.before_the_start(&listed);
-        let is_heir = |of: &&ListedShard| match &of.parent {
-            Some(parent) if parent == shard => true,
-            Some(parent) => !listed.contains_key(parent) && !self.is_known(parent) && !before.contains(&of.id),
-            None => false,
+    fn shard(&self, shard: &ShardId) -> Vec<Operation> {
+        if self.done.contains(shard) {
+            return Vec::new();
+        }
+        if !self.stream.gone.contains(shard) {
+            return vec![self.closing.resume(shard, self.parent(shard))];
+        }
+        let is_child = |listed: &&ListedShard| listed.parent.as_ref() == Some(shard);
+        let children: Vec<&ShardId> = self.stream.listed.iter().filter(is_child).map(|child| &child.id).collect();
+        self.closing.gone(shard, &children).into()
+    }
+
+    /// What came after a shard that is gone belongs to its gap: shards that nobody knows, and whose parents are gone.
+    /// Those that have a gap of their own are left to it.
+    fn heirs(&self) -> impl Iterator<Item = &ListedShard> {
+        let before = self.before_the_start();
+        let has_a_gap = |shard: &ShardId| self.loaded.gaps.iter().any(|gap| gap.subject == shard.as_str());
+        let is_heir = move |listed: &&ListedShard| {
+            let is_orphan = listed.parent.as_ref().is_some_and(|parent| self.stream.gone.contains(parent));
+            is_orphan && !self.is_known(&listed.id) && !has_a_gap(&listed.id) && !before.contains(&listed.id)
         };
-        self.stream.listed.iter().filter(is_heir).collect()
+        self.stream.listed.iter().filter(is_heir)
     }
 
     /// What lies before the shards that the group began with is none of its business.
-    fn before_the_start<'b>(&self, listed: &BTreeMap<&'b ShardId, Option<&'b ShardId>>) -> BTreeSet<&'b ShardId> {
+    fn before_the_start(&self) -> BTreeSet<&ShardId> {
+        let parents: BTreeMap<&ShardId, Option<&ShardId>> =
+            self.stream.listed.iter().map(|listed| (&listed.id, listed.parent.as_ref())).collect();
         let mut before = BTreeSet::new();
         for root in self.loaded.start.iter().flat_map(|start| &start.roots) {
-            let mut next = listed.get(root).copied().flatten();
+            let mut next = parents.get(root).copied().flatten();
             while let Some(ancestor) = next {
                 if !before.insert(ancestor) {
                     break;
                 }
-                next = listed.get(ancestor).copied().flatten();
+                next = parents.get(ancestor).copied().flatten();
             }
         }
         before
@@ -143,5 +149,13 @@ impl Plan<'_> {
         let stored = self.loaded.shards.iter().find(|stored| stored.id == *shard);
         let listed = self.stream.listed.iter().find(|listed| listed.id == *shard);
         stored.and_then(|stored| stored.parent.as_ref()).or_else(|| listed?.parent.as_ref())
+    }
+}
+
+impl InStream {
+    /// Parents that no listing shows: whether they are gone is to be asked for by name.
+    pub(super) fn missing_parents(&self) -> BTreeSet<&ShardId> {
+        let listed: BTreeSet<&ShardId> = self.listed.iter().map(|shard| &shard.id).collect();
+        self.listed.iter().filter_map(|shard| shard.parent.as_ref()).filter(|parent| !listed.contains(parent)).collect()
     }
 }

@@ -8,7 +8,7 @@ use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::{Listing, ShardId};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{IndexPattern, OnExpiry};
-use streamdex_sink::index::{Followed, KnownIndex};
+use streamdex_sink::index::{GroupState, KnownIndex};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::FollowError;
@@ -66,11 +66,7 @@ pub(super) async fn prepare(
     for gap in &loaded.gaps {
         tracing::error!(gap = gap.kind.name(), hint = gap.kind.hint(), "recorded earlier: {gap}");
     }
-    for closed in board.recorded(&loaded.gaps) {
-        if closed.kind == GapKind::IndexVanished {
-            parts.indices.forget(&closed.subject);
-        }
-    }
+    board.recorded(&loaded.gaps);
     if loaded.start.is_none() && !loaded.other_streams.is_empty() {
         let gap = Gap::new(GapKind::StreamReplaced, settings.stream_arn.as_str())
             .with_detail(format!("the group followed {}", loaded.other_streams.join(", ")));
@@ -84,8 +80,7 @@ pub(super) async fn prepare(
     if loaded.gaps.iter().any(|gap| concerns_all(gap, &loaded.indices, settings)) {
         return Ok(Prepared::OnlyGaps);
     }
-    parts.indices.remember(loaded.indices.clone());
-    parts.indices.followed(settings.stream_arn.table_name(), followed_before(&loaded));
+    parts.indices.restore(&settings.stream_arn.table(), loaded.indices.clone(), group_state(&loaded));
     let start = match &loaded.start {
         Some(start) => start.clone(),
         None => {
@@ -149,15 +144,12 @@ fn check_generations(loaded: &Loaded, configured: &Generations) -> Result<(), Fo
     Ok(())
 }
 
-/// Whether the group has ever sent a record, as far as its state says.
-fn followed_before(loaded: &Loaded) -> Followed {
-    let has_sent = |shard: &StoredShard| {
-        let is_read = matches!(&shard.progress, ShardProgress::Open(Some(_)) | ShardProgress::Drained);
-        is_read || shard.term.is_some()
-    };
+/// Whether the group has ever written to an index, as far as its state says. An index names the group only after the state
+/// names the index, so an index that does so beside a state without indices means that the state is lost. How far shards
+/// were read says nothing: a term begins with them before it looks at the first index.
+fn group_state(loaded: &Loaded) -> GroupState {
     let accepted = loaded.start.as_ref().is_some_and(|start| start.resumes);
-    let is_known = accepted || !loaded.indices.is_empty() || loaded.shards.iter().any(has_sent);
-    if is_known { Followed::Before } else { Followed::Never }
+    if accepted || !loaded.indices.is_empty() { GroupState::Known } else { GroupState::Empty }
 }
 
 /// Whether no lineage can go on with this gap.

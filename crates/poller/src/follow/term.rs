@@ -136,7 +136,11 @@ impl<'a> Term<'a> {
         };
         let ready = match prepared {
             Prepared::Ready(ready) => *ready,
-            Prepared::OnlyGaps => return Ok(TermEnd::Over(FollowEnd::OnlyGaps)),
+            Prepared::OnlyGaps => {
+                // What is recorded is no trouble of this host's.
+                shared.contact.needs_nobody();
+                return Ok(TermEnd::Over(FollowEnd::OnlyGaps));
+            }
             Prepared::Lost => return Ok(TermEnd::Lost),
             Prepared::OutgrownBy(term) => return Ok(TermEnd::OutgrownBy(term)),
         };
@@ -203,8 +207,7 @@ impl<'a> Term<'a> {
             // One-shot commands have their own patience.
             return std::future::pending().await;
         }
-        let fruitless = self.lead.taken.before.as_ref().map_or(0, |before| before.fruitless);
-        let longest = longest_without_progress(fruitless);
+        let mut fruitless = self.lead.taken.before.as_ref().map_or(0, |before| before.fruitless);
         let mut ticks = interval(JUDGE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticked = Instant::now();
@@ -214,6 +217,10 @@ impl<'a> Term<'a> {
                 shared.contact.slept();
             }
             shared.unanswered.count(self.parts.deliver.unanswered());
+            if shared.contact.has_progress() {
+                fruitless = 0;
+            }
+            let longest = longest_without_progress(fruitless);
             if let Some(why) = shared.contact.judge(self.board.undecided(), longest) {
                 return why;
             }

@@ -153,7 +153,11 @@ mod tests {
     fn l6_an_observer_that_slept_has_seen_nothing() {
         let mut watch = watch();
         read(&mut watch, &lease(Some("w"), 9), 0.0);
-        assert_eq!(read(&mut watch, &lease(Some("w"), 9), 7_200.0), Verdict::Wait(LEASE_READ), "two reads, two hours apart");
+        assert_eq!(
+            read(&mut watch, &lease(Some("w"), 9), 7_200.0),
+            Verdict::Wait(LEASE_READ),
+            "two reads, two hours apart"
+        );
         assert_eq!(read(&mut watch, &lease(Some("w"), 9), 7_200.75), Verdict::Free);
     }
 

@@ -52,11 +52,12 @@ pub fn interrupted(seen: StoredLease, command: &WorkerId) -> StoredLease {
 }
 
 impl Closing<'_> {
-    /// The gap is closed.
+    /// The gap is closed, by one command: what another one has stored since then is not undone.
     pub fn closed(&self, gap: &StoredGap) -> Operation {
         let StoredGap { label, gap } = gap;
-        let key = SortKey::Gap { label: label.clone(), kind: gap.kind.name().to_owned(), subject: gap.subject.clone() };
-        unconditional(key, Action::Delete)
+        let (kind, subject) = (gap.kind.name().to_owned(), gap.subject.clone());
+        let key = SortKey::Gap { label: label.clone(), kind, subject };
+        Operation { conditions: vec![Condition::Exists], ..unconditional(key, Action::Delete) }
     }
 
     /// The shard is read from its oldest record on, whatever is missing before that. Its item names no term: what an
@@ -90,6 +91,12 @@ impl Closing<'_> {
         ]);
         let key = SortKey::Done { label: self.label.to_owned(), shard: shard.as_str().to_owned() };
         [unconditional(key, Action::Put(done)), unconditional(self.shard_key(shard), Action::Delete)]
+    }
+
+    /// The item of a shard, and what says that it is done, are forgotten.
+    pub fn forget_shard(&self, shard: &ShardId) -> [Operation; 2] {
+        let done = SortKey::Done { label: self.label.to_owned(), shard: shard.as_str().to_owned() };
+        [unconditional(self.shard_key(shard), Action::Delete), unconditional(done, Action::Delete)]
     }
 
     /// The UUID of the index is forgotten: whatever has its name now is written to.

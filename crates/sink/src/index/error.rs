@@ -147,14 +147,12 @@ pub enum SetupError {
     #[error(transparent)]
     Vanished(VanishedIndex),
     /// The index says that the group has written to it, and the group's state knows nothing of that.
-    #[error("the index {concrete} was fed by the group {group}, whose state about the table {table} is lost")]
+    #[error("the index {concrete} was fed by this group, whose state about the table {table} is lost")]
     StateLost {
         /// The index.
         concrete: String,
         /// The table.
         table: String,
-        /// The group.
-        group: String,
     },
     /// It was set up, but does not show; others may be changing it at the same time.
     #[error("the index {concrete} did not settle: it changed each time it was looked at")]
@@ -301,9 +299,11 @@ impl VanishedIndex {
     pub fn hint(&self) -> &'static str {
         match self.found_uuid {
             Some(_) => {
-                "another index has taken the name and is left alone: find out who made it, delete it, and raise `generation` of this index to fill a new one"
+                "another index has taken the name and is left alone: find out who made it; raise `generation` of this index and set state.group to a new name to fill a new one, or take what is there with `streamdex gap close`"
             }
-            None => "restore the index from a snapshot, or raise `generation` of this index to fill a new one",
+            None => {
+                "restore the index from a snapshot and go on with `streamdex gap close`, or raise `generation` of this index and set state.group to a new name to fill a new one"
+            }
         }
     }
 }

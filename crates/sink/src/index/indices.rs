@@ -39,17 +39,17 @@ struct State {
     known: BTreeMap<IndexName, KnownIndex>,
     /// The names that each text with placeholders has given.
     given: BTreeMap<String, BTreeSet<IndexName>>,
-    /// Tables about which the group's state holds nothing.
+    /// ARNs of tables about which the group's state holds nothing.
     unfollowed: BTreeSet<String>,
 }
 
-/// Whether the group's state says that it has followed a table.
+/// What the group's state about a table holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Followed {
-    /// It has written records of it.
-    Before,
-    /// Never: an index that says otherwise means that the state is lost.
-    Never,
+pub enum GroupState {
+    /// It names indices, or an operator has said that it need not.
+    Known,
+    /// Nothing of any index: one that names the group means that the state is lost.
+    Empty,
 }
 
 // === impl Indices ===
@@ -146,13 +146,31 @@ impl Indices {
         }
     }
 
-    /// The group's state says so of the table with this name.
-    pub fn followed(&self, table: &str, followed: Followed) {
+    /// Takes over what the group's state says of a table. An index of the table that the state does not name was never part
+    /// of a checkpoint: its UUID, and where its documents go, are forgotten, and whatever has its name may be written to.
+    pub fn restore(&self, table_arn: &str, known: Vec<KnownIndex>, group: GroupState) {
         let mut state = self.state();
-        match followed {
-            Followed::Never => drop(state.unfollowed.insert(table.to_owned())),
-            Followed::Before => drop(state.unfollowed.remove(table)),
+        match group {
+            GroupState::Empty => drop(state.unfollowed.insert(table_arn.to_owned())),
+            GroupState::Known => drop(state.unfollowed.remove(table_arn)),
         }
+        let is_of_table = |name: &IndexName| {
+            let owner = self.catalog.find(name).map(|entry| &entry.owner);
+            owner.is_some_and(|owner| owner.table_arn.as_deref() == Some(table_arn))
+        };
+        let is_stored = |index: &KnownIndex| known.contains(index);
+        let forgotten: Vec<IndexName> = state
+            .known
+            .iter()
+            .filter(|(name, index)| is_of_table(name) && !is_stored(index))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in forgotten {
+            state.known.remove(&name);
+            state.targets.remove(&name);
+        }
+        drop(state);
+        self.remember(known);
     }
 
     /// Adds the group to those that the index names in its `_meta`, where streamdex has made the index. Where the group's
@@ -161,23 +179,11 @@ impl Indices {
     /// # Errors
     /// OpenSearch did not take it.
     pub async fn name_group(&self, known: &KnownIndex) -> Result<(), SetupError> {
-        let Some(group) = &self.group else { return Ok(()) };
         let Ok(name) = IndexName::parse(&known.index) else { return Ok(()) };
         let wanted = self.wanted(self.entry(&name)?, name.as_str());
-        if wanted.manage != Manage::Create {
-            return Ok(());
-        }
-        admin::name_group(&self.client, &wanted, group).await
-    }
-
-    /// Forgets the UUID of the index with this concrete name, and where its documents go.
-    pub fn forget(&self, concrete: &str) {
-        let mut state = self.state();
-        let forgotten: Vec<IndexName> =
-            state.known.iter().filter(|(_, known)| known.concrete == concrete).map(|(name, _)| name.clone()).collect();
-        for name in forgotten {
-            state.known.remove(&name);
-            state.targets.remove(&name);
+        match self.group_of(&wanted) {
+            Some(group) if wanted.manage == Manage::Create => admin::name_group(&self.client, &wanted, &group).await,
+            _ => Ok(()),
         }
     }
 
@@ -233,16 +239,20 @@ impl Indices {
         Ok(Arc::new(Target::new(&wanted, name, uuid)))
     }
 
-    /// An index of a group's that the group knows nothing of.
+    /// An index that says of a group what the group's state does not know.
     fn check_state(&self, wanted: &Wanted, groups: &[String], known: Option<&KnownIndex>) -> Result<(), SetupError> {
-        let table = &wanted.owner.table;
-        match &self.group {
-            Some(group) if known.is_none() && groups.contains(group) && self.state().unfollowed.contains(table) => {
-                let (concrete, table) = (wanted.concrete.clone(), table.clone());
-                Err(SetupError::StateLost { concrete, table, group: group.clone() })
+        let Some(arn) = wanted.owner.table_arn.as_ref().filter(|_| known.is_none()) else { return Ok(()) };
+        match self.group_of(wanted) {
+            Some(group) if groups.contains(&group) && self.state().unfollowed.contains(arn) => {
+                Err(SetupError::StateLost { concrete: wanted.concrete.clone(), table: wanted.owner.table.clone() })
             }
             _ => Ok(()),
         }
+    }
+
+    /// A group's state is about a table in one account and region.
+    fn group_of(&self, wanted: &Wanted) -> Option<String> {
+        Some(format!("{}|{}", self.group.as_ref()?, wanted.owner.table_arn.as_ref()?))
     }
 
     /// The wanted state of an index. Under `check`, the index that set-up once found behind an alias stays the one that is
@@ -323,6 +333,7 @@ impl Targets for Indices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::TableFacts;
     use crate::index::error::SetupErrorKind;
     use crate::index::samples::{config, name, route};
     use streamdex_config::IndexSettings;
@@ -398,12 +409,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_forgotten_is_not_expected_any_more() {
-        let indices = indices(Manage::Create).await;
-        indices.remember([known("sessions", "sessions-000002", 2), known("orders-eu", "orders-eu-000002", 2)]);
-        indices.forget("sessions-000002");
-        assert_eq!(indices.known(), [known("orders-eu", "orders-eu-000002", 2)]);
+    async fn an_index_that_the_state_does_not_name_is_not_expected_any_more() {
+        const ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions";
+        let facts = TableFacts { arn: Some(ARN.into()), ..TableFacts::default() };
+        let config = config(vec![route("sessions")]);
+        let context = SetupContext::new().with_group("default").with_table(config.sources[0].name.clone(), facts);
+        let client = Client::connect(&config.opensearch, &config.aws).await.unwrap();
+        let indices = Indices::new(client, &config, &context);
+        let sessions = known("sessions", "sessions-000001", 1);
+        indices.restore(ARN, vec![sessions.clone()], GroupState::Known);
+        assert_eq!(indices.known(), [sessions.clone()]);
+        indices.restore("arn of another table", Vec::new(), GroupState::Empty);
+        assert_eq!(indices.known(), [sessions]);
+        indices.restore(ARN, Vec::new(), GroupState::Known);
         assert_eq!(indices.expected(&name("sessions")), None);
+
+        let wanted = indices.wanted(indices.entry(&name("sessions")).unwrap(), "sessions");
+        let (own, foreign) = ([format!("default|{ARN}")], ["default|arn of another account".to_owned()]);
+        assert!(indices.check_state(&wanted, &own, None).is_ok(), "the state says that the table was followed");
+        indices.restore(ARN, Vec::new(), GroupState::Empty);
+        assert!(matches!(indices.check_state(&wanted, &own, None), Err(SetupError::StateLost { .. })));
+        assert!(indices.check_state(&wanted, &foreign, None).is_ok());
     }
 
     #[tokio::test]

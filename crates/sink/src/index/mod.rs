@@ -42,7 +42,7 @@ pub use documents::Documents;
 pub use error::{SetupError, SetupErrorKind, VanishedIndex};
 pub use finding::{Code, Finding};
 pub use flavour::Flavour;
-pub use indices::{Followed, Indices};
+pub use indices::{GroupState, Indices};
 pub use known::{KnownIndex, Target};
 pub use names::{ConcreteNames, IndexNames, index_names};
 pub use report::{Applied, IndexApplied, IndexPlan, Plan};

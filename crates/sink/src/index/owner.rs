@@ -26,7 +26,7 @@ pub struct Owner {
     pub routes: String,
     /// The generation.
     pub generation: u32,
-    /// The groups that have followed the table into this index, and have it in their state. The set-up does not write
+    /// The groups that have followed a table into this index, and have it in their state, as `GROUP|TABLE_ARN`. The set-up does not write
     /// them: each group adds itself when it has stored the index's UUID.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,

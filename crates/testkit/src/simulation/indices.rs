@@ -1,13 +1,14 @@
 //! Index set-up and watch over the simulated OpenSearch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use streamdex_config::TableArn;
 use streamdex_delivery::indices::{IndexSetup, IndexWatch};
 use streamdex_mapping::IndexName;
-use streamdex_sink::index::KnownIndex;
+use streamdex_sink::index::{GroupState, KnownIndex};
 use streamdex_sink::{ClientError, SetupError, Target, Targets, VanishedIndex};
 
 use super::gate::Gate;
@@ -72,14 +73,11 @@ fn compare(known: &KnownIndex, found: Option<&String>) -> Option<VanishedIndex> 
 
 #[async_trait]
 impl IndexWatch for SimulatedIndices {
-    fn remember(&self, known: Vec<KnownIndex>) {
-        self.state().known.extend(known.into_iter().map(|known| (known.index.clone(), known)));
-    }
-
-    fn forget(&self, concrete: &str) {
+    fn restore(&self, _table: &TableArn, known: Vec<KnownIndex>, _group: GroupState) {
         let mut state = self.state();
-        state.known.retain(|_, known| known.concrete != concrete);
-        state.targets.retain(|_, target| target.concrete != concrete);
+        state.known = known.into_iter().map(|known| (known.index.clone(), known)).collect();
+        let known: BTreeSet<String> = state.known.values().map(|known| known.concrete.clone()).collect();
+        state.targets.retain(|_, target| known.contains(&target.concrete));
     }
 
     fn known(&self) -> Vec<KnownIndex> {

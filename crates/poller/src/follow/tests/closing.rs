@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_dynamodb::state::{Item, of_number};
 use streamdex_dynamodb::stream::Position;
+use streamdex_sink::index::GroupState;
 use tokio::time::Instant;
 
 use super::fakes::ARN;
@@ -15,6 +16,7 @@ use crate::closing::{CloseError, Closed, GapCloser};
 use crate::follow::FollowEnd;
 use crate::graph::ShardProgress;
 use crate::lease::WorkerId;
+use crate::state::closing::Closing;
 use crate::state::{Generations, StoredGap};
 
 impl Bench {
@@ -208,4 +210,103 @@ async fn a_lost_answer_and_a_cut_off_table_lose_nothing() {
     closer.close(&gaps).await.unwrap();
     assert_eq!(bench.store.gaps(), []);
     drop(Arc::clone(&session));
+}
+
+/// A state that was lost: an index says so as soon as the first record comes.
+async fn state_lost(bench: &Bench) {
+    bench.index.state_lost.store(true, Ordering::SeqCst);
+    let ended = bench.follow().end().await;
+    assert_eq!((ended.end, bench.store.gaps()), (FollowEnd::OnlyGaps, vec![("state_lost", ARN.to_owned())]));
+    assert_eq!(bench.index.written(), Vec::<u64>::new());
+    bench.index.state_lost.store(false, Ordering::SeqCst);
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_a_lost_state_is_begun_again_as_if_for_the_first_time() {
+    let bench = Bench::default();
+    bench.stream.shard("s1", None).put("s1", 1..=4).close("s1").shard("s2", Some("s1")).put("s2", 5..=6);
+    state_lost(&bench).await;
+    assert!(bench.store.loaded().shards.iter().any(|shard| shard.term.is_some()), "the aborted beginning left items");
+    // A root of that beginning is trimmed meanwhile.
+    bench.stream.vanish("s1");
+    bench.close_all().await;
+    let loaded = bench.store.loaded();
+    assert_eq!((loaded.shards, loaded.start.map(|start| start.resumes)), (vec![], Some(true)));
+    let ended = bench.follow().stop_after(30).await;
+    assert_eq!((bench.index.written(), ended.status.gaps), (vec![5, 6], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_a_state_is_empty_until_it_names_an_index() {
+    let bench = Bench::default();
+    bench.stream.shard("s1", None).put("s1", 1..=4);
+    // A reader that begins with a shard, and dies before it comes to the first index, proves nothing.
+    bench.index.held.store(1, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(5).await;
+    assert!(bench.store.loaded().shards[0].term.is_some());
+    running.task.abort();
+    bench.index.held.store(0, Ordering::SeqCst);
+    bench.follow().stop_after(20).await;
+    assert_eq!(*bench.index.group_state.lock().unwrap(), Some(GroupState::Empty));
+    bench.follow().stop_after(5).await;
+    assert_eq!(*bench.index.group_state.lock().unwrap(), Some(GroupState::Known));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_that_was_accepted_is_no_lost_state() {
+    let bench = Bench::default();
+    bench.stream.shard("s1", None).put("s1", 1..=4);
+    bench.follow().stop_after(5).await;
+    bench.index.vanished.store(true, Ordering::SeqCst);
+    bench.stream.put("s1", [5]);
+    bench.follow().end().await;
+    bench.close_all().await;
+    bench.index.vanished.store(false, Ordering::SeqCst);
+    let running = bench.follow();
+    seconds(1).await;
+    assert_eq!(*bench.index.group_state.lock().unwrap(), Some(GroupState::Known));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn l2_a_shard_whose_parent_a_listing_leaves_out_is_no_heir() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=4).shard("s1", None).put("s1", 100..=101);
+    bench.follow().stop_after(5).await;
+    bench.stream.shard("b", Some("a")).shard("c", Some("b")).put("c", 30..=31).vanish("s1");
+    bench.follow().stop_after(60).await;
+    assert_eq!(bench.store.gaps(), [("shard_vanished", "s1".to_owned())]);
+    bench.stream.hide("b");
+    bench.close_all().await;
+    assert_eq!(bench.store.shard("c"), None, "the service has its parent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l4_a_command_that_comes_late_undoes_nothing() {
+    let bench = Bench::default();
+    bench.trimmed().await;
+    let (first, second) = (bench.closer(), bench.closer());
+    let gaps = first.gaps().await.unwrap();
+    let planned = bench.store.items.lock().unwrap().clone();
+    second.close(&gaps).await.unwrap();
+    bench.follow().stop_after(5).await;
+    let progress = bench.store.position("s1");
+    assert_eq!(progress.as_deref(), Some("12"));
+    // The first command's write, as it planned it before the second one.
+    let closing = Closing { label: "L1", now: super::EPOCH, generations: &Generations::new() };
+    let lease = lease_of(&planned);
+    let operations = [
+        crate::state::closing::interrupt(&lease, &WorkerId::new("late"), super::EPOCH),
+        closing.resume(&streamdex_dynamodb::stream::ShardId::new("s1"), None),
+        closing.closed(&gaps[0]),
+    ];
+    let answer = streamdex_dynamodb::state::apply(&mut bench.store.items.lock().unwrap(), "p", &operations);
+    let streamdex_dynamodb::state::Answer::Refused(refused) = answer else { panic!("{answer:?}") };
+    assert_eq!(refused.iter().map(|refusal| refusal.operation).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(bench.store.position("s1"), progress);
+}
+
+fn lease_of(items: &std::collections::BTreeMap<String, Item>) -> crate::state::StoredLease {
+    crate::state::read_lease(&items["lease"]).unwrap()
 }

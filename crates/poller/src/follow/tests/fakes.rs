@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, Record, StreamRecord};
+use streamdex_config::TableArn;
 use streamdex_delivery::Bounds;
 use streamdex_delivery::indices::IndexWatch;
 use streamdex_dynamodb::state::{Action, Extent, Item, Operation, SortKey, StateError, Written, apply};
@@ -14,7 +15,7 @@ use streamdex_dynamodb::stream::{
 };
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{Change, Outcome, RecordError, Trust};
-use streamdex_sink::index::{KnownIndex, SetupError, VanishedIndex};
+use streamdex_sink::index::{GroupState, KnownIndex, SetupError, VanishedIndex};
 use tokio::time::Instant;
 
 use crate::follow::{Deliver, Delivered, Undecided};
@@ -283,10 +284,12 @@ pub(super) struct FakeIndex {
     /// How long a page takes, in milliseconds.
     pub(super) slow: AtomicU64,
     pub(super) vanished: AtomicBool,
+    /// It says that the group has fed it, and the group knows nothing of that.
+    pub(super) state_lost: AtomicBool,
     /// The task that delivers a record with this number panics.
     pub(super) poison: AtomicU64,
     pub(super) remembered: Mutex<Vec<KnownIndex>>,
-    pub(super) forgotten: Mutex<Vec<String>>,
+    pub(super) group_state: Mutex<Option<GroupState>>,
 }
 
 impl FakeIndex {
@@ -320,6 +323,10 @@ impl Deliver for FakeIndex {
                 return Delivered { outcomes, fault, ..Delivered::default() };
             }
         }
+        if self.state_lost.load(Ordering::SeqCst) {
+            let fault = Some(Undecided::StateLost { message: "it was fed by this group".into() });
+            return Delivered { outcomes, fault, ..Delivered::default() };
+        }
         let indices = ["sessions".to_owned()].into();
         let slow = std::time::Duration::from_millis(self.slow.load(Ordering::SeqCst));
         if bounds.permit.as_ref().is_some_and(|permit| !permit.is_granted()) {
@@ -348,12 +355,8 @@ impl Deliver for FakeIndex {
 
 #[async_trait]
 impl IndexWatch for FakeIndex {
-    fn remember(&self, known: Vec<KnownIndex>) {
-        *self.remembered.lock().unwrap() = known;
-    }
-
-    fn forget(&self, concrete: &str) {
-        self.forgotten.lock().unwrap().push(concrete.to_owned());
+    fn restore(&self, _table: &TableArn, known: Vec<KnownIndex>, group: GroupState) {
+        (*self.remembered.lock().unwrap(), *self.group_state.lock().unwrap()) = (known, Some(group));
     }
 
     fn known(&self) -> Vec<KnownIndex> {
