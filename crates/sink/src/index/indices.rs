@@ -418,7 +418,7 @@ mod tests {
         let indices = Indices::new(client, &config, &context);
         let sessions = known("sessions", "sessions-000001", 1);
         indices.restore(ARN, vec![sessions.clone()], GroupState::Known);
-        assert_eq!(indices.known(), [sessions.clone()]);
+        assert_eq!(indices.known(), std::slice::from_ref(&sessions));
         indices.restore("arn of another table", Vec::new(), GroupState::Empty);
         assert_eq!(indices.known(), [sessions]);
         indices.restore(ARN, Vec::new(), GroupState::Known);
