@@ -9,13 +9,13 @@ use aws_sdk_dynamodb::types::StreamViewType;
 use futures::future::join_all;
 use opensearch::http::Method;
 use streamdex_testkit::engines::EngineError;
-use streamdex_testkit::fault::FaultServer;
 use streamdex_testkit::report::needs;
 use streamdex_testkit::workload::Sessions;
 use tokio::time::sleep;
 
 use super::program::Running;
-use crate::lab::{CONFIG, Lab, now, session};
+use super::ways::Ways;
+use crate::lab::{Lab, now, session};
 
 /// What ails the replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +45,6 @@ const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// The replica that is sick. It is started first, so that it reads.
 const SICK: &str = "sick";
 
-/// What stands between one replica and the services.
-struct Ways {
-    streams: FaultServer,
-    state: FaultServer,
-    search: FaultServer,
-}
-
 struct Ward {
     lab: Lab,
     sickness: Sickness,
@@ -61,37 +54,17 @@ struct Ward {
     put: u32,
 }
 
-impl Ways {
-    fn new(dynamodb: &str, node: &str) -> Ways {
-        Ways {
-            streams: FaultServer::in_front_of(dynamodb),
-            state: FaultServer::in_front_of(dynamodb),
-            search: FaultServer::in_front_of(node),
-        }
-    }
-}
-
 impl Ward {
     async fn new(sickness: Sickness) -> Option<Ward> {
         let lab = Lab::on_opensearch(StreamViewType::NewAndOldImages).await?;
-        let text = lab.read_file(CONFIG);
-        let endpoint = text.lines().find_map(|line| line.strip_prefix("endpoint_url = ")).unwrap().trim_matches('"');
-        let endpoint = endpoint.to_owned();
-        let text = text
-            .replace("[opensearch]\n", "streams_endpoint_url = \"${STREAMS}\"\n[opensearch]\n")
-            .replace("[state]\n", "[state]\nendpoint_url = \"${STATE}\"\nregion = \"eu-west-1\"\n")
-            .replace(&format!("url = \"{}\"", lab.node()), "url = \"${SEARCH}\"");
-        lab.write_file(CONFIG, &text);
-        let ways = (0..3).map(|_| Ways::new(&endpoint, lab.node())).collect();
+        let ways = Ways::of_replicas(&lab, 3);
         let items = Sessions::new(77, now());
         Some(Ward { lab, sickness, ways, replicas: Vec::new(), items, put: 0 })
     }
 
     async fn start(&mut self, place: usize) -> Running {
-        let ways = &self.ways[place];
-        let (streams, state, search) = (ways.streams.url(), ways.state.url(), ways.search.url());
         let name = if place == 0 { SICK.to_owned() } else { format!("healthy{place}") };
-        let mut env = vec![("STREAMS", &*streams), ("STATE", &*state), ("SEARCH", &*search), ("HOSTNAME", &*name)];
+        let mut env = Vec::new();
         if place == 0 && self.sickness == Sickness::WrongClock {
             env.extend([("LD_PRELOAD", FAKETIME), ("FAKETIME", "+1d"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
         }
@@ -99,7 +72,7 @@ impl Ward {
             let log = format!("{}.err", self.lab.started.load(Ordering::Relaxed));
             symlink("/dev/full", self.lab.folder.path().join(log)).unwrap();
         }
-        self.lab.start_with(&["run"], &env).await
+        self.ways[place].start(&self.lab, &name, &env).await
     }
 
     /// The sick one reads, and two stand by.
@@ -159,9 +132,7 @@ impl Ward {
     }
 
     async fn recover(&mut self) {
-        self.ways[0].streams.accept();
-        self.ways[0].search.accept();
-        self.ways[0].state.accept();
+        self.ways[0].accept();
         self.lab.until_equal(&format!("{:?}", self.sickness), || self.log()).await;
         self.lab.no_letters().await;
         assert!(self.lab.state_rows("sk", "gap|").await.is_empty(), "{:?}", self.sickness);
