@@ -5,7 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_dynamodb::state::{Action, Condition, Item, Operation, SortKey, of_number};
 use streamdex_dynamodb::stream::ShardId;
 
-use super::rows::{write_generations, write_start};
+use super::rows::write_generations;
+use super::start::write_start;
 use super::writes::{lease_key, text};
 use super::{Generations, StoredGap, StoredLease, StreamStart};
 use crate::lease::WorkerId;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use streamdex_config::StartPosition;
 use streamdex_delivery::indices::read_index;
 use streamdex_dynamodb::state::{FORMAT, Item, SortKey, StateError, check_format, number, of_number, text};
 use streamdex_dynamodb::stream::ShardId;
@@ -12,7 +11,8 @@ use streamdex_mapping::{CreationTime, SequenceNumber};
 use crate::gap::{Gap, GapKind};
 use crate::graph::ShardProgress;
 use crate::lease::WorkerId;
-use crate::state::{Generations, Loaded, StoredGap, StoredLease, StoredShard, StreamStart};
+use crate::state::start::read_start;
+use crate::state::{Generations, Loaded, StoredGap, StoredLease, StoredShard};
 
 /// Reads the items of one [`streamdex_dynamodb::state::Partition::Follow`].
 ///
@@ -76,19 +76,6 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
         | SortKey::Other => {}
     }
     Some(())
-}
-
-fn read_start(item: &Item) -> Option<StreamStart> {
-    let position = match text(item, "start")? {
-        "trim_horizon" => StartPosition::TrimHorizon,
-        "latest" => StartPosition::Latest,
-        _ => return None,
-    };
-    let roots = item.get("roots")?.as_l().ok()?;
-    let roots: Option<Vec<ShardId>> =
-        roots.iter().map(|root| root.as_s().ok().map(|id| ShardId::new(id.as_str()))).collect();
-    let resumes = item.contains_key("resume");
-    Some(StreamStart { position, at: number(item, "at")?, roots: roots?, resumes })
 }
 
 pub(crate) fn read_shard(item: &Item, shard: &str) -> Option<StoredShard> {
@@ -176,23 +163,6 @@ fn read_gap(item: &Item, kind: &str, subject: String) -> Option<Gap> {
     Some(Gap { kind: GapKind::parse(kind)?, subject, position: owned("position"), detail: owned("detail") })
 }
 
-pub(crate) fn write_start(start: &StreamStart) -> Item {
-    let position = match start.position {
-        StartPosition::TrimHorizon => "trim_horizon",
-        StartPosition::Latest => "latest",
-    };
-    let roots = start.roots.iter().map(|root| AttributeValue::S(root.as_str().to_owned())).collect();
-    let mut item = HashMap::from([
-        ("start".to_owned(), AttributeValue::S(position.to_owned())),
-        ("at".to_owned(), of_number(start.at)),
-        ("roots".to_owned(), AttributeValue::L(roots)),
-    ]);
-    if start.resumes {
-        item.insert("resume".to_owned(), AttributeValue::S("oldest".to_owned()));
-    }
-    item
-}
-
 pub(crate) fn write_generations(generations: &Generations) -> AttributeValue {
     let entry = |(name, generation): (&String, &u32)| (name.clone(), of_number(u64::from(*generation)));
     AttributeValue::M(generations.iter().map(entry).collect())
@@ -208,10 +178,13 @@ pub(crate) fn sortable(sequence: &SequenceNumber) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use streamdex_config::StartPosition;
     use streamdex_delivery::indices::write_index;
     use streamdex_sink::index::KnownIndex;
 
     use super::*;
+    use crate::state::StreamStart;
+    use crate::state::start::write_start;
 
     fn item(sort_key: &str, attributes: &[(&str, AttributeValue)]) -> Item {
         let mut item =

@@ -6,7 +6,8 @@ use streamdex_dynamodb::state::{Action, Condition, FORMAT, Item, MOST_OPERATIONS
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_sink::index::KnownIndex;
 
-use super::rows::{sortable, write_generations, write_start};
+use super::rows::{sortable, write_generations};
+use super::start::write_start;
 use super::{Beat, Checkpoint, Generations, StoredLease, StreamStart};
 use crate::gap::Gap;
 use crate::graph::{KeepDone, ReadFrom};
