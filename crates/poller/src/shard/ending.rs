@@ -15,7 +15,8 @@ pub(super) struct Ending {
     answers: u32,
     /// When to look next whether the shard is closed, after it was found open.
     check_at: Option<Instant>,
-    wait: Duration,
+    /// How often it was found open.
+    found_open: u32,
 }
 
 /// What an answer means for the end of the shard.
@@ -39,6 +40,8 @@ pub(super) struct Answered {
 }
 
 const AGREEING_ANSWERS: u32 = 2;
+/// Children show within seconds: so many checks are a second apart, and then more and more.
+const FIRST_CHECKS: u32 = 15;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -59,8 +62,10 @@ impl Ending {
 
     /// The shard was looked at and is not closed, or could not be looked at.
     pub(super) fn is_open(&mut self, now: Instant) {
-        self.wait = (self.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
-        self.check_at = Some(now + self.wait);
+        self.found_open = self.found_open.saturating_add(1);
+        let doublings = self.found_open.saturating_sub(FIRST_CHECKS);
+        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_WAIT);
+        self.check_at = Some(now + wait);
     }
 }
 
@@ -93,6 +98,17 @@ mod tests {
     }
 
     #[test]
+    fn a_child_that_shows_within_seconds_is_found_within_a_second() {
+        let (mut ending, mut now) = (Ending::default(), Instant::now());
+        ending.see(NOTHING, now);
+        for _ in 0..10 {
+            assert_eq!(ending.see(NOTHING, now), Step::CheckClosed);
+            ending.is_open(now);
+            now += Duration::from_secs(1);
+        }
+    }
+
+    #[test]
     fn a_shard_that_is_open_is_looked_at_less_and_less_often() {
         let (mut ending, mut now) = (Ending::default(), Instant::now());
         ending.see(NOTHING, now);
@@ -104,7 +120,7 @@ mod tests {
             }
             now += Duration::from_secs(1);
         }
-        assert!((20..=26).contains(&checks), "{checks}");
+        assert!((34..=40).contains(&checks), "{checks}");
         assert_eq!(ending.see(RECORDS, now), Step::Open);
         assert_eq!([ending.see(NOTHING, now), ending.see(NOTHING, now)], [Step::AskAgain, Step::CheckClosed]);
     }

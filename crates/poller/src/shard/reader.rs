@@ -304,6 +304,8 @@ impl<'a> Reader<'a> {
         let reached = past_end || (self.job.end.is_some() && self.present_end.is_reached() && empty);
         let next = match step {
             Step::CheckClosed => Next::CheckWhetherClosed,
+            // A listing has shown meanwhile that it is closed.
+            Step::Wait if self.job.activity.is_closed() => Next::CheckWhetherClosed,
             // A closed shard ends where nothing more comes, and nowhere else.
             _ if reached && !self.job.activity.is_closed() => Next::CheckWhetherOpen(polled_as(empty, is_full)),
             Step::AskAgain => Next::Poll(Polled::FullPage),
