@@ -104,8 +104,10 @@ impl Readers {
         let time = self.shared.progress.time();
         for (shard, stored) in &self.stored {
             if stored.progress == ShardProgress::Drained {
-                let drained = Instant::now().checked_sub(time.age(stored.updated));
-                self.shared.board.begin(shard, stored.parent.as_ref(), drained);
+                // When it was drained says nothing: its children may be much older.
+                let current = current_up_to(shard, stored.born, stored.created, (self.swept, time.now()));
+                let current = Instant::now().checked_sub(time.age(current));
+                self.shared.board.begin(shard, stored.parent.as_ref(), current);
                 self.shared.board.phase(shard, Phase::SearchingChildren);
             }
         }
@@ -232,11 +234,8 @@ impl Readers {
             None if promised.is_some() && never_begun => ReadFrom::Oldest,
             None => ReadFrom::Beginning,
         };
-        // Nothing that it holds is older than the shard itself, or than what a stream keeps.
-        let oldest = shard.opened().unwrap_or(born).max(now.saturating_sub(RETENTION_SECONDS));
         let created = stored.filter(|_| matches!(from, ReadFrom::After(_))).and_then(|stored| stored.created);
-        let current =
-            oldest.max(self.swept.unwrap_or(0)).max(created.map_or(0, |created| u64::from(created.seconds())));
+        let current = current_up_to(&shard, born, created, (self.swept, now));
         let is_recent = |promised: u64| now.saturating_sub(promised) < ABOUT_TO_BE_TRIMMED_SECONDS;
         let may_be_gone = never_begun && promised.is_some_and(is_recent);
         Job {
@@ -259,5 +258,39 @@ impl Readers {
     fn floor(&self) -> Option<CreationTime> {
         let seconds = u32::try_from(self.start.at.saturating_sub(LATEST_MARGIN_SECONDS)).ok()?;
         (self.start.position == StartPosition::Latest).then(|| CreationTime::from_seconds(seconds))
+    }
+}
+
+/// Up to when the index shows everything of a shard whose item is of the time `born`, and of what comes after it, in
+/// seconds since 1970: up to the last record that is acknowledged, or to when the reader before had read everything.
+/// Nothing that it holds is older than the shard itself, or than what a stream keeps.
+fn current_up_to(shard: &ShardId, born: u64, created: Option<CreationTime>, (swept, now): (Option<u64>, u64)) -> u64 {
+    let oldest = shard.opened().unwrap_or(born).max(now.saturating_sub(RETENTION_SECONDS));
+    oldest.max(swept.unwrap_or(0)).max(created.map_or(0, |created| u64::from(created.seconds())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 60 * 60;
+
+    #[test]
+    fn a_shard_that_was_drained_late_does_not_make_its_children_young() {
+        let opened = 1_800_000_000;
+        let shard = ShardId::new("shardId-00000001800000000123-0a1b2c3d");
+        let (now, born) = (opened + 5 * HOUR, opened + 4 * HOUR);
+        let created = |seconds| Some(CreationTime::from_seconds(seconds));
+        let rows = [
+            ("nothing is known", None, None, opened),
+            ("its last record is acknowledged", created(1_800_000_600), None, opened + 600),
+            ("everything was read once", created(1_800_000_600), Some(opened + HOUR), opened + HOUR),
+        ];
+        for (row, created, swept, expected) in rows {
+            assert_eq!(current_up_to(&shard, born, created, (swept, now)), expected, "{row}");
+        }
+        let later = now + 48 * HOUR;
+        assert_eq!(current_up_to(&shard, born, None, (None, later)), later - RETENTION_SECONDS);
+        assert_eq!(current_up_to(&ShardId::new("shardId-17"), born, None, (None, now)), born);
     }
 }
