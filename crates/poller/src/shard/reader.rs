@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
             not_found: 0,
             fresh_starts: 0,
             present_end: PresentEnd::default(),
-            read_up_to: None,
+            read_up_to: job.swept,
             ending: Ending::default(),
             warned: None,
             unacknowledged: Arc::default(),
