@@ -290,11 +290,13 @@ impl<'a> Reader<'a> {
         // Empty pages in the middle of a closed shard say nothing: it has an end that is to come, and perhaps children.
         let may_go_on = answered.has_next && !self.job.activity.is_closed();
         let at_present_end = self.present_end.is_reached() && may_go_on;
-        if at_present_end && empty {
+        if at_present_end {
             let now = self.shared.progress.time().now();
             self.read_up_to = Some(now);
-            // It holds nothing that is older than now.
-            self.retained = self.retained.and_then(|_| Retained::since(now, &self.shared.stream_arn));
+            if empty {
+                // It holds nothing that is older than now.
+                self.retained = self.retained.and_then(|_| Retained::since(now, &self.shared.stream_arn));
+            }
         }
         let past_end = self.is_past_the_end(&page.records);
         let read = (!empty).then(|| self.hand_over(page.records, polled, is_full, room));
