@@ -145,10 +145,7 @@ impl<'a> Reader<'a> {
             let Ok(slot) = pages.reserve().await else { return };
             self.wait_until(next_poll, last_poll).await;
             let Some(room) = self.room().await else { return };
-            if self.position() == Position::TrimHorizon {
-                // A machine that slept knows the time of the service with its next beat, which grants the tenure again.
-                self.shared.tenure.granted().await;
-            }
+            self.until_granted().await;
             if self.may_have_lost_the_beginning() {
                 slot.send(Read::Gap(GapKind::Unread));
                 return;
@@ -200,6 +197,14 @@ impl<'a> Reader<'a> {
                     self.shared.burst.notify_waiters();
                 }
             }
+        }
+    }
+
+    /// Who may not write has nothing to read: its calls would be those of whoever may. And a machine that slept knows the
+    /// time of the service with its next beat, which grants the tenure again.
+    async fn until_granted(&self) {
+        while timeout(LOOK_UP, self.shared.tenure.granted()).await.is_err() {
+            self.job.activity.note();
         }
     }
 

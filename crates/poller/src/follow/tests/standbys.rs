@@ -165,6 +165,22 @@ async fn a_state_table_that_is_away_stops_all_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_whose_beats_are_not_confirmed_reads_nothing() {
+    let bench = nine_shards();
+    let worker = bench.worker();
+    seconds(5).await;
+    bench.store.down.store(true, Ordering::SeqCst);
+    seconds(5).await;
+    let calls = bench.stream.records_calls.load(Ordering::SeqCst);
+    seconds(30).await;
+    assert_eq!(bench.stream.records_calls.load(Ordering::SeqCst), calls, "they would be the next reader's");
+    bench.store.down.store(false, Ordering::SeqCst);
+    seconds(3).await;
+    assert!(bench.stream.records_calls.load(Ordering::SeqCst) > calls);
+    worker.running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_state_table_that_is_deleted_while_it_is_away_ends_the_worker() {
     let bench = nine_shards();
     let worker = bench.worker();
