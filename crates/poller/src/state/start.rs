@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -11,9 +12,10 @@ use flate2::write::GzEncoder;
 use streamdex_config::StartPosition;
 use streamdex_dynamodb::state::{Item, number, of_number, text};
 use streamdex_dynamodb::stream::{ListedShard, ShardId};
+use tokio::time::sleep;
 
 use super::StreamStart;
-use crate::graph::roots;
+use crate::graph::{misses_a_parent, roots};
 
 /// A complete listing of a stream's shards.
 #[derive(Debug, Clone)]
@@ -25,21 +27,30 @@ pub(crate) struct Listed {
 
 /// An item holds 400 KB: a shard takes some 40 bytes of a list, and less than half of that when all of them are packed.
 const MOST_IN_A_LIST: usize = 4_000;
+/// A new group begins with so many listings at most, where they miss parents.
+const MOST_LISTINGS: u32 = 7;
+const BETWEEN_LISTINGS: Duration = Duration::from_secs(2);
 
 impl StreamStart {
     /// At the time of the service's first answer, with the shards of two complete listings that were begun after it, since
-    /// one can miss a parent that is made while it is read (rule L9).
+    /// one can miss a parent that is made while it is read (rule L9). Where both do, others follow.
     pub(crate) async fn of_listings<E, F>(position: StartPosition, list: impl Fn() -> F) -> Result<StreamStart, E>
     where
         F: Future<Output = Result<Listed, E>>,
     {
-        let (first, second) = (list().await?, list().await?);
-        // The later listing knows better which shards are closed.
-        let ids: BTreeSet<&ShardId> = second.shards.iter().map(|shard| &shard.id).collect();
-        let mut shards: Vec<ListedShard> =
-            first.shards.iter().filter(|earlier| !ids.contains(&earlier.id)).cloned().collect();
-        shards.extend(second.shards.iter().cloned());
-        Ok(StreamStart { position, at: first.began, roots: roots(&shards, position), resumes: false })
+        let Listed { mut shards, began } = list().await?;
+        for listings in 2..=MOST_LISTINGS {
+            let later = list().await?.shards;
+            // The later listing knows better which shards are closed.
+            let ids: BTreeSet<ShardId> = later.iter().map(|shard| shard.id.clone()).collect();
+            shards.retain(|earlier| !ids.contains(&earlier.id));
+            shards.extend(later);
+            if listings == MOST_LISTINGS || !misses_a_parent(&shards, began) {
+                break;
+            }
+            sleep(BETWEEN_LISTINGS).await;
+        }
+        Ok(StreamStart { position, at: began, roots: roots(&shards, position), resumes: false })
     }
 }
 
