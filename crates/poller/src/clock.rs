@@ -74,6 +74,9 @@ pub struct ServiceTime {
     heard: Mutex<Option<(u64, Duration)>>,
 }
 
+/// No answer takes longer. A `Date` that is further back puts a clock right that runs too fast.
+const LONGEST_ANSWER_SECONDS: u64 = 30;
+
 // === impl ServiceTime ===
 
 impl ServiceTime {
@@ -82,9 +85,14 @@ impl ServiceTime {
         ServiceTime { clock, heard: Mutex::new(None) }
     }
 
-    /// An answer had this `Date`, in seconds since 1970.
+    /// An answer had this `Date`, in seconds since 1970. An answer that was under way for long does not set the time back:
+    /// what an earlier one said was true as well.
     pub fn hear(&self, date: Option<u64>) {
         let Some(date) = date else { return };
+        let is_known = self.heard.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if is_known && (1..=LONGEST_ANSWER_SECONDS).contains(&self.now().saturating_sub(date)) {
+            return;
+        }
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, self.clock.monotonic()));
     }
 
@@ -130,5 +138,19 @@ mod tests {
         time.hear(None);
         assert_eq!((time.now(), time.age(1_800_000_000)), (1_800_000_007, Duration::from_secs(7)));
         assert_eq!(time.age(1_900_000_000), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_slow_answer_does_not_set_the_time_back() {
+        let clock = Arc::new(Set(Mutex::new((10, 5_000))));
+        let time = ServiceTime::new(clock.clone());
+        time.hear(Some(1_800_000_000));
+        *clock.0.lock().unwrap() = (20, 5_000);
+        time.hear(Some(1_800_000_001));
+        assert_eq!(time.now(), 1_800_000_010, "the answer was under way for nine seconds");
+        time.hear(Some(1_800_000_012));
+        assert_eq!(time.now(), 1_800_000_012);
+        time.hear(Some(1_799_999_000));
+        assert_eq!(time.now(), 1_799_999_000, "this machine's clock was wrong by more than an answer takes");
     }
 }
