@@ -1,6 +1,7 @@
 //! Runs seeds of the simulation: `simulate [--from K] [--seeds N]`, or one of them: `simulate --seed S [--trace]`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -20,6 +21,8 @@ struct Totals {
     failed: u64,
     events: u64,
     hash: u64,
+    /// How many seeds met each kind of weather.
+    reached: BTreeMap<&'static str, u64>,
 }
 
 fn main() -> ExitCode {
@@ -64,7 +67,11 @@ fn many(arguments: &Arguments) -> u64 {
     run_all(arguments.from..arguments.from.saturating_add(arguments.seeds), |report| {
         totals.lock().unwrap_or_else(PoisonError::into_inner).add(report);
     });
-    let Totals { seeds, failed, events, hash } = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let Totals { seeds, failed, events, hash, reached } = totals;
+    for (kind, count) in reached {
+        println!("{count:>8}  {kind}");
+    }
     let took = started.elapsed().as_secs_f64();
     println!("{seeds} seeds, {failed} failed, {events} events, hash {hash:016x}, {took:.1} s");
     failed
@@ -75,6 +82,9 @@ impl Totals {
         self.seeds += 1;
         self.events += report.events;
         self.hash ^= report.hash;
+        for kind in &report.reached {
+            *self.reached.entry(kind).or_default() += 1;
+        }
         if !report.is_success() {
             self.failed += 1;
             println!("{report}");

@@ -10,6 +10,7 @@ use streamdex_sink::{Answer, BodyEncoding, BulkTransport, ClientError};
 
 use super::gate::{Gate, Lost};
 use super::search::{Line, refused};
+use super::time::SECOND;
 use super::weather::{Endpoint, Refusal};
 use super::world::World;
 
@@ -38,13 +39,19 @@ pub(super) struct SimulatedSearch {
 
 /// `opensearch.request_timeout`.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request that is carried out later than this was given up: whoever has the lease now knows nothing of it.
+const LATE: u64 = 5 * SECOND;
+
 #[async_trait]
 impl BulkTransport for SimulatedSearch {
     async fn bulk(&self, body: Bytes, encoding: BodyEncoding) -> Result<Answer, ClientError> {
         assert_eq!(encoding, BodyEncoding::Identity, "the simulation reads plain bodies");
         let (world, name) = (Arc::clone(&self.world), self.gate.name.clone());
-        let answer =
-            self.gate.call(Endpoint::Search, REQUEST_TIMEOUT, move |refusal| serve(&world, &name, &body, refusal));
+        let sent = world.time.millis();
+        let answer = self.gate.call(Endpoint::Search, REQUEST_TIMEOUT, move |refusal| {
+            let is_late = world.time.millis() > sent + LATE;
+            serve(&world, (&name, is_late), &body, refusal)
+        });
         answer.await.map_err(unanswered)
     }
 
@@ -59,7 +66,7 @@ fn unanswered(lost: Lost) -> ClientError {
     }
 }
 
-fn serve(world: &World, worker: &str, body: &[u8], refusal: Option<Refusal>) -> Answer {
+fn serve(world: &World, (worker, is_late): (&str, bool), body: &[u8], refusal: Option<Refusal>) -> Answer {
     match refusal {
         Some(Refusal::Throttled) => return whole(429, "rejected_execution_exception"),
         Some(Refusal::Failed) => return whole(503, "process_cluster_event_timeout_exception"),
@@ -80,7 +87,9 @@ fn serve(world: &World, worker: &str, body: &[u8], refusal: Option<Refusal>) -> 
         let answer = instead.unwrap_or_else(|| world.search().apply(line, now));
         let what = if line.body.is_some() { "index" } else { "delete" };
         world.trace.note(format_args!("{worker} {what} {}/{} v{}: {answer}", line.index, line.id, line.version));
-        if line.version > 0 {
+        if line.version > 0 && is_late {
+            world.note_late_request();
+        } else if line.version > 0 {
             world.check_writer(worker, line);
         }
         items.push(answer);

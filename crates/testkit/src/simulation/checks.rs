@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use streamdex_dynamodb::convert::stream_image;
+use streamdex_mapping::Mapper;
 use streamdex_poller::GapKind;
 
-use super::table::{Shard, Table};
+use super::table::{Entry, Item, Shard, Table};
 use super::time::HOUR;
 use super::worker::mapper;
 use super::world::World;
@@ -30,7 +31,11 @@ pub(super) fn check(world: &World) {
     check_gaps(world, &gaps);
     let affected = check_records(world, &gaps);
     check_documents(world, &gaps, &affected);
+    check_letters(world);
 }
+
+/// Index and id.
+type Address = (String, String);
 
 /// The gaps in the state table.
 struct Gaps {
@@ -142,18 +147,68 @@ fn check_documents(world: &World, gaps: &Gaps, affected: &BTreeSet<String>) {
     let unread = unread_keys(world);
     let expected = expected(world);
     let live = world.search().live();
-    let skip = |id: &String| affected.contains(id) || unread.contains(id);
+    // The documents of those stay as they were, whatever that was.
+    let table = world.table();
+    let poisoned: BTreeSet<String> =
+        table.items.iter().filter(|(_, item)| item.is_poison()).map(|(key, _)| key.clone()).collect();
+    drop(table);
+    let skip = |id: &String| affected.contains(id) || unread.contains(id) || poisoned.contains(id);
+    let torn = torn(world);
+    let is_state = |address: &Address, document: &Value| torn.get(address).is_some_and(|all| all.contains(document));
+    let is_torn = |id: &str| world.table().torn.is_last(id);
     for (address, document) in expected.iter().filter(|(address, _)| !skip(&address.1)) {
         match live.get(address) {
+            None if is_torn(&address.1) => {}
             None => world.trace.violation(format_args!("{}/{} is not in the index", address.0, address.1)),
-            Some(found) if found != document => {
+            Some(found) if found == document || is_torn(&address.1) && is_state(address, found) => {}
+            Some(found) => {
                 world.trace.violation(format_args!("{}/{} is {found}, not {document}", address.0, address.1));
             }
-            Some(_) => {}
         }
     }
-    for address in live.keys().filter(|address| !skip(&address.1) && !expected.contains_key(*address)) {
+    let unexpected = live.iter().filter(|(address, _)| !skip(&address.1) && !expected.contains_key(*address));
+    for (address, _) in unexpected.filter(|(address, document)| !is_state(address, document)) {
         world.trace.violation(format_args!("{}/{} is in the index, and not in the table", address.0, address.1));
+    }
+}
+
+/// The documents that may be there of items that changed on both sides of a split within a second.
+fn torn(world: &World) -> BTreeMap<Address, Vec<Value>> {
+    let mapper = mapper(&world.plan);
+    let table = world.table();
+    let mut documents: BTreeMap<Address, Vec<Value>> = BTreeMap::new();
+    for key in table.latest.keys() {
+        for item in table.torn.states(key) {
+            if let Some((address, document)) = mapped(&mapper, key, item) {
+                documents.entry(address).or_default().push(document);
+            }
+        }
+    }
+    documents
+}
+
+/// The document of an item, where it has one.
+fn mapped(mapper: &Mapper, key: &str, item: &Item) -> Option<(Address, Value)> {
+    let (address, document) = mapper.map_item(&stream_image(&item.stream_image(key))).unwrap()?;
+    let index = format!("{}-000001", address.index);
+    Some(((index, address.id.as_str().to_owned()), serde_json::from_slice(&document).unwrap()))
+}
+
+/// A record whose document is refused for ever is a dead letter, unless a later change of its item took its place.
+fn check_letters(world: &World) {
+    let table = world.table();
+    let mut last: BTreeMap<&str, &Entry> = BTreeMap::new();
+    for entry in table.streams.iter().flat_map(|stream| stream.shards.values()).flat_map(|shard| &shard.records) {
+        let known = last.entry(&entry.key).or_insert(entry);
+        if known.created <= entry.created {
+            *known = entry;
+        }
+    }
+    for entry in last.values().filter(|entry| entry.is_poison && entry.acknowledged && !entry.exempt) {
+        if !world.has_letter(&entry.sequence) && world.search().lost.is_empty() {
+            let (sequence, key) = (&entry.sequence, &entry.key);
+            world.trace.violation(format_args!("{sequence} ({key}) was refused, and is no dead letter"));
+        }
     }
 }
 
@@ -168,15 +223,7 @@ fn unread_keys(world: &World) -> BTreeSet<String> {
     last.into_iter().filter(|(_, (_, exempt))| *exempt).map(|(key, _)| key.to_owned()).collect()
 }
 
-fn expected(world: &World) -> BTreeMap<(String, String), Value> {
+fn expected(world: &World) -> BTreeMap<Address, Value> {
     let mapper = mapper(&world.plan);
-    let table = world.table();
-    let mut documents = BTreeMap::new();
-    for (key, item) in &table.items {
-        let image = item.stream_image(key);
-        let Some((address, document)) = mapper.map_item(&stream_image(&image)).unwrap() else { continue };
-        let index = format!("{}-000001", address.index);
-        documents.insert((index, address.id.as_str().to_owned()), serde_json::from_slice(&document).unwrap());
-    }
-    documents
+    world.table().items.iter().filter_map(|(key, item)| mapped(&mapper, key, item)).collect()
 }

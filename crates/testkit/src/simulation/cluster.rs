@@ -9,33 +9,38 @@ use tokio_util::sync::CancellationToken;
 
 use super::dice::Dice;
 use super::gate::Steady;
+use super::liveness::{self, LOOK_EVERY, Member};
 use super::plan::Event;
 use super::table::Change;
+use super::tamper;
 use super::time::{HOUR, SECOND};
 use super::weather::{Endpoint, Rule};
 use super::worker::{End, Worker};
+use super::workload;
 use super::world::World;
 
 /// All workers, each in a slot that is filled again when it is gone.
 pub(super) struct Cluster {
-    world: Arc<World>,
-    slots: Vec<Option<Worker>>,
+    pub(super) world: Arc<World>,
+    pub(super) slots: Vec<Option<Worker>>,
     /// What happens later, by time.
     agenda: BTreeMap<(u64, u64), Step>,
     serial: u64,
     started: u64,
     lives: JoinSet<(usize, String, End)>,
     /// After a crash or a stop, how long until the slot is filled again.
-    back_after: Vec<u64>,
+    pub(super) back_after: Vec<u64>,
     /// Slots whose worker ended because only gapped lineages are left.
     resigned: usize,
     writer: CancellationToken,
     /// The pause between two writes while nobody looks, in milliseconds.
     slow: Arc<AtomicU64>,
+    /// When the bounds are looked at next.
+    next_look: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     Event(Event),
     Start(usize),
     Stop(usize),
@@ -44,9 +49,14 @@ enum Step {
     Enable,
     /// Writes come at their usual pace again.
     Busy,
+    /// What is wrong with the sick worker makes itself felt.
+    Suffer(usize),
+    /// And passes.
+    Recover(usize, i64),
 }
 
 const RESTART: u64 = 5 * SECOND;
+const LOOK_WHILE_ASLEEP: u64 = 10 * SECOND;
 
 impl Cluster {
     pub(super) fn new(world: &Arc<World>) -> Cluster {
@@ -62,6 +72,7 @@ impl Cluster {
             resigned: 0,
             writer: CancellationToken::new(),
             slow: Arc::new(AtomicU64::new(plan.head_start / 15)),
+            next_look: 0,
         };
         for (at, event) in plan.events.clone() {
             cluster.at(at, Step::Event(event));
@@ -76,7 +87,7 @@ impl Cluster {
 
     /// Lets everything happen that the seed has in store, then ends all faults and writes.
     pub(super) async fn storm(&mut self) {
-        let writer = super::workload::write(Arc::clone(&self.world), self.writer.clone(), Arc::clone(&self.slow));
+        let writer = workload::write(Arc::clone(&self.world), self.writer.clone(), Arc::clone(&self.slow));
         let writing = tokio::spawn(writer);
         let mut end = self.world.plan.head_start + self.world.plan.storm;
         while let Some(((at, serial), step)) = self.agenda.pop_first() {
@@ -100,22 +111,33 @@ impl Cluster {
     /// Faults end. What was to come is dropped, but for workers that come back.
     fn calm(&mut self) {
         self.world.trace.note(format_args!("calm"));
-        self.world.weather.clear();
+        self.world.calm();
+        self.world.search().unblock(self.world.time.millis());
+        self.world.weather.clear(self.world.time.millis());
         let agenda = std::mem::take(&mut self.agenda);
         for ((at, _), step) in agenda {
             match step {
                 Step::Start(_) | Step::Stop(_) => self.at(at, step),
                 Step::Thaw(..) | Step::Enable => self.take(step),
-                Step::Event(_) | Step::Repair(_) | Step::Busy => {}
+                Step::Recover(..) => self.take(step),
+                Step::Event(_) | Step::Repair(_) | Step::Busy | Step::Suffer(_) => {}
             }
         }
         for worker in self.slots.iter().flatten() {
             worker.gate.repair();
             worker.gate.thaw(Steady::GoesOn);
         }
+        if self.world.is_tampered() {
+            // What a reader takes for unreadable it reads again when it starts again.
+            tamper::restore(&mut self.world.state());
+            for worker in self.slots.iter().flatten() {
+                worker.stop();
+            }
+        }
         // An operator starts those again that ended because of gaps: what is one still is.
         for slot in 0..self.slots.len() {
-            if self.slots[slot].is_none()
+            if !self.world.has_ended()
+                && self.slots[slot].is_none()
                 && !self.agenda.values().any(|step| matches!(step, Step::Start(at) if *at == slot))
             {
                 self.after(RESTART, Step::Start(slot));
@@ -166,7 +188,7 @@ impl Cluster {
         self.agenda.insert((at, self.serial), step);
     }
 
-    fn after(&mut self, millis: u64, step: Step) {
+    pub(super) fn after(&mut self, millis: u64, step: Step) {
         self.at(self.world.time.millis().saturating_add(millis), step);
     }
 
@@ -178,6 +200,7 @@ impl Cluster {
 
     async fn pass_until(&mut self, at: u64) {
         loop {
+            let look = if self.slots.iter().any(Option::is_some) { self.next_look } else { u64::MAX };
             tokio::select! {
                 biased;
                 Some(ended) = self.lives.join_next() => {
@@ -185,9 +208,19 @@ impl Cluster {
                         self.ended(slot, &name, end);
                     }
                 }
-                () = self.world.time.until(at) => return,
+                () = self.world.time.until(at), if at <= look => return,
+                () = self.world.time.until(look), if look < at => self.look(),
             }
         }
+    }
+
+    /// Checks what must hold at every moment. It is looked at less often while everybody sleeps.
+    fn look(&mut self) {
+        let members: Vec<Member<'_>> = self.slots.iter().flatten().map(Worker::member).collect();
+        liveness::look(&self.world, &members);
+        let is_asleep = members.iter().all(|member| !member.condition.can_beat);
+        let pause = if is_asleep { LOOK_WHILE_ASLEEP } else { LOOK_EVERY };
+        self.next_look = self.world.time.millis() + pause;
     }
 
     fn ended(&mut self, slot: usize, name: &str, end: End) {
@@ -203,9 +236,12 @@ impl Cluster {
                 }
             }
             End::Failed => {
-                self.world.trace.violation(format_args!("{name} failed"));
+                if !self.world.is_tampered() {
+                    self.world.trace.violation(format_args!("{name} failed"));
+                }
                 self.after(RESTART, Step::Start(slot));
             }
+            End::ReadOut => self.world.reach_the_end(),
             End::Crashed | End::Stopped => self.after(self.back_after[slot], Step::Start(slot)),
         }
     }
@@ -232,6 +268,12 @@ impl Cluster {
             }
             Step::Enable => self.world.table().enable(),
             Step::Busy => self.slow.store(0, Ordering::Relaxed),
+            Step::Suffer(slot) => self.suffer(slot),
+            Step::Recover(slot, millis) => {
+                if let Some(worker) = &self.slots[slot] {
+                    worker.gate.shift_wall(-millis);
+                }
+            }
         }
     }
 
@@ -241,7 +283,7 @@ impl Cluster {
         }
         self.started += 1;
         let name = format!("w{}", self.started);
-        let (worker, life) = Worker::start(name.clone(), &self.world);
+        let (worker, life) = Worker::start(name.clone(), slot, &self.world);
         let mut dice = Dice::new(self.world.plan.seed, &format!("clock {name}"));
         if dice.chance(self.world.plan.wrong_clocks) {
             let millis = i64::try_from(dice.within(0..=2 * HOUR)).unwrap_or_default();
@@ -249,6 +291,9 @@ impl Cluster {
         }
         self.slots[slot] = Some(worker);
         self.back_after[slot] = RESTART;
+        if let Some(sick) = self.world.plan.sick.filter(|sick| sick.worker == slot && !self.world.is_calm()) {
+            self.fall_sick(slot, sick.sickness);
+        }
         self.lives.spawn(async move { (slot, name, life.await) });
     }
 
@@ -258,6 +303,8 @@ impl Cluster {
         match event {
             Event::RollOver(which) => world.table().roll_over(which),
             Event::Split(which) => world.table().split(which),
+            Event::TornSplit(which) => workload::torn_split(&world, which),
+            Event::Flood { partition, records } => workload::flood(&world, partition, records),
             Event::Replace(off) => {
                 world.table().disable();
                 self.after(off, Step::Enable);
@@ -266,6 +313,17 @@ impl Cluster {
             Event::LoseIndex(which) => {
                 let lost = world.search().lose(which);
                 world.trace.note(format_args!("lost {lost:?}"));
+            }
+            Event::Tamper { how, which } => {
+                if how.apply(&mut world.state(), which) {
+                    world.reached.note(how.name());
+                    world.tamper();
+                }
+            }
+            Event::BlockIndex { which, lasts } => {
+                let now = world.time.millis();
+                let blocked = world.search().block(which, now, now + lasts);
+                world.trace.note(format_args!("blocked {blocked:?}"));
             }
             Event::Weather { endpoint, fate, thousandths, lasts } => {
                 world.weather.add(Rule { endpoint, until: world.time.millis() + lasts, thousandths, fate });
@@ -302,7 +360,7 @@ impl Cluster {
         }
     }
 
-    fn freeze(&mut self, slot: usize, lasts: u64, steady: Steady) {
+    pub(super) fn freeze(&mut self, slot: usize, lasts: u64, steady: Steady) {
         if let Some(worker) = &self.slots[slot] {
             worker.gate.freeze();
         }

@@ -40,6 +40,19 @@ struct State {
     wall_error: i64,
     /// Steps of calls until the worker crashes.
     steps_to_crash: Option<u64>,
+    /// Since when nothing is wrong with it, unless something is; on the world's clock.
+    well_since: u64,
+}
+
+/// How a worker's machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// It lives, is awake and reaches the state table, so that its lease is beaten.
+    pub(super) can_beat: bool,
+    pub(super) reaches_stream: bool,
+    pub(super) reaches_search: bool,
+    /// Since when nothing was wrong with it at all; `None` where something is.
+    pub(super) well_since: Option<u64>,
 }
 
 /// What a worker's clocks show.
@@ -81,6 +94,7 @@ impl Gate {
             stood_still: Duration::ZERO,
             wall_error: 0,
             steps_to_crash: None,
+            well_since: world.time.millis(),
         };
         Arc::new(Gate { name, world, state: Mutex::new(state), changed: Notify::new() })
     }
@@ -90,6 +104,18 @@ impl Gate {
     pub(super) fn kill(&self) {
         self.state().dead = true;
         self.changed.notify_waiters();
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        let state = self.state();
+        let runs = !state.dead && state.frozen.is_none();
+        let is_well = runs && state.cut.is_empty() && state.steps_to_crash.is_none();
+        Condition {
+            can_beat: runs && !state.cut.contains(&Endpoint::State),
+            reaches_stream: runs && !state.cut.contains(&Endpoint::Stream),
+            reaches_search: runs && !state.cut.contains(&Endpoint::Search),
+            well_since: is_well.then_some(state.well_since),
+        }
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -122,6 +148,7 @@ impl Gate {
 
     pub(super) fn thaw(&self, steady: Steady) {
         let Some(clocks) = self.state().frozen.take() else { return };
+        self.state().well_since = self.world.time.millis();
         if steady == Steady::StandsStill {
             let missed = self.monotonic().saturating_sub(clocks.monotonic);
             let mut state = self.state();
@@ -141,7 +168,11 @@ impl Gate {
     }
 
     pub(super) fn repair(&self) {
-        self.state().cut.clear();
+        let mut state = self.state();
+        if !state.cut.is_empty() {
+            state.cut.clear();
+            state.well_since = self.world.time.millis();
+        }
     }
 
     pub(super) fn shift_wall(&self, millis: i64) {
@@ -236,11 +267,15 @@ impl Gate {
             let (refusal, more) = match fate {
                 Fate::LostRequest => return,
                 Fate::Fine | Fate::LostAnswer => (None, Duration::ZERO),
+                Fate::Late(late) => {
+                    sleep(late).await;
+                    (None, Duration::ZERO)
+                }
                 Fate::Slow(more) => (None, more),
                 Fate::Refused(refusal) => (Some(refusal), Duration::ZERO),
             };
             let answer = serve(refusal);
-            if fate == Fate::LostAnswer {
+            if matches!(fate, Fate::LostAnswer | Fate::Late(_)) {
                 return;
             }
             sleep(back + more).await;

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::dice::Dice;
+use super::table::{POISON, TEXT};
 use super::time::HOUR;
 
 /// The cluster.
@@ -20,6 +21,8 @@ pub(super) struct Search {
     created: u32,
     /// Writes make the index that they name, where there is none (`action.auto_create_index`).
     makes_indices: bool,
+    /// An index that takes no writes, from when until when.
+    blocked: Option<(String, u64, u64)>,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,37 @@ impl Search {
             lost: Vec::new(),
             created: 0,
             makes_indices,
+            blocked: None,
         }
+    }
+
+    /// One of the indices takes no writes between these moments.
+    pub(super) fn block(&mut self, which: usize, from: u64, until: u64) -> Option<String> {
+        let concrete = self.indices.keys().nth(which % self.indices.len().max(1))?.clone();
+        self.blocked = Some((concrete.clone(), from, until));
+        Some(concrete)
+    }
+
+    pub(super) fn unblock(&mut self, now: u64) {
+        if let Some((_, _, until)) = &mut self.blocked {
+            *until = now.min(*until);
+        }
+    }
+
+    /// When the index that took no writes took some again; 0 where there was none.
+    pub(super) fn unblocked(&self) -> u64 {
+        self.blocked.as_ref().map_or(0, |(_, _, until)| *until)
+    }
+
+    /// The index that takes no writes now, and since when.
+    pub(super) fn blocked(&self, now: u64) -> Option<(&str, u64)> {
+        let (concrete, from, _) = self.blocked.as_ref().filter(|(_, from, until)| *from <= now && now < *until)?;
+        Some((concrete, *from))
+    }
+
+    /// The version of a document, or of its tombstone.
+    pub(super) fn version(&self, concrete: &str, id: &str) -> Option<u64> {
+        self.documents.get(&(concrete.to_owned(), id.to_owned())).map(|document| document.version)
     }
 
     /// The UUID of an index that is there now, or is made now.
@@ -93,6 +126,12 @@ impl Search {
             }
             self.create(&line.index);
         }
+        if self.blocked(now).is_some_and(|(concrete, _)| concrete == line.index) {
+            return refused(403, "cluster_block_exception");
+        }
+        if line.body.as_ref().is_some_and(is_poison) {
+            return refused(400, "mapper_parsing_exception");
+        }
         let key = (line.index.clone(), line.id.clone());
         let expired = |document: &Document| document.body.is_none() && document.changed + KEEP_TOMBSTONES < now;
         let known = self.documents.get(&key).filter(|document| !expired(document));
@@ -108,6 +147,11 @@ impl Search {
         self.documents.insert(key, Document { version: line.version, body: line.body.clone(), changed: now });
         answer.to_owned()
     }
+}
+
+/// No mapping takes such a document.
+fn is_poison(body: &Value) -> bool {
+    body.get(TEXT).and_then(Value::as_str) == Some(POISON)
 }
 
 pub(super) fn refused(status: u16, error_type: &str) -> String {

@@ -101,9 +101,16 @@ fn witness(world: &World, worker: &str, operation: &Operation, answer: &Answer) 
     match (&key, &operation.action) {
         (SortKey::Lease, Action::Put(item) | Action::Update { set: item, .. }) if item.contains_key("term") => {
             world.trace.note(format_args!("{worker} takes the lease, term {:?}", number(item, "term")));
+            let fruitless = number(item, "fruitless").unwrap_or(1).saturating_sub(1);
+            world.liveness().reign.begin(worker, u32::try_from(fruitless).unwrap_or_default(), world);
         }
         (SortKey::Lease, Action::Update { remove, .. }) if remove.contains(&"owner") => {
             world.trace.note(format_args!("{worker} gives the lease back"));
+            world.liveness().reign.end(world.time.millis());
+        }
+        (SortKey::Lease, Action::Update { .. }) => {
+            let quiet = world.is_quiet() && !world.is_tampered();
+            world.calls.beat(worker, world.time.millis(), quiet, &world.trace);
         }
         (SortKey::Shard { shard, .. }, Action::Put(_)) => {
             world.trace.note(format_args!("{worker} finds {shard}"));
@@ -129,12 +136,17 @@ fn updated(world: &World, worker: &str, shard: &str, set: &Item) {
     let position = text(set, "position");
     if set.contains_key("run") {
         world.trace.note(format_args!("{worker} begins with {shard} after {position:?}"));
+        let now = world.time.millis();
+        let is_open = world.table().shard(shard).is_some_and(|shard| shard.closed.is_none_or(|closed| closed > now));
+        world.calls.begun((worker, shard), is_open, &world.trace);
     } else if text(set, "state") == Some("drained") {
         world.trace.note(format_args!("{worker} notes that {shard} is drained"));
         world.check_acknowledged(worker, shard, None);
+        world.liveness().drained(shard, world.time.millis());
     } else if let Some(position) = position {
         world.trace.note(format_args!("{worker} checkpoints {shard} at {position}"));
         world.check_acknowledged(worker, shard, Some(position.parse().unwrap_or_default()));
+        world.calls.checkpoint(worker, shard, world.time.millis(), &world.trace);
     }
 }
 
@@ -142,6 +154,7 @@ fn pinned(world: &World, worker: &str, label: &str) {
     let start: Option<StreamStart> = world.state().load(label).start;
     let Some(StreamStart { position, at, roots, .. }) = start else { return };
     world.trace.note(format_args!("{worker} pins {} roots", roots.len()));
+    world.liveness().pinned(world.time.millis());
     let latest_at = (position == StartPosition::Latest).then_some(at);
     world.table().begin(label, &roots.iter().map(|root| ShardId::new(root.as_str())).collect::<Vec<_>>(), latest_at);
 }

@@ -1,6 +1,7 @@
 //! What goes wrong between workers and services, and until when.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::dice::Dice;
@@ -25,6 +26,8 @@ pub(super) enum Fate {
     LostRequest,
     /// Carried out, and no answer.
     LostAnswer,
+    /// Carried out so much later, and no answer.
+    Late(Duration),
     /// Not carried out: this is the answer.
     Refused(Refusal),
 }
@@ -51,21 +54,37 @@ pub(super) struct Rule {
 
 /// Everything that goes wrong now.
 #[derive(Debug, Default)]
-pub(super) struct Weather(Mutex<Vec<Rule>>);
+pub(super) struct Weather {
+    rules: Mutex<Vec<Rule>>,
+    /// From when on nothing goes wrong, as far as is known.
+    quiet_from: AtomicU64,
+}
 
 impl Weather {
     pub(super) fn add(&self, rule: Rule) {
-        lock(&self.0).push(rule);
+        self.quiet_from.fetch_max(rule.until, Ordering::Relaxed);
+        lock(&self.rules).push(rule);
     }
 
     /// Nothing goes wrong any more.
-    pub(super) fn clear(&self) {
-        lock(&self.0).clear();
+    pub(super) fn clear(&self, now: u64) {
+        self.quiet_from.fetch_min(now, Ordering::Relaxed);
+        lock(&self.rules).clear();
+    }
+
+    /// Since when nothing has gone wrong; a moment to come where something does now.
+    pub(super) fn quiet_from(&self) -> u64 {
+        self.quiet_from.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing has gone wrong for so long.
+    pub(super) fn is_quiet(&self, now: u64, for_long: u64) -> bool {
+        self.quiet_from().saturating_add(for_long) <= now
     }
 
     /// What becomes of a call that begins now.
     pub(super) fn draw(&self, endpoint: Endpoint, now: u64, dice: &mut Dice) -> Fate {
-        let mut rules = lock(&self.0);
+        let mut rules = lock(&self.rules);
         rules.retain(|rule| rule.until > now);
         for rule in rules.iter().filter(|rule| rule.endpoint == endpoint) {
             if dice.rarely(rule.thousandths) {

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use streamdex_config::{Compression, StartPosition, StreamArn};
-use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
 use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_mapping::route::{Condition, Test};
 use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
@@ -17,6 +16,7 @@ use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, S
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::Generations;
+use streamdex_poller::status::StatusBoard;
 use streamdex_sink::{BulkWriter, Patience, ShortStreak, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ use super::bulk::{REQUEST_TIMEOUT, SimulatedSearch};
 use super::dice::hash;
 use super::gate::Gate;
 use super::indices::SimulatedIndices;
+use super::letters::SimulatedLetters;
+use super::liveness::Member;
 use super::plan::Plan;
 use super::state::SimulatedState;
 use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream};
@@ -33,6 +35,7 @@ use super::world::World;
 /// A process.
 pub(super) struct Worker {
     pub(super) gate: Arc<Gate>,
+    board: StatusBoard,
     stop: CancellationToken,
 }
 
@@ -42,19 +45,26 @@ pub(super) enum End {
     Crashed,
     Stopped,
     OnlyGaps,
+    /// Under `--until-end`.
+    ReadOut,
     Failed,
 }
 
 impl Worker {
     /// The process `name`, and what it does until it ends.
-    pub(super) fn start(name: String, world: &Arc<World>) -> (Worker, impl Future<Output = End> + Send + 'static) {
+    pub(super) fn start(
+        name: String,
+        slot: usize,
+        world: &Arc<World>,
+    ) -> (Worker, impl Future<Output = End> + Send + 'static) {
         world.trace.note(format_args!("{name} starts"));
         let seed = hash(world.plan.seed, &name);
         let gate = Gate::new(name, Arc::clone(world));
         let (stop, writing) = (CancellationToken::new(), CancellationToken::new());
         let decided = Arc::new(AtomicU64::new(0));
         let search = SearchContact::default();
-        let follower = follower(&gate, world, seed, (&writing, &decided, &search));
+        let follower = follower(&gate, world, (slot, seed), (&writing, &decided, &search));
+        let board = follower.board();
         let pings = ping(Arc::clone(&gate), search);
         let life = live(follower, (stop.clone(), writing), decided, Arc::clone(&gate), Arc::clone(world));
         let life = async move {
@@ -64,7 +74,12 @@ impl Worker {
                 () = pings => End::Failed,
             }
         };
-        (Worker { gate, stop }, life)
+        (Worker { gate, board, stop }, life)
+    }
+
+    /// As it is now.
+    pub(super) fn member(&self) -> Member<'_> {
+        Member { name: &self.gate.name, condition: self.gate.condition(), board: &self.board }
     }
 
     /// Asks it to stop.
@@ -110,7 +125,7 @@ async fn live(
         Ok(followed) => match followed.end {
             FollowEnd::Stopped => End::Stopped,
             FollowEnd::OnlyGaps => End::OnlyGaps,
-            FollowEnd::PresentEnd => End::Failed,
+            FollowEnd::PresentEnd => End::ReadOut,
         },
         Err(error) => {
             world.trace.note(format_args!("{} fails: {error}", gate.name));
@@ -124,7 +139,7 @@ async fn live(
 fn follower(
     gate: &Arc<Gate>,
     world: &Arc<World>,
-    seed: u64,
+    (slot, seed): (usize, u64),
     (writing, decided, contact): (&CancellationToken, &Arc<AtomicU64>, &SearchContact),
 ) -> Follower {
     let indices = Arc::new(SimulatedIndices::new(Arc::clone(gate), Arc::clone(world)));
@@ -135,7 +150,7 @@ fn follower(
         reader: Some(Arc::new(SimulatedItems { gate: Arc::clone(gate), world: Arc::clone(world) })),
         indices: indices.clone(),
         writer: BulkWriter::start_on(Arc::new(search), indices.clone(), writer_settings(seed), writing.clone()),
-        letters: Arc::new(NoLetters),
+        letters: Arc::new(SimulatedLetters { gate: Arc::clone(gate), world: Arc::clone(world) }),
         patience: Patience::Endless,
         progress: DeliveryProgress::at_start(),
         memory: ReadMemory::default(),
@@ -162,16 +177,19 @@ fn follower(
         worker: WorkerId::new(gate.name.as_str()),
         routes: String::new(),
         start: if world.plan.latest { StartPosition::Latest } else { StartPosition::TrimHorizon },
-        until: Until::Stopped,
+        until: world.plan.until,
         generations: Generations::new(),
         sole_index: (!world.plan.two_indices).then(|| "sessions".to_owned()),
         freshness: world.plan.freshness,
-        patience: None,
-        leases: Arc::default(),
+        patience: (world.plan.until == Until::PresentEnd).then_some(PATIENCE),
+        leases: world.leases(slot),
         seed,
     };
     Follower::new(parts, settings)
 }
+
+/// A run to the present end gives up after so long without progress.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The routes of a seed.
 pub(super) fn mapper(plan: &Plan) -> Mapper {
@@ -274,23 +292,5 @@ impl Clock for WorkerClock {
 impl fmt::Debug for WorkerClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the clocks of {}", self.0.name)
-    }
-}
-
-/// No record of the simulation is refused.
-struct NoLetters;
-
-#[async_trait]
-impl DeadLetterStore for NoLetters {
-    async fn put(&self, letters: &[DeadLetter]) -> Result<(), LetterError> {
-        panic!("a dead letter: {letters:?}");
-    }
-
-    async fn list(&self, _after: Option<&LetterKey>) -> Result<LetterPage, LetterError> {
-        Ok(LetterPage::default())
-    }
-
-    async fn get(&self, _key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
-        Ok(None)
     }
 }

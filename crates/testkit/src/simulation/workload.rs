@@ -55,3 +55,34 @@ fn kind(dice: &mut Dice) -> &'static str {
         _ => "none",
     }
 }
+
+/// So many changes at once, to keys of one partition.
+pub(super) fn flood(world: &World, partition: usize, records: u64) {
+    let mut dice = Dice::new(world.plan.seed, "flood");
+    let mut table = world.table();
+    let keys: Vec<String> = (0..world.plan.keys).map(|key| format!("k{key}")).collect();
+    let keys: Vec<&String> = keys.iter().filter(|key| table.is_in(key, partition)).collect();
+    if keys.is_empty() {
+        return;
+    }
+    world.reached.note("stream: a thousand records at once");
+    for _ in 0..records {
+        let key = keys[dice.index(keys.len())];
+        table.write(key, change(&mut dice));
+    }
+}
+
+/// Some changes, a split, and some changes more, at the same moment.
+pub(super) fn torn_split(world: &World, which: usize) {
+    let mut dice = Dice::new(world.plan.seed, &format!("torn {}", world.time.millis()));
+    let mut table = world.table();
+    for part in 0..2 {
+        for _ in 0..dice.within(1..=6) {
+            table.write(&format!("k{}", dice.index(world.plan.keys)), change(&mut dice));
+        }
+        if part == 0 {
+            table.split(which);
+        }
+    }
+    world.reached.note("split: numbers begin again within a second");
+}

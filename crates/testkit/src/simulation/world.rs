@@ -1,18 +1,21 @@
 //! Everything outside the workers, and the rules that hold whatever happens.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use streamdex_dynamodb::{AwsError, Fault};
 
+use super::calls::Calls;
 use super::dice::Dice;
+use super::liveness::Liveness;
 use super::lock::lock;
 use super::plan::Plan;
+use super::reached::Reached;
 use super::search::{Line, Search};
 use super::state::items::StateItems;
-use super::table::Table;
-use super::time::{VirtualTime, Window};
+use super::table::{Lies, Shard, Table};
+use super::time::{SECOND, VirtualTime};
 use super::trace::Trace;
 use super::weather::Weather;
 
@@ -26,38 +29,62 @@ pub(super) struct World {
     search: Mutex<Search>,
     state: Mutex<StateItems>,
     stream_dice: Mutex<Dice>,
-    /// When DescribeStream was called.
-    described: Mutex<Window>,
-    /// When each worker read each shard.
-    reads: Mutex<BTreeMap<(String, String), Window>>,
+    pub(super) calls: Calls,
+    pub(super) reached: Reached,
+    liveness: Mutex<Liveness>,
     /// The deletes that each worker sent, by document and version.
     deletes: Mutex<BTreeSet<(String, String, u64)>>,
     resigned: AtomicBool,
+    /// Of each process, in all of its sources.
+    leases: Leases,
+    /// The records that are dead letters, by their sequence numbers.
+    letters: Mutex<BTreeSet<String>>,
+    /// A bulk request was carried out late: deletes come once more after it.
+    late_request: AtomicBool,
+    /// A run to the present end has ended.
+    ended: AtomicBool,
+    /// Faults have ended.
+    calm: AtomicBool,
+    /// Somebody has changed items of the state table.
+    tampered: AtomicBool,
 }
 
-/// DescribeStream takes so many calls a second.
-const DESCRIBES: usize = 10;
-/// A worker's reads of one shard within ten seconds: five a second, and some that a full page asks for.
-const READS: usize = 60;
-const READS_WITHIN: u64 = 10_000;
+/// How many leases each process has, by its slot.
+pub(super) type Leases = Vec<Arc<AtomicUsize>>;
+
+/// What was asked for when something went wrong may be answered so much later.
+const LATE: u64 = 5 * SECOND;
 
 impl World {
-    pub(super) fn new(plan: Plan, keep: usize) -> Arc<World> {
+    /// The world of a plan, whose workers are processes that count their leases so, by their slots.
+    pub(super) fn new(plan: Plan, keep: usize, leases: Leases) -> Arc<World> {
         let time = VirtualTime::start();
         Arc::new(World {
             time,
             trace: Trace::new(time, keep),
             weather: Weather::default(),
-            table: Mutex::new(Table::new(time, plan.seed, plan.images, plan.partitions)),
+            table: Mutex::new(Table::new(time, plan.seed, plan.images, plan.partitions, plan.stream)),
             search: Mutex::new(Search::new(plan.seed, plan.makes_indices)),
             state: Mutex::new(StateItems::default()),
             stream_dice: Mutex::new(Dice::new(plan.seed, "stream")),
-            described: Mutex::default(),
-            reads: Mutex::default(),
+            calls: Calls::default(),
+            reached: Reached::default(),
+            liveness: Mutex::default(),
             deletes: Mutex::default(),
             resigned: AtomicBool::new(false),
+            letters: Mutex::default(),
+            late_request: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            calm: AtomicBool::new(false),
+            tampered: AtomicBool::new(false),
+            leases,
             plan,
         })
+    }
+
+    /// How many leases the process of a slot has; a slot that comes later has a process without other sources.
+    pub(super) fn leases(&self, slot: usize) -> Arc<AtomicUsize> {
+        self.leases.get(slot).cloned().unwrap_or_default()
     }
 
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
@@ -85,23 +112,99 @@ impl World {
         self.resigned.load(Ordering::Relaxed)
     }
 
+    pub(super) fn liveness(&self) -> MutexGuard<'_, Liveness> {
+        lock(&self.liveness)
+    }
+
+    /// A record is a dead letter: OpenSearch must have refused it for ever.
+    pub(super) fn note_letter(&self, worker: &str, record: &str) {
+        self.trace.note(format_args!("{worker} makes {record} a dead letter"));
+        self.reached.note("dead letter");
+        if !self.table().is_poison(record) {
+            self.trace.violation(format_args!("{worker} makes {record} a dead letter, which nothing is wrong with"));
+        }
+        lock(&self.letters).insert(record.to_owned());
+    }
+
+    pub(super) fn has_letter(&self, record: &str) -> bool {
+        lock(&self.letters).contains(record)
+    }
+
+    /// A run to the present end is over: everything that was there when it began has its outcome.
+    pub(super) fn reach_the_end(&self) {
+        self.reached.note("until the end");
+        self.ended.store(true, Ordering::Relaxed);
+        let table = self.table();
+        let ancestors =
+            |shard| std::iter::successors(Some(shard), |shard: &&Shard| table.shard(shard.parent.as_ref()?));
+        let shards = table.streams.iter().flat_map(|stream| stream.shards.values());
+        // What nobody lists, or what comes after such a shard, is not there yet.
+        let listed = shards.filter(|shard| ancestors(*shard).all(|shard| shard.listed_from <= self.plan.head_start));
+        // Empty pages are taken for the end of an open one.
+        for shard in listed.filter(|shard| ancestors(*shard).all(|shard| shard.hidden.deceived.is_none())) {
+            let left = shard.open_records().find(|entry| entry.visible_from < self.plan.head_start);
+            if let Some(left) = left {
+                let (id, sequence) = (&shard.id, &left.sequence);
+                self.trace.violation(format_args!("the end is reached, and {sequence} of {id} has no outcome"));
+            }
+        }
+    }
+
+    /// Faults end.
+    pub(super) fn calm(&self) {
+        self.calm.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_calm(&self) -> bool {
+        self.calm.load(Ordering::Relaxed)
+    }
+
+    /// How listings are wrong now.
+    pub(super) fn lies(&self) -> Lies {
+        if self.is_calm() { Lies::default() } else { self.plan.stream.lies }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Somebody changes items of the state table: what is promised of time does not hold any more.
+    pub(super) fn tamper(&self) {
+        self.tampered.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_tampered(&self) -> bool {
+        self.tampered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_late_request(&self) {
+        self.reached.note("late bulk request");
+        self.late_request.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_late_requests(&self) -> bool {
+        self.late_request.load(Ordering::Relaxed)
+    }
+
     /// Counts a DescribeStream.
     ///
     /// # Errors
     /// There were too many within a second.
-    pub(super) fn admit_describe(&self) -> Result<(), AwsError> {
-        let admitted = lock(&self.described).admit(self.time.millis(), DESCRIBES);
+    pub(super) fn admit_describe(&self, worker: &str) -> Result<(), AwsError> {
+        let admitted = self.calls.admits_describe(worker, self.time.millis(), &self.trace);
         if admitted { Ok(()) } else { Err(AwsError::new(Fault::Throttled, "DescribeStream")) }
     }
 
-    /// Counts a GetRecords: a worker must not read a shard much more often than it may.
+    /// Counts a GetRecords: a worker must not read a shard more often than it may.
     pub(super) fn count_read(&self, worker: &str, shard: &str) {
         let now = self.time.millis();
-        let mut all = lock(&self.reads);
-        let reads = all.entry((worker.to_owned(), shard.to_owned())).or_default();
-        if reads.count(now, READS_WITHIN) == READS {
-            self.trace.violation(format_args!("{worker} read {shard} {READS} times within 10 s"));
-        }
+        self.calls.read((worker, shard), now, self.is_quiet() && !self.is_tampered(), &self.trace);
+        self.liveness().polled(worker, shard, now);
+    }
+
+    /// Whether calls are answered as they should be, and were for some time.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.weather.is_quiet(self.time.millis(), LATE)
     }
 
     /// A worker's write arrived: it must have the lease, or nobody does. Versions would
@@ -121,6 +224,8 @@ impl World {
         };
         let state = self.state();
         match state.lease().and_then(|lease| lease.owner) {
+            // Where somebody removes the lease, it is taken beside its reader, who notices that with its next beat.
+            Some(_) if self.is_tampered() => {}
             Some(owner) if owner.as_str() != worker => {
                 self.trace.violation(format_args!("{worker} writes {document} for {shard}, and {owner} has the lease"));
             }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use streamdex_dynamodb::state::{Item, SortKey, number};
+use streamdex_dynamodb::state::{FORMAT, Item, SortKey, number};
 use streamdex_poller::state::{Loaded, StoredLease, read_items, read_lease};
 use streamdex_poller::{Gap, GapKind};
 
 /// The items of one group about one table.
 #[derive(Debug, Default)]
 pub(crate) struct StateItems {
-    pub(super) items: BTreeMap<String, Item>,
+    pub(in crate::simulation) items: BTreeMap<String, Item>,
     /// Every shard that was ever done.
     pub(super) ended: BTreeSet<String>,
 }
@@ -24,7 +24,8 @@ impl StateItems {
 
     /// What is stored about one stream.
     pub(crate) fn load(&self, label: &str) -> Loaded {
-        let items: Vec<Item> = self.items.values().cloned().collect();
+        let known = self.items.values().filter(|item| number(item, "v").is_none_or(|format| format <= FORMAT));
+        let items: Vec<Item> = known.cloned().collect();
         read_items(&items, label).expect("no item is of a newer format")
     }
 

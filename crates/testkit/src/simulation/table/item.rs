@@ -11,7 +11,9 @@ pub(crate) const KEY: &str = "pk";
 /// Tells routes apart.
 pub(crate) const KIND: &str = "kind";
 const SERIAL: &str = "serial";
-const TEXT: &str = "text";
+pub(crate) const TEXT: &str = "text";
+/// A text that OpenSearch refuses.
+pub(crate) const POISON: &str = "poison";
 
 /// What is stored under one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub(crate) struct Item {
 }
 
 impl Item {
+    pub(crate) fn is_poison(&self) -> bool {
+        self.text == POISON
+    }
+
     pub(crate) fn stream_image(&self, key: &str) -> StreamItem {
         HashMap::from([
             (KEY.to_owned(), StreamValue::S(key.to_owned())),

@@ -2,22 +2,27 @@
 
 mod habits;
 mod item;
+mod listing;
+mod partition;
 mod shard;
 mod source;
+mod torn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodbstreams::types::{OperationType, Record, StreamRecord, StreamViewType};
 use aws_smithy_types::DateTime;
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{CreationTime, ExternalVersion, SequenceNumber};
 
-pub(super) use self::habits::StreamHabits;
-pub(super) use self::item::{Item, KEY, KIND};
+pub(super) use self::habits::{Lies, StreamHabits};
+pub(super) use self::item::{Item, KEY, KIND, POISON, TEXT};
+use self::partition::Partition;
 pub(super) use self::shard::{Entry, Shard};
 pub(super) use self::source::{SimulatedItems, SimulatedStream};
+use self::torn::Torn;
 use super::dice::{Dice, hash};
-use super::time::{HOUR, MINUTE, VirtualTime, Window};
+use super::time::{HOUR, MINUTE, VirtualTime};
 
 /// The table.
 #[derive(Debug)]
@@ -31,12 +36,26 @@ pub(super) struct Table {
     serial: u64,
     /// When a group began.
     followed_from: Option<u64>,
+    habits: StreamHabits,
+    /// Shards that a listing has left out before a group began.
+    left_out: BTreeSet<String>,
     /// Keys that were written while the stream was off.
     pub(super) unrecorded: Vec<String>,
     /// Where a record is, by its sequence number: stream, shard, index.
     places: BTreeMap<String, (usize, String, usize)>,
     /// The shard of each version of each document.
     versions: BTreeMap<(String, u64), String>,
+    /// The last record of each key.
+    pub(super) latest: BTreeMap<String, Latest>,
+    pub(super) torn: Torn,
+}
+
+/// The last record of a key.
+#[derive(Debug)]
+pub(super) struct Latest {
+    pub(super) version: u64,
+    pub(super) visible_from: u64,
+    pub(super) shard: String,
 }
 
 /// What records carry.
@@ -54,17 +73,6 @@ pub(super) struct Stream {
     pub(super) enabled: bool,
 }
 
-/// A part of the table, with the shard that it writes to.
-#[derive(Debug)]
-struct Partition {
-    range: (u64, u64),
-    /// Grows by one with each change.
-    counter: u64,
-    shard: Option<String>,
-    /// A part made by a split takes no change in the second of its parent's last one.
-    not_before: u64,
-}
-
 /// What a write does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
@@ -76,7 +84,7 @@ pub(super) const TABLE_ARN: &str = "arn:aws:dynamodb:eu-west-1:123456789012:tabl
 const RETENTION: u64 = 24 * HOUR;
 
 impl Table {
-    pub(super) fn new(time: VirtualTime, seed: u64, images: Images, partitions: u64) -> Table {
+    pub(super) fn new(time: VirtualTime, seed: u64, images: Images, partitions: u64, habits: StreamHabits) -> Table {
         let mut table = Table {
             time,
             dice: Dice::new(seed, "table"),
@@ -86,15 +94,25 @@ impl Table {
             streams: Vec::new(),
             serial: 0,
             followed_from: None,
+            habits,
+            left_out: BTreeSet::new(),
             unrecorded: Vec::new(),
             places: BTreeMap::new(),
             versions: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            torn: Torn::default(),
         };
         let width = u64::MAX / partitions;
         for number in 0..partitions {
             let last = if number + 1 == partitions { u64::MAX } else { (number + 1) * width - 1 };
             let counter = table.dice.within(1..=1_000_000_000_000);
-            table.partitions.push(Partition { range: (number * width, last), counter, shard: None, not_before: 0 });
+            table.partitions.push(Partition {
+                range: (number * width, last),
+                counter,
+                shard: None,
+                not_before: 0,
+                torn: None,
+            });
         }
         table.enable();
         table
@@ -124,7 +142,9 @@ impl Table {
             Change::Put(kind) => {
                 self.serial += 1;
                 let length = self.dice.index(40);
-                Some(Item { kind, serial: self.serial, text: "x".repeat(length) })
+                let is_poison = self.habits.poison > 0 && kind != "none" && self.dice.chance(self.habits.poison);
+                let text = if is_poison { POISON.to_owned() } else { "x".repeat(length) };
+                Some(Item { kind, serial: self.serial, text })
             }
         };
         if old.is_none() && new.is_none() {
@@ -135,6 +155,8 @@ impl Table {
             Some(item) => self.items.insert(key.to_owned(), item.clone()),
             None => self.items.remove(key),
         };
+        let begins = self.partitions[place].torn == Some(seconds);
+        self.torn.note(key, seconds, (old.as_ref(), new.as_ref()), begins);
         self.partitions[place].counter += 1;
         let counter = self.partitions[place].counter;
         let Some(shard) = self.partitions[place].shard.clone() else {
@@ -145,16 +167,26 @@ impl Table {
         let last = self.shard(&shard).and_then(|shard| shard.records.last());
         let is_after_its_own = last.is_some_and(|entry| entry.key == key && entry.created == now);
         let back = if is_after_its_own { back } else { 0 };
-        let record = record(self.images, key, &sequence, seconds - back, (old.as_ref(), new.as_ref()));
-        self.append(&shard, key, sequence, record, (now, seconds, back));
+        let mut record = record(self.images, key, &sequence, seconds - back, (old.as_ref(), new.as_ref()));
+        if let Some(content) = &mut record.dynamodb {
+            content.size_bytes = i64::try_from(self.habits.record_bytes).ok();
+        }
+        let is_poison = new.as_ref().is_some_and(Item::is_poison);
+        self.append((&shard, key), sequence, (record, is_poison), (now, seconds, back));
+    }
+
+    /// Whether a key belongs to this partition.
+    pub(super) fn is_in(&self, key: &str, which: usize) -> bool {
+        let (first, last) = self.partitions[which % self.partitions.len()].range;
+        let hash = hash(0, key);
+        first <= hash && hash <= last
     }
 
     fn append(
         &mut self,
-        shard: &str,
-        key: &str,
+        (shard, key): (&str, &str),
         sequence: String,
-        record: Record,
+        (record, is_poison): (Record, bool),
         (now, seconds, back): (u64, u64, u64),
     ) {
         let number = self.streams.len() - 1;
@@ -166,113 +198,22 @@ impl Table {
         let version = ExternalVersion::of_change(created, SequenceNumber::parse(&sequence).ok().as_ref());
         self.places.insert(sequence.clone(), (number, shard.id.clone(), shard.records.len()));
         self.versions.insert((key.to_owned(), version.get()), shard.id.clone());
+        let visible_from = if back > 0 { earlier } else { earlier.max(now + delay) };
+        self.latest.insert(key.to_owned(), Latest { version: version.get(), visible_from, shard: shard.id.clone() });
         shard.records.push(Entry {
             order: sequence.parse().unwrap_or_default(),
             sequence,
             created: now,
             created_seconds: seconds - back,
-            visible_from: if back > 0 { earlier } else { earlier.max(now + delay) },
+            visible_from,
             joined: back > 0,
             key: key.to_owned(),
             record,
+            bytes: self.habits.record_bytes,
+            is_poison,
             acknowledged: false,
             exempt: false,
         });
-    }
-
-    /// Closes the shard of one partition and opens the next one.
-    pub(super) fn roll_over(&mut self, which: usize) {
-        let place = which % self.partitions.len();
-        if let Some(parent) = self.close(place) {
-            let child = self.open(Some(parent));
-            self.partitions[place].shard = Some(child);
-        }
-    }
-
-    /// Splits one partition in two, which count their changes from the beginning.
-    pub(super) fn split(&mut self, which: usize) {
-        let place = which % self.partitions.len();
-        let (low, high) = self.partitions[place].range;
-        let Some(parent) = self.close(place) else { return };
-        let middle = low + (high - low) / 2;
-        self.partitions.remove(place);
-        for range in [(low, middle), (middle + 1, high)] {
-            let shard = Some(self.open(Some(parent.clone())));
-            let counter = self.dice.within(1..=1_000_000_000_000);
-            let not_before = self.time.seconds() + 1;
-            self.partitions.push(Partition { range, counter, shard, not_before });
-        }
-    }
-
-    /// Switches the stream off: its shards close, and changes are not recorded any more.
-    pub(super) fn disable(&mut self) {
-        for place in 0..self.partitions.len() {
-            self.close(place);
-        }
-        if let Some(stream) = self.streams.last_mut() {
-            stream.enabled = false;
-        }
-    }
-
-    /// Switches a new stream on.
-    pub(super) fn enable(&mut self) {
-        let arn = format!("{TABLE_ARN}/stream/2026-01-01T00:00:{:02}.000", self.streams.len());
-        self.streams.push(Stream { arn, shards: BTreeMap::new(), enabled: true });
-        for place in 0..self.partitions.len() {
-            let shard = self.open(None);
-            self.partitions[place].shard = Some(shard);
-        }
-    }
-
-    fn close(&mut self, place: usize) -> Option<String> {
-        let id = self.partitions[place].shard.take()?;
-        let now = self.time.millis();
-        let delay = self.visibility();
-        let shard = self.streams.last_mut()?.shards.get_mut(&id)?;
-        let last = shard.records.last().map_or(0, |entry| entry.visible_from);
-        shard.closed = Some(last.max(now));
-        shard.shown_closed_from = now + delay;
-        Some(id)
-    }
-
-    fn open(&mut self, parent: Option<String>) -> String {
-        let now = self.time.millis();
-        let id = format!(
-            "shardId-{:020}-{:08x}",
-            self.time.seconds() * 1_000 + now % 1_000,
-            self.dice.within(0..=0xffff_ffff)
-        );
-        let delay = self.visibility();
-        // A shard never shows before its parent does; here they can follow one another within seconds.
-        let earliest = parent.as_ref().and_then(|parent| self.shard(parent)).map(|parent| parent.listed_from.max(now));
-        let shard = Shard {
-            id: id.clone(),
-            listed_from: earliest.map_or(now, |earliest| earliest + delay),
-            settles: earliest.map_or(now, |earliest| earliest + delay) + 1_200,
-            parent,
-            records: Vec::new(),
-            closed: None,
-            shown_closed_from: u64::MAX,
-            trimmed: 0,
-            grace: self.dice.within(0..=HOUR),
-            removed: false,
-            opened: now,
-            may_lose_more: false,
-            reads: Window::default(),
-        };
-        if let Some(stream) = self.streams.last_mut() {
-            stream.shards.insert(id.clone(), shard);
-        }
-        id
-    }
-
-    /// How long listings lag behind: mostly not, at times for a long time.
-    fn visibility(&mut self) -> u64 {
-        match self.dice.index(10) {
-            0..6 => self.dice.within(0..=300),
-            6..9 => self.dice.within(300..=3_000),
-            _ => self.dice.within(3_000..=20_000),
-        }
     }
 
     pub(super) fn trim(&mut self) {
@@ -289,9 +230,21 @@ impl Table {
         self.followed_from.is_some_and(|from| self.time.millis() > from + MINUTE / 2)
     }
 
+    /// Whether a group has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.followed_from.is_some()
+    }
+
     /// The shard that the change with this version of a document was in.
     pub(super) fn shard_of(&self, document: &str, version: u64) -> Option<&str> {
         self.versions.get(&(document.to_owned(), version)).map(String::as_str)
+    }
+
+    /// Whether OpenSearch refuses the document of this record for ever.
+    pub(super) fn is_poison(&self, sequence: &str) -> bool {
+        let Some((stream, shard, index)) = self.places.get(sequence) else { return false };
+        let shard = self.streams[*stream].shards.get(shard);
+        shard.and_then(|shard| shard.records.get(*index)).is_some_and(|entry| entry.is_poison)
     }
 
     /// A worker reported an outcome for a record.
@@ -356,7 +309,6 @@ fn record(
     let mut body = StreamRecord::builder()
         .keys(KEY, aws_sdk_dynamodbstreams::types::AttributeValue::S(key.to_owned()))
         .sequence_number(sequence)
-        .size_bytes(100)
         .approximate_creation_date_time(DateTime::from_secs(i64::try_from(seconds).unwrap_or_default()));
     body = match images {
         Images::KeysOnly => body.stream_view_type(StreamViewType::KeysOnly),

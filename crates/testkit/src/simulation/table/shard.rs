@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodbstreams::types::Record;
 
+use super::super::dice::Dice;
 use super::super::time::Window;
 
 /// A shard, open or closed.
@@ -28,6 +29,20 @@ pub(crate) struct Shard {
     pub(crate) may_lose_more: bool,
     /// When it was read, by anybody.
     pub(crate) reads: Window,
+    pub(crate) hidden: Hidden,
+}
+
+/// Records that are there, and that pages do not show.
+#[derive(Debug, Default)]
+pub(crate) struct Hidden {
+    /// So many more pages are empty.
+    pages: u64,
+    /// Up to which record that has happened.
+    up_to: usize,
+    /// The last page was empty, and need not have been.
+    hides: bool,
+    /// When a page last hid something that a reader may have taken for the end.
+    pub(crate) deceived: Option<u64>,
 }
 
 /// A record in a shard.
@@ -45,6 +60,10 @@ pub(crate) struct Entry {
     pub(crate) joined: bool,
     pub(crate) key: String,
     pub(crate) record: Record,
+    /// As the record says.
+    pub(crate) bytes: u64,
+    /// OpenSearch refuses its document for ever.
+    pub(crate) is_poison: bool,
     /// A worker reported an outcome.
     pub(crate) acknowledged: bool,
     /// Trimmed before the group began to read, or older than its `latest` start: nobody has to read it.
@@ -59,6 +78,10 @@ pub(crate) struct Found {
     pub(crate) next: Option<usize>,
 }
 
+/// A page ends at 1 MB.
+const LARGEST_PAGE: u64 = 1_000_000;
+/// A page of so many records or bytes is taken for a full one.
+const FULL_PAGE: (usize, u64) = (500, 400_000);
 /// The position lies before the oldest record.
 #[derive(Debug)]
 pub(crate) struct BeforeHorizon;
@@ -95,11 +118,51 @@ impl Shard {
             return Err(BeforeHorizon);
         }
         let visible = self.records.iter().skip(from).take_while(|entry| entry.visible_from <= now).enumerate();
-        let page = visible.take_while(|(place, entry)| *place < most || most > 0 && entry.joined);
+        let mut bytes = 0;
+        let page = visible.take_while(|(place, entry)| {
+            bytes += entry.bytes;
+            let fits = *place < most && (*place == 0 || bytes <= LARGEST_PAGE);
+            fits || most > 0 && entry.joined
+        });
         let records: Vec<Record> = page.map(|(_, entry)| entry.record.clone()).collect();
         let next = from + records.len();
         let drained = self.closed.is_some_and(|closed| closed <= now) && next == self.records.len();
         Ok(Found { records, next: (!drained).then_some(next) })
+    }
+
+    /// Whether this page is empty, though it need not be: one of a run, of which some begin in so many thousandths of all
+    /// pages.
+    pub(crate) fn is_in_a_run(&mut self, from: usize, often: u32, dice: &mut Dice) -> bool {
+        if self.hidden.pages > 0 {
+            self.hidden.pages -= 1;
+            return true;
+        }
+        let begins = from >= self.hidden.up_to && from < self.records.len() && dice.rarely(often);
+        if begins {
+            (self.hidden.pages, self.hidden.up_to) = (dice.within(1..=14), from + 1);
+        }
+        begins
+    }
+
+    /// A page from this record on is answered, and holds so many; with `most`, so many could have been.
+    pub(crate) fn answered(&mut self, from: usize, (records, most): (usize, usize), now: u64) {
+        let page = self.records.iter().skip(from).take(records);
+        let is_full = records >= FULL_PAGE.0 || page.map(|entry| entry.bytes).sum::<u64>() >= FULL_PAGE.1;
+        let hides = match self.records.get(from + records) {
+            Some(entry) => entry.visible_from <= now,
+            // Its end.
+            None => records == 0 && most == 0 && self.closed.is_some_and(|closed| closed <= now),
+        };
+        if hides && !is_full {
+            // What is not full is taken for all there is.
+            self.hidden.deceived = Some(now);
+        }
+        self.hidden.hides = hides && records == 0;
+    }
+
+    /// Whether the last page hid what is there.
+    pub(crate) fn hides(&self) -> bool {
+        self.hidden.hides
     }
 
     /// Records that nobody has acknowledged and somebody has to.

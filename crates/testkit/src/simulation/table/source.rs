@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
-use streamdex_dynamodb::stream::{
-    ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
-};
+use streamdex_dynamodb::stream::{ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{Key, KeyValue};
 use tokio::time::Instant;
@@ -15,8 +13,7 @@ use tokio::time::Instant;
 use super::super::gate::{Gate, Lost};
 use super::super::weather::{Endpoint, Refusal};
 use super::super::world::World;
-use super::shard::Shard;
-use super::{Stream, Table};
+use super::listing;
 
 /// A stream, as one worker reaches it.
 pub(crate) struct SimulatedStream {
@@ -59,11 +56,6 @@ impl SimulatedStream {
     }
 }
 
-fn described<'t>(table: &'t Table, arn: &str) -> Result<&'t Stream, AwsError> {
-    let stream = table.streams.iter().find(|stream| stream.arn == arn);
-    stream.ok_or_else(|| AwsError::new(Fault::NotFound, "DescribeStream"))
-}
-
 fn unanswered(operation: &'static str, lost: Lost) -> AwsError {
     let detail = match lost {
         Lost::NotSent => "no connection",
@@ -75,41 +67,19 @@ fn unanswered(operation: &'static str, lost: Lost) -> AwsError {
 #[async_trait]
 impl StreamSource for SimulatedStream {
     async fn shards(&self, after: Option<&ShardId>) -> Result<ShardPage, AwsError> {
-        let (arn, after) = (self.arn.clone(), after.cloned());
+        let (arn, after, name) = (self.arn.clone(), after.cloned(), self.gate.name.clone());
         self.call("DescribeStream", move |world| {
-            world.admit_describe()?;
-            let now = world.time.millis();
-            let table = world.table();
-            let stream = described(&table, &arn)?;
-            // Where a group begins, and what lies before, is decided by what is listed then, and not doubted.
-            let forgets = if table.is_followed() { world.plan.stream.forgets } else { 0 };
-            let mut shown = stream.shards.values().filter(|shard| {
-                shard.listed_from <= now
-                    && !shard.removed
-                    && after.as_ref().is_none_or(|after| *shard.id > *after.as_str())
-                    && !world.stream_dice().rarely(forgets)
-            });
-            let most = world.plan.stream.shards_a_page;
-            let shards: Vec<ListedShard> = shown.by_ref().take(most).map(|shard| listed(shard, now)).collect();
-            let next = shown.next().and(shards.last()).map(|shard| shard.id.clone());
-            let status = if stream.enabled { StreamStatus::Enabled } else { StreamStatus::Disabled };
-            Ok(ShardPage { shards, next, status, date: Some(world.time.seconds()) })
+            world.admit_describe(&name)?;
+            listing::page(world, &arn, after.as_ref().map(ShardId::as_str))
         })
         .await
     }
 
     async fn children(&self, parent: &ShardId) -> Result<Vec<ListedShard>, AwsError> {
-        let (arn, parent) = (self.arn.clone(), parent.as_str().to_owned());
+        let (arn, parent, name) = (self.arn.clone(), parent.as_str().to_owned(), self.gate.name.clone());
         self.call("DescribeStream", move |world| {
-            world.admit_describe()?;
-            let now = world.time.millis();
-            let table = world.table();
-            let stream = described(&table, &arn)?;
-            let all = world.plan.stream.ignores_filter;
-            let shown = stream.shards.values().filter(|shard| {
-                shard.listed_from <= now && !shard.removed && (all || shard.parent.as_ref() == Some(&parent))
-            });
-            Ok(shown.map(|shard| listed(shard, now)).collect())
+            world.admit_describe(&name)?;
+            listing::children(world, &arn, &parent)
         })
         .await
     }
@@ -164,11 +134,17 @@ impl StreamSource for SimulatedStream {
                 return Err(AwsError::new(Fault::Throttled, OPERATION));
             }
             let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+            let runs = if world.is_calm() { 0 } else { habits.empty_runs };
+            let nothing = nothing || shard.is_in_a_run(index, runs, &mut world.stream_dice());
             let most = if nothing { 0 } else { habits.records_a_page.min(limit) };
             let page = shard.page(index, most, now).map_err(|_| AwsError::new(Fault::Trimmed, OPERATION))?;
+            shard.answered(index, (page.records.len(), most), now);
             if !page.records.is_empty() || page.next.is_none() {
                 let end = if page.next.is_none() { ", the end" } else { "" };
                 world.trace.note(format_args!("{name} reads {} of {id} from {index}{end}", page.records.len()));
+                if !page.records.is_empty() {
+                    world.calls.page(&name, id);
+                }
             }
             let next = page.next.map(|next| ShardIterator::new(format!("{id}|{next}|{now}")));
             Ok(RecordsPage { records: page.records, next })
@@ -183,11 +159,6 @@ impl StreamSource for SimulatedStream {
         })
         .await
     }
-}
-
-fn listed(shard: &Shard, now: u64) -> ListedShard {
-    let closed = shard.closed.is_some() && shard.shown_closed_from <= now;
-    ListedShard { id: ShardId::new(&*shard.id), parent: shard.parent.as_deref().map(ShardId::new), closed }
 }
 
 #[async_trait]
