@@ -195,6 +195,21 @@ async fn children_that_no_listing_shows_are_found_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_page_of_a_closed_shard_is_not_the_present_end() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=1);
+    let running = bench.follow();
+    seconds(20).await;
+    assert_eq!(running.board.snapshot().lag(), Some(Duration::ZERO));
+    // Its child, which nobody knows yet, has been written to for a while.
+    bench.stream.put("a", 2..=2).close("a");
+    seconds(2).await;
+    assert!(bench.index.written().contains(&2));
+    assert!(running.board.snapshot().lag() > Some(Duration::ZERO));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_expired_iterator_goes_on_after_the_last_record_read() {
     let bench = Bench::default();
     bench.stream.shard("a", None).fail("a", &[Fault::ExpiredIterator]);

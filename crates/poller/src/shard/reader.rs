@@ -426,7 +426,8 @@ impl<'a> Reader<'a> {
             newest,
             polled,
             is_full,
-            at_present_end: self.present_end.is_reached() && !self.job.activity.is_closed(),
+            // What comes behind the end of a closed shard is older than now.
+            at_present_end: self.present_end.is_reached() && self.iterator.is_some() && !self.job.activity.is_closed(),
             unacknowledged: Arc::clone(&self.unacknowledged),
             _memory: Some(room),
         }
