@@ -5,6 +5,7 @@ mod sickness;
 
 use std::time::Duration;
 
+use streamdex_config::StartPosition;
 use streamdex_poller::graph::Until;
 
 pub(super) use self::sickness::{Sick, Sickness};
@@ -118,6 +119,11 @@ pub(super) enum Event {
 }
 
 impl Plan {
+    /// Where the group begins.
+    pub(super) fn start(&self) -> StartPosition {
+        if self.latest { StartPosition::Latest } else { StartPosition::TrimHorizon }
+    }
+
     pub(super) fn new(seed: u64) -> Plan {
         let mut dice = Dice::new(seed, "plan");
         let keys_only = dice.chance(15);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use streamdex_config::{Compression, StartPosition, StreamArn};
+use streamdex_config::{Compression, StreamArn};
 use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_mapping::route::{Condition, Test};
 use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
@@ -176,7 +176,7 @@ fn follower(
         stream_arn: arn,
         worker: WorkerId::new(gate.name.as_str()),
         routes: String::new(),
-        start: if world.plan.latest { StartPosition::Latest } else { StartPosition::TrimHorizon },
+        start: world.plan.start(),
         until: world.plan.until,
         generations: Generations::new(),
         sole_index: (!world.plan.two_indices).then(|| "sessions".to_owned()),

@@ -48,7 +48,7 @@ impl LagWatch {
         let allowed = freshness + freshness / 10 + CALL + HAND_OVER + UNSEEN + ROUNDED;
         let table = world.table();
         let shards = table.streams.iter().flat_map(|stream| stream.shards.values());
-        let late = shards.clone().filter(|shard| watch.is_late_sibling(&table, shard));
+        let late = shards.clone().filter(|shard| watch.is_late((&table, shard), world.plan.start()));
         self.late.extend(late.map(|shard| shard.id.clone()));
         let late = &self.late;
         let oldest = shards.filter_map(|shard| {

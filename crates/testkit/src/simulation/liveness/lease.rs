@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use streamdex_poller::lease::longest_without_progress;
 
-use super::{LOOK_EVERY, Member};
+use super::{LOOK_EVERY, Member, promises};
 use crate::simulation::time::SECOND;
 use crate::simulation::world::World;
 
@@ -53,8 +53,7 @@ impl Reign {
         let from = self.released.or(self.silent);
         if let (Some(from), Some(ready)) = (from, self.ready)
             && ready <= from
-            && !world.is_tampered()
-            && world.state().gaps().next().is_none()
+            && promises(world)
         {
             let bound = if self.released.is_some() { AFTER_A_RELEASE } else { AFTER_AN_END } + spread(world);
             world.reached.note(if self.released.is_some() { "take-over: clean" } else { "take-over: expired" });

@@ -67,12 +67,7 @@ impl Liveness {
 
 /// Checks every bound at this moment.
 pub(super) fn look(world: &World, members: &[Member<'_>]) {
-    // A gap is an operator's business: until it is closed, nothing is promised.
-    if world.is_tampered()
-        || world.is_resigned()
-        || world.state().gaps().next().is_some()
-        || world.table().streams.len() > 1
-    {
+    if !promises(world) {
         return;
     }
     let now = world.time.millis();
@@ -108,6 +103,13 @@ pub(super) fn look(world: &World, members: &[Member<'_>]) {
     let others_read = members.iter().any(|member| member.name != reader.name && member.condition.well_since.is_none());
     let reading = Reading { worker: reader.name, from, pinned, others_read };
     liveness.shards.check(&reading, now, world);
+}
+
+/// Whether something is promised of time. A gap is an operator's business, and so are items of the state table that somebody
+/// has changed.
+fn promises(world: &World) -> bool {
+    let goes_on = !world.is_tampered() && !world.is_resigned() && world.table().streams.len() == 1;
+    goes_on && world.state().gaps().next().is_none()
 }
 
 /// Since when there is a standby with which nothing is wrong, and that never had to give the lease up: that one lets

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use streamdex_config::StartPosition;
+
 use super::LOOK_EVERY;
 use crate::simulation::table::{Shard, Stream, Table};
 use crate::simulation::time::SECOND;
@@ -58,9 +60,13 @@ impl ShardWatch {
     }
 
     /// Whether a split has made this one as well, and nobody has read it yet, while its sibling is read.
-    pub(super) fn is_late_sibling(&self, table: &Table, shard: &Shard) -> bool {
+    pub(super) fn is_late(&self, (table, shard): (&Table, &Shard), start: StartPosition) -> bool {
         if shard.parent.is_none() || self.polled.contains_key(&shard.id) {
             return false;
+        }
+        if start == StartPosition::Latest {
+            // Nobody has to read what it comes from.
+            return true;
         }
         let siblings = table.streams.iter().flat_map(|stream| stream.shards.values());
         let siblings = siblings.filter(|sibling| sibling.parent == shard.parent && sibling.id != shard.id);
@@ -135,9 +141,12 @@ impl ShardWatch {
                 world.reached.note("roll-over");
                 let siblings = stream.shards.values().filter(|sibling| sibling.parent == shard.parent);
                 let first = siblings.map(|sibling| sibling.listed_from).min().unwrap_or(ready);
-                let is_late = shard.parent.is_some() && shard.listed_from > first + SECOND;
-                let lies = world.plan.stream.forgets > 0 || !world.plan.stream.lies.are_none();
+                let is_late = shard.parent.is_some() && shard.listed_from > first;
+                let forgets = world.plan.stream.forgets > 0;
+                let lies = forgets || !world.plan.stream.lies.are_none();
                 let listing = if is_late || lies || shard.parent.is_none() { LISTING } else { 0 };
+                // One listing can leave it out.
+                let listing = if forgets { 2 * listing } else { listing };
                 ready.max(reading.from) + ROLL_OVER + self.describes(stream) + listing + refused
             }
         }
