@@ -203,7 +203,7 @@ impl<'a> Reader<'a> {
     /// Who may not write has nothing to read: its calls would be those of whoever may. And a machine that slept knows the
     /// time of the service with its next beat, which grants the tenure again.
     async fn until_granted(&self) {
-        while timeout(LOOK_UP, self.shared.tenure.granted()).await.is_err() {
+        while timeout(SIGN_OF_LIFE, self.shared.tenure.granted()).await.is_err() {
             self.job.activity.note();
         }
     }

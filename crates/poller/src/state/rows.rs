@@ -1,7 +1,5 @@
 //! Items of the state table, to and from what they mean: pure.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_delivery::indices::read_index;
 use streamdex_dynamodb::state::{FORMAT, Item, SortKey, StateError, check_format, number, of_number, text};
