@@ -27,8 +27,8 @@ use self::reader::Reader;
 use self::writer::Writer;
 
 /// Reads a shard until it ends or is stopped.
-pub(crate) async fn follow_shard(job: Job, shared: Arc<Shared>) -> ShardEnd {
-    shared.board.begin(&job.shard, job.parent.as_ref(), job.current_as_of);
+pub(crate) async fn follow_shard(mut job: Job, shared: Arc<Shared>) -> ShardEnd {
+    job.current_as_of = Some(shared.board.begin(&job.shard, job.parent.as_ref(), job.current_as_of));
     let _counted = CountedReader::new(&shared);
     until_its_end(&job, &shared).await
 }

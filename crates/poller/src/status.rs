@@ -245,7 +245,8 @@ impl StatusBoard {
 
     /// A shard is being read from now on. The state table says that the index is current as of `stored`; this worker may
     /// know better, where it has read the shard or its parent before.
-    pub(crate) fn begin(&self, shard: &ShardId, parent: Option<&ShardId>, stored: Option<Instant>) {
+    /// Returns up to when the index is taken to show everything of it.
+    pub(crate) fn begin(&self, shard: &ShardId, parent: Option<&ShardId>, stored: Option<Instant>) -> Instant {
         let now = Instant::now();
         let mut board = self.board();
         let before = board.known_until(shard).or_else(|| board.known_until(parent?)).max(stored);
@@ -257,8 +258,10 @@ impl StatusBoard {
         }
         let mut entry = Entry::new(Phase::Reading, now);
         entry.polled = Some(now);
-        entry.current_as_of = Some(before.unwrap_or(now));
+        let current_as_of = before.unwrap_or(now);
+        entry.current_as_of = Some(current_as_of);
         board.shards.insert(shard.clone(), entry);
+        current_as_of
     }
 
     /// Something else is going on with the shard. A shard that nothing was known of is shown from now on.
@@ -371,12 +374,16 @@ impl StatusBoard {
             entry.current_as_of =
                 entry.current_as_of.map_or(created, |current| created.map(|created| created.min(current)));
             entry.caught_up = false;
+            entry.revoked = Some(now);
         });
     }
 
-    /// Everything there was at this moment is acknowledged.
+    /// Everything there was at this moment is acknowledged, unless an older record came since.
     pub(crate) fn current(&self, shard: &ShardId, as_of: Instant) {
         self.entry(shard, |entry| {
+            if entry.revoked.is_some_and(|revoked| as_of <= revoked) {
+                return;
+            }
             entry.current_as_of = Some(as_of);
             entry.caught_up = true;
         });

@@ -80,8 +80,6 @@ pub(crate) struct Job {
     pub(crate) retained: Option<Retained>,
     /// The index is known to show everything of it up to this moment.
     pub(crate) current_as_of: Option<Instant>,
-    /// Up to when the reader before took everything for read, in seconds since 1970.
-    pub(crate) swept: Option<u64>,
     /// Records created before this are passed over (`start = "latest"`).
     pub(crate) floor: Option<CreationTime>,
     /// `--until-end`: an open shard ends at the first record created after this.

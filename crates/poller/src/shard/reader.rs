@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
             not_found: 0,
             fresh_starts: 0,
             present_end: PresentEnd::default(),
-            read_up_to: job.swept,
+            read_up_to: job.current_as_of.map(|at| shared.progress.time().now().saturating_sub(at.elapsed().as_secs())),
             ending: Ending::default(),
             warned: None,
             unacknowledged: Arc::default(),

@@ -186,7 +186,7 @@ mod tests {
 
     fn item(sort_key: &str, attributes: &[(&str, AttributeValue)]) -> Item {
         let mut item =
-            HashMap::from([("sk".to_owned(), AttributeValue::S(sort_key.to_owned())), ("v".to_owned(), of_number(1))]);
+            Item::from([("sk".to_owned(), AttributeValue::S(sort_key.to_owned())), ("v".to_owned(), of_number(1))]);
         item.extend(attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         item
     }

@@ -16,6 +16,8 @@ pub(super) struct Entry {
     pub(super) phase: Phase,
     /// The index shows everything of this shard up to this moment; `None`: nothing is known.
     pub(super) current_as_of: Option<Instant>,
+    /// When a record came that was older than what had been taken for the end.
+    pub(super) revoked: Option<Instant>,
     pub(super) caught_up: bool,
     /// Pages with records that were read and are not written.
     pub(super) pages: u64,
@@ -36,6 +38,7 @@ impl Entry {
         Entry {
             phase,
             current_as_of: None,
+            revoked: None,
             caught_up: false,
             pages: 0,
             polled: None,

@@ -107,12 +107,12 @@ fn check_gaps(world: &World, gaps: &Gaps) {
     if gaps.all && table.streams.len() == 1 && table.streams.iter().all(|stream| stream.enabled) {
         world.trace.violation(format_args!("a replaced stream is recorded, and it is still the first"));
     }
-    let lost = world.search().lost.clone();
-    if gaps.index && lost.is_empty() {
+    if gaps.index && world.search().lost.is_empty() {
         world.trace.violation(format_args!("a vanished index is recorded, and none is gone"));
     }
     // Something was written to each since; where another gap stops the writing, nobody can notice.
     let goes_on = !gaps.all && gaps.shards.is_empty() && gaps.resigned.is_none();
+    let lost = world.search().to_be_noticed.clone();
     if !lost.is_empty() && !gaps.index && goes_on {
         world.trace.violation(format_args!("{} is gone, and no gap says so", lost.join(", ")));
     }

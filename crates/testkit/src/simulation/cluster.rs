@@ -312,6 +312,8 @@ impl Cluster {
             Event::ForgetTombstones => world.search().forget_tombstones(),
             Event::LoseIndex(which) => {
                 let lost = world.search().lose(which);
+                let matters = lost.clone().filter(|concrete| world.state().names_index(concrete));
+                world.search().to_be_noticed.extend(matters);
                 world.trace.note(format_args!("lost {lost:?}"));
             }
             Event::Tamper { how, which } => {

@@ -18,6 +18,8 @@ pub(super) struct Search {
     documents: BTreeMap<(String, String), Document>,
     /// Every index that was lost.
     pub(super) lost: Vec<String>,
+    /// Those of them that held what was acknowledged. What was written to another one is read again, and written.
+    pub(super) to_be_noticed: Vec<String>,
     created: u32,
     /// Writes make the index that they name, where there is none (`action.auto_create_index`).
     makes_indices: bool,
@@ -52,6 +54,7 @@ impl Search {
             indices: BTreeMap::new(),
             documents: BTreeMap::new(),
             lost: Vec::new(),
+            to_be_noticed: Vec::new(),
             created: 0,
             makes_indices,
             blocked: None,

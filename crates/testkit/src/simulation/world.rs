@@ -53,7 +53,7 @@ pub(super) struct World {
 pub(super) type Leases = Vec<Arc<AtomicUsize>>;
 
 /// What was asked for when something went wrong may be answered so much later.
-const LATE: u64 = 5 * SECOND;
+const LATE: u64 = 20 * SECOND;
 
 impl World {
     /// The world of a plan, whose workers are processes that count their leases so, by their slots.

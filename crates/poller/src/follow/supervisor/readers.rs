@@ -247,7 +247,6 @@ impl Readers {
             kill: CancellationToken::new(),
             activity: Arc::default(),
             retained,
-            swept: self.swept,
             floor: self.floor(),
             end: self.end,
             may_be_gone,

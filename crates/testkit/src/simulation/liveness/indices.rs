@@ -42,7 +42,9 @@ pub(super) fn check_other_indices(world: &World, from: u64, now: u64) {
 fn is_crowded(table: &Table, shard: &str, since: u64) -> bool {
     let Some(shard) = table.shard(shard) else { return true };
     // What comes after a roll-over waits for all of the parent, and what pages have hidden adds up.
+    let parent = shard.parent.as_ref().and_then(|parent| table.shard(parent));
     shard.opened > since
+        || parent.is_some_and(|parent| parent.open_records().next().is_some())
         || shard.hidden.deceived.is_some()
         || shard.records.iter().filter(|entry| entry.visible_from > since).count() > PAGES
 }

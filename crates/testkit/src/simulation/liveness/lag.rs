@@ -19,7 +19,8 @@ const UNSEEN: u64 = 900;
 /// Creation times are rounded down to the second.
 const ROUNDED: u64 = SECOND;
 
-/// Empty pages can hide records that are so much older than what is taken for the present end.
+/// Empty pages can hide records that are so much older than what is taken for the present end, and what was there before
+/// the first worker began.
 const HIDDEN: u64 = 100 * SECOND;
 
 /// A stream keeps records for so long: no lag is larger.
@@ -53,7 +54,7 @@ impl LagWatch {
         let late = &self.late;
         let oldest = shards.filter_map(|shard| {
             let oldest = shard.open_records().next().filter(|entry| entry.visible_from <= now)?;
-            let hidden = if is_deceived(shard, oldest) { HIDDEN } else { 0 };
+            let hidden = if is_deceived(shard, oldest) { HIDDEN + world.plan.head_start } else { 0 };
             is_known(world, (&table, shard, oldest), late).then(|| (oldest.created + hidden, shard.id.clone()))
         });
         let Some((created, shard)) = oldest.min() else { return };

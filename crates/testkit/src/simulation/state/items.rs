@@ -45,6 +45,11 @@ impl StateItems {
         self.ended.contains(shard)
     }
 
+    /// Whether an acknowledged record can have been written to this index.
+    pub(crate) fn names_index(&self, concrete: &str) -> bool {
+        self.items.contains_key(&SortKey::Index { concrete: concrete.to_owned() }.text())
+    }
+
     /// How many streams the group has begun to follow, in their order.
     pub(crate) fn begun(&self) -> usize {
         self.items.keys().filter(|key| matches!(SortKey::parse(key), SortKey::Stream { .. })).count()
