@@ -1,5 +1,7 @@
 //! What an index that takes no writes must not hold up.
 
+use streamdex_poller::graph::Until;
+
 use crate::simulation::table::{KIND, Table};
 use crate::simulation::time::SECOND;
 use crate::simulation::world::World;
@@ -11,6 +13,10 @@ const PAGES: usize = 25;
 
 /// While one index takes no writes, changes of the other one are written, up to a bound of what waits (rule L11).
 pub(super) fn check_other_indices(world: &World, from: u64, now: u64) {
+    if world.plan.until == Until::PresentEnd {
+        // What was read to its end is not looked at again.
+        return;
+    }
     let search = world.search();
     let Some((blocked, since)) = search.blocked(now) else { return };
     let from = from.max(since);
