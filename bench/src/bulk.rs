@@ -36,7 +36,7 @@ impl BareLoop {
     pub(crate) async fn prepare(bench: &Bench, records: &Records) -> anyhow::Result<BareLoop> {
         let path = bench.folder.join("bodies.ndjson");
         let captured = records.path.to_str().context("a path in UTF-8")?;
-        child::run(&bench.config, &["map", captured], Some(&path))?;
+        child::run(&bench.programs.now, &bench.config, &["map", captured], Some(&path))?;
         let body = Bytes::from(std::fs::read(&path)?);
         let settings = *bench.bare_settings.get_or_try_init(|| best_settings(bench, &body)).await?;
         let bodies = Bodies::cut(&body, settings.documents_a_request, usize::MAX);

@@ -1,42 +1,36 @@
-//! Runs the released binary and watches what it uses.
+//! Runs a released binary and watches what it uses.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use streamdex_testkit::engines::child_environment;
 use streamdex_testkit::process::Supervised;
 
-use crate::memory::{cpu_seconds, peak_kilobytes, resident_kilobytes};
+use crate::memory::{cpu_seconds, cpu_seconds_of_children, peak_kilobytes, resident_kilobytes};
+use crate::program::Program;
 
 /// One run of the binary.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) seconds: f64,
+    pub(crate) cpu_seconds: f64,
     pub(crate) peak_megabytes: u64,
 }
 
-/// The binary beside this one.
-pub(crate) fn binary() -> anyhow::Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name("streamdex");
-    anyhow::ensure!(path.exists(), "{} is not built: use `cargo xtask bench`", path.display());
-    Ok(path)
-}
-
 /// Runs `streamdex` to its end; it must end well. What it prints to stdout goes to `stdout`.
-pub(crate) fn run(config: &Path, arguments: &[&str], stdout: Option<&Path>) -> anyhow::Result<Run> {
+pub(crate) fn run(program: &Program, config: &Path, arguments: &[&str], stdout: Option<&Path>) -> anyhow::Result<Run> {
     // Into a file: nobody reads a pipe while it runs, and a full one would halt it.
     let log = config.with_extension("log");
-    let mut command = Command::new(binary()?);
-    command.arg("--config").arg(config).args(arguments).envs(child_environment());
-    command.stdin(Stdio::null()).stderr(std::fs::File::create(&log)?);
+    let mut command = program.command(config);
+    command.args(arguments).stdin(Stdio::null()).stderr(std::fs::File::create(&log)?);
     match stdout {
         Some(path) => command.stdout(std::fs::File::create(path)?),
         None => command.stdout(Stdio::null()),
     };
+    let cpu_before = cpu_seconds_of_children().context("no /proc")?;
     let started = Instant::now();
-    let mut child = command.spawn().context("cannot start streamdex")?;
+    let mut child = command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
     let pid = child.id().to_string();
     let mut peak = 0;
     while child.try_wait()?.is_none() {
@@ -49,7 +43,8 @@ pub(crate) fn run(config: &Path, arguments: &[&str], stdout: Option<&Path>) -> a
         let complaint = std::fs::read_to_string(&log)?;
         anyhow::bail!("streamdex {arguments:?} ended with {status}: {complaint}");
     }
-    Ok(Run { seconds, peak_megabytes: peak / 1024 })
+    let cpu_seconds = cpu_seconds_of_children().context("no /proc")? - cpu_before;
+    Ok(Run { seconds, cpu_seconds, peak_megabytes: peak / 1024 })
 }
 
 /// `streamdex run` under way; killed when dropped.
@@ -61,8 +56,8 @@ pub(crate) struct Running {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
-    pub(crate) resident_megabytes: u64,
-    pub(crate) peak_megabytes: u64,
+    pub(crate) resident_megabytes: f64,
+    pub(crate) peak_megabytes: f64,
 }
 
 /// The time that a stop may take, and some more.
@@ -70,9 +65,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 impl Running {
     /// Starts `streamdex run`, with its log beside the configuration.
-    pub(crate) fn start(config: &Path) -> anyhow::Result<Running> {
-        let mut command = Command::new(binary()?);
-        command.arg("--config").arg(config).arg("run").envs(child_environment());
+    pub(crate) fn start(program: &Program, config: &Path) -> anyhow::Result<Running> {
+        let mut command = program.command(config);
+        command.arg("run");
         let log = config.with_extension("log");
         std::fs::write(&log, "")?;
         Ok(Running { process: Supervised::spawn(command, &log).context("cannot start streamdex")? })
@@ -87,10 +82,13 @@ impl Running {
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         let pid = self.process.id().to_string();
         let gone = || self.log_tail();
+        let megabytes = |kilobytes: Option<u64>| -> anyhow::Result<f64> {
+            Ok(f64::from(u32::try_from(kilobytes.with_context(gone)?)?) / 1024.0)
+        };
         Ok(Usage {
             cpu_seconds: cpu_seconds(&pid).with_context(gone)?,
-            resident_megabytes: resident_kilobytes(&pid).with_context(gone)? / 1024,
-            peak_megabytes: peak_kilobytes(&pid).with_context(gone)? / 1024,
+            resident_megabytes: megabytes(resident_kilobytes(&pid))?,
+            peak_megabytes: megabytes(peak_kilobytes(&pid))?,
         })
     }
 

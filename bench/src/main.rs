@@ -1,4 +1,4 @@
-//! Benchmarks of streamdex, each as a ratio against a reference in the same run.
+//! Benchmarks of streamdex, as ratios against a reference in the same run where there is one.
 //!
 //! `cargo xtask bench` runs this in the release profile. The machine's speed drifts, so a measurement and its
 //! reference take turns, and the median of the ratios is what counts.
@@ -7,11 +7,14 @@
 mod bulk;
 mod bulk_settings;
 mod child;
-mod idle;
+mod figures;
 mod lambda;
 mod mapping;
 mod memory;
+mod part;
+mod peers;
 mod poller;
+mod program;
 mod records;
 mod replay;
 mod search;
@@ -21,24 +24,38 @@ mod statistics;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+
+use crate::part::Part;
+use crate::peers::{GoLoop, Peers};
+use crate::program::Programs;
+use crate::search::Bench;
 
 const SINK_DOCUMENTS: u32 = 100_000;
-const BACKLOG_DOCUMENTS: u32 = 200_000;
+const BACKLOGS: [u32; 2] = [60_000, 200_000];
+const READING_RECORDS: u32 = 400_000;
+const CAPACITY_RECORDS: u32 = 300_000;
+const MANY_SHARDS: [usize; 2] = [2_000, 10_000];
 
 /// Benchmarks of streamdex against references in the same run.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What to measure
-    #[arg(value_enum, default_values_t = [Part::Mapping, Part::Sink, Part::Poller, Part::Handover, Part::Idle, Part::Lambda])]
+    /// What to measure [default: all of it]
+    #[arg(value_enum)]
     parts: Vec<Part>,
-    /// Documents for the sink (default 100,000) and records for the poller's backlog (default 200,000)
+    /// Documents or records, for sink, backlog, reading and capacity, in place of what each of them takes
     #[arg(long)]
     documents: Option<u32>,
-    /// How long each row of freshness and of idle shards is watched
+    /// Shards, in place of 2,000 and 10,000, for many-shards
+    #[arg(long)]
+    shards: Option<usize>,
+    /// How long freshness, idle and many-shards watch each of their rows
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     seconds: u32,
-    /// Measures the Lambda functions of others as well; needs Node.js and Python
+    /// A `streamdex` of an earlier version, which takes turns with this one in all that follow a stream
+    #[arg(long, value_name = "PATH")]
+    baseline: Option<PathBuf>,
+    /// Measures the programs of others as well; needs Node.js and Python for lambda, Go for reading
     #[arg(long)]
     peers: bool,
     /// Runs of each contender
@@ -55,22 +72,6 @@ struct Arguments {
     event: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
-    /// One Lambda event to its bulk body
-    Mapping,
-    /// Captured records through `replay --images`
-    Sink,
-    /// A backlog through `run --until-end`, and the freshness of `run`
-    Poller,
-    /// How long records wait while shards change hands
-    Handover,
-    /// What `run` costs while nothing is written
-    Idle,
-    /// An event through the Lambda function
-    Lambda,
-}
-
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let (Some(route), Some(event)) = (arguments.peak, &arguments.event) {
@@ -80,38 +81,57 @@ fn main() -> anyhow::Result<()> {
         return mapping::repeat(route);
     }
     println!("{}\n", memory::machine());
-    if arguments.parts.contains(&Part::Mapping) {
+    let parts = Part::chosen(&arguments.parts);
+    if parts.contains(&Part::Mapping) {
         mapping::run()?;
     }
-    let with_engine = arguments.parts.iter().any(|part| *part != Part::Mapping);
-    if with_engine {
+    if parts.iter().any(|part| *part != Part::Mapping) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(engines(&arguments))?;
+        runtime.block_on(with_engines(&arguments, &parts))?;
     }
     Ok(())
 }
 
-async fn engines(arguments: &Arguments) -> anyhow::Result<()> {
-    let bench = search::Bench::start().await?;
-    let watched = Duration::from_secs(arguments.seconds.into());
-    let wanted = |part| arguments.parts.contains(&part);
-    if wanted(Part::Sink) {
-        replay::run(&bench, arguments.rounds, arguments.documents.unwrap_or(SINK_DOCUMENTS)).await?;
+async fn with_engines(arguments: &Arguments, parts: &[Part]) -> anyhow::Result<()> {
+    let bench = Bench::start(Programs::find(arguments.baseline.as_deref())?).await?;
+    for part in parts {
+        Box::pin(measure(&bench, *part, arguments)).await?;
     }
-    if wanted(Part::Poller) {
-        let documents = arguments.documents.unwrap_or(BACKLOG_DOCUMENTS);
-        poller::backlog::run(&bench, arguments.rounds, documents).await?;
-        poller::freshness::run(&bench, watched).await?;
-    }
-    if wanted(Part::Handover) {
-        poller::handover::run(&bench, arguments.rounds).await?;
-    }
-    if wanted(Part::Idle) {
-        idle::run(&bench, watched).await?;
-    }
-    if wanted(Part::Lambda) {
-        let peers = if arguments.peers { lambda::Peers::All } else { lambda::Peers::None };
-        lambda::run(&bench, arguments.rounds, peers).await?;
+    Ok(())
+}
+
+async fn measure(bench: &Bench, part: Part, arguments: &Arguments) -> anyhow::Result<()> {
+    let (rounds, watched) = (arguments.rounds, Duration::from_secs(arguments.seconds.into()));
+    let peers = if arguments.peers { Peers::All } else { Peers::None };
+    let documents = |usually: u32| arguments.documents.unwrap_or(usually);
+    match part {
+        Part::Mapping | Part::Poller => {}
+        Part::Sink => replay::run(bench, rounds, documents(SINK_DOCUMENTS)).await?,
+        Part::Backlog => {
+            let sizes = arguments.documents.map_or(BACKLOGS.to_vec(), |documents| vec![documents]);
+            for documents in sizes {
+                poller::backlog::run(bench, rounds, documents).await?;
+            }
+        }
+        Part::Start => poller::first_record::run(bench, rounds).await?,
+        Part::Freshness => poller::freshness::run(bench, watched).await?,
+        Part::Reading => {
+            let go = (peers == Peers::All).then(|| GoLoop::build(bench)).transpose()?;
+            poller::reading::run(bench, rounds, documents(READING_RECORDS), go.as_ref()).await?;
+        }
+        Part::Capacity => poller::capacity::run(bench, rounds, documents(CAPACITY_RECORDS)).await?,
+        Part::TakeOver => poller::changes::take_over(bench, rounds).await?,
+        Part::Stop => poller::changes::stop(bench, rounds).await?,
+        Part::RollOver => poller::roll_over::run(bench, rounds).await?,
+        Part::Idle => poller::idle::run(bench, watched).await?,
+        Part::ManyShards => {
+            let sizes = arguments.shards.map_or(MANY_SHARDS.to_vec(), |shards| vec![shards]);
+            for shards in sizes {
+                poller::many_shards::run(bench, shards, watched).await?;
+            }
+        }
+        Part::Bookkeeping => poller::bookkeeping::run(bench).await?,
+        Part::Lambda => lambda::run(bench, rounds, peers).await?,
     }
     Ok(())
 }

@@ -18,10 +18,20 @@ fn status(pid: &str, name: &str) -> Option<u64> {
 
 /// The processor time that process `pid` has used, in seconds, in steps of a hundredth.
 pub(crate) fn cpu_seconds(pid: &str) -> Option<f64> {
-    // proc(5): utime and stime are fields 14 and 15, counted behind the name, which may hold spaces; USER_HZ is 100.
+    // proc(5): utime and stime are fields 14 and 15, cutime and cstime the two behind them.
+    cpu_time(pid, 14)
+}
+
+/// The processor time of the children of this process that have ended and were waited for, in seconds.
+pub(crate) fn cpu_seconds_of_children() -> Option<f64> {
+    cpu_time("self", 16)
+}
+
+/// The sum of two fields that follow each other, counted behind the name, which may hold spaces; USER_HZ is 100.
+fn cpu_time(pid: &str, first: usize) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, behind) = stat.rsplit_once(") ")?;
-    let ticks = behind.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().ok());
+    let ticks = behind.split_whitespace().skip(first - 3).take(2).map(|field| field.parse::<u32>().ok());
     Some(f64::from(ticks.sum::<Option<u32>>()?) / 100.0)
 }
 

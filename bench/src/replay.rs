@@ -17,7 +17,8 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, documents: u32) -> anyhow:
     for _ in 0..rounds {
         bare.push(reference.run(bench).await?);
         bench.fresh_index().await?;
-        let Run { seconds, peak_megabytes } = child::run(&bench.config, &["replay", "--images", captured], None)?;
+        let replayed = ["replay", "--images", captured];
+        let Run { seconds, peak_megabytes, .. } = child::run(&bench.programs.now, &bench.config, &replayed, None)?;
         bench.expect_documents(documents).await?;
         replay.push(seconds);
         peak = peak.max(peak_megabytes);

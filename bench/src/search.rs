@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use opensearch::http::transport::Transport;
 use opensearch::indices::{IndicesDeleteParts, IndicesRefreshParts};
-use opensearch::{CountParts, GetParts, OpenSearch};
-use serde_json::Value;
+use opensearch::{CountParts, GetParts, OpenSearch, SearchParts};
+use serde_json::{Value, json};
 use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode, target_folder};
 use streamdex_testkit::streams::ServedStream;
 use tokio::sync::OnceCell;
@@ -15,9 +15,11 @@ use tokio::time::sleep;
 
 use crate::bulk_settings::Settings;
 use crate::child;
+use crate::program::{Program, Programs};
 
 /// What the runs share.
 pub(crate) struct Bench {
+    pub(crate) programs: Programs,
     pub(crate) folder: PathBuf,
     pub(crate) config: PathBuf,
     pub(crate) node: SearchNode,
@@ -28,7 +30,7 @@ pub(crate) struct Bench {
     client: OpenSearch,
 }
 
-/// Reads single documents.
+/// Looks for single documents.
 #[derive(Clone)]
 pub(crate) struct Reader(OpenSearch);
 
@@ -38,7 +40,7 @@ pub(crate) const INDEX: &str = "sessions-000001";
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 impl Bench {
-    pub(crate) async fn start() -> anyhow::Result<Bench> {
+    pub(crate) async fn start(programs: Programs) -> anyhow::Result<Bench> {
         let folder = target_folder().join("bench");
         std::fs::create_dir_all(&folder)?;
         let options = NodeOptions::default().heap_megabytes(1024);
@@ -47,14 +49,19 @@ impl Bench {
         let table = ServedStream::start("sessions");
         std::fs::write(&config, config_text(&node.url(), &table.endpoint_url(), "sessions"))?;
         let client = OpenSearch::new(Transport::single_node(&node.url())?);
-        Ok(Bench { folder, config, node, table, bare_settings: OnceCell::new(), client })
+        Ok(Bench { programs, folder, config, node, table, bare_settings: OnceCell::new(), client })
     }
 
     /// An empty index, set up by streamdex.
     pub(crate) async fn fresh_index(&self) -> anyhow::Result<()> {
+        self.fresh_index_of(&self.programs.now).await
+    }
+
+    /// An empty index, set up by the program that is to write to it.
+    pub(crate) async fn fresh_index_of(&self, program: &Program) -> anyhow::Result<()> {
         let parts = IndicesDeleteParts::Index(&[INDEX]);
         self.client.indices().delete(parts).ignore_unavailable(true).send().await?;
-        child::run(&self.config, &["index", "apply"], None)?;
+        child::run(program, &self.config, &["index", "apply"], None)?;
         Ok(())
     }
 
@@ -98,6 +105,15 @@ impl Reader {
             404 => Ok(false),
             status => anyhow::bail!("a GET was answered with {status}: {}", answer.text().await?),
         }
+    }
+
+    /// Whether a search finds it: what was refreshed by the index itself.
+    pub(crate) async fn finds(&self, id: &str) -> anyhow::Result<bool> {
+        let query = json!({ "query": { "ids": { "values": [id] } } });
+        let answer = self.0.search(SearchParts::Index(&[INDEX])).size(0).body(query).send().await?;
+        let answer: Value = answer.json().await?;
+        let found = answer.pointer("/hits/total/value").and_then(Value::as_u64);
+        Ok(found.with_context(|| format!("a search was answered with {answer}"))? > 0)
     }
 }
 

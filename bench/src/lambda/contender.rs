@@ -67,7 +67,7 @@ impl Contender {
     pub(crate) fn make_index(&self, bench: &Bench) -> anyhow::Result<()> {
         let config = self.folder.join("index.toml");
         std::fs::write(&config, config_text(&bench.node.url(), &bench.table.endpoint_url(), self.index))?;
-        child::run(&config, &["index", "apply"], None)?;
+        child::run(&bench.programs.now, &config, &["index", "apply"], None)?;
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use streamdex_testkit::workload::lambda_event_of;
 
 use crate::mapping;
 use crate::memory::{cpu_seconds, peak_kilobytes};
+use crate::peers::Peers;
 use crate::search::Bench;
 use crate::statistics::{median, median_ratio, spread};
 use contender::Contender;
@@ -43,15 +44,6 @@ struct Measured {
     /// Milliseconds from the start of the process to its first question for an invocation, and to its first answer.
     first_next: Vec<f64>,
     first_answer: Vec<f64>,
-}
-
-/// Whether the functions of others are measured as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peers {
-    /// streamdex and the function written the usual way.
-    None,
-    /// Those that npm and PyPI have.
-    All,
 }
 
 /// Measures and prints.

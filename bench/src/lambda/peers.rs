@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context;
-
 use super::contender::{Contender, plain};
+use crate::peers::{copied, run};
 use crate::search::Bench;
 
 /// `dynamodb-stream-elasticsearch` of npm.
@@ -33,26 +32,6 @@ pub(crate) fn python(bench: &Bench) -> anyhow::Result<Contender> {
     Contender::new(bench, ("boto3 `TypeDeserializer`, opensearch-py (Python)", "python"), move |folder, url| {
         Ok(plain(&program, folder, url, "python"))
     })
-}
-
-/// A copy of a peer's files where things may be installed.
-fn copied(bench: &Bench, name: &str) -> anyhow::Result<PathBuf> {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name);
-    let to = bench.folder.join("peers").join(name);
-    fs::create_dir_all(&to)?;
-    for entry in fs::read_dir(&from)? {
-        let path = entry?.path();
-        if let Some(file) = path.file_name().filter(|_| path.is_file()) {
-            fs::copy(&path, to.join(file))?;
-        }
-    }
-    Ok(to)
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command.status().with_context(|| format!("starting {:?}", command.get_program()))?;
-    anyhow::ensure!(status.success(), "{:?} ended with {status}", command.get_program());
-    Ok(())
 }
 
 /// What Lambda would start: a program without arguments.

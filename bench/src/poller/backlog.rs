@@ -1,20 +1,12 @@
-//! A full stream through `run --until-end`, against a bare loop that posts the same documents, and against reading
-//! the stream and doing nothing.
-
-use std::time::Instant;
-
-use anyhow::Context;
-use aws_sdk_dynamodbstreams::Client;
-use aws_sdk_dynamodbstreams::types::ShardIteratorType;
-use streamdex_testkit::engines::streams_client;
-use tokio::task::JoinSet;
+//! A full stream through `run --until-end`, against a bare loop that posts the same documents.
 
 use crate::bulk::BareLoop;
 use crate::child::{self, Run};
+use crate::figures::{Figures, MEGABYTES, RATE, RATIO};
 use crate::records::{Records, inserts};
 use crate::search::Bench;
-use crate::source::{Compression, Source, now};
-use crate::statistics::Contest;
+use crate::source::{PLAIN, Source, now};
+use crate::statistics::median;
 
 const SHARDS: u32 = 4;
 
@@ -28,31 +20,33 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, documents: u32) -> anyhow:
     let records = Records::write(&bench.folder, documents)?;
     let reference = BareLoop::prepare(bench, &records).await?;
     let source = filled(documents)?;
-    let (mut bare, mut drain, mut runs, mut peak) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut figures = Figures::new(&bench.programs);
+    let ratio = RATIO.of("ratio to the bare loop of the same round").expected("≥ 0.85 for 200,000");
+    let mut bare = Vec::new();
     for round in 0..rounds {
-        bare.push(reference.run(bench).await?);
-        drain.push(drain_stream(&source, documents).await?);
-        bench.fresh_index().await?;
-        // Each round has its own group, so that each begins at the trim horizon.
-        let config = source.config(bench, &format!("backlog-{round}"), Compression::None)?;
-        let Run { seconds, peak_megabytes } = child::run(&config, &["run", "--until-end"], None)?;
-        bench.expect_documents(documents).await?;
-        runs.push(seconds);
-        peak = peak.max(peak_megabytes);
+        let bare_seconds = reference.run(bench).await?;
+        bare.push(bare_seconds);
+        for program in bench.programs.in_turn() {
+            bench.fresh_index_of(program).await?;
+            // Each round has a separate group, so that each begins at the trim horizon.
+            let config = source.config(bench, program, &format!("backlog-{documents}-{round}"), &PLAIN)?;
+            let Run { seconds, peak_megabytes, .. } = child::run(program, &config, &["run", "--until-end"], None)?;
+            bench.expect_documents(documents).await?;
+            figures.add(program, &ratio, bare_seconds / seconds);
+            figures.add(program, &RATE.of("records"), f64::from(documents) / seconds);
+            let peak = f64::from(u32::try_from(peak_megabytes)?);
+            figures.add(program, &MEGABYTES.of("peak memory"), peak);
+        }
     }
-    println!(
-        "## Backlog: {documents} records in {SHARDS} shards (served from memory over loopback), into OpenSearch 3.8.0\n"
-    );
-    let contest = Contest { documents, bare: &bare };
-    contest.begin("records", &reference.title());
-    contest.row("reading the stream alone, with the AWS SDK, all shards at once", &drain, None);
-    contest.row("`streamdex run --until-end`, from process start to exit", &runs, Some(peak));
-    println!();
+    println!("## Backlog: {documents} records in {SHARDS} shards, into OpenSearch 3.8.0\n");
+    println!("`run --until-end`, from process start to exit. The reference of each round is the");
+    println!("{}: {:.0} documents/s (median of {rounds}).\n", reference.title(), f64::from(documents) / median(&bare));
+    figures.print();
     Ok(())
 }
 
-/// The records of the file, in turn on the shards.
-fn filled(documents: u32) -> anyhow::Result<Source> {
+/// A stream with these inserts, in turn on the shards.
+pub(super) fn filled(documents: u32) -> anyhow::Result<Source> {
     let source = Source::start(usize::try_from(SHARDS)?)?;
     let marking = now()? + MARKED_AHEAD;
     for (number, mut record) in (0..documents).zip(inserts(documents)) {
@@ -62,34 +56,4 @@ fn filled(documents: u32) -> anyhow::Result<Source> {
         source.stream.append(source.shard(usize::try_from(number)?), [record.to_json()]);
     }
     Ok(source)
-}
-
-/// Reads the whole stream with the SDK; seconds.
-async fn drain_stream(source: &Source, documents: u32) -> anyhow::Result<f64> {
-    let client = streams_client(&source.stream.endpoint_url());
-    let started = Instant::now();
-    let mut shards = JoinSet::new();
-    for shard in source.shards() {
-        shards.spawn(drain_shard(client.clone(), source.stream.stream_arn().to_owned(), shard.clone()));
-    }
-    let mut read = 0;
-    while let Some(drained) = shards.join_next().await {
-        read += drained??;
-    }
-    anyhow::ensure!(read == usize::try_from(documents)?, "{read} records of {documents}");
-    Ok(started.elapsed().as_secs_f64())
-}
-
-async fn drain_shard(client: Client, stream_arn: String, shard: String) -> anyhow::Result<usize> {
-    let call = client.get_shard_iterator().stream_arn(stream_arn).shard_id(shard);
-    let mut iterator = call.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await?.shard_iterator;
-    let mut read = 0;
-    loop {
-        let page = client.get_records().shard_iterator(iterator.context("no iterator")?).send().await?;
-        if page.records().is_empty() {
-            return Ok(read);
-        }
-        read += page.records().len();
-        iterator = page.next_shard_iterator;
-    }
 }

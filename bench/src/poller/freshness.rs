@@ -1,4 +1,5 @@
-//! From a put until its document can be read, while `streamdex run` follows with its default settings.
+//! From a put until its document can be read, and until a search finds it, while `streamdex run` follows with its default
+//! settings.
 
 use std::time::Duration;
 
@@ -6,10 +7,13 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::putter::{LIMIT, LOOK_AGAIN, Putter, become_visible};
+use super::putter::{LIMIT, LOOK_AGAIN, Putter, become_searchable, become_visible};
+use super::spans::count;
 use crate::child::Running;
+use crate::figures::{COUNT, Figures, MILLISECONDS, RATE};
+use crate::program::Program;
 use crate::search::{Bench, Reader};
-use crate::source::{Compression, Source};
+use crate::source::{Options, Source};
 use crate::statistics::percentile;
 
 const RATES: [u32; 3] = [1, 100, 1_000];
@@ -21,42 +25,57 @@ const WARM_UP: Duration = Duration::from_secs(5);
 /// Whose multiples, less their whole part, spread evenly.
 const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 
-/// One row.
-struct Measured {
-    milliseconds: Vec<f64>,
-    puts_a_second: f64,
+/// Milliseconds from the put, of every document that was looked at.
+#[derive(Default)]
+pub(super) struct Measured {
+    pub(super) visible: Vec<f64>,
+    pub(super) searchable: Vec<f64>,
+    pub(super) puts_a_second: f64,
 }
 
 /// Measures and prints.
 pub(crate) async fn run(bench: &Bench, watched: Duration) -> anyhow::Result<()> {
+    let mut figures = Figures::new(&bench.programs);
+    for rate in RATES {
+        for program in bench.programs.in_turn() {
+            let measured = Box::pin(measure(bench, program, rate, watched)).await?;
+            show(&mut figures, program, &format!("{rate} writes/s"), &measured);
+        }
+    }
     println!(
-        "## Freshness: from put to visible by GET, {SHARDS} shards, default settings, {} s a row, into OpenSearch 3.8.0\n",
+        "## Freshness: {SHARDS} shards, default settings, into OpenSearch 3.8.0, {} s a rate\n",
         watched.as_secs()
     );
+    println!("From a put, which is an append to the stream that is served from memory: the service's own delay is not");
     println!(
-        "A put is an append to the stream that is served from memory, so that the service's own delay is not in it."
+        "in it. *Visible*: GET by id. *Searchable*: a search finds it; the index refreshes itself, at its default"
     );
-    println!("A document is looked for every {} ms.\n", LOOK_AGAIN.as_millis());
-    println!("| writes/s | reached | documents looked at | p50 | p99 | longest |");
-    println!("|---|---|---|---|---|---|");
-    for rate in RATES {
-        let Measured { milliseconds, puts_a_second } = Box::pin(measure(bench, rate, watched)).await?;
-        let [p50, p99, longest] = [50, 99, 100].map(|percent| percentile(&milliseconds, percent));
-        println!(
-            "| {rate} | {puts_a_second:.1} | {} | {p50:.0} ms | {p99:.0} ms | {longest:.0} ms |",
-            milliseconds.len()
-        );
-    }
-    println!();
+    println!("of 1 s. A document is looked for every {} ms in both ways.\n", LOOK_AGAIN.as_millis());
+    figures.print();
     Ok(())
 }
 
-async fn measure(bench: &Bench, rate: u32, watched: Duration) -> anyhow::Result<Measured> {
-    bench.fresh_index().await?;
+/// Fills the rows of what was measured.
+pub(super) fn show(figures: &mut Figures, program: &Program, title: &str, measured: &Measured) {
+    let kinds =
+        [("visible", &measured.visible, ["≤ 300 ms", "≤ 1,000 ms", ""]), ("searchable", &measured.searchable, [""; 3])];
+    for (kind, milliseconds, expected) in kinds {
+        for ((percent, name), expected) in [(50, "p50"), (99, "p99"), (100, "longest")].into_iter().zip(expected) {
+            let figure = MILLISECONDS.of(format!("{title}, {kind}, {name}")).expected(expected);
+            figures.add(program, &figure, percentile(milliseconds, percent));
+        }
+    }
+    let looked_at = count(u64::try_from(measured.visible.len()).unwrap_or(u64::MAX));
+    figures.add(program, &COUNT.of(format!("{title}, documents looked at")), looked_at);
+    figures.add(program, &RATE.of(format!("{title}, reached")), measured.puts_a_second);
+}
+
+async fn measure(bench: &Bench, program: &Program, rate: u32, watched: Duration) -> anyhow::Result<Measured> {
+    bench.fresh_index_of(program).await?;
     let source = Source::start(SHARDS)?;
-    let config = source.config(bench, &format!("freshness-{rate}"), Compression::Default)?;
+    let config = source.config(bench, program, &format!("freshness-{rate}"), &Options::default())?;
     let mut putter = Putter::new(source, rate.into());
-    let running = Running::start(&config)?;
+    let running = Running::start(program, &config)?;
     let measured = Box::pin(follow(bench, &mut putter, rate, watched)).await.with_context(|| running.log_tail())?;
     running.stop().await?;
     Ok(measured)
@@ -73,7 +92,12 @@ async fn follow(bench: &Bench, putter: &mut Putter, rate: u32, watched: Duration
 }
 
 /// Puts at the rate, and looks for some of the documents.
-async fn put_and_look(reader: &Reader, putter: &mut Putter, rate: u32, during: Duration) -> anyhow::Result<Measured> {
+pub(super) async fn put_and_look(
+    reader: &Reader,
+    putter: &mut Putter,
+    rate: u32,
+    during: Duration,
+) -> anyhow::Result<Measured> {
     let looked_at = (rate / PROBES_A_SECOND).max(1);
     let mean_gap = Duration::from_secs(1) / rate;
     let started = Instant::now();
@@ -85,19 +109,31 @@ async fn put_and_look(reader: &Reader, putter: &mut Putter, rate: u32, during: D
         let put_at = Instant::now();
         let id = putter.put()?;
         if putter.puts.is_multiple_of(looked_at) {
-            let reader = reader.clone();
-            looking.spawn(async move {
-                become_visible(&reader, &id).await?;
-                anyhow::Ok(put_at.elapsed().as_secs_f64() * 1e3)
-            });
+            looking.spawn(look(reader.clone(), id, put_at));
         }
         // Uneven gaps: even ones would meet the poller at the same point of its schedule each time.
         next += mean_gap.mul_f64(0.5 + (f64::from(putter.puts) * GOLDEN_RATIO).fract());
     }
     let puts_a_second = f64::from(putter.puts - before) / started.elapsed().as_secs_f64();
-    let mut milliseconds = Vec::new();
+    let mut measured = Measured { puts_a_second, ..Measured::default() };
     while let Some(seen) = looking.join_next().await {
-        milliseconds.push(seen??);
+        let [visible, searchable] = seen??;
+        measured.visible.push(visible);
+        measured.searchable.push(searchable);
     }
-    Ok(Measured { milliseconds, puts_a_second })
+    Ok(measured)
+}
+
+/// Milliseconds until the document is visible, and until it is searchable.
+async fn look(reader: Reader, id: String, put_at: Instant) -> anyhow::Result<[f64; 2]> {
+    let visible = async {
+        become_visible(&reader, &id).await?;
+        anyhow::Ok(put_at.elapsed().as_secs_f64() * 1e3)
+    };
+    let searchable = async {
+        become_searchable(&reader, &id).await?;
+        anyhow::Ok(put_at.elapsed().as_secs_f64() * 1e3)
+    };
+    let (visible, searchable) = Box::pin(async { tokio::try_join!(visible, searchable) }).await?;
+    Ok([visible, searchable])
 }

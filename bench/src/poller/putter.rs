@@ -21,15 +21,28 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Until a document must have come.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Looks for a document until it is there.
+/// Looks for a document until a GET finds it.
 pub(super) async fn become_visible(reader: &Reader, id: &str) -> anyhow::Result<()> {
-    let look = async {
-        while !reader.has(id).await? {
+    found(id, || reader.has(id)).await
+}
+
+/// Looks for a document until a search finds it.
+pub(super) async fn become_searchable(reader: &Reader, id: &str) -> anyhow::Result<()> {
+    found(id, || reader.finds(id)).await
+}
+
+async fn found<F>(id: &str, look: impl Fn() -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<bool>>,
+{
+    let looking = async {
+        while !look().await? {
             sleep(LOOK_AGAIN).await;
         }
         Ok(())
     };
-    timeout(LIMIT, look).await.with_context(|| format!("{id} was not visible after {} s", LIMIT.as_secs()))?
+    let limit = LIMIT.as_secs();
+    timeout(LIMIT, Box::pin(looking)).await.with_context(|| format!("{id} was not found within {limit} s"))?
 }
 
 // === impl Putter ===

@@ -12,6 +12,8 @@
 )]
 
 #[cfg(feature = "clients")]
+pub mod bulk_counter;
+#[cfg(feature = "clients")]
 pub mod compare;
 #[cfg(feature = "clients")]
 pub mod emulators;

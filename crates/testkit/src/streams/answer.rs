@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::limits::Allowance;
 use super::log::{ShardLog, Start, parse_sequence};
 use super::state::{LABEL, Shared};
 use crate::workload::{EVENT_TIME, PARTITION_KEY, SORT_KEY};
@@ -112,6 +115,10 @@ fn list_streams(shared: &Shared, call: &ListStreams) -> String {
 
 fn describe_stream(shared: &Shared, call: &DescribeStream) -> Result<String, Refusal> {
     check_arn(shared, &call.stream_arn)?;
+    let allowed = |left: &Mutex<Allowance>| left.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+    if !shared.describe_stream.as_ref().is_none_or(allowed) {
+        return Err(throttle(shared, "DescribeStream", "ThrottlingException"));
+    }
     let parent = match &call.shard_filter {
         None => None,
         Some(filter) if filter.r#type == "CHILD_SHARDS" => Some(filter.shard_id.as_str()),
@@ -190,8 +197,13 @@ fn get_records(shared: &Shared, call: &GetRecords) -> Result<String, Refusal> {
     let bad = || invalid("Invalid ShardIterator".to_owned());
     let (position, id) = call.shard_iterator.split_once('|').ok_or_else(bad)?;
     let position = position.parse().map_err(|_| bad())?;
-    let shards = shared.shards();
-    let shard = shards.get(id).ok_or_else(|| no_shard(id))?;
+    let mut shards = shared.shards();
+    let shard = shards.get_mut(id).ok_or_else(|| no_shard(id))?;
+    let now = Instant::now();
+    if shared.describe_stream.is_some() && !shard.reads.is_allowed(now) {
+        return Err(throttle(shared, "GetRecords", "LimitExceededException"));
+    }
+    shared.between_reads().extend(shard.reads.note(now));
     let page = shard.page(position, call.limit.unwrap_or(usize::MAX));
     let mut answer = String::with_capacity(page.records.len() + 200);
     answer.push_str("{\"Records\":[");
@@ -221,6 +233,11 @@ fn check_arn(shared: &Shared, arn: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(not_found(format!("Requested resource not found: Stream: {arn} not found")))
+}
+
+fn throttle(shared: &Shared, operation: &str, kind: &'static str) -> Refusal {
+    shared.count_throttled(operation);
+    refuse(kind, "Rate exceeded".to_owned())
 }
 
 fn no_shard(id: &str) -> Refusal {

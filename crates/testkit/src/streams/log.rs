@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::limits::Reads;
+
 /// The service ends a page here.
 const MOST_RECORDS: usize = 1_000;
 const MOST_BYTES: usize = 1 << 20;
@@ -22,6 +24,7 @@ pub(super) struct ShardLog {
     pub(super) starting: String,
     /// `None` while it is open.
     pub(super) ending: Option<String>,
+    pub(super) reads: Reads,
     /// The records, a comma between them.
     text: String,
     /// Where each record ends in the text.
@@ -54,7 +57,15 @@ struct Body<'a> {
 
 impl ShardLog {
     pub(super) fn new(parent: Option<String>, starting: String) -> Self {
-        Self { parent, starting, ending: None, text: String::new(), ends: Vec::new(), sequences: Vec::new() }
+        Self {
+            parent,
+            starting,
+            ending: None,
+            reads: Reads::new(),
+            text: String::new(),
+            ends: Vec::new(),
+            sequences: Vec::new(),
+        }
     }
 
     pub(super) fn append(&mut self, record: &str) {

@@ -5,22 +5,28 @@
 //! measurement ── append ──▶ ServedStream ◀── DescribeTable, DescribeStream, GetShardIterator, GetRecords ── program
 //! ```
 //! It holds the table's description, and no items: an append takes the place of the put that the service would
-//! make a record of. Iterators never expire, nothing is trimmed, and nobody is throttled.
+//! make a record of. Iterators never expire, and nothing is trimmed. Nobody is throttled, unless it is asked to be as
+//! [limited](ServedStream::limited) as the service.
 
 mod answer;
+mod limits;
 mod log;
 mod serve;
 mod state;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use self::limits::Allowance;
 use self::log::ShardLog;
 use self::state::{LABEL, Shared};
 use crate::engines::REGION;
 use crate::server_thread::ServerThread;
 
 /// Emulators put their tables into this account.
-const ACCOUNT: &str = "000000000000";
+const EMULATOR: &str = "000000000000";
+/// An account as the service has them: with it a follower keeps to the limits of the service.
+const ACCOUNT: &str = "123456789012";
 
 /// A stream that is being served; it ends when dropped.
 #[derive(Debug)]
@@ -69,13 +75,29 @@ impl ServedStream {
     /// When no port can be had.
     #[must_use]
     pub fn start(table: &str) -> Self {
-        let table_arn = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}");
+        Self::start_in(EMULATOR, table, None)
+    }
+
+    /// The same in an account of the service, with its limits: 10 calls of DescribeStream a second, and on a shard 5 of
+    /// GetRecords. What is above is throttled.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    #[must_use]
+    pub fn limited(table: &str) -> Self {
+        Self::start_in(ACCOUNT, table, Some(Mutex::new(Allowance::of_describe_stream())))
+    }
+
+    fn start_in(account: &str, table: &str, describe_stream: Option<Mutex<Allowance>>) -> Self {
+        let table_arn = format!("arn:aws:dynamodb:{REGION}:{account}:table/{table}");
         let shared = Arc::new(Shared {
             table: table.to_owned(),
             stream_arn: format!("{table_arn}/stream/{LABEL}"),
             table_arn,
             shards: Mutex::default(),
             calls: Mutex::default(),
+            describe_stream,
+            between_reads: Mutex::default(),
         });
         let served = Arc::clone(&shared);
         let server = ServerThread::start(|listener| serve::run(listener, served)).expect("a port for a stream");
@@ -88,7 +110,7 @@ impl ServedStream {
         format!("http://{}", self.server.address())
     }
 
-    /// The stream's ARN, in the account of emulators.
+    /// The stream's ARN.
     #[must_use]
     pub fn stream_arn(&self) -> &str {
         &self.shared.stream_arn
@@ -124,7 +146,24 @@ impl ServedStream {
     /// How often an operation was called, as `GetRecords`.
     #[must_use]
     pub fn calls(&self, operation: &str) -> u64 {
-        self.shared.lock_calls().get(operation).copied().unwrap_or_default()
+        self.shared.calls(operation).all
+    }
+
+    /// How many of these calls were throttled.
+    #[must_use]
+    pub fn throttled(&self, operation: &str) -> u64 {
+        self.shared.calls(operation).throttled
+    }
+
+    /// Shards of which something was asked for already.
+    #[must_use]
+    pub fn shards_read(&self) -> usize {
+        self.shared.shards().values().filter(|shard| shard.reads.have_begun()).count()
+    }
+
+    /// The times between two reads of one shard, of all shards, since the last time that this was asked.
+    pub fn take_times_between_reads(&self) -> Vec<Duration> {
+        std::mem::take(&mut *self.shared.between_reads())
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use super::limits::Allowance;
 use super::log::ShardLog;
 
 /// The stream's label, the last part of its ARN.
@@ -15,7 +17,18 @@ pub(super) struct Shared {
     pub(super) table_arn: String,
     pub(super) stream_arn: String,
     pub(super) shards: Mutex<BTreeMap<String, ShardLog>>,
-    pub(super) calls: Mutex<BTreeMap<String, u64>>,
+    pub(super) calls: Mutex<BTreeMap<String, Calls>>,
+    /// What is left of DescribeStream; `None` where nobody is throttled.
+    pub(super) describe_stream: Option<Mutex<Allowance>>,
+    /// Between two reads of one shard.
+    pub(super) between_reads: Mutex<Vec<Duration>>,
+}
+
+/// How often an operation was called.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Calls {
+    pub(super) all: u64,
+    pub(super) throttled: u64,
 }
 
 // === impl Shared ===
@@ -25,11 +38,31 @@ impl Shared {
         self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn lock_calls(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn count(&self, operation: &str) {
+        self.calls_of(operation, |calls| calls.all += 1);
     }
 
-    pub(super) fn count(&self, operation: &str) {
-        *self.lock_calls().entry(operation.to_owned()).or_default() += 1;
+    pub(super) fn count_throttled(&self, operation: &str) {
+        self.calls_of(operation, |calls| calls.throttled += 1);
+    }
+
+    pub(super) fn between_reads(&self) -> MutexGuard<'_, Vec<Duration>> {
+        self.between_reads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn calls(&self, operation: &str) -> Calls {
+        self.lock_calls().get(operation).copied().unwrap_or_default()
+    }
+
+    fn calls_of(&self, operation: &str, change: impl FnOnce(&mut Calls)) {
+        let mut calls = self.lock_calls();
+        match calls.get_mut(operation) {
+            Some(calls) => change(calls),
+            None => change(calls.entry(operation.to_owned()).or_default()),
+        }
+    }
+
+    fn lock_calls(&self) -> MutexGuard<'_, BTreeMap<String, Calls>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

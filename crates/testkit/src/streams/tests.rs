@@ -160,3 +160,26 @@ async fn the_table_is_described() {
     let streams = client.list_streams().table_name("sessions").send().await.unwrap();
     assert_eq!(streams.streams().len(), 1);
 }
+
+#[tokio::test]
+async fn a_limited_stream_throttles_what_is_above_the_limits() {
+    let stream = ServedStream::limited("sessions");
+    stream.open_shard(NewShard::root(SHARD));
+    let client = streams_client(&stream.endpoint_url());
+    for _ in 0..15 {
+        // The SDK calls again by itself.
+        client.describe_stream().stream_arn(stream.stream_arn()).send().await.unwrap();
+    }
+    assert!(stream.throttled("DescribeStream") > 0);
+    let iterator = iterator(&stream, &client, ShardIteratorType::TrimHorizon).send().await.unwrap();
+    assert_eq!(stream.shards_read(), 0);
+    let mut throttled = 0;
+    for _ in 0..10 {
+        let call = client.get_records().shard_iterator(iterator.shard_iterator().unwrap()).send().await;
+        throttled += u64::from(call.is_err_and(|error| error.into_service_error().is_limit_exceeded_exception()));
+    }
+    assert!(throttled > 0 && throttled == stream.throttled("GetRecords"));
+    assert_eq!(stream.shards_read(), 1);
+    assert_eq!(stream.take_times_between_reads().len() as u64, 10 - throttled - 1);
+    assert!(stream.take_times_between_reads().is_empty());
+}

@@ -1,0 +1,189 @@
+//! A search server that reads each bulk body, counts it, and answers every operation at once: whoever writes to it is
+//! held back by nothing else. All other requests go to a real node.
+//!
+//! ```text
+//! program ──▶ BulkCounter ── _bulk ──▶ counted, and answered here
+//!                  └─────── the rest ─▶ node
+//! ```
+
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::http;
+use crate::server_thread::ServerThread;
+
+const INDEXED: &str = r#"{"index":{"status":201,"result":"created"}}"#;
+const DELETED: &str = r#"{"delete":{"status":200,"result":"deleted"}}"#;
+
+/// A running counter; it ends when dropped.
+#[derive(Debug)]
+pub struct BulkCounter {
+    shared: Arc<Shared>,
+    server: ServerThread,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counted {
+    /// Bulk requests.
+    pub requests: u64,
+    /// Operations in them.
+    pub operations: u64,
+    /// Bytes of their bodies, decompressed.
+    pub bytes: u64,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    node: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    counted: Mutex<Counted>,
+}
+
+// === impl BulkCounter ===
+
+impl BulkCounter {
+    /// A counter in front of the node at `url`.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    #[must_use]
+    pub fn in_front_of(url: &str) -> Self {
+        let shared = Arc::new(Shared {
+            node: url.trim_end_matches('/').to_owned(),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            counted: Mutex::default(),
+        });
+        let served = Arc::clone(&shared);
+        let serve = |listener| http::serve(listener, move |request| handle(request, Arc::clone(&served)));
+        Self { shared, server: ServerThread::start(serve).expect("a port for a counter") }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// What came so far.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        *self.shared.counted()
+    }
+
+    /// Begins to count from nothing.
+    pub fn forget(&self) {
+        *self.shared.counted() = Counted::default();
+    }
+}
+
+// === impl Counted ===
+
+impl Counted {
+    /// From the first request to the last.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        match (self.first, self.last) {
+            (Some(first), Some(last)) => last.duration_since(first),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn add(&mut self, operations: u64, bytes: usize) {
+        let now = Instant::now();
+        self.requests += 1;
+        self.operations += operations;
+        self.bytes += bytes as u64;
+        self.first.get_or_insert(now);
+        self.last = Some(now);
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn counted(&self) -> std::sync::MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<Response<Full<Bytes>>> {
+    let (parts, body) = request.into_parts();
+    let sent = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    if !parts.uri.path().ends_with("/_bulk") {
+        return forward(Request::from_parts(parts, Full::new(sent)), &shared).await;
+    }
+    let is_compressed = parts.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
+    let body = if is_compressed { decompressed(&sent)? } else { sent };
+    let (operations, answer) = taken(&body);
+    shared.counted().add(operations, body.len());
+    let answer = Response::builder().header(CONTENT_TYPE, "application/json").body(Full::new(answer.into()));
+    answer.map_err(io::Error::other)
+}
+
+async fn forward(mut request: Request<Full<Bytes>>, shared: &Shared) -> io::Result<Response<Full<Bytes>>> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = format!("{}{path}", shared.node).parse().map_err(io::Error::other)?;
+    for hop_by_hop in [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        request.headers_mut().remove(hop_by_hop);
+    }
+    let (mut parts, body) = shared.client.request(request).await.map_err(io::Error::other)?.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    parts.headers.remove(TRANSFER_ENCODING);
+    parts.headers.remove(CONNECTION);
+    Ok(Response::from_parts(parts, Full::new(body)))
+}
+
+/// How many operations a bulk body has, and the answer that all of them succeeded.
+fn taken(body: &[u8]) -> (u64, String) {
+    let mut answer = String::from(r#"{"took":1,"errors":false,"items":["#);
+    let mut operations = 0;
+    let mut lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    while let Some(action) = lines.next() {
+        if operations > 0 {
+            answer.push(',');
+        }
+        operations += 1;
+        if action.starts_with(br#"{"delete""#) {
+            answer.push_str(DELETED);
+        } else {
+            lines.next();
+            answer.push_str(INDEXED);
+        }
+    }
+    answer.push_str("]}");
+    (operations, answer)
+}
+
+fn decompressed(body: &[u8]) -> io::Result<Bytes> {
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(body).read_to_end(&mut plain)?;
+    Ok(plain.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_answered() {
+        let body = "{\"index\":{\"_id\":\"1\"}}\n{\"x\":1}\n{\"delete\":{\"_id\":\"2\"}}\n{\"index\":{}}\n{}\n";
+        let (operations, answer) = taken(body.as_bytes());
+        assert_eq!(operations, 3);
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        let items = answer["items"].as_array().unwrap();
+        assert_eq!(items.iter().filter(|item| item.get("index").is_some()).count(), 2);
+        assert_eq!(items[1]["delete"]["status"], 200);
+    }
+}
