@@ -135,10 +135,12 @@ impl Row {
     }
 
     fn ratio(&self) -> String {
-        match self.cells.as_slice() {
-            [earlier, now] if !earlier.is_empty() && !now.is_empty() => format!("{:.2}", median_ratio(now, earlier)),
-            _ => "–".to_owned(),
-        }
+        let ratio = match self.cells.as_slice() {
+            [earlier, now] if !earlier.is_empty() && !now.is_empty() => median_ratio(now, earlier),
+            _ => f64::NAN,
+        };
+        // Nothing is a multiple of no calls at all.
+        if ratio.is_finite() { format!("{ratio:.2}") } else { "–".to_owned() }
     }
 }
 
