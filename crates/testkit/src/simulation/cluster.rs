@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dice::Dice;
 use super::gate::Steady;
-use super::liveness::{self, LOOK_EVERY, Member};
+use super::liveness::{self, CHECK_EVERY, Member};
 use super::plan::Event;
 use super::table::Change;
 use super::tamper;
@@ -35,8 +35,8 @@ pub(super) struct Cluster {
     writer: CancellationToken,
     /// The pause between two writes while nobody looks, in milliseconds.
     slow: Arc<AtomicU64>,
-    /// When the bounds are looked at next.
-    next_look: u64,
+    /// When the bounds are checked next.
+    next_check: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ impl Cluster {
             resigned: 0,
             writer: CancellationToken::new(),
             slow: Arc::new(AtomicU64::new(plan.head_start / 15)),
-            next_look: 0,
+            next_check: 0,
         };
         for (at, event) in plan.events.clone() {
             cluster.at(at, Step::Event(event));
@@ -200,7 +200,7 @@ impl Cluster {
 
     async fn pass_until(&mut self, at: u64) {
         loop {
-            let look = if self.slots.iter().any(Option::is_some) { self.next_look } else { u64::MAX };
+            let check = if self.slots.iter().any(Option::is_some) { self.next_check } else { u64::MAX };
             tokio::select! {
                 biased;
                 Some(ended) = self.lives.join_next() => {
@@ -208,19 +208,19 @@ impl Cluster {
                         self.ended(slot, &name, end);
                     }
                 }
-                () = self.world.time.until(at), if at <= look => return,
-                () = self.world.time.until(look), if look < at => self.look(),
+                () = self.world.time.until(at), if at <= check => return,
+                () = self.world.time.until(check), if check < at => self.check_bounds(),
             }
         }
     }
 
-    /// Checks what must hold at every moment. It is looked at less often while everybody sleeps.
-    fn look(&mut self) {
+    /// Checks what must hold at every moment. They are checked less often while everybody sleeps.
+    fn check_bounds(&mut self) {
         let members: Vec<Member<'_>> = self.slots.iter().flatten().map(Worker::member).collect();
-        liveness::look(&self.world, &members);
+        liveness::check(&self.world, &members);
         let is_asleep = members.iter().all(|member| !member.condition.can_beat);
-        let pause = if is_asleep { LOOK_WHILE_ASLEEP } else { LOOK_EVERY };
-        self.next_look = self.world.time.millis() + pause;
+        let pause = if is_asleep { LOOK_WHILE_ASLEEP } else { CHECK_EVERY };
+        self.next_check = self.world.time.millis() + pause;
     }
 
     fn ended(&mut self, slot: usize, name: &str, end: End) {

@@ -102,11 +102,11 @@ fn witness(world: &World, worker: &str, operation: &Operation, answer: &Answer) 
         (SortKey::Lease, Action::Put(item) | Action::Update { set: item, .. }) if item.contains_key("term") => {
             world.trace.note(format_args!("{worker} takes the lease, term {:?}", number(item, "term")));
             let fruitless = number(item, "fruitless").unwrap_or(1).saturating_sub(1);
-            world.liveness().reign.begin(worker, u32::try_from(fruitless).unwrap_or_default(), world);
+            world.liveness().lease.begin(worker, u32::try_from(fruitless).unwrap_or_default(), world);
         }
         (SortKey::Lease, Action::Update { remove, .. }) if remove.contains(&"owner") => {
             world.trace.note(format_args!("{worker} gives the lease back"));
-            world.liveness().reign.end(world.time.millis());
+            world.liveness().lease.end(world.time.millis());
         }
         (SortKey::Lease, Action::Update { .. }) => {
             let quiet = world.is_quiet() && !world.is_tampered();

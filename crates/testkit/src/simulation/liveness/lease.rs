@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use streamdex_poller::lease::longest_without_progress;
 
-use super::{LOOK_EVERY, Member, promises};
+use super::{CHECK_EVERY, Member, promises};
 use crate::simulation::time::SECOND;
 use crate::simulation::world::World;
 
 /// Who has the lease, as the state table says.
 #[derive(Debug, Default)]
-pub(in crate::simulation) struct Reign {
+pub(in crate::simulation) struct LeaseWatch {
     owner: Option<String>,
     taken: u64,
     /// Terms in a row without progress before this one.
@@ -36,9 +36,9 @@ const AT_FIRST: u64 = 2 * SECOND;
 /// A page in hand, and the calls that are under way: a reader asks for nothing meanwhile.
 const IN_HAND: u64 = 6 * SECOND;
 
-// === impl Reign ===
+// === impl LeaseWatch ===
 
-impl Reign {
+impl LeaseWatch {
     pub(super) fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
@@ -62,12 +62,12 @@ impl Reign {
                 world.trace.violation(format_args!("{worker} takes the lease {took} ms after it could have"));
             }
         }
-        *self = Reign { owner: Some(worker.to_owned()), taken: now, fruitless, ..Reign::default() };
+        *self = LeaseWatch { owner: Some(worker.to_owned()), taken: now, fruitless, ..LeaseWatch::default() };
     }
 
     /// It was given back.
     pub(in crate::simulation) fn end(&mut self, now: u64) {
-        *self = Reign { released: Some(now), ready: self.ready, ..Reign::default() };
+        *self = LeaseWatch { released: Some(now), ready: self.ready, ..LeaseWatch::default() };
     }
 
     /// Checks that another worker goes on where this one does not: `standby` is from when on one is ready to.
@@ -104,7 +104,7 @@ impl Reign {
             world.reached.note(if misses_stream { "reader without stream" } else { "reader without search" });
         }
         let from = since.max(standby) + spread(world);
-        if now > from + bound + LOOK_EVERY && !std::mem::replace(&mut self.said, true) {
+        if now > from + bound + CHECK_EVERY && !std::mem::replace(&mut self.said, true) {
             let lasted = now - from;
             world.trace.violation(format_args!("for {lasted} ms no other worker has taken the lease, and {why}"));
         }

@@ -14,7 +14,7 @@ use streamdex_poller::status::{LeaseChange, StatusBoard};
 
 use self::indices::check_other_indices;
 use self::lag::LagWatch;
-pub(super) use self::lease::Reign;
+pub(super) use self::lease::LeaseWatch;
 use self::shards::{Reading, ShardWatch};
 use super::gate::Condition;
 use super::time::SECOND;
@@ -30,7 +30,7 @@ pub(super) struct Member<'a> {
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
-    pub(super) reign: Reign,
+    pub(super) lease: LeaseWatch,
     shards: ShardWatch,
     lag: LagWatch,
     /// When the group began.
@@ -40,7 +40,7 @@ pub(super) struct Liveness {
 }
 
 /// How often it is looked at.
-pub(super) const LOOK_EVERY: u64 = 400;
+pub(super) const CHECK_EVERY: u64 = 400;
 /// So long after the last weather, what hangs is over for a standby.
 const STANDBY_RECOVERS: u64 = 15 * SECOND;
 /// And for a reader, whose longest wait is that of a bulk request.
@@ -51,7 +51,7 @@ const READER_RECOVERS: u64 = 45 * SECOND;
 impl Liveness {
     /// A worker reads a shard; that counts where it has the lease.
     pub(super) fn polled(&mut self, worker: &str, shard: &str, now: u64) {
-        if self.reign.owner() == Some(worker) {
+        if self.lease.owner() == Some(worker) {
             self.shards.polled(worker, shard, now);
         }
     }
@@ -66,14 +66,14 @@ impl Liveness {
 }
 
 /// Checks every bound at this moment.
-pub(super) fn look(world: &World, members: &[Member<'_>]) {
+pub(super) fn check(world: &World, members: &[Member<'_>]) {
     if !promises(world) {
         return;
     }
     let now = world.time.millis();
     let quiet_from = world.weather.quiet_from();
     let mut liveness = world.liveness();
-    let owner = liveness.reign.owner().map(str::to_owned);
+    let owner = liveness.lease.owner().map(str::to_owned);
     let reader = members.iter().find(|member| Some(member.name) == owner.as_deref());
     let status = reader.map(|reader| reader.board.snapshot());
     let is_waiting = status.as_ref().is_some_and(|status| status.undecided > 0);
@@ -81,7 +81,7 @@ pub(super) fn look(world: &World, members: &[Member<'_>]) {
     let waiting = liveness.waiting;
     let standby = fresh_standby(members, owner.as_deref()).map(|since| since.max(quiet_from) + STANDBY_RECOVERS);
     let patience = u64::try_from(world.plan.freshness.as_millis()).unwrap_or_default();
-    liveness.reign.check(reader, standby, (now, waiting, patience), world);
+    liveness.lease.check(reader, standby, (now, waiting, patience), world);
     let Some(reader) = reader.filter(|reader| reader.condition.can_beat) else { return };
     let Liveness { lag, shards, .. } = &mut *liveness;
     if let Some(status) = &status {
@@ -89,7 +89,7 @@ pub(super) fn look(world: &World, members: &[Member<'_>]) {
     }
     let (Some(well_since), Some(pinned)) = (reader.condition.well_since, liveness.pinned) else { return };
     let trouble = quiet_from.max(well_since);
-    let taken = liveness.reign.taken().max(pinned);
+    let taken = liveness.lease.taken().max(pinned);
     // Who took the lease when trouble was over long ago has nothing left of it.
     let from = if taken > trouble + STANDBY_RECOVERS { taken } else { taken.max(trouble + READER_RECOVERS) };
     check_other_indices(world, from, now);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use streamdex_config::StartPosition;
 
-use super::LOOK_EVERY;
+use super::CHECK_EVERY;
 use crate::simulation::table::{Shard, Stream, Table};
 use crate::simulation::time::SECOND;
 use crate::simulation::world::World;
@@ -92,7 +92,7 @@ impl ShardWatch {
                 }
                 None => self.poll_due(reading, (stream, shard, ready), world),
             };
-            if now > due + LOOK_EVERY {
+            if now > due + CHECK_EVERY {
                 let polled = self.polled.get(&shard.id).map(|(_, at)| *at);
                 let is_read_out = self.read_out.contains_key(&shard.id);
                 late.push((shard.id.clone(), now - due, format!("last read at {polled:?}, read out: {is_read_out}")));

@@ -14,7 +14,7 @@ use crate::simulation::weather::{Endpoint, Fate, Refusal};
 impl Plan {
     /// Dozens of shards, and more workers than anybody has.
     pub(super) fn grow(&mut self, dice: &mut Dice) {
-        self.workers = usize::try_from(dice.within(2..=8)).unwrap_or(2);
+        self.workers = usize::try_from(dice.within(2..=30)).unwrap_or(2);
         self.partitions = dice.within(40..=80);
         self.keys = usize::try_from(dice.within(20..=60)).unwrap_or(20);
         self.freshness = Duration::from_secs(5);
