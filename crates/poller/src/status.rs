@@ -1,5 +1,6 @@
 //! What a follower is doing, for people and metrics.
 
+mod board;
 mod entry;
 mod lag;
 mod rate;
@@ -7,7 +8,6 @@ mod said;
 mod summary;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{Outcome, Tally};
 use tokio::time::Instant;
 
+use self::board::Board;
 use self::entry::Entry;
-use self::rate::Rate;
-use self::said::{Line, Said};
+use self::said::Line;
 pub use self::summary::Summary;
 pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Phase, Role, ShardStatus, Status};
 use crate::gap::Gap;
@@ -26,37 +26,6 @@ use crate::gap::Gap;
 #[derive(Debug, Clone)]
 pub struct StatusBoard(Arc<Mutex<Board>>);
 
-#[derive(Debug)]
-struct Board {
-    following: Following,
-    tally: Tally,
-    before_start: u64,
-    rate: Rate,
-    shards: BTreeMap<ShardId, Entry>,
-    ended: BTreeMap<ShardId, Ended>,
-    gaps: BTreeSet<Gap>,
-    paused: Option<String>,
-    said: Said,
-    role: Role,
-    beat: Option<Instant>,
-    lease_seen: Option<Instant>,
-    given_up: Option<(&'static str, Instant)>,
-    stream_silence: Duration,
-    turned: Option<Instant>,
-    projected_calls: f64,
-    prefetched: u64,
-    counters: Counters,
-}
-
-/// A shard that is not read any more.
-#[derive(Debug)]
-struct Ended {
-    /// Its children begin there, and so does whoever takes it up again.
-    current_as_of: Instant,
-    /// Records that were taken up and never decided. Who reads the shard again counts them again.
-    undecided: u64,
-}
-
 /// Children begin within a day, or meet a gap.
 const KEEP_ENDED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -64,26 +33,7 @@ const KEEP_ENDED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for StatusBoard {
     fn default() -> StatusBoard {
-        StatusBoard(Arc::new(Mutex::new(Board {
-            following: Following::default(),
-            tally: Tally::default(),
-            before_start: 0,
-            rate: Rate::new(Instant::now()),
-            shards: BTreeMap::new(),
-            ended: BTreeMap::new(),
-            gaps: BTreeSet::new(),
-            paused: None,
-            said: Said::default(),
-            role: Role::default(),
-            beat: None,
-            lease_seen: None,
-            given_up: None,
-            stream_silence: Duration::ZERO,
-            turned: None,
-            projected_calls: 0.0,
-            prefetched: 0,
-            counters: Counters::default(),
-        })))
+        StatusBoard(Arc::new(Mutex::new(Board::default())))
     }
 }
 
@@ -434,39 +384,6 @@ impl StatusBoard {
     /// A task that panicked while it held the lock left nothing half done that matters here.
     fn board(&self) -> MutexGuard<'_, Board> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Board ===
-
-impl Board {
-    fn undecided(&self) -> u64 {
-        let shown: u64 = self.shards.values().map(|entry| entry.in_flight).sum();
-        let ended: u64 = self.ended.values().map(|ended| ended.undecided).sum();
-        shown + ended
-    }
-
-    fn known_until(&self, shard: &ShardId) -> Option<Instant> {
-        let now_shown = self.shards.get(shard).and_then(|entry| entry.current_as_of);
-        now_shown.or_else(|| self.ended.get(shard).map(|ended| ended.current_as_of))
-    }
-
-    /// What is read again is counted again.
-    fn forget_undecided(&mut self, shard: &ShardId) {
-        if let Some(ended) = self.ended.get_mut(shard) {
-            ended.undecided = 0;
-        }
-        if let Some(entry) = self.shards.get_mut(shard) {
-            entry.in_flight = 0;
-        }
-    }
-
-    fn end(&mut self, shard: &ShardId) {
-        if let Some(entry) = self.shards.remove(shard)
-            && let Some(current_as_of) = entry.current_as_of
-        {
-            self.ended.insert(shard.clone(), Ended { current_as_of, undecided: entry.in_flight });
-        }
     }
 }
 

@@ -2,15 +2,15 @@
 
 mod closed;
 mod readers;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_dynamodb::state::StateError;
 use streamdex_dynamodb::stream::{ShardId, StreamStatus};
 use streamdex_sink::index::VanishedIndex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::closed::Closed;
@@ -21,10 +21,9 @@ use super::heartbeat::Beats;
 use super::prepare::{Ready, known};
 use super::settings::{FollowEnd, Settings};
 use crate::gap::{Gap, GapKind};
-use crate::graph::{Command, KeepDone, Remaining, ShardGraph, seek_delay};
+use crate::graph::{Command, Remaining, ShardGraph, seek_delay};
 use crate::lease::Fenced;
 use crate::shard::{ShardEnd, Shared};
-use crate::state::writes::MOST_FOUND;
 use crate::status::Phase;
 
 pub(super) struct Supervisor {
@@ -75,8 +74,6 @@ const LISTING_IS_OLD: Duration = Duration::from_secs(5 * 60);
 /// What several listings agree on is believed (see [`crate::graph`]): however many want one, five take a quarter of a minute.
 const LIST_AGAIN: Duration = Duration::from_secs(4);
 const LIST_LATEST: Duration = Duration::from_secs(8);
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 impl Supervisor {
     pub(super) fn new(
@@ -357,26 +354,6 @@ impl Supervisor {
         }
     }
 
-    /// Shards that are found are read as soon as their batch has items, however many there are.
-    fn write_found(&mut self, found: &[(ShardId, Option<ShardId>)]) {
-        for batch in found.chunks(MOST_FOUND) {
-            let (shared, batch) = (Arc::clone(&self.shared), batch.to_vec());
-            self.writes.spawn(async move {
-                let fenced = insist(&shared, || shared.progress.found(&batch)).await;
-                Settled::Found(batch.into_iter().map(|(shard, _)| shard).collect(), fenced)
-            });
-        }
-    }
-
-    fn write_done(&mut self, shard: ShardId, children: Vec<ShardId>) {
-        let shared = Arc::clone(&self.shared);
-        let keep: KeepDone = self.graph.keep_done(&shard);
-        self.writes.spawn(async move {
-            let fenced = insist(&shared, || shared.progress.done(&shard, &children, &keep)).await;
-            Settled::Done(shard, fenced)
-        });
-    }
-
     fn list_within(&mut self, wait: Duration) {
         if !self.discovery.is_listing() {
             self.next_listing = self.next_listing.min(Instant::now() + wait);
@@ -420,30 +397,5 @@ impl Supervisor {
         };
         let _ = timeout_at(asked + STOP_WITHIN, self.readers.shutdown()).await;
         drained
-    }
-}
-
-/// Repeats a write until it is answered.
-async fn insist<F>(shared: &Shared, write: impl Fn() -> F) -> Fenced
-where
-    F: Future<Output = Result<Fenced, StateError>>,
-{
-    let mut wait = FIRST_WAIT;
-    let mut failed = false;
-    loop {
-        // Writes on the lease wait for their turn, and have a deadline of their own then.
-        let reason = match write().await {
-            Ok(fenced) => {
-                if failed {
-                    shared.board.pause_all(None);
-                }
-                return fenced;
-            }
-            Err(error) => error.to_string(),
-        };
-        shared.board.pause_all(Some(reason));
-        failed = true;
-        sleep(wait.mul_f64(0.75 + 0.5 * fastrand::f64())).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }

@@ -1,5 +1,8 @@
 //! Reads the pages of one shard, at the pace of its writer.
 
+mod closed;
+mod failed;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -64,17 +67,10 @@ enum Next {
     End(Read),
 }
 
-/// A shard is gone when the service has said so this often in a row, over a quarter of a minute.
-const BELIEVE_NOT_FOUND: u32 = 7;
-const WORTH_SAYING: Duration = Duration::from_secs(3);
-/// The oldest record can be trimmed between two calls.
-const FRESH_STARTS: u32 = 5;
 /// Iterators are good for 15 minutes. A writer that is held back can let one grow old.
 const RENEW_ITERATOR: Duration = Duration::from_secs(12 * 60);
 /// At most 5 calls a second are allowed on a shard.
 const BETWEEN_CALLS: Duration = Duration::from_millis(200);
-/// At five calls a second nobody is throttled for so long, unless others read the shard too.
-const OTHERS_READ: Duration = Duration::from_secs(30);
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 /// One warning of a kind and a reminder each minute.
 const REMINDER: Duration = Duration::from_secs(60);
@@ -322,65 +318,6 @@ impl<'a> Reader<'a> {
         (read, next)
     }
 
-    /// The answers agree that nothing more comes. They are believed when the shard is closed as well, by any sign of that.
-    async fn check_whether_closed(&mut self) -> Next {
-        self.ending.is_open(Instant::now());
-        if self.job.activity.is_closed() {
-            return Next::End(Read::Drained);
-        }
-        match self.has_a_child().await {
-            Ok(true) => return Next::End(Read::Drained),
-            Ok(false) if self.job.activity.may_be_closed() => return Next::End(Read::Drained),
-            // An ending number, or a stream that is switched off, shows in a listing.
-            Ok(false) => self.shared.wants_listing.notify_one(),
-            Err(error) => {
-                self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
-                return Next::Poll(Polled::Failed);
-            }
-        }
-        self.note_empty_words("no next iterator, though the shard is open");
-        let at_end = self.job.end.is_some() && self.present_end.is_reached();
-        if at_end { self.end_if_open(Polled::Empty).await } else { Next::Poll(Polled::Empty) }
-    }
-
-    /// `--until-end`: an open shard ends here. Whether it is open is seen in a listing that is begun now.
-    async fn end_if_open(&mut self, polled: Polled) -> Next {
-        match self.has_a_child().await {
-            Ok(true) => return Next::Poll(polled),
-            Ok(false) => {}
-            Err(error) => {
-                self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
-                return Next::Poll(Polled::Failed);
-            }
-        }
-        self.shared.next_listing().await;
-        self.job.activity.note();
-        if self.job.activity.is_closed() { Next::Poll(polled) } else { Next::End(Read::AtEnd) }
-    }
-
-    /// Most shards end by having children, and this is one call.
-    async fn has_a_child(&self) -> Result<bool, AwsError> {
-        let turn = self.shared.describe_turn.wait();
-        tokio::pin!(turn);
-        // Many can wait for their turns: that is no sign of a task that hangs.
-        while timeout(SIGN_OF_LIFE, &mut turn).await.is_err() {
-            self.job.activity.note();
-        }
-        self.shared.contact.stream_asked();
-        let children = self.shared.source.children(&self.job.shard).await;
-        self.job.activity.note();
-        if let Err(error) = &children {
-            self.shared.contact.stream_refused(error.fault());
-        }
-        let children = children?;
-        self.shared.contact.stream_answered();
-        let has_one = children.iter().any(|child| child.parent.as_ref() == Some(&self.job.shard));
-        if has_one {
-            self.job.activity.close();
-        }
-        Ok(has_one)
-    }
-
     /// Empty pages were taken for the present end, and a record that is older than that comes.
     fn revoke_the_end(&mut self, records: &[Record]) {
         let Some(read_up_to) = self.read_up_to else { return };
@@ -441,56 +378,5 @@ impl<'a> Reader<'a> {
             }
             self.newest = self.newest.max(Some(created));
         }
-    }
-
-    fn judge(&mut self, error: &AwsError) -> Next {
-        let fault = error.fault();
-        self.shared.contact.stream_refused(fault);
-        self.shared.board.called(match fault {
-            Fault::Throttled => Call::Throttled,
-            Fault::ExpiredIterator => Call::Expired,
-            _ => Call::Failed,
-        });
-        if error.is_incomplete() {
-            self.note_empty_words("no records");
-        }
-        let others_read =
-            fault == Fault::Throttled && self.throttled_since.get_or_insert_with(Instant::now).elapsed() >= OTHERS_READ;
-        if fault != Fault::Throttled {
-            self.throttled_since = None;
-        }
-        self.not_found = if fault == Fault::NotFound { self.not_found + 1 } else { 0 };
-        match fault {
-            // `iterator` is gone already; the next poll asks for a new one.
-            Fault::ExpiredIterator => return Next::Poll(Polled::Failed),
-            Fault::Trimmed => {
-                // Of what nothing was read, what is left is read: emulators pin the oldest position of an empty shard.
-                // Whether something may be missing is judged by the shard's age, before it is read.
-                let may_begin_later = self.position() == Position::TrimHorizon;
-                if !may_begin_later || self.fresh_starts >= FRESH_STARTS {
-                    return Next::End(Read::Gap(GapKind::Trimmed));
-                }
-                self.fresh_starts += 1;
-            }
-            Fault::NotFound if self.not_found >= BELIEVE_NOT_FOUND => {
-                // The group began as it was trimmed: what is left of it is nothing.
-                let is_nothing_left = self.job.may_be_gone && self.last_read.is_none();
-                let vanished = Read::Gap(GapKind::ShardVanished);
-                return Next::End(if is_nothing_left { Read::Drained } else { vanished });
-            }
-            _ => {}
-        }
-        if self.shared.patience.is_some_and(|patience| self.progress.elapsed() >= patience) {
-            return Next::End(Read::GaveUp { message: error.to_string(), hint: error.hint().to_owned() });
-        }
-        // A single refused call is everyday life and no state.
-        self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
-        if others_read {
-            let reason = "throttled for long: other readers are on the shard, of which a stream takes two and a global table's one";
-            self.shared.board.pause(&self.job.shard, Some(reason.to_owned()));
-        } else if self.progress.elapsed() >= WORTH_SAYING {
-            self.shared.board.pause(&self.job.shard, Some(error.to_string()));
-        }
-        Next::Poll(if fault == Fault::Throttled { Polled::Throttled } else { Polled::Failed })
     }
 }

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::dice::Dice;
 use super::gate::Steady;
-use super::liveness::{self, CHECK_EVERY, Member};
+use super::liveness::{self, Member};
 use super::plan::Event;
+use super::seen::CHECK_EVERY;
 use super::table::Change;
 use super::tamper;
 use super::time::{HOUR, SECOND};
@@ -56,7 +57,7 @@ pub(super) enum Step {
 }
 
 const RESTART: u64 = 5 * SECOND;
-const LOOK_WHILE_ASLEEP: u64 = 10 * SECOND;
+const CHECK_WHILE_ASLEEP: u64 = 10 * SECOND;
 
 impl Cluster {
     pub(super) fn new(world: &Arc<World>) -> Cluster {
@@ -219,7 +220,7 @@ impl Cluster {
         let members: Vec<Member<'_>> = self.slots.iter().flatten().map(Worker::member).collect();
         liveness::check(&self.world, &members);
         let is_asleep = members.iter().all(|member| !member.condition.can_beat);
-        let pause = if is_asleep { LOOK_WHILE_ASLEEP } else { CHECK_EVERY };
+        let pause = if is_asleep { CHECK_WHILE_ASLEEP } else { CHECK_EVERY };
         self.next_check = self.world.time.millis() + pause;
     }
 

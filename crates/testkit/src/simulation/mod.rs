@@ -38,6 +38,7 @@ mod lock;
 mod plan;
 mod reached;
 mod search;
+mod seen;
 mod sick;
 mod state;
 mod table;

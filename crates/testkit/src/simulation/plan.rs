@@ -144,7 +144,7 @@ impl Plan {
             two_indices: !keys_only && dice.chance(40),
             latest: dice.chance(15),
             freshness: Duration::from_millis(*dice.pick(&[200, 1_000, 1_000, 5_000])),
-            stream: draw::habits(&mut dice),
+            stream: Plan::habits(&mut dice),
             largest_body: dice.chance(10).then_some(700),
             makes_indices: dice.chance(60),
             head_start,

@@ -8,11 +8,11 @@ use streamdex_dynamodb::{AwsError, Fault};
 
 use super::calls::Calls;
 use super::dice::Dice;
-use super::liveness::Liveness;
 use super::lock::lock;
 use super::plan::Plan;
 use super::reached::Reached;
 use super::search::{Line, Search};
+use super::seen::Liveness;
 use super::state::items::StateItems;
 use super::table::{Lies, Shard, Table};
 use super::time::{SECOND, VirtualTime};

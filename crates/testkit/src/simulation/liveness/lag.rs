@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use streamdex_poller::graph::Until;
 use streamdex_poller::status::Status;
 
-use super::shards::ShardWatch;
+use crate::simulation::seen::{LagWatch, ShardWatch};
 use crate::simulation::table::{Entry, Shard, Table};
 use crate::simulation::time::{HOUR, SECOND};
 use crate::simulation::world::World;
@@ -25,15 +25,6 @@ const HIDDEN: u64 = 100 * SECOND;
 
 /// A stream keeps records for so long: no lag is larger.
 const KEPT: u64 = 24 * HOUR;
-
-/// What was said of the lag.
-#[derive(Debug, Default)]
-pub(super) struct LagWatch {
-    /// The shards of which it was said that more is shown than is true.
-    said: BTreeSet<String>,
-    /// Those that were listed so late that their siblings were read before.
-    late: BTreeSet<String>,
-}
 
 impl LagWatch {
     /// No shard may hold a record without an outcome that is older than the lag that is shown, but for what no reader can

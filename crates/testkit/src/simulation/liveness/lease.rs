@@ -4,28 +4,10 @@ use std::time::Duration;
 
 use streamdex_poller::lease::longest_without_progress;
 
-use super::{CHECK_EVERY, Member, promises};
+use super::{Member, promises};
+use crate::simulation::seen::{CHECK_EVERY, LeaseWatch};
 use crate::simulation::time::SECOND;
 use crate::simulation::world::World;
-
-/// Who has the lease, as the state table says.
-#[derive(Debug, Default)]
-pub(in crate::simulation) struct LeaseWatch {
-    owner: Option<String>,
-    taken: u64,
-    /// Terms in a row without progress before this one.
-    fruitless: u32,
-    /// When the lease was given back.
-    released: Option<u64>,
-    /// Since when nobody beats.
-    silent: Option<u64>,
-    /// Since when its owner does not reach a service that it needs.
-    stuck: Option<u64>,
-    /// From when on a standby was there that could have taken it.
-    ready: Option<u64>,
-    /// It was said that this lasts too long.
-    said: bool,
-}
 
 /// A lease that was given back is taken so soon: a look, and the calls.
 const AFTER_A_RELEASE: u64 = SECOND;
@@ -48,7 +30,7 @@ impl LeaseWatch {
     }
 
     /// A worker takes the lease, after so many terms without progress.
-    pub(in crate::simulation) fn begin(&mut self, worker: &str, fruitless: u32, world: &World) {
+    pub(crate) fn begin(&mut self, worker: &str, fruitless: u32, world: &World) {
         let now = world.time.millis();
         let from = self.released.or(self.silent);
         if let (Some(from), Some(ready)) = (from, self.ready)
@@ -66,7 +48,7 @@ impl LeaseWatch {
     }
 
     /// It was given back.
-    pub(in crate::simulation) fn end(&mut self, now: u64) {
+    pub(crate) fn end(&mut self, now: u64) {
         *self = LeaseWatch { released: Some(now), ready: self.ready, ..LeaseWatch::default() };
     }
 

@@ -13,10 +13,10 @@ use streamdex_poller::graph::Until;
 use streamdex_poller::status::{LeaseChange, StatusBoard};
 
 use self::indices::check_other_indices;
-use self::lag::LagWatch;
-pub(super) use self::lease::LeaseWatch;
-use self::shards::{Reading, ShardWatch};
+
+use self::shards::Reading;
 use super::gate::Condition;
+use super::seen::Liveness;
 use super::time::SECOND;
 use super::world::World;
 
@@ -27,20 +27,6 @@ pub(super) struct Member<'a> {
     pub(super) board: &'a StatusBoard,
 }
 
-/// What was seen so far.
-#[derive(Debug, Default)]
-pub(super) struct Liveness {
-    pub(super) lease: LeaseWatch,
-    shards: ShardWatch,
-    lag: LagWatch,
-    /// When the group began.
-    pinned: Option<u64>,
-    /// Since when records wait to be written by the worker that has the lease.
-    waiting: Option<u64>,
-}
-
-/// How often it is looked at.
-pub(super) const CHECK_EVERY: u64 = 400;
 /// So long after the last weather, what hangs is over for a standby.
 const STANDBY_RECOVERS: u64 = 15 * SECOND;
 /// And for a reader, whose longest wait is that of a bulk request.

@@ -1,24 +1,11 @@
 //! Whether a reader with which nothing is wrong reads every shard.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use streamdex_config::StartPosition;
 
-use super::CHECK_EVERY;
+use crate::simulation::seen::{CHECK_EVERY, ShardWatch};
 use crate::simulation::table::{Shard, Stream, Table};
 use crate::simulation::time::SECOND;
 use crate::simulation::world::World;
-
-/// When each shard was read, and read to its end.
-#[derive(Debug, Default)]
-pub(super) struct ShardWatch {
-    polled: BTreeMap<String, (String, u64)>,
-    drained: BTreeMap<String, u64>,
-    /// Since when everything that a closed shard holds has its outcome.
-    read_out: BTreeMap<String, u64>,
-    /// Those of which it was said that they wait for too long.
-    said: BTreeSet<String>,
-}
 
 /// Who reads, and from when on it can be expected to.
 pub(super) struct Reading<'a> {

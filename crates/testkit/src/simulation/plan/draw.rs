@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use streamdex_poller::graph::Until;
 
+use super::sickness::{Sick, Sickness};
 use super::{Event, Plan};
 use crate::simulation::dice::Dice;
 use crate::simulation::table::{Images, Lies, StreamHabits};
@@ -12,6 +13,39 @@ use crate::simulation::time::{HOUR, MINUTE, SECOND};
 use crate::simulation::weather::{Endpoint, Fate, Refusal};
 
 impl Plan {
+    /// How the service answers.
+    pub(super) fn habits(dice: &mut Dice) -> StreamHabits {
+        StreamHabits {
+            shards_a_page: *dice.pick(&[1, 2, 3, 100]),
+            records_a_page: *dice.pick(&[1, 3, 10, 1_000, 1_000]),
+            empty_pages: *dice.pick(&[0, 10, 50]),
+            iterator_life: *dice.pick(&[15 * MINUTE, 15 * MINUTE, 15 * MINUTE, 40 * SECOND, 5 * SECOND]),
+            ignores_filter: dice.chance(20),
+            reads_a_second: *dice.pick(&[5, 5, 5, 2]),
+            forgets: *dice.pick(&[0, 0, 0, 50]),
+            lies: Lies::default(),
+            empty_runs: 0,
+            record_bytes: 100,
+            poison: 0,
+            resets: false,
+        }
+    }
+
+    /// Makes one worker sick, with others beside it.
+    pub(super) fn sicken(&mut self, dice: &mut Dice) -> Sick {
+        const ALL: [Sickness; 7] = [
+            Sickness::CrashLoop,
+            Sickness::NoStream,
+            Sickness::NoState,
+            Sickness::NoSearch,
+            Sickness::Frozen,
+            Sickness::ClockOff,
+            Sickness::ClockJumps,
+        ];
+        self.workers = self.workers.max(2);
+        Sick { worker: dice.index(self.workers), sickness: *dice.pick(&ALL) }
+    }
+
     /// Dozens of shards, and more workers than anybody has.
     pub(super) fn grow(&mut self, dice: &mut Dice) {
         self.workers = usize::try_from(dice.within(2..=30)).unwrap_or(2);
@@ -211,23 +245,6 @@ fn weather(dice: &mut Dice) -> Event {
         thousandths
     };
     Event::Weather { endpoint, fate, thousandths, lasts }
-}
-
-pub(super) fn habits(dice: &mut Dice) -> StreamHabits {
-    StreamHabits {
-        shards_a_page: *dice.pick(&[1, 2, 3, 100]),
-        records_a_page: *dice.pick(&[1, 3, 10, 1_000, 1_000]),
-        empty_pages: *dice.pick(&[0, 10, 50]),
-        iterator_life: *dice.pick(&[15 * MINUTE, 15 * MINUTE, 15 * MINUTE, 40 * SECOND, 5 * SECOND]),
-        ignores_filter: dice.chance(20),
-        reads_a_second: *dice.pick(&[5, 5, 5, 2]),
-        forgets: *dice.pick(&[0, 0, 0, 50]),
-        lies: Lies::default(),
-        empty_runs: 0,
-        record_bytes: 100,
-        poison: 0,
-        resets: false,
-    }
 }
 
 /// How listings are wrong, where they are.

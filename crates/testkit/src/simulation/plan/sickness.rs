@@ -1,18 +1,15 @@
 //! One worker that is in trouble all the time, while nothing else is.
 
-use super::Plan;
-use crate::simulation::dice::Dice;
-
 /// A worker in trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::simulation) struct Sick {
-    pub(in crate::simulation) worker: usize,
-    pub(in crate::simulation) sickness: Sickness,
+pub(crate) struct Sick {
+    pub(crate) worker: usize,
+    pub(crate) sickness: Sickness,
 }
 
 /// What is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::simulation) enum Sickness {
+pub(crate) enum Sickness {
     /// It crashes every few seconds.
     CrashLoop,
     NoStream,
@@ -28,7 +25,7 @@ pub(in crate::simulation) enum Sickness {
 
 impl Sickness {
     /// Its name among the kinds of weather.
-    pub(in crate::simulation) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Sickness::CrashLoop => "sick: crash loop",
             Sickness::NoStream => "sick: no stream",
@@ -38,22 +35,5 @@ impl Sickness {
             Sickness::ClockOff => "sick: clock a day off",
             Sickness::ClockJumps => "sick: clock jumps a day",
         }
-    }
-}
-
-impl Plan {
-    /// Makes one worker sick, with others beside it.
-    pub(super) fn sicken(&mut self, dice: &mut Dice) -> Sick {
-        const ALL: [Sickness; 7] = [
-            Sickness::CrashLoop,
-            Sickness::NoStream,
-            Sickness::NoState,
-            Sickness::NoSearch,
-            Sickness::Frozen,
-            Sickness::ClockOff,
-            Sickness::ClockJumps,
-        ];
-        self.workers = self.workers.max(2);
-        Sick { worker: dice.index(self.workers), sickness: *dice.pick(&ALL) }
     }
 }

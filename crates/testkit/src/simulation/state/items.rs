@@ -9,7 +9,7 @@ use streamdex_poller::{Gap, GapKind};
 /// The items of one group about one table.
 #[derive(Debug, Default)]
 pub(crate) struct StateItems {
-    pub(in crate::simulation) items: BTreeMap<String, Item>,
+    pub(crate) items: BTreeMap<String, Item>,
     /// Every shard that was ever done.
     pub(super) ended: BTreeSet<String>,
 }

@@ -17,7 +17,6 @@ use streamdex_mapping::{CreationTime, ExternalVersion, SequenceNumber};
 
 pub(super) use self::habits::{Lies, StreamHabits};
 pub(super) use self::item::{Item, KEY, KIND, POISON, TEXT};
-use self::partition::Partition;
 pub(super) use self::shard::{Entry, Shard};
 pub(super) use self::source::{SimulatedItems, SimulatedStream};
 use self::torn::Torn;
@@ -48,6 +47,19 @@ pub(super) struct Table {
     /// The last record of each key.
     pub(super) latest: BTreeMap<String, Latest>,
     pub(super) torn: Torn,
+}
+
+/// A part of the table, with the shard that it writes to.
+#[derive(Debug)]
+struct Partition {
+    range: (u64, u64),
+    /// Grows by one with each change.
+    counter: u64,
+    shard: Option<String>,
+    /// A part made by a split takes no change before this second, in which its parent may have had its last one.
+    not_before: u64,
+    /// The second of the split, where it takes changes in it.
+    torn: Option<u64>,
 }
 
 /// The last record of a key.

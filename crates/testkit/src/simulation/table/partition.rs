@@ -3,25 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::shard::Hidden;
-use super::{Shard, Stream, TABLE_ARN, Table};
+use super::{Partition, Shard, Stream, TABLE_ARN, Table};
 use crate::simulation::time::{HOUR, Window};
-
-/// A part of the table, with the shard that it writes to.
-#[derive(Debug)]
-pub(super) struct Partition {
-    pub(super) range: (u64, u64),
-    /// Grows by one with each change.
-    pub(super) counter: u64,
-    pub(super) shard: Option<String>,
-    /// A part made by a split takes no change before this second, in which its parent may have had its last one.
-    pub(super) not_before: u64,
-    /// The second of the split, where it takes changes in it.
-    pub(super) torn: Option<u64>,
-}
 
 impl Table {
     /// Closes the shard of one partition and opens the next one.
-    pub(in crate::simulation) fn roll_over(&mut self, which: usize) {
+    pub(crate) fn roll_over(&mut self, which: usize) {
         let place = which % self.partitions.len();
         if let Some(parent) = self.close(place) {
             let child = self.open(Some(parent));
@@ -30,7 +17,7 @@ impl Table {
     }
 
     /// Splits one partition in two, which count their changes from the beginning.
-    pub(in crate::simulation) fn split(&mut self, which: usize) {
+    pub(crate) fn split(&mut self, which: usize) {
         let place = which % self.partitions.len();
         let (low, high) = self.partitions[place].range;
         let Some(parent) = self.close(place) else { return };
@@ -46,7 +33,7 @@ impl Table {
     }
 
     /// Switches the stream off: its shards close, and changes are not recorded any more.
-    pub(in crate::simulation) fn disable(&mut self) {
+    pub(crate) fn disable(&mut self) {
         for place in 0..self.partitions.len() {
             self.close(place);
         }
@@ -56,7 +43,7 @@ impl Table {
     }
 
     /// Switches a new stream on.
-    pub(in crate::simulation) fn enable(&mut self) {
+    pub(crate) fn enable(&mut self) {
         let arn = format!("{TABLE_ARN}/stream/2026-01-01T00:00:{:02}.000", self.streams.len());
         self.streams.push(Stream { arn, shards: BTreeMap::new(), enabled: true });
         for place in 0..self.partitions.len() {

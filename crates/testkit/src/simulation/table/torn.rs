@@ -7,11 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Item;
+use super::item::Item;
 
 /// What is known of such items.
 #[derive(Debug, Default)]
-pub(in crate::simulation) struct Torn {
+pub(crate) struct Torn {
     /// The states of each item in the second of its last change, the one before that included.
     seconds: BTreeMap<String, Second>,
     /// The states in seconds that were torn.
@@ -42,12 +42,12 @@ impl Torn {
     }
 
     /// Whether the last change of the item was in such a second.
-    pub(in crate::simulation) fn is_last(&self, key: &str) -> bool {
+    pub(crate) fn is_last(&self, key: &str) -> bool {
         self.seconds.get(key).is_some_and(|second| second.is_torn)
     }
 
     /// The states that the index may hold of the item.
-    pub(in crate::simulation) fn states(&self, key: &str) -> impl Iterator<Item = &Item> {
+    pub(crate) fn states(&self, key: &str) -> impl Iterator<Item = &Item> {
         self.states.get(key).into_iter().flatten().flatten()
     }
 }

@@ -1,0 +1,69 @@
+//! Whether a shard has come to its end: it is closed, or this is all that there is at present.
+
+use streamdex_dynamodb::AwsError;
+use tokio::time::{Instant, timeout};
+
+use super::{Next, Reader, SIGN_OF_LIFE};
+use crate::pace::Polled;
+use crate::shard::read::Read;
+
+impl Reader<'_> {
+    /// The answers agree that nothing more comes. They are believed when the shard is closed as well, by any sign of that.
+    pub(super) async fn check_whether_closed(&mut self) -> Next {
+        self.ending.is_open(Instant::now());
+        if self.job.activity.is_closed() {
+            return Next::End(Read::Drained);
+        }
+        match self.has_a_child().await {
+            Ok(true) => return Next::End(Read::Drained),
+            Ok(false) if self.job.activity.may_be_closed() => return Next::End(Read::Drained),
+            // An ending number, or a stream that is switched off, shows in a listing.
+            Ok(false) => self.shared.wants_listing.notify_one(),
+            Err(error) => {
+                self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
+                return Next::Poll(Polled::Failed);
+            }
+        }
+        self.note_empty_words("no next iterator, though the shard is open");
+        let at_end = self.job.end.is_some() && self.present_end.is_reached();
+        if at_end { self.end_if_open(Polled::Empty).await } else { Next::Poll(Polled::Empty) }
+    }
+
+    /// `--until-end`: an open shard ends here. Whether it is open is seen in a listing that is begun now.
+    pub(super) async fn end_if_open(&mut self, polled: Polled) -> Next {
+        match self.has_a_child().await {
+            Ok(true) => return Next::Poll(polled),
+            Ok(false) => {}
+            Err(error) => {
+                self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
+                return Next::Poll(Polled::Failed);
+            }
+        }
+        self.shared.next_listing().await;
+        self.job.activity.note();
+        if self.job.activity.is_closed() { Next::Poll(polled) } else { Next::End(Read::AtEnd) }
+    }
+
+    /// Most shards end by having children, and this is one call.
+    async fn has_a_child(&self) -> Result<bool, AwsError> {
+        let turn = self.shared.describe_turn.wait();
+        tokio::pin!(turn);
+        // Many can wait for their turns: that is no sign of a task that hangs.
+        while timeout(SIGN_OF_LIFE, &mut turn).await.is_err() {
+            self.job.activity.note();
+        }
+        self.shared.contact.stream_asked();
+        let children = self.shared.source.children(&self.job.shard).await;
+        self.job.activity.note();
+        if let Err(error) = &children {
+            self.shared.contact.stream_refused(error.fault());
+        }
+        let children = children?;
+        self.shared.contact.stream_answered();
+        let has_one = children.iter().any(|child| child.parent.as_ref() == Some(&self.job.shard));
+        if has_one {
+            self.job.activity.close();
+        }
+        Ok(has_one)
+    }
+}
