@@ -74,9 +74,6 @@ pub struct ServiceTime {
     heard: Mutex<Option<(u64, Duration)>>,
 }
 
-/// No answer takes longer. A `Date` that is further back puts a clock right that runs too fast.
-const LONGEST_ANSWER_SECONDS: u64 = 30;
-
 // === impl ServiceTime ===
 
 impl ServiceTime {
@@ -85,15 +82,23 @@ impl ServiceTime {
         ServiceTime { clock, heard: Mutex::new(None) }
     }
 
-    /// An answer had this `Date`, in seconds since 1970. An answer that was under way for long does not set the time back:
-    /// what an earlier one said was true as well.
-    pub fn hear(&self, date: Option<u64>) {
+    /// The moment at which a call begins, for [`ServiceTime::hear`].
+    pub fn asked(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
+    /// An answer to a call that was `asked` for had this `Date`, in seconds since 1970. When it comes, the time is between
+    /// that second and its end, and what the call took: what is known already is kept where it lies between them.
+    pub fn hear(&self, asked: Duration, date: Option<u64>) {
         let Some(date) = date else { return };
-        let is_known = self.heard.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if is_known && (1..=LONGEST_ANSWER_SECONDS).contains(&self.now().saturating_sub(date)) {
-            return;
+        let now = self.clock.monotonic();
+        let took = now.saturating_sub(asked).as_secs();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = heard.map_or(date, |(date, at)| date.saturating_add(now.saturating_sub(at).as_secs()));
+        let time = known.clamp(date, date.saturating_add(took).saturating_add(1));
+        if heard.is_none() || time != known {
+            *heard = Some((time, now));
         }
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, self.clock.monotonic()));
     }
 
     /// Seconds since 1970.
@@ -133,9 +138,9 @@ mod tests {
         let clock = Arc::new(Set(Mutex::new((10, 5_000))));
         let time = ServiceTime::new(clock.clone());
         assert_eq!((time.now(), time.age(4_990)), (5_000, Duration::from_secs(10)));
-        time.hear(Some(1_800_000_000));
+        time.hear(time.asked(), Some(1_800_000_000));
         *clock.0.lock().unwrap() = (17, 86_400);
-        time.hear(None);
+        time.hear(time.asked(), None);
         assert_eq!((time.now(), time.age(1_800_000_000)), (1_800_000_007, Duration::from_secs(7)));
         assert_eq!(time.age(1_900_000_000), Duration::ZERO);
     }
@@ -144,13 +149,16 @@ mod tests {
     fn a_slow_answer_does_not_set_the_time_back() {
         let clock = Arc::new(Set(Mutex::new((10, 5_000))));
         let time = ServiceTime::new(clock.clone());
-        time.hear(Some(1_800_000_000));
+        time.hear(time.asked(), Some(1_800_000_000));
+        let asked = time.asked();
         *clock.0.lock().unwrap() = (20, 5_000);
-        time.hear(Some(1_800_000_001));
+        time.hear(asked, Some(1_800_000_001));
         assert_eq!(time.now(), 1_800_000_010, "the answer was under way for nine seconds");
-        time.hear(Some(1_800_000_012));
-        assert_eq!(time.now(), 1_800_000_012);
-        time.hear(Some(1_799_999_000));
-        assert_eq!(time.now(), 1_799_999_000, "this machine's clock was wrong by more than an answer takes");
+        time.hear(time.asked(), Some(1_800_000_013));
+        assert_eq!(time.now(), 1_800_000_013);
+        time.hear(time.asked(), Some(1_800_000_005));
+        assert_eq!(time.now(), 1_800_000_006, "what came at once is right to a second");
+        time.hear(time.asked(), Some(1_799_999_000));
+        assert_eq!(time.now(), 1_799_999_001, "this machine's clock ran too fast");
     }
 }

@@ -140,8 +140,9 @@ impl GapCloser {
         for batch in plan::batches(units, MOST_OPERATIONS - 1) {
             let mut operations = vec![interrupt(&lease, &self.command, self.time.now())];
             operations.extend(batch);
+            let asked = self.time.asked();
             let written = self.store.write(&operations).await?;
-            self.time.hear(written.date);
+            self.time.hear(asked, written.date);
             if written.answer != Answer::Stored {
                 return Ok(false);
             }
@@ -189,8 +190,9 @@ impl GapCloser {
         let mut began = None;
         while !listing.is_over() {
             self.turn.wait().await;
+            let asked = self.time.asked();
             let page = self.source.shards(listing.next_after()).await?;
-            self.time.hear(page.date);
+            self.time.hear(asked, page.date);
             began.get_or_insert_with(|| self.time.now());
             if !listing.add(page) {
                 return Err(CloseError::Repeated);

@@ -93,13 +93,14 @@ pub fn roots(listed: &[ListedShard], start: StartPosition) -> Vec<ShardId> {
     to_be_read.iter().filter(|shard| !has_ancestor(shard)).map(|shard| (*shard).clone()).collect()
 }
 
-/// Whether a shard is listed without its parent, which was opened so lately before `now` that it cannot be trimmed: with
-/// such a listing a group would begin with the child.
-pub fn misses_a_parent(listed: &[ListedShard], now: u64) -> bool {
+/// Parents that are not listed beside their children, and that were opened so lately before `now` that they cannot be
+/// trimmed: with such a listing a group would begin with the children.
+pub fn missing_parents(listed: &[ListedShard], now: u64) -> BTreeSet<ShardId> {
     const RETENTION_SECONDS: u64 = 24 * 60 * 60;
     let ids: BTreeSet<&ShardId> = listed.iter().map(|shard| &shard.id).collect();
     let is_young = |parent: &ShardId| parent.opened().is_some_and(|opened| opened + RETENTION_SECONDS > now);
-    listed.iter().filter_map(|shard| shard.parent.as_ref()).any(|parent| !ids.contains(parent) && is_young(parent))
+    let parents = listed.iter().filter_map(|shard| shard.parent.as_ref());
+    parents.filter(|parent| !ids.contains(parent) && is_young(parent)).cloned().collect()
 }
 
 // === impl ShardGraph ===

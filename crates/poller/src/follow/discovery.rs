@@ -180,10 +180,11 @@ async fn list(shared: Arc<Shared>) -> Discovered {
     while !listing.is_over() {
         shared.describe_turn.wait().await;
         shared.contact.stream_asked();
+        let asked = shared.progress.time().asked();
         let error = match shared.source.shards(listing.next_after()).await {
             Ok(page) => {
                 shared.contact.stream_answered();
-                shared.progress.time().hear(page.date);
+                shared.progress.time().hear(asked, page.date);
                 (wait, not_found) = (FIRST_WAIT, 0);
                 if std::mem::take(&mut paused) {
                     shared.board.pause_all(None);

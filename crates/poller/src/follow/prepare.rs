@@ -107,15 +107,16 @@ async fn list(shared: &Shared, insist: &Insist<'_>) -> Result<Listed, FollowErro
         let page = insist.on(|| async {
             shared.describe_turn.wait().await;
             shared.contact.stream_asked();
+            let asked = shared.progress.time().asked();
             let page = shared.source.shards(after.as_ref()).await;
             if let Err(error) = &page {
                 shared.contact.stream_refused(error.fault());
             }
-            Ok(page?)
+            Ok((page?, asked))
         });
-        let page = page.await?;
+        let (page, asked) = page.await?;
         shared.contact.stream_answered();
-        shared.progress.time().hear(page.date);
+        shared.progress.time().hear(asked, page.date);
         began.get_or_insert_with(|| shared.progress.time().now());
         if !listing.add(page) {
             tracing::warn!("DescribeStream repeats itself: the listing is begun again");

@@ -71,7 +71,8 @@ const TICK: Duration = Duration::from_secs(1);
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(60);
 /// There may be shards that an older listing does not show.
 const LISTING_IS_OLD: Duration = Duration::from_secs(5 * 60);
-/// What several listings agree on is believed (see [`crate::graph`]): however many want one, five take a quarter of a minute.
+/// What several listings agree on is believed (see [`crate::graph`]). They are at least this far apart, however many tasks
+/// ask for one, so that five take a quarter of a minute.
 const LIST_AGAIN: Duration = Duration::from_secs(4);
 const LIST_LATEST: Duration = Duration::from_secs(8);
 

@@ -669,3 +669,69 @@ async fn nothing_is_lost_whatever_happens() {
         assert_eq!(bench.store.gaps(), [], "seed {seed}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_stores_what_was_written_since_the_last_checkpoint() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3).page_size(1);
+    let running = bench.follow();
+    while bench.index.written().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(bench.store.position("a").as_deref(), Some("1"), "checkpoints are a second apart");
+    running.stop().await;
+    assert_eq!(bench.store.position("a").as_deref(), Some("3"));
+}
+
+/// Nobody reads the shard again, so that nobody would notice.
+#[tokio::test(start_paused = true)]
+async fn an_index_lost_before_the_end_of_a_shard_is_a_gap_and_the_shard_is_not_drained() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3).page_size(1).close("a").shard("b", Some("a"));
+    let running = bench.follow();
+    while bench.index.written().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(bench.store.position("a").as_deref(), Some("1"), "the first page is checkpointed at once");
+    bench.index.vanished.store(true, Ordering::SeqCst);
+    assert_eq!(running.end().await.end, FollowEnd::OnlyGaps);
+    assert_eq!(bench.store.position("a").as_deref(), Some("1"));
+    assert_eq!(bench.store.gaps(), [("index_vanished", "sessions-000001".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_hangs_is_started_again() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).shard("b", None).put("b", 1..=1);
+    let running = bench.follow();
+    seconds(3).await;
+    bench.stream.delay("b", Duration::from_secs(100 * 60));
+    seconds(2).await;
+    // The call that is under way has no answer for more than an hour; the next one would have one.
+    bench.stream.delay("b", Duration::ZERO).put("b", 2..=2);
+    seconds(4 * 60).await;
+    assert_eq!(bench.index.written(), [1]);
+    seconds(2 * 60).await;
+    assert_eq!(bench.index.written(), [1, 2]);
+    assert_eq!(running.board.snapshot().counters.watchdog_restarts, 1);
+    running.stop().await;
+}
+
+/// An endpoint that leaves the next iterator out on open shards: its last empty answer may be older than the last record.
+#[tokio::test(start_paused = true)]
+async fn l12_an_answer_from_before_the_end_does_not_prove_it() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=1);
+    let running = bench.follow();
+    seconds(3).await;
+    bench.stream.blank("a", 1_000);
+    seconds(2).await;
+    bench.stream.delay("a", Duration::from_secs(5));
+    seconds(2).await;
+    bench.stream.blank("a", 0).put("a", 2..=2).close("a").delay("a", Duration::ZERO);
+    bench.stream.shard("b", Some("a")).put("b", 3..=3);
+    seconds(20).await;
+    assert_eq!(bench.index.written(), [1, 2, 3]);
+    running.stop().await;
+}

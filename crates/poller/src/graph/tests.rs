@@ -537,8 +537,8 @@ fn l9_a_listing_without_a_young_parent_is_not_believed() {
     let id = |hours: u64| ShardId::new(format!("shardId-{:020}-0a", (1_800_000_000 + hours * hour) * 1_000));
     let now = 1_800_000_000 + 30 * hour;
     let listed = |hours: u64, parent: u64| ListedShard { id: id(hours), parent: Some(id(parent)), closed: false };
-    assert!(misses_a_parent(&[listed(29, 28)], now));
-    assert!(!misses_a_parent(&[listed(29, 28), listed(28, 3)], now), "what is trimmed is not listed");
+    assert_eq!(missing_parents(&[listed(29, 28)], now), BTreeSet::from([id(28)]));
+    assert!(missing_parents(&[listed(29, 28), listed(28, 3)], now).is_empty(), "what is trimmed is not listed");
     let unknown = ListedShard { id: ShardId::new("b"), parent: Some(ShardId::new("a")), closed: false };
-    assert!(!misses_a_parent(&[unknown], now));
+    assert!(missing_parents(&[unknown], now).is_empty());
 }

@@ -15,10 +15,11 @@ pub(crate) struct Activity(Mutex<Seen>);
 struct Seen {
     active: Instant,
     calls_per_hour: f64,
-    /// A listing shows an ending sequence number. Emulators show one on open shards too.
-    ended: bool,
-    /// It has a child, the stream is switched off, or the service itself shows an ending sequence number.
-    closed: bool,
+    /// Since when a listing shows an ending sequence number. Emulators show one on open shards too.
+    ended: Option<Instant>,
+    /// Since when it is known that it has a child, that the stream is switched off, or that the service itself shows an
+    /// ending sequence number.
+    closed: Option<Instant>,
     /// The shard's item names this run.
     begun: bool,
     /// The last checkpoint that is stored.
@@ -27,14 +28,8 @@ struct Seen {
 
 impl Default for Activity {
     fn default() -> Activity {
-        let seen = Seen {
-            active: Instant::now(),
-            calls_per_hour: 0.0,
-            ended: false,
-            closed: false,
-            begun: false,
-            stored: None,
-        };
+        let seen =
+            Seen { active: Instant::now(), calls_per_hour: 0.0, ended: None, closed: None, begun: false, stored: None };
         Activity(Mutex::new(seen))
     }
 }
@@ -59,21 +54,26 @@ impl Activity {
     }
 
     pub(crate) fn end(&self) {
-        self.seen().ended = true;
+        self.seen().ended.get_or_insert_with(Instant::now);
     }
 
-    /// Whether there is any sign that the shard takes no more records.
-    pub(crate) fn may_be_closed(&self) -> bool {
+    /// Whether there was any sign before `asked` that the shard takes no more records.
+    pub(crate) fn may_be_closed_at(&self, asked: Instant) -> bool {
         let seen = self.seen();
-        seen.ended || seen.closed
+        [seen.ended, seen.closed].into_iter().flatten().any(|since| since <= asked)
     }
 
     pub(crate) fn close(&self) {
-        self.seen().closed = true;
+        self.seen().closed.get_or_insert_with(Instant::now);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.seen().closed
+        self.seen().closed.is_some()
+    }
+
+    /// Whether that was known when `asked`: an answer that is older may lack the last records.
+    pub(crate) fn is_closed_at(&self, asked: Instant) -> bool {
+        self.seen().closed.is_some_and(|since| since <= asked)
     }
 
     pub(crate) fn begin(&self) {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 pub(super) struct Ending {
     /// Answers in a row without a next iterator; with records, the count begins with that answer.
     answers: u32,
-    /// When to look next whether the shard is closed, after it was found open.
+    /// When to check next whether the shard is closed, after it was found open.
     check_at: Option<Instant>,
     /// How often it was found open.
     found_open: u32,
@@ -26,7 +26,7 @@ pub(super) enum Step {
     Open,
     /// A new iterator is to be asked for at once.
     AskAgain,
-    /// The answers agree: look whether the shard is closed.
+    /// The answers agree: check whether the shard is closed.
     CheckClosed,
     /// They agree, and the shard was found open just now.
     Wait,
@@ -60,7 +60,12 @@ impl Ending {
         }
     }
 
-    /// The shard was looked at and is not closed, or could not be looked at.
+    /// Nobody could say whether the shard is closed.
+    pub(super) fn is_unknown(&mut self, now: Instant) {
+        self.check_at = Some(now + FIRST_WAIT);
+    }
+
+    /// The shard is not closed.
     pub(super) fn is_open(&mut self, now: Instant) {
         self.found_open = self.found_open.saturating_add(1);
         let doublings = self.found_open.saturating_sub(FIRST_CHECKS);

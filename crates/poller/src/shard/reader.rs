@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
                 Ok(page) => {
                     let (read, next) = self.take(page, started, room);
                     let next = match next {
-                        Next::CheckWhetherClosed => self.check_whether_closed().await,
+                        Next::CheckWhetherClosed => self.check_whether_closed(started).await,
                         Next::CheckWhetherOpen(polled) => self.end_if_open(polled).await,
                         next => next,
                     };
@@ -196,8 +196,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Who may not write has nothing to read: its calls would be those of whoever may. And a machine that slept knows the
-    /// time of the service with its next beat, which grants the tenure again.
+    /// A reader that may not write does not read either: a shard takes five calls a second, and the next reader needs them.
+    /// And a machine that slept knows the time of the service with its next beat, which grants the tenure again.
     async fn until_granted(&self) {
         while timeout(SIGN_OF_LIFE, self.shared.tenure.granted()).await.is_err() {
             self.job.activity.note();
@@ -363,7 +363,7 @@ impl<'a> Reader<'a> {
             newest,
             polled,
             is_full,
-            // What comes behind the end of a closed shard is older than now.
+            // Behind the last page of a closed shard come its children, whose records may be older than this moment.
             at_present_end: self.present_end.is_reached() && self.iterator.is_some() && !self.job.activity.is_closed(),
             unacknowledged: Arc::clone(&self.unacknowledged),
             _memory: Some(room),

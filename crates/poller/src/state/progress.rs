@@ -329,8 +329,9 @@ impl Progress {
     }
 
     async fn send(&self, operations: &[Operation]) -> Result<Answer, StateError> {
+        let asked = self.time.asked();
         let written = self.store.write(operations).await?;
-        self.time.hear(written.date);
+        self.time.hear(asked, written.date);
         Ok(written.answer)
     }
 

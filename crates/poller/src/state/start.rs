@@ -15,7 +15,7 @@ use streamdex_dynamodb::stream::{ListedShard, ShardId};
 use tokio::time::sleep;
 
 use super::StreamStart;
-use crate::graph::{misses_a_parent, roots};
+use crate::graph::{missing_parents, roots};
 
 /// A complete listing of a stream's shards.
 #[derive(Debug, Clone)]
@@ -33,7 +33,8 @@ const BETWEEN_LISTINGS: Duration = Duration::from_secs(2);
 
 impl StreamStart {
     /// At the time of the service's first answer, with the shards of two complete listings that were begun after it, since
-    /// one can miss a parent that is made while it is read (rule L9). Where both do, others follow.
+    /// one can miss a parent that is made while it is read (rule L9). Where both do, others follow; and a parent that none
+    /// of them shows is read all the same, in its child's place, because it is too young to be gone.
     pub(crate) async fn of_listings<E, F>(position: StartPosition, list: impl Fn() -> F) -> Result<StreamStart, E>
     where
         F: Future<Output = Result<Listed, E>>,
@@ -45,11 +46,13 @@ impl StreamStart {
             let ids: BTreeSet<ShardId> = later.iter().map(|shard| shard.id.clone()).collect();
             shards.retain(|earlier| !ids.contains(&earlier.id));
             shards.extend(later);
-            if listings == MOST_LISTINGS || !misses_a_parent(&shards, began) {
+            if listings == MOST_LISTINGS || missing_parents(&shards, began).is_empty() {
                 break;
             }
             sleep(BETWEEN_LISTINGS).await;
         }
+        let missing = missing_parents(&shards, began);
+        shards.extend(missing.into_iter().map(|id| ListedShard { id, parent: None, closed: true }));
         Ok(StreamStart { position, at: began, roots: roots(&shards, position), resumes: false })
     }
 }

@@ -6,7 +6,7 @@
 //! seed that fails fails again, event by event.
 //!
 //! # Simulation
-//! A seed is a [`plan::Plan`]: some minutes of weather and writes, then a calm in which everything must come to its end.
+//! A seed is a plan (`plan`): some minutes of weather and writes, then a calm in which everything must come to its end.
 //! Each kind of weather that a seed meets is named in its report; `simulate --seeds N` counts them.
 //!
 //! What is checked:

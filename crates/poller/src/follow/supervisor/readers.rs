@@ -104,7 +104,7 @@ impl Readers {
         let time = self.shared.progress.time();
         for (shard, stored) in &self.stored {
             if stored.progress == ShardProgress::Drained {
-                // When it was drained says nothing: its children may be much older.
+                // When it was drained says nothing: records of its children may be much older than that.
                 let current = current_up_to(shard, stored.born, stored.created, (self.swept, time.now()));
                 let current = Instant::now().checked_sub(time.age(current));
                 self.shared.board.begin(shard, stored.parent.as_ref(), current);
@@ -207,7 +207,9 @@ impl Readers {
         let from = stored.map_or(job.from.clone(), |checkpoint| ReadFrom::After(checkpoint.position));
         // One that has not begun has nothing on its way.
         let run = if activity.has_begun() { job.run.saturating_add(1) } else { job.run };
-        let job = Job { from, run, kill: CancellationToken::new(), activity: Arc::default(), ..job };
+        // How far the index is, the board knows: what was stored when the term began may have been wrong.
+        let job =
+            Job { from, run, current_as_of: None, kill: CancellationToken::new(), activity: Arc::default(), ..job };
         self.spawn(job, wait);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, Record, StreamRecord};
@@ -67,6 +68,8 @@ struct FakeState {
     blanks: BTreeMap<String, u64>,
     /// How many GetRecords calls of a shard are answered with an empty page.
     empties: BTreeMap<String, u64>,
+    /// How long the answers of GetRecords take.
+    delays: BTreeMap<String, Duration>,
     disabled: bool,
     gone: bool,
     current: Option<String>,
@@ -130,6 +133,11 @@ impl FakeStream {
 
     pub(super) fn blank(&self, name: &str, answers: u64) -> &FakeStream {
         self.state().blanks.insert(name.into(), answers);
+        self
+    }
+
+    pub(super) fn delay(&self, name: &str, answers: Duration) -> &FakeStream {
+        self.state().delays.insert(name.into(), answers);
         self
     }
 
@@ -220,7 +228,22 @@ impl StreamSource for FakeStream {
         Ok(ShardIterator::new(format!("{shard}|{after}")))
     }
 
+    /// What the answer holds is settled when the call arrives.
     async fn records(&self, iterator: &ShardIterator, _limit: Option<i32>) -> Result<RecordsPage, AwsError> {
+        let answer = self.answer(iterator);
+        let (name, _) = iterator.as_str().split_once('|').unwrap();
+        let delay = self.state().delays.get(name).copied().unwrap_or_default();
+        tokio::time::sleep(delay).await;
+        answer
+    }
+
+    async fn current_stream(&self) -> Result<Option<String>, AwsError> {
+        Ok(self.state().current.clone())
+    }
+}
+
+impl FakeStream {
+    fn answer(&self, iterator: &ShardIterator) -> Result<RecordsPage, AwsError> {
         self.records_calls.fetch_add(1, Ordering::SeqCst);
         self.reach("GetRecords")?;
         let mut state = self.state();
@@ -248,10 +271,6 @@ impl StreamSource for FakeStream {
         let last = waiting.iter().take(most).next_back().map_or(after, |(sequence, _)| *sequence);
         let drained = shard.closed && waiting.len() <= most;
         Ok(RecordsPage { records: page, next: (!drained).then(|| ShardIterator::new(format!("{name}|{last}"))) })
-    }
-
-    async fn current_stream(&self) -> Result<Option<String>, AwsError> {
-        Ok(self.state().current.clone())
     }
 }
 

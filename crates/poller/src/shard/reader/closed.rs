@@ -8,22 +8,26 @@ use crate::pace::Polled;
 use crate::shard::read::Read;
 
 impl Reader<'_> {
-    /// The answers agree that nothing more comes. They are believed when the shard is closed as well, by any sign of that.
-    pub(super) async fn check_whether_closed(&mut self) -> Next {
-        self.ending.is_open(Instant::now());
-        if self.job.activity.is_closed() {
+    /// The answers agree that nothing more comes. They are believed when the shard is closed as well, by any sign of that
+    /// which was there before the last of them was `asked` for: it takes no more records then.
+    pub(super) async fn check_whether_closed(&mut self, asked: Instant) -> Next {
+        if self.job.activity.is_closed_at(asked) {
             return Next::End(Read::Drained);
         }
         match self.has_a_child().await {
-            Ok(true) => return Next::End(Read::Drained),
-            Ok(false) if self.job.activity.may_be_closed() => return Next::End(Read::Drained),
+            Ok(true) if self.job.activity.is_closed_at(asked) => return Next::End(Read::Drained),
+            Ok(false) if self.job.activity.may_be_closed_at(asked) => return Next::End(Read::Drained),
+            // Something may have been written between the answer and the end. One more answer says.
+            Ok(true) => return Next::Poll(Polled::FullPage),
             // An ending number, or a stream that is switched off, shows in a listing.
             Ok(false) => self.shared.wants_listing.notify_one(),
             Err(error) => {
+                self.ending.is_unknown(Instant::now());
                 self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
                 return Next::Poll(Polled::Failed);
             }
         }
+        self.ending.is_open(Instant::now());
         self.note_empty_words("no next iterator, though the shard is open");
         let at_end = self.job.end.is_some() && self.present_end.is_reached();
         if at_end { self.end_if_open(Polled::Empty).await } else { Next::Poll(Polled::Empty) }
