@@ -44,6 +44,8 @@ pub(super) struct Reader<'a> {
     present_end: PresentEnd,
     /// Up to when the index was known to show everything, in seconds since 1970.
     read_up_to: Option<u64>,
+    /// The service's time before the last call, in seconds since 1970, and when that was.
+    time_seen: Option<(u64, Instant)>,
     ending: Ending,
     /// When an answer that says nothing was last warned of.
     warned: Option<Instant>,
@@ -115,6 +117,7 @@ impl<'a> Reader<'a> {
             fresh_starts: 0,
             present_end: PresentEnd::default(),
             read_up_to: job.current_as_of.map(|at| shared.progress.time().now().saturating_sub(at.elapsed().as_secs())),
+            time_seen: None,
             ending: Ending::default(),
             warned: None,
             unacknowledged: Arc::default(),
@@ -142,6 +145,7 @@ impl<'a> Reader<'a> {
             self.wait_until(next_poll, last_poll).await;
             let Some(room) = self.room().await else { return };
             self.until_granted().await;
+            self.note_sleep();
             if self.may_have_lost_the_beginning() {
                 slot.send(Read::Gap(GapKind::Unread));
                 return;
@@ -201,6 +205,17 @@ impl<'a> Reader<'a> {
     async fn until_granted(&self) {
         while timeout(SIGN_OF_LIFE, self.shared.tenure.granted()).await.is_err() {
             self.job.activity.note();
+        }
+    }
+
+    /// A machine that is suspended moves no [`Instant`]: what was current before it slept is as old as the service's time says.
+    fn note_sleep(&mut self) {
+        let (now, at) = (self.shared.progress.time().now(), Instant::now());
+        let Some((before, before_at)) = self.time_seen.replace((now, at)) else { return };
+        let slept = now.saturating_sub(before).saturating_sub(at.duration_since(before_at).as_secs());
+        if slept >= ROUNDING_SECONDS {
+            self.present_end.revoke();
+            self.shared.board.revoke_current(&self.job.shard, self.shared.progress.time().age(before));
         }
     }
 

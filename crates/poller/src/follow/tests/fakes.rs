@@ -409,6 +409,8 @@ pub(super) struct FakeStore {
     pub(super) broken_for: Mutex<&'static str>,
     /// The table was deleted.
     pub(super) gone: AtomicBool,
+    /// For so many seconds the machine was suspended, and its clocks stood still.
+    pub(super) suspended: AtomicU64,
     workers: AtomicU64,
     began: Instant,
 }
@@ -432,6 +434,7 @@ impl Default for FakeStore {
             broken: AtomicBool::default(),
             broken_for: Mutex::new("-"),
             gone: AtomicBool::default(),
+            suspended: AtomicU64::default(),
             workers: AtomicU64::default(),
             began: Instant::now(),
         }
@@ -531,6 +534,7 @@ impl StateStore for FakeSession {
         operations.iter().for_each(|operation| self.store.check(operation));
         self.reach("TransactWriteItems")?;
         let answer = apply(&mut self.store.items.lock().unwrap(), "p", operations);
-        Ok(Written { answer, date: Some(EPOCH + self.store.began.elapsed().as_secs()) })
+        let suspended = self.store.suspended.load(Ordering::SeqCst);
+        Ok(Written { answer, date: Some(EPOCH + suspended + self.store.began.elapsed().as_secs()) })
     }
 }
