@@ -239,6 +239,39 @@ async fn l10_a_lease_is_taken_as_it_was_seen_and_only_once() {
     }
 }
 
+/// `gap close` raises the term and leaves the beat as it is; a lease that is given back loses its owner.
+#[tokio::test]
+async fn l10_a_lease_is_not_taken_where_any_part_of_it_has_changed() {
+    for place in places().await {
+        place.reader("w1").await;
+        let second = place.worker("w2");
+        let seen = second.lease().await.unwrap();
+        let item = place.store.get("lease").await.unwrap().unwrap();
+        for (name, value) in [("term", of_number(9)), ("beat", of_number(9)), ("owner", s("w3"))] {
+            let put =
+                |item: Item| Operation { sort_key: "lease".into(), conditions: vec![], action: Action::Put(item) };
+            let mut changed = item.clone();
+            changed.retain(|key, _| key != "pk" && key != "sk");
+            let before = changed.clone();
+            changed.insert(name.to_owned(), value);
+            place.store.write(&[put(changed)]).await.unwrap();
+            let taken = second.take(seen.clone(), 0, &Claimant::default()).await.unwrap();
+            assert_eq!(taken, None, "{}: another {name}", place.name);
+            place.store.write(&[put(before)]).await.unwrap();
+        }
+        assert!(second.take(seen, 0, &Claimant::default()).await.unwrap().is_some(), "{}", place.name);
+    }
+}
+
+#[tokio::test]
+async fn a_shard_without_an_item_is_not_begun() {
+    for place in places().await {
+        let reader = place.reader("w1").await;
+        let begun = reader.begin(&id("x"), &ReadFrom::Beginning, FIRST_RUN).await.unwrap();
+        assert_eq!((begun, place.shard("x").await), (Fenced::Lost, None), "{}", place.name);
+    }
+}
+
 #[tokio::test]
 async fn a_beat_after_the_goodbye_does_not_bring_the_lease_back() {
     for place in places().await {
