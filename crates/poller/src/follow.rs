@@ -85,6 +85,7 @@ impl Follower {
                 lead = Box::pin(standby.wait_for_the_lease()) => lead?,
             };
             self.board.lease_changed(LeaseChange::Taken);
+            let number = lead.taken.lease.term;
             let term = Term::new(&self.parts, &self.settings, &self.board, &progress, lead);
             match Box::pin(term.run(stop)).await? {
                 TermEnd::Over(end) => return Ok(end),
@@ -99,7 +100,7 @@ impl Follower {
                     }
                     tracing::warn!(reason = why.sentence(), "the lease is given up, so that another worker can go on");
                     self.board.lease_changed(LeaseChange::GivenUp);
-                    self.board.given_up(why.sentence(), standby.gave_up(why));
+                    self.board.given_up(why.sentence(), standby.gave_up(number, why));
                 }
                 TermEnd::OutgrownBy(term) => standby.outgrow(term),
             }

@@ -69,10 +69,10 @@ impl<'a> Standby<'a> {
         self.outgrow = self.outgrow.max(term);
     }
 
-    /// This worker had to give the lease up: others go first for so long, or until what did not answer does.
-    pub(super) fn gave_up(&mut self, why: GiveUp) -> Duration {
+    /// This worker had to give the lease of this term up: others go first for so long, or until what did not answer does.
+    pub(super) fn gave_up(&mut self, term: u64, why: GiveUp) -> Duration {
         self.waits_for_search = (why == GiveUp::NoSearch).then(Instant::now);
-        self.watch.gave_up()
+        self.watch.gave_up(term, self.parts.clock.monotonic())
     }
 
     /// This worker's term ended otherwise.

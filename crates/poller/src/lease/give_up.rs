@@ -8,10 +8,12 @@ use crate::state::StoredLease;
 /// A reader that gets no answer, for reads or for what it writes, gives its lease up after this time in its first term.
 const FIRST: Duration = Duration::from_secs(10);
 /// However many terms were fruitless.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(5 * 60);
 /// So long a host lets others take a lease first that it could not use. A standby that lives takes a lease within this
 /// time, so that longer would be of no use; and a worker that is alone goes on soon after its trouble is over.
 pub(super) const OTHERS_GO_FIRST: Duration = Duration::from_secs(10);
+/// A worker that gave a term up lately lets those go first for so long that did not. They look at the lease twice meanwhile.
+pub(super) const THE_WELL_GO_FIRST: Duration = Duration::from_millis(1_500);
 
 /// Why a reader gives its lease up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

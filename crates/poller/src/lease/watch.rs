@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::give_up::{OTHERS_GO_FIRST, wait_of_a_host};
+use super::give_up::{LONGEST, OTHERS_GO_FIRST, THE_WELL_GO_FIRST, wait_of_a_host};
 use super::{EXPIRY, LEASE_READ, WorkerId};
 use crate::state::StoredLease;
 
@@ -14,10 +14,17 @@ pub struct LeaseWatch {
     seen: Option<Seen>,
     /// Since when the lease could be taken, were it not for this host's fruitless terms.
     free_since: Option<Duration>,
-    /// This worker had to give its last term up.
-    gave_up: bool,
+    /// The last term of this worker that it had to give up.
+    given_up: Option<GivenUp>,
     /// It takes a free lease at once, whatever its host's terms came to.
     impatient: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct GivenUp {
+    term: u64,
+    /// When, on this worker's monotonic clock.
+    at: Duration,
 }
 
 #[derive(Debug)]
@@ -48,7 +55,7 @@ const AGREEING_READS: u32 = 3;
 impl LeaseWatch {
     /// Nothing was seen yet.
     pub fn new(me: WorkerId) -> LeaseWatch {
-        LeaseWatch { me, seen: None, free_since: None, gave_up: false, impatient: false }
+        LeaseWatch { me, seen: None, free_since: None, given_up: None, impatient: false }
     }
 
     /// As [`LeaseWatch::new`], for a worker that takes a free lease at once, whatever its host's terms came to.
@@ -56,15 +63,15 @@ impl LeaseWatch {
         LeaseWatch { impatient: true, ..LeaseWatch::new(me) }
     }
 
-    /// This worker gave the lease up: it lets others go first for so long.
-    pub fn gave_up(&mut self) -> Duration {
-        (self.gave_up, self.free_since) = (true, None);
+    /// This worker gave the lease of this term up, at this moment of its monotonic clock: it lets others go first for so long.
+    pub fn gave_up(&mut self, term: u64, at: Duration) -> Duration {
+        (self.given_up, self.free_since) = (Some(GivenUp { term, at }), None);
         OTHERS_GO_FIRST
     }
 
     /// A term of this worker ended otherwise.
     pub fn got_on(&mut self) {
-        self.gave_up = false;
+        self.given_up = None;
     }
 
     /// Takes in what a look shows that was asked for at `began` and answered at `answered`, on this worker's monotonic
@@ -99,9 +106,19 @@ impl LeaseWatch {
             return Verdict::Wait(if left.is_zero() { LEASE_READ } else { left.min(LEASE_READ) });
         }
         let free_since = *self.free_since.get_or_insert(began);
-        let wait = if self.gave_up { OTHERS_GO_FIRST } else { wait_of_a_host(lease, &self.me) };
+        let wait = wait_of_a_host(lease, &self.me).max(self.wait_after_giving_up(lease, began));
         let left = wait.saturating_sub(began.saturating_sub(free_since));
         if left.is_zero() || self.impatient { Verdict::Free } else { Verdict::Wait(left.min(LEASE_READ)) }
+    }
+
+    /// Who gave the last term up lets all others go first, and who gave an earlier one up those who gave none up: where every
+    /// replica has given one up, the one that does not get on now must be the last.
+    fn wait_after_giving_up(&self, lease: &StoredLease, now: Duration) -> Duration {
+        match self.given_up {
+            Some(given_up) if given_up.term == lease.term => OTHERS_GO_FIRST,
+            Some(given_up) if now.saturating_sub(given_up.at) < LONGEST => THE_WELL_GO_FIRST,
+            _ => Duration::ZERO,
+        }
     }
 }
 
@@ -192,10 +209,31 @@ mod tests {
             assert!(matches!(read(&mut watch, &given_back("me", 5), at), Verdict::Wait(_)), "{at}");
         }
         assert_eq!(read(&mut watch, &given_back("me", 5), 10.0), Verdict::Free, "nobody else was there");
-        // So does a worker that gave up, whoever had the lease last.
-        watch.gave_up();
-        assert!(matches!(read(&mut watch, &given_back("other", 0), 30.0), Verdict::Wait(_)));
+    }
+
+    #[test]
+    fn l6_who_gave_the_last_term_up_is_the_last_to_take_it() {
+        let given_back = |term| StoredLease { term, host: "other".to_owned(), ..lease(None, 9) };
+        let takes_after = |gave_up: Option<(u64, f64)>, term| {
+            let mut watch = watch();
+            if let Some((given_up, at)) = gave_up {
+                watch.gave_up(given_up, seconds(at));
+            }
+            let mut looks = (0..30).map(|look| f64::from(look) * 0.5);
+            looks.find(|at| read(&mut watch, &given_back(term), 400.0 + at) == Verdict::Free).unwrap()
+        };
+        let rows = [
+            ("it never gave up", None, 0.0),
+            ("it gave the last term up", Some((7, 399.0)), 10.0),
+            ("another one did since", Some((5, 380.0)), 1.5),
+            ("that was long ago", Some((5, 90.0)), 0.0),
+        ];
+        for (row, gave_up, expected) in rows {
+            assert_eq!(takes_after(gave_up, 7), expected, "{row}");
+        }
+        let mut watch = watch();
+        watch.gave_up(7, seconds(399.0));
         watch.got_on();
-        assert_eq!(read(&mut watch, &given_back("other", 0), 30.0), Verdict::Free);
+        assert_eq!(read(&mut watch, &given_back(7), 400.0), Verdict::Free);
     }
 }

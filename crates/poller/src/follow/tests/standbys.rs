@@ -261,6 +261,33 @@ async fn l6_where_all_have_the_same_trouble_the_lease_wanders_slowly() {
     assert_eq!(workers.iter().filter(|worker| worker.index.written().contains(&2)).count(), 1);
 }
 
+/// All have given the lease up before: who does not reach the stream now must not take it again and again.
+#[tokio::test(start_paused = true)]
+async fn l6_who_gives_up_is_the_last_although_all_have_given_up() {
+    let bench = nine_shards();
+    let workers: Vec<Worker> = (0..3).map(|_| bench.worker()).collect();
+    seconds(5).await;
+    bench.stream.down.store(true, Ordering::SeqCst);
+    seconds(300).await;
+    bench.stream.down.store(false, Ordering::SeqCst);
+    seconds(400).await;
+    bench.stream.put("s0", [2]);
+    seconds(10).await;
+    for _ in 0..3 {
+        let reader = bench.store.reader().unwrap();
+        let sick = workers.iter().find(|worker| worker.session.worker.as_str() == reader).unwrap();
+        bench.stream.down.store(true, Ordering::SeqCst);
+        while sick.reads() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bench.stream.down.store(false, Ordering::SeqCst);
+        seconds(5).await;
+        assert!(bench.store.reader().is_some_and(|now| now != reader), "{:?}", bench.store.reader());
+        bench.stream.put("s0", [3]);
+        seconds(10).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn l7_another_cluster_is_refused_by_name_and_other_routes_are_taken() {
     let bench = nine_shards();

@@ -9,10 +9,10 @@ use crate::simulation::seen::{CHECK_EVERY, LeaseWatch};
 use crate::simulation::time::SECOND;
 use crate::simulation::world::World;
 
-/// A lease that was given back is taken so soon: a look, and the calls.
-const AFTER_A_RELEASE: u64 = SECOND;
+/// A lease that was given back is taken so soon: a look, and the calls. Who gave it up lately lets others go first.
+const AFTER_A_RELEASE: u64 = 2 * SECOND + SECOND / 2;
 /// One that expires: the expiry, a look before it and one behind, and the calls.
-const AFTER_AN_END: u64 = 8 * SECOND;
+const AFTER_AN_END: u64 = 9 * SECOND + SECOND / 2;
 /// The first worker of all writes what stops earlier ones, and looks whether there are any.
 const AT_FIRST: u64 = 2 * SECOND;
 /// A page in hand, and the calls that are under way: a reader asks for nothing meanwhile.

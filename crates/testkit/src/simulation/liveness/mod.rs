@@ -10,7 +10,7 @@ mod lease;
 mod shards;
 
 use streamdex_poller::graph::Until;
-use streamdex_poller::status::{LeaseChange, StatusBoard};
+use streamdex_poller::status::StatusBoard;
 
 use self::indices::check_other_indices;
 
@@ -65,7 +65,7 @@ pub(super) fn check(world: &World, members: &[Member<'_>]) {
     let is_waiting = status.as_ref().is_some_and(|status| status.undecided > 0);
     liveness.waiting = if is_waiting { liveness.waiting.or(Some(now)) } else { None };
     let waiting = liveness.waiting;
-    let standby = fresh_standby(members, owner.as_deref()).map(|since| since.max(quiet_from) + STANDBY_RECOVERS);
+    let standby = well_standby(members, owner.as_deref()).map(|since| since.max(quiet_from) + STANDBY_RECOVERS);
     let patience = u64::try_from(world.plan.freshness.as_millis()).unwrap_or_default();
     liveness.lease.check(reader, standby, (now, waiting, patience), world);
     let Some(reader) = reader.filter(|reader| reader.condition.can_beat) else { return };
@@ -98,15 +98,8 @@ fn promises(world: &World) -> bool {
     goes_on && world.state().gaps().next().is_none()
 }
 
-/// Since when there is a standby with which nothing is wrong, and that never had to give the lease up: that one lets
-/// others go first.
-fn fresh_standby(members: &[Member<'_>], owner: Option<&str>) -> Option<u64> {
+/// Since when there is a standby with which nothing is wrong.
+fn well_standby(members: &[Member<'_>], owner: Option<&str>) -> Option<u64> {
     let standbys = members.iter().filter(|member| Some(member.name) != owner);
-    let fresh = standbys.filter(|member| gave_up(member) == 0);
-    fresh.filter_map(|member| member.condition.well_since).min()
-}
-
-fn gave_up(member: &Member<'_>) -> u64 {
-    let changes = member.board.snapshot().counters.lease_changes;
-    changes.get(&LeaseChange::GivenUp).copied().unwrap_or_default()
+    standbys.filter_map(|member| member.condition.well_since).min()
 }
