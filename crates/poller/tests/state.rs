@@ -264,6 +264,34 @@ async fn l10_a_lease_is_not_taken_where_any_part_of_it_has_changed() {
 }
 
 #[tokio::test]
+async fn l1_a_task_begins_again_in_its_own_term_and_never_before_a_later_run() {
+    let third_run = SECOND_RUN + 1;
+    for place in places().await {
+        let earlier = reading(&place, "w1", "a").await;
+        assert_eq!(earlier.begin(&id("a"), &ReadFrom::Beginning, third_run).await.unwrap(), Fenced::Stored);
+        let late = earlier.begin(&id("a"), &ReadFrom::Beginning, SECOND_RUN).await.unwrap();
+        assert_eq!(late, Fenced::Lost, "{}: a later run has begun", place.name);
+        let later = place.reader("w2").await;
+        later.begin(&id("a"), &ReadFrom::Beginning, FIRST_RUN).await.unwrap();
+        let late = earlier.begin(&id("a"), &ReadFrom::Beginning, third_run + 1).await.unwrap();
+        assert_eq!(late, Fenced::Lost, "{}: a later term has begun", place.name);
+    }
+}
+
+#[tokio::test]
+async fn who_begins_at_the_beginning_forgets_the_position() {
+    for place in places().await {
+        let earlier = reading(&place, "w1", "a").await;
+        earlier.checkpoint(&id("a"), FIRST_RUN, &at("500")).await.unwrap();
+        assert_eq!(place.position("a").await.as_deref(), Some("500"));
+        let later = place.reader("w2").await;
+        later.begin(&id("a"), &ReadFrom::Beginning, FIRST_RUN).await.unwrap();
+        assert_eq!(place.position("a").await, None, "{}", place.name);
+        assert_eq!(later.checkpoint(&id("a"), FIRST_RUN, &at("7")).await.unwrap(), Fenced::Stored);
+    }
+}
+
+#[tokio::test]
 async fn a_shard_without_an_item_is_not_begun() {
     for place in places().await {
         let reader = place.reader("w1").await;
