@@ -158,7 +158,7 @@ impl Supervisor {
                 Some(discovered) = self.discovery.next() => self.discovered(discovered?)?,
                 _ = ticks.tick() => self.tick()?,
                 () = self.shared.wants_listing.notified() => {
-                    self.list_within(LIST_AGAIN);
+                    self.list_after(LIST_AGAIN);
                     self.wants_listing |= is_listing;
                     None
                 }
@@ -179,7 +179,7 @@ impl Supervisor {
                 Remaining::Some => {}
                 Remaining::Nothing => return Ok(Supervised::Over(FollowEnd::PresentEnd)),
                 Remaining::OnlyGaps => return Ok(Supervised::Over(FollowEnd::OnlyGaps)),
-                Remaining::Unlisted => self.list_within(LIST_AGAIN),
+                Remaining::Unlisted => self.list_after(LIST_AGAIN),
             }
         }
     }
@@ -292,7 +292,7 @@ impl Supervisor {
                 self.last_listing = Some(began);
                 self.shared.listed.send_replace(Some(began));
                 if std::mem::take(&mut self.wants_listing) {
-                    self.list_within(LIST_AGAIN);
+                    self.list_after(LIST_AGAIN);
                 }
                 let commands = self.graph.listed(&shards);
                 self.doubts = if commands.contains(&Command::ListAgain) { self.doubts + 1 } else { 0 };
@@ -346,7 +346,7 @@ impl Supervisor {
                 }
                 Command::ListAgain => {
                     let doublings = self.doubts.saturating_sub(1);
-                    self.list_within(LIST_AGAIN.saturating_mul(2_u32.saturating_pow(doublings)).min(LIST_LATEST));
+                    self.list_after(LIST_AGAIN.saturating_mul(2_u32.saturating_pow(doublings)).min(LIST_LATEST));
                 }
             }
         }
@@ -355,9 +355,12 @@ impl Supervisor {
         }
     }
 
-    fn list_within(&mut self, wait: Duration) {
+    /// Lists the shards again so long after the last listing began: at once, where that is over.
+    fn list_after(&mut self, wait: Duration) {
         if !self.discovery.is_listing() {
-            self.next_listing = self.next_listing.min(Instant::now() + wait);
+            let now = Instant::now();
+            let due = self.last_listing.map_or(now, |began| (began + wait).max(now));
+            self.next_listing = self.next_listing.min(due);
         }
     }
 
