@@ -108,8 +108,9 @@ impl Deliver for Delivery {
         for record in records {
             let record = record.as_ref().map_err(RecordError::clone);
             page.add(&self.mapper, record, trust);
-            // Mapping takes processor time, and the heartbeat must not wait for a whole page.
-            tokio::task::yield_now().await;
+            // Mapping takes processor time, and the heartbeat must not wait for a whole page. A yield for each record would
+            // take as long as the mapping.
+            tokio::task::coop::consume_budget().await;
         }
         if let Err(error) = page.check_keys(&self.progress.keys) {
             let fault = Undecided::Later { message: error.to_string(), hint: error.hint().to_owned() };
