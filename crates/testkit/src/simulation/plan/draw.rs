@@ -61,6 +61,10 @@ impl Plan {
     pub(super) fn lie(&mut self, dice: &mut Dice) {
         self.stream.lies = lies(dice);
         self.stream.shards_a_page = *dice.pick(&[1, 2, 3, 5]);
+        if self.partitions >= 40 {
+            // Where one page in thirty repeats itself, a listing of eighty pages seldom comes to its end.
+            self.stream.shards_a_page *= 10;
+        }
         let end = self.head_start + self.storm;
         for _ in 0..dice.within(1..=3) {
             let (at, partition) = (dice.within(0..=end), dice.index(8));
