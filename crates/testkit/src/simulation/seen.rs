@@ -24,6 +24,8 @@ pub(super) struct LeaseWatch {
     pub(super) taken: u64,
     /// Terms in a row without progress before this one.
     pub(super) fruitless: u32,
+    /// Who had it last, where it was given back: that one lets others go first.
+    pub(super) given_back_by: Option<String>,
     /// When the lease was given back.
     pub(super) released: Option<u64>,
     /// Since when nobody beats.

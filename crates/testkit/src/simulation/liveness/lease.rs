@@ -49,7 +49,8 @@ impl LeaseWatch {
 
     /// It was given back.
     pub(crate) fn end(&mut self, now: u64) {
-        *self = LeaseWatch { released: Some(now), ready: self.ready, ..LeaseWatch::default() };
+        let given_back_by = self.owner.take();
+        *self = LeaseWatch { released: Some(now), ready: self.ready, given_back_by, ..LeaseWatch::default() };
     }
 
     /// Checks that another worker goes on where this one does not: `standby` is from when on one is ready to.

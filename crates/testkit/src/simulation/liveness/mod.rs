@@ -60,12 +60,14 @@ pub(super) fn check(world: &World, members: &[Member<'_>]) {
     let quiet_from = world.weather.quiet_from();
     let mut liveness = world.liveness();
     let owner = liveness.lease.owner().map(str::to_owned);
+    let given_back_by = liveness.lease.given_back_by.clone();
     let reader = members.iter().find(|member| Some(member.name) == owner.as_deref());
     let status = reader.map(|reader| reader.board.snapshot());
     let is_waiting = status.as_ref().is_some_and(|status| status.undecided > 0);
     liveness.waiting = if is_waiting { liveness.waiting.or(Some(now)) } else { None };
     let waiting = liveness.waiting;
-    let standby = well_standby(members, owner.as_deref()).map(|since| since.max(quiet_from) + STANDBY_RECOVERS);
+    let standby = well_standby(members, owner.as_deref().or(given_back_by.as_deref()))
+        .map(|since| since.max(quiet_from) + STANDBY_RECOVERS);
     let patience = u64::try_from(world.plan.freshness.as_millis()).unwrap_or_default();
     liveness.lease.check(reader, standby, (now, waiting, patience), world);
     let Some(reader) = reader.filter(|reader| reader.condition.can_beat) else { return };
