@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use self::plan::{InStream, Plan};
 use crate::clock::{ServiceTime, SystemClock};
+use crate::gap::BELIEVE_NOT_FOUND;
 use crate::lease::WorkerId;
 use crate::state::closing::{Closing, interrupt, interrupted};
 use crate::state::{Generations, Listed, Loaded, Progress, StateStore, StoredGap, StoredLease, StreamStart};
@@ -77,8 +78,6 @@ const TRIES: u32 = 8;
 /// So many shards are asked for at the same time.
 const AT_ONCE: usize = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
-/// A shard that is not listed is gone when the service says so as often as this, over a quarter of a minute.
-const BELIEVE_NOT_FOUND: u32 = 7;
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(2_500);
 
 // === impl GapCloser ===

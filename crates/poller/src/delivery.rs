@@ -108,8 +108,8 @@ impl Deliver for Delivery {
         for record in records {
             let record = record.as_ref().map_err(RecordError::clone);
             page.add(&self.mapper, record, trust);
-            // Mapping takes processor time, and the heartbeat must not wait for a whole page. A yield for each record would
-            // take as long as the mapping.
+            // Mapping takes processor time, and the heartbeat must not wait for a whole page: a yield for some hundred
+            // records, since one for each took an eighth of the time of a record that no route takes.
             tokio::task::coop::consume_budget().await;
         }
         if let Err(error) = page.check_keys(&self.progress.keys) {

@@ -37,6 +37,9 @@ pub struct Gap {
     pub detail: Option<String>,
 }
 
+/// A shard is gone when the service has said so this often in a row, over a quarter of a minute.
+pub(crate) const BELIEVE_NOT_FOUND: u32 = 7;
+
 // === impl GapKind ===
 
 impl GapKind {

@@ -21,6 +21,7 @@ pub use self::keep::KeepDone;
 pub use self::known::{KnownShard, ShardProgress};
 use self::search::Search;
 pub use self::search::seek_delay;
+use crate::retention::KEPT_SECONDS;
 
 /// The state machine.
 #[derive(Debug)]
@@ -96,9 +97,8 @@ pub fn roots(listed: &[ListedShard], start: StartPosition) -> Vec<ShardId> {
 /// Parents that are not listed beside their children, and that were opened so lately before `now` that they cannot be
 /// trimmed: with such a listing a group would begin with the children.
 pub fn missing_parents(listed: &[ListedShard], now: u64) -> BTreeSet<ShardId> {
-    const RETENTION_SECONDS: u64 = 24 * 60 * 60;
     let ids: BTreeSet<&ShardId> = listed.iter().map(|shard| &shard.id).collect();
-    let is_young = |parent: &ShardId| parent.opened().is_some_and(|opened| opened + RETENTION_SECONDS > now);
+    let is_young = |parent: &ShardId| parent.opened().is_some_and(|opened| opened + KEPT_SECONDS > now);
     let parents = listed.iter().filter_map(|shard| shard.parent.as_ref());
     parents.filter(|parent| !ids.contains(parent) && is_young(parent)).cloned().collect()
 }

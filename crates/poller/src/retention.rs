@@ -12,13 +12,15 @@ use crate::clock::ServiceTime;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retained(u64);
 
-/// A stream keeps records for 24 hours; nothing is proven about what was last looked at near that.
-const RETENTION_SECONDS: u64 = 23 * 60 * 60 + 30 * 60;
+/// A stream keeps records for 24 hours.
+pub(crate) const KEPT_SECONDS: u64 = 24 * 60 * 60;
+/// Nothing is proven about what was last looked at near that.
+const SURELY_KEPT_SECONDS: u64 = KEPT_SECONDS - 30 * 60;
 
 impl Retained {
     /// Of what came after `moment`, in seconds since 1970. `None`: emulators trim nothing.
     pub(crate) fn since(moment: u64, stream: &StreamArn) -> Option<Retained> {
-        (!stream.table().is_emulator()).then(|| Retained(moment.saturating_add(RETENTION_SECONDS)))
+        (!stream.table().is_emulator()).then(|| Retained(moment.saturating_add(SURELY_KEPT_SECONDS)))
     }
 
     /// Of all that a shard holds whose item is of the time `born`: its records may be as old as the shard itself, but
@@ -32,7 +34,8 @@ impl Retained {
         begun: u64,
         stream: &StreamArn,
     ) -> Option<Retained> {
-        let opened = shard.opened().filter(|opened| *opened < born && opened.saturating_add(RETENTION_SECONDS) > begun);
+        let opened =
+            shard.opened().filter(|opened| *opened < born && opened.saturating_add(SURELY_KEPT_SECONDS) > begun);
         Retained::since(opened.unwrap_or(born).max(swept.unwrap_or(0)), stream)
     }
 

@@ -21,13 +21,14 @@ use self::said::Line;
 pub use self::summary::Summary;
 pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Phase, Role, ShardStatus, Status};
 use crate::gap::Gap;
+use crate::retention::KEPT_SECONDS;
 
 /// Where shard tasks note what they do. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct StatusBoard(Arc<Mutex<Board>>);
 
 /// Children begin within a day, or meet a gap.
-const KEEP_ENDED: Duration = Duration::from_secs(24 * 60 * 60);
+const KEEP_ENDED: Duration = Duration::from_secs(KEPT_SECONDS);
 
 // === impl StatusBoard ===
 

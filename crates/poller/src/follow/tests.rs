@@ -1,6 +1,8 @@
 mod broken;
 mod closing;
+mod endings;
 mod fakes;
+mod lag;
 mod standbys;
 
 use std::sync::atomic::Ordering;
@@ -195,21 +197,6 @@ async fn children_that_no_listing_shows_are_found_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_page_of_a_closed_shard_is_not_the_present_end() {
-    let bench = Bench::default();
-    bench.stream.shard("a", None).put("a", 1..=1);
-    let running = bench.follow();
-    seconds(20).await;
-    assert_eq!(running.board.snapshot().lag(), Some(Duration::ZERO));
-    // Its child, which nobody knows yet, has been written to for a while.
-    bench.stream.put("a", 2..=2).close("a");
-    seconds(2).await;
-    assert!(bench.index.written().contains(&2));
-    assert!(running.board.snapshot().lag() > Some(Duration::ZERO));
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_expired_iterator_goes_on_after_the_last_record_read() {
     let bench = Bench::default();
     bench.stream.shard("a", None).fail("a", &[Fault::ExpiredIterator]);
@@ -332,50 +319,6 @@ async fn trimmed_records_are_a_gap_that_stops_their_lineage_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn l12_an_open_shard_does_not_end_where_answers_leave_the_iterator_out() {
-    let bench = Bench::default();
-    bench.stream.shard("a", None).put("a", 1..=3);
-    let running = bench.follow();
-    seconds(3).await;
-    bench.stream.blank("a", 40).put("a", 4..=5);
-    seconds(120).await;
-    bench.stream.put("a", 6..=6);
-    seconds(10).await;
-    assert_eq!(bench.stream.blanks_left("a"), 0);
-    assert_eq!(bench.index.written(), (1..=6).collect::<Vec<_>>());
-    assert!(matches!(bench.store.shard("a"), Some(ShardProgress::Open(_))));
-    let status = running.stop().await.status;
-    assert!(status.counters.incomplete_answers > 0 && status.gaps.is_empty(), "{status:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn l12_a_closed_shard_with_a_backlog_is_read_on() {
-    let bench = Bench::default();
-    bench.stream.page_size(10).shard("a", None).put("a", 1..=100).shard("b", Some("a")).put("b", 200..=201).close("a");
-    // A blank answer in the middle: the shard is closed by each sign, and not at its end.
-    bench.stream.blank("a", 1);
-    let running = bench.follow();
-    seconds(20).await;
-    assert_eq!(bench.index.written(), (1..=100).chain(200..=201).collect::<Vec<_>>());
-    assert_eq!(bench.store.shard("a"), Some(ShardProgress::Done));
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn l12_the_end_is_confirmed_by_an_iterator_after_the_last_record() {
-    let bench = Bench::default();
-    bench.stream.shard("a", None).put("a", 1..=3).shard("b", Some("a")).close("a");
-    let running = bench.follow();
-    seconds(5).await;
-    running.stop().await;
-    let iterators = bench.stream.iterators.lock().unwrap();
-    let of_a: Vec<_> = iterators.iter().filter(|(shard, _)| shard == "a").map(|(_, position)| position).collect();
-    let after = Position::After(SequenceNumber::parse("3").unwrap());
-    assert_eq!(of_a, [&Position::TrimHorizon, &after]);
-    assert_eq!(bench.store.shard("a"), Some(ShardProgress::Done));
-}
-
-#[tokio::test(start_paused = true)]
 async fn l8_a_shard_of_which_nothing_was_read_begins_with_what_is_left() {
     let bench = Bench::default();
     bench.stream.shard("a", None);
@@ -485,46 +428,6 @@ async fn what_is_undecided_is_delivered_again_and_counted_once() {
     assert_eq!(bench.index.written(), (1..=8).collect::<Vec<_>>());
     let status = running.stop().await.status;
     assert_eq!((status.tally.applied, status.undecided), (8, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_waits_for_the_page_in_hand_and_is_over_in_ten_seconds() {
-    let bench = Bench::default();
-    bench.stream.page_size(2).shard("a", None).put("a", 1..=10);
-    bench.index.slow.store(3_000, Ordering::SeqCst);
-    let running = bench.follow();
-    seconds(2).await;
-    running.stop().await;
-    assert_eq!(bench.index.written(), [1, 2]);
-    assert_eq!(bench.store.position("a").as_deref(), Some("2"));
-    bench.index.slow.store(3_600_000, Ordering::SeqCst);
-    let running = bench.follow();
-    seconds(3).await;
-    let asked = Instant::now();
-    let followed = running.stop().await;
-    assert!(asked.elapsed() < Duration::from_secs(10));
-    assert_eq!(followed.end, FollowEnd::Stopped);
-    assert_eq!(bench.store.position("a").as_deref(), Some("2"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn until_the_present_end() {
-    let bench = Bench::default();
-    bench.stream.shard("a", None).put("a", 1..=3).close("a").shard("b", Some("a")).put("b", 10..=11).shard("z", None);
-    let followed = bench.until_end().await;
-    assert_eq!(followed.end, FollowEnd::PresentEnd);
-    assert_eq!(followed.status.tally.applied, 5);
-    assert_eq!(bench.store.shard("a"), Some(ShardProgress::Done));
-    assert_eq!(bench.store.position("b").as_deref(), Some("11"));
-    assert!(matches!(bench.store.shard("b"), Some(ShardProgress::Open(_))));
-}
-
-#[tokio::test(start_paused = true)]
-async fn until_the_present_end_a_later_record_ends_the_shard_and_is_applied() {
-    let bench = Bench::default();
-    bench.stream.page_size(1).shard("a", None).put("a", 1..=2).put_at("a", 3..=3, 4_000_000_000).put("a", 4..=9);
-    let followed = bench.until_end().await;
-    assert_eq!((followed.end, bench.index.written()), (FollowEnd::PresentEnd, vec![1, 2, 3]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -671,36 +574,6 @@ async fn nothing_is_lost_whatever_happens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_stores_what_was_written_since_the_last_checkpoint() {
-    let bench = Bench::default();
-    bench.stream.shard("a", None).put("a", 1..=3).page_size(1);
-    let running = bench.follow();
-    while bench.index.written().len() < 3 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(bench.store.position("a").as_deref(), Some("1"), "checkpoints are a second apart");
-    running.stop().await;
-    assert_eq!(bench.store.position("a").as_deref(), Some("3"));
-}
-
-/// Nobody reads the shard again, so that nobody would notice.
-#[tokio::test(start_paused = true)]
-async fn an_index_lost_before_the_end_of_a_shard_is_a_gap_and_the_shard_is_not_drained() {
-    let bench = Bench::default();
-    bench.stream.shard("a", None).put("a", 1..=3).page_size(1).close("a").shard("b", Some("a"));
-    let running = bench.follow();
-    while bench.index.written().is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(bench.store.position("a").as_deref(), Some("1"), "the first page is checkpointed at once");
-    bench.index.vanished.store(true, Ordering::SeqCst);
-    assert_eq!(running.end().await.end, FollowEnd::OnlyGaps);
-    assert_eq!(bench.store.position("a").as_deref(), Some("1"));
-    assert_eq!(bench.store.gaps(), [("index_vanished", "sessions-000001".to_owned())]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_task_that_hangs_is_started_again() {
     let bench = Bench::default();
     bench.stream.shard("a", None).shard("b", None).put("b", 1..=1);
@@ -715,46 +588,5 @@ async fn a_task_that_hangs_is_started_again() {
     seconds(2 * 60).await;
     assert_eq!(bench.index.written(), [1, 2]);
     assert_eq!(running.board.snapshot().counters.watchdog_restarts, 1);
-    running.stop().await;
-}
-
-/// An endpoint that leaves the next iterator out on open shards: its last empty answer may be older than the last record.
-#[tokio::test(start_paused = true)]
-async fn l12_an_answer_from_before_the_end_does_not_prove_it() {
-    let bench = Bench::default();
-    bench.stream.shard("a", None).put("a", 1..=1);
-    let running = bench.follow();
-    seconds(3).await;
-    bench.stream.blank("a", 1_000);
-    seconds(2).await;
-    bench.stream.delay("a", Duration::from_secs(5));
-    seconds(2).await;
-    bench.stream.blank("a", 0).put("a", 2..=2).close("a").delay("a", Duration::ZERO);
-    bench.stream.shard("b", Some("a")).put("b", 3..=3);
-    seconds(20).await;
-    assert_eq!(bench.index.written(), [1, 2, 3]);
-    running.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_machine_that_was_suspended_shows_the_lag_of_its_sleep() {
-    const HOUR: u64 = 60 * 60;
-    let bench = Bench::default();
-    bench.stream.shard("a", None).put("a", 1..=1);
-    let running = bench.follow();
-    seconds(10).await;
-    assert_eq!(running.board.snapshot().lag(), Some(Duration::ZERO));
-    bench.store.suspended.store(10 * HOUR, Ordering::SeqCst);
-    bench.index.slow.store(20_000, Ordering::SeqCst);
-    seconds(2).await;
-    bench.stream.put_at("a", 2..=2, i64::try_from(EPOCH + HOUR).unwrap());
-    seconds(4).await;
-    assert!(
-        running.board.snapshot().lag() >= Some(Duration::from_secs(10 * HOUR)),
-        "{:?}",
-        running.board.snapshot().lag()
-    );
-    seconds(30).await;
-    assert_eq!(running.board.snapshot().lag(), Some(Duration::ZERO));
     running.stop().await;
 }

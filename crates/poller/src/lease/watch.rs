@@ -63,7 +63,8 @@ impl LeaseWatch {
         LeaseWatch { impatient: true, ..LeaseWatch::new(me) }
     }
 
-    /// This worker gave the lease of this term up, at this moment of its monotonic clock: it lets others go first for so long.
+    /// This worker gave the lease of this term up, `at` this moment of its monotonic clock: it lets others go first for so
+    /// long.
     pub fn gave_up(&mut self, term: u64, at: Duration) -> Duration {
         (self.given_up, self.free_since) = (Some(GivenUp { term, at }), None);
         OTHERS_GO_FIRST

@@ -26,8 +26,8 @@ pub struct Owner {
     pub routes: String,
     /// The generation.
     pub generation: u32,
-    /// The groups that have followed a table into this index, and have it in their state, as `GROUP|TABLE_ARN`. The set-up does not write
-    /// them: each group adds itself when it has stored the index's UUID.
+    /// The groups that have followed a table into this index, and have it in their state, as `GROUP|TABLE_ARN`. The set-up
+    /// does not write them: each group adds itself when it has stored the index's UUID.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }

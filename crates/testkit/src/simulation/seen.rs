@@ -8,7 +8,7 @@ pub(super) const CHECK_EVERY: u64 = 400;
 /// What was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
-    pub(super) lease: LeaseWatch,
+    pub(super) lease: OwnerWatch,
     pub(super) shards: ShardWatch,
     pub(super) lag: LagWatch,
     /// When the group began.
@@ -19,7 +19,7 @@ pub(super) struct Liveness {
 
 /// Who has the lease, as the state table says.
 #[derive(Debug, Default)]
-pub(super) struct LeaseWatch {
+pub(super) struct OwnerWatch {
     pub(super) owner: Option<String>,
     pub(super) taken: u64,
     /// Terms in a row without progress before this one.

@@ -15,7 +15,7 @@ use super::closed::Closed;
 use crate::follow::prepare::Ready;
 use crate::follow::settings::Settings;
 use crate::graph::{Position, ReadFrom, ShardProgress, Until};
-use crate::retention::Retained;
+use crate::retention::{KEPT_SECONDS, Retained};
 use crate::shard::{Activity, Job, ShardEnd, Shared, follow_shard};
 use crate::state::writes::FIRST_RUN;
 use crate::state::{StoredShard, StreamStart};
@@ -67,7 +67,6 @@ const FIRST_RESTART: Duration = Duration::from_secs(1);
 const LONGEST_RESTART: Duration = Duration::from_secs(5 * 60);
 /// A root that is trimmed so soon after the group began was about to be when it did, and so it is with closed gaps.
 const ABOUT_TO_BE_TRIMMED_SECONDS: u64 = 30 * 60;
-const RETENTION_SECONDS: u64 = 24 * 60 * 60;
 /// `latest` begins this much earlier, because creation times are rounded down, by some engines to the minute: what is
 /// written after the start must never look older than it.
 const LATEST_MARGIN_SECONDS: u64 = 90;
@@ -267,7 +266,7 @@ impl Readers {
 /// seconds since 1970: up to the last record that is acknowledged, or to when the reader before had read everything.
 /// Nothing that it holds is older than the shard itself, or than what a stream keeps.
 fn current_up_to(shard: &ShardId, born: u64, created: Option<CreationTime>, (swept, now): (Option<u64>, u64)) -> u64 {
-    let oldest = shard.opened().unwrap_or(born).max(now.saturating_sub(RETENTION_SECONDS));
+    let oldest = shard.opened().unwrap_or(born).max(now.saturating_sub(KEPT_SECONDS));
     oldest.max(swept.unwrap_or(0)).max(created.map_or(0, |created| u64::from(created.seconds())))
 }
 
@@ -292,7 +291,7 @@ mod tests {
             assert_eq!(current_up_to(&shard, born, created, (swept, now)), expected, "{row}");
         }
         let later = now + 48 * HOUR;
-        assert_eq!(current_up_to(&shard, born, None, (None, later)), later - RETENTION_SECONDS);
+        assert_eq!(current_up_to(&shard, born, None, (None, later)), later - KEPT_SECONDS);
         assert_eq!(current_up_to(&ShardId::new("shardId-17"), born, None, (None, now)), born);
     }
 }

@@ -7,13 +7,11 @@ use streamdex_dynamodb::{AwsError, Fault};
 use tokio::time::Instant;
 
 use super::{Next, Reader};
-use crate::gap::GapKind;
+use crate::gap::{BELIEVE_NOT_FOUND, GapKind};
 use crate::pace::Polled;
 use crate::shard::read::Read;
 use crate::status::Call;
 
-/// A shard is gone when the service has said so this often in a row, over a quarter of a minute.
-const BELIEVE_NOT_FOUND: u32 = 7;
 const WORTH_SAYING: Duration = Duration::from_secs(3);
 /// The oldest record can be trimmed between two calls.
 const FRESH_STARTS: u32 = 5;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use streamdex_poller::lease::longest_without_progress;
 
 use super::{Member, promises};
-use crate::simulation::seen::{CHECK_EVERY, LeaseWatch};
+use crate::simulation::seen::{CHECK_EVERY, OwnerWatch};
 use crate::simulation::time::SECOND;
 use crate::simulation::world::World;
 
@@ -18,9 +18,9 @@ const AT_FIRST: u64 = 2 * SECOND;
 /// A page in hand, and the calls that are under way: a reader asks for nothing meanwhile.
 const IN_HAND: u64 = 6 * SECOND;
 
-// === impl LeaseWatch ===
+// === impl OwnerWatch ===
 
-impl LeaseWatch {
+impl OwnerWatch {
     pub(super) fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
@@ -44,13 +44,13 @@ impl LeaseWatch {
                 world.trace.violation(format_args!("{worker} takes the lease {took} ms after it could have"));
             }
         }
-        *self = LeaseWatch { owner: Some(worker.to_owned()), taken: now, fruitless, ..LeaseWatch::default() };
+        *self = OwnerWatch { owner: Some(worker.to_owned()), taken: now, fruitless, ..OwnerWatch::default() };
     }
 
     /// It was given back.
     pub(crate) fn end(&mut self, now: u64) {
         let given_back_by = self.owner.take();
-        *self = LeaseWatch { released: Some(now), ready: self.ready, given_back_by, ..LeaseWatch::default() };
+        *self = OwnerWatch { released: Some(now), ready: self.ready, given_back_by, ..OwnerWatch::default() };
     }
 
     /// Checks that another worker goes on where this one does not: `standby` is from when on one is ready to.
