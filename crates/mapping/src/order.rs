@@ -3,7 +3,9 @@
 //! Versions begin with the second of the creation time (ADR 0001). Of two changes of one item in one page, the later one
 //! takes the larger second, and all its operations do: a move between two indices is never half done.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::change::{Change, RecordError};
 use crate::version::CreationTime;
@@ -11,20 +13,30 @@ use crate::version::CreationTime;
 /// The largest second of each item so far, over the records of a shard in their order.
 #[derive(Debug, Clone, Default)]
 pub struct ItemOrder {
-    /// By the item's key: its largest second, and the record of this page that has it.
-    items: HashMap<Box<str>, Largest>,
+    items: HashTable<Item>,
+    hasher: DefaultHashBuilder,
+    /// The number of this page.
+    page: u64,
     /// The largest second of this page.
     newest: u32,
     /// The second of the record that came last.
     latest: u32,
+    /// From so many items on, those that are not needed any more are looked for.
+    crowded: usize,
     steps_back: u64,
     raised: u64,
 }
 
+/// What is known of one item.
 #[derive(Debug, Clone, Copy)]
-struct Largest {
+struct Item {
+    /// The hash of its key. Where two items have the same, one may take the second of the other: a version that is larger
+    /// than need be does no harm.
+    key: u64,
+    /// Its largest second.
     second: u32,
-    record: Option<usize>,
+    /// The record that has it: its page and its place in it.
+    record: (u64, usize),
 }
 
 /// What an earlier record of an item makes of a later one.
@@ -36,10 +48,12 @@ pub struct Raised {
     pub by: Option<usize>,
 }
 
-/// Items of earlier pages are kept for so long: a page can be cut between two changes of one item.
-const KEPT_SECONDS: u32 = 120;
-/// Of more items than this, only those are kept that time has not caught up with, and of these no more either.
+/// Items of earlier pages are kept for at least so many seconds: a page can be cut between two changes of one item. Of too
+/// many, the newest are kept, and at last only those that time has not caught up with.
+const KEPT_SECONDS: [u32; 3] = [120, 10, 0];
 const KEPT_ITEMS: usize = 20_000;
+/// Fewer are never looked through.
+const FEW_ITEMS: usize = 256;
 
 impl ItemOrder {
     /// Takes the next record of the page: its place in it, its item's key and its time. The answer says under which
@@ -49,16 +63,18 @@ impl ItemOrder {
         self.steps_back += u64::from(second < self.newest);
         self.newest = self.newest.max(second);
         self.latest = second;
-        let Some(largest) = self.items.get_mut(keys) else {
-            self.items.insert(keys.into(), Largest { second, record: Some(record) });
+        let new = Item { key: self.hasher.hash_one(keys), second, record: (self.page, record) };
+        let Some(known) = self.items.find_mut(new.key, |item| item.key == new.key) else {
+            self.items.insert_unique(new.key, new, |item| item.key);
             return None;
         };
-        if second >= largest.second {
-            *largest = Largest { second, record: Some(record) };
+        if second >= known.second {
+            *known = new;
             return None;
         }
         self.raised += 1;
-        Some(Raised { second: CreationTime::from_seconds(largest.second), by: largest.record })
+        let (page, by) = known.record;
+        Some(Raised { second: CreationTime::from_seconds(known.second), by: (page == self.page).then_some(by) })
     }
 
     /// Takes all records of a page, before it is cut into parts that are delivered one after the other or again: each
@@ -75,15 +91,25 @@ impl ItemOrder {
 
     /// The records of the page are done with: keeps what the next page has to know, which is bounded.
     pub fn end_page(&mut self) {
-        let latest = self.latest;
         self.newest = 0;
-        self.items.retain(|_, largest| largest.second.saturating_add(KEPT_SECONDS) >= latest);
-        if self.items.len() > KEPT_ITEMS {
-            self.items.retain(|_, largest| largest.second > latest);
+        self.page += 1;
+        if self.items.len() >= self.crowded.max(FEW_ITEMS) {
+            self.forget();
+            // Looking through all after each page would take more time than all that is done with the page.
+            self.crowded = 2 * self.items.len();
+        }
+    }
+
+    fn forget(&mut self) {
+        let latest = self.latest;
+        for kept in KEPT_SECONDS {
+            self.items.retain(|item| item.second.saturating_add(kept) > latest);
+            if self.items.len() <= KEPT_ITEMS {
+                return;
+            }
         }
         let mut room = KEPT_ITEMS;
-        self.items.retain(|_, largest| {
-            largest.record = None;
+        self.items.retain(|_| {
             room = room.saturating_sub(1);
             room > 0
         });

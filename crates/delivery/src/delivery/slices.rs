@@ -128,8 +128,6 @@ impl Delivery {
             slice.answered.extend(handles.iter().zip(&reads).map(|(handle, read)| (*handle, read.answered)));
             let mut bytes = 0;
             for (handle, read) in handles.into_iter().zip(reads) {
-                // Mapping takes time, and others have to get on.
-                tokio::task::yield_now().await;
                 if bounds.cancel.is_cancelled() {
                     return Err(DeliveryFault::Cancelled(None));
                 }

@@ -41,7 +41,9 @@ fn d3_items_are_remembered_from_page_to_page_until_time_catches_up() {
     assert_eq!(order.take(0, "a", time(999)), Some(Raised { second: time(1_000), by: None }));
     assert_eq!(order.steps_back(), 1, "pages are counted each for itself");
     order.end_page();
-    order.take(0, "b", time(1_200));
+    for number in 0..FEW_ITEMS {
+        order.take(number, &number.to_string(), time(1_200));
+    }
     order.end_page();
     assert_eq!(order.take(0, "a", time(999)), None, "too long ago");
     assert_eq!(order.take(1, "ahead", time(1_300)), Some(Raised { second: time(10_000), by: None }));
@@ -52,17 +54,34 @@ fn d3_items_are_remembered_from_page_to_page_until_time_catches_up() {
 #[test]
 fn d3_what_is_remembered_is_bounded() {
     let mut order = ItemOrder::default();
-    for number in 0..3 * KEPT_ITEMS {
-        order.take(number, &number.to_string(), time(1_000));
+    for page in 0..100 {
+        // Ten seconds hold no more than may be kept, two minutes do.
+        for number in 0..1_500 {
+            order.take(number, &format!("{page} {number}"), time(1_000 + page));
+        }
+        order.end_page();
+        assert!(order.items.len() <= 2 * KEPT_ITEMS + 1_500, "{}", order.items.len());
+        if let Some(before) = page.checked_sub(1) {
+            let raised = order.take(0, &format!("{before} 7"), time(900));
+            assert_eq!(raised, Some(Raised { second: time(1_000 + before), by: None }), "the newest are kept");
+        }
     }
-    order.end_page();
-    assert!(order.items.len() <= KEPT_ITEMS);
     for number in 0..3 * KEPT_ITEMS {
-        order.take(number, &number.to_string(), time(2_000));
+        order.take(number, &format!("last {number}"), time(9_000));
     }
-    order.take(0, "last", time(1_990));
+    order.take(0, "last", time(8_990));
     order.end_page();
-    assert!(order.items.len() <= KEPT_ITEMS, "{}", order.items.len());
+    assert!(order.items.len() <= KEPT_ITEMS, "those that are ahead are as many: {}", order.items.len());
+}
+
+#[test]
+fn d3_a_shard_with_few_records_keeps_few_items() {
+    let mut order = ItemOrder::default();
+    for second in 0..100_000 {
+        order.take(0, &second.to_string(), time(1_000 + second));
+        order.end_page();
+        assert!(order.items.len() <= FEW_ITEMS, "{}", order.items.len());
+    }
 }
 
 /// One change of the log: whose, when, and in which index the item is afterwards; `None`: expired.

@@ -124,12 +124,10 @@ impl Shared {
         if self.readers.load(Ordering::Relaxed) <= FEW_SHARDS { 1 } else { BURST }
     }
 
-    /// Waits for a complete listing that was begun after this moment.
-    pub(super) async fn next_listing(&self) {
-        let (mut listed, asked) = (self.listed.subscribe(), Instant::now());
-        self.wants_listing.notify_one();
+    /// Waits until the first listing of the term is complete.
+    pub(super) async fn first_listing(&self) {
         // The sender lives as long as this.
-        let _ = listed.wait_for(|began| began.is_some_and(|began| began >= asked)).await;
+        let _ = self.listed.subscribe().wait_for(Option::is_some).await;
     }
 
     /// How long after a checkpoint of a shard the next one comes.

@@ -33,7 +33,8 @@ impl Reader<'_> {
         if at_end { self.end_if_open(Polled::Empty).await } else { Next::Poll(Polled::Empty) }
     }
 
-    /// `--until-end`: an open shard ends here. Whether it is open is seen in a listing that is begun now.
+    /// `--until-end`: an open shard ends here. It was open at the start, or a listing had shown it as closed, so that its
+    /// children hold nothing that was written before the start.
     pub(super) async fn end_if_open(&mut self, polled: Polled) -> Next {
         match self.has_a_child().await {
             Ok(true) => return Next::Poll(polled),
@@ -43,7 +44,7 @@ impl Reader<'_> {
                 return Next::Poll(Polled::Failed);
             }
         }
-        self.shared.next_listing().await;
+        self.shared.first_listing().await;
         self.job.activity.note();
         if self.job.activity.is_closed() { Next::Poll(polled) } else { Next::End(Read::AtEnd) }
     }
