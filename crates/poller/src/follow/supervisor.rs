@@ -290,7 +290,8 @@ impl Supervisor {
                 self.readers.note_closed(Closed::of(&shards, status, &self.settings));
                 self.shared.board.forget_what_ended_long_ago();
                 self.last_listing = Some(began);
-                self.shared.listed.send_replace(Some(began));
+                // It may be set already.
+                let _ = self.shared.listed.set(());
                 if std::mem::take(&mut self.wants_listing) {
                     self.list_after(LIST_AGAIN);
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, SetOnce};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -300,7 +300,7 @@ impl<'a> Term<'a> {
             budget: Budget::default(),
             describe_turn: self.parts.describe_turn.clone(),
             wants_listing: Notify::new(),
-            listed: watch::Sender::new(None),
+            listed: SetOnce::new(),
             freshness: self.settings.freshness,
             burst: Notify::new(),
             readers: AtomicUsize::new(0),

@@ -8,7 +8,7 @@ use streamdex_config::StreamArn;
 use streamdex_dynamodb::stream::{ShardId, StreamSource};
 use streamdex_mapping::CreationTime;
 use streamdex_sink::index::VanishedIndex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, SetOnce};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -40,8 +40,8 @@ pub(crate) struct Shared {
     pub(crate) describe_turn: DescribeTurn,
     /// A reader needs a listing soon.
     pub(crate) wants_listing: Notify,
-    /// When the last complete listing was begun.
-    pub(crate) listed: watch::Sender<Option<Instant>>,
+    /// The first listing of the term is complete.
+    pub(crate) listed: SetOnce<()>,
     /// How old news may be before an idle shard is asked for it.
     pub(crate) freshness: Duration,
     /// Something came on a shard that was idle.
@@ -122,12 +122,6 @@ impl Shared {
     /// How many records on a shard that was idle are a reason to ask the others.
     pub(super) fn burst_size(&self) -> usize {
         if self.readers.load(Ordering::Relaxed) <= FEW_SHARDS { 1 } else { BURST }
-    }
-
-    /// Waits until the first listing of the term is complete.
-    pub(super) async fn first_listing(&self) {
-        // The sender lives as long as this.
-        let _ = self.listed.subscribe().wait_for(Option::is_some).await;
     }
 
     /// How long after a checkpoint of a shard the next one comes.

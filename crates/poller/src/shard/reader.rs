@@ -3,6 +3,7 @@
 mod closed;
 mod failed;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -66,7 +67,6 @@ enum Next {
     CheckWhetherClosed,
     /// Where the shard is open, this is its present end.
     CheckWhetherOpen(Polled),
-    End(Read),
 }
 
 /// Iterators are good for 15 minutes. A writer that is held back can let one grow old.
@@ -158,44 +158,34 @@ impl<'a> Reader<'a> {
             let next = match polled {
                 Ok(page) => {
                     let (read, next) = self.take(page, started, room);
-                    let next = match next {
+                    match read {
+                        // It does not wait for what is asked next.
+                        Some(page) => slot.send(Read::Page(page)),
+                        None => drop(slot),
+                    }
+                    match next {
+                        Next::Poll(polled) => ControlFlow::Continue(polled),
                         Next::CheckWhetherClosed => self.check_whether_closed(started).await,
                         Next::CheckWhetherOpen(polled) => self.end_if_open(polled).await,
-                        next => next,
-                    };
-                    match (read, next) {
-                        (Some(page), Next::End(end)) => {
-                            slot.send(Read::Page(page));
-                            let Ok(slot) = pages.reserve().await else { return };
-                            slot.send(end);
-                            return;
-                        }
-                        (Some(page), next) => {
-                            slot.send(Read::Page(page));
-                            next
-                        }
-                        (None, Next::End(end)) => {
-                            slot.send(end);
-                            return;
-                        }
-                        (None, next) => next,
                     }
                 }
-                Err(error) => match self.judge(&error) {
-                    Next::End(end) => {
-                        slot.send(end);
-                        return;
-                    }
-                    next => next,
-                },
+                Err(error) => {
+                    drop(slot);
+                    self.judge(&error)
+                }
             };
-            if let Next::Poll(polled) = next {
-                let was_idle = self.pace.is_idle();
-                next_poll = started + self.pace.next(polled);
-                self.job.activity.expect_calls(self.pace.calls_per_hour());
-                if was_idle && came >= self.shared.burst_size() {
-                    self.shared.burst.notify_waiters();
+            let polled = match next {
+                ControlFlow::Continue(polled) => polled,
+                ControlFlow::Break(end) => {
+                    let _ = pages.send(end).await;
+                    return;
                 }
+            };
+            let was_idle = self.pace.is_idle();
+            next_poll = started + self.pace.next(polled);
+            self.job.activity.expect_calls(self.pace.calls_per_hour());
+            if was_idle && came >= self.shared.burst_size() {
+                self.shared.burst.notify_waiters();
             }
         }
     }

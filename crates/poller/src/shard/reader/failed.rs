@@ -1,12 +1,13 @@
 //! What a call for records that failed means.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use streamdex_dynamodb::stream::Position;
 use streamdex_dynamodb::{AwsError, Fault};
 use tokio::time::Instant;
 
-use super::{Next, Reader};
+use super::Reader;
 use crate::gap::{BELIEVE_NOT_FOUND, GapKind};
 use crate::pace::Polled;
 use crate::shard::read::Read;
@@ -20,7 +21,7 @@ const OTHERS_READ: Duration = Duration::from_secs(30);
 
 impl Reader<'_> {
     /// Decides what follows: another call, or the end of the shard's task.
-    pub(super) fn judge(&mut self, error: &AwsError) -> Next {
+    pub(super) fn judge(&mut self, error: &AwsError) -> ControlFlow<Read, Polled> {
         let fault = error.fault();
         self.shared.contact.stream_refused(fault);
         self.shared.board.called(match fault {
@@ -39,13 +40,13 @@ impl Reader<'_> {
         self.not_found = if fault == Fault::NotFound { self.not_found + 1 } else { 0 };
         match fault {
             // `iterator` is gone already; the next poll asks for a new one.
-            Fault::ExpiredIterator => return Next::Poll(Polled::Failed),
+            Fault::ExpiredIterator => return ControlFlow::Continue(Polled::Failed),
             Fault::Trimmed => {
                 // Of what nothing was read, what is left is read: emulators pin the oldest position of an empty shard.
                 // Whether something may be missing is judged by the shard's age, before it is read.
                 let may_begin_later = self.position() == Position::TrimHorizon;
                 if !may_begin_later || self.fresh_starts >= FRESH_STARTS {
-                    return Next::End(Read::Gap(GapKind::Trimmed));
+                    return ControlFlow::Break(Read::Gap(GapKind::Trimmed));
                 }
                 self.fresh_starts += 1;
             }
@@ -53,12 +54,12 @@ impl Reader<'_> {
                 // The group began as it was trimmed: what is left of it is nothing.
                 let is_nothing_left = self.job.may_be_gone && self.last_read.is_none();
                 let vanished = Read::Gap(GapKind::ShardVanished);
-                return Next::End(if is_nothing_left { Read::Drained } else { vanished });
+                return ControlFlow::Break(if is_nothing_left { Read::Drained } else { vanished });
             }
             _ => {}
         }
         if self.shared.patience.is_some_and(|patience| self.progress.elapsed() >= patience) {
-            return Next::End(Read::GaveUp { message: error.to_string(), hint: error.hint().to_owned() });
+            return ControlFlow::Break(Read::GaveUp { message: error.to_string(), hint: error.hint().to_owned() });
         }
         // A single refused call is everyday life and no state.
         self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
@@ -68,6 +69,6 @@ impl Reader<'_> {
         } else if self.progress.elapsed() >= WORTH_SAYING {
             self.shared.board.pause(&self.job.shard, Some(error.to_string()));
         }
-        Next::Poll(if fault == Fault::Throttled { Polled::Throttled } else { Polled::Failed })
+        ControlFlow::Continue(if fault == Fault::Throttled { Polled::Throttled } else { Polled::Failed })
     }
 }
