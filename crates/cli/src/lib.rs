@@ -82,8 +82,12 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
     }
 }
 
+/// After so many turns of tasks a thread looks whether timers are due and answers have come; tokio's own number is 61.
+const TURNS_BETWEEN_EVENTS: u32 = 8;
+
 fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // A page is read, mapped and dropped in one turn of some 20 ms, and the beat of a lease must not wait for many of them.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(TURNS_BETWEEN_EVENTS).build();
     let runtime =
         runtime.map_err(|error| CliError::new(Exit::Unreachable, "cannot start the runtime").caused_by(error))?;
     runtime.block_on(work)

@@ -15,8 +15,8 @@ use crate::version::CreationTime;
 pub struct ItemOrder {
     items: HashTable<Item>,
     hasher: DefaultHashBuilder,
-    /// The number of this page.
-    page: u64,
+    /// The number of this page, which may begin again at 0.
+    page: u32,
     /// The largest second of this page.
     newest: u32,
     /// The second of the record that came last.
@@ -36,7 +36,7 @@ struct Item {
     /// Its largest second.
     second: u32,
     /// The record that has it: its page and its place in it.
-    record: (u64, usize),
+    record: (u32, u32),
 }
 
 /// What an earlier record of an item makes of a later one.
@@ -51,7 +51,7 @@ pub struct Raised {
 /// Items of earlier pages are kept for at least so many seconds: a page can be cut between two changes of one item. Of too
 /// many, the newest are kept, and at last only those that time has not caught up with.
 const KEPT_SECONDS: [u32; 3] = [120, 10, 0];
-const KEPT_ITEMS: usize = 20_000;
+const KEPT_ITEMS: usize = 10_000;
 /// Fewer are never looked through.
 const FEW_ITEMS: usize = 256;
 
@@ -63,7 +63,8 @@ impl ItemOrder {
         self.steps_back += u64::from(second < self.newest);
         self.newest = self.newest.max(second);
         self.latest = second;
-        let new = Item { key: self.hasher.hash_one(keys), second, record: (self.page, record) };
+        let place = u32::try_from(record).unwrap_or(u32::MAX);
+        let new = Item { key: self.hasher.hash_one(keys), second, record: (self.page, place) };
         let Some(known) = self.items.find_mut(new.key, |item| item.key == new.key) else {
             self.items.insert_unique(new.key, new, |item| item.key);
             return None;
@@ -74,7 +75,8 @@ impl ItemOrder {
         }
         self.raised += 1;
         let (page, by) = known.record;
-        Some(Raised { second: CreationTime::from_seconds(known.second), by: (page == self.page).then_some(by) })
+        let by = usize::try_from(by).ok().filter(|_| page == self.page);
+        Some(Raised { second: CreationTime::from_seconds(known.second), by })
     }
 
     /// Takes all records of a page, before it is cut into parts that are delivered one after the other or again: each
@@ -92,9 +94,10 @@ impl ItemOrder {
     /// The records of the page are done with: keeps what the next page has to know, which is bounded.
     pub fn end_page(&mut self) {
         self.newest = 0;
-        self.page += 1;
+        self.page = self.page.wrapping_add(1);
         if self.items.len() >= self.crowded.max(FEW_ITEMS) {
             self.forget();
+            self.items.shrink_to(0, |item| item.key);
             // Looking through all after each page would take more time than all that is done with the page.
             self.crowded = 2 * self.items.len();
         }

@@ -200,6 +200,11 @@ impl ShardGraph {
         self.roots.contains(shard)
     }
 
+    /// Whether any listing or question has shown a child of the shard.
+    pub fn has_children(&self, shard: &ShardId) -> bool {
+        self.heirs.get(shard).is_some_and(|children| !children.is_empty())
+    }
+
     /// How long to remember that the shard is done.
     pub fn keep_done(&self, shard: &ShardId) -> KeepDone {
         if !self.is_root(shard) {

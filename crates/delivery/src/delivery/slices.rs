@@ -29,6 +29,9 @@ use crate::page::{Page, RefusedRecord};
 
 /// Reads that fail for so long become a pause with a reason, where the caller tries for ever.
 const READS_FAIL_FOR: Duration = Duration::from_secs(60);
+/// Mapping so many bytes takes some milliseconds, and with little memory a function has little of a processor: others,
+/// and what ends it in time, have to get on.
+const YIELD_AFTER: usize = 1024 * 1024;
 /// What an operation takes beside its document.
 const BESIDE_DOCUMENT: usize = 512;
 
@@ -126,12 +129,18 @@ impl Delivery {
             let reads = writes.beside(self.read(reader.as_ref(), &keys, bounds)).await?;
             settle(page, writes);
             slice.answered.extend(handles.iter().zip(&reads).map(|(handle, read)| (*handle, read.answered)));
-            let mut bytes = 0;
+            let (mut bytes, mut mapped) = (0, 0);
             for (handle, read) in handles.into_iter().zip(reads) {
-                if bounds.cancel.is_cancelled() {
-                    return Err(DeliveryFault::Cancelled(None));
+                let size = self.resolve(page, letters, handle, &read);
+                bytes += size;
+                mapped += size;
+                if mapped >= YIELD_AFTER {
+                    mapped = 0;
+                    tokio::task::yield_now().await;
+                    if bounds.cancel.is_cancelled() {
+                        return Err(DeliveryFault::Cancelled(None));
+                    }
                 }
-                bytes += self.resolve(page, letters, handle, &read);
             }
             if let Some(room) = &mut slice.room {
                 room.fill(bytes);

@@ -21,7 +21,7 @@ use super::heartbeat::Beats;
 use super::prepare::{Ready, known};
 use super::settings::{FollowEnd, Settings};
 use crate::gap::{Gap, GapKind};
-use crate::graph::{Command, Remaining, ShardGraph, seek_delay};
+use crate::graph::{Command, Remaining, ShardGraph, Until, seek_delay};
 use crate::lease::Fenced;
 use crate::shard::{ShardEnd, Shared};
 use crate::status::Phase;
@@ -192,7 +192,9 @@ impl Supervisor {
         board.prefetched(self.shared.budget.bytes_in_use());
         board.stream_silence(self.shared.contact.stream_silence());
         let knows_all = self.last_listing.is_some_and(|began| began.elapsed() < LISTING_IS_OLD);
-        if knows_all && !self.graph.has_unread_shards() && board.is_caught_up() {
+        // With `--until-end` the first shards are left while the others are read.
+        let reads_all = self.settings.until == Until::Stopped && !self.graph.has_unread_shards();
+        if knows_all && reads_all && board.is_caught_up() {
             // Each shard was polled within the freshness and some time for the call.
             let margin = self.settings.freshness.as_secs() + self.settings.freshness.as_secs() / 10 + 4;
             self.beats.swept(self.shared.progress.time().now().saturating_sub(margin));
@@ -287,7 +289,7 @@ impl Supervisor {
                 self.obey(commands);
             }
             Discovered::Shards { shards, status, began } => {
-                self.readers.note_closed(Closed::of(&shards, status, &self.settings));
+                self.readers.note_closed(Closed::of(&shards, status, began, &self.settings));
                 self.shared.board.forget_what_ended_long_ago();
                 self.last_listing = Some(began);
                 // It may be set already.
@@ -333,8 +335,8 @@ impl Supervisor {
             match command {
                 Command::Store { shard, parent } => found.push((shard, parent)),
                 Command::Read { shard, parent, position } => {
-                    let is_root = self.graph.is_root(&shard);
-                    self.readers.read(ToRead { shard, parent, position, is_root });
+                    let (is_root, has_children) = (self.graph.is_root(&shard), self.graph.has_children(&shard));
+                    self.readers.read(ToRead { shard, parent, position, is_root, has_children });
                 }
                 Command::SeekChildren { parent, attempt } => {
                     self.shared.board.phase(&parent, Phase::SearchingChildren);

@@ -94,10 +94,13 @@ impl Bench {
         Running { stop, board, task }
     }
 
+    fn follow_until_end(&self) -> Running {
+        let patience = Some(Duration::from_secs(60));
+        self.follow_with(Settings { until: Until::PresentEnd, patience, ..self.settings() })
+    }
+
     async fn until_end(&self) -> Followed {
-        let settings =
-            Settings { until: Until::PresentEnd, patience: Some(Duration::from_secs(60)), ..self.settings() };
-        self.follow_with(settings).task.await.unwrap().unwrap()
+        self.follow_until_end().end().await
     }
 }
 

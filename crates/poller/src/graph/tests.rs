@@ -182,6 +182,15 @@ fn a_listing_shows_children_too() {
 }
 
 #[test]
+fn a_parent_has_children_for_good() {
+    let mut graph = graph(&["g"], &[]);
+    let (g, p, d) = (shard("g", None), shard("p", Some("g")), shard("d", Some("p")));
+    graph.run_listed(&[g.clone(), p.clone(), d]);
+    graph.run_listed(&[g, p]);
+    assert!(graph.has_children(&id("g")) && graph.has_children(&id("p")) && !graph.has_children(&id("d")));
+}
+
+#[test]
 fn a_trimmed_parent_that_nobody_saw_is_no_gap() {
     let listed = [shard("b", Some("a"))];
     let mut graph = ShardGraph::new(roots(&listed, StartPosition::TrimHorizon), &[], Until::Stopped);

@@ -20,6 +20,8 @@ struct Seen {
     /// Since when it is known that it has a child, that the stream is switched off, or that the service itself shows an
     /// ending sequence number.
     closed: Option<Instant>,
+    /// When the last complete listing was begun.
+    listed: Option<Instant>,
     /// The shard's item names this run.
     begun: bool,
     /// The last checkpoint that is stored.
@@ -28,9 +30,15 @@ struct Seen {
 
 impl Default for Activity {
     fn default() -> Activity {
-        let seen =
-            Seen { active: Instant::now(), calls_per_hour: 0.0, ended: None, closed: None, begun: false, stored: None };
-        Activity(Mutex::new(seen))
+        Activity(Mutex::new(Seen {
+            active: Instant::now(),
+            calls_per_hour: 0.0,
+            ended: None,
+            closed: None,
+            listed: None,
+            begun: false,
+            stored: None,
+        }))
     }
 }
 
@@ -76,6 +84,24 @@ impl Activity {
         self.seen().closed.is_some_and(|since| since <= asked)
     }
 
+    /// A complete listing that was begun then told all that it shows of the shard.
+    pub(crate) fn note_listing(&self, began: Instant) {
+        self.seen().listed = Some(began);
+    }
+
+    /// Whether there was such a listing after `moment`.
+    pub(crate) fn was_listed_after(&self, moment: Instant) -> bool {
+        self.seen().listed.is_some_and(|listed| listed >= moment)
+    }
+
+    /// For the task that takes this one's place: a shard that was closed is not open again, whatever a listing leaves out.
+    pub(crate) fn of_the_next_task(&self) -> Activity {
+        let (next, seen) = (Activity::default(), self.seen());
+        (next.seen().ended, next.seen().closed, next.seen().listed) = (seen.ended, seen.closed, seen.listed);
+        drop(seen);
+        next
+    }
+
     pub(crate) fn begin(&self) {
         self.seen().begun = true;
     }
@@ -94,5 +120,22 @@ impl Activity {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l12_a_shard_that_was_closed_is_closed_for_the_next_task_too() {
+        let (activity, before) = (Activity::default(), Instant::now());
+        assert!(!activity.of_the_next_task().is_closed() && !activity.was_listed_after(before));
+        activity.end();
+        activity.note_listing(Instant::now());
+        let next = activity.of_the_next_task();
+        assert!(next.may_be_closed_at(Instant::now()) && !next.is_closed() && next.was_listed_after(before));
+        activity.close();
+        assert!(activity.of_the_next_task().is_closed());
     }
 }

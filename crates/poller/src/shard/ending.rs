@@ -13,6 +13,8 @@ use tokio::time::Instant;
 pub(super) struct Ending {
     /// Answers in a row without a next iterator; with records, the count begins with that answer.
     answers: u32,
+    /// When the first of them was asked for.
+    since: Option<Instant>,
     /// When to check next whether the shard is closed, after it was found open.
     check_at: Option<Instant>,
     /// How often it was found open.
@@ -51,13 +53,23 @@ impl Ending {
             *self = Ending::default();
             return Step::Open;
         }
-        // What comes after these records is not known yet.
-        self.answers = if answered.empty { self.answers.saturating_add(1) } else { 1 };
+        if answered.empty {
+            self.answers = self.answers.saturating_add(1);
+            self.since.get_or_insert(now);
+        } else {
+            // What comes after these records is not known yet.
+            (self.answers, self.since) = (1, Some(now));
+        }
         match self.check_at {
             _ if self.answers < AGREEING_ANSWERS => Step::AskAgain,
             Some(at) if now < at => Step::Wait,
             _ => Step::CheckClosed,
         }
+    }
+
+    /// When the first answer without a next iterator was asked for, after the last record.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
     }
 
     /// Nobody could say whether the shard is closed.

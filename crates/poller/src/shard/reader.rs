@@ -309,7 +309,9 @@ impl<'a> Reader<'a> {
         if empty && at_present_end && self.unacknowledged.load(Ordering::SeqCst) == 0 {
             self.shared.board.current(&self.job.shard, polled);
         }
-        let reached = past_end || (self.job.end.is_some() && self.present_end.is_reached() && empty);
+        // Without a next iterator it may be closed: that is asked first.
+        let at_end = self.job.end.is_some() && self.present_end.is_reached() && empty && answered.has_next;
+        let reached = past_end || at_end;
         let next = match step {
             Step::CheckClosed => Next::CheckWhetherClosed,
             // A listing has shown meanwhile that it is closed.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use streamdex_dynamodb::stream::{ListedShard, ShardId, StreamStatus};
+use tokio::time::Instant;
 
 use crate::follow::settings::Settings;
 use crate::shard::Activity;
@@ -16,18 +17,20 @@ pub(super) struct Closed {
     closed: BTreeSet<ShardId>,
     /// The stream is switched off: all of them are.
     all: bool,
+    /// When the listing was begun; `None` before the first one.
+    began: Option<Instant>,
 }
 
 impl Closed {
     /// Reads a listing. On an emulator an ending sequence number alone says nothing: open shards have one too.
-    pub(super) fn of(listed: &[ListedShard], status: StreamStatus, settings: &Settings) -> Closed {
+    pub(super) fn of(listed: &[ListedShard], status: StreamStatus, began: Instant, settings: &Settings) -> Closed {
         let ended: BTreeSet<ShardId> =
             listed.iter().filter(|shard| shard.closed).map(|shard| shard.id.clone()).collect();
         let mut closed: BTreeSet<ShardId> = listed.iter().filter_map(|shard| shard.parent.clone()).collect();
         if !settings.stream_arn.table().is_emulator() {
             closed.extend(ended.iter().cloned());
         }
-        Closed { ended, closed, all: status == StreamStatus::Disabled }
+        Closed { ended, closed, all: status == StreamStatus::Disabled, began: Some(began) }
     }
 
     /// Tells the task of a shard.
@@ -37,6 +40,9 @@ impl Closed {
         }
         if self.all || self.closed.contains(shard) {
             activity.close();
+        }
+        if let Some(began) = self.began {
+            activity.note_listing(began);
         }
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct ToRead {
     /// Whether the position in its item counts.
     pub(super) position: Position,
     pub(super) is_root: bool,
+    /// A child of it is known: it is closed.
+    pub(super) has_children: bool,
 }
 
 /// A task that comes to the end of nothing for so long, and is not held back by something known, hangs: every
@@ -207,13 +209,17 @@ impl Readers {
         // One that has not begun has nothing on its way.
         let run = if activity.has_begun() { job.run.saturating_add(1) } else { job.run };
         // How far the index is, the board knows: what was stored when the term began may have been wrong.
-        let job =
-            Job { from, run, current_as_of: None, kill: CancellationToken::new(), activity: Arc::default(), ..job };
+        let activity = Arc::new(activity.of_the_next_task());
+        let job = Job { from, run, current_as_of: None, kill: CancellationToken::new(), activity, ..job };
         self.spawn(job, wait);
     }
 
     fn job(&self, to_read: ToRead, stored: Option<&StoredShard>) -> Job {
-        let ToRead { shard, parent, position, is_root } = to_read;
+        let ToRead { shard, parent, position, is_root, has_children } = to_read;
+        let activity = Arc::<Activity>::default();
+        if has_children {
+            activity.close();
+        }
         let now = self.shared.progress.time().now();
         let never_begun = stored.is_none_or(|stored| stored.term.is_none());
         let stored_position = stored.and_then(|stored| match &stored.progress {
@@ -246,7 +252,7 @@ impl Readers {
             from,
             run: FIRST_RUN,
             kill: CancellationToken::new(),
-            activity: Arc::default(),
+            activity,
             retained,
             floor: self.floor(),
             end: self.end,

@@ -64,6 +64,33 @@ async fn l12_an_answer_from_before_the_end_does_not_prove_it() {
     running.stop().await;
 }
 
+/// Its answers say that it is at its end, and its child is not shown yet. The ending number shows in the next listing.
+#[tokio::test(start_paused = true)]
+async fn until_the_present_end_a_shard_that_was_just_closed_is_read_to_its_end_and_its_child_follows() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3);
+    let running = bench.follow_until_end();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    bench.stream.close("a");
+    seconds(5).await;
+    bench.stream.shard("b", Some("a")).put("b", 4..=5);
+    assert_eq!(running.end().await.end, FollowEnd::PresentEnd);
+    assert_eq!(bench.index.written(), [1, 2, 3, 4, 5]);
+    assert_eq!(bench.store.shard("a"), Some(ShardProgress::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn until_the_present_end_of_a_shard_whose_answers_leave_the_iterator_out() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3);
+    let running = bench.follow_until_end();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    bench.stream.blank("a", 1_000);
+    assert_eq!(running.end().await.end, FollowEnd::PresentEnd);
+    assert_eq!(bench.index.written(), [1, 2, 3]);
+    assert!(bench.stream.blanks_left("a") > 900);
+}
+
 #[tokio::test(start_paused = true)]
 async fn until_the_present_end() {
     let bench = Bench::default();

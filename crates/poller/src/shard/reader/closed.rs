@@ -31,7 +31,9 @@ impl Reader<'_> {
         }
         self.ending.is_open(Instant::now());
         self.note_empty_words("no next iterator, though the shard is open");
-        let at_end = self.job.end.is_some() && self.present_end.is_reached();
+        // A listing that was begun since the answers say so would show an ending number.
+        let listed = self.ending.since().is_some_and(|since| self.job.activity.was_listed_after(since));
+        let at_end = self.job.end.is_some() && self.present_end.is_reached() && listed;
         if at_end { self.end_if_open(Polled::Empty).await } else { ControlFlow::Continue(Polled::Empty) }
     }
 
