@@ -15,6 +15,7 @@ use streamdex_mapping::{CreationTime, SequenceNumber};
 use streamdex_poller::clock::{ServiceTime, SystemClock};
 use streamdex_poller::graph::{KeepDone, ReadFrom, ShardProgress};
 use streamdex_poller::lease::{Fenced, WorkerId};
+use streamdex_poller::state::closing::interrupt;
 use streamdex_poller::state::writes::{Claimant, FIRST_RUN};
 use streamdex_poller::state::{Beat, Checkpoint, Generations, Progress, StateStore, StreamStart};
 use streamdex_poller::{Gap, GapKind};
@@ -186,6 +187,7 @@ async fn l1_a_checkpoint_of_an_earlier_run_is_refused_too() {
         assert_eq!(reader.begin(&id("a"), &from, SECOND_RUN).await.unwrap(), Fenced::Stored, "{}", place.name);
         assert_eq!(reader.checkpoint(&id("a"), FIRST_RUN, &at("100")).await.unwrap(), Fenced::Lost);
         assert_eq!(reader.begin(&id("a"), &from, FIRST_RUN).await.unwrap(), Fenced::Lost);
+        assert_eq!(reader.drained(&id("a"), FIRST_RUN).await.unwrap(), Fenced::Lost);
         assert_eq!(reader.checkpoint(&id("a"), SECOND_RUN, &at("51")).await.unwrap(), Fenced::Stored);
         assert_eq!(place.position("a").await.as_deref(), Some("51"), "{}", place.name);
     }
@@ -318,6 +320,25 @@ async fn a_beat_after_the_goodbye_does_not_bring_the_lease_back() {
 }
 
 #[tokio::test]
+async fn l4_a_lease_is_interrupted_as_it_was_seen() {
+    let command = WorkerId::new("gap-close");
+    for place in places().await {
+        let reader = place.reader("w1").await;
+        let held = reader.lease().await.unwrap().unwrap();
+        reader.release(&Beat::default(), false).await.unwrap();
+        let late = place.store.write(&[interrupt(&held, &command, 7)]).await.unwrap();
+        assert!(matches!(late.answer, Answer::Refused(_)), "{}: nobody has it now", place.name);
+        let free = reader.lease().await.unwrap().unwrap();
+        assert_eq!((free.term, free.owner.clone(), free.unclean), (held.term, None, true));
+        let interrupting = || async { place.store.write(&[interrupt(&free, &command, 7)]).await.unwrap().answer };
+        assert_eq!(interrupting().await, Answer::Stored);
+        assert!(matches!(interrupting().await, Answer::Refused(_)), "{}: of an earlier term", place.name);
+        let after = reader.lease().await.unwrap().unwrap();
+        assert_eq!((after.term, after.owner), (held.term + 1, None));
+    }
+}
+
+#[tokio::test]
 async fn l3_children_are_stored_before_their_parent_is_done() {
     for place in places().await {
         let reader = reading(&place, "w1", "p").await;
@@ -391,6 +412,8 @@ async fn a_group_keeps_its_start_its_gaps_and_its_indices() {
             assert_eq!(reader.gap(&gap).await.unwrap(), Fenced::Stored);
             assert_eq!(reader.index(&index).await.unwrap(), Fenced::Stored);
         }
+        // The first UUID stays.
+        reader.index(&KnownIndex { uuid: "u2".into(), ..index.clone() }).await.unwrap();
         let loaded = reader.load().await.unwrap();
         assert_eq!((loaded.gaps, loaded.indices), (vec![gap], vec![index]), "{}", place.name);
         // The lease is the table's, and what is read of it the stream's.

@@ -23,7 +23,7 @@ pub struct Closing<'a> {
 }
 
 /// The term ends. Where somebody has the lease, the command takes it and never beats, so that it expires: the earlier
-/// reader is surely gone when the next one begins.
+/// reader is surely gone when the next one begins. A lease that somebody has is unclean already.
 pub fn interrupt(seen: &StoredLease, command: &WorkerId, now: u64) -> Operation {
     let mut set = Item::from([
         ("term".to_owned(), of_number(seen.term.saturating_add(1))),
@@ -33,7 +33,6 @@ pub fn interrupt(seen: &StoredLease, command: &WorkerId, now: u64) -> Operation 
     let owner = match &seen.owner {
         Some(owner) => {
             set.insert("owner".to_owned(), text(command.as_str()));
-            set.insert("unclean".to_owned(), AttributeValue::Bool(true));
             Condition::Is("owner", text(owner.as_str()))
         }
         None => Condition::Lacks("owner"),

@@ -280,12 +280,7 @@ impl Progress {
     /// The call failed.
     pub async fn done(&self, shard: &ShardId, children: &[ShardId], keep: &KeepDone) -> Result<Fenced, StateError> {
         let Some(lease) = self.current_lease() else { return Ok(Fenced::Lost) };
-        let operations = self.writer(&lease).done(shard, children, keep);
-        let answer = self.write(&operations).await?;
-        let Answer::Refused(refused) = answer else { return Ok(Fenced::Stored) };
-        // Its item is gone: an earlier attempt was carried out.
-        let is_gone = refused.iter().all(|refusal| refusal.operation == 2 && refusal.found.is_none());
-        Ok(if is_gone { Fenced::Stored } else { Fenced::Lost })
+        self.fenced(&self.writer(&lease).done(shard, children, keep), |_, _| false).await
     }
 
     /// Records a gap; the same gap twice is one.

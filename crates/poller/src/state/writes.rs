@@ -208,8 +208,7 @@ impl Writer<'_> {
             done.insert("expires".to_owned(), of_number(self.now.saturating_add(period.as_secs())));
         }
         let put = Operation { sort_key: self.done_key(shard), conditions: Vec::new(), action: Action::Put(done) };
-        let gone =
-            Operation { sort_key: self.shard_key(shard), conditions: vec![Condition::Exists], action: Action::Delete };
+        let gone = Operation { sort_key: self.shard_key(shard), conditions: Vec::new(), action: Action::Delete };
         vec![self.lease_is_mine(), put, gone]
     }
 
