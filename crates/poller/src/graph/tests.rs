@@ -181,6 +181,16 @@ fn a_listing_shows_children_too() {
     assert_eq!(graph.run_listed(&[closed("a", None), shard("b", Some("a"))]).reads, ["b"]);
 }
 
+/// A later reader asks for it in every term, and would take it for a gap.
+#[test]
+fn l9_a_shard_that_the_group_began_with_is_remembered_for_ever() {
+    let mut graph = graph(&["r"], &[]);
+    graph.run_listed(&[shard("r", Some("before")), shard("c", Some("r"))]);
+    assert!(graph.is_root(&id("r")) && !graph.is_root(&id("c")));
+    assert_eq!(graph.keep_done(&id("r")), KeepDone::ForEver { parent: Some(id("before")) });
+    assert_eq!(graph.keep_done(&id("c")), KeepDone::AWeek);
+}
+
 #[test]
 fn a_parent_has_children_for_good() {
     let mut graph = graph(&["g"], &[]);
