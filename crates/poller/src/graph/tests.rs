@@ -169,6 +169,8 @@ fn a_shard_that_stays_without_children_asks_for_a_listing_once() {
     graph.run_drained("a");
     let asked: Vec<u32> = (1..100).filter(|_| graph.run_children("a", &[]).lists_again).collect();
     assert_eq!(asked.len(), 1);
+    let millis = |attempt| seek_delay(attempt).as_millis();
+    assert_eq!([0, 1, 2, 3, 149, 150, 199, 200].map(millis), [0, 250, 500, 800, 800, 5_000, 5_000, 30_000]);
     let waited: Duration = (0..asked[0]).map(seek_delay).sum();
     assert!((Duration::from_secs(5)..Duration::from_secs(15)).contains(&waited), "{waited:?}");
 }
@@ -181,6 +183,34 @@ fn a_listing_shows_children_too() {
     assert_eq!(graph.run_listed(&[closed("a", None), shard("b", Some("a"))]).reads, ["b"]);
 }
 
+#[test]
+fn what_has_nothing_to_be_doubted_is_not_listed_again_and_is_read_once_it_is_done() {
+    let mut graph = graph(&["a"], &[]);
+    let listed = [closed("a", None), shard("b", Some("a"))];
+    assert!(!graph.run_listed(&listed).lists_again && graph.has_unread_shards(), "b waits for a");
+    graph.run_drained("a");
+    while graph.run_children("a", &listed[1..]).done.is_empty() {}
+    assert!(!graph.has_unread_shards() && !graph.is_drained(), "b is being read");
+    graph.run_drained("b");
+    assert!(graph.has_unread_shards(), "the children of b");
+}
+
+/// With `--until-end` a listing can show a grandchild before the child.
+#[test]
+fn descendants_of_what_was_listed_first_are_read_to_the_present_end_too() {
+    let mut graph = ShardGraph::new(vec![id("a")], &[], Until::PresentEnd);
+    let (a, b, c) = (closed("a", None), closed("b", Some("a")), shard("c", Some("b")));
+    let stranger = shard("z", None);
+    graph.run_listed(std::slice::from_ref(&a));
+    graph.run_listed(&[a.clone(), c.clone(), stranger.clone()]);
+    let all = [a, b, c, stranger];
+    assert_eq!(graph.run_listed(&all).reads, none());
+    graph.run_drained("a");
+    assert_eq!(graph.run_listed(&all).reads, ["b"]);
+    graph.run_drained("b");
+    assert_eq!(graph.run_listed(&all).reads, ["c"]);
+}
+
 /// A later reader asks for it in every term, and would take it for a gap.
 #[test]
 fn l9_a_shard_that_the_group_began_with_is_remembered_for_ever() {
@@ -189,6 +219,9 @@ fn l9_a_shard_that_the_group_began_with_is_remembered_for_ever() {
     assert!(graph.is_root(&id("r")) && !graph.is_root(&id("c")));
     assert_eq!(graph.keep_done(&id("r")), KeepDone::ForEver { parent: Some(id("before")) });
     assert_eq!(graph.keep_done(&id("c")), KeepDone::AWeek);
+    assert_eq!((KeepDone::AWeek.period(), KeepDone::AWeek.parent()), (Some(Duration::from_secs(604_800)), None));
+    let kept = graph.keep_done(&id("r"));
+    assert_eq!((kept.period(), kept.parent()), (None, Some(&id("before"))));
 }
 
 #[test]

@@ -137,6 +137,21 @@ async fn caught_up_is_revoked_when_an_older_record_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_current_before_that_is_not_taken_for_current() {
+    let board = StatusBoard::default();
+    let shard = ShardId::new("a");
+    advance(7_200).await;
+    board.begin(&shard, None, None);
+    let asked = Instant::now();
+    board.revoke_current(&shard, 3_600 * SECOND);
+    board.current(&shard, asked);
+    assert_eq!((board.snapshot().lag(), board.snapshot().is_caught_up()), (Some(3_600 * SECOND), false));
+    advance(1).await;
+    board.current(&shard, Instant::now());
+    assert!(board.snapshot().is_caught_up());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shard_that_was_never_read_waits_without_a_lag() {
     let board = StatusBoard::default();
     let shard = ShardId::new("a");

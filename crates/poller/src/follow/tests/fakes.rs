@@ -307,6 +307,12 @@ pub(super) struct FakeIndex {
     pub(super) state_lost: AtomicBool,
     /// The task that delivers a record with this number panics.
     pub(super) poison: AtomicU64,
+    /// Requests that are under way.
+    pub(super) in_flight: AtomicU64,
+    /// Requests that were never answered.
+    pub(super) unanswered: AtomicU64,
+    /// How often the requests of an earlier reader were doubted.
+    pub(super) doubts: AtomicU64,
     pub(super) remembered: Mutex<Vec<KnownIndex>>,
     pub(super) group_state: Mutex<Option<GroupState>>,
 }
@@ -369,6 +375,18 @@ impl Deliver for FakeIndex {
 
     fn holds_back_an_index(&self) -> bool {
         self.held.load(Ordering::SeqCst) != 0
+    }
+
+    fn unanswered(&self) -> u64 {
+        self.unanswered.load(Ordering::SeqCst)
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    fn doubt_earlier_requests(&self) {
+        self.doubts.fetch_add(1, Ordering::SeqCst);
     }
 }
 
