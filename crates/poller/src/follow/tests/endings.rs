@@ -79,6 +79,18 @@ async fn until_the_present_end_a_shard_that_was_just_closed_is_read_to_its_end_a
     assert_eq!(bench.store.shard("a"), Some(ShardProgress::Done));
 }
 
+/// It is closed after the first listing, and has empty pages in its middle.
+#[tokio::test(start_paused = true)]
+async fn until_the_present_end_a_shard_that_has_a_child_by_now_is_read_on() {
+    let bench = Bench::default();
+    bench.stream.shard("a", None).put("a", 1..=3);
+    let running = bench.follow_until_end();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    bench.stream.empty_pages("a", 30).put("a", 4..=5).close("a").shard("b", Some("a")).put("b", 6..=7);
+    assert_eq!(running.end().await.end, FollowEnd::PresentEnd);
+    assert_eq!(bench.index.written(), (1..=7).collect::<Vec<_>>());
+}
+
 #[tokio::test(start_paused = true)]
 async fn until_the_present_end_of_a_shard_whose_answers_leave_the_iterator_out() {
     let bench = Bench::default();

@@ -40,13 +40,9 @@ impl Reader<'_> {
     /// `--until-end`: an open shard ends here. It was open at the start, or a listing had shown it as closed, so that its
     /// children hold nothing that was written before the start.
     pub(super) async fn end_if_open(&mut self, polled: Polled) -> ControlFlow<Read, Polled> {
-        match self.has_a_child().await {
-            Ok(true) => return ControlFlow::Continue(polled),
-            Ok(false) => {}
-            Err(error) => {
-                self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
-                return ControlFlow::Continue(Polled::Failed);
-            }
+        if let Err(error) = self.has_a_child().await {
+            self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
+            return ControlFlow::Continue(Polled::Failed);
         }
         self.shared.listed.wait().await;
         self.job.activity.note();
