@@ -43,7 +43,7 @@ impl Bench {
     pub(crate) async fn start(programs: Programs) -> anyhow::Result<Bench> {
         let folder = target_folder().join("bench");
         std::fs::create_dir_all(&folder)?;
-        let options = NodeOptions::default().heap_megabytes(1024);
+        let options = NodeOptions::default().heap_megabytes(2048);
         let node = SearchNode::start(SearchEngine::OpenSearch3, options).await?;
         let config = folder.join("streamdex.toml");
         let table = ServedStream::start("sessions");
