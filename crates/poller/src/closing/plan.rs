@@ -159,3 +159,6 @@ impl InStream {
         self.listed.iter().filter_map(|shard| shard.parent.as_ref()).filter(|parent| !listed.contains(parent)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,6 +108,29 @@ mod tests {
     }
 
     #[test]
+    fn l12_who_could_not_be_asked_is_asked_again_a_second_later() {
+        let (mut ending, now) = (Ending::default(), Instant::now());
+        ending.see(NOTHING, now);
+        assert_eq!(ending.see(NOTHING, now), Step::CheckClosed);
+        ending.is_unknown(now);
+        assert_eq!(ending.see(NOTHING, now + FIRST_WAIT / 2), Step::Wait);
+        assert_eq!(ending.see(NOTHING, now + FIRST_WAIT), Step::CheckClosed);
+    }
+
+    #[test]
+    fn answers_without_an_iterator_begin_with_the_last_records() {
+        let (mut ending, now) = (Ending::default(), Instant::now());
+        let mut since = |answered, seconds| {
+            ending.see(answered, now + FIRST_WAIT * seconds);
+            ending.since().map(|since| since.duration_since(now))
+        };
+        assert_eq!(since(EMPTY, 0), None);
+        assert_eq!([since(NOTHING, 1), since(NOTHING, 2)], [Some(FIRST_WAIT); 2]);
+        assert_eq!([since(LAST_RECORDS, 3), since(NOTHING, 4)], [Some(FIRST_WAIT * 3); 2]);
+        assert_eq!(since(RECORDS, 5), None);
+    }
+
+    #[test]
     fn l12_the_second_answer_comes_after_the_last_record_read() {
         assert_eq!(steps(&[LAST_RECORDS, NOTHING]), [Step::AskAgain, Step::CheckClosed]);
         assert_eq!(steps(&[NOTHING, LAST_RECORDS, NOTHING]), [Step::AskAgain, Step::AskAgain, Step::CheckClosed]);
