@@ -145,7 +145,7 @@ async fn records_are_written_in_order_and_checkpointed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn d3_creation_times_that_go_back_from_page_to_page_are_counted() {
+async fn d3_creation_times_that_go_back_from_page_to_page_are_counted_and_raised() {
     let bench = Bench::default();
     bench.stream.shard("a", None).page_size(1);
     let now = 1_700_000_000;
@@ -154,6 +154,7 @@ async fn d3_creation_times_that_go_back_from_page_to_page_are_counted() {
     seconds(5).await;
     assert_eq!(bench.index.written(), [1, 2, 3, 4]);
     assert_eq!(running.board.snapshot().counters.backwards, 1);
+    assert_eq!(*bench.index.raised.lock().unwrap(), [1_700_000_000], "an earlier page had the larger second");
     running.stop().await;
 }
 

@@ -280,7 +280,7 @@ fn listed(name: &str, shard: &FakeShard) -> ListedShard {
 
 fn record(sequence: u64, created: i64) -> Record {
     let body = StreamRecord::builder()
-        .keys("pk", AttributeValue::S(format!("k{sequence}")))
+        .keys("pk", AttributeValue::S("one item".into()))
         .sequence_number(sequence.to_string())
         .approximate_creation_date_time(aws_smithy_types::DateTime::from_secs(created));
     Record::builder().event_name(OperationType::Modify).dynamodb(body.build()).build()
@@ -292,6 +292,8 @@ pub(super) struct FakeIndex {
     /// The UUID of its cluster.
     pub(super) cluster: Mutex<String>,
     pub(super) written: Mutex<Vec<u64>>,
+    /// The seconds that records took from earlier ones of their item.
+    pub(super) raised: Mutex<Vec<u32>>,
     /// Deliveries fail while this is set.
     pub(super) down: AtomicBool,
     /// A record with this number waits for an index that is held back; 0 is none.
@@ -367,6 +369,7 @@ impl Deliver for FakeIndex {
         for (record, outcome) in records.iter().zip(&mut outcomes).take(decided) {
             let sequence = record.as_ref().unwrap().sequence.as_ref().unwrap().as_str().parse().unwrap();
             self.written.lock().unwrap().push(sequence);
+            self.raised.lock().unwrap().extend(record.as_ref().unwrap().not_before.map(|time| time.seconds()));
             *outcome = Some(Outcome::Applied);
         }
         let fault = down.then(|| Undecided::Later { message: "down".into(), hint: "wait".into() });
