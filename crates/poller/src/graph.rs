@@ -242,10 +242,13 @@ impl ShardGraph {
         self.listed_before && !self.nodes.iter().any(busy)
     }
 
-    /// Whether children are looked for, or shards wait for their parents: their records are read by nobody yet.
+    /// Whether there are shards whose records nobody reads: children are looked for, a shard waits for its parent, or was
+    /// left at its present end.
     pub fn has_unread_shards(&self) -> bool {
-        let is_unread =
-            |node: &Node| matches!(node.stage, Stage::Waiting | Stage::Storing | Stage::Stored | Stage::Drained { .. });
+        let is_unread = |node: &Node| match node.stage {
+            Stage::Waiting | Stage::Storing | Stage::Stored | Stage::Drained { .. } | Stage::AtEnd => true,
+            Stage::Reading | Stage::Done { .. } | Stage::Gapped => false,
+        };
         !self.listed_before || self.nodes.values().any(is_unread)
     }
 

@@ -21,7 +21,7 @@ use super::heartbeat::Beats;
 use super::prepare::{Ready, known};
 use super::settings::{FollowEnd, Settings};
 use crate::gap::{Gap, GapKind};
-use crate::graph::{Command, Remaining, ShardGraph, Until, seek_delay};
+use crate::graph::{Command, Remaining, ShardGraph, seek_delay};
 use crate::lease::Fenced;
 use crate::shard::{ShardEnd, Shared};
 use crate::status::Phase;
@@ -192,9 +192,7 @@ impl Supervisor {
         board.prefetched(self.shared.budget.bytes_in_use());
         board.stream_silence(self.shared.contact.stream_silence());
         let knows_all = self.last_listing.is_some_and(|began| began.elapsed() < LISTING_IS_OLD);
-        // With `--until-end` the first shards are left while the others are read.
-        let reads_all = self.settings.until == Until::Stopped && !self.graph.has_unread_shards();
-        if knows_all && reads_all && board.is_caught_up() {
+        if knows_all && !self.graph.has_unread_shards() && board.is_caught_up() {
             // Each shard was polled within the freshness and some time for the call.
             let margin = self.settings.freshness.as_secs() + self.settings.freshness.as_secs() / 10 + 4;
             self.beats.swept(self.shared.progress.time().now().saturating_sub(margin));

@@ -211,6 +211,16 @@ fn descendants_of_what_was_listed_first_are_read_to_the_present_end_too() {
     assert_eq!(graph.run_listed(&all).reads, ["c"]);
 }
 
+#[test]
+fn what_is_left_at_its_present_end_is_not_read() {
+    let mut graph = ShardGraph::new(vec![id("a"), id("b")], &[], Until::PresentEnd);
+    graph.run_start();
+    graph.run_listed(&[shard("a", None), shard("b", None)]);
+    assert!(!graph.has_unread_shards(), "both are being read");
+    graph.at_end(&id("a"));
+    assert!(graph.has_unread_shards());
+}
+
 /// A later reader asks for it in every term, and would take it for a gap.
 #[test]
 fn l9_a_shard_that_the_group_began_with_is_remembered_for_ever() {
