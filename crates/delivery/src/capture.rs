@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use streamdex_config::{Arn, Config};
 use streamdex_mapping::event::{Captured, CapturedError, read_captured, read_item};
@@ -63,7 +63,7 @@ pub struct Origin {
 }
 
 /// An item that is no change: it has no version, so it can be shown and not be sent.
-pub type MappedItem = Result<Option<(Address, Vec<u8>)>, String>;
+pub type MappedItem = Result<Option<(Address, Bytes)>, String>;
 
 // === impl Capturer ===
 
@@ -141,8 +141,8 @@ impl Capturer {
             Captured::Records => Ok(None),
             Captured::OnFailure(event) => Ok(Some(event)),
             Captured::Items(items) => {
-                for raw in items {
-                    capture.items.push(self.item(read_item(raw)));
+                for item in items {
+                    capture.items.push(self.item(read_item(item)));
                 }
                 Ok(None)
             }
@@ -226,9 +226,8 @@ impl Capturer {
 
 /// An item without anything around it: an object of nothing but attributes.
 fn bare_item(text: &str) -> Option<Captured<'_>> {
-    let raw: &RawValue = serde_json::from_str(text).ok()?;
-    let item = read_item(raw).ok()?;
-    (item.problem().is_none() && !item.is_empty()).then(|| Captured::Items(vec![raw]))
+    let item = read_item(text).ok()?;
+    (item.problem().is_none() && !item.is_empty()).then(|| Captured::Items(vec![text]))
 }
 
 // === impl Followed, Capture ===

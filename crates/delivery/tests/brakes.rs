@@ -40,7 +40,7 @@ async fn accept(settings: &WriterSettings, config: &Config, learned: &Learned) {
             routing: None,
         },
         version: ExternalVersion::of_change(CreationTime::from_seconds(1), None),
-        action: Action::Index(b"{}".to_vec()),
+        action: Action::Index("{}".into()),
         origin: Origin::Image,
         role: Role::Live,
     };

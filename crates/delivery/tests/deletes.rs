@@ -10,7 +10,6 @@ use streamdex_delivery::letter::FileLetters;
 use streamdex_delivery::page::Page;
 use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome, ReadMemory};
 use streamdex_dynamodb::AwsError;
-use streamdex_dynamodb::convert::TableItem;
 use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
 use streamdex_mapping::event::read_captured;
 use streamdex_mapping::{Key, Mapper, Outcome, Trust};
@@ -22,16 +21,13 @@ use tokio_util::sync::CancellationToken;
 const NO_INDEX: &str = r#"{"error":{"type":"index_not_found_exception","reason":"no such index"},"status":404}"#;
 
 /// A table with one item, which is the same for every key.
-struct OneItem(TableItem);
+struct OneItem(&'static str);
 
 #[async_trait]
 impl ItemReader for OneItem {
     async fn read(&self, keys: &[Key]) -> Result<Vec<ItemRead>, AwsError> {
-        let read = || ItemRead {
-            found: Found::Item(self.0.clone()),
-            at: 1_700_000_100,
-            answered: tokio::time::Instant::now(),
-        };
+        let read =
+            || ItemRead { found: Found::Item(self.0.into()), at: 1_700_000_100, answered: tokio::time::Instant::now() };
         Ok(keys.iter().map(|_| read()).collect())
     }
 }
@@ -62,12 +58,10 @@ async fn deliver(server: &FaultServer, manage: &str, trust: Trust, record: &str)
     let settings = WriterSettings::new(&config.opensearch, patience);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.ndjson");
-    let broken = aws_sdk_dynamodb::types::AttributeValue::N("1x".to_owned());
-    let item = [("pk", aws_sdk_dynamodb::types::AttributeValue::S("a".to_owned())), ("bad", broken)];
     let delivery = Delivery {
         table: "table".to_owned(),
         mapper: Arc::new(Mapper::new(config.sources[0].routes.clone())),
-        reader: Some(Arc::new(OneItem(item.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))),
+        reader: Some(Arc::new(OneItem(r#"{"pk":{"S":"a"},"bad":{"N":"1x"}}"#))),
         indices: indices.clone(),
         writer: BulkWriter::start(client, indices, settings, cancel.clone()),
         letters: Arc::new(FileLetters::new(&path)),

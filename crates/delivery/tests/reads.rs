@@ -1,19 +1,18 @@
 //! Items that are read: how old they may be when they are sent, and how much of them is held.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::{Config, OpenSearch, TableArn};
 use streamdex_delivery::indices::{IndexSetup, IndexWatch};
 use streamdex_delivery::letter::FileLetters;
 use streamdex_delivery::page::Page;
 use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, PageOutcome, ReadMemory};
 use streamdex_dynamodb::AwsError;
-use streamdex_dynamodb::item::{BatchGetReader, Found, ItemRead, ItemReader};
+use streamdex_dynamodb::item::{BatchGetReader, Found, ItemRead, ItemReader, ItemText};
 use streamdex_mapping::event::read_captured;
 use streamdex_mapping::{IndexName, Key, KeyValue, Mapper, Outcome, Trust};
 use streamdex_sink::index::{GroupState, KnownIndex, SetupError, Target, VanishedIndex};
@@ -169,8 +168,8 @@ fn text_of(key: &Key) -> String {
     }
 }
 
-fn item(pk: &str, value: &str) -> HashMap<String, AttributeValue> {
-    [("pk", pk), ("value", value)].map(|(name, text)| (name.to_owned(), AttributeValue::S(text.to_owned()))).into()
+fn item(pk: &str, value: &str) -> ItemText {
+    serde_json::json!({"pk": {"S": pk}, "value": {"S": value}}).to_string().into()
 }
 
 /// An answer with `a` alone; `b` stays unprocessed.

@@ -2,9 +2,10 @@
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::config::interceptors::{
-    BeforeDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
+    BeforeDeserializationInterceptorContextMut, BeforeSerializationInterceptorContextRef,
     BeforeTransmitInterceptorContextRef,
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, Region, RuntimeComponents};
@@ -12,9 +13,14 @@ use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use streamdex_aws::root_cause;
+use tokio::time::timeout;
 
-use crate::fault::{AwsError, Fault};
+use crate::fault::{AwsError, Fault, Head};
 use crate::place::Place;
 use crate::time::parse_date;
 
@@ -23,6 +29,8 @@ use crate::time::parse_date;
 pub struct Call {
     operation: &'static str,
     seen: Arc<Mutex<Seen>>,
+    /// The body is wanted as it came.
+    raw: bool,
 }
 
 /// What was seen of the last attempt.
@@ -31,14 +39,45 @@ struct Seen {
     region: Option<String>,
     uri: Option<String>,
     date: Option<u64>,
+    head: Head,
+    body: Option<SdkBody>,
 }
+
+/// For the body of one answer, of 16 MB at most.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 // === impl Call ===
 
 impl Call {
     /// A call of the API operation, as `GetRecords`.
     pub fn of(operation: &'static str) -> Call {
-        Call { operation, seen: Arc::default() }
+        Call { operation, seen: Arc::default(), raw: false }
+    }
+
+    /// The same, whose answer is read with [`Call::body`]: the SDK sees an empty object in its place, and makes an empty
+    /// output of that. What the service refuses is left to the SDK. Only for a single call without a paginator.
+    #[must_use]
+    pub fn raw(self) -> Call {
+        Call { raw: true, ..self }
+    }
+
+    /// The body of the answer, which had status 2xx. No body says as much as an empty object.
+    ///
+    /// # Errors
+    /// It breaks off, or takes too long. The call is to be made again.
+    pub async fn body(&self) -> Result<Bytes, AwsError> {
+        let body = self.seen().body.take().unwrap_or_else(SdkBody::empty);
+        let body = timeout(BODY_DEADLINE, body.collect()).await.map_err(|_| "it stalls".to_owned());
+        let body = body.and_then(|body| body.map_err(|error| root_cause(&*error).to_string()));
+        let body =
+            body.map_err(|what| self.fault(Fault::Transient).with_detail(format!("the answer breaks off: {what}")))?;
+        let body = body.to_bytes();
+        Ok(if body.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { body })
+    }
+
+    /// The body cannot be read, and is to be asked for again: proxies too answer with status 200. `what` holds no values.
+    pub fn unreadable(&self, what: &impl ToString) -> AwsError {
+        self.fault(Fault::Transient).unreadable(&self.seen().head, &what.to_string())
     }
 
     /// What a failure of it means.
@@ -114,13 +153,21 @@ impl Intercept for Call {
         Ok(())
     }
 
-    fn read_before_deserialization(
+    fn modify_before_deserialization(
         &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
         _components: &RuntimeComponents,
         _configuration: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.seen().date = context.response().headers().get("date").and_then(parse_date);
+        let answer = context.response_mut();
+        let mut seen = self.seen();
+        seen.date = answer.headers().get("date").and_then(parse_date);
+        seen.head = Head::of(answer);
+        // Body and date are of one attempt, the last one.
+        seen.body = None;
+        if self.raw && answer.status().is_success() {
+            seen.body = Some(std::mem::replace(answer.body_mut(), SdkBody::from("{}")));
+        }
         Ok(())
     }
 }

@@ -49,6 +49,14 @@ pub struct AwsError {
     oddity: Option<Oddity>,
 }
 
+/// What an answer says of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    status: u16,
+    /// Its content type.
+    kind: Option<String>,
+}
+
 /// What is odd about a server or its answer, where the configuration may lead to another one than DynamoDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Oddity {
@@ -163,8 +171,8 @@ impl AwsError {
     {
         match error {
             SdkError::ServiceError(answer) => AwsError::of_answer(operation, answer.err(), answer.raw()),
-            SdkError::ResponseError(answer) if !is_json(answer.raw()) => {
-                AwsError::new(Fault::Transient, operation).of_stranger(answer.raw())
+            SdkError::ResponseError(answer) if !Head::of(answer.raw()).is_json() => {
+                AwsError::new(Fault::Transient, operation).of_stranger(&Head::of(answer.raw()))
             }
             _ => AwsError::of_silence(operation, error),
         }
@@ -206,8 +214,9 @@ impl AwsError {
         let new = AwsError::new(fault, operation);
         // Every error of DynamoDB has a type.
         let Some(code) = error.code() else {
-            let unreadable = is_json(answer) && answer.status().is_success();
-            return if unreadable { new.with_detail("the answer cannot be read") } else { new.of_stranger(answer) };
+            let head = Head::of(answer);
+            let unreadable = head.is_json() && answer.status().is_success();
+            return if unreadable { new.with_detail("the answer cannot be read") } else { new.of_stranger(&head) };
         };
         // Messages of the other faults can quote what was sent; these name resources and principals.
         let quotable = matches!(fault, Fault::Denied | Fault::NotFound | Fault::Credentials | Fault::Invalid);
@@ -215,10 +224,19 @@ impl AwsError {
         AwsError { code: Some(code.to_owned()), detail, ..new }
     }
 
-    fn of_stranger(self, answer: &HttpResponse) -> AwsError {
-        let kind = content_type(answer).map(|kind| format!(" and {kind}")).unwrap_or_default();
+    /// The answer has status 200 and cannot be read; `what` holds no values.
+    pub(crate) fn unreadable(self, head: &Head, what: &str) -> AwsError {
+        if head.is_json() {
+            self.with_detail(format!("the answer cannot be read: {what}"))
+        } else {
+            self.of_stranger(head)
+        }
+    }
+
+    fn of_stranger(self, head: &Head) -> AwsError {
+        let kind = head.kind.as_ref().map(|kind| format!(" and {kind}")).unwrap_or_default();
         let odd = AwsError { oddity: Some(Oddity::NotDynamoDb), ..self };
-        odd.with_detail(format!("what answers is no DynamoDB: status {}{kind}", answer.status().as_u16()))
+        odd.with_detail(format!("what answers is no DynamoDB: status {}{kind}", head.status))
     }
 
     /// Whether the call was answered with status 200 and without what it asked for.
@@ -288,13 +306,18 @@ impl Oddity {
     }
 }
 
-fn content_type(answer: &HttpResponse) -> Option<&str> {
-    answer.headers().get("content-type").and_then(|kind| kind.split(';').next()).map(str::trim)
-}
+// === impl Head ===
 
-/// Answers of DynamoDB are `application/x-amz-json-1.0`; one without a type may be anything.
-fn is_json(answer: &HttpResponse) -> bool {
-    content_type(answer).is_none_or(|kind| kind.contains("json"))
+impl Head {
+    pub(crate) fn of(answer: &HttpResponse) -> Head {
+        let kind = answer.headers().get("content-type").and_then(|kind| kind.split(';').next());
+        Head { status: answer.status().as_u16(), kind: kind.map(|kind| kind.trim().to_owned()) }
+    }
+
+    /// Answers of DynamoDB are `application/x-amz-json-1.0`; one without a type may be anything.
+    fn is_json(&self) -> bool {
+        self.kind.as_ref().is_none_or(|kind| kind.contains("json"))
+    }
 }
 
 fn is_plain_for_tls(cause: &(dyn StdError + 'static)) -> bool {

@@ -1,6 +1,9 @@
 //! Reads items as they are now: strongly consistent, with the server's own time.
 
+mod answer;
+
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,11 +12,11 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
-use streamdex_mapping::{ImageBuilder, Key, KeyValue};
+use streamdex_mapping::{Image, Key, KeyValue};
 use tokio::time::{Instant, sleep};
 
+use self::answer::BatchAnswer;
 use crate::call::Call;
-use crate::convert::TableItem;
 use crate::fault::{AwsError, Fault};
 use crate::time;
 
@@ -43,12 +46,18 @@ pub struct ItemRead {
 #[derive(Clone, PartialEq)]
 pub enum Found {
     /// The item.
-    Item(TableItem),
+    Item(ItemText),
     /// No item.
     Absent,
     /// The key is none of this table's; asking again does not help.
     Refused(AwsError),
 }
+
+/// An item as DynamoDB JSON.
+pub type ItemText = Arc<str>;
+
+/// A key as the SDK sends it.
+type KeyItem = HashMap<String, AttributeValue>;
 
 /// Reads items by key.
 #[async_trait]
@@ -87,7 +96,7 @@ impl BatchGetReader {
     /// bad record must not fail its neighbours.
     fn read_isolating<'a>(
         &'a self,
-        mut keys: Vec<(String, TableItem)>,
+        mut keys: Vec<(String, KeyItem)>,
     ) -> BoxFuture<'a, Result<HashMap<String, ItemRead>, AwsError>> {
         Box::pin(async move {
             let error = match self.read_chunk(keys.clone()).await {
@@ -107,14 +116,14 @@ impl BatchGetReader {
     }
 
     /// Reads up to 100 different keys; answers by [`identity`].
-    async fn read_chunk(&self, keys: Vec<(String, TableItem)>) -> Result<HashMap<String, ItemRead>, AwsError> {
+    async fn read_chunk(&self, keys: Vec<(String, KeyItem)>) -> Result<HashMap<String, ItemRead>, AwsError> {
         let started = Instant::now();
         let names: Vec<String> = keys.first().map(|(_, key)| key.keys().cloned().collect()).unwrap_or_default();
-        let mut pending: HashMap<String, TableItem> = keys.into_iter().collect();
+        let mut pending: HashMap<String, KeyItem> = keys.into_iter().collect();
         let mut answers = HashMap::with_capacity(pending.len());
         let (mut wait, mut incomplete) = (FIRST_WAIT, 0);
         loop {
-            let asked: Vec<TableItem> = pending.values().cloned().collect();
+            let asked: Vec<KeyItem> = pending.values().cloned().collect();
             match Box::pin(self.call(asked)).await.and_then(|answer| answer.sort_out(&mut pending, &names)) {
                 Ok(read) => {
                     incomplete = 0;
@@ -135,33 +144,32 @@ impl BatchGetReader {
     }
 
     /// One call.
-    async fn call(&self, keys: Vec<TableItem>) -> Result<Answer, AwsError> {
-        let of_call = Call::of(OPERATION);
+    async fn call(&self, keys: Vec<KeyItem>) -> Result<Answer, AwsError> {
+        let of_call = Call::of(OPERATION).raw();
         let asked = keys.len();
         let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
         let request = request.map_err(|_| AwsError::new(Fault::Invalid, OPERATION))?;
         let call = self.client.batch_get_item().request_items(&self.table, request);
         let answer = call.customize().interceptor(of_call.clone()).send().await;
         let answered = Instant::now();
-        let answer = answer.map_err(|error| of_call.failed(&error))?;
-        let unprocessed: Vec<TableItem> =
-            answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys).collect();
-        let found = answer.responses.and_then(|responses| of_table(responses, &self.table));
-        let found = match found {
+        answer.map_err(|error| of_call.failed(&error))?;
+        let (body, at) = (of_call.body().await?, of_call.date());
+        let read = BatchAnswer::read(&body, &self.table).map_err(|error| of_call.unreadable(&error))?;
+        let found = match read.found {
             Some(found) => found,
-            None if unprocessed.len() == asked => Vec::new(),
+            None if read.unprocessed.len() == asked => Vec::new(),
             None => return Err(of_call.lacks("Responses of the table")),
         };
-        // Emulators that send none get this machine's clock.
-        let at = of_call.date().unwrap_or_else(time::now);
-        Ok(Answer { found, unprocessed, at, answered, of_call })
+        // Emulators that send no date get this machine's clock.
+        let at = at.unwrap_or_else(time::now);
+        Ok(Answer { found, unprocessed: read.unprocessed, at, answered, of_call })
     }
 }
 
 /// What one call came to.
 struct Answer {
-    found: Vec<TableItem>,
-    unprocessed: Vec<TableItem>,
+    found: Vec<ItemText>,
+    unprocessed: Vec<ItemText>,
     at: u64,
     answered: Instant,
     of_call: Call,
@@ -171,7 +179,7 @@ impl Answer {
     /// Takes what was answered out of `pending`: an item, or nothing, which this answer then says itself.
     fn sort_out(
         self,
-        pending: &mut HashMap<String, TableItem>,
+        pending: &mut HashMap<String, KeyItem>,
         names: &[String],
     ) -> Result<Vec<(String, ItemRead)>, AwsError> {
         let (at, answered) = (self.at, self.answered);
@@ -198,21 +206,15 @@ impl Answer {
     }
 }
 
-/// The items of the table, under the name that it was asked by, or under its name where it was asked by its ARN.
-fn of_table(mut responses: HashMap<String, Vec<TableItem>>, table: &str) -> Option<Vec<TableItem>> {
-    let name = table.rsplit('/').next().unwrap_or(table);
-    responses.remove(table).or_else(|| responses.remove(name))
-}
-
 #[async_trait]
 impl ItemReader for BatchGetReader {
     async fn read(&self, keys: &[Key]) -> Result<Vec<ItemRead>, AwsError> {
         let identities: Vec<String> = keys.iter().map(identity).collect();
-        let mut distinct: HashMap<&str, TableItem> = HashMap::with_capacity(keys.len());
+        let mut distinct: HashMap<&str, KeyItem> = HashMap::with_capacity(keys.len());
         for (key, identity) in keys.iter().zip(&identities) {
             distinct.entry(identity).or_insert_with(|| key_item(key));
         }
-        let distinct: Vec<(String, TableItem)> =
+        let distinct: Vec<(String, KeyItem)> =
             distinct.into_iter().map(|(identity, key)| (identity.to_owned(), key)).collect();
         let chunks: Vec<_> = distinct.chunks(KEYS_A_CALL).map(|chunk| self.read_isolating(chunk.to_vec())).collect();
         let chunks: Vec<HashMap<String, ItemRead>> =
@@ -223,7 +225,7 @@ impl ItemReader for BatchGetReader {
     }
 }
 
-fn key_item(key: &Key) -> TableItem {
+fn key_item(key: &Key) -> KeyItem {
     key.attributes().map(|(name, value)| (name.to_owned(), key_value(value))).collect()
 }
 
@@ -237,32 +239,20 @@ fn key_value(value: &KeyValue) -> AttributeValue {
 
 /// One text for one key, however its numbers are written: DynamoDB answers `1` to `1.0`.
 fn identity(key: &Key) -> String {
-    identity_of_key(key.attributes().map(|(name, value)| (name, key_value(value))))
+    key.attributes().map(|(name, value)| format!("{name:?} {:?} ", comparable(value))).collect()
 }
 
-fn identity_of_item(item: &TableItem, names: &[String]) -> Option<String> {
-    let attributes: Option<Vec<_>> = names.iter().map(|name| Some((name.as_str(), item.get(name)?.clone()))).collect();
-    Some(identity_of_key(attributes?.into_iter()))
+fn identity_of_item(item: &str, names: &[String]) -> Option<String> {
+    let key = Key::of_item(&Image::of_item(item), names)?;
+    Some(identity(&key))
 }
 
-fn identity_of_key<'a>(attributes: impl Iterator<Item = (&'a str, AttributeValue)>) -> String {
-    let attributes: Vec<(&str, AttributeValue)> = attributes
-        .map(|(name, value)| match value {
-            AttributeValue::N(digits) => (name, AttributeValue::N(plain_number(&digits))),
-            other => (name, other),
-        })
-        .collect();
-    let mut builder = ImageBuilder::default();
-    for (name, value) in &attributes {
-        builder.attribute(name);
-        match value {
-            AttributeValue::S(text) => builder.string(text),
-            AttributeValue::N(digits) => builder.number(digits),
-            AttributeValue::B(bytes) => builder.binary(bytes.as_ref()),
-            _ => builder.unknown(),
-        }
+fn comparable(value: &KeyValue) -> (&'static str, String) {
+    match value {
+        KeyValue::String(text) => ("S", text.clone()),
+        KeyValue::Number(digits) => ("N", plain_number(digits)),
+        KeyValue::Binary(_) => ("B", value.text()),
     }
-    streamdex_mapping::change::canonical_keys(&builder.finish())
 }
 
 /// A number as `[-]digits e exponent`, without zeros at either end: equal texts for equal numbers.
@@ -301,20 +291,14 @@ mod tests {
 
     #[test]
     fn identities_do_not_depend_on_the_order() {
-        let item = HashMap::from([
-            ("b".to_owned(), AttributeValue::N("1.0".into())),
-            ("a".to_owned(), AttributeValue::S("x".into())),
-            ("other".to_owned(), AttributeValue::Bool(true)),
-        ]);
-        let mut builder = ImageBuilder::default();
-        builder.attribute("b");
-        builder.number("1");
-        builder.attribute("a");
-        builder.string("x");
-        let image = builder.finish();
-        let key = Key::from_image(&image).unwrap();
+        let item = r#"{"b":{"N":"1.0"},"a":{"S":"x"},"other":{"BOOL":true}}"#;
+        let key = Key::from_image(&Image::of_item(r#"{"a":{"S":"\u0078"},"b":{"N":"1"}}"#)).unwrap();
         let names = ["b".to_owned(), "a".to_owned()];
-        assert_eq!(identity_of_item(&item, &names), Some(identity(&key)));
-        assert_eq!(identity_of_item(&item, &["z".to_owned()]), None);
+        assert_eq!(identity_of_item(item, &names), Some(identity(&key)));
+        for (item, names) in
+            [(item, &["z"][..]), (item, &["other"]), ("5", &["a"]), (r#"{"a":{"S":"x","N":"1"}}"#, &["a"])]
+        {
+            assert_eq!(identity_of_item(item, &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()), None);
+        }
     }
 }

@@ -1,17 +1,17 @@
 //! DynamoDB as streamdex uses it.
 //!
 //! [`clients`] are made from the configuration; [`table`] describes what is followed; [`stream`] has its shards and
-//! pages of records, which [`convert`] turns into changes; [`item`] reads items as they are now; [`state`] is the one
+//! pages of [`records`]; [`item`] reads items as they are now; [`state`] is the one
 //! table that outlives a process. [`call`] is one call: where it went and whether its answer
 //! is whole; [`fault`] says what a failed one means.
 
 pub mod call;
 pub mod clients;
-pub mod convert;
 mod description;
 pub mod fault;
 pub mod item;
 mod place;
+pub mod records;
 pub mod state;
 pub mod stream;
 pub mod table;

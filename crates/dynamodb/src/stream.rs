@@ -7,11 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodbstreams::types::Record;
 use streamdex_mapping::SequenceNumber;
 
 pub use self::sdk::SdkStream;
 use crate::fault::AwsError;
+use crate::records::Records;
 
 /// A shard's id.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,10 +66,10 @@ pub enum Position {
 pub struct ShardIterator(String);
 
 /// One page of GetRecords.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub struct RecordsPage {
     /// At most 1,000 records or 1 MB. None is normal on an open shard.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// `None` on the last page of a closed shard, which may carry records all the same. Emulators and proxies leave it
     /// out on open shards too.
     pub next: Option<ShardIterator>,
@@ -161,13 +161,7 @@ impl RecordsPage {
     /// Whether so much came that more may wait: a page ends at 1,000 records or 1 MB of answer, and how much of
     /// that the envelope takes is not said. Asked too early, the service answers with a small page.
     pub fn is_full(&self) -> bool {
-        self.records.len() >= RecordsPage::MANY_RECORDS || self.bytes() >= RecordsPage::MANY_BYTES
-    }
-
-    /// The size of the records, as the service reports it.
-    pub fn bytes(&self) -> u64 {
-        let sizes = self.records.iter().filter_map(|record| record.dynamodb.as_ref()?.size_bytes);
-        sizes.filter_map(|size| u64::try_from(size).ok()).sum()
+        self.records.len() >= RecordsPage::MANY_RECORDS || self.records.sizes() >= RecordsPage::MANY_BYTES
     }
 }
 

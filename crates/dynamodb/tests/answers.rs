@@ -11,7 +11,7 @@ use streamdex_dynamodb::item::{BatchGetReader, Found, ItemReader};
 use streamdex_dynamodb::state::{Extent, Item, StateTable};
 use streamdex_dynamodb::stream::{Position, SdkStream, ShardId, ShardIterator, StreamSource};
 use streamdex_dynamodb::table::{TableError, TableInfo};
-use streamdex_mapping::{ImageBuilder, Key};
+use streamdex_mapping::{Image, Key};
 use streamdex_testkit::emulators::{engines, n, s};
 use streamdex_testkit::engines::{dynamodb_client, streams_client, unique_name};
 use streamdex_testkit::fault::{FaultServer, Reply, Rule};
@@ -44,12 +44,8 @@ impl Scripted {
 }
 
 fn key(pk: &str) -> Key {
-    let mut builder = ImageBuilder::default();
-    builder.attribute("at");
-    builder.number("1");
-    builder.attribute("pk");
-    builder.string(pk);
-    Key::from_image(&builder.finish()).unwrap()
+    let text = format!(r#"{{"at":{{"N":"1"}},"pk":{{"S":"{pk}"}}}}"#);
+    Key::from_image(&Image::of_item(&text)).unwrap()
 }
 
 fn lacks(error: &AwsError, part: &str) {

@@ -9,7 +9,6 @@
 )]
 
 mod answers;
-mod equal_forms;
 mod items;
 mod servers;
 mod state;

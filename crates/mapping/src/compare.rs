@@ -1,95 +1,162 @@
 //! Whether two images give the same document.
 
-use crate::document::{document, sorted};
-use crate::image::Image;
-use crate::node::{Members, Node, Values};
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::document::document;
+use crate::image::{Attribute, Image};
+use crate::json::{Cursor, Fault};
 use crate::project::is_kept;
 use crate::route::Route;
-use crate::text::Text;
+use crate::text::{Text, write_json_string};
 
 /// Whether `left` under its route and `right` under its route give the same document: the same members
 /// in any order, numbers by their text, sets without order.
 pub(crate) fn same_content(left: (&Route, &Image<'_>), right: (&Route, &Image<'_>)) -> bool {
-    let ((left_route, left_image), (right_route, right_image)) = (left, right);
-    if !std::ptr::eq(left_route, right_route) {
+    let ((route, left), (right_route, right)) = (left, right);
+    if !std::ptr::eq(route, right_route) {
         // Seldom: two routes that write one index. Their texts decide; a mere difference of order is
         // sent again, which does no harm.
-        let texts = (document(left_route, left_image), document(right_route, right_image));
+        let texts = (document(route, left), document(right_route, right));
         return matches!(texts, (Ok(left), Ok(right)) if left == right);
     }
-    same_members(left_image.attributes(), right_image.attributes(), |name| is_kept(left_route, name))
-}
-
-/// Whether both have the same members, of those that count, in any order. No name comes twice on either side.
-fn same_members(
-    mut left: Members<'_, '_>,
-    mut right: Members<'_, '_>,
-    counts: impl Fn(Text<'_>) -> bool + Copy,
-) -> bool {
     // Both come from one serialiser, so mostly the order is the same.
-    loop {
-        let (before_left, before_right) = (left.clone(), right.clone());
-        match (left.next(), right.next()) {
-            (Some((name, value)), Some((other_name, other))) if name == other_name => {
-                if !same_value(value, other) && counts(name) {
-                    return false;
-                }
-            }
-            (None, None) => return true,
-            _ => return same_rest(before_left, before_right, counts),
+    let pairs = left.attributes.iter().zip(&right.attributes);
+    let mut in_step = 0;
+    for (attribute, other) in pairs.take_while(|(attribute, other)| attribute.name == other.name) {
+        if !same_attribute((left, attribute), (right, other)) && is_kept(route, attribute.name) {
+            return false;
         }
+        in_step += 1;
     }
-}
-
-/// The same for members of which the first two have different names: sorted by name, so that a large map in another
-/// order costs little more than one in the same.
-fn same_rest(left: Members<'_, '_>, right: Members<'_, '_>, counts: impl Fn(Text<'_>) -> bool + Copy) -> bool {
-    let (left, right) = (by_name(left, counts), by_name(right, counts));
-    left.len() == right.len()
-        && left
+    // The others are sorted by name, so that a large item in another order costs little more than one in the same.
+    let (rest, other_rest) = (by_name(route, left, in_step), by_name(route, right, in_step));
+    rest.len() == other_rest.len()
+        && rest
             .iter()
-            .zip(&right)
-            .all(|((name, value), (other_name, other))| name == other_name && same_value(value, other))
+            .zip(&other_rest)
+            .all(|(attribute, other)| attribute.name == other.name && same_attribute((left, attribute), (right, other)))
 }
 
-fn by_name<'n, 'a>(members: Members<'n, 'a>, counts: impl Fn(Text<'_>) -> bool) -> Vec<(Text<'a>, &'n [Node<'a>])> {
-    let mut members: Vec<_> = members.filter(|(name, _)| counts(*name)).collect();
-    members.sort_unstable_by_key(|(name, _)| *name);
-    members
+/// The attributes behind those in step that `route` keeps.
+fn by_name<'i, 'a>(route: &Route, image: &'i Image<'a>, in_step: usize) -> Vec<&'i Attribute<'a>> {
+    let rest = image.attributes.iter().skip(in_step);
+    let mut rest: Vec<_> = rest.filter(|attribute| is_kept(route, attribute.name)).collect();
+    rest.sort_unstable_by_key(|attribute| attribute.name);
+    rest
 }
 
-fn same_value(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
+/// The values as they were written: sets are sorted there already.
+fn same_attribute(left: (&Image<'_>, &Attribute<'_>), right: (&Image<'_>, &Attribute<'_>)) -> bool {
+    let written =
+        |(image, attribute): (&'_ Image<'_>, &'_ Attribute<'_>)| image.written.slice(attribute.written_value());
+    if left.1.written == right.1.written && left.0.written.as_ptr() == right.0.written.as_ptr() {
+        return true;
+    }
+    let (left, right) = (written(left), written(right));
     if left == right {
         return true;
     }
-    let (Some((left_first, left)), Some((right_first, right))) = (left.split_first(), right.split_first()) else {
-        return false;
-    };
-    match (left_first, right_first) {
-        (Node::List(_), Node::List(_)) => same_list(left, right),
-        (Node::Map(_), Node::Map(_)) => same_members(Members { rest: left }, Members { rest: right }, |_| true),
-        (Node::StringSet(_), Node::StringSet(_))
-        | (Node::NumberSet(_), Node::NumberSet(_))
-        | (Node::BinarySet(_), Node::BinarySet(_)) => sorted(left) == sorted(right),
-        _ => false,
+    let (Ok(left), Ok(right)) = (std::str::from_utf8(&left), std::str::from_utf8(&right)) else { return false };
+    same_value(&mut Cursor::new(left), &mut Cursor::new(right)).unwrap_or(false)
+}
+
+/// Whether two JSON values are equal, member by member while both have the same order. Behind values that are not, the
+/// cursors stand anywhere.
+fn same_value(left: &mut Cursor<'_>, right: &mut Cursor<'_>) -> Result<bool, Fault> {
+    match (left.peek()?, right.peek()?) {
+        (b'{', b'{') => same_members(left, right),
+        (b'[', b'[') => {
+            left.take(b'[')?;
+            right.take(b'[')?;
+            let (mut first, mut other_first) = (true, true);
+            loop {
+                match (left.next_element(&mut first)?, right.next_element(&mut other_first)?) {
+                    (true, true) if same_value(left, right)? => {}
+                    (false, false) => return Ok(true),
+                    _ => return Ok(false),
+                }
+            }
+        }
+        (b'"', b'"') => Ok(Text::of_literal(left.skip()?) == Text::of_literal(right.skip()?)),
+        _ => Ok(left.skip()? == right.skip()?),
     }
 }
 
-fn same_list(left: &[Node<'_>], right: &[Node<'_>]) -> bool {
-    let (left, mut right) = (Values { rest: left }, Values { rest: right });
-    left.into_iter().all(|value| right.next().is_some_and(|other| same_value(value, other))) && right.next().is_none()
+fn same_members(left: &mut Cursor<'_>, right: &mut Cursor<'_>) -> Result<bool, Fault> {
+    let (begins, other_begins) = (left.at(), right.at());
+    left.take(b'{')?;
+    right.take(b'{')?;
+    let (mut first, mut other_first) = (true, true);
+    loop {
+        match (left.next_member(&mut first)?, right.next_member(&mut other_first)?) {
+            (Some(name), Some(other)) if name.as_text() == other.as_text() => {
+                if !same_value(left, right)? {
+                    return Ok(false);
+                }
+            }
+            (None, None) => return Ok(true),
+            (Some(_), Some(_)) => break,
+            _ => return Ok(false),
+        }
+    }
+    left.move_to(begins);
+    right.move_to(other_begins);
+    let (mut text, mut other) = (Vec::new(), Vec::new());
+    write_canonical(left, &mut text)?;
+    write_canonical(right, &mut other)?;
+    Ok(text == other)
+}
+
+/// Writes a JSON value as one text for equal values: members by ascending name, escapes in one form.
+fn write_canonical(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let mut first = true;
+    match cursor.peek()? {
+        b'{' => {
+            cursor.take(b'{')?;
+            out.push(b'{');
+            let from = out.len();
+            let mut members: Vec<(Cow<'_, str>, Range<usize>)> = Vec::new();
+            while let Some(name) = cursor.next_member(&mut first)? {
+                let begins = out.len();
+                write_json_string(&name.decode(), out);
+                out.push(b':');
+                write_canonical(cursor, out)?;
+                out.push(b',');
+                members.push((name.decode(), begins..out.len()));
+            }
+            if !members.is_sorted_by(|left, right| left.0 <= right.0) {
+                members.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+                let sorted =
+                    members.iter().filter_map(|(_, place)| out.get(place.clone())).collect::<Vec<_>>().concat();
+                out.truncate(from);
+                out.extend(sorted);
+            }
+            out.push(b'}');
+        }
+        b'[' => {
+            cursor.take(b'[')?;
+            out.push(b'[');
+            while cursor.next_element(&mut first)? {
+                write_canonical(cursor, out)?;
+                out.push(b',');
+            }
+            out.push(b']');
+        }
+        b'"' => write_json_string(&cursor.literal()?.decode(), out),
+        _ => out.extend_from_slice(cursor.skip()?.as_bytes()),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
     use crate::event::read_item;
     use crate::operation::IndexName;
 
     fn same(route: &Route, left: &str, right: &str) -> bool {
-        let image = |text| read_item(serde_json::from_str::<&RawValue>(text).unwrap()).unwrap();
+        let image = |text| read_item(text).unwrap();
         let (left, right) = (image(left), image(right));
         assert_eq!(same_content((route, &left), (route, &right)), same_content((route, &right), (route, &left)));
         same_content((route, &left), (route, &right))
@@ -134,7 +201,7 @@ mod tests {
             (format!("{{{ascending}}}"), format!("{{{descending}}}")),
             (format!(r#"{{"m":{{"M":{{{ascending}}}}}}}"#), format!(r#"{{"m":{{"M":{{{descending}}}}}}}"#)),
         ] {
-            let image = |text| read_item(serde_json::from_str::<&RawValue>(text).unwrap()).unwrap();
+            let image = |text| read_item(text).unwrap();
             let (left, right) = (image(&left), image(&right));
             let comparisons = crate::text::count::comparisons_of(|| {
                 assert!(same_content((&route, &left), (&route, &right)));

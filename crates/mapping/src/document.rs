@@ -1,9 +1,9 @@
-//! Items to documents: attribute by attribute into one JSON object.
+//! Items to documents: one JSON object of the attributes that a route keeps.
 
-use std::borrow::Cow;
+use bytes::Bytes;
 
-use crate::image::Image;
-use crate::node::{Members, Node, Values};
+use crate::event::item::write_value;
+use crate::image::{Attribute, Image};
 use crate::project::{Projected, project};
 use crate::route::{NumberForm, Route};
 use crate::text::{Text, write_json_string};
@@ -51,69 +51,89 @@ pub fn is_reserved_field(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
-/// Writes the document of `image` under `route`.
+/// The document of `image` under `route`.
 ///
-/// The text is one JSON object without a line break: attribute order as it came, numbers verbatim.
-pub(crate) fn document(route: &Route, image: &Image<'_>) -> Result<Vec<u8>, DocumentError> {
-    let mut out = Vec::with_capacity(capacity(image));
+/// The text is one JSON object without a line break: attribute order as it came, numbers verbatim. Where the route says
+/// nothing of fields, that is how the image was written when it was read.
+pub(crate) fn document(route: &Route, image: &Image<'_>) -> Result<Bytes, DocumentError> {
+    if let Some(whole) = image.whole.clone().filter(|_| route.numbers == NumberForm::Exact)
+        && is_written_whole(route, image)?
+    {
+        return Ok(image.written.slice(whole));
+    }
+    let mut out = Vec::with_capacity(image.written.len());
     write_members(route, image, &mut out)?;
     out.push(b'}');
-    Ok(out)
+    Ok(out.into())
 }
 
 /// The archive copy: the document and the second at which it expired.
-pub(crate) fn archive_document(route: &Route, image: &Image<'_>, seconds: u32) -> Result<Vec<u8>, DocumentError> {
-    if image.attributes().any(|(name, _)| route.field_of(&name.decode()) == Some(EXPIRED_AT)) {
+pub(crate) fn archive_document(route: &Route, image: &Image<'_>, seconds: u32) -> Result<Bytes, DocumentError> {
+    if image.attributes.iter().any(|attribute| route.field_of(&attribute.name.decode()) == Some(EXPIRED_AT)) {
         return Err(DocumentError::Collision(EXPIRED_AT.to_owned()));
     }
-    let mut out = Vec::with_capacity(capacity(image));
+    let mut out = Vec::with_capacity(image.written.len() + 32);
     write_members(route, image, &mut out)?;
     let separator = if out.len() > 1 { "," } else { "" };
     out.extend_from_slice(format!("{separator}\"{EXPIRED_AT}\":{seconds}}}").as_bytes());
-    Ok(out)
+    Ok(out.into())
 }
 
-/// Most values are short: a guess that saves growing the buffer for nearly every item.
-fn capacity(image: &Image<'_>) -> usize {
-    64 + image.nodes.len() * 24
+/// Whether every attribute goes to the field of its own name.
+fn is_written_whole(route: &Route, image: &Image<'_>) -> Result<bool, DocumentError> {
+    for Attribute { name, .. } in &image.attributes {
+        if project(route, *name) != Projected::Same {
+            return Ok(false);
+        }
+        refuse_reserved(*name)?;
+    }
+    Ok(true)
 }
 
 fn write_members(route: &Route, image: &Image<'_>, out: &mut Vec<u8>) -> Result<(), DocumentError> {
     refuse_collisions(route, image)?;
     out.push(b'{');
-    for (name, value) in image.attributes() {
-        let projected = project(route, name);
+    for attribute in &image.attributes {
+        let projected = project(route, attribute.name);
         if projected == Projected::LeftOut {
             continue;
         }
         if out.len() > 1 {
             out.push(b',');
         }
+        let mut written = attribute.written.clone();
         match projected {
             Projected::Renamed(field) => {
-                refuse_reserved(Text::Plain(field))?;
+                refuse_reserved_field(field)?;
                 write_json_string(field, out);
+                out.push(b':');
+                written = attribute.written_value();
             }
-            _ => {
-                refuse_reserved(name)?;
-                name.write_json(out);
+            _ => refuse_reserved(attribute.name)?,
+        }
+        match route.numbers {
+            NumberForm::Exact => out.extend_from_slice(image.written.get(written).unwrap_or_default()),
+            NumberForm::String => {
+                if projected == Projected::Same {
+                    out.extend_from_slice(attribute.name.literal().as_bytes());
+                    out.push(b':');
+                }
+                write_value(attribute, route.numbers, out);
             }
         }
-        out.push(b':');
-        write_value(value, route.numbers, out);
     }
     Ok(())
 }
 
-fn refuse_reserved(field: Text<'_>) -> Result<(), DocumentError> {
-    if !matches!(field.inner().as_bytes().first(), Some(b'_' | b'\\')) {
+fn refuse_reserved(name: Text<'_>) -> Result<(), DocumentError> {
+    if !matches!(name.inner().as_bytes().first(), Some(b'_' | b'\\')) {
         return Ok(());
     }
-    let field = field.decode();
-    if is_reserved_field(&field) {
-        return Err(DocumentError::ReservedName(field.into_owned()));
-    }
-    Ok(())
+    refuse_reserved_field(&name.decode())
+}
+
+fn refuse_reserved_field(field: &str) -> Result<(), DocumentError> {
+    if is_reserved_field(field) { Err(DocumentError::ReservedName(field.to_owned())) } else { Ok(()) }
 }
 
 /// Only `rename` can send two attributes to one field.
@@ -127,86 +147,8 @@ fn refuse_collisions(route: &Route, image: &Image<'_>) -> Result<(), DocumentErr
     Ok(())
 }
 
-fn write_value(nodes: &[Node<'_>], numbers: NumberForm, out: &mut Vec<u8>) {
-    let Some((first, content)) = nodes.split_first() else {
-        return;
-    };
-    match first {
-        Node::Name(_) | Node::Null | Node::Broken(_) => out.extend_from_slice(b"null"),
-        Node::Bool(true) => out.extend_from_slice(b"true"),
-        Node::Bool(false) => out.extend_from_slice(b"false"),
-        Node::String(text) => text.write_json(out),
-        Node::Binary(binary) => binary.write_json(out),
-        Node::Number(digits) => write_number(&digits.decode(), numbers, out),
-        Node::List(_) => {
-            out.push(b'[');
-            for (position, value) in (Values { rest: content }).enumerate() {
-                if position > 0 {
-                    out.push(b',');
-                }
-                write_value(value, numbers, out);
-            }
-            out.push(b']');
-        }
-        Node::Map(_) => {
-            out.push(b'{');
-            for (position, (name, value)) in (Members { rest: content }).enumerate() {
-                if position > 0 {
-                    out.push(b',');
-                }
-                name.write_json(out);
-                out.push(b':');
-                write_value(value, numbers, out);
-            }
-            out.push(b'}');
-        }
-        Node::StringSet(_) | Node::NumberSet(_) | Node::BinarySet(_) => write_set(content, numbers, out),
-    }
-}
-
-/// A set has no order, so its elements are written in ascending byte order of their text.
-fn write_set(content: &[Node<'_>], numbers: NumberForm, out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (position, value) in sorted(content).into_iter().enumerate() {
-        if position > 0 {
-            out.push(b',');
-        }
-        write_value(std::slice::from_ref(value), numbers, out);
-    }
-    out.push(b']');
-}
-
-/// The elements of a set in ascending byte order of their text.
-pub(crate) fn sorted<'n, 'a>(content: &'n [Node<'a>]) -> Vec<&'n Node<'a>> {
-    let mut elements: Vec<_> = content.iter().map(|node| (element_text(node), node)).collect();
-    elements.sort_by(|left, right| left.0.cmp(&right.0));
-    elements.into_iter().map(|(_, node)| node).collect()
-}
-
-fn element_text<'n>(node: &'n Node<'_>) -> Cow<'n, str> {
-    match node {
-        Node::String(text) => text.decode(),
-        Node::Number(digits) => digits.decode(),
-        Node::Binary(binary) => binary.base64(),
-        _ => Cow::Borrowed(""),
-    }
-}
-
-fn write_number(digits: &str, numbers: NumberForm, out: &mut Vec<u8>) {
-    match numbers {
-        NumberForm::Exact => out.extend_from_slice(digits.as_bytes()),
-        NumberForm::String => {
-            out.push(b'"');
-            out.extend_from_slice(digits.as_bytes());
-            out.push(b'"');
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
     use crate::event::read_item;
     use crate::operation::IndexName;
@@ -216,8 +158,7 @@ mod tests {
     }
 
     fn render(route: &Route, item: &str) -> Result<String, DocumentError> {
-        let raw: &RawValue = serde_json::from_str(item).unwrap();
-        document(route, &read_item(raw).unwrap()).map(|text| String::from_utf8(text).unwrap())
+        document(route, &read_item(item).unwrap()).map(|text| String::from_utf8(text.into()).unwrap())
     }
 
     #[test]
@@ -258,10 +199,9 @@ mod tests {
 
     #[test]
     fn an_archive_copy_says_when_it_expired() {
-        let raw: &RawValue = serde_json::from_str(r#"{"a":{"S":"x"}}"#).unwrap();
-        let image = read_item(raw).unwrap();
-        assert_eq!(archive_document(&route(), &image, 17).unwrap(), br#"{"a":"x","expired_at":17}"#);
-        assert_eq!(archive_document(&route(), &Image::default(), 17).unwrap(), br#"{"expired_at":17}"#);
+        let image = read_item(r#"{"a":{"S":"x"}}"#).unwrap();
+        assert_eq!(archive_document(&route(), &image, 17).unwrap(), r#"{"a":"x","expired_at":17}"#);
+        assert_eq!(archive_document(&route(), &Image::default(), 17).unwrap(), r#"{"expired_at":17}"#);
         let renamed = Route { rename: [("a".to_owned(), EXPIRED_AT.to_owned())].into(), ..route() };
         assert!(archive_document(&renamed, &image, 17).is_err());
     }

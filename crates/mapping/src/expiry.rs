@@ -6,9 +6,8 @@ use crate::change::{Change, EventName};
 use crate::decimal::whole_seconds;
 use crate::document::archive_document;
 use crate::id::{id_text, routing};
-use crate::image::Image;
+use crate::image::{Attribute, Image, Scalar};
 use crate::matching::first_match;
-use crate::node::Node;
 use crate::operation::{Action, Address, Operation, Origin, Role};
 use crate::refusal::MapError;
 use crate::route::{OnExpiry, Route};
@@ -69,8 +68,8 @@ pub(crate) fn archive(
 
 /// Whether the TTL of `image` had passed at `created`.
 fn lies_before(image: &Image<'_>, attribute: &str, created: CreationTime) -> bool {
-    match image.get(attribute) {
-        Some([Node::Number(digits)]) => {
+    match image.get(attribute).and_then(Attribute::scalar) {
+        Some(Scalar::Number(digits)) => {
             whole_seconds(&digits.decode()).is_some_and(|ttl| is_expired(ttl, u64::from(created.seconds())))
         }
         _ => false,

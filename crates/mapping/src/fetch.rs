@@ -4,11 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::change::canonical_keys;
+use crate::event::read_item;
 use crate::id::KeyError;
-use crate::image::{Image, short_name};
-use crate::node::Node;
+use crate::image::{Image, Scalar, short_name};
 use crate::operation::Address;
-use crate::text::{Binary, Text};
 use crate::version::ExternalVersion;
 
 /// One item to read: with a strongly consistent read, and again where the answer is not final.
@@ -64,18 +63,25 @@ impl Key {
     /// An attribute is no string, number or binary.
     pub fn from_image(keys: &Image<'_>) -> Result<Key, KeyError> {
         let mut attributes = Vec::with_capacity(2);
-        for (name, value) in keys.attributes() {
-            let value = match value {
-                [Node::String(text)] => Some(KeyValue::String(text.decode().into_owned())),
-                [Node::Number(digits)] => Some(KeyValue::Number(digits.decode().into_owned())),
-                [Node::Binary(binary)] => binary.bytes().map(|bytes| KeyValue::Binary(bytes.into_owned())),
-                _ => None,
-            };
-            let value = value.ok_or_else(|| KeyError::NotAKey(short_name(&name.decode())))?;
-            attributes.push((name.decode().into_owned(), value));
+        for attribute in &keys.attributes {
+            let name = attribute.name.decode();
+            let value = attribute.scalar().and_then(|value| match value {
+                Scalar::String(text) => Some(KeyValue::String(text.decode().into_owned())),
+                Scalar::Number(digits) => Some(KeyValue::Number(digits.decode().into_owned())),
+                Scalar::Binary(text) => text.bytes().map(KeyValue::Binary),
+                Scalar::Bool(_) => None,
+            });
+            let value = value.ok_or_else(|| KeyError::NotAKey(short_name(&name)))?;
+            attributes.push((name.into_owned(), value));
         }
         attributes.sort_by(|left, right| left.0.cmp(&right.0));
         Ok(Key { attributes, canonical: canonical_keys(keys) })
+    }
+
+    /// The key that an item has, of these attributes; `None` where it lacks one, or holds there what can be no key.
+    pub fn of_item(item: &Image<'_>, names: &[String]) -> Option<Key> {
+        let keys = item.select(names);
+        if keys.attributes.len() == names.len() { Key::from_image(&keys).ok() } else { None }
     }
 
     /// Name and value of each key attribute, by ascending name.
@@ -89,16 +95,7 @@ impl Key {
     }
 
     pub(crate) fn image(&self) -> Image<'_> {
-        let mut image = Image::default();
-        for (name, value) in &self.attributes {
-            image.nodes.push(Node::Name(Text::Plain(name)));
-            image.nodes.push(match value {
-                KeyValue::String(text) => Node::String(Text::Plain(text)),
-                KeyValue::Number(digits) => Node::Number(Text::Plain(digits)),
-                KeyValue::Binary(bytes) => Node::Binary(Binary::Bytes(bytes)),
-            });
-        }
-        image
+        read_item(&self.canonical).unwrap_or_default()
     }
 }
 

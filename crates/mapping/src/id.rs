@@ -6,8 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::image::{Image, short_name};
-use crate::node::Node;
+use crate::image::{Attribute, Image, Scalar, short_name};
 use crate::operation::{DocumentId, LONGEST_ID};
 use crate::route::{IdForm, Route};
 
@@ -46,11 +45,11 @@ pub(crate) fn id_text(route: &Route, keys: &Image<'_>) -> Result<IdText, KeyErro
             join(order.iter().map(|name| (Cow::Borrowed(name.as_str()), keys.get(name))))?
         }
         None => {
-            let mut members: Vec<_> = keys.attributes().map(|(name, value)| (name.decode(), Some(value))).collect();
-            if members.len() > 1 {
-                members.sort_by(|left, right| left.0.cmp(&right.0));
+            let mut attributes: Vec<_> = keys.attributes.iter().collect();
+            if attributes.len() > 1 {
+                attributes.sort_by_key(|attribute| attribute.name);
             }
-            join(members.into_iter())?
+            join(attributes.into_iter().map(|attribute| (attribute.name.decode(), Some(attribute))))?
         }
     };
     if text.is_empty() {
@@ -101,20 +100,22 @@ pub(crate) fn names_fit(route: &Route, keys: &Image<'_>) -> bool {
 
 fn check_names(order: &[String], keys: &Image<'_>) -> Result<(), KeyError> {
     let all_there = order.iter().all(|name| keys.get(name).is_some());
-    if all_there && keys.attributes().count() == order.len() {
+    if all_there && keys.attributes.len() == order.len() {
         return Ok(());
     }
     // A key has two attributes at most; what comes in the place of one may have any number.
     const NAMED: usize = 4;
     let mut found: Vec<_> = keys.attribute_names().take(NAMED).map(|name| short_name(&name)).collect();
     found.sort();
-    if keys.attributes().count() > NAMED {
+    if keys.attributes.len() > NAMED {
         found.push("…".to_owned());
     }
     Err(KeyError::IdMismatch { found: found.join(", "), configured: order.join(", ") })
 }
 
-fn join<'n, 'a: 'n>(values: impl Iterator<Item = (Cow<'n, str>, Option<&'n [Node<'a>]>)>) -> Result<String, KeyError> {
+fn join<'n, 'a: 'n>(
+    values: impl Iterator<Item = (Cow<'n, str>, Option<&'n Attribute<'a>>)>,
+) -> Result<String, KeyError> {
     let mut text = String::with_capacity(64);
     for (position, (name, value)) in values.enumerate() {
         let value = value.and_then(value_text).ok_or_else(|| KeyError::NotAKey(short_name(&name)))?;
@@ -131,11 +132,11 @@ fn join<'n, 'a: 'n>(values: impl Iterator<Item = (Cow<'n, str>, Option<&'n [Node
 }
 
 /// `S` as it is, `N` verbatim, `B` as base64url without padding.
-fn value_text<'a>(value: &[Node<'a>]) -> Option<Cow<'a, str>> {
-    match value {
-        [Node::String(text) | Node::Number(text)] => Some(text.decode()),
-        [Node::Binary(binary)] => Some(Cow::Owned(URL_SAFE_NO_PAD.encode(binary.bytes()?))),
-        _ => None,
+fn value_text<'a>(attribute: &Attribute<'a>) -> Option<Cow<'a, str>> {
+    match attribute.scalar()? {
+        Scalar::String(text) | Scalar::Number(text) => Some(text.decode()),
+        Scalar::Binary(text) => Some(Cow::Owned(URL_SAFE_NO_PAD.encode(text.bytes()?))),
+        Scalar::Bool(_) => None,
     }
 }
 
@@ -144,22 +145,18 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
-    use crate::image::ImageBuilder;
+    use crate::event::image_of;
     use crate::operation::IndexName;
 
     fn route() -> Route {
         Route::to(IndexName::parse("i").unwrap())
     }
 
-    fn keys<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Image<'a> {
-        let mut builder = ImageBuilder::default();
-        for (name, value) in values {
-            builder.attribute(name);
-            builder.string(value);
-        }
-        builder.finish()
+    fn keys<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Image<'static> {
+        image_of(values.into_iter().map(|(name, value)| (name.to_owned(), json!({"S": value}))).collect())
     }
 
     fn id(route: &Route, keys: &Image<'_>) -> String {
@@ -183,12 +180,8 @@ mod tests {
 
     #[test]
     fn numbers_and_binary_values_make_ids() {
-        let mut builder = ImageBuilder::default();
-        builder.attribute("n");
-        builder.number("-1.50");
-        builder.attribute("o");
-        builder.binary(&[0xfb, 0xff]);
-        assert_eq!(id(&route(), &builder.finish()), "-1.50|-_8");
+        let keys = image_of(json!({"n": {"N": "-1.50"}, "o": {"B": "+/8="}}));
+        assert_eq!(id(&route(), &keys), "-1.50|-_8");
     }
 
     #[test]

@@ -1,21 +1,68 @@
-//! One item as a flat run of nodes, borrowed from where it was read.
-//!
-//! Both ways in end here: raw JSON ([`crate::event`]) and SDK values (through [`ImageBuilder`]), so that
-//! everything after it, documents, ids and conditions, is written once.
+//! One item as its text was read: for each attribute the part of the text that it was read from, and the part of the
+//! output that it was written to.
 
-use crate::names::last_wins;
-pub use crate::node::{AttributeProblemKind, Container};
-use crate::node::{Members, Node, broken};
-use crate::text::{Binary, Text};
+use std::borrow::Cow;
+use std::ops::Range;
 
-/// An item, or the key of one: its top-level attributes in the order in which they came.
+use bytes::Bytes;
+
+use crate::event::read_item;
+use crate::text::Text;
+
+/// An item, or the key of one: its top-level attributes in the order in which they came, no name twice.
 #[derive(Debug, Clone, Default)]
 pub struct Image<'a> {
-    pub(crate) nodes: Vec<Node<'a>>,
+    pub(crate) attributes: Vec<Attribute<'a>>,
+    /// What the attributes were written to, as members of a JSON object with numbers as they came.
+    pub(crate) written: Bytes,
+    /// Where in `written` the object of all attributes stands, if it stands there in one piece.
+    pub(crate) whole: Option<Range<usize>>,
     /// The first thing that is wrong with it; such an image is never written.
     pub(crate) problem: Option<AttributeProblem>,
     /// It is no map of attributes at all, so that nothing is known of any attribute.
     pub(crate) unreadable: bool,
+}
+
+/// A top-level attribute.
+#[derive(Debug, Clone)]
+pub(crate) struct Attribute<'a> {
+    /// Its name.
+    pub(crate) name: Text<'a>,
+    /// From its name to the end of its value.
+    pub(crate) source: &'a str,
+    /// What stands behind the type tag.
+    pub(crate) content: &'a str,
+    /// Its type; `None` where it cannot be read.
+    pub(crate) tag: Option<Tag>,
+    /// What is wrong with it, or with something inside it.
+    pub(crate) problem: Option<AttributeProblemKind>,
+    /// Where it was written, name and value.
+    pub(crate) written: Range<usize>,
+}
+
+/// A value without members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scalar<'a> {
+    String(Text<'a>),
+    /// Checked: a number by the grammar of JSON.
+    Number(Text<'a>),
+    Binary(Text<'a>),
+    Bool(bool),
+}
+
+/// The type tags of DynamoDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tag {
+    S,
+    N,
+    B,
+    Bool,
+    Null,
+    L,
+    M,
+    Ss,
+    Ns,
+    Bs,
 }
 
 /// What is wrong with an attribute. It names the top-level attribute, never a value.
@@ -28,32 +75,31 @@ pub struct AttributeProblem {
     pub kind: AttributeProblemKind,
 }
 
-/// Builds an [`Image`] from values that are decoded already: `attribute`, then one value, and so on.
-///
-/// ```
-/// use streamdex_mapping::image::{Container, ImageBuilder};
-/// let mut builder = ImageBuilder::default();
-/// builder.attribute("tags");
-/// let list = builder.open(Container::List);
-/// builder.string("a");
-/// builder.number("1.50");
-/// builder.close(list);
-/// let image = builder.finish();
-/// assert_eq!(image.attribute_names().collect::<Vec<_>>(), ["tags"]);
-/// ```
-#[derive(Debug, Default)]
-pub struct ImageBuilder<'a> {
-    image: Image<'a>,
-    /// The top-level attribute whose value is being added.
-    attribute: &'a str,
-}
-
-/// A container that is still open; give it back to [`ImageBuilder::close`].
-#[derive(Debug)]
-#[must_use]
-pub struct OpenContainer {
-    at: usize,
-    container: Container,
+/// The kinds of [`AttributeProblem`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttributeProblemKind {
+    /// A value without a type tag.
+    #[error("a value has no type tag")]
+    NoTag,
+    /// A type tag that DynamoDB does not have.
+    #[error("a value has an unknown type tag")]
+    UnknownTag,
+    /// More than one type tag in one value.
+    #[error("a value has several type tags")]
+    SeveralTags,
+    /// A value that is not what its type tag says.
+    #[error("a value does not fit its type tag")]
+    WrongValue,
+    /// An `N` that is no decimal number.
+    #[error("a number is not decimal digits")]
+    NotANumber,
+    /// A value of another shape than an attribute value's, or nested too deep.
+    #[error("a value is no attribute value, or is nested too deep")]
+    Unreadable,
+    /// The image as a whole is no map of attributes.
+    #[error("the image is no map of attributes")]
+    NoImage,
 }
 
 // === impl AttributeProblem ===
@@ -74,17 +120,43 @@ pub(crate) fn short_name(name: &str) -> String {
     }
 }
 
+// === impl AttributeProblemKind ===
+
+impl AttributeProblemKind {
+    /// A word for the kind of problem.
+    pub fn name(self) -> &'static str {
+        match self {
+            AttributeProblemKind::NoTag => "no_type_tag",
+            AttributeProblemKind::UnknownTag => "unknown_type_tag",
+            AttributeProblemKind::SeveralTags => "several_type_tags",
+            AttributeProblemKind::WrongValue => "wrong_value",
+            AttributeProblemKind::NotANumber => "not_a_number",
+            AttributeProblemKind::Unreadable => "unreadable_value",
+            AttributeProblemKind::NoImage => "unreadable_image",
+        }
+    }
+}
+
 // === impl Image ===
 
 impl<'a> Image<'a> {
+    /// Of the text of one item. A text that is none is the image's problem.
+    pub fn of_item(text: &'a str) -> Image<'a> {
+        read_item(text).unwrap_or_else(|_| {
+            let mut image = Image::default();
+            image.set_unreadable();
+            image
+        })
+    }
+
     /// Whether it has no attributes.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.attributes.is_empty()
     }
 
     /// The names of the top-level attributes, in the order in which they came.
-    pub fn attribute_names(&self) -> impl Iterator<Item = std::borrow::Cow<'a, str>> + '_ {
-        self.attributes().map(|(name, _)| name.decode())
+    pub fn attribute_names(&self) -> impl Iterator<Item = Cow<'a, str>> + '_ {
+        self.attributes.iter().map(|attribute| attribute.name.decode())
     }
 
     /// What is wrong with it, if anything.
@@ -92,38 +164,23 @@ impl<'a> Image<'a> {
         self.problem.as_ref()
     }
 
-    /// The top-level attributes: name, and the nodes of the value.
-    pub(crate) fn attributes(&self) -> Members<'_, 'a> {
-        Members { rest: &self.nodes }
-    }
-
-    /// The value of one top-level attribute.
-    pub(crate) fn get(&self, name: &str) -> Option<&[Node<'a>]> {
-        self.attributes().find(|(found, _)| found.is(name)).map(|(_, value)| value)
+    /// One top-level attribute.
+    pub(crate) fn get(&self, name: &str) -> Option<&Attribute<'a>> {
+        self.attributes.iter().find(|attribute| attribute.name.is(name))
     }
 
     /// The attributes of these names alone.
     pub(crate) fn select(&self, names: &[String]) -> Image<'a> {
-        let mut selected = Image::default();
-        for (name, value) in self.attributes().filter(|(name, _)| names.iter().any(|wanted| name.is(wanted))) {
-            selected.nodes.push(Node::Name(name));
-            selected.nodes.extend_from_slice(value);
-        }
-        selected
+        let is_wanted = |attribute: &&Attribute<'_>| names.iter().any(|name| attribute.name.is(name));
+        let attributes = self.attributes.iter().filter(is_wanted).cloned().collect();
+        Image { attributes, written: self.written.clone(), ..Image::default() }
     }
 
     /// Empties it, and keeps the memory.
     pub(crate) fn clear(&mut self) {
-        self.nodes.clear();
-        self.problem = None;
-        self.unreadable = false;
-    }
-
-    /// Puts a mark where a value cannot be read, and remembers the first problem, under the top-level attribute that is
-    /// being read.
-    pub(crate) fn push_broken(&mut self, attribute: Text<'_>, kind: AttributeProblemKind) {
-        self.nodes.push(Node::Broken(kind));
-        self.problem.get_or_insert_with(|| AttributeProblem { attribute: attribute.decode().into_owned(), kind });
+        let mut attributes = std::mem::take(&mut self.attributes);
+        attributes.clear();
+        *self = Image { attributes, ..Image::default() };
     }
 
     /// Takes the text for no map of attributes: nothing of it is known.
@@ -133,201 +190,40 @@ impl<'a> Image<'a> {
         self.problem = Some(AttributeProblem { attribute: String::new(), kind: AttributeProblemKind::NoImage });
     }
 
-    /// Of the members of one name from `from` on, the last one stays.
-    pub(crate) fn resolve_duplicates(&mut self, from: usize) {
-        last_wins(&mut self.nodes, from);
-    }
-
-    /// Finds the first problem again, after values were taken out.
-    pub(crate) fn look_for_problems(&mut self) {
-        let problem = self.attributes().find_map(|(name, value)| {
-            let kind = broken(value)?;
-            Some(AttributeProblem { attribute: name.decode().into_owned(), kind })
-        });
-        self.problem = problem;
-    }
-
     /// Why it is not known what an attribute holds, if it is not. What is wrong inside a list or a map does not count.
     pub(crate) fn problem_of(&self, name: &str) -> Option<AttributeProblem> {
         if self.unreadable || self.problem.is_none() {
             return self.problem.clone();
         }
-        match self.get(name)? {
-            [Node::Broken(kind)] => Some(AttributeProblem { attribute: name.to_owned(), kind: *kind }),
-            _ => None,
-        }
-    }
-
-    /// Sets the length of the container that was pushed at `at`, whose content ends here.
-    pub(crate) fn seal(&mut self, at: usize, container: Container) {
-        let length = self.nodes.len().saturating_sub(at + 1);
-        if let Some(node) = self.nodes.get_mut(at) {
-            *node = Node::container(container, length);
-        }
+        let attribute = self.get(name).filter(|attribute| attribute.tag.is_none())?;
+        Some(AttributeProblem { attribute: name.to_owned(), kind: attribute.problem? })
     }
 }
 
-// === impl ImageBuilder ===
+// === impl Attribute ===
 
-impl<'a> ImageBuilder<'a> {
-    /// Begins the next top-level attribute; exactly one value follows. No name comes twice.
-    pub fn attribute(&mut self, name: &'a str) {
-        self.attribute = name;
-        self.member(name);
-    }
-
-    /// Begins the next member of the open map; exactly one value follows. No name comes twice.
-    pub fn member(&mut self, name: &'a str) {
-        self.image.nodes.push(Node::Name(Text::Plain(name)));
-    }
-
-    /// `S`
-    pub fn string(&mut self, text: &'a str) {
-        self.image.nodes.push(Node::String(Text::Plain(text)));
-    }
-
-    /// `N`; a text that is no decimal number becomes the image's problem.
-    pub fn number(&mut self, text: &'a str) {
-        if is_json_number(text) {
-            self.image.nodes.push(Node::Number(Text::Plain(text)));
-        } else {
-            self.broken(AttributeProblemKind::NotANumber);
+impl<'a> Attribute<'a> {
+    /// Its value, where that has no members and can be read.
+    pub(crate) fn scalar(&self) -> Option<Scalar<'a>> {
+        let text = Text::of_literal(self.content);
+        match self.tag? {
+            Tag::S => Some(Scalar::String(text)),
+            Tag::N => Some(Scalar::Number(text)),
+            Tag::B => Some(Scalar::Binary(text)),
+            Tag::Bool => Some(Scalar::Bool(self.content == "true")),
+            Tag::Null | Tag::L | Tag::M | Tag::Ss | Tag::Ns | Tag::Bs => None,
         }
     }
 
-    /// `B`
-    pub fn binary(&mut self, bytes: &'a [u8]) {
-        self.image.nodes.push(Node::Binary(Binary::Bytes(bytes)));
+    /// Where its value was written.
+    pub(crate) fn written_value(&self) -> Range<usize> {
+        self.written.start + self.name.literal().len() + 1..self.written.end
     }
-
-    /// `BOOL`
-    pub fn bool(&mut self, value: bool) {
-        self.image.nodes.push(Node::Bool(value));
-    }
-
-    /// `NULL`
-    pub fn null(&mut self) {
-        self.image.nodes.push(Node::Null);
-    }
-
-    /// A value of a type that this version does not know: it becomes the image's problem.
-    pub fn unknown(&mut self) {
-        self.broken(AttributeProblemKind::UnknownTag);
-    }
-
-    /// Opens a container; its content follows until [`ImageBuilder::close`].
-    pub fn open(&mut self, container: Container) -> OpenContainer {
-        let at = self.image.nodes.len();
-        self.image.nodes.push(Node::container(container, 0));
-        OpenContainer { at, container }
-    }
-
-    /// Closes the container that was opened last.
-    pub fn close(&mut self, open: OpenContainer) {
-        self.image.seal(open.at, open.container);
-    }
-
-    /// The image.
-    pub fn finish(self) -> Image<'a> {
-        self.image
-    }
-
-    /// Names inside maps are content: the problem names the top-level attribute alone.
-    fn broken(&mut self, kind: AttributeProblemKind) {
-        self.image.push_broken(Text::Plain(self.attribute), kind);
-    }
-}
-
-/// Whether `text` is a number by the grammar of JSON (RFC 8259), which is what DynamoDB delivers.
-pub(crate) fn is_json_number(text: &str) -> bool {
-    let mut rest = text.as_bytes();
-    if let [b'-', after @ ..] = rest {
-        rest = after;
-    }
-    match rest {
-        [b'0', after @ ..] => rest = after,
-        [b'1'..=b'9', ..] => rest = skip_digits(rest),
-        _ => return false,
-    }
-    if let [b'.', after @ ..] = rest {
-        rest = skip_digits(after);
-        if rest.len() == after.len() {
-            return false;
-        }
-    }
-    if let [b'e' | b'E', after @ ..] = rest {
-        let digits = match after {
-            [b'+' | b'-', digits @ ..] => digits,
-            digits => digits,
-        };
-        rest = skip_digits(digits);
-        if rest.len() == digits.len() {
-            return false;
-        }
-    }
-    rest.is_empty()
-}
-
-fn skip_digits(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
-    bytes.get(end..).unwrap_or(&[])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_follow_the_grammar_of_json() {
-        for good in ["0", "-0", "12", "1.50", "1E+125", "9.99e-130", "-1.0E5", &"9".repeat(38)] {
-            assert!(is_json_number(good), "{good}");
-        }
-        for bad in ["", "-", "+1", "01", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "0x1", "1 ", " 1", "1,2"] {
-            assert!(!is_json_number(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn containers_know_their_length() {
-        let mut builder = ImageBuilder::default();
-        builder.attribute("m");
-        let map = builder.open(Container::Map);
-        builder.member("l");
-        let list = builder.open(Container::List);
-        builder.null();
-        builder.bool(true);
-        builder.close(list);
-        builder.close(map);
-        builder.attribute("s");
-        builder.string("x");
-        let image = builder.finish();
-        assert_eq!(image.get("m").unwrap().len(), 5);
-        assert_eq!(image.get("s").unwrap(), [Node::String(Text::Plain("x"))]);
-        assert!(image.get("l").is_none());
-    }
-
-    #[test]
-    fn the_first_problem_names_the_attribute() {
-        let mut builder = ImageBuilder::default();
-        builder.attribute("a");
-        builder.number("1x");
-        builder.attribute("b");
-        builder.unknown();
-        let problem = builder.finish().problem.unwrap();
-        assert_eq!((problem.attribute.as_str(), problem.kind), ("a", AttributeProblemKind::NotANumber));
-    }
-
-    #[test]
-    fn a_problem_inside_a_map_names_the_top_level_attribute_alone() {
-        let mut builder = ImageBuilder::default();
-        builder.attribute("perms");
-        let map = builder.open(Container::Map);
-        builder.member("NAME ssn 123-45-6789");
-        builder.number("1x");
-        builder.close(map);
-        let problem = builder.finish().problem.unwrap();
-        assert_eq!(problem.to_string(), "attribute \"perms\": a number is not decimal digits");
-    }
 
     #[test]
     fn long_names_are_cut_in_messages() {

@@ -1,6 +1,6 @@
 //! A DynamoDB change in, OpenSearch document operations out: pure, no I/O.
 //!
-//! The way of a record: [`event`] (or [`image`], for SDK items) reads it into a [`Change`], the
+//! The way of a record: [`event`] reads it into a [`Change`], the
 //! [`Mapper`] turns the change into [`Operation`]s or asks for the item ([`Fetch`]), and a [`Batch`]
 //! coalesces the operations of one shard's page and adds up one [`Outcome`] per record.
 //!
@@ -17,11 +17,11 @@ pub mod expiry;
 pub mod fetch;
 pub mod id;
 pub mod image;
+mod json;
 mod mapped;
 pub mod mapper;
 pub mod matching;
 mod names;
-mod node;
 pub mod operation;
 pub mod order;
 pub mod outcome;
@@ -33,10 +33,10 @@ pub mod text;
 pub mod version;
 
 pub use batch::{Batch, FetchHandle, OperationHandle, RecordMeta};
-pub use change::{Change, EventName, RecordError, RecordProblem, StreamView};
+pub use change::{Change, EventName, ReadRecord, RecordError, RecordProblem, StreamView};
 pub use document::EXPIRED_AT;
 pub use fetch::{Fetch, Key, KeyValue};
-pub use image::{AttributeProblem, Image, ImageBuilder};
+pub use image::{AttributeProblem, Image};
 pub use mapped::Mapped;
 pub use mapper::{Mapper, Trust};
 pub use operation::{Action, Address, DocumentId, IndexName, IndexNameError, LONGEST_ID, Operation, Origin, Role};

@@ -1,5 +1,7 @@
 //! The mapper: a pure function of one change and the routes.
 
+use bytes::Bytes;
+
 use crate::change::{Change, EventName};
 use crate::compare::same_content;
 use crate::document::document;
@@ -95,7 +97,7 @@ impl Mapper {
     ///
     /// # Errors
     /// The item cannot be mapped; the route that takes it must have an `id`.
-    pub fn map_item(&self, item: &Image<'_>) -> Result<Option<(Address, Vec<u8>)>, MapError> {
+    pub fn map_item(&self, item: &Image<'_>) -> Result<Option<(Address, Bytes)>, MapError> {
         if let Some(problem) = item.problem() {
             return Err(problem.clone().into());
         }

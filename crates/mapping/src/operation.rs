@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::version::ExternalVersion;
 
 /// The name of an index as the mapper knows it (`sessions`, or what `orders-{region}` gives).
@@ -35,7 +37,7 @@ pub struct Address {
 #[derive(Clone, PartialEq, Eq)]
 pub enum Action {
     /// Write this document: one JSON object, UTF-8, without a line break.
-    Index(Vec<u8>),
+    Index(Bytes),
     /// Delete the document.
     Delete,
 }
@@ -219,6 +221,6 @@ mod tests {
     #[test]
     fn debug_output_is_private() {
         assert_eq!(format!("{:?}", DocumentId::new("secret".into())), "DocumentId(6 bytes)");
-        assert_eq!(format!("{:?}", Action::Index(b"{}".to_vec())), "Index(2 bytes)");
+        assert_eq!(format!("{:?}", Action::Index("{}".into())), "Index(2 bytes)");
     }
 }

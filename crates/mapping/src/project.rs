@@ -57,8 +57,8 @@ mod tests {
             (r#""aws:rep:deleting""#, Projected::LeftOut, Projected::LeftOut),
             (r#""\u0061ws:rep:deleting""#, Projected::LeftOut, Projected::LeftOut),
         ] {
-            assert_eq!(project(&plain, Text::Json(name)), of_plain, "{name}");
-            assert_eq!(project(&named, Text::Json(name)), of_named, "{name}");
+            assert_eq!(project(&plain, Text::of_literal(name)), of_plain, "{name}");
+            assert_eq!(project(&named, Text::of_literal(name)), of_named, "{name}");
         }
     }
 }

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_index_operation_is_two_lines() {
-        let text = encoded(&operation("u1|s1", Some("u1"), Action::Index(br#"{"a":1}"#.to_vec())));
+        let text = encoded(&operation("u1|s1", Some("u1"), Action::Index(r#"{"a":1}"#.into())));
         let action = r#"{"index":{"_index":"sessions-000001","_id":"u1|s1","routing":"u1","version":2147483648,"version_type":"external_gte"}}"#;
         assert_eq!(text, format!("{action}\n{{\"a\":1}}\n"));
     }
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn poison_is_found_before_it_is_sent() {
         let check_all = |operation: &Operation| check(operation, encoded_len("x", operation));
-        let index = |document: &[u8]| operation("a", None, Action::Index(document.to_vec()));
+        let index = |document: &[u8]| operation("a", None, Action::Index(document.to_vec().into()));
         assert_eq!(check_all(&index(b"{}")), Ok(()));
         assert_eq!(check_all(&index(b"")), Err(Unsendable::Framing));
         assert_eq!(check_all(&index(b"{\n}")), Err(Unsendable::Framing));

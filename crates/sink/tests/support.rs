@@ -58,7 +58,7 @@ pub(crate) fn operation(id: &str, document: Vec<u8>) -> Operation {
             routing: None,
         },
         version: ExternalVersion::of_change(CreationTime::from_seconds(1), None),
-        action: Action::Index(document),
+        action: Action::Index(document.into()),
         origin: Origin::Image,
         role: Role::Live,
     }

@@ -1,6 +1,7 @@
 //! Dead letters: what is kept for them while a record is on its way, how they are made, and that they are stored as they
 //! arise.
 
+use bytes::Bytes;
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::batch::{RECORD_ORDINAL, operation_ordinal};
 use streamdex_mapping::{Action, Address, DocumentId, Operation, OperationHandle, Role};
@@ -23,7 +24,7 @@ pub(super) struct Sent {
     version: u64,
     role: Role,
     /// An archive copy cannot be read again, so its letter keeps it.
-    archive: Option<Vec<u8>>,
+    archive: Option<Bytes>,
 }
 
 /// So many dead letters are stored at once.

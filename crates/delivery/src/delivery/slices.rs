@@ -12,10 +12,11 @@ use std::pin::pin;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use streamdex_dynamodb::convert::table_image;
 use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
 use streamdex_mapping::batch::document_bytes;
-use streamdex_mapping::{Action, FetchHandle, IndexName, Key, Mapped, Operation, Outcome, Refusal as MapRefusal};
+use streamdex_mapping::{
+    Action, FetchHandle, Image, IndexName, Key, Mapped, Operation, Outcome, Refusal as MapRefusal,
+};
 use streamdex_sink::writer::{Decision, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, Instant};
@@ -170,7 +171,7 @@ impl Delivery {
                 let (reason, error) = ("item_not_readable", error.to_string());
                 Err((RefusedRecord { record: owner, address, reason, error }, Vec::new()))
             }
-            Found::Item(item) => self.mapper.resolve(fetch, Some(&table_image(item)), read.at).map_err(refused),
+            Found::Item(item) => self.mapper.resolve(fetch, Some(&Image::of_item(item)), read.at).map_err(refused),
             Found::Absent => self.mapper.resolve(fetch, None, read.at).map_err(refused),
         };
         match resolved {

@@ -109,7 +109,7 @@ fn d3_the_later_change_of_a_page_is_sent_although_its_creation_time_is_earlier()
     assert_eq!(page.steps_back(), 1);
     let (operations, fates) = page.into_parts();
     assert_eq!(operations.len(), 1);
-    assert_eq!(operations[0].action, Action::Index(br#"{"pk":"a","n":2}"#.to_vec()));
+    assert_eq!(operations[0].action, Action::Index(r#"{"pk":"a","n":2}"#.into()));
     assert_eq!(operations[0].version.get(), 1_700_000_005 << 31 | 2);
     assert_eq!(fates, [Fate::Nothing(Outcome::Coalesced), Fate::Sent]);
 }

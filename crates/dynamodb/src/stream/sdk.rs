@@ -11,6 +11,7 @@ use crate::call::Call;
 use crate::clients::SourceClients;
 use crate::description::describe_table;
 use crate::fault::{AwsError, Fault};
+use crate::records::Records;
 use crate::stream::{
     ListedShard, Listing, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
 };
@@ -101,13 +102,15 @@ impl StreamSource for SdkStream {
     }
 
     async fn records(&self, iterator: &ShardIterator, limit: Option<i32>) -> Result<RecordsPage, AwsError> {
-        let of_call = Call::of("GetRecords");
+        let of_call = Call::of("GetRecords").raw();
         let call = self.clients.streams.get_records().shard_iterator(iterator.as_str()).set_limit(limit);
         let call = call.customize().interceptor(of_call.clone()).send();
-        let answer = within(&of_call, call).await?.map_err(|error| of_call.failed(&error))?;
+        within(&of_call, call).await?.map_err(|error| of_call.failed(&error))?;
+        let answer = Records::read(of_call.body().await?, self.arn.as_str().into());
+        let answer = answer.map_err(|error| of_call.unreadable(&error))?;
         // Without them, a missing iterator says nothing about the shard.
         let records = answer.records.ok_or_else(|| of_call.lacks("Records"))?;
-        Ok(RecordsPage { records, next: answer.next_shard_iterator.map(ShardIterator::new) })
+        Ok(RecordsPage { records, next: answer.next.map(ShardIterator::new) })
     }
 
     async fn current_stream(&self) -> Result<Option<String>, AwsError> {

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -18,13 +19,13 @@ fn version(seconds: u32) -> ExternalVersion {
 }
 
 fn operation(id: &str, seconds: u32, content: Option<&str>) -> Operation {
-    let action = content.map_or(Action::Delete, |text| Action::Index(text.into()));
+    let action = content.map_or(Action::Delete, |text| Action::Index(text.to_owned().into()));
     Operation { address: address(id), version: version(seconds), action, origin: Origin::Image, role: Role::Live }
 }
 
 fn key(id: &str) -> Key {
     let text = format!(r#"{{"pk":{{"S":"{id}"}}}}"#);
-    Key::from_image(&read_item(serde_json::from_str(&text).unwrap()).unwrap()).unwrap()
+    Key::from_image(&read_item(&text).unwrap()).unwrap()
 }
 
 fn meta(id: &str) -> RecordMeta {
@@ -49,7 +50,7 @@ fn the_later_operation_on_a_document_is_sent_in_place_of_the_earlier() {
     batch.push(meta("c"), Mapped::Nothing(Outcome::Filtered));
     let sent = batch.take_operations();
     let ids: Vec<_> = sent.iter().map(|(_, operation)| (operation.address.id.as_str(), &operation.action)).collect();
-    assert_eq!(ids, [("a", &Action::Delete), ("b", &Action::Index(b"1".to_vec()))]);
+    assert_eq!(ids, [("a", &Action::Delete), ("b", &Action::Index("1".into()))]);
     assert_eq!(batch.origin(sent[0].0), Some((2, 0)));
     assert_eq!(outcomes(&batch), [None, None, None, Some(Outcome::Filtered)]);
     batch.decide(sent[0].0, Outcome::Absent);
@@ -231,7 +232,7 @@ fn d3_a_record_is_undecided_while_one_that_took_its_second_is() {
 /// What an index does with external versions (`external_gte`), and how it forgets deletes.
 #[derive(Default, Clone, PartialEq, Debug)]
 struct ModelIndex {
-    documents: BTreeMap<String, (ExternalVersion, Option<Vec<u8>>)>,
+    documents: BTreeMap<String, (ExternalVersion, Option<Bytes>)>,
 }
 
 impl ModelIndex {

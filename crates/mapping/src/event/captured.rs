@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 /// What a captured JSON text was.
 #[derive(Debug)]
 pub enum Captured<'a> {
@@ -14,7 +12,7 @@ pub enum Captured<'a> {
     /// with [`read_captured`](super::read_captured) again. Its records do not come in order from their shard.
     OnFailure(Cow<'a, str>),
     /// The items of `scan` or `query` output, or the one of `get-item`; see [`read_item`](super::read_item).
-    Items(Vec<&'a RawValue>),
+    Items(Vec<&'a str>),
 }
 
 /// Why a captured text is none that streamdex knows.
@@ -35,6 +33,9 @@ pub enum CapturedError {
     /// An on-failure record that carries only where the records were (SQS, SNS).
     #[error("an on-failure record without the records themselves")]
     NoPayload,
+    /// It names `Records` twice. Which of the lists counts is anybody's guess.
+    #[error("two lists of records in one event")]
+    Lists,
     /// Anything else.
     #[error("neither a stream record, nor a list of them, nor an on-failure record, nor items")]
     Unknown,
@@ -47,6 +48,7 @@ impl CapturedError {
             CapturedError::Json { .. } => "give one JSON text, or one record a line",
             CapturedError::TumblingWindow => "take the tumbling window off the event source mapping",
             CapturedError::NoPayload => "use an S3 on-failure destination: its records carry the event",
+            CapturedError::Lists => "give each list of records as an event",
             CapturedError::Unknown => "give a Lambda event, get-records output, or one stream record a line",
         }
     }

@@ -1,162 +1,176 @@
 //! Stream records out of raw JSON, borrowed from it: Lambda events, `get-records` output, single records.
 
-mod attribute;
+mod answer;
 mod captured;
+pub(crate) mod item;
 mod record;
-mod shape;
-mod string;
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use crate::change::{Change, RecordError, RecordProblem};
-use crate::image::Image;
-use attribute::ImageSeed;
+use crate::json::{Cursor, Fault};
+pub use answer::{AnswerError, RecordsAnswer, read_records};
 pub use captured::{Captured, CapturedError};
-use record::{Member, RecordReader, RecordSeed};
-use shape::{Shape, recognise};
-use string::Strings;
+pub use item::read_item;
+use record::RecordReader;
 
-/// Reads a captured JSON text, and hands each stream record in it to `each`, in order, with its place.
+/// Reads a captured JSON text in one pass, and hands each stream record in it to `each`, in order, with its place.
 ///
-/// One bad record is one error; its neighbours go on. The text is read in one pass; only where that
-/// stops it is read again record by record, to isolate the bad one.
+/// One bad record is one error; its neighbours go on.
 ///
 /// # Errors
-/// The text is no JSON, or of no known shape. Records before the place of a JSON error may have been
-/// handed over.
+/// The text is no JSON, or of no known shape. Records before the place of an error may have been handed over.
 pub fn read_captured<'a>(
     text: &'a str,
     mut each: impl FnMut(usize, Result<&Change<'a>, RecordError>),
 ) -> Result<Captured<'a>, CapturedError> {
-    let mut pass = Pass { reader: RecordReader::new(Strings::lent(text)), count: 0, each: &mut each };
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let end = (&mut pass).deserialize(&mut deserializer).and_then(|shape| deserializer.end().map(|()| shape));
-    let Pass { reader, count, .. } = pass;
-    match end {
-        Ok(shape) if shape.list => Ok(Captured::Records),
-        Ok(shape) if shape.record && reader.outcome().is_ok() => {
+    let mut reader = RecordReader::new(text);
+    let shape = match read_shape(&mut reader, &mut each) {
+        Ok(shape) => shape,
+        Err(fault) => {
+            let (line, column) = reader.reader.cursor.line_and_column(0, fault);
+            return Err(CapturedError::Json { line, column });
+        }
+    };
+    match shape {
+        Shape { window: true, .. } => Err(CapturedError::TumblingWindow),
+        Shape { lists: 1, .. } => Ok(Captured::Records),
+        Shape { lists: 2.., .. } => Err(CapturedError::Lists),
+        Shape { record: true, .. } => {
             each(0, reader.outcome());
             Ok(Captured::Records)
         }
-        Ok(shape) if shape.record => isolate(text, 0, each),
-        Ok(shape) => shape.into_captured(),
-        Err(_) => isolate(text, count, each),
+        Shape { payload: Some(payload), .. } => payload_text(payload).map(Captured::OnFailure),
+        Shape { items: Some(items), .. } => elements(items).map(Captured::Items),
+        Shape { item: Some(item), .. } => Ok(Captured::Items(vec![item])),
+        Shape { batch_info: true, .. } => Err(CapturedError::NoPayload),
+        _ => Err(CapturedError::Unknown),
     }
 }
 
-/// Reads record by record, from the record at `done` on.
-fn isolate<'a>(
-    text: &'a str,
-    done: usize,
-    mut each: impl FnMut(usize, Result<&Change<'a>, RecordError>),
-) -> Result<Captured<'a>, CapturedError> {
-    let shape = recognise(text)?;
-    let records = match shape {
-        Shape { records: Some(records), .. } => {
-            serde_json::from_str::<Vec<&RawValue>>(records.get()).map_err(|_| CapturedError::Unknown)?
-        }
-        Shape { record: Some(record), .. } => vec![record],
-        other => return other.into_captured(),
-    };
-    let mut reader = RecordReader::new(Strings::Raw);
-    for (index, raw) in records.into_iter().enumerate().skip(done) {
-        each(index, reader.read(raw));
-    }
-    Ok(Captured::Records)
-}
-
-/// Reads one record.
-///
-/// # Errors
-/// It is broken, or no stream record; what could be read of it is in the error.
-pub fn read_record(record: &RawValue) -> Result<Change<'_>, RecordError> {
-    let mut reader = RecordReader::new(Strings::Raw);
-    reader.read(record).cloned()
-}
-
-/// Reads one item (`{"pk": {"S": "…"}, …}`).
-///
-/// # Errors
-/// It is no map of attributes. A problem inside an attribute is in [`Image::problem`].
-pub fn read_item(item: &RawValue) -> Result<Image<'_>, RecordProblem> {
-    let mut image = Image::default();
-    let mut deserializer = serde_json::Deserializer::from_str(item.get());
-    ImageSeed(&mut image, Strings::Raw).deserialize(&mut deserializer).map_err(|error| record::malformed(&error))?;
-    Ok(image)
-}
-
-/// One pass over a whole text: an event, a list of records, or one record.
-struct Pass<'p, 'de, F> {
-    reader: RecordReader<'de>,
-    count: usize,
-    each: &'p mut F,
-}
-
-/// What one pass found.
+/// What a captured text holds. Its records were handed over.
 #[derive(Default)]
-struct Found<'de> {
-    list: bool,
+struct Shape<'a> {
+    /// Lists of records.
+    lists: usize,
+    /// It is a record, or has one's members.
     record: bool,
-    rest: Shape<'de>,
+    items: Option<&'a str>,
+    item: Option<&'a str>,
+    payload: Option<&'a str>,
+    batch_info: bool,
+    window: bool,
 }
 
-impl<'de> Found<'de> {
-    fn into_captured(self) -> Result<Captured<'de>, CapturedError> {
-        self.rest.into_captured()
-    }
-}
-
-impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> DeserializeSeed<'de> for &mut Pass<'_, 'de, F> {
-    type Value = Found<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, F: FnMut(usize, Result<&Change<'de>, RecordError>)> Visitor<'de> for &mut Pass<'_, 'de, F> {
-    type Value = Found<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stream records")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Found<'de>, A::Error> {
-        while seq.next_element_seed(RecordSeed(&mut self.reader))?.is_some() {
-            let outcome = self.reader.outcome();
-            if outcome.as_ref().is_err_and(|error| error.sequence.is_none()) {
-                // It is known by the digest of its text alone, which only the reading one by one has.
-                return Err(A::Error::custom("a record without a sequence number"));
-            }
-            let index = self.count;
-            self.count += 1;
-            (self.each)(index, outcome);
+fn read_shape<'a>(
+    reader: &mut RecordReader<'a>,
+    each: &mut impl FnMut(usize, Result<&Change<'a>, RecordError>),
+) -> Result<Shape<'a>, Fault> {
+    let mut shape = Shape::default();
+    match reader.reader.cursor.peek()? {
+        b'[' => {
+            read_list(reader, each)?;
+            shape.lists = 1;
         }
-        Ok(Found { list: true, ..Found::default() })
+        b'{' => read_object(reader, &mut shape, each)?,
+        _ => drop(reader.reader.cursor.skip()?),
     }
+    reader.reader.cursor.end()?;
+    Ok(shape)
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
-        let mut found = Found::default();
-        self.reader.begin();
-        while let Some(name) = map.next_key::<Member>()? {
-            match name {
-                Member::Records => found.list |= map.next_value_seed(&mut *self)?.list,
-                Member::Payload | Member::Items | Member::Item | Member::Window | Member::BatchInfo => {
-                    found.rest.note(name, map.next_value()?);
-                }
-                member => {
-                    found.record |= member == Member::Dynamodb;
-                    self.reader.read_member(member, &mut map)?;
+fn read_object<'a>(
+    reader: &mut RecordReader<'a>,
+    shape: &mut Shape<'a>,
+    each: &mut impl FnMut(usize, Result<&Change<'a>, RecordError>),
+) -> Result<(), Fault> {
+    reader.begin()?;
+    reader.reader.cursor.take(b'{')?;
+    let mut first = true;
+    while let Some(name) = reader.reader.cursor.next_member(&mut first)? {
+        let cursor = &mut reader.reader.cursor;
+        match &*name.decode() {
+            "Records" if cursor.peek()? == b'[' => {
+                shape.lists += 1;
+                if shape.lists == 1 {
+                    read_list(reader, each)?;
+                } else {
+                    cursor.skip()?;
                 }
             }
+            "payload" => shape.payload = Some(cursor.skip()?),
+            "Items" => shape.items = Some(cursor.skip()?),
+            "Item" => shape.item = Some(cursor.skip()?),
+            "window" => {
+                cursor.skip()?;
+                shape.window = true;
+            }
+            "DDBStreamBatchInfo" => {
+                cursor.skip()?;
+                shape.batch_info = true;
+            }
+            member => {
+                shape.record |= member == "dynamodb";
+                reader.read_member(name)?;
+            }
         }
-        // A window's state is refused even where records came with it.
-        found.list &= !found.rest.window;
-        Ok(found)
     }
+    reader.end();
+    Ok(())
+}
+
+/// Reads the list that begins here.
+fn read_list<'a>(
+    reader: &mut RecordReader<'a>,
+    each: &mut impl FnMut(usize, Result<&Change<'a>, RecordError>),
+) -> Result<(), Fault> {
+    reader.reader.cursor.take(b'[')?;
+    let (mut first, mut count) = (true, 0);
+    while reader.reader.cursor.next_element(&mut first)? {
+        reader.read()?;
+        each(count, reader.outcome());
+        count += 1;
+    }
+    Ok(())
+}
+
+/// The event is an escaped string in an on-failure record; by hand it is often put there as it is.
+fn payload_text(payload: &str) -> Result<Cow<'_, str>, CapturedError> {
+    if payload.starts_with('"') {
+        return serde_json::from_str(payload).map(Cow::Owned).map_err(|_| CapturedError::Unknown);
+    }
+    Ok(Cow::Borrowed(payload))
+}
+
+/// The texts of the elements of a list that was read.
+fn elements(list: &str) -> Result<Vec<&str>, CapturedError> {
+    let (mut cursor, mut first, mut elements) = (Cursor::new(list), true, Vec::new());
+    let mut read = || {
+        cursor.open(b'[')?;
+        while cursor.next_element(&mut first)? {
+            elements.push(cursor.skip()?);
+        }
+        Ok(())
+    };
+    read().map_err(|_: Fault| CapturedError::Unknown)?;
+    Ok(elements)
+}
+
+/// The place and kind of a fault, without the text, which may hold values. The text begins at `from`.
+fn malformed(fault: Fault, cursor: &Cursor<'_>, from: usize) -> RecordProblem {
+    let shape = match fault {
+        Fault::End => "it ends too early",
+        Fault::Syntax => "broken JSON",
+        Fault::Shape => "unexpected structure",
+    };
+    let (line, column) = cursor.line_and_column(from, fault);
+    RecordProblem::Malformed { shape, line, column }
+}
+
+/// The item as an image that lasts.
+#[cfg(test)]
+pub(crate) fn image_of(item: serde_json::Value) -> crate::image::Image<'static> {
+    read_item(item.to_string().leak()).unwrap()
 }
 
 #[cfg(test)]

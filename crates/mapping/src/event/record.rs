@@ -1,89 +1,85 @@
 //! One stream record, tolerant of every form seen in the wild.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use bytes::BytesMut;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::attribute::ImageSeed;
-use super::string::Strings;
-use crate::change::{Change, EventName, RecordError, RecordProblem, StreamView, canonical_keys};
+use super::item::Reader;
+use super::malformed;
+use crate::change::{Change, EventName, ReadRecord, RecordError, RecordProblem, StreamView, canonical_keys};
 use crate::image::Image;
+use crate::json::{Fault, Literal};
 use crate::text::Text;
 use crate::version::{CreationTime, SequenceNumber};
 
 /// Reads records one after the other into the same memory.
-pub(super) struct RecordReader<'de> {
-    strings: Strings<'de>,
-    change: Change<'de>,
+pub(super) struct RecordReader<'a> {
+    pub(super) reader: Reader<'a>,
+    change: Change<'a>,
     /// Memory of images that the last record did not have.
-    spare: Vec<Image<'de>>,
+    spare: Vec<Image<'a>>,
+    /// What the images of the records were written to; their documents share it.
+    written: BytesMut,
+    /// The sizes of all records so far, in bytes, as far as they say them.
+    pub(super) sizes: u64,
+    /// Where the record begins.
+    begins: usize,
+    text: &'a str,
     event_name_found: bool,
     data_found: bool,
+    /// The first place that cannot be read.
+    malformed: Option<RecordProblem>,
 }
 
-/// Reads one record into the reader.
-pub(super) struct RecordSeed<'r, 'de>(pub(super) &'r mut RecordReader<'de>);
-
-/// Reads the `dynamodb` member into the reader.
-struct DataSeed<'r, 'de>(&'r mut RecordReader<'de>);
+/// The memory that is shared grows by so much.
+const CHUNK: usize = 64 * 1024;
 
 // === impl RecordReader ===
 
-impl<'de> RecordReader<'de> {
-    pub(super) fn new(strings: Strings<'de>) -> RecordReader<'de> {
+impl<'a> RecordReader<'a> {
+    pub(super) fn new(text: &'a str) -> RecordReader<'a> {
         RecordReader {
-            strings,
+            reader: Reader::new(text),
             change: Change::default(),
             spare: Vec::new(),
+            written: BytesMut::with_capacity(text.len().min(CHUNK)),
+            sizes: 0,
+            begins: 0,
+            text: "",
             event_name_found: false,
             data_found: false,
+            malformed: None,
         }
     }
 
-    pub(super) fn read(&mut self, raw: &'de RawValue) -> Result<&Change<'de>, RecordError> {
-        let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-        let read = RecordSeed(self).deserialize(&mut deserializer);
-        let outcome = match read {
-            Ok(()) => self.outcome(),
-            Err(_) if !raw.get().starts_with('{') => Err(self.error(RecordProblem::NoRecord)),
-            Err(error) => Err(self.error(malformed(&error))),
-        };
-        outcome.map_err(|error| with_digest(error, raw))
+    /// Reads the next value as a record.
+    pub(super) fn read(&mut self) -> Result<(), Fault> {
+        self.begin()?;
+        if self.reader.cursor.peek()? == b'{' {
+            self.reader.cursor.take(b'{')?;
+            let mut first = true;
+            while let Some(name) = self.reader.cursor.next_member(&mut first)? {
+                self.read_member(name)?;
+            }
+        } else {
+            self.reader.cursor.skip()?;
+        }
+        self.end();
+        Ok(())
     }
 
-    /// The record that was read last.
-    pub(super) fn outcome(&self) -> Result<&Change<'de>, RecordError> {
-        if !self.data_found {
-            return Err(self.error(RecordProblem::NoRecord));
-        }
-        if !self.event_name_found {
-            return Err(self.error(RecordProblem::EventName));
-        }
-        if self.change.keys.is_empty() {
-            return Err(self.error(RecordProblem::NoKeys));
-        }
-        Ok(&self.change)
-    }
-
-    fn error(&self, reason: RecordProblem) -> RecordError {
-        RecordError {
-            sequence: self.change.sequence.clone(),
-            created: self.change.created,
-            keys: (!self.change.keys.is_empty()).then(|| canonical_keys(&self.change.keys).into()),
-            stream_arn: self.change.stream_arn.as_deref().map(Box::from),
-            digest: None,
-            reason,
-        }
-    }
-
-    pub(super) fn begin(&mut self) {
+    /// Forgets the last record.
+    pub(super) fn begin(&mut self) -> Result<(), Fault> {
+        self.reader.cursor.peek()?;
+        self.begins = self.reader.cursor.at();
+        self.reader.out.clear();
         self.begin_data();
         let keys = std::mem::take(&mut self.change.keys);
         self.change = Change { keys, ..Change::default() };
-        (self.event_name_found, self.data_found) = (false, false);
+        (self.event_name_found, self.data_found, self.malformed) = (false, false, None);
+        Ok(())
     }
 
     /// Forgets what is in the `dynamodb` member of a record.
@@ -94,227 +90,172 @@ impl<'de> RecordReader<'de> {
         change.keys.clear();
         change.created = None;
         change.sequence = None;
+        change.view = None;
+    }
+
+    /// All members of the record are read.
+    pub(super) fn end(&mut self) {
+        self.text = self.reader.cursor.since(self.begins);
+        self.written.extend_from_slice(&self.reader.out);
+        let written = self.written.split().freeze();
+        let change = &mut self.change;
+        for image in [&mut change.new_image, &mut change.old_image].into_iter().flatten() {
+            image.written = written.clone();
+        }
+    }
+
+    /// The record that was read last.
+    pub(super) fn outcome(&self) -> Result<&Change<'a>, RecordError> {
+        let problem = match &self.malformed {
+            Some(problem) => problem.clone(),
+            None if !self.data_found => RecordProblem::NoRecord,
+            None if !self.event_name_found => RecordProblem::EventName,
+            None if self.change.keys.is_empty() => RecordProblem::NoKeys,
+            None => return Ok(&self.change),
+        };
+        Err(self.error(problem))
+    }
+
+    /// The record that was read last, which is from this stream.
+    pub(super) fn take(&mut self, stream_arn: &'a str) -> ReadRecord<'a> {
+        self.change.stream_arn = Some(Cow::Borrowed(stream_arn));
+        self.outcome().map(drop)?;
+        Ok(std::mem::take(&mut self.change))
+    }
+
+    fn error(&self, reason: RecordProblem) -> RecordError {
+        // A record without a sequence number is known by the digest of its text.
+        let digest = || Box::new(Sha256::digest(self.text.as_bytes()).into());
+        RecordError {
+            sequence: self.change.sequence.clone(),
+            created: self.change.created,
+            keys: (!self.change.keys.is_empty()).then(|| canonical_keys(&self.change.keys).into()),
+            stream_arn: self.change.stream_arn.as_deref().map(Box::from),
+            digest: self.change.sequence.is_none().then(digest),
+            reason,
+        }
+    }
+
+    /// Reads the value of one member of a record.
+    pub(super) fn read_member(&mut self, name: Literal<'a>) -> Result<(), Fault> {
+        match &*name.decode() {
+            "eventName" => {
+                let event = self.text()?.and_then(|text| EventName::parse(&text));
+                self.event_name_found = event.is_some();
+                self.change.event = event.unwrap_or_default();
+            }
+            "dynamodb" => {
+                self.data_found = true;
+                self.malformed = None;
+                self.read_or_note(RecordReader::read_data)?;
+            }
+            "userIdentity" => self.change.expired = is_expiry(self.reader.cursor.skip()?),
+            "eventSourceARN" => self.change.stream_arn = self.text()?,
+            _ => {
+                self.reader.cursor.skip()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_data(&mut self) -> Result<(), Fault> {
+        self.reader.cursor.open(b'{')?;
+        self.begin_data();
+        let mut first = true;
+        while let Some(name) = self.reader.cursor.next_member(&mut first)? {
+            match &*name.decode() {
+                "Keys" => {
+                    self.malformed = None;
+                    self.read_or_note(RecordReader::read_keys)?;
+                }
+                "NewImage" => {
+                    let other = self.change.old_image.take();
+                    self.change.new_image = self.read_image(other.as_ref())?;
+                    self.change.old_image = other;
+                }
+                "OldImage" => {
+                    let other = self.change.new_image.take();
+                    self.change.old_image = self.read_image(other.as_ref())?;
+                    self.change.new_image = other;
+                }
+                "SequenceNumber" => {
+                    self.change.sequence = self.text()?.and_then(|text| SequenceNumber::parse(&text).ok());
+                }
+                "StreamViewType" => self.change.view = self.text()?.and_then(|text| StreamView::parse(&text)),
+                "ApproximateCreationDateTime" => {
+                    // Integer, float, float with fraction, exponent, string, milliseconds, or missing.
+                    let raw = self.reader.cursor.skip()?;
+                    let text = string(raw).unwrap_or(Cow::Borrowed(raw));
+                    self.change.created = CreationTime::parse(&text);
+                }
+                "SizeBytes" => self.sizes += self.reader.cursor.skip()?.parse::<u64>().unwrap_or_default(),
+                _ => {
+                    self.reader.cursor.skip()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a part has another shape, notes where that ends and passes over it: the rest of the record is still read.
+    fn read_or_note(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        let at = self.reader.cursor.at();
+        match read(self) {
+            Err(Fault::Shape) => {
+                self.reader.cursor.move_to(at);
+                self.reader.cursor.skip()?;
+                self.malformed.get_or_insert(malformed(Fault::Shape, &self.reader.cursor, self.begins));
+                Ok(())
+            }
+            read => read,
+        }
+    }
+
+    fn read_keys(&mut self) -> Result<(), Fault> {
+        let mut keys = std::mem::take(&mut self.change.keys);
+        keys.clear();
+        let read = self.reader.image(&mut keys, None);
+        if read.is_err() {
+            keys.clear();
+        }
+        self.change.keys = keys;
+        read
     }
 
     /// Reads an image; `None` where it has nothing. One that cannot be read is the image's problem: key and neighbour
     /// may still be good for a delete.
-    fn read_image<A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<Image<'de>>, A::Error> {
-        let mut image = self.fresh_image();
-        match self.strings {
-            Strings::Lent { .. } => map.next_value_seed(ImageSeed(&mut image, self.strings))?,
-            Strings::Raw => {
-                let raw: &'de RawValue = map.next_value()?;
-                let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-                if ImageSeed(&mut image, self.strings).deserialize(&mut deserializer).is_err() {
-                    image.set_unreadable();
-                }
+    fn read_image(&mut self, other: Option<&Image<'a>>) -> Result<Option<Image<'a>>, Fault> {
+        let mut image = self.spare.pop().unwrap_or_default();
+        image.clear();
+        let at = self.reader.cursor.at();
+        match self.reader.image(&mut image, other) {
+            Ok(()) => {}
+            Err(Fault::Shape) => {
+                image.set_unreadable();
+                self.reader.cursor.move_to(at);
+                self.reader.cursor.skip()?;
             }
+            Err(fault) => return Err(fault),
         }
         Ok((!image.is_empty() || image.problem().is_some()).then_some(image))
     }
 
-    fn fresh_image(&mut self) -> Image<'de> {
-        let mut image = self.spare.pop().unwrap_or_default();
-        image.clear();
-        image
+    /// A string; anything else is as good as missing.
+    pub(super) fn text(&mut self) -> Result<Option<Cow<'a, str>>, Fault> {
+        Ok(string(self.reader.cursor.skip()?))
     }
 }
 
-/// A record without a sequence number is known by the digest of its text.
-fn with_digest(error: RecordError, raw: &RawValue) -> RecordError {
-    match error.sequence {
-        Some(_) => error,
-        None => RecordError { digest: Some(Box::new(Sha256::digest(raw.get().as_bytes()).into())), ..error },
-    }
+fn string(raw: &str) -> Option<Cow<'_, str>> {
+    raw.starts_with('"').then(|| Text::of_literal(raw).decode())
 }
 
-/// The parser's complaint without its words, which quote values.
-pub(super) fn malformed(error: &serde_json::Error) -> RecordProblem {
-    use serde_json::error::Category;
-    let shape = match error.classify() {
-        Category::Eof => "it ends too early",
-        Category::Syntax => "broken JSON",
-        Category::Data | Category::Io => "unexpected structure",
-    };
-    RecordProblem::Malformed { shape, line: error.line(), column: error.column() }
-}
-
-// === impl RecordSeed ===
-
-impl<'de> DeserializeSeed<'de> for RecordSeed<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.0.begin();
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RecordSeed<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a stream record")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Member>()? {
-            self.0.read_member(name, &mut map)?;
-        }
-        Ok(())
-    }
-}
-
-impl<'de> RecordReader<'de> {
-    /// Reads the value of one member of a record.
-    pub(super) fn read_member<A: MapAccess<'de>>(&mut self, name: Member, map: &mut A) -> Result<(), A::Error> {
-        let reader = self;
-        match name {
-            Member::EventName => {
-                let event = text(map.next_value()?).and_then(|text| EventName::parse(&text.decode()));
-                reader.event_name_found = event.is_some();
-                reader.change.event = event.unwrap_or_default();
-            }
-            Member::Dynamodb => {
-                reader.data_found = true;
-                map.next_value_seed(DataSeed(reader))?;
-            }
-            Member::UserIdentity => reader.change.expired = is_expiry(map.next_value()?),
-            Member::EventSourceArn => {
-                reader.change.stream_arn = text(map.next_value()?).map(Text::decode);
-            }
-            _ => {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-// === impl DataSeed ===
-
-impl<'de> DeserializeSeed<'de> for DataSeed<'_, 'de> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for DataSeed<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the data of a stream record")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let reader = self.0;
-        reader.begin_data();
-        while let Some(name) = map.next_key::<Member>()? {
-            match name {
-                Member::Keys => {
-                    reader.change.keys.clear();
-                    map.next_value_seed(ImageSeed(&mut reader.change.keys, reader.strings))?;
-                }
-                Member::NewImage => reader.change.new_image = reader.read_image(&mut map)?,
-                Member::OldImage => reader.change.old_image = reader.read_image(&mut map)?,
-                Member::SequenceNumber => {
-                    let sequence = text(map.next_value()?).and_then(|text| SequenceNumber::parse(&text.decode()).ok());
-                    reader.change.sequence = sequence;
-                }
-                Member::StreamViewType => {
-                    reader.change.view = text(map.next_value()?).and_then(|text| StreamView::parse(&text.decode()));
-                }
-                Member::CreationDateTime => reader.change.created = creation_time(map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A string; anything else is as good as missing.
-fn text(raw: &RawValue) -> Option<Text<'_>> {
-    raw.get().starts_with('"').then_some(Text::Json(raw.get()))
-}
-
-/// Integer, float, float with fraction, exponent, string, milliseconds, or missing.
-fn creation_time(raw: &RawValue) -> Option<CreationTime> {
-    match text(raw) {
-        Some(text) => CreationTime::parse(&text.decode()),
-        None => CreationTime::parse(raw.get()),
-    }
-}
-
-/// `{"type": "Service", "principalId": "dynamodb.amazonaws.com"}`; the AWS command line writes the names
-/// in upper case.
-fn is_expiry(identity: &RawValue) -> bool {
+/// `{"type": "Service", "principalId": "dynamodb.amazonaws.com"}`; the AWS command line and GetRecords write the names in
+/// upper case.
+fn is_expiry(identity: &str) -> bool {
     // Members may come twice; this map keeps the last one.
-    let Ok(identity) = serde_json::from_str::<serde_json::Map<String, Value>>(identity.get()) else { return false };
+    let Ok(identity) = serde_json::from_str::<serde_json::Map<String, Value>>(identity) else { return false };
     let is =
         |names: [&str; 2], wanted| names.iter().any(|name| identity.get(*name).and_then(Value::as_str) == Some(wanted));
     is(["type", "Type"], "Service") && is(["principalId", "PrincipalId"], "dynamodb.amazonaws.com")
-}
-
-/// The names of members that are read, of records and of what records come in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Member {
-    Records,
-    Payload,
-    Items,
-    Item,
-    Window,
-    BatchInfo,
-    EventName,
-    Dynamodb,
-    UserIdentity,
-    EventSourceArn,
-    Keys,
-    NewImage,
-    OldImage,
-    SequenceNumber,
-    CreationDateTime,
-    StreamViewType,
-    Other,
-}
-
-impl<'de> serde::Deserialize<'de> for Member {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Member, D::Error> {
-        deserializer.deserialize_identifier(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl Visitor<'_> for NameVisitor {
-    type Value = Member;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Member, E> {
-        Ok(match name {
-            "Records" => Member::Records,
-            "payload" => Member::Payload,
-            "Items" => Member::Items,
-            "Item" => Member::Item,
-            "window" => Member::Window,
-            "DDBStreamBatchInfo" => Member::BatchInfo,
-            "eventName" => Member::EventName,
-            "dynamodb" => Member::Dynamodb,
-            "userIdentity" => Member::UserIdentity,
-            "eventSourceARN" => Member::EventSourceArn,
-            "Keys" => Member::Keys,
-            "NewImage" => Member::NewImage,
-            "OldImage" => Member::OldImage,
-            "SequenceNumber" => Member::SequenceNumber,
-            "StreamViewType" => Member::StreamViewType,
-            "ApproximateCreationDateTime" => Member::CreationDateTime,
-            _ => Member::Other,
-        })
-    }
 }

@@ -140,7 +140,7 @@ fn d1_a_read_goes_on_whatever_the_images_are_like() {
 
     let mapper = Mapper::new(split());
     let resolve = |item: &str| {
-        let item = crate::event::read_item(serde_json::from_str(item).unwrap()).unwrap();
+        let item = crate::event::read_item(item).unwrap();
         let refusal = mapper.resolve(&fetch, Some(&item), 1_700_000_100).unwrap_err();
         let sent = match refusal.sent {
             Some(Mapped::Operations(operations)) => lines(&operations),

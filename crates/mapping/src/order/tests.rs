@@ -1,12 +1,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
+use bytes::Bytes;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::batch::{Batch, RecordMeta};
 use crate::change::{Change, EventName};
-use crate::image::{Image, ImageBuilder};
+use crate::event::image_of;
+use crate::image::Image;
 use crate::mapped::Mapped;
 use crate::mapper::{Mapper, Trust};
 use crate::operation::{Action, IndexName, Operation};
@@ -102,7 +105,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Index and id.
 type Place = (String, String);
 /// The document, or nothing where it was deleted, with its version.
-type Held = (ExternalVersion, Option<Vec<u8>>);
+type Held = (ExternalVersion, Option<Bytes>);
 
 /// The state of all indices: documents, and the versions of what was deleted.
 #[derive(Default)]
@@ -127,48 +130,26 @@ impl Model {
     }
 
     fn visible(&self) -> BTreeMap<Place, String> {
-        let shown = |content: &Option<Vec<u8>>| content.as_ref().map(|text| String::from_utf8(text.clone()).unwrap());
+        let shown = |content: &Option<Bytes>| content.as_ref().map(|text| String::from_utf8(text.to_vec()).unwrap());
         self.documents.iter().filter_map(|(place, (_, content))| Some((place.clone(), shown(content)?))).collect()
     }
 }
 
-/// The log as a stream has it: texts that images borrow from.
+/// The log as a stream has it.
 struct Log {
-    keys: Vec<String>,
-    indices: Vec<String>,
-    numbers: Vec<String>,
     steps: Vec<Step>,
 }
 
 impl Log {
-    fn new(steps: Vec<Step>) -> Log {
-        let text = |number: usize| number.to_string();
-        Log {
-            keys: (0..3).map(text).collect(),
-            indices: (0..3).map(text).collect(),
-            numbers: (0..=steps.len()).map(text).collect(),
-            steps,
-        }
-    }
-
-    fn keys(&self, at: usize) -> Image<'_> {
-        let mut builder = ImageBuilder::default();
-        builder.attribute("pk");
-        builder.string(&self.keys[usize::from(self.steps[at].item)]);
-        builder.finish()
+    fn keys(&self, at: usize) -> Image<'static> {
+        image_of(json!({"pk": {"S": self.steps[at].item.to_string()}}))
     }
 
     /// The item as the step at `at` leaves it.
-    fn image(&self, at: usize) -> Option<Image<'_>> {
+    fn image(&self, at: usize) -> Option<Image<'static>> {
         let step = &self.steps[at];
-        let mut builder = ImageBuilder::default();
-        builder.attribute("pk");
-        builder.string(&self.keys[usize::from(step.item)]);
-        builder.attribute("k");
-        builder.string(&self.indices[usize::from(step.index?)]);
-        builder.attribute("n");
-        builder.number(&self.numbers[at]);
-        Some(builder.finish())
+        let (key, index) = (step.item.to_string(), step.index?.to_string());
+        Some(image_of(json!({"pk": {"S": key}, "k": {"S": index}, "n": {"N": at.to_string()}})))
     }
 
     /// `None` where the item is not there before and after.
@@ -257,10 +238,10 @@ fn expected(log: &Log) -> BTreeMap<Place, String> {
         let route = Route::to(IndexName::parse("x").unwrap());
         match (step.index, &change.new_image, &change.old_image) {
             (Some(index), Some(image), _) => {
-                shown.insert((format!("i-{index}"), id), String::from_utf8(line(image, &route)).unwrap());
+                shown.insert((format!("i-{index}"), id), String::from_utf8(line(image, &route).into()).unwrap());
             }
             (_, _, Some(old)) => {
-                let text = String::from_utf8(line(old, &route)).unwrap();
+                let text = String::from_utf8(line(old, &route).into()).unwrap();
                 let text = format!("{},\"expired_at\":{}}}", text.trim_end_matches('}'), step.second);
                 shown.insert(("gone".to_owned(), format!("{id}|{}", step.second)), text);
             }
@@ -288,7 +269,7 @@ fn cuts(length: usize, drawn: &[usize]) -> Vec<Range<usize>> {
 #[test]
 fn d3_a_step_back_inside_a_page_neither_tears_a_move_nor_loses_a_change() {
     let step = |second, index| Step { item: 0, second, index };
-    let log = Log::new(vec![step(1_010, Some(0)), step(1_005, Some(1)), step(1_007, Some(1)), step(1_003, None)]);
+    let log = Log { steps: vec![step(1_010, Some(0)), step(1_005, Some(1)), step(1_007, Some(1)), step(1_003, None)] };
     let mut model = Model::default();
     let decided = deliver(&log, 0..4, &mut ItemOrder::default(), &mut model, &HashSet::new());
     assert_eq!(decided, [true; 4]);
@@ -306,7 +287,7 @@ proptest! {
         readers in proptest::collection::vec((0usize..16, proptest::collection::vec(0usize..17, 0..4), proptest::collection::hash_set(0usize..8, 0..4), any::<bool>()), 0..4),
         last_cuts in proptest::collection::vec(0usize..17, 0..4),
     ) {
-        let log = Log::new(steps);
+        let log = Log { steps };
         let length = log.steps.len();
         let mut model = Model::default();
         deliver(&log, 0..length, &mut ItemOrder::default(), &mut model, &HashSet::new());
@@ -334,7 +315,7 @@ proptest! {
     fn d3_a_checkpoint_never_stands_between_a_record_and_one_that_took_its_second(
         steps in steps(), lost in proptest::collection::hash_set(0usize..16, 1..6),
     ) {
-        let log = Log::new(steps);
+        let log = Log { steps };
         let decided = deliver(&log, 0..log.steps.len(), &mut ItemOrder::default(), &mut Model::default(), &lost);
         let checkpoint = decided.iter().position(|decided| !decided).unwrap_or(decided.len());
         let (before, after) = log.steps.split_at(checkpoint);

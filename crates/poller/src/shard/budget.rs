@@ -30,7 +30,7 @@ pub(crate) struct Room {
 /// A permit is one KiB.
 const COMMON: usize = 96 * 1024;
 const RESERVE: usize = 32 * 1024;
-/// A page holds at most 1 MB, which takes about three times that when it is taken apart.
+/// A page holds at most 1 MB. Its text, what is known of its attributes and its documents take about three times that.
 const PAGE: u32 = 3 * 1024;
 const SMALL_PAGE: u32 = 256;
 const SMALL_PAGE_RECORDS: i32 = 32;

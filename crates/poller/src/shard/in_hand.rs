@@ -9,7 +9,6 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 use futures::{FutureExt, poll};
 use streamdex_delivery::Bounds;
-use streamdex_dynamodb::convert;
 use streamdex_mapping::{Change, ItemOrder, RecordError, Trust};
 use tokio::time::{Instant, sleep};
 
@@ -87,7 +86,9 @@ impl<'a> InHand<'a> {
     }
 
     /// Begins with a page: it is mapped at once, since what is known of its items' order comes from the pages before.
-    pub(super) async fn push(&mut self, page: Page, job: &'a Job, shared: &'a Shared, order: &Arc<Mutex<ItemOrder>>) {
+    pub(super) async fn push(&mut self, mut page: Page, job: &'a Job, shared: &'a Shared, order: &mut ItemOrder) {
+        // Over the whole page: what is delivered again keeps the versions that it had.
+        page.records.arrange(order);
         for earlier in &self.pages {
             earlier.followed.store(true, Ordering::Relaxed);
         }
@@ -98,9 +99,8 @@ impl<'a> InHand<'a> {
             followed: AtomicBool::new(false),
         });
         self.pages.push(Arc::clone(&page));
-        let order = Arc::clone(order);
         let mut delivery = async move {
-            let end = page.deliver(job, shared, &order).await;
+            let end = page.deliver(job, shared).await;
             (page, end)
         }
         .boxed();
@@ -134,13 +134,9 @@ impl PageInHand {
     }
 
     /// Delivers the page until every record has an outcome.
-    async fn deliver(&self, job: &Job, shared: &Shared, order: &Mutex<ItemOrder>) -> Result<(), ShardEnd> {
+    async fn deliver(&self, job: &Job, shared: &Shared) -> Result<(), ShardEnd> {
         let bounds = Bounds { permit: Some(shared.tenure.clone()), ..Bounds::from(shared.abort.clone()) };
-        let arn = shared.stream_arn.as_str();
-        let mut changes: Vec<_> = self.page.records.iter().map(|record| convert::change(record, arn)).collect();
-        // Over the whole page: what is delivered again keeps the versions that it had.
-        order.lock().unwrap_or_else(PoisonError::into_inner).arrange(&mut changes);
-        let mut rest = changes.as_slice();
+        let mut rest = self.page.records.as_slice();
         let mut wait = FIRST_WAIT;
         while !rest.is_empty() {
             let delivered = shared.deliver.deliver(rest, Trust::InOrder, &bounds).await;

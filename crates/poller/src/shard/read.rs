@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aws_sdk_dynamodbstreams::types::Record;
+use streamdex_dynamodb::records::Records;
 use streamdex_mapping::{CreationTime, SequenceNumber};
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ pub(super) enum Read {
 
 /// Records to write.
 pub(super) struct Page {
-    pub(super) records: Vec<Record>,
+    pub(super) records: Records,
     /// How many records were passed over because they are from before the start.
     pub(super) before_start: usize,
     /// The last record read, passed over or not.

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aws_sdk_dynamodbstreams::types::Record;
 use streamdex_config::StreamArn;
-use streamdex_dynamodb::convert;
+use streamdex_dynamodb::records::{Records, created, sequence};
 use streamdex_dynamodb::stream::{Position, RecordsPage, ShardIterator};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{CreationTime, SequenceNumber};
@@ -281,7 +280,7 @@ impl<'a> Reader<'a> {
         self.shared.contact.stream_answered();
         self.shared.board.polled(&self.job.shard);
         self.shared.board.called(if page.records.is_empty() { Call::Empty } else { Call::Records });
-        room.take(page.bytes());
+        room.take(page.records.bytes());
         if self.unacknowledged.load(Ordering::SeqCst) == 0 {
             self.shared.board.pause(&self.job.shard, None);
         }
@@ -326,9 +325,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Empty pages were taken for the present end, and a record that is older than that comes.
-    fn revoke_the_end(&mut self, records: &[Record]) {
+    fn revoke_the_end(&mut self, records: &Records) {
         let Some(read_up_to) = self.read_up_to else { return };
-        let oldest = records.iter().filter_map(convert::created).min();
+        let oldest = records.as_slice().iter().filter_map(created).min();
         let Some(oldest) = oldest.filter(|oldest| u64::from(oldest.seconds()) + ROUNDING_SECONDS < read_up_to) else {
             return;
         };
@@ -348,18 +347,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn is_past_the_end(&self, records: &[Record]) -> bool {
-        self.job.end.is_some_and(|end| records.iter().filter_map(convert::created).any(|created| created > end))
+    fn is_past_the_end(&self, records: &Records) -> bool {
+        self.job.end.is_some_and(|end| records.as_slice().iter().filter_map(created).any(|created| created > end))
     }
 
-    fn hand_over(&mut self, mut records: Vec<Record>, polled: Instant, is_full: bool, room: Room) -> Page {
-        let through = records.iter().rev().find_map(convert::sequence);
-        let newest = records.iter().rev().find_map(convert::created);
+    fn hand_over(&mut self, mut records: Records, polled: Instant, is_full: bool, room: Room) -> Page {
+        let through = records.as_slice().iter().rev().find_map(sequence).cloned();
+        let newest = records.as_slice().iter().rev().find_map(created);
         self.last_read = through.clone().or_else(|| self.last_read.take());
         self.note_order(&records);
         let all = records.len();
         if let Some(floor) = self.job.floor {
-            records.retain(|record| convert::created(record).is_none_or(|created| created >= floor));
+            records.retain_from(floor);
         }
         self.unacknowledged.fetch_add(1, Ordering::SeqCst);
         self.shared.board.page_came(&self.job.shard);
@@ -378,8 +377,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Versions rest on creation times that never decrease for an item; a shard's do not either, as far as known.
-    fn note_order(&mut self, records: &[Record]) {
-        for created in records.iter().filter_map(convert::created) {
+    fn note_order(&mut self, records: &Records) {
+        for created in records.as_slice().iter().filter_map(created) {
             if self.newest.is_some_and(|newest| created < newest) {
                 self.shared.board.backwards(&self.job.shard);
             }

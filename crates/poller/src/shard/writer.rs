@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use streamdex_dynamodb::state::StateError;
@@ -48,7 +47,7 @@ pub(super) struct Writer<'a> {
     /// When the page in hand was taken up.
     waiting_since: Instant,
     /// Creation times that go back: what earlier pages say of the items of the next.
-    order: Arc<Mutex<ItemOrder>>,
+    order: ItemOrder,
 }
 
 impl<'a> Writer<'a> {
@@ -70,7 +69,7 @@ impl<'a> Writer<'a> {
             touched: BTreeSet::new(),
             next_checkpoint: now,
             waiting_since: now,
-            order: Arc::default(),
+            order: ItemOrder::default(),
         }
     }
 
@@ -140,7 +139,7 @@ impl<'a> Writer<'a> {
         self.waiting_since = Instant::now();
         self.begin().await?;
         self.shared.board.take_of(self.shard, page.records.len(), page.before_start);
-        in_hand.push(page, self.job, self.shared, &self.order).await;
+        in_hand.push(page, self.job, self.shared, &mut self.order).await;
         Ok(())
     }
 

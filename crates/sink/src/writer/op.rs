@@ -122,7 +122,7 @@ pub(super) fn sample(index: &str, id: &str) -> Op {
     let operation = Operation {
         address,
         version: ExternalVersion::of_change(CreationTime::from_seconds(1), None),
-        action: Action::Index(b"{}".to_vec()),
+        action: Action::Index("{}".into()),
         origin: Origin::Image,
         role: Role::Live,
     };

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use streamdex_dynamodb::convert::stream_image;
 use streamdex_mapping::Mapper;
+use streamdex_mapping::event::read_item;
 use streamdex_poller::GapKind;
 
 use super::table::{Entry, Item, Shard, Table};
@@ -189,7 +189,7 @@ fn torn(world: &World) -> BTreeMap<Address, Vec<Value>> {
 
 /// The document of an item, where it has one.
 fn mapped(mapper: &Mapper, key: &str, item: &Item) -> Option<(Address, Value)> {
-    let (address, document) = mapper.map_item(&stream_image(&item.stream_image(key))).unwrap()?;
+    let (address, document) = mapper.map_item(&read_item(&item.json(key).to_string()).unwrap()).unwrap()?;
     let index = format!("{}-000001", address.index);
     Some(((index, address.id.as_str().to_owned()), serde_json::from_slice(&document).unwrap()))
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, Record, StreamRecord};
 use streamdex_config::TableArn;
 use streamdex_delivery::Bounds;
 use streamdex_delivery::indices::IndexWatch;
+use streamdex_dynamodb::records::Records;
 use streamdex_dynamodb::state::{Action, Extent, Item, Operation, SortKey, StateError, Written, apply};
 use streamdex_dynamodb::stream::{
     ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource, StreamStatus,
@@ -253,11 +253,11 @@ impl FakeStream {
         }
         if let Some(left) = state.empties.get_mut(name).filter(|left| **left > 0) {
             *left -= 1;
-            return Ok(RecordsPage { next: Some(iterator.clone()), ..RecordsPage::default() });
+            return Ok(page_of(&[], Some(iterator.clone())));
         }
         if let Some(left) = state.blanks.get_mut(name).filter(|left| **left > 0) {
             *left -= 1;
-            return Ok(RecordsPage::default());
+            return Ok(page_of(&[], None));
         }
         let after: u64 = after.parse().unwrap();
         let most = if state.page == 0 { 1_000 } else { state.page };
@@ -270,7 +270,7 @@ impl FakeStream {
         let page: Vec<_> = waiting.iter().take(most).map(|(sequence, created)| record(*sequence, *created)).collect();
         let last = waiting.iter().take(most).next_back().map_or(after, |(sequence, _)| *sequence);
         let drained = shard.closed && waiting.len() <= most;
-        Ok(RecordsPage { records: page, next: (!drained).then(|| ShardIterator::new(format!("{name}|{last}"))) })
+        Ok(page_of(&page, (!drained).then(|| ShardIterator::new(format!("{name}|{last}")))))
     }
 }
 
@@ -278,12 +278,17 @@ fn listed(name: &str, shard: &FakeShard) -> ListedShard {
     ListedShard { id: ShardId::new(name), parent: shard.parent.as_deref().map(ShardId::new), closed: shard.closed }
 }
 
-fn record(sequence: u64, created: i64) -> Record {
-    let body = StreamRecord::builder()
-        .keys("pk", AttributeValue::S("one item".into()))
-        .sequence_number(sequence.to_string())
-        .approximate_creation_date_time(aws_smithy_types::DateTime::from_secs(created));
-    Record::builder().event_name(OperationType::Modify).dynamodb(body.build()).build()
+fn record(sequence: u64, created: i64) -> String {
+    let keys = r#"{"pk":{"S":"one item"}}"#;
+    format!(
+        r#"{{"eventName":"MODIFY","dynamodb":{{"Keys":{keys},"SequenceNumber":"{sequence}","ApproximateCreationDateTime":{created}}}}}"#
+    )
+}
+
+fn page_of(records: &[String], next: Option<ShardIterator>) -> RecordsPage {
+    let text = format!(r#"{{"Records":[{}]}}"#, records.join(","));
+    let answer = Records::read(text.into(), "arn".into()).unwrap();
+    RecordsPage { records: answer.records.unwrap(), next }
 }
 
 /// Takes note of the sequence numbers that were written.

@@ -205,7 +205,7 @@ async fn row_9_r4_one_acceptance_ends_the_brake_and_the_streak_is_dead_letters()
 async fn row_10_r1_deletes_and_conflicts_do_not_end_a_streak() {
     let world = Arc::new(World::default());
     let (writer, _cancel) = start(&world, settings());
-    let newer = operation("a", "x", 9, Action::Index(b"{}".to_vec()));
+    let newer = operation("a", "x", 9, Action::Index("{}".into()));
     assert_eq!(applied(&writer.write(vec![newer, index("a", "y")]).await), 2);
     world.with(|state| state.no_pipeline.insert("a-000001".into()));
     let mut batch = many("a", 49);

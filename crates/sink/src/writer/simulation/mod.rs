@@ -92,7 +92,7 @@ fn operation(index: &str, id: &str, seconds: u32, action: Action) -> Operation {
 }
 
 fn index(index: &str, id: &str) -> Operation {
-    operation(index, id, 1, Action::Index(format!(r#"{{"id":"{id}"}}"#).into_bytes()))
+    operation(index, id, 1, Action::Index(format!(r#"{{"id":"{id}"}}"#).into()))
 }
 
 fn delete(index: &str, id: &str) -> Operation {

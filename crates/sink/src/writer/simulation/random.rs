@@ -31,7 +31,7 @@ fn batch(random: &mut fastrand::Rng, caller: u64, round: u32) -> Vec<Operation> 
         };
         let index = if document % 3 == 0 { "b" } else { "a" };
         for step in 0..random.u32(1..3) {
-            let action = if random.u8(..4) == 0 { Action::Delete } else { Action::Index(vec![b'{', b'}']) };
+            let action = if random.u8(..4) == 0 { Action::Delete } else { Action::Index("{}".into()) };
             let mut made = operation(index, &id, round * 10 + step + 1, action);
             if id.starts_with(READ) {
                 made.origin = Origin::Read { at: 0 };

@@ -21,9 +21,9 @@ fn one_shot() -> WriterSettings {
 async fn outcomes_keep_their_positions() {
     let world = Arc::new(World::default());
     let (writer, _cancel) = start(&world, settings());
-    let newer = operation("a", "x", 9, Action::Index(b"{}".to_vec()));
+    let newer = operation("a", "x", 9, Action::Index("{}".into()));
     writer.write(vec![newer]).await;
-    let too_large = operation("a", "big", 1, Action::Index(vec![b' '; streamdex_config::LARGEST_BODY]));
+    let too_large = operation("a", "big", 1, Action::Index(vec![b' '; streamdex_config::LARGEST_BODY].into()));
     let batch = vec![
         index("a", "x"),
         delete("a", "y"),

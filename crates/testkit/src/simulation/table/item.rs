@@ -1,10 +1,6 @@
 //! Items, as the table and as the stream show them.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::AttributeValue as TableValue;
-use aws_sdk_dynamodbstreams::types::AttributeValue as StreamValue;
-use streamdex_dynamodb::convert::{StreamItem, TableItem};
+use serde_json::{Value, json};
 
 /// The table's one key attribute.
 pub(crate) const KEY: &str = "pk";
@@ -31,21 +27,8 @@ impl Item {
         self.text == POISON
     }
 
-    pub(crate) fn stream_image(&self, key: &str) -> StreamItem {
-        HashMap::from([
-            (KEY.to_owned(), StreamValue::S(key.to_owned())),
-            (KIND.to_owned(), StreamValue::S(self.kind.to_owned())),
-            (SERIAL.to_owned(), StreamValue::N(self.serial.to_string())),
-            (TEXT.to_owned(), StreamValue::S(self.text.clone())),
-        ])
-    }
-
-    pub(crate) fn table_item(&self, key: &str) -> TableItem {
-        HashMap::from([
-            (KEY.to_owned(), TableValue::S(key.to_owned())),
-            (KIND.to_owned(), TableValue::S(self.kind.to_owned())),
-            (SERIAL.to_owned(), TableValue::N(self.serial.to_string())),
-            (TEXT.to_owned(), TableValue::S(self.text.clone())),
-        ])
+    /// As DynamoDB JSON.
+    pub(crate) fn json(&self, key: &str) -> Value {
+        json!({KEY: {"S": key}, KIND: {"S": self.kind}, SERIAL: {"N": self.serial.to_string()}, TEXT: {"S": self.text}})
     }
 }

@@ -9,9 +9,9 @@ mod source;
 mod torn;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use aws_sdk_dynamodbstreams::types::{OperationType, Record, StreamRecord, StreamViewType};
-use aws_smithy_types::DateTime;
+use serde_json::json;
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{CreationTime, ExternalVersion, SequenceNumber};
 
@@ -179,10 +179,8 @@ impl Table {
         let last = self.shard(&shard).and_then(|shard| shard.records.last());
         let is_after_its_own = last.is_some_and(|entry| entry.key == key && entry.created == now);
         let back = if is_after_its_own { back } else { 0 };
-        let mut record = record(self.images, key, &sequence, seconds - back, (old.as_ref(), new.as_ref()));
-        if let Some(content) = &mut record.dynamodb {
-            content.size_bytes = i64::try_from(self.habits.record_bytes).ok();
-        }
+        let images = (old.as_ref(), new.as_ref());
+        let record = record(self.images, key, (&sequence, self.habits.record_bytes), seconds - back, images);
         let is_poison = new.as_ref().is_some_and(Item::is_poison);
         self.append((&shard, key), sequence, (record, is_poison), (now, seconds, back));
     }
@@ -198,7 +196,7 @@ impl Table {
         &mut self,
         (shard, key): (&str, &str),
         sequence: String,
-        (record, is_poison): (Record, bool),
+        (record, is_poison): (Arc<str>, bool),
         (now, seconds, back): (u64, u64, u64),
     ) {
         let number = self.streams.len() - 1;
@@ -306,28 +304,32 @@ impl Table {
     }
 }
 
+/// A record as GetRecords writes it.
 fn record(
     images: Images,
     key: &str,
-    sequence: &str,
+    (sequence, bytes): (&str, u64),
     seconds: u64,
     (old, new): (Option<&Item>, Option<&Item>),
-) -> Record {
+) -> Arc<str> {
     let event = match (old, new) {
-        (None, _) => OperationType::Insert,
-        (Some(_), Some(_)) => OperationType::Modify,
-        (Some(_), None) => OperationType::Remove,
+        (None, _) => "INSERT",
+        (Some(_), Some(_)) => "MODIFY",
+        (Some(_), None) => "REMOVE",
     };
-    let mut body = StreamRecord::builder()
-        .keys(KEY, aws_sdk_dynamodbstreams::types::AttributeValue::S(key.to_owned()))
-        .sequence_number(sequence)
-        .approximate_creation_date_time(DateTime::from_secs(i64::try_from(seconds).unwrap_or_default()));
-    body = match images {
-        Images::KeysOnly => body.stream_view_type(StreamViewType::KeysOnly),
-        Images::NewAndOld => body
-            .stream_view_type(StreamViewType::NewAndOldImages)
-            .set_old_image(old.map(|item| item.stream_image(key)))
-            .set_new_image(new.map(|item| item.stream_image(key))),
-    };
-    Record::builder().event_name(event).dynamodb(body.build()).build()
+    let mut body = json!({
+        "Keys": {KEY: {"S": key}},
+        "SequenceNumber": sequence,
+        "ApproximateCreationDateTime": seconds,
+        "SizeBytes": bytes,
+        "StreamViewType": "KEYS_ONLY",
+    });
+    if images == Images::NewAndOld {
+        body["StreamViewType"] = json!("NEW_AND_OLD_IMAGES");
+        for (name, item) in [("OldImage", old), ("NewImage", new)] {
+            let Some(item) = item else { continue };
+            body[name] = item.json(key);
+        }
+    }
+    json!({"eventName": event, "dynamodb": body}).to_string().into()
 }

@@ -1,6 +1,6 @@
 //! One shard of a stream: its records, what is visible of it, and what is trimmed.
 
-use aws_sdk_dynamodbstreams::types::Record;
+use std::sync::Arc;
 
 use super::super::dice::Dice;
 use super::super::time::Window;
@@ -59,7 +59,7 @@ pub(crate) struct Entry {
     /// It comes in the same page as the record before it.
     pub(crate) joined: bool,
     pub(crate) key: String,
-    pub(crate) record: Record,
+    pub(crate) record: Arc<str>,
     /// As the record says.
     pub(crate) bytes: u64,
     /// OpenSearch refuses its document for ever.
@@ -73,7 +73,7 @@ pub(crate) struct Entry {
 /// What GetRecords finds.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Vec<Arc<str>>,
     /// The index of the next record; `None` at the end of a closed shard.
     pub(crate) next: Option<usize>,
 }
@@ -124,7 +124,7 @@ impl Shard {
             let fits = *place < most && (*place == 0 || bytes <= LARGEST_PAGE);
             fits || most > 0 && entry.joined
         });
-        let records: Vec<Record> = page.map(|(_, entry)| entry.record.clone()).collect();
+        let records: Vec<Arc<str>> = page.map(|(_, entry)| Arc::clone(&entry.record)).collect();
         let next = from + records.len();
         let drained = self.closed.is_some_and(|closed| closed <= now) && next == self.records.len();
         Ok(Found { records, next: (!drained).then_some(next) })

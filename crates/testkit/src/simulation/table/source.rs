@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
+use streamdex_dynamodb::records::Records;
 use streamdex_dynamodb::stream::{ListedShard, Position, RecordsPage, ShardId, ShardIterator, ShardPage, StreamSource};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{Key, KeyValue};
@@ -109,7 +110,7 @@ impl StreamSource for SimulatedStream {
 
     async fn records(&self, iterator: &ShardIterator, limit: Option<i32>) -> Result<RecordsPage, AwsError> {
         const OPERATION: &str = "GetRecords";
-        let text = iterator.as_str().to_owned();
+        let (text, arn) = (iterator.as_str().to_owned(), self.arn.as_str().into());
         let name = self.gate.name.clone();
         self.call(OPERATION, move |world| {
             let invalid = || AwsError::new(Fault::Invalid, OPERATION);
@@ -147,7 +148,9 @@ impl StreamSource for SimulatedStream {
                 }
             }
             let next = page.next.map(|next| ShardIterator::new(format!("{id}|{next}|{now}")));
-            Ok(RecordsPage { records: page.records, next })
+            let text = format!("{{\"Records\":[{}]}}", page.records.join(","));
+            let answer = Records::read(text.into(), arn).expect("an answer of GetRecords");
+            Ok(RecordsPage { records: answer.records.expect("a list"), next })
         })
         .await
     }
@@ -174,7 +177,7 @@ impl ItemReader for SimulatedItems {
                 let at = world.time.seconds();
                 let table = world.table();
                 let find = |key: &String| match table.items.get(key) {
-                    Some(item) => Found::Item(item.table_item(key)),
+                    Some(item) => Found::Item(item.json(key).to_string().into()),
                     None => Found::Absent,
                 };
                 let answered = Instant::now();

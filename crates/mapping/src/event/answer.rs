@@ -1,0 +1,74 @@
+//! The answer of GetRecords, as the service writes it.
+
+use std::borrow::Cow;
+
+use super::record::RecordReader;
+use crate::change::ReadRecord;
+use crate::json::Fault;
+
+/// What GetRecords answered. Absence is no proof: what the answer does not hold is not known.
+#[derive(Debug, Default)]
+pub struct RecordsAnswer<'a> {
+    /// Its records, in order; `None` where it has no list of them.
+    pub records: Option<Vec<ReadRecord<'a>>>,
+    /// Where the shard goes on; `None` where the answer does not say so.
+    pub next: Option<Cow<'a, str>>,
+    /// The sizes of the records as the service reports them, in bytes, together.
+    pub sizes: u64,
+}
+
+/// Why a text is no answer of DynamoDB. Values do not appear in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it is no JSON object that DynamoDB answers: line {line} column {column}")]
+pub struct AnswerError {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+}
+
+/// Reads the answer of GetRecords. Its records do not name their stream: they are taken to be from `stream_arn`.
+///
+/// One bad record is one error among the records.
+///
+/// # Errors
+/// The text is no JSON, or no answer.
+pub fn read_records<'a>(text: &'a str, stream_arn: &'a str) -> Result<RecordsAnswer<'a>, AnswerError> {
+    let mut reader = RecordReader::new(text);
+    let mut answer = RecordsAnswer::default();
+    read_answer(&mut reader, stream_arn, &mut answer).map_err(|fault| {
+        let (line, column) = reader.reader.cursor.line_and_column(0, fault);
+        AnswerError { line, column }
+    })?;
+    answer.sizes = reader.sizes;
+    Ok(answer)
+}
+
+fn read_answer<'a>(
+    reader: &mut RecordReader<'a>,
+    stream_arn: &'a str,
+    answer: &mut RecordsAnswer<'a>,
+) -> Result<(), Fault> {
+    reader.reader.cursor.open(b'{')?;
+    let mut first = true;
+    while let Some(name) = reader.reader.cursor.next_member(&mut first)? {
+        match &*name.decode() {
+            "Records" if reader.reader.cursor.peek()? == b'[' => {
+                let mut records = Vec::new();
+                let (mut first, _) = (true, reader.reader.cursor.take(b'[')?);
+                while reader.reader.cursor.next_element(&mut first)? {
+                    reader.read()?;
+                    records.push(reader.take(stream_arn));
+                }
+                answer.records = Some(records);
+            }
+            "Records" => {
+                reader.reader.cursor.skip()?;
+                answer.records = None;
+            }
+            "NextShardIterator" => answer.next = reader.text()?.filter(|next| !next.is_empty()),
+            _ => drop(reader.reader.cursor.skip()?),
+        }
+    }
+    reader.reader.cursor.end()
+}

@@ -1,0 +1,451 @@
+//! A place in a JSON text, and the steps from there: what serde_json accepts is accepted, and nothing else (the oracle
+//! tests hold both together). Texts are never copied: what is read is a part of the input.
+
+use std::borrow::Cow;
+
+use crate::text::Text;
+
+/// A place in a JSON text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// Why the reading stopped. The place is where the cursor stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The text ends too early.
+    End,
+    /// The text is no JSON.
+    Syntax,
+    /// It is JSON of another shape than what was expected, or nested too deep.
+    Shape,
+}
+
+/// A string literal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Literal<'a> {
+    /// With its quotes.
+    pub(crate) text: &'a str,
+    pub(crate) escapes: Escapes,
+}
+
+/// The escapes in a string literal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Escapes {
+    None,
+    Some,
+    /// One of them is half a surrogate pair, which no text can hold.
+    Half,
+}
+
+// === impl Cursor ===
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(text: &'a str) -> Cursor<'a> {
+        Cursor { text, at: 0 }
+    }
+
+    /// The bytes before the cursor.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Goes to a place that was looked at.
+    #[inline]
+    pub(crate) fn move_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// The text from `from` to the cursor.
+    #[inline]
+    pub(crate) fn since(&self, from: usize) -> &'a str {
+        self.text.get(from..self.at).unwrap_or_default()
+    }
+
+    /// Line and column, from 1, of the byte at the cursor, or of the last one before it; the text begins at `from`.
+    pub(crate) fn line_and_column(&self, from: usize, fault: Fault) -> (usize, usize) {
+        let end = if fault == Fault::Syntax { self.text.len().min(self.at + 1) } else { self.at };
+        let before = self.text.as_bytes().get(from..end).unwrap_or_default();
+        let lines = before.split(|byte| *byte == b'\n');
+        lines.enumerate().last().map_or((1, 0), |(number, line)| (number + 1, line.len()))
+    }
+
+    /// Passes over so many bytes, which were looked at.
+    #[inline]
+    pub(crate) fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    /// The next byte that is no white space.
+    #[inline(always)]
+    pub(crate) fn peek(&mut self) -> Result<u8, Fault> {
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                Some(byte) => return Ok(*byte),
+                None => return Err(Fault::End),
+            }
+        }
+    }
+
+    /// Takes `byte`, white space before it too.
+    #[inline]
+    pub(crate) fn take(&mut self, byte: u8) -> Result<(), Fault> {
+        if self.peek()? != byte {
+            return Err(Fault::Syntax);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Takes `expected` where it stands right here.
+    #[inline]
+    pub(crate) fn take_text(&mut self, expected: &str) -> bool {
+        let is_here = self.rest().starts_with(expected.as_bytes());
+        self.at += if is_here { expected.len() } else { 0 };
+        is_here
+    }
+
+    /// Takes `{`, or finds that it is something else that begins here.
+    #[inline]
+    pub(crate) fn open(&mut self, bracket: u8) -> Result<(), Fault> {
+        match self.peek()? {
+            byte if byte == bracket => {
+                self.at += 1;
+                Ok(())
+            }
+            b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Err(Fault::Shape),
+            _ => Err(Fault::Syntax),
+        }
+    }
+
+    /// The name of the next member of the object that was opened, up to its colon; `None` behind the last one.
+    #[inline(always)]
+    pub(crate) fn next_member(&mut self, first: &mut bool) -> Result<Option<Literal<'a>>, Fault> {
+        if !self.next_of(b'}', first)? {
+            return Ok(None);
+        }
+        self.name().map(Some)
+    }
+
+    /// Whether another element of the list that was opened follows.
+    #[inline]
+    pub(crate) fn next_element(&mut self, first: &mut bool) -> Result<bool, Fault> {
+        self.next_of(b']', first)
+    }
+
+    /// Whether another part of the object or list that was opened follows.
+    #[inline(always)]
+    pub(crate) fn next_of(&mut self, close: u8, first: &mut bool) -> Result<bool, Fault> {
+        let is_first = std::mem::replace(first, false);
+        match self.peek()? {
+            byte if byte == close => {
+                self.at += 1;
+                Ok(false)
+            }
+            b',' if !is_first => {
+                self.at += 1;
+                Ok(true)
+            }
+            _ if is_first => Ok(true),
+            _ => Err(Fault::Syntax),
+        }
+    }
+
+    /// Takes a name and its colon.
+    #[inline(always)]
+    pub(crate) fn name(&mut self) -> Result<Literal<'a>, Fault> {
+        match self.plain_name() {
+            Some(text) => Ok(Literal { text, escapes: Escapes::None }),
+            None => self.any_name(),
+        }
+    }
+
+    /// A name as nearly all are: without space around it or escapes. Nothing is taken where it is another.
+    #[inline(always)]
+    fn plain_name(&mut self) -> Option<&'a str> {
+        let [b'"', rest @ ..] = self.rest() else { return None };
+        let length = plain(rest);
+        let [b'"', b':', ..] = rest.get(length..)? else { return None };
+        let from = self.at;
+        self.at += length + 2;
+        let name = self.since(from);
+        self.at += 1;
+        Some(name)
+    }
+
+    fn any_name(&mut self) -> Result<Literal<'a>, Fault> {
+        let name = self.literal()?;
+        self.take(b':')?;
+        Ok(name)
+    }
+
+    /// Takes a string literal.
+    #[inline]
+    pub(crate) fn literal(&mut self) -> Result<Literal<'a>, Fault> {
+        if self.peek()? != b'"' {
+            return Err(Fault::Syntax);
+        }
+        let from = self.at;
+        self.at += 1;
+        let rest = self.rest();
+        let length = plain(rest);
+        self.at += length;
+        if rest.get(length) != Some(&b'"') {
+            return self.literal_with_escapes(from);
+        }
+        self.at += 1;
+        Ok(Literal { text: self.since(from), escapes: Escapes::None })
+    }
+
+    fn literal_with_escapes(&mut self, from: usize) -> Result<Literal<'a>, Fault> {
+        let mut escapes = Escapes::None;
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => escapes = escapes.and(self.escape()?),
+                Some(_) => return Err(Fault::Syntax),
+                None => return Err(Fault::End),
+            }
+            self.at += plain(self.rest());
+        }
+        self.at += 1;
+        Ok(Literal { text: self.since(from), escapes })
+    }
+
+    fn escape(&mut self) -> Result<Escapes, Fault> {
+        match self.rest() {
+            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
+                self.at += 2;
+                Ok(Escapes::Some)
+            }
+            [_, b'u', ..] => Ok(match self.unit()? {
+                0xD800..=0xDBFF if self.rest().starts_with(b"\\u") => {
+                    let before = self.at;
+                    if (0xDC00..=0xDFFF).contains(&self.unit()?) {
+                        Escapes::Some
+                    } else {
+                        // It may be the first half of another pair.
+                        self.at = before;
+                        Escapes::Half
+                    }
+                }
+                0xD800..=0xDFFF => Escapes::Half,
+                _ => Escapes::Some,
+            }),
+            [_] | [] => Err(Fault::End),
+            [..] => Err(Fault::Syntax),
+        }
+    }
+
+    /// Takes `\uXXXX`.
+    fn unit(&mut self) -> Result<u32, Fault> {
+        let digits = self.rest().get(2..).and_then(|rest| rest.first_chunk::<4>()).ok_or(Fault::End)?;
+        let digit = |digit: &u8| char::from(*digit).to_digit(16);
+        let unit = digits.iter().try_fold(0, |unit, byte| Some(unit * 16 + digit(byte)?)).ok_or(Fault::Syntax)?;
+        self.at += 6;
+        Ok(unit)
+    }
+
+    /// Takes any value, however deep, and gives its text.
+    #[inline]
+    pub(crate) fn skip(&mut self) -> Result<&'a str, Fault> {
+        if self.peek()? == b'"' { Ok(self.literal()?.text) } else { self.skip_from(self.at) }
+    }
+
+    fn skip_from(&mut self, from: usize) -> Result<&'a str, Fault> {
+        let mut open = Vec::new();
+        loop {
+            if let Some(close) = self.begin_value()? {
+                if self.peek()? != close {
+                    open.push(close);
+                    self.begin_next(close)?;
+                    continue;
+                }
+                self.at += 1;
+            }
+            loop {
+                let Some(close) = open.last().copied() else { return Ok(self.since(from)) };
+                match self.peek()? {
+                    b',' => {
+                        self.at += 1;
+                        self.begin_next(close)?;
+                        break;
+                    }
+                    byte if byte == close => {
+                        self.at += 1;
+                        open.pop();
+                    }
+                    _ => return Err(Fault::Syntax),
+                }
+            }
+        }
+    }
+
+    /// What stands before the next value of a container: nothing, or a name.
+    fn begin_next(&mut self, close: u8) -> Result<(), Fault> {
+        if close == b'}' { self.name().map(drop) } else { Ok(()) }
+    }
+
+    /// Takes a value without members, or the opening bracket of one, whose closing one it gives.
+    fn begin_value(&mut self) -> Result<Option<u8>, Fault> {
+        match self.peek()? {
+            b'"' => {
+                self.literal()?;
+            }
+            b'{' => {
+                self.at += 1;
+                return Ok(Some(b'}'));
+            }
+            b'[' => {
+                self.at += 1;
+                return Ok(Some(b']'));
+            }
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            b'-' | b'0'..=b'9' => match number(self.rest()) {
+                Some(length) => self.at += length,
+                None => return Err(Fault::Syntax),
+            },
+            _ => return Err(Fault::Syntax),
+        }
+        Ok(None)
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), Fault> {
+        if self.take_text(word) {
+            return Ok(());
+        }
+        Err(if word.as_bytes().starts_with(self.rest()) { Fault::End } else { Fault::Syntax })
+    }
+
+    /// Nothing but white space follows.
+    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+        match self.peek() {
+            Err(Fault::End) => Ok(()),
+            _ => Err(Fault::Syntax),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+}
+
+// === impl Literal ===
+
+impl<'a> Literal<'a> {
+    /// The text; `None` where no text can hold it.
+    #[inline]
+    pub(crate) fn as_text(self) -> Option<Text<'a>> {
+        (self.escapes != Escapes::Half).then_some(Text::new(self.text, self.escapes == Escapes::Some))
+    }
+
+    /// The decoded string; what stands between the quotes, where no text can hold it.
+    #[inline]
+    pub(crate) fn decode(self) -> Cow<'a, str> {
+        Text::new(self.text, self.escapes != Escapes::None).decode()
+    }
+}
+
+impl Escapes {
+    fn and(self, other: Escapes) -> Escapes {
+        if self == Escapes::Half { self } else { other }
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// How many bytes a string goes on before a quote, a backslash or a control character, eight at a time.
+#[inline(always)]
+pub(crate) fn plain(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        let found = special(u64::from_le_bytes(*word));
+        if found != 0 {
+            let before = usize::try_from(found.trailing_zeros() / 8).unwrap_or_default();
+            return bytes.len() - rest.len() + before;
+        }
+        rest = after;
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    bytes.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
+/// The high bit of each byte that ends a run of plain text; exact for the lowest one.
+#[inline]
+fn special(word: u64) -> u64 {
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5C))) & HIGH
+}
+
+/// The length of the number that `text` begins with, by the grammar of JSON (RFC 8259); `None` where it begins with none.
+pub(crate) fn number(text: &[u8]) -> Option<usize> {
+    let mut rest = text.strip_prefix(b"-").unwrap_or(text);
+    rest = match rest {
+        [b'0', after @ ..] => after,
+        _ => digits(rest)?,
+    };
+    if let [b'.', after @ ..] = rest {
+        rest = digits(after)?;
+    }
+    if let [b'e' | b'E', after @ ..] = rest {
+        rest = match after {
+            [b'+' | b'-', after @ ..] => digits(after)?,
+            _ => digits(after)?,
+        };
+    }
+    Some(text.len() - rest.len())
+}
+
+/// Behind one digit or more.
+fn digits(bytes: &[u8]) -> Option<&[u8]> {
+    let end = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
+    bytes.get(end..).filter(|_| end > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_the_grammar_of_json() {
+        for good in ["0", "-0", "12", "1.50", "1E+125", "9.99e-130", "-1.0E5", &"9".repeat(38)] {
+            assert_eq!(number(good.as_bytes()), Some(good.len()), "{good}");
+        }
+        for bad in ["", "-", "+1", "01", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "0x1", "1 ", " 1", "1,2"] {
+            assert_ne!(number(bad.as_bytes()), Some(bad.len()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_string_is_found_at_every_distance() {
+        for length in 0..40 {
+            for end in ["\"", "\\", "\n", "\u{1f}", ""] {
+                for filling in ["a", "é", "\u{7f}", "!", "]", "#", " "] {
+                    let text = filling.repeat(length);
+                    let whole = format!("{text}{end}\"rest of it, with \\ and more");
+                    let expected = text.len() + usize::from(end.is_empty()) * 0;
+                    assert_eq!(plain(whole.as_bytes()), expected, "{whole}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn places_are_as_serde_json_tells_them() {
+        for text in ["{", "[1,x]", "[1,\n 2\n,,]", "{\"a\" 1}", "[\"\u{1}\"]", "\"\\x\"", "nul", "nux", "[", ""] {
+            let mut cursor = Cursor::new(text);
+            let fault = cursor.skip().and_then(|_| cursor.end()).unwrap_err();
+            let error = serde_json::from_str::<serde::de::IgnoredAny>(text).unwrap_err();
+            assert_eq!(error.is_eof(), fault == Fault::End, "{text}");
+            assert_eq!(cursor.line_and_column(0, fault).0, error.line(), "{text}");
+        }
+    }
+}
