@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use streamdex_config::Config;
-use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, Found, ItemReader};
 use streamdex_dynamodb::state::{Extent, Item, StateTable};
 use streamdex_dynamodb::stream::{Position, SdkStream, ShardId, ShardIterator, StreamSource};
 use streamdex_dynamodb::table::{TableError, TableInfo};
+use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{Image, Key};
 use streamdex_testkit::emulators::{engines, n, s};
 use streamdex_testkit::engines::{dynamodb_client, streams_client, unique_name};
@@ -69,6 +69,95 @@ async fn l12_a_page_without_records_is_no_page() {
     // Well formed, and no proof of an end alone: that is the reader's business.
     let page = Scripted::answering(r#"{"Records":[]}"#).stream().records(&iterator, None).await.unwrap();
     assert!(page.records.is_empty() && page.next.is_none());
+}
+
+const PAGE: &str = r#"{"Records":[{"eventName":"INSERT","dynamodb":{"Keys":{"pk":{"S":"a"}},"SequenceNumber":"7",
+    "NewImage":{"pk":{"S":"a"},"two":{"S":"x","N":"1"}}}},{"eventName":5}],"NextShardIterator":"next"}"#;
+const FOUND: &str = r#"{"Responses":{"t":[{"pk":{"S":"a"},"at":{"N":"1"},"two":{"S":"x","N":"1"}}]}}"#;
+
+/// A server that answers with these, one after the other, and then with the last one again.
+fn in_turn(replies: impl IntoIterator<Item = Reply>) -> Scripted {
+    let server = FaultServer::scripted();
+    let mut replies: Vec<Reply> = replies.into_iter().collect();
+    let last = replies.pop().unwrap();
+    for reply in replies {
+        server.add(Rule::any().times(1).answer(reply));
+    }
+    server.add(Rule::any().answer(last));
+    let url = server.url();
+    let clients = SourceClients { dynamodb: dynamodb_client(&url), streams: streams_client(&url) };
+    Scripted { _server: server, clients }
+}
+
+/// An answer with the time that its server has.
+fn at(second: u32, reply: Reply) -> Reply {
+    reply.header("date", &format!("Sat, 22 Nov 2025 15:01:{second:02} GMT"))
+}
+
+fn failed() -> Reply {
+    Reply::json(500, r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"x"}"#)
+}
+
+#[tokio::test]
+async fn j1_a_refusal_keeps_its_type_and_is_tried_again_and_one_bad_record_is_one() {
+    let served = in_turn([failed(), Reply::json(200, PAGE)]);
+    let page = served.stream().records(&ShardIterator::new("i"), None).await.unwrap();
+    assert_eq!(page.next, Some(ShardIterator::new("next")));
+    let [first, second] = page.records.as_slice() else { panic!("{:?}", page.records) };
+    let change = first.as_ref().unwrap();
+    assert_eq!(change.stream_arn.as_deref(), Some(ARN));
+    assert_eq!(
+        change.new_image.as_ref().unwrap().problem().unwrap().to_string(),
+        "attribute \"two\": a value has several type tags"
+    );
+    assert!(second.is_err());
+    for (code, fault) in [
+        ("ExpiredIteratorException", Fault::ExpiredIterator),
+        ("TrimmedDataAccessException", Fault::Trimmed),
+        ("ResourceNotFoundException", Fault::NotFound),
+    ] {
+        let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"x"}}"#);
+        let refused = in_turn([Reply::json(400, body)]);
+        let error = refused.stream().records(&ShardIterator::new("i"), None).await.unwrap_err();
+        assert_eq!((error.fault(), error.code()), (fault, Some(code)));
+    }
+}
+
+#[tokio::test]
+async fn j1_body_and_date_are_of_the_last_attempt() {
+    let served = in_turn([at(1, failed()), at(2, Reply::json(200, FOUND))]);
+    let reads = BatchGetReader::new(served.clients.dynamodb.clone(), "t").read(&[key("a")]).await.unwrap();
+    assert!(matches!(reads[0].found, Found::Item(_)), "{reads:?}");
+    assert_eq!(reads[0].at % 60, 2);
+    // One value with two tags spoils its item, and no other.
+    let Found::Item(item) = &reads[0].found else { panic!() };
+    assert_eq!(Image::of_item(item).problem().unwrap().attribute, "two");
+}
+
+#[tokio::test]
+async fn j1_a_page_that_breaks_off_or_is_none_is_no_page_and_can_be_asked_for_again() {
+    let page = || Reply::json(200, PAGE);
+    let html = Reply::html(200, "<html><body>Sign in</body></html>");
+    for (reply, part) in [
+        (page().cut(40), "the answer breaks off"),
+        (page().stalled(40), "the answer breaks off"),
+        (Reply::json(200, &PAGE[..40]), "the answer cannot be read"),
+        (Reply::json(200, format!("{PAGE}]")), "the answer cannot be read"),
+        (html, "what answers is no DynamoDB: status 200 and text/html"),
+    ] {
+        let served = in_turn([reply.clone(), page()]);
+        let (stream, iterator) = (served.stream(), ShardIterator::new("i"));
+        let error = stream.records(&iterator, None).await.unwrap_err();
+        assert!(error.fault().passes_by_itself() && error.to_string().contains(part), "{error}");
+        assert!(!error.to_string().contains("INSERT"), "no values: {error}");
+        assert_eq!(stream.records(&iterator, None).await.unwrap().records.len(), 2);
+        // Items are read like pages.
+        let served = in_turn([reply, Reply::json(200, FOUND)]);
+        let reader = BatchGetReader::new(served.clients.dynamodb.clone(), "t");
+        let error = reader.read(&[key("a")]).await.unwrap_err();
+        assert!(error.fault().passes_by_itself(), "{error}");
+        assert!(matches!(reader.read(&[key("a")]).await.unwrap()[0].found, Found::Item(_)));
+    }
 }
 
 #[tokio::test]

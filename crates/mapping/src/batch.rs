@@ -7,10 +7,9 @@
 mod coalesce;
 
 use std::collections::HashMap;
-use std::hash::RandomState;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::fetch::Fetch;
 use crate::mapped::Mapped;
@@ -27,7 +26,7 @@ pub struct Batch {
     fetch_by_key: HashMap<String, usize>,
     /// Waiting operations by (index, id).
     by_document: HashTable<usize>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
 }
 
 /// What is kept of a record until it is decided: enough for its dead letter.

@@ -21,11 +21,16 @@ pub(crate) fn same_content(left: (&Route, &Image<'_>), right: (&Route, &Image<'_
         return matches!(texts, (Ok(left), Ok(right)) if left == right);
     }
     // Both come from one serialiser, so mostly the order is the same.
-    let pairs = left.attributes.iter().zip(&right.attributes);
     let mut in_step = 0;
-    for (attribute, other) in pairs.take_while(|(attribute, other)| attribute.name == other.name) {
-        if !same_attribute((left, attribute), (right, other)) && is_kept(route, attribute.name) {
-            return false;
+    for (attribute, other) in left.attributes.iter().zip(&right.attributes) {
+        let (left, right) = ((left, attribute), (right, other));
+        if !is_one(left, right) {
+            if attribute.name != other.name {
+                break;
+            }
+            if !same_attribute(left, right) && is_kept(route, attribute.name) {
+                return false;
+            }
         }
         in_step += 1;
     }
@@ -46,18 +51,21 @@ fn by_name<'i, 'a>(route: &Route, image: &'i Image<'a>, in_step: usize) -> Vec<&
     rest
 }
 
+/// Whether it was read once for both.
+fn is_one(left: (&Image<'_>, &Attribute<'_>), right: (&Image<'_>, &Attribute<'_>)) -> bool {
+    left.1.written == right.1.written && left.0.written.as_ptr() == right.0.written.as_ptr()
+}
+
 /// The values as they were written: sets are sorted there already.
 fn same_attribute(left: (&Image<'_>, &Attribute<'_>), right: (&Image<'_>, &Attribute<'_>)) -> bool {
-    let written =
-        |(image, attribute): (&'_ Image<'_>, &'_ Attribute<'_>)| image.written.slice(attribute.written_value());
-    if left.1.written == right.1.written && left.0.written.as_ptr() == right.0.written.as_ptr() {
+    if is_one(left, right) {
         return true;
     }
-    let (left, right) = (written(left), written(right));
+    let (left, right) = (left.0.written_value(left.1), right.0.written_value(right.1));
     if left == right {
         return true;
     }
-    let (Ok(left), Ok(right)) = (std::str::from_utf8(&left), std::str::from_utf8(&right)) else { return false };
+    let (Ok(left), Ok(right)) = (std::str::from_utf8(left), std::str::from_utf8(right)) else { return false };
     same_value(&mut Cursor::new(left), &mut Cursor::new(right)).unwrap_or(false)
 }
 

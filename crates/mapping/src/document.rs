@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::event::item::write_value;
 use crate::image::{Attribute, Image};
-use crate::project::{Projected, project};
+use crate::project::{Projected, is_plain, project};
 use crate::route::{NumberForm, Route};
 use crate::text::{Text, write_json_string};
 
@@ -81,6 +81,9 @@ pub(crate) fn archive_document(route: &Route, image: &Image<'_>, seconds: u32) -
 
 /// Whether every attribute goes to the field of its own name.
 fn is_written_whole(route: &Route, image: &Image<'_>) -> Result<bool, DocumentError> {
+    if is_plain(route) && !image.has_special_names {
+        return Ok(true);
+    }
     for Attribute { name, .. } in &image.attributes {
         if project(route, *name) != Projected::Same {
             return Ok(false);
@@ -101,18 +104,18 @@ fn write_members(route: &Route, image: &Image<'_>, out: &mut Vec<u8>) -> Result<
         if out.len() > 1 {
             out.push(b',');
         }
-        let mut written = attribute.written.clone();
+        let mut written = image.written_attribute(attribute);
         match projected {
             Projected::Renamed(field) => {
                 refuse_reserved_field(field)?;
                 write_json_string(field, out);
                 out.push(b':');
-                written = attribute.written_value();
+                written = image.written_value(attribute);
             }
             _ => refuse_reserved(attribute.name)?,
         }
         match route.numbers {
-            NumberForm::Exact => out.extend_from_slice(image.written.get(written).unwrap_or_default()),
+            NumberForm::Exact => out.extend_from_slice(written),
             NumberForm::String => {
                 if projected == Projected::Same {
                     out.extend_from_slice(attribute.name.literal().as_bytes());

@@ -1,6 +1,7 @@
 //! Document ids and routing values: from every key attribute, and from nothing else (ADR 0002).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -63,7 +64,7 @@ pub(crate) fn id_text(route: &Route, keys: &Image<'_>) -> Result<IdText, KeyErro
 }
 
 /// The routing value of the item with these `keys`, where the route asks for one.
-pub(crate) fn routing(route: &Route, keys: &Image<'_>) -> Result<Option<Box<str>>, KeyError> {
+pub(crate) fn routing(route: &Route, keys: &Image<'_>) -> Result<Option<Arc<str>>, KeyError> {
     let Some(name) = &route.routing else {
         return Ok(None);
     };

@@ -17,6 +17,8 @@ pub struct Image<'a> {
     pub(crate) written: Bytes,
     /// Where in `written` the object of all attributes stands, if it stands there in one piece.
     pub(crate) whole: Option<Range<usize>>,
+    /// A name may be one that is not a field's as it stands: see [`is_special`].
+    pub(crate) has_special_names: bool,
     /// The first thing that is wrong with it; such an image is never written.
     pub(crate) problem: Option<AttributeProblem>,
     /// It is no map of attributes at all, so that nothing is known of any attribute.
@@ -190,6 +192,16 @@ impl<'a> Image<'a> {
         self.problem = Some(AttributeProblem { attribute: String::new(), kind: AttributeProblemKind::NoImage });
     }
 
+    /// What an attribute was written as, name and value.
+    pub(crate) fn written_attribute(&self, attribute: &Attribute<'_>) -> &[u8] {
+        self.written.get(attribute.written.clone()).unwrap_or_default()
+    }
+
+    /// What the value of an attribute was written as.
+    pub(crate) fn written_value(&self, attribute: &Attribute<'_>) -> &[u8] {
+        self.written_attribute(attribute).get(attribute.name.literal().len() + 1..).unwrap_or_default()
+    }
+
     /// Why it is not known what an attribute holds, if it is not. What is wrong inside a list or a map does not count.
     pub(crate) fn problem_of(&self, name: &str) -> Option<AttributeProblem> {
         if self.unreadable || self.problem.is_none() {
@@ -198,6 +210,12 @@ impl<'a> Image<'a> {
         let attribute = self.get(name).filter(|attribute| attribute.tag.is_none())?;
         Some(AttributeProblem { attribute: name.to_owned(), kind: attribute.problem? })
     }
+}
+
+/// Whether an attribute of this name may be one that no route writes (`aws:rep:*`), or that OpenSearch takes for its own
+/// (`_id`). An escape can be any character.
+pub(crate) fn is_special(name: Text<'_>) -> bool {
+    matches!(name.inner().as_bytes(), [b'_' | b'\\', ..] | [b'a', b'w' | b'\\', ..])
 }
 
 // === impl Attribute ===
@@ -213,11 +231,6 @@ impl<'a> Attribute<'a> {
             Tag::Bool => Some(Scalar::Bool(self.content == "true")),
             Tag::Null | Tag::L | Tag::M | Tag::Ss | Tag::Ns | Tag::Bs => None,
         }
-    }
-
-    /// Where its value was written.
-    pub(crate) fn written_value(&self) -> Range<usize> {
-        self.written.start + self.name.literal().len() + 1..self.written.end
     }
 }
 

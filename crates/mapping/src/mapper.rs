@@ -89,7 +89,7 @@ impl Mapper {
         let writer = Writer { version: fetch.version, origin: Origin::Read { at: read_at } };
         let (operations, remains) = writer.operations(&fetch.addresses, &destination, &mut error);
         let Some(error) = error else { return Ok(operations) };
-        let address = destination.address().or_else(|| fetch.addresses.first().cloned());
+        let address = destination.address().or_else(|| fetch.addresses.first()).cloned();
         Err(Box::new(Refusal { error, sent: sent(operations), address, remains }))
     }
 
@@ -141,7 +141,7 @@ impl Mapper {
         let (new, old) = images(change);
         let mut error = new.and_then(problem);
         let destination = self.destination(new, &change.keys, &mut error);
-        let traces = self.traces(change, old);
+        let traces = self.traces(change, old, destination.placed());
         if error.is_none() && old.and_then(problem).is_none() && is_unchanged(&traces, &destination) {
             return Ok(Mapped::Nothing(Outcome::Unchanged));
         }
@@ -164,7 +164,7 @@ impl Mapper {
             remains = Remains::Written;
         }
         if let Some(error) = error.or(traces.error).or_else(|| old.and_then(problem)).or(archive_error) {
-            let address = destination.address().or_else(|| old_addresses.into_iter().next());
+            let address = destination.address().cloned().or_else(|| old_addresses.into_iter().next());
             return Err(Box::new(Refusal { error, sent: sent(operations), address, remains }));
         }
         Ok(sent(operations).unwrap_or(Mapped::Nothing(Outcome::Filtered)))
@@ -182,7 +182,7 @@ impl Mapper {
         let mut error = None;
         let keys_alone = Some(&change.keys).filter(|_| old.is_none() && new.is_none());
         for image in [old, new, keys_alone].into_iter().flatten() {
-            let traces = trace(&self.routes, image, &change.keys);
+            let traces = trace(&self.routes, image, &change.keys, None);
             for address in traces.addresses() {
                 if !addresses.contains(&address) {
                     addresses.push(address);
@@ -233,9 +233,14 @@ impl Mapper {
     }
 
     /// Where the document of the item before the change may lie.
-    fn traces<'r, 'i, 'a>(&'r self, change: &'i Change<'a>, old: Option<&'i Image<'a>>) -> Traces<'r, 'i, 'a> {
+    fn traces<'r, 'i, 'a>(
+        &'r self,
+        change: &'i Change<'a>,
+        old: Option<&'i Image<'a>>,
+        new: Option<&Placed<'r, '_, '_>>,
+    ) -> Traces<'r, 'i, 'a> {
         match old {
-            Some(image) => trace(&self.routes, image, &change.keys),
+            Some(image) => trace(&self.routes, image, &change.keys, new),
             // Without old images, only the key decides about the index; start-up has seen to that.
             None if change.event == EventName::Remove => match place(&self.routes, &change.keys, &change.keys) {
                 Ok(exactly) => Traces { exactly, possibly: Vec::new(), error: None },
@@ -265,7 +270,7 @@ impl Writer {
         let mut operations = Vec::with_capacity(2);
         if !matches!(destination, Destination::Unknown) {
             let here = destination.address();
-            let elsewhere = old.iter().filter(|address| here.as_ref() != Some(address));
+            let elsewhere = old.iter().filter(|address| here != Some(address));
             operations.extend(elsewhere.map(|address| self.operation(address.clone(), Action::Delete)));
         }
         let deletes = operations.len();
@@ -292,12 +297,16 @@ impl Writer {
 
 // === impl Destination ===
 
-impl Destination<'_, '_, '_> {
-    fn address(&self) -> Option<Address> {
+impl<'r, 'i, 'a> Destination<'r, 'i, 'a> {
+    fn placed(&self) -> Option<&Placed<'r, 'i, 'a>> {
         match self {
-            Destination::At(placed) => Some(placed.address.clone()),
+            Destination::At(placed) => Some(placed),
             Destination::Nowhere | Destination::Unknown => None,
         }
+    }
+
+    fn address(&self) -> Option<&Address> {
+        self.placed().map(|placed| &placed.address)
     }
 }
 

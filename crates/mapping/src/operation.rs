@@ -20,7 +20,7 @@ pub const LONGEST_ID: usize = 512;
 
 /// A document's `_id`: 1 to [`LONGEST_ID`] bytes of UTF-8. Made by [`crate::id`] alone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DocumentId(Box<str>);
+pub struct DocumentId(Arc<str>);
 
 /// Where a document lives. Two images of one item can have different addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,7 +30,7 @@ pub struct Address {
     /// The document's id.
     pub id: DocumentId,
     /// The routing value, where the route names a routing attribute.
-    pub routing: Option<Box<str>>,
+    pub routing: Option<Arc<str>>,
 }
 
 /// What is done at the address.
@@ -161,7 +161,7 @@ impl fmt::Display for IndexName {
 impl DocumentId {
     /// For [`crate::id`], which keeps the length.
     pub(crate) fn new(text: String) -> DocumentId {
-        DocumentId(text.into_boxed_str())
+        DocumentId(text.into())
     }
 
     /// Takes an id that was made before, as one in a stored dead letter.

@@ -3,7 +3,7 @@
 use crate::id::{id_text, routing};
 use crate::image::Image;
 use crate::matching::{first_match, index_of, possible_matches};
-use crate::operation::Address;
+use crate::operation::{Address, IndexName};
 use crate::refusal::MapError;
 use crate::route::Route;
 
@@ -33,28 +33,47 @@ pub(crate) fn place<'r, 'i, 'a>(
     image: &'i Image<'a>,
     keys: &Image<'_>,
 ) -> Result<Option<Placed<'r, 'i, 'a>>, MapError> {
+    place_beside(routes, image, keys, None)
+}
+
+/// The same, where another image of the same item was placed: under one route into one index, both have one address.
+fn place_beside<'r, 'i, 'a>(
+    routes: &'r [Route],
+    image: &'i Image<'a>,
+    keys: &Image<'_>,
+    other: Option<&Placed<'r, '_, '_>>,
+) -> Result<Option<Placed<'r, 'i, 'a>>, MapError> {
     let Some(route) = first_match(routes, image)? else {
         return Ok(None);
     };
-    let address = address(route, image, keys)?;
+    let index = index_of(route, image)?;
+    let same = other.filter(|other| std::ptr::eq(other.route, route) && other.address.index == index);
+    let address = match same {
+        Some(other) => other.address.clone(),
+        None => address(route, index, keys)?,
+    };
     Ok(Some(Placed { route, image, address }))
 }
 
 /// Where the document of an image of the past may lie. One that gives no index name was never written. Where the route
 /// hangs on an attribute that cannot be read, every route that may have taken the image counts.
-pub(crate) fn trace<'r, 'i, 'a>(routes: &'r [Route], image: &'i Image<'a>, keys: &Image<'_>) -> Traces<'r, 'i, 'a> {
-    let error = match place(routes, image, keys) {
+pub(crate) fn trace<'r, 'i, 'a>(
+    routes: &'r [Route],
+    image: &'i Image<'a>,
+    keys: &Image<'_>,
+    other: Option<&Placed<'r, '_, '_>>,
+) -> Traces<'r, 'i, 'a> {
+    let error = match place_beside(routes, image, keys, other) {
         Ok(exactly) => return Traces { exactly, possibly: Vec::new(), error: None },
         Err(MapError::Pattern(_)) => return Traces { exactly: None, possibly: Vec::new(), error: None },
         Err(error) => error,
     };
     let possible = possible_matches(routes, image);
-    let addresses = possible.into_iter().filter_map(|route| address(route, image, keys).ok());
+    let addresses = possible.into_iter().filter_map(|route| address(route, index_of(route, image).ok()?, keys).ok());
     Traces { exactly: None, possibly: addresses.collect(), error: Some(error) }
 }
 
-fn address(route: &Route, image: &Image<'_>, keys: &Image<'_>) -> Result<Address, MapError> {
-    let index = index_of(route, image)?;
+fn address(route: &Route, index: IndexName, keys: &Image<'_>) -> Result<Address, MapError> {
     let id = id_text(route, keys)?.live();
     let routing = routing(route, keys)?;
     Ok(Address { index, id, routing })

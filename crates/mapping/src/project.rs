@@ -1,5 +1,6 @@
 //! Which attributes of an item are written, and under which field.
 
+use crate::image::is_special;
 use crate::route::Route;
 use crate::text::Text;
 
@@ -19,9 +20,7 @@ pub(crate) enum Projected<'r> {
 /// Called for every attribute of every image, so the plain case, a route that says nothing of fields, looks
 /// at two bytes of the name.
 pub(crate) fn project<'r>(route: &'r Route, name: Text<'_>) -> Projected<'r> {
-    // `aws:rep:*` begins so, and an escape can be any character.
-    let special = matches!(name.inner().as_bytes(), [b'\\', ..] | [b'a', b'w' | b'\\', ..]);
-    if route.include.is_empty() && route.exclude.is_empty() && route.rename.is_empty() && !special {
+    if is_plain(route) && !is_special(name) {
         return Projected::Same;
     }
     let attribute = name.decode();
@@ -32,6 +31,11 @@ pub(crate) fn project<'r>(route: &'r Route, name: Text<'_>) -> Projected<'r> {
             _ => Projected::Same,
         },
     }
+}
+
+/// Whether `route` says nothing of fields.
+pub(crate) fn is_plain(route: &Route) -> bool {
+    route.include.is_empty() && route.exclude.is_empty() && route.rename.is_empty()
 }
 
 /// Whether `route` writes the attribute `name` at all.

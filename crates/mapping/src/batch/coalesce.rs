@@ -1,7 +1,9 @@
 //! What is sent once for several records: of two operations on one document one stands, and one read of an item does for
 //! all records of its key.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
 
 use super::{Batch, FetchSlot, Slot};
 use crate::fetch::Fetch;
@@ -112,11 +114,11 @@ fn same_index_and_id(left: &Address, right: &Address) -> bool {
     left.id == right.id && left.index == right.index
 }
 
-fn hash_of(hasher: &RandomState, address: &Address) -> u64 {
+fn hash_of(hasher: &DefaultHashBuilder, address: &Address) -> u64 {
     hasher.hash_one((&address.index, &address.id))
 }
 
-fn rehash(operations: &[Slot], hasher: &RandomState, index: usize) -> u64 {
+fn rehash(operations: &[Slot], hasher: &DefaultHashBuilder, index: usize) -> u64 {
     let operation = operations.get(index).and_then(|slot| slot.waiting.as_ref());
     operation.map_or(0, |operation| hash_of(hasher, &operation.address))
 }

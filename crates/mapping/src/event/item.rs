@@ -2,7 +2,7 @@
 
 use super::malformed;
 use crate::change::RecordProblem;
-use crate::image::{Attribute, AttributeProblem, AttributeProblemKind, Image, Tag};
+use crate::image::{Attribute, AttributeProblem, AttributeProblemKind, Image, Tag, is_special};
 use crate::json::{Cursor, Fault, number, plain};
 use crate::names::{Repeated, has_duplicates, keep_last};
 use crate::route::NumberForm;
@@ -89,63 +89,57 @@ impl<'a> Reader<'a> {
         let from = self.out.len();
         self.out.push(b'{');
         let (mut first, mut in_one_piece) = (true, true);
-        let name = |attribute: &Attribute<'a>| attribute.name;
+        let name_of = |attribute: &Attribute<'a>| attribute.name;
+        image.has_special_names = other.is_some_and(|other| other.has_special_names);
         let mut others = other.map(|other| other.attributes.as_slice()).unwrap_or_default();
         // While the names are in the order of the other image, which has none twice, none comes twice here.
         let mut repeated = other.is_none().then(Repeated::default);
         while self.cursor.next_of(b'}', &mut first)? {
-            let attribute = match others.first() {
-                Some(other) if other.problem.is_none() && self.cursor.take_text(other.source) => {
-                    in_one_piece = false;
-                    other.clone()
+            if let Some((other, after)) = others.split_first()
+                && other.problem.is_none()
+                && self.cursor.take_text(other.source)
+            {
+                if let Some(repeated) = &mut repeated {
+                    repeated.note(other.name, || image.attributes.iter().any(|earlier| earlier.name == other.name));
                 }
-                _ => {
-                    if self.out.len() > from + 1 {
-                        self.out.push(b',');
-                    }
-                    self.attribute()?
-                }
-            };
-            match others.iter().take(2).position(|other| other.name == attribute.name) {
+                image.attributes.push(other.clone());
+                (others, in_one_piece) = (after, false);
+                continue;
+            }
+            if self.out.len() > from + 1 {
+                self.out.push(b',');
+            }
+            self.cursor.peek()?;
+            let (begins, written) = (self.cursor.at(), self.out.len());
+            let name = self.cursor.name()?.as_text().ok_or(Fault::Shape)?;
+            self.write_name(name);
+            match others.iter().take(2).position(|other| other.name == name) {
                 Some(place) => others = others.get(place + 1..).unwrap_or_default(),
-                None => _ = repeated.get_or_insert_with(|| Repeated::among(&image.attributes, name)),
+                None => _ = repeated.get_or_insert_with(|| Repeated::among(&image.attributes, name_of)),
             }
             if let Some(repeated) = &mut repeated {
-                repeated.note(attribute.name, || image.attributes.iter().any(|earlier| earlier.name == attribute.name));
+                repeated.note(name, || image.attributes.iter().any(|earlier| earlier.name == name));
             }
-            image.attributes.push(attribute);
+            image.has_special_names |= is_special(name);
+            let value = self.attribute_value()?;
+            image.attributes.push(Attribute {
+                name,
+                source: self.cursor.since(begins),
+                content: value.content,
+                tag: value.tag,
+                problem: value.problem,
+                written: written..self.out.len(),
+            });
         }
         self.out.push(b'}');
-        if repeated.is_some_and(|repeated| repeated.found(&image.attributes, name)) {
-            keep_last(&mut image.attributes, name);
+        if repeated.is_some_and(|repeated| repeated.found(&image.attributes, name_of)) {
+            keep_last(&mut image.attributes, name_of);
             in_one_piece = false;
         }
         image.whole = in_one_piece.then(|| from..self.out.len());
         let problem = image.attributes.iter().find_map(|attribute| Some((attribute.name, attribute.problem?)));
         image.problem = problem.map(|(name, kind)| AttributeProblem { attribute: name.decode().into_owned(), kind });
         Ok(())
-    }
-
-    /// Reads one attribute. Where its value is none, that is the attribute's problem, and its neighbours are read.
-    #[inline]
-    fn attribute(&mut self) -> Result<Attribute<'a>, Fault> {
-        self.cursor.peek()?;
-        let (from, written) = (self.cursor.at(), self.out.len());
-        self.depth = 0;
-        let name = self.cursor.name()?.as_text().ok_or(Fault::Shape)?;
-        self.write_name(name);
-        let value = match self.plain_value() {
-            Some((tag, content)) => Value { tag: Some(tag), content, problem: None },
-            None => self.value_alone()?,
-        };
-        Ok(Attribute {
-            name,
-            source: self.cursor.since(from),
-            content: value.content,
-            tag: value.tag,
-            problem: value.problem,
-            written: written..self.out.len(),
-        })
     }
 
     /// Reads and writes a string, number or binary value as nearly all are: without space, escapes or faults. Where it is
@@ -175,8 +169,13 @@ impl<'a> Reader<'a> {
         Some((tag, content))
     }
 
-    #[inline]
-    fn value_alone(&mut self) -> Result<Value<'a>, Fault> {
+    /// Reads the value of an attribute. Where it is none, that is the attribute's problem, and its neighbours are read.
+    #[inline(always)]
+    fn attribute_value(&mut self) -> Result<Value<'a>, Fault> {
+        self.depth = 0;
+        if let Some((tag, content)) = self.plain_value() {
+            return Ok(Value { tag: Some(tag), content, problem: None });
+        }
         let (at, written) = (self.cursor.at(), self.out.len());
         match self.value() {
             Err(Fault::Shape) => {
@@ -402,6 +401,7 @@ impl<'a> Reader<'a> {
         None
     }
 
+    #[inline(always)]
     fn write_name(&mut self, name: Text<'_>) {
         self.out.extend_from_slice(name.literal().as_bytes());
         self.out.push(b':');

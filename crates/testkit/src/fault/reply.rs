@@ -6,6 +6,17 @@ pub struct Reply {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+    pub(super) end: End,
+}
+
+/// How the body of an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Whole,
+    /// The connection is closed after so many bytes, though the whole length was announced.
+    Cut(usize),
+    /// Nothing comes after so many bytes, and the connection stays open.
+    Stalled(usize),
 }
 
 impl Reply {
@@ -13,14 +24,26 @@ impl Reply {
     #[must_use]
     pub fn json(status: u16, body: impl Into<String>) -> Self {
         let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-        Self { status, headers, body: body.into().into_bytes() }
+        Self { status, headers, body: body.into().into_bytes(), end: End::Whole }
     }
 
     /// A status with a body that is not JSON, as a load balancer or API gateway sends it.
     #[must_use]
     pub fn html(status: u16, body: &str) -> Self {
         let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
-        Self { status, headers, body: body.as_bytes().to_vec() }
+        Self { status, headers, body: body.as_bytes().to_vec(), end: End::Whole }
+    }
+
+    /// Closes the connection after that many bytes of the body.
+    #[must_use]
+    pub fn cut(self, after: usize) -> Self {
+        Self { end: End::Cut(after), ..self }
+    }
+
+    /// Sends that many bytes of the body and then nothing.
+    #[must_use]
+    pub fn stalled(self, after: usize) -> Self {
+        Self { end: End::Stalled(after), ..self }
     }
 
     /// Adds a header, as `Retry-After`.

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::bulk::{answer_of, body_of, items_of, refused, taken};
 use super::record::Recorded;
-use super::reply::{ItemError, Reply};
+use super::reply::{End, ItemError, Reply};
 use super::rule::{Action, SelectsItem};
 use super::state::Shared;
 use super::upstream::Upstream;
@@ -144,10 +144,16 @@ async fn decide(request: Recorded, sent: Bytes, shared: &Shared) -> io::Result<A
     tokio::time::sleep(delay).await;
     match action {
         Action::Forward => forward(&request, sent, shared).await.map(whole),
-        Action::Answer(answers) => Ok(whole(reply(answers(&request)))),
+        Action::Answer(answers) => {
+            let made_up = answers(&request);
+            let end = made_up.end;
+            Ok(ended(reply(made_up), end))
+        }
         Action::WithholdItems(selects, error) => withhold(&request, shared, &selects, &error).await,
         Action::RewriteItems(selects, error) => rewrite(&request, shared, &selects, &error).await,
-        Action::CutAnswer { after } => forward(&request, sent, shared).await.map(|answer| cut(answer, after)),
+        Action::CutAnswer { after } => {
+            forward(&request, sent, shared).await.map(|answer| ended(answer, End::Cut(after)))
+        }
         Action::DropBefore => Err(io::ErrorKind::ConnectionAborted.into()),
         Action::DropAfter => {
             forward(&request, sent, shared).await?;
@@ -245,12 +251,19 @@ fn whole(answer: WholeAnswer) -> Answer {
     answer.map(|body| Full::new(body).map_err(|never: Infallible| match never {}).boxed())
 }
 
-/// Announces the whole length, sends a part of it and breaks off.
-fn cut(answer: WholeAnswer, after: usize) -> Answer {
+/// Announces the whole length, and sends all of it or a part.
+fn ended(answer: WholeAnswer, end: End) -> Answer {
+    let after = match end {
+        End::Whole => return whole(answer),
+        End::Cut(after) | End::Stalled(after) => after,
+    };
     let (mut parts, body) = answer.into_parts();
     parts.headers.insert(CONTENT_LENGTH, body.len().into());
     let sent = body.slice(..after.min(body.len().saturating_sub(1)));
-    let broken = async {
+    let broken = async move {
+        if matches!(end, End::Stalled(_)) {
+            future::pending::<()>().await;
+        }
         // What was sent must have left before the connection goes.
         tokio::time::sleep(FLUSH_TIME).await;
         Err(io::ErrorKind::ConnectionAborted.into())
