@@ -54,6 +54,20 @@ pub enum EventError {
     Items,
 }
 
+/// As [`read`], of a body as it came.
+///
+/// # Errors
+/// See [`EventError`]; a body that is no UTF-8 is no JSON.
+pub fn read_bytes(capturer: &Capturer, intake: &Intake, body: &[u8]) -> Result<Event, EventError> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let before = body.get(..error.valid_up_to()).unwrap_or_default();
+        let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let lines = before.iter().filter(|byte| **byte == b'\n').count();
+        CaptureError::Form(CapturedError::Json { line: lines + 1, column: line.len() + 1 })
+    })?;
+    read(capturer, intake, text)
+}
+
 /// Reads an event and maps its records, as far as `intake` has them mapped.
 ///
 /// # Errors

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lambda_events::streams::DynamoDbEventResponse;
+use bytes::Bytes;
 use futures::future::join_all;
-use serde_json::value::RawValue;
 use streamdex_config::Config;
 use streamdex_delivery::capture::Capture;
 use streamdex_delivery::page::Page;
@@ -66,7 +66,7 @@ impl Handler {
     /// See [`InvocationError`]; a source mapping delivers the batch again.
     pub async fn handle(
         &self,
-        event: Box<RawValue>,
+        event: Bytes,
         invocation: Invocation<'_>,
     ) -> Result<DynamoDbEventResponse, InvocationError> {
         let answered = self.answer(event, invocation).await;
@@ -78,7 +78,7 @@ impl Handler {
 
     async fn answer(
         &self,
-        event: Box<RawValue>,
+        event: Bytes,
         invocation: Invocation<'_>,
     ) -> Result<DynamoDbEventResponse, InvocationError> {
         let began = Instant::now();
@@ -136,7 +136,7 @@ impl Handler {
 
     /// Reads and maps the event's records on a separate thread, so that this one can answer in time however long
     /// that takes.
-    async fn read(&self, event: Box<RawValue>, allowance: Allowance) -> Result<Read, InvocationError> {
+    async fn read(&self, event: Bytes, allowance: Allowance) -> Result<Read, InvocationError> {
         let until = Instant::now() + allowance.sending + allowance.settling;
         let intake = Intake::until(std::time::Instant::now() + allowance.mapping(), Arc::clone(&self.sandbox.decided));
         let start = intake.start();
@@ -147,7 +147,7 @@ impl Handler {
         let span = tracing::Span::current();
         let task = tokio::task::spawn_blocking(move || {
             // The text of a large event is half of what an invocation holds; it goes when it is mapped.
-            let read = span.in_scope(|| event::read(&capturer, &intake, event.get()));
+            let read = span.in_scope(|| event::read_bytes(&capturer, &intake, &event));
             drop(turn);
             read
         });

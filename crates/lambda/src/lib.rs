@@ -9,6 +9,7 @@
 //! thawed later must not finish an old request.
 
 pub mod answer;
+pub mod body;
 pub mod deadline;
 pub mod decided;
 mod delivery;

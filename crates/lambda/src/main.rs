@@ -6,8 +6,8 @@ use std::sync::Arc;
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, Runtime, service_fn};
 use lambda_runtime_api_client::{PooledClient, body::Body, build_request};
-use serde_json::value::RawValue;
 use streamdex_config::Config;
+use streamdex_lambda::body::Bodies;
 use streamdex_lambda::handler::{Handler, Invocation};
 use streamdex_lambda::settings::{self, SettingsError};
 use streamdex_lambda::{logging, metrics};
@@ -66,15 +66,17 @@ fn main() -> ExitCode {
 /// Handles one invocation after the other, until Lambda ends the sandbox.
 async fn serve(config: Config, function: String) -> Result<(), Error> {
     let handler = Arc::new(Handler::new(config, function, Box::new(metrics::to_stdout)));
-    let service = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let handler = Arc::clone(&handler);
+    let bodies = Bodies::default();
+    let taken = bodies.clone();
+    let service = service_fn(move |event: LambdaEvent<()>| {
+        let (handler, bodies) = (Arc::clone(&handler), taken.clone());
         async move {
-            let LambdaEvent { payload, context } = event;
+            let context = event.context;
             let invocation = Invocation { request_id: &context.request_id, deadline: context.deadline };
-            Box::pin(handler.handle(payload, invocation)).await
+            Box::pin(handler.handle(bodies.take(&context.request_id), invocation)).await
         }
     });
-    Runtime::new(service).layer(TracingLayer::new()).run().await
+    Runtime::new(service).layer(bodies).layer(TracingLayer::new()).run().await
 }
 
 /// One line for each problem.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
-use serde_json::value::RawValue;
+use bytes::Bytes;
 use streamdex_config::Config;
 use streamdex_lambda::error::InvocationError;
 use streamdex_lambda::handler::{Handler, Invocation};
@@ -68,22 +68,22 @@ pub(crate) fn record_with(table: &str, number: u32, image: &str) -> String {
     )
 }
 
-pub(crate) fn event(records: &[String]) -> Box<RawValue> {
+pub(crate) fn event(records: &[String]) -> Bytes {
     raw(&format!(r#"{{"Records":[{}]}}"#, records.join(",")))
 }
 
-pub(crate) fn orders(numbers: std::ops::Range<u32>) -> Box<RawValue> {
+pub(crate) fn orders(numbers: std::ops::Range<u32>) -> Bytes {
     event(&numbers.map(|number| record("orders", number)).collect::<Vec<_>>())
 }
 
-pub(crate) fn raw(text: &str) -> Box<RawValue> {
-    RawValue::from_string(text.to_owned()).unwrap()
+pub(crate) fn raw(text: &str) -> Bytes {
+    text.to_owned().into()
 }
 
 /// The identifier of the record that the answer asks for again; `None`: none.
 pub(crate) async fn invoke(
     function: &Handler,
-    event: Box<RawValue>,
+    event: Bytes,
     time: Duration,
 ) -> Result<Option<String>, InvocationError> {
     let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + time;

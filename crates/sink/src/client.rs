@@ -26,7 +26,7 @@ use crate::tls;
 
 /// Keeps bulk answers small. Every item still has an entry, since each has a `status`; positions hold.
 const BULK_PATH: &str = concat!(
-    "_bulk?filter_path=took,errors,error,status,items.*.status,items.*.result,",
+    "_bulk?filter_path=took,errors,error,status,items.*.status,",
     "items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
 );
 const USER_AGENT_VALUE: &str = concat!("streamdex/", env!("CARGO_PKG_VERSION"));

@@ -180,3 +180,18 @@ fn a_stream_that_cannot_serve_a_route_is_refused_however_its_records_come() {
         assert!(error.to_string().contains("NEW_IMAGE") && error.hint().contains("NEW_AND_OLD_IMAGES"), "{error}");
     }
 }
+
+/// The runtime looks at no event before the mapping does.
+#[test]
+fn what_is_no_json_is_refused_with_its_place() {
+    let good = record("a", Some(ARN));
+    for (body, line, column) in [
+        (format!("{{\"Records\":[{good},\n{{]}}").into_bytes(), 3, 2),
+        (b"{\"Records\":[\n\"\xff\"]}".to_vec(), 2, 2),
+        (Vec::new(), 1, 0),
+    ] {
+        let error = read_bytes(&capturer(), &ample(), &body).unwrap_err();
+        assert_eq!(error.name(), "UnknownEvent");
+        assert!(error.to_string().contains(&format!("line {line} column {column}")), "{error}");
+    }
+}

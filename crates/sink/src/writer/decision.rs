@@ -141,7 +141,7 @@ impl From<&Unsendable> for Refusal {
             hint: match problem {
                 Unsendable::Id(_) => "use id_form = \"hash\" in the route",
                 Unsendable::TooLarge { .. } => "leave large attributes out with `exclude`",
-                Unsendable::Version | Unsendable::Framing => "this should not happen; please report it",
+                Unsendable::Version | Unsendable::Empty => "this should not happen; please report it",
             },
         }
     }
