@@ -83,7 +83,7 @@ fn archive(folder: &str, files: &[(&str, u32, Vec<u8>)]) -> anyhow::Result<Vec<u
 }
 
 fn checksum(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(crate) const EQUALS_NUMBER: &str = "equals_number";
 
 /// The fingerprint of a source's ordered routes: 64 hexadecimal digits.
 pub fn fingerprint(source: &Source) -> String {
-    format!("{:x}", Sha256::digest(canonical(source).as_bytes()))
+    hex::encode(Sha256::digest(canonical(source).as_bytes()))
 }
 
 fn canonical(source: &Source) -> String {

@@ -30,5 +30,6 @@ pub use keys::{KeyMismatch, key_mismatches};
 pub use load::Loaded;
 pub use model::*;
 pub use problem::{ConfigError, Problem};
+#[cfg(feature = "schema")]
 pub use raw::json_schema;
 pub use show::show;

@@ -378,6 +378,7 @@ words! {
 }
 
 /// The JSON Schema of the file, as of draft 2020-12.
+#[cfg(feature = "schema")]
 pub fn json_schema() -> serde_json::Value {
     let settings =
         schemars::generate::SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);

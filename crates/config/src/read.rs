@@ -4,6 +4,7 @@
 //! declared with [`tables!`], sets of words with [`words!`].
 
 mod example;
+#[cfg(feature = "schema")]
 mod schema;
 mod values;
 
@@ -67,7 +68,8 @@ pub(crate) struct ByteSize(pub(crate) u64);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Duration(pub(crate) std::time::Duration);
 
-/// Declares tables: each becomes a struct of [`Key`]s with a reader and a JSON Schema. Keys named after
+/// Declares tables: each becomes a struct of [`Key`]s with a reader and, where it is asked for, a JSON Schema with what
+/// is written here of them. Keys named after
 /// `later` belong to a later version, and are answered so.
 macro_rules! tables {
     ($(
@@ -75,11 +77,12 @@ macro_rules! tables {
         table $name:ident { $( $(#[$key_meta:meta])* $key:ident: $type:ty, )* }
         later [ $($later:literal),* ]
     )*) => { $(
-        #[derive(Debug, Clone, Default, schemars::JsonSchema)]
-        $(#[$meta])*
-        #[schemars(default, deny_unknown_fields)]
+        #[derive(Debug, Clone, Default)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        $(#[cfg_attr(feature = "schema", $meta)])*
+        #[cfg_attr(feature = "schema", schemars(default, deny_unknown_fields))]
         pub(crate) struct $name {
-            $( $(#[$key_meta])* pub(crate) $key: crate::read::Key<$type>, )*
+            $( $(#[cfg_attr(feature = "schema", $key_meta)])* pub(crate) $key: crate::read::Key<$type>, )*
         }
 
         impl crate::read::Read for $name {
@@ -99,9 +102,12 @@ macro_rules! words {
         words $name:ident { $( $(#[$word_meta:meta])* $variant:ident = $word:literal, )* }
         later [ $($later:literal),* ]
     )*) => { $(
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, schemars::JsonSchema)]
-        $(#[$meta])*
-        pub(crate) enum $name { $( $(#[$word_meta])* #[schemars(rename = $word)] $variant, )* }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        $(#[cfg_attr(feature = "schema", $meta)])*
+        pub(crate) enum $name {
+            $( $(#[cfg_attr(feature = "schema", $word_meta)])* #[cfg_attr(feature = "schema", schemars(rename = $word))] $variant, )*
+        }
 
         impl crate::read::Read for $name {
             fn read(node: &crate::tree::Node, problems: &mut crate::problem::Problems) -> Option<Self> {

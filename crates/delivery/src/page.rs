@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 use streamdex_config::Arn;
 use streamdex_mapping::{
@@ -95,7 +94,7 @@ impl Page {
         };
         self.note_label(record.stream_arn.as_deref());
         if let Some(digest) = record.digest {
-            self.digests.push((self.batch.len(), format!("{:x}", Output::<Sha256>::from(*digest)).into()));
+            self.digests.push((self.batch.len(), hex::encode(*digest).into()));
         }
         let meta = RecordMeta {
             sequence: record.sequence,
@@ -131,7 +130,7 @@ impl Page {
         if change.sequence.is_none() {
             // The replay of its letter reads the item by its key, so one letter for a key and time is enough.
             let seconds = change.created.map_or(0, |created| created.seconds());
-            self.digests.push((record, format!("{:x}", Sha256::digest(format!("{seconds} {keys}"))).into()));
+            self.digests.push((record, hex::encode(Sha256::digest(format!("{seconds} {keys}"))).into()));
         }
         let in_order = change.created.filter(|_| trust == Trust::InOrder);
         let raised = in_order.and_then(|created| self.order.take(record, &keys, created));

@@ -14,7 +14,7 @@ async fn error_of(client: Client) -> streamdex_dynamodb::AwsError {
 
 fn client(endpoint: Option<&str>) -> Client {
     let mut config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
+        .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("eu-west1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .retry_config(aws_config::retry::RetryConfig::disabled());

@@ -76,11 +76,7 @@ impl Handler {
         answered
     }
 
-    async fn answer(
-        &self,
-        event: Bytes,
-        invocation: Invocation<'_>,
-    ) -> Result<DynamoDbEventResponse, InvocationError> {
+    async fn answer(&self, event: Bytes, invocation: Invocation<'_>) -> Result<DynamoDbEventResponse, InvocationError> {
         let began = Instant::now();
         let left = left_until(invocation.deadline, SystemTime::now());
         let allowance = Allowance::of(left, self.sandbox.config.lambda.deadline_margin);

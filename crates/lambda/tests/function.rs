@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
 use bytes::Bytes;
+use serde_json::Value;
 use streamdex_config::Config;
 use streamdex_lambda::error::InvocationError;
 use streamdex_lambda::handler::{Handler, Invocation};

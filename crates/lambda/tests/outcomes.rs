@@ -95,7 +95,9 @@ async fn each_source_has_its_own_routes() {
 async fn undecided_records_fail_what_is_no_source_mapping() {
     let server = FaultServer::scripted();
     let function = function(&server, "");
-    for text in [format!("[{}]", record("orders", 1)), format!(r#"{{"payload":{}}}"#, String::from_utf8_lossy(&orders(1..3)))] {
+    for text in
+        [format!("[{}]", record("orders", 1)), format!(r#"{{"payload":{}}}"#, String::from_utf8_lossy(&orders(1..3)))]
+    {
         let error = invoke(&function, raw(&text), SHORT).await.unwrap_err();
         assert!(matches!(error, InvocationError::Undecided { .. }), "{error}");
         assert!(error.to_string().contains("BatchGetItem"), "{error}");

@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
             Some(tag) => self.rest_of_value(tag),
             None => {
                 self.depth -= 1;
-                Ok(Value::broken("", AttributeProblemKind::NoTag))
+                Ok(Value::broken(self.cursor.since(self.cursor.at()), AttributeProblemKind::NoTag))
             }
         }
     }
