@@ -78,6 +78,7 @@ macro_rules! tables {
         later [ $($later:literal),* ]
     )*) => { $(
         #[derive(Debug, Clone, Default)]
+        #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "some keys are there for their words alone"))]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         $(#[cfg_attr(feature = "schema", $meta)])*
         #[cfg_attr(feature = "schema", schemars(default, deny_unknown_fields))]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::image::{Image, Scalar};
+use crate::json::{Cursor, Fault};
 use crate::text::{Text, write_json_string};
 use crate::version::{CreationTime, SequenceNumber};
 
@@ -108,6 +109,17 @@ pub enum RecordProblem {
 // === impl RecordProblem ===
 
 impl RecordProblem {
+    /// The place and kind of a fault, without the text, which may hold values. The text begins at `from`.
+    pub(crate) fn malformed(fault: Fault, cursor: &Cursor<'_>, from: usize) -> RecordProblem {
+        let shape = match fault {
+            Fault::End => "it ends too early",
+            Fault::Syntax => "broken JSON",
+            Fault::Shape => "unexpected structure",
+        };
+        let (line, column) = cursor.line_and_column(from, fault);
+        RecordProblem::Malformed { shape, line, column }
+    }
+
     /// A word for the kind of problem.
     pub fn name(&self) -> &'static str {
         match self {

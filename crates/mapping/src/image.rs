@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::event::read_item;
 use crate::text::Text;
 
 /// An item, or the key of one: its top-level attributes in the order in which they came, no name twice.
@@ -142,15 +141,6 @@ impl AttributeProblemKind {
 // === impl Image ===
 
 impl<'a> Image<'a> {
-    /// Of the text of one item. A text that is none is the image's problem.
-    pub fn of_item(text: &'a str) -> Image<'a> {
-        read_item(text).unwrap_or_else(|_| {
-            let mut image = Image::default();
-            image.set_unreadable();
-            image
-        })
-    }
-
     /// Whether it has no attributes.
     pub fn is_empty(&self) -> bool {
         self.attributes.is_empty()

@@ -91,12 +91,7 @@ pub(crate) fn item(text: &str, numbers: NumberForm) -> Item {
         return Some(Vec::new());
     }
     let attributes = last_members(text)?;
-    Some(
-        attributes
-            .into_iter()
-            .map(|(name, raw)| (name, value(raw.get(), numbers, 1).unwrap_or_else(|kind| Err(kind))))
-            .collect(),
-    )
+    Some(attributes.into_iter().map(|(name, raw)| (name, value(raw.get(), numbers, 1).unwrap_or_else(Err))).collect())
 }
 
 const DEEPEST: usize = 127;
@@ -353,8 +348,23 @@ fn check_operation(operation: &Operation) {
     assert!(!id.is_empty() && id.len() <= 512);
     assert!(i64::try_from(operation.version.get()).is_ok());
     let Action::Index(document) = &operation.action else { return };
-    assert!(!document.contains(&b'\n') && !document.contains(&b'\r'), "a line break in a document");
     let text = std::str::from_utf8(document).expect("a document is UTF-8");
+    assert!(!has_space(text), "space or a line break between the tokens of {text}");
     let fields = serde_json::from_str::<BTreeMap<String, &RawValue>>(text).expect("a document is a JSON object");
     assert_eq!(fields.len(), members(text).unwrap().len(), "no field twice: {text}");
+}
+
+/// Whether there is white space outside of the strings, or a control character in one.
+fn has_space(text: &str) -> bool {
+    let (mut in_string, mut is_escaped) = (false, false);
+    text.bytes().any(|byte| {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b' ' => return !in_string,
+            _ => return byte < b' ',
+        }
+        false
+    })
 }

@@ -2,17 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::ItemText;
-
 /// What BatchGetItem answered for one table.
 pub(super) struct BatchAnswer {
     /// `None` where the answer says nothing of the table.
-    pub(super) found: Option<Vec<ItemText>>,
-    pub(super) unprocessed: Vec<ItemText>,
+    pub(super) found: Option<Vec<Arc<str>>>,
+    pub(super) unprocessed: Vec<Arc<str>>,
 }
 
 #[derive(Deserialize)]

@@ -4,10 +4,11 @@ mod answer;
 mod captured;
 pub(crate) mod item;
 mod record;
+mod value;
 
 use std::borrow::Cow;
 
-use crate::change::{Change, RecordError, RecordProblem};
+use crate::change::{Change, RecordError};
 use crate::json::{Cursor, Fault};
 pub use answer::{AnswerError, RecordsAnswer, read_records};
 pub use captured::{Captured, CapturedError};
@@ -154,17 +155,6 @@ fn elements(list: &str) -> Result<Vec<&str>, CapturedError> {
     };
     read().map_err(|_: Fault| CapturedError::Unknown)?;
     Ok(elements)
-}
-
-/// The place and kind of a fault, without the text, which may hold values. The text begins at `from`.
-fn malformed(fault: Fault, cursor: &Cursor<'_>, from: usize) -> RecordProblem {
-    let shape = match fault {
-        Fault::End => "it ends too early",
-        Fault::Syntax => "broken JSON",
-        Fault::Shape => "unexpected structure",
-    };
-    let (line, column) = cursor.line_and_column(from, fault);
-    RecordProblem::Malformed { shape, line, column }
 }
 
 /// The item as an image that lasts.

@@ -6,8 +6,7 @@ use bytes::BytesMut;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::item::Reader;
-use super::malformed;
+use super::value::Reader;
 use crate::change::{Change, EventName, ReadRecord, RecordError, RecordProblem, StreamView, canonical_keys};
 use crate::image::Image;
 use crate::json::{Fault, Literal};
@@ -204,7 +203,7 @@ impl<'a> RecordReader<'a> {
             Err(Fault::Shape) => {
                 self.reader.cursor.move_to(at);
                 self.reader.cursor.skip()?;
-                self.malformed.get_or_insert(malformed(Fault::Shape, &self.reader.cursor, self.begins));
+                self.malformed.get_or_insert(RecordProblem::malformed(Fault::Shape, &self.reader.cursor, self.begins));
                 Ok(())
             }
             read => read,
