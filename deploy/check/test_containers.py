@@ -7,7 +7,7 @@ import containers
 DOCKERFILE = """
 FROM rust AS build
 USER root
-FROM scratch
+FROM gcr.io/distroless/base-nossl-debian12:nonroot
 # Why.
 COPY --from=build /a \\
   /b
@@ -41,14 +41,14 @@ def found(one):
 
 class Containers(unittest.TestCase):
     def test_the_last_stage_is_the_image(self):
-        self.assertEqual(containers.instructions(DOCKERFILE)[0], ("FROM", "scratch"))
+        self.assertEqual(containers.instructions(DOCKERFILE)[0], ("FROM", containers.BASE))
         self.assertEqual(containers.health_check(DOCKERFILE), ["/streamdex", "status"])
         self.assertEqual(containers.port(DOCKERFILE), 9464)
         self.assertEqual(list(containers.image(DOCKERFILE)), [])
 
     def test_what_an_image_must_not_be(self):
         for change in [
-            ("FROM scratch", "FROM debian"),
+            (containers.BASE, "debian"),
             ("65532:65532", "0:0"),
             ("65532:65532", "streamdex"),
             ("SIGTERM", "SIGKILL"),

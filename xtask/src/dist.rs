@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the command line tool as static programs, packed.
+//! `cargo xtask dist`: the command line tool, packed.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,9 +10,11 @@ use sha2::{Digest, Sha256};
 use streamdex_testkit::engines::{target_folder, workspace_folder};
 use tar::{Builder, EntryType, Header};
 
-use crate::cross::{self, Architecture, Library};
+use crate::cross::{self, Architecture, Glibc};
 
 const PROGRAM: &str = "streamdex";
+/// Debian 10, Ubuntu 18.10, RHEL 8, Amazon Linux 2023 and all that came later.
+const LIBRARY: Glibc = Glibc(28);
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const DOCUMENTS: [&str; 4] = ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
@@ -34,7 +36,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
 }
 
 fn pack(architecture: Architecture) -> anyhow::Result<()> {
-    let built = cross::build("streamdex", PROGRAM, architecture, Library::Musl)?;
+    let built = cross::build("streamdex", PROGRAM, architecture, LIBRARY)?;
     match architecture.command(&built) {
         None => println!("   not started here: there is no qemu-aarch64 (Debian: apt install qemu-user)"),
         Some(mut command) => {
@@ -43,7 +45,7 @@ fn pack(architecture: Architecture) -> anyhow::Result<()> {
             ensure!(said.trim() == format!("{PROGRAM} {VERSION}"), "the program does not start: {output:?}");
         }
     }
-    let name = format!("{PROGRAM}-{VERSION}-{}", architecture.triple(Library::Musl));
+    let name = format!("{PROGRAM}-{VERSION}-{}", architecture.triple());
     let mut files = vec![(PROGRAM, 0o755, fs::read(&built)?)];
     for document in DOCUMENTS {
         let content = fs::read(workspace_folder().join(document)).with_context(|| format!("reading {document}"))?;

@@ -5,7 +5,7 @@
 //! | `cargo xtask bench` | measurements, each beside a reference of the same run |
 //! | `cargo xtask circles` | the part of tidy that looks for files that import each other |
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
-//! | `cargo xtask dist` | static archives of the command line tool, for two architectures |
+//! | `cargo xtask dist` | archives of the command line tool, for two architectures |
 //! | `cargo xtask package-lambda` | the Lambda function's zip |
 //! | `cargo xtask simulate` | the poller in its simulated world: many seeds, or one of them with all that happened |
 //! | `cargo xtask templates` | the part of tidy that checks the templates of `deploy/` |
@@ -49,7 +49,7 @@ enum Task {
     Circles,
     /// Keep an index equal to a table for a while, under load, and compare them.
     Demo(demo::Options),
-    /// Build static archives of the command line tool, under target/dist; no Docker.
+    /// Build archives of the command line tool, under target/dist; no Docker.
     Dist(dist::Options),
     /// Build the Lambda function's zip, under target/lambda; no Docker.
     PackageLambda(package::Options),

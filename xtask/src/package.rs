@@ -10,10 +10,10 @@ use streamdex_testkit::engines::target_folder;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use crate::cross::{self, Architecture, Library};
+use crate::cross::{self, Architecture, Glibc};
 
 /// What AWS promises of `provided.al2023`.
-const LIBRARY: Library = Library::Glibc(34);
+const LIBRARY: Glibc = Glibc(34);
 const PROGRAM: &str = "bootstrap";
 /// The name under which the function looks for its configuration.
 const CONFIGURATION: &str = "streamdex.toml";

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::document::document;
 use crate::image::{Attribute, Image};
-use crate::json::{Cursor, Fault};
+use crate::json::{Cursor, Escapes, Fault, Literal};
 use crate::project::is_kept;
 use crate::route::Route;
 use crate::text::{Text, write_json_string};
@@ -116,6 +116,13 @@ fn same_members(left: &mut Cursor<'_>, right: &mut Cursor<'_>) -> Result<bool, F
     Ok(text == other)
 }
 
+fn write_canonical_string(literal: Literal<'_>, out: &mut Vec<u8>) {
+    match literal.escapes {
+        Escapes::None => out.extend_from_slice(literal.text.as_bytes()),
+        Escapes::Some | Escapes::Half => write_json_string(&literal.decode(), out),
+    }
+}
+
 /// Writes a JSON value as one text for equal values: members by ascending name, escapes in one form.
 fn write_canonical(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut first = true;
@@ -127,7 +134,7 @@ fn write_canonical(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fau
             let mut members: Vec<(Cow<'_, str>, Range<usize>)> = Vec::new();
             while let Some(name) = cursor.next_member(&mut first)? {
                 let begins = out.len();
-                write_json_string(&name.decode(), out);
+                write_canonical_string(name, out);
                 out.push(b':');
                 write_canonical(cursor, out)?;
                 out.push(b',');
@@ -151,7 +158,7 @@ fn write_canonical(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fau
             }
             out.push(b']');
         }
-        b'"' => write_json_string(&cursor.literal()?.decode(), out),
+        b'"' => write_canonical_string(cursor.literal()?, out),
         _ => out.extend_from_slice(cursor.skip()?.as_bytes()),
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Decimal numbers compared by value, whatever their spelling.
 
 /// Sign, significant digits and exponent: equal values have equal ones.
-#[derive(Debug, PartialEq, Eq)]
-struct Decimal {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Decimal {
     negative: bool,
     digits: String,
     exponent: i64,
@@ -30,6 +30,13 @@ pub(crate) fn whole_seconds(number: &str) -> Option<u64> {
     let zeros = usize::try_from(exponent).ok().filter(|zeros| *zeros < 20)?;
     digits.push_str(&"0".repeat(zeros));
     digits.parse().ok()
+}
+
+impl Decimal {
+    /// Of a JSON number. One whose exponent is out of all bounds equals its own text alone.
+    pub(crate) fn of(number: &str) -> Decimal {
+        normal(number).unwrap_or_else(|| Decimal { negative: false, digits: number.to_owned(), exponent: i64::MIN })
+    }
 }
 
 fn normal(number: &str) -> Option<Decimal> {

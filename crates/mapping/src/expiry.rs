@@ -7,10 +7,10 @@ use crate::decimal::whole_seconds;
 use crate::document::archive_document;
 use crate::id::{id_text, routing};
 use crate::image::{Attribute, Image, Scalar};
-use crate::matching::first_match;
 use crate::operation::{Action, Address, Operation, Origin, Role};
 use crate::refusal::MapError;
-use crate::route::{OnExpiry, Route};
+use crate::route::OnExpiry;
+use crate::routes::Routes;
 use crate::version::{CreationTime, ExternalVersion};
 
 /// DynamoDB expires no item whose time to live is longer ago than this: five years of 365 days (Developer Guide, "Using
@@ -31,7 +31,7 @@ pub fn expired_query(field: &str) -> Value {
 /// The archive copy that an expiry leaves behind, where the old image's route asks for one. Its id and its `expired_at`
 /// carry the record's own time, whatever `version` it is written under.
 pub(crate) fn archive(
-    routes: &[Route],
+    routes: &Routes,
     change: &Change<'_>,
     created: CreationTime,
     version: ExternalVersion,
@@ -41,7 +41,7 @@ pub(crate) fn archive(
     }
     let image = change.old_image.as_ref().unwrap_or(&change.keys);
     // Which route takes an unreadable image is not known, and its delete says so already.
-    let Ok(Some(route)) = first_match(routes, image) else {
+    let Ok(Some(route)) = routes.first_match(image) else {
         return Ok(None);
     };
     let Some(ttl) = &route.ttl else {

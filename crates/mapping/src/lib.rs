@@ -29,6 +29,7 @@ mod placing;
 mod project;
 pub mod refusal;
 pub mod route;
+mod routes;
 pub mod text;
 pub mod version;
 

@@ -10,18 +10,18 @@ use crate::fetch::Fetch;
 use crate::id::{KeyError, names_fit};
 use crate::image::Image;
 use crate::mapped::Mapped;
-use crate::matching::first_match;
 use crate::operation::{Action, Address, Operation, Origin, Role};
 use crate::outcome::Outcome;
 use crate::placing::{Placed, Traces, place, trace};
 use crate::refusal::{MapError, Refusal, Remains};
 use crate::route::Route;
+use crate::routes::Routes;
 use crate::version::ExternalVersion;
 
 /// Turns changes into operations under the routes of one source.
 #[derive(Debug, Clone)]
 pub struct Mapper {
-    routes: Vec<Route>,
+    routes: Routes,
 }
 
 /// Whether a change may be written from its own images (DESIGN: the law of reads, ADR 0003).
@@ -46,7 +46,7 @@ enum Destination<'r, 'i, 'a> {
 impl Mapper {
     /// A mapper for the routes of one source, in order.
     pub fn new(routes: Vec<Route>) -> Mapper {
-        Mapper { routes }
+        Mapper { routes: Routes::new(routes) }
     }
 
     /// What `change` asks for.
@@ -101,7 +101,7 @@ impl Mapper {
         if let Some(problem) = item.problem() {
             return Err(problem.clone().into());
         }
-        let Some(route) = first_match(&self.routes, item)? else {
+        let Some(route) = self.routes.first_match(item)? else {
             return Ok(None);
         };
         let names = route.id.as_deref().ok_or_else(|| KeyError::IdMismatch {

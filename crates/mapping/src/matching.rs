@@ -30,11 +30,11 @@ pub enum PatternError {
     },
 }
 
-/// The first route whose conditions all hold for `image`.
+/// The first route whose conditions all hold for `image`, asked one by one: also where attributes cannot be read.
 ///
 /// # Errors
 /// That depends on an attribute that cannot be read.
-pub(crate) fn first_match<'r>(routes: &'r [Route], image: &Image<'_>) -> Result<Option<&'r Route>, AttributeProblem> {
+pub(crate) fn first_by_one<'r>(routes: &'r [Route], image: &Image<'_>) -> Result<Option<&'r Route>, AttributeProblem> {
     for route in routes {
         match verdict(route, image) {
             Verdict::Taken => return Ok(Some(route)),
@@ -46,7 +46,7 @@ pub(crate) fn first_match<'r>(routes: &'r [Route], image: &Image<'_>) -> Result<
 }
 
 /// Every route that may be the first one whose conditions hold for `image`.
-pub(crate) fn possible_matches<'r>(routes: &'r [Route], image: &Image<'_>) -> Vec<&'r Route> {
+pub(crate) fn possible_by_one<'r>(routes: &'r [Route], image: &Image<'_>) -> Vec<&'r Route> {
     let mut possible = Vec::new();
     for route in routes {
         match verdict(route, image) {

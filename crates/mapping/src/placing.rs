@@ -2,10 +2,11 @@
 
 use crate::id::{id_text, routing};
 use crate::image::Image;
-use crate::matching::{first_match, index_of, possible_matches};
+use crate::matching::index_of;
 use crate::operation::{Address, IndexName};
 use crate::refusal::MapError;
 use crate::route::Route;
+use crate::routes::Routes;
 
 /// An image and where it belongs.
 pub(crate) struct Placed<'r, 'i, 'a> {
@@ -29,7 +30,7 @@ pub(crate) struct Traces<'r, 'i, 'a> {
 /// # Errors
 /// An attribute that decides about the address cannot be read, or there is no address.
 pub(crate) fn place<'r, 'i, 'a>(
-    routes: &'r [Route],
+    routes: &'r Routes,
     image: &'i Image<'a>,
     keys: &Image<'_>,
 ) -> Result<Option<Placed<'r, 'i, 'a>>, MapError> {
@@ -38,12 +39,12 @@ pub(crate) fn place<'r, 'i, 'a>(
 
 /// The same, where another image of the same item was placed: under one route into one index, both have one address.
 fn place_beside<'r, 'i, 'a>(
-    routes: &'r [Route],
+    routes: &'r Routes,
     image: &'i Image<'a>,
     keys: &Image<'_>,
     other: Option<&Placed<'r, '_, '_>>,
 ) -> Result<Option<Placed<'r, 'i, 'a>>, MapError> {
-    let Some(route) = first_match(routes, image)? else {
+    let Some(route) = routes.first_match(image)? else {
         return Ok(None);
     };
     let index = index_of(route, image)?;
@@ -58,7 +59,7 @@ fn place_beside<'r, 'i, 'a>(
 /// Where the document of an image of the past may lie. One that gives no index name was never written. Where the route
 /// hangs on an attribute that cannot be read, every route that may have taken the image counts.
 pub(crate) fn trace<'r, 'i, 'a>(
-    routes: &'r [Route],
+    routes: &'r Routes,
     image: &'i Image<'a>,
     keys: &Image<'_>,
     other: Option<&Placed<'r, '_, '_>>,
@@ -68,7 +69,7 @@ pub(crate) fn trace<'r, 'i, 'a>(
         Err(MapError::Pattern(_)) => return Traces { exactly: None, possibly: Vec::new(), error: None },
         Err(error) => error,
     };
-    let possible = possible_matches(routes, image);
+    let possible = routes.possible_matches(image);
     let addresses = possible.into_iter().filter_map(|route| address(route, index_of(route, image).ok()?, keys).ok());
     Traces { exactly: None, possibly: addresses.collect(), error: Some(error) }
 }

@@ -95,8 +95,12 @@ impl<'a> RecordReader<'a> {
     /// All members of the record are read.
     pub(super) fn end(&mut self) {
         self.text = self.reader.cursor.since(self.begins);
-        self.written.extend_from_slice(&self.reader.out);
-        let written = self.written.split().freeze();
+        let written = if self.reader.out.len() > CHUNK / 2 {
+            std::mem::take(&mut self.reader.out).into()
+        } else {
+            self.written.extend_from_slice(&self.reader.out);
+            self.written.split().freeze()
+        };
         let change = &mut self.change;
         for image in [&mut change.new_image, &mut change.old_image].into_iter().flatten() {
             image.written = written.clone();
