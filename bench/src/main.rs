@@ -11,6 +11,7 @@ mod figures;
 mod lambda;
 mod mapping;
 mod memory;
+mod page;
 mod part;
 mod peers;
 mod poller;
@@ -18,6 +19,7 @@ mod program;
 mod records;
 mod replay;
 mod search;
+mod shapes;
 mod source;
 mod statistics;
 
@@ -84,6 +86,7 @@ fn main() -> anyhow::Result<()> {
     let parts = Part::chosen(&arguments.parts);
     if parts.contains(&Part::Mapping) {
         mapping::run()?;
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(shapes::run())?;
     }
     if parts.iter().any(|part| *part != Part::Mapping) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

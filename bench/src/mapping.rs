@@ -112,9 +112,7 @@ fn mapper() -> anyhow::Result<Mapper> {
 
 fn go(route: Route, event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow::Result<()> {
     match route {
-        Route::Skip => {
-            black_box(serde_json::from_str::<IgnoredAny>(event)?);
-        }
+        Route::Skip => skip(event)?,
         Route::Typed => {
             black_box(typed::bulk_body(serde_json::from_str(event)?, "sessions-000001")?);
         }
@@ -123,7 +121,14 @@ fn go(route: Route, event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow:
     Ok(())
 }
 
-fn bulk_body(event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow::Result<()> {
+/// `serde_json` skipping over an event.
+pub(crate) fn skip(event: &str) -> anyhow::Result<()> {
+    black_box(serde_json::from_str::<IgnoredAny>(event)?);
+    Ok(())
+}
+
+/// An event to its bulk body.
+pub(crate) fn bulk_body(event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow::Result<()> {
     let mut batch = Batch::default();
     let mut failed = None;
     read_captured(event, |_, record| {

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use streamdex_testkit::engines::{target_folder, workspace_folder};
 
 use crate::elf;
-use crate::tools::python_environment;
+use crate::tools::{AUDITABLE, python_environment};
 
 const TOOLS: &str = "cargo-zigbuild==0.24.0\nziglang==0.17.1";
 const PROFILE: &str = "packaged";
@@ -90,8 +90,10 @@ pub(crate) fn build(
     );
     let target = format!("{triple}.2.{minor}");
     println!("── compiling {program} for {target} (some minutes)");
-    let mut build = Command::new(tools.join("cargo-zigbuild"));
-    build.args(["zigbuild", "--locked", "--profile", PROFILE, "--target", &target]);
+    // It calls `cargo zigbuild`, and that cargo with what it adds.
+    let auditable = AUDITABLE.program()?;
+    let mut build = Command::new(&auditable);
+    build.args(["auditable", "zigbuild", "--locked", "--profile", PROFILE, "--target", &target]);
     build.args(["--package", package, "--bin", program]).arg("--target-dir").arg(target_folder());
     build.current_dir(workspace_folder()).env("PATH", with_first(&tools)?).env("RUSTFLAGS", without_local_paths()?);
     let status = build.status().context("starting cargo-zigbuild")?;

@@ -11,6 +11,7 @@ use streamdex_testkit::engines::{target_folder, workspace_folder};
 use tar::{Builder, EntryType, Header};
 
 use crate::cross::{self, Architecture, Glibc};
+use crate::notices;
 
 const PROGRAM: &str = "streamdex";
 /// Debian 10, Ubuntu 18.10, RHEL 8, Amazon Linux 2023 and all that came later.
@@ -51,6 +52,7 @@ fn pack(architecture: Architecture) -> anyhow::Result<()> {
         let content = fs::read(workspace_folder().join(document)).with_context(|| format!("reading {document}"))?;
         files.push((document, 0o644, content));
     }
+    files.push(("THIRD-PARTY-NOTICES.md", 0o644, notices::TOOL.notices()?));
     let archive = archive(&name, &files)?;
     let folder = target_folder().join("dist");
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;

@@ -6,6 +6,7 @@
 //! | `cargo xtask circles` | the part of tidy that looks for files that import each other |
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
 //! | `cargo xtask dist` | archives of the command line tool, for two architectures |
+//! | `cargo xtask notices` | the licences of the code of others in what is handed out |
 //! | `cargo xtask package-lambda` | the Lambda function's zip |
 //! | `cargo xtask simulate` | the poller in its simulated world: many seeds, or one of them with all that happened |
 //! | `cargo xtask templates` | the part of tidy that checks the templates of `deploy/` |
@@ -21,6 +22,7 @@ mod deploy;
 mod dist;
 mod elf;
 mod engines;
+mod notices;
 mod package;
 mod simulate;
 mod step;
@@ -51,6 +53,8 @@ enum Task {
     Demo(demo::Options),
     /// Build archives of the command line tool, under target/dist; no Docker.
     Dist(dist::Options),
+    /// Write the licences of the code of others that is in what is handed out, after a change of Cargo.lock.
+    Notices,
     /// Build the Lambda function's zip, under target/lambda; no Docker.
     PackageLambda(package::Options),
     /// Run the poller in its simulated world, in the release profile: `--seeds N [--from K]`, or `--seed S [--trace]`.
@@ -69,6 +73,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Circles => circles::check("circles") != step::Outcome::Failed,
         Task::Demo(options) => demo::run(&options)?,
         Task::Dist(options) => dist::run(&options)?,
+        Task::Notices => notices::run()?,
         Task::PackageLambda(options) => package::run(&options)?,
         Task::Simulate(options) => simulate::run(&options)?,
         Task::Tidy => tidy::run(),

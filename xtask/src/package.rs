@@ -11,6 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::cross::{self, Architecture, Glibc};
+use crate::notices;
 
 /// What AWS promises of `provided.al2023`.
 const LIBRARY: Glibc = Glibc(34);
@@ -57,6 +58,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let program = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
     let bytes = program.len();
     let mut entries = vec![Entry { name: PROGRAM.to_owned(), mode: EXECUTABLE, content: program }];
+    let notices = notices::FUNCTION.notices()?;
+    entries.push(Entry { name: "THIRD-PARTY-NOTICES.md".to_owned(), mode: READABLE, content: notices });
     entries.extend(configured);
     let folder = target_folder().join("lambda").join(options.arch.name());
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;

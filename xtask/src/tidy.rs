@@ -17,7 +17,7 @@ type Step = fn(&str) -> Outcome;
 
 /// Runs every step, also after one that failed; whether none failed.
 pub(crate) fn run() -> bool {
-    let steps: [(&str, Step); 11] = [
+    let steps: [(&str, Step); 12] = [
         ("format", format),
         ("clippy", clippy),
         ("documentation", documentation),
@@ -28,6 +28,7 @@ pub(crate) fn run() -> bool {
         ("unused dependencies", unused_dependencies),
         ("bans, licences, sources", bans_licences_sources),
         ("advisories", advisories),
+        ("third-party notices", crate::notices::check),
         ("long files", long_files),
     ];
     let outcomes = steps.map(|(name, step)| (name, step(name)));

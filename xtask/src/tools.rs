@@ -14,11 +14,17 @@ use crate::step::cargo;
 pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
+    /// What else `cargo install` is told. Without optimisation a tool compiles in half the time, and most are fast enough.
+    options: &'static [&'static str],
 }
 
-pub(crate) const DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
+pub(crate) const DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", options: &["--debug"] };
+/// Telling licences by their texts is slow work.
+pub(crate) const ABOUT: Tool = Tool { name: "cargo-about", version: "0.9.3", options: &["--features", "cli"] };
+/// Puts the list of crates into programs, where `cargo audit bin` and scanners of images find it.
+pub(crate) const AUDITABLE: Tool = Tool { name: "cargo-auditable", version: "0.7.7", options: &["--debug"] };
 /// It looks at words instead of parsing Rust, so it has little to compile.
-pub(crate) const MACHETE: Tool = Tool { name: "cargo-machete", version: "0.9.2" };
+pub(crate) const MACHETE: Tool = Tool { name: "cargo-machete", version: "0.9.2", options: &["--debug"] };
 
 impl Tool {
     /// The program; it is compiled if it is not there yet.
@@ -30,9 +36,8 @@ impl Tool {
         }
         println!("   compiling {} {} (once; some minutes)", self.name, self.version);
         let begun = Instant::now();
-        // Without optimisation it compiles in half the time, and is fast enough.
-        let mut install = cargo(&["install", "--quiet", "--debug", "--locked", self.name, "--version", self.version]);
-        install.arg("--root").arg(&root);
+        let mut install = cargo(&["install", "--quiet", "--locked", self.name, "--version", self.version]);
+        install.args(self.options).arg("--root").arg(&root);
         // The tools share dependencies, and the folder is thrown away with the target folder.
         install.env("CARGO_TARGET_DIR", target_folder().join("tools/build"));
         let status = install.status().with_context(|| format!("compiling {}", self.name))?;

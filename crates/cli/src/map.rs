@@ -79,7 +79,7 @@ fn show_item(names: &ConcreteNames, place: &str, item: MappedItem) -> Result<Exi
         Ok(Some((address, document))) => {
             let mut action = json!({ "_index": target(names, &address)?, "_id": address.id.as_str() });
             if let (Some(routing), Some(members)) = (&address.routing, action.as_object_mut()) {
-                members.insert("routing".to_owned(), json!(routing));
+                members.insert("routing".to_owned(), json!(&**routing));
             }
             let mut line = json!({ "index": action }).to_string().into_bytes();
             line.push(b'\n');
