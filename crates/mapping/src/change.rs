@@ -116,7 +116,7 @@ impl RecordProblem {
             Fault::Syntax => "broken JSON",
             Fault::Shape => "unexpected structure",
         };
-        let (line, column) = cursor.line_and_column(from, fault);
+        let (line, column) = cursor.line_and_column(from);
         RecordProblem::Malformed { shape, line, column }
     }
 

@@ -8,7 +8,7 @@ use crate::image::{Attribute, Image};
 use crate::json::{Cursor, Escapes, Fault, Literal};
 use crate::project::is_kept;
 use crate::route::Route;
-use crate::text::{Text, write_json_string};
+use crate::text::write_json_string;
 
 /// Whether `left` under its route and `right` under its route give the same document: the same members
 /// in any order, numbers by their text, sets without order.
@@ -65,55 +65,16 @@ fn same_attribute(left: (&Image<'_>, &Attribute<'_>), right: (&Image<'_>, &Attri
     if left == right {
         return true;
     }
-    let (Ok(left), Ok(right)) = (std::str::from_utf8(left), std::str::from_utf8(right)) else { return false };
-    same_value(&mut Cursor::new(left), &mut Cursor::new(right)).unwrap_or(false)
+    // Two scalars without escapes are as different as their texts.
+    let may_be_equal = |text: &[u8]| matches!(text, [b'{' | b'[', ..]) || text.contains(&b'\\');
+    (may_be_equal(left) || may_be_equal(right)) && canonical(left).is_some_and(|left| canonical(right) == Some(left))
 }
 
-/// Whether two JSON values are equal, member by member while both have the same order. Behind values that are not, the
-/// cursors stand anywhere.
-fn same_value(left: &mut Cursor<'_>, right: &mut Cursor<'_>) -> Result<bool, Fault> {
-    match (left.peek()?, right.peek()?) {
-        (b'{', b'{') => same_members(left, right),
-        (b'[', b'[') => {
-            left.take(b'[')?;
-            right.take(b'[')?;
-            let (mut first, mut other_first) = (true, true);
-            loop {
-                match (left.next_element(&mut first)?, right.next_element(&mut other_first)?) {
-                    (true, true) if same_value(left, right)? => {}
-                    (false, false) => return Ok(true),
-                    _ => return Ok(false),
-                }
-            }
-        }
-        (b'"', b'"') => Ok(Text::of_literal(left.skip()?) == Text::of_literal(right.skip()?)),
-        _ => Ok(left.skip()? == right.skip()?),
-    }
-}
-
-fn same_members(left: &mut Cursor<'_>, right: &mut Cursor<'_>) -> Result<bool, Fault> {
-    let (begins, other_begins) = (left.at(), right.at());
-    left.take(b'{')?;
-    right.take(b'{')?;
-    let (mut first, mut other_first) = (true, true);
-    loop {
-        match (left.next_member(&mut first)?, right.next_member(&mut other_first)?) {
-            (Some(name), Some(other)) if name.as_text() == other.as_text() => {
-                if !same_value(left, right)? {
-                    return Ok(false);
-                }
-            }
-            (None, None) => return Ok(true),
-            (Some(_), Some(_)) => break,
-            _ => return Ok(false),
-        }
-    }
-    left.move_to(begins);
-    right.move_to(other_begins);
-    let (mut text, mut other) = (Vec::new(), Vec::new());
-    write_canonical(left, &mut text)?;
-    write_canonical(right, &mut other)?;
-    Ok(text == other)
+/// A JSON value as one text for equal values.
+fn canonical(value: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(value.len() + 16);
+    write_canonical(&mut Cursor::new(std::str::from_utf8(value).ok()?), &mut out).ok()?;
+    Some(out)
 }
 
 fn write_canonical_string(literal: Literal<'_>, out: &mut Vec<u8>) {
@@ -123,7 +84,7 @@ fn write_canonical_string(literal: Literal<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a JSON value as one text for equal values: members by ascending name, escapes in one form.
+/// Writes a JSON value: members by ascending name, escapes in one form.
 fn write_canonical(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut first = true;
     match cursor.peek()? {

@@ -8,56 +8,8 @@ use hashbrown::hash_table::Entry;
 
 use crate::text::Text;
 
-/// Up to so many members, comparing each with each is the fastest.
-const FEW: usize = 8;
-
 /// So many members are told apart by the bits of a filter.
 const SEVERAL: usize = 64;
-
-/// Looks for members of one name while they are being read; for most it has nothing to compare.
-#[derive(Debug, Default)]
-pub(crate) struct Repeated {
-    /// A bit for each name.
-    filter: [u64; 8],
-    has_escapes: bool,
-    found: bool,
-    count: usize,
-}
-
-impl Repeated {
-    /// Behind these members, which have no name twice.
-    pub(crate) fn among<'a, T>(members: &[T], name: impl Fn(&T) -> Text<'a>) -> Repeated {
-        let mut repeated = Repeated::default();
-        members.iter().for_each(|member| repeated.note(name(member), || false));
-        repeated
-    }
-
-    /// Takes the next member's name; `earlier` tells whether one of the members before it has it.
-    #[inline]
-    pub(crate) fn note(&mut self, name: Text<'_>, earlier: impl FnOnce() -> bool) {
-        self.count += 1;
-        let inner = name.inner().as_bytes();
-        let tail = match inner.last_chunk::<8>() {
-            Some(tail) => u64::from_le_bytes(*tail),
-            None => inner.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-        };
-        let length = u64::try_from(inner.len()).unwrap_or_default();
-        let hash = (tail ^ length.rotate_left(48)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let (word, bit) = (usize::try_from(hash >> 61).unwrap_or_default(), 1_u64 << (hash >> 55 & 63));
-        self.has_escapes |= name.has_escapes();
-        let Some(word) = self.filter.get_mut(word) else { return };
-        if (*word & bit != 0 || self.has_escapes) && self.count <= SEVERAL {
-            self.found |= earlier();
-        }
-        *word |= bit;
-    }
-
-    /// Whether some name came twice among the members that were read.
-    #[inline]
-    pub(crate) fn found<'a, T>(&self, members: &[T], name: impl Fn(&T) -> Text<'a>) -> bool {
-        self.found || self.count > SEVERAL && many_have_duplicates(members, &name)
-    }
-}
 
 /// Takes those of the members out that a later one of the same name follows, escapes resolved.
 pub(crate) fn keep_last<'a, T>(members: &mut Vec<T>, name: impl Fn(&T) -> Text<'a>) {
@@ -67,13 +19,31 @@ pub(crate) fn keep_last<'a, T>(members: &mut Vec<T>, name: impl Fn(&T) -> Text<'
     members.retain(|_| is_last.pop().unwrap_or(true));
 }
 
-/// Whether two members have one name.
+/// Whether two members have one name: where each has a bit of its own, none has to be compared.
 pub(crate) fn has_duplicates<'a, T>(members: &[T], name: impl Fn(&T) -> Text<'a>) -> bool {
-    if members.len() > FEW {
+    if members.len() > SEVERAL {
         return many_have_duplicates(members, &name);
     }
-    let is_repeated = |(place, member)| members.iter().take(place).any(|earlier| name(earlier) == name(member));
-    members.iter().enumerate().any(is_repeated)
+    let (mut filter, mut has_escapes) = ([0_u64; 8], false);
+    for (place, member) in members.iter().enumerate() {
+        let text = name(member);
+        let inner = text.inner().as_bytes();
+        let tail = match inner.last_chunk::<8>() {
+            Some(tail) => u64::from_le_bytes(*tail),
+            None => inner.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        let length = u64::try_from(inner.len()).unwrap_or_default();
+        let hash = (tail ^ length.rotate_left(48)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let bit = 1_u64 << (hash >> 55 & 63);
+        let Some(word) = usize::try_from(hash >> 61).ok().and_then(|word| filter.get_mut(word)) else { continue };
+        has_escapes |= text.has_escapes();
+        let may_repeat = *word & bit != 0 || has_escapes;
+        *word |= bit;
+        if may_repeat && members.iter().take(place).any(|earlier| name(earlier) == text) {
+            return true;
+        }
+    }
+    false
 }
 
 fn many_have_duplicates<'a, T>(members: &[T], name: &impl Fn(&T) -> Text<'a>) -> bool {

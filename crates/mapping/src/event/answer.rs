@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::record::RecordReader;
 use crate::change::ReadRecord;
-use crate::json::Fault;
+use crate::json::{Fault, place_of_fault};
 
 /// What GetRecords answered. Absence is no proof: what the answer does not hold is not known.
 #[derive(Debug, Default)]
@@ -36,8 +36,8 @@ pub struct AnswerError {
 pub fn read_records<'a>(text: &'a str, stream_arn: &'a str) -> Result<RecordsAnswer<'a>, AnswerError> {
     let mut reader = RecordReader::new(text);
     let mut answer = RecordsAnswer::default();
-    read_answer(&mut reader, stream_arn, &mut answer).map_err(|fault| {
-        let (line, column) = reader.reader.cursor.line_and_column(0, fault);
+    read_answer(&mut reader, stream_arn, &mut answer).map_err(|_| {
+        let (line, column) = place_of_fault(text);
         AnswerError { line, column }
     })?;
     answer.sizes = reader.sizes;

@@ -4,7 +4,7 @@ use super::value::Reader;
 use crate::change::RecordProblem;
 use crate::image::{Attribute, AttributeProblem, Image, is_special};
 use crate::json::Fault;
-use crate::names::{Repeated, keep_last};
+use crate::names::{has_duplicates, keep_last};
 use crate::route::NumberForm;
 
 /// Reads one item (`{"pk": {"S": "…"}, …}`).
@@ -56,19 +56,15 @@ impl<'a> Reader<'a> {
         let from = self.out.len();
         self.out.push(b'{');
         let (mut first, mut in_one_piece) = (true, true);
-        let name_of = |attribute: &Attribute<'a>| attribute.name;
         image.has_special_names = other.is_some_and(|other| other.has_special_names);
         let mut others = other.map(|other| other.attributes.as_slice()).unwrap_or_default();
         // While the names are in the order of the other image, which has none twice, none comes twice here.
-        let mut repeated = other.is_none().then(Repeated::default);
+        let mut in_step = other.is_some();
         while self.cursor.next_of(b'}', &mut first)? {
             if let Some((other, after)) = others.split_first()
                 && other.problem.is_none()
                 && self.cursor.take_text(other.source)
             {
-                if let Some(repeated) = &mut repeated {
-                    repeated.note(other.name, || image.attributes.iter().any(|earlier| earlier.name == other.name));
-                }
                 image.attributes.push(other.clone());
                 (others, in_one_piece) = (after, false);
                 continue;
@@ -82,10 +78,7 @@ impl<'a> Reader<'a> {
             self.write_name(name);
             match others.iter().take(2).position(|other| other.name == name) {
                 Some(place) => others = others.get(place + 1..).unwrap_or_default(),
-                None => _ = repeated.get_or_insert_with(|| Repeated::among(&image.attributes, name_of)),
-            }
-            if let Some(repeated) = &mut repeated {
-                repeated.note(name, || image.attributes.iter().any(|earlier| earlier.name == name));
+                None => in_step = false,
             }
             image.has_special_names |= is_special(name);
             let value = self.attribute_value()?;
@@ -99,8 +92,8 @@ impl<'a> Reader<'a> {
             });
         }
         self.out.push(b'}');
-        if repeated.is_some_and(|repeated| repeated.found(&image.attributes, name_of)) {
-            keep_last(&mut image.attributes, name_of);
+        if !in_step && has_duplicates(&image.attributes, |attribute| attribute.name) {
+            keep_last(&mut image.attributes, |attribute| attribute.name);
             in_one_piece = false;
         }
         image.whole = in_one_piece.then_some(from..self.out.len());

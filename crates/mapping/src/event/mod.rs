@@ -9,7 +9,7 @@ mod value;
 use std::borrow::Cow;
 
 use crate::change::{Change, RecordError};
-use crate::json::{Cursor, Fault};
+use crate::json::{Cursor, Fault, place_of_fault};
 pub use answer::{AnswerError, RecordsAnswer, read_records};
 pub use captured::{Captured, CapturedError};
 pub use item::read_item;
@@ -28,8 +28,8 @@ pub fn read_captured<'a>(
     let mut reader = RecordReader::new(text);
     let shape = match read_shape(&mut reader, &mut each) {
         Ok(shape) => shape,
-        Err(fault) => {
-            let (line, column) = reader.reader.cursor.line_and_column(0, fault);
+        Err(_) => {
+            let (line, column) = place_of_fault(text);
             return Err(CapturedError::Json { line, column });
         }
     };
