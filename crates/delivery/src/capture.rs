@@ -126,6 +126,10 @@ impl Capturer {
                 problem = self.screened(record, trust, screen, capture).err();
             }
         });
+        // What came before the fault says nothing of the text.
+        if let Err(error @ CapturedError::Json { .. }) = captured {
+            return Err(error.into());
+        }
         // A stranger among records is one bad record; strangers alone are the input of something else.
         if elements > 0 && strangers == elements {
             return Err(CaptureError::NoRecords);

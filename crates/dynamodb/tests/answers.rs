@@ -62,7 +62,14 @@ async fn l12_a_page_without_records_is_no_page() {
         let error = Scripted::answering(body).stream().records(&iterator, None).await.unwrap_err();
         lacks(&error, "Records");
     }
-    for body in ["[]", r#"{"Records":{}}"#, r#"{"Records":"#, "true"] {
+    for body in [
+        "[]",
+        r#"{"Records":{}}"#,
+        r#"{"Records":"#,
+        "true",
+        r#"{"Records":[],"NextShardIterator":5}"#,
+        r#"{"Records":[],"NextShardIterator":"\ud800"}"#,
+    ] {
         let error = Scripted::answering(body).stream().records(&iterator, None).await.unwrap_err();
         assert!(error.fault().passes_by_itself(), "{body}: {error}");
     }
@@ -289,6 +296,11 @@ async fn answers_without_the_table_are_asked_for_again_and_not_for_ever() {
     let (odd, _server) = reader(&format!(r#"{{"Responses":{{"t":[]}},{}"#, &unprocessed[1..]));
     let error = odd.read(&[key("b")]).await.unwrap_err();
     assert!(error.fault().passes_by_itself() && error.to_string().contains("another unprocessed key"), "{error}");
+    // As many as were asked for, and one of them twice: nothing is said of the other.
+    let key_a = r#"{"pk":{"S":"a"},"at":{"N":"1"}}"#;
+    let (twice, _server) = reader(&format!(r#"{{"UnprocessedKeys":{{"t":{{"Keys":[{key_a},{key_a}]}}}}}}"#));
+    let error = twice.read(&[key("a"), key("b")]).await.unwrap_err();
+    assert!(error.fault().passes_by_itself() && error.to_string().contains("unprocessed keys"), "{error}");
 }
 
 #[tokio::test]

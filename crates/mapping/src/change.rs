@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::image::{Image, Scalar};
-use crate::json::{Cursor, Fault};
+use crate::json::{Fault, end_of};
 use crate::text::{Text, write_json_string};
 use crate::version::{CreationTime, SequenceNumber};
 
@@ -109,14 +109,14 @@ pub enum RecordProblem {
 // === impl RecordProblem ===
 
 impl RecordProblem {
-    /// The place and kind of a fault, without the text, which may hold values. The text begins at `from`.
-    pub(crate) fn malformed(fault: Fault, cursor: &Cursor<'_>, from: usize) -> RecordProblem {
+    /// The kind of a fault and its place, behind `before`; without the text, which may hold values.
+    pub(crate) fn malformed(fault: Fault, before: &str) -> RecordProblem {
         let shape = match fault {
             Fault::End => "it ends too early",
             Fault::Syntax => "broken JSON",
             Fault::Shape => "unexpected structure",
         };
-        let (line, column) = cursor.line_and_column(from);
+        let (line, column) = end_of(before);
         RecordProblem::Malformed { shape, line, column }
     }
 

@@ -69,13 +69,6 @@ impl<'a> Cursor<'a> {
         self.text.get(from..self.at).unwrap_or_default()
     }
 
-    /// Line and column, from 1, of the last byte before the cursor; the text begins at `from`.
-    pub(crate) fn line_and_column(&self, from: usize) -> (usize, usize) {
-        let before = self.text.as_bytes().get(from..self.at).unwrap_or_default();
-        let lines = before.split(|byte| *byte == b'\n');
-        lines.enumerate().last().map_or((1, 0), |(number, line)| (number + 1, line.len()))
-    }
-
     /// Passes over so many bytes, which were looked at.
     #[inline]
     pub(crate) fn pass(&mut self, bytes: usize) {
@@ -304,6 +297,12 @@ impl<'a> Cursor<'a> {
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
+}
+
+/// Line and column, from 1, of the last byte of `text`.
+pub(crate) fn end_of(text: &str) -> (usize, usize) {
+    let lines = text.as_bytes().split(|byte| *byte == b'\n');
+    lines.enumerate().last().map_or((1, 0), |(number, line)| (number + 1, line.len()))
 }
 
 /// Line and column, from 1, where `text` is no JSON.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::record::RecordReader;
 use crate::change::ReadRecord;
-use crate::json::{Fault, place_of_fault};
+use crate::json::{Cursor, Fault, place_of_fault};
 
 /// What GetRecords answered. Absence is no proof: what the answer does not hold is not known.
 #[derive(Debug, Default)]
@@ -44,6 +44,15 @@ pub fn read_records<'a>(text: &'a str, stream_arn: &'a str) -> Result<RecordsAns
     Ok(answer)
 }
 
+/// An iterator that is of another type is no absent one.
+fn next<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Cow<'a, str>>, Fault> {
+    if cursor.peek()? != b'"' {
+        return if cursor.skip()? == "null" { Ok(None) } else { Err(Fault::Shape) };
+    }
+    let next = cursor.literal()?.as_text().ok_or(Fault::Shape)?.decode();
+    Ok(Some(next).filter(|next| !next.is_empty()))
+}
+
 fn read_answer<'a>(
     reader: &mut RecordReader<'a>,
     stream_arn: &'a str,
@@ -66,7 +75,7 @@ fn read_answer<'a>(
                 reader.reader.cursor.skip()?;
                 answer.records = None;
             }
-            "NextShardIterator" => answer.next = reader.text()?.filter(|next| !next.is_empty()),
+            "NextShardIterator" => answer.next = next(&mut reader.reader.cursor)?,
             _ => drop(reader.reader.cursor.skip()?),
         }
     }

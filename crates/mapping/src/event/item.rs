@@ -15,7 +15,7 @@ pub fn read_item(text: &str) -> Result<Image<'_>, RecordProblem> {
     let mut reader = Reader::new(text);
     let mut image = Image::default();
     let read = reader.image(&mut image, None).and_then(|()| reader.cursor.end());
-    read.map_err(|fault| RecordProblem::malformed(fault, &reader.cursor, 0))?;
+    read.map_err(|fault| RecordProblem::malformed(fault, reader.cursor.since(0)))?;
     image.written = reader.out.into();
     Ok(image)
 }

@@ -28,8 +28,8 @@ pub(super) struct RecordReader<'a> {
     text: &'a str,
     event_name_found: bool,
     data_found: bool,
-    /// The first place that cannot be read.
-    malformed: Option<RecordProblem>,
+    /// Where the first part ends that cannot be read.
+    malformed: Option<usize>,
 }
 
 /// The memory that is shared grows by so much.
@@ -105,12 +105,15 @@ impl<'a> RecordReader<'a> {
         for image in [&mut change.new_image, &mut change.old_image].into_iter().flatten() {
             image.written = written.clone();
         }
+        change.keys.written = written;
     }
 
     /// The record that was read last.
     pub(super) fn outcome(&self) -> Result<&Change<'a>, RecordError> {
         let problem = match &self.malformed {
-            Some(problem) => problem.clone(),
+            Some(ends) => {
+                RecordProblem::malformed(Fault::Shape, self.text.get(..ends - self.begins).unwrap_or_default())
+            }
             None if !self.data_found => RecordProblem::NoRecord,
             None if !self.event_name_found => RecordProblem::EventName,
             None if self.change.keys.is_empty() => RecordProblem::NoKeys,
@@ -191,7 +194,10 @@ impl<'a> RecordReader<'a> {
                     let text = string(raw).unwrap_or(Cow::Borrowed(raw));
                     self.change.created = CreationTime::parse(&text);
                 }
-                "SizeBytes" => self.sizes += self.reader.cursor.skip()?.parse::<u64>().unwrap_or_default(),
+                "SizeBytes" => {
+                    let size = self.reader.cursor.skip()?.parse::<u64>().unwrap_or_default();
+                    self.sizes = self.sizes.saturating_add(size);
+                }
                 _ => {
                     self.reader.cursor.skip()?;
                 }
@@ -207,7 +213,7 @@ impl<'a> RecordReader<'a> {
             Err(Fault::Shape) => {
                 self.reader.cursor.move_to(at);
                 self.reader.cursor.skip()?;
-                self.malformed.get_or_insert(RecordProblem::malformed(Fault::Shape, &self.reader.cursor, self.begins));
+                self.malformed.get_or_insert(self.reader.cursor.at());
                 Ok(())
             }
             read => read,

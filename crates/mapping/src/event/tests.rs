@@ -1,5 +1,5 @@
 use super::*;
-use crate::change::EventName;
+use crate::change::{EventName, RecordProblem};
 use crate::image::AttributeProblemKind;
 use crate::version::CreationTime;
 
@@ -255,4 +255,15 @@ fn the_view_type_is_read_where_it_is_known() {
     let (found, _) = read(&text);
     let found: Vec<_> = found.into_iter().map(|record| record.unwrap().view).collect();
     assert_eq!(found, rows.map(|(_, view)| view));
+}
+
+#[test]
+fn a_part_that_cannot_be_read_is_named_by_its_place_and_what_follows_is_read() {
+    let (records, _) = read("[{\n\"dynamodb\":{\"Keys\":[],\n\"SequenceNumber\":\"8\"}}]");
+    let error = records[0].as_ref().unwrap_err();
+    let place = RecordProblem::Malformed { shape: "unexpected structure", line: 2, column: 21 };
+    assert_eq!((&error.reason, error.sequence.as_ref().map(|number| number.as_str())), (&place, Some("8")));
+    let bad = r#""Keys":1,"#.repeat(3);
+    let text = format!(r#"[{{"eventName":"INSERT","dynamodb":{{{bad}"Keys":{{"pk":{{"S":"a"}}}}}}}}]"#);
+    assert!(read(&text).0[0].is_ok(), "the last one counts");
 }
