@@ -16,33 +16,10 @@ use streamdex_mapping::{
 /// An item: name and document text of each attribute, or what is wrong with it. `None`: no map of attributes.
 pub(crate) type Item = Option<Vec<(String, Result<String, Kind>)>>;
 
-/// Members in their order, names as they came; `None` where the text is no object, or a name is no text.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
-}
-
+/// Members in their order; `None` where the text is no object, or a name is no text.
 fn members(text: &str) -> Option<Vec<(String, &RawValue)>> {
-    serde_json::from_str::<Members<'_>>(text).ok().map(|members| members.0)
+    let named = |(name, value): (&RawValue, _)| Some((serde_json::from_str(name.get()).ok()?, value));
+    raw_members(text)?.into_iter().map(named).collect()
 }
 
 /// Of the members of one name, the last one.
@@ -59,6 +36,7 @@ fn member<'a>(text: &'a str, name: &str) -> Option<&'a RawValue> {
     all.into_iter().rev().find(|(raw, _)| named(raw)).map(|(_, value)| value)
 }
 
+/// The same with names as they stand.
 fn raw_members(text: &str) -> Option<Vec<(&RawValue, &RawValue)>> {
     struct Pairs<'a>(Vec<(&'a RawValue, &'a RawValue)>);
     impl<'de> Deserialize<'de> for Pairs<'de> {
