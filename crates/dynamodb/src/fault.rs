@@ -171,9 +171,10 @@ impl AwsError {
     {
         match error {
             SdkError::ServiceError(answer) => AwsError::of_answer(operation, answer.err(), answer.raw()),
-            SdkError::ResponseError(answer) if !Head::of(answer.raw()).is_json() => {
-                AwsError::new(Fault::Transient, operation).of_stranger(&Head::of(answer.raw()))
-            }
+            SdkError::ResponseError(answer) => match Head::of(answer.raw()) {
+                head if head.is_json() => AwsError::of_silence(operation, error),
+                head => AwsError::new(Fault::Transient, operation).of_stranger(&head),
+            },
             _ => AwsError::of_silence(operation, error),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use self_cell::self_cell;
-use streamdex_mapping::event::{AnswerError, read_records};
+use streamdex_mapping::event::{AnswerError, read_records, text_of};
 use streamdex_mapping::{CreationTime, ItemOrder, ReadRecord, SequenceNumber};
 
 /// The records of one answer of GetRecords, in order.
@@ -48,7 +48,7 @@ impl Records {
     pub fn read(text: Bytes, stream_arn: Arc<str>) -> Result<RecordsAnswer, AnswerError> {
         let (mut next, mut has_records, mut sizes) = (None, false, 0);
         let page = Page::try_new(Source { text, stream_arn }, |source| {
-            let text = std::str::from_utf8(&source.text).map_err(|_| AnswerError { line: 1, column: 1 })?;
+            let text = text_of(&source.text).map_err(|(line, column)| AnswerError { line, column })?;
             let answer = read_records(text, &source.stream_arn)?;
             next = answer.next.map(std::borrow::Cow::into_owned);
             (has_records, sizes) = (answer.records.is_some(), answer.sizes);

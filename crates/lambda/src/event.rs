@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use streamdex_delivery::capture::{Capture, CaptureError, Capturer};
 use streamdex_mapping::Trust;
-use streamdex_mapping::event::CapturedError;
+use streamdex_mapping::event::{CapturedError, text_of};
 
 use crate::intake::Intake;
 
@@ -59,13 +59,8 @@ pub enum EventError {
 /// # Errors
 /// See [`EventError`]; a body that is no UTF-8 is no JSON.
 pub fn read_bytes(capturer: &Capturer, intake: &Intake, body: &[u8]) -> Result<Event, EventError> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let before = body.get(..error.valid_up_to()).unwrap_or_default();
-        let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-        let lines = before.iter().filter(|byte| **byte == b'\n').count();
-        CaptureError::Form(CapturedError::Json { line: lines + 1, column: line.len() + 1 })
-    })?;
-    read(capturer, intake, text)
+    let no_json = |(line, column)| CaptureError::Form(CapturedError::Json { line, column });
+    read(capturer, intake, text_of(body).map_err(no_json)?)
 }
 
 /// Reads an event and maps its records, as far as `intake` has them mapped.

@@ -116,7 +116,7 @@ impl RecordProblem {
             Fault::Syntax => "broken JSON",
             Fault::Shape => "unexpected structure",
         };
-        let (line, column) = end_of(before);
+        let (line, column) = end_of(before.as_bytes());
         RecordProblem::Malformed { shape, line, column }
     }
 

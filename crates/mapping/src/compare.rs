@@ -24,13 +24,11 @@ pub(crate) fn same_content(left: (&Route, &Image<'_>), right: (&Route, &Image<'_
     let mut in_step = 0;
     for (attribute, other) in left.attributes.iter().zip(&right.attributes) {
         let (left, right) = ((left, attribute), (right, other));
-        if !is_one(left, right) {
-            if attribute.name != other.name {
-                break;
-            }
-            if !same_attribute(left, right) && is_kept(route, attribute.name) {
-                return false;
-            }
+        if !is_one(left, right) && attribute.name != other.name {
+            break;
+        }
+        if !same_attribute(left, right) && is_kept(route, attribute.name) {
+            return false;
         }
         in_step += 1;
     }

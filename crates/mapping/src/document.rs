@@ -104,25 +104,20 @@ fn write_members(route: &Route, image: &Image<'_>, out: &mut Vec<u8>) -> Result<
         if out.len() > 1 {
             out.push(b',');
         }
-        let mut written = image.written_attribute(attribute);
         match projected {
             Projected::Renamed(field) => {
                 refuse_reserved_field(field)?;
                 write_json_string(field, out);
-                out.push(b':');
-                written = image.written_value(attribute);
             }
-            _ => refuse_reserved(attribute.name)?,
+            _ => {
+                refuse_reserved(attribute.name)?;
+                out.extend_from_slice(attribute.name.literal().as_bytes());
+            }
         }
+        out.push(b':');
         match route.numbers {
-            NumberForm::Exact => out.extend_from_slice(written),
-            NumberForm::String => {
-                if projected == Projected::Same {
-                    out.extend_from_slice(attribute.name.literal().as_bytes());
-                    out.push(b':');
-                }
-                write_value(attribute, route.numbers, out);
-            }
+            NumberForm::Exact => out.extend_from_slice(image.written_value(attribute)),
+            NumberForm::String => write_value(attribute, route.numbers, out),
         }
     }
     Ok(())

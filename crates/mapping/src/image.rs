@@ -182,14 +182,10 @@ impl<'a> Image<'a> {
         self.problem = Some(AttributeProblem { attribute: String::new(), kind: AttributeProblemKind::NoImage });
     }
 
-    /// What an attribute was written as, name and value.
-    pub(crate) fn written_attribute(&self, attribute: &Attribute<'_>) -> &[u8] {
-        self.written.get(attribute.written.clone()).unwrap_or_default()
-    }
-
     /// What the value of an attribute was written as.
     pub(crate) fn written_value(&self, attribute: &Attribute<'_>) -> &[u8] {
-        self.written_attribute(attribute).get(attribute.name.literal().len() + 1..).unwrap_or_default()
+        let member = self.written.get(attribute.written.clone()).unwrap_or_default();
+        member.get(attribute.name.literal().len() + 1..).unwrap_or_default()
     }
 
     /// Why it is not known what an attribute holds, if it is not. What is wrong inside a list or a map does not count.

@@ -300,15 +300,15 @@ impl<'a> Cursor<'a> {
 }
 
 /// Line and column, from 1, of the last byte of `text`.
-pub(crate) fn end_of(text: &str) -> (usize, usize) {
-    let lines = text.as_bytes().split(|byte| *byte == b'\n');
+pub(crate) fn end_of(text: &[u8]) -> (usize, usize) {
+    let lines = text.split(|byte| *byte == b'\n');
     lines.enumerate().last().map_or((1, 0), |(number, line)| (number + 1, line.len()))
 }
 
-/// Line and column, from 1, where `text` is no JSON.
+/// Line and column, from 1, where `text` is no JSON; its beginning, where it is JSON of another form.
 pub(crate) fn place_of_fault(text: &str) -> (usize, usize) {
     let error = serde_json::from_str::<IgnoredAny>(text).err();
-    error.map_or((1, 0), |error| (error.line(), error.column()))
+    error.map_or((1, 1), |error| (error.line(), error.column()))
 }
 
 // === impl Literal ===

@@ -30,7 +30,7 @@ mod project;
 pub mod refusal;
 pub mod route;
 mod routes;
-pub mod text;
+mod text;
 pub mod version;
 
 pub use batch::{Batch, FetchHandle, OperationHandle, RecordMeta};

@@ -1,4 +1,4 @@
-//! The members of one JSON object that have the same name: the last one stays (RULES: J2 of the tests).
+//! The members of one JSON object that have the same name: the last one stays.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;

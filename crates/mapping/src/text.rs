@@ -96,7 +96,7 @@ impl PartialOrd for Text<'_> {
 }
 
 /// Writes `text` as a JSON string literal.
-pub fn write_json_string(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_json_string(text: &str, out: &mut Vec<u8>) {
     // Writing a string into a vector cannot fail: serde_json reports only I/O and key errors.
     let written = serde_json::to_writer(&mut *out, text);
     debug_assert!(written.is_ok());

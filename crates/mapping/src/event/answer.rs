@@ -58,26 +58,22 @@ fn read_answer<'a>(
     stream_arn: &'a str,
     answer: &mut RecordsAnswer<'a>,
 ) -> Result<(), Fault> {
-    reader.reader.cursor.open(b'{')?;
+    reader.cursor().open(b'{')?;
     let mut first = true;
-    while let Some(name) = reader.reader.cursor.next_member(&mut first)? {
+    while let Some(name) = reader.cursor().next_member(&mut first)? {
         match &*name.decode() {
-            "Records" if reader.reader.cursor.peek()? == b'[' => {
+            "Records" if reader.cursor().peek()? == b'[' => {
                 let mut records = Vec::new();
-                let (mut first, _) = (true, reader.reader.cursor.take(b'[')?);
-                while reader.reader.cursor.next_element(&mut first)? {
-                    reader.read()?;
-                    records.push(reader.take(stream_arn));
-                }
+                reader.read_list(|reader| records.push(reader.take(stream_arn)))?;
                 answer.records = Some(records);
             }
             "Records" => {
-                reader.reader.cursor.skip()?;
+                reader.cursor().skip()?;
                 answer.records = None;
             }
-            "NextShardIterator" => answer.next = next(&mut reader.reader.cursor)?,
-            _ => drop(reader.reader.cursor.skip()?),
+            "NextShardIterator" => answer.next = next(reader.cursor())?,
+            _ => drop(reader.cursor().skip()?),
         }
     }
-    reader.reader.cursor.end()
+    reader.cursor().end()
 }

@@ -9,7 +9,7 @@ mod value;
 use std::borrow::Cow;
 
 use crate::change::{Change, RecordError};
-use crate::json::{Cursor, Fault, place_of_fault};
+use crate::json::{Cursor, Fault, end_of, place_of_fault};
 pub use answer::{AnswerError, RecordsAnswer, read_records};
 pub use captured::{Captured, CapturedError};
 pub use item::read_item;
@@ -49,6 +49,17 @@ pub fn read_captured<'a>(
     }
 }
 
+/// A body as text.
+///
+/// # Errors
+/// It is no UTF-8: line and column, from 1, of the first byte that is none.
+pub fn text_of(body: &[u8]) -> Result<&str, (usize, usize)> {
+    std::str::from_utf8(body).map_err(|error| {
+        let (line, column) = end_of(body.get(..error.valid_up_to()).unwrap_or_default());
+        (line, column + 1)
+    })
+}
+
 /// What a captured text holds. Its records were handed over.
 #[derive(Default)]
 struct Shape<'a> {
@@ -68,15 +79,15 @@ fn read_shape<'a>(
     each: &mut impl FnMut(usize, Result<&Change<'a>, RecordError>),
 ) -> Result<Shape<'a>, Fault> {
     let mut shape = Shape::default();
-    match reader.reader.cursor.peek()? {
+    match reader.cursor().peek()? {
         b'[' => {
             read_list(reader, each)?;
             shape.lists = 1;
         }
         b'{' => read_object(reader, &mut shape, each)?,
-        _ => drop(reader.reader.cursor.skip()?),
+        _ => drop(reader.cursor().skip()?),
     }
-    reader.reader.cursor.end()?;
+    reader.cursor().end()?;
     Ok(shape)
 }
 
@@ -86,10 +97,10 @@ fn read_object<'a>(
     each: &mut impl FnMut(usize, Result<&Change<'a>, RecordError>),
 ) -> Result<(), Fault> {
     reader.begin()?;
-    reader.reader.cursor.take(b'{')?;
+    reader.cursor().take(b'{')?;
     let mut first = true;
-    while let Some(name) = reader.reader.cursor.next_member(&mut first)? {
-        let cursor = &mut reader.reader.cursor;
+    while let Some(name) = reader.cursor().next_member(&mut first)? {
+        let cursor = reader.cursor();
         match &*name.decode() {
             "Records" if cursor.peek()? == b'[' => {
                 shape.lists += 1;
@@ -120,19 +131,16 @@ fn read_object<'a>(
     Ok(())
 }
 
-/// Reads the list that begins here.
+/// Reads the list that begins here, and hands its records over.
 fn read_list<'a>(
     reader: &mut RecordReader<'a>,
     each: &mut impl FnMut(usize, Result<&Change<'a>, RecordError>),
 ) -> Result<(), Fault> {
-    reader.reader.cursor.take(b'[')?;
-    let (mut first, mut count) = (true, 0);
-    while reader.reader.cursor.next_element(&mut first)? {
-        reader.read()?;
+    let mut count = 0;
+    reader.read_list(|reader| {
         each(count, reader.outcome());
         count += 1;
-    }
-    Ok(())
+    })
 }
 
 /// The event is an escaped string in an on-failure record; by hand it is often put there as it is.

@@ -9,13 +9,13 @@ use sha2::{Digest, Sha256};
 use super::value::Reader;
 use crate::change::{Change, EventName, ReadRecord, RecordError, RecordProblem, StreamView, canonical_keys};
 use crate::image::Image;
-use crate::json::{Fault, Literal};
+use crate::json::{Cursor, Fault, Literal};
 use crate::text::Text;
 use crate::version::{CreationTime, SequenceNumber};
 
 /// Reads records one after the other into the same memory.
 pub(super) struct RecordReader<'a> {
-    pub(super) reader: Reader<'a>,
+    reader: Reader<'a>,
     change: Change<'a>,
     /// Memory of images that the last record did not have.
     spare: Vec<Image<'a>>,
@@ -53,17 +53,33 @@ impl<'a> RecordReader<'a> {
         }
     }
 
+    /// Where it stands in the text.
+    pub(super) fn cursor(&mut self) -> &mut Cursor<'a> {
+        &mut self.reader.cursor
+    }
+
+    /// Reads the list of records that begins here. `each` is called when one is read.
+    pub(super) fn read_list(&mut self, mut each: impl FnMut(&mut RecordReader<'a>)) -> Result<(), Fault> {
+        self.cursor().take(b'[')?;
+        let mut first = true;
+        while self.cursor().next_element(&mut first)? {
+            self.read()?;
+            each(self);
+        }
+        Ok(())
+    }
+
     /// Reads the next value as a record.
-    pub(super) fn read(&mut self) -> Result<(), Fault> {
+    fn read(&mut self) -> Result<(), Fault> {
         self.begin()?;
-        if self.reader.cursor.peek()? == b'{' {
-            self.reader.cursor.take(b'{')?;
+        if self.cursor().peek()? == b'{' {
+            self.cursor().take(b'{')?;
             let mut first = true;
-            while let Some(name) = self.reader.cursor.next_member(&mut first)? {
+            while let Some(name) = self.cursor().next_member(&mut first)? {
                 self.read_member(name)?;
             }
         } else {
-            self.reader.cursor.skip()?;
+            self.cursor().skip()?;
         }
         self.end();
         Ok(())
@@ -71,8 +87,8 @@ impl<'a> RecordReader<'a> {
 
     /// Forgets the last record.
     pub(super) fn begin(&mut self) -> Result<(), Fault> {
-        self.reader.cursor.peek()?;
-        self.begins = self.reader.cursor.at();
+        self.cursor().peek()?;
+        self.begins = self.cursor().at();
         self.reader.out.clear();
         self.begin_data();
         let keys = std::mem::take(&mut self.change.keys);
@@ -94,7 +110,8 @@ impl<'a> RecordReader<'a> {
 
     /// All members of the record are read.
     pub(super) fn end(&mut self) {
-        self.text = self.reader.cursor.since(self.begins);
+        let begins = self.begins;
+        self.text = self.cursor().since(begins);
         let written = if self.reader.out.len() > CHUNK / 2 {
             std::mem::take(&mut self.reader.out).into()
         } else {
@@ -155,20 +172,20 @@ impl<'a> RecordReader<'a> {
                 self.malformed = None;
                 self.read_or_note(RecordReader::read_data)?;
             }
-            "userIdentity" => self.change.expired = is_expiry(self.reader.cursor.skip()?),
+            "userIdentity" => self.change.expired = is_expiry(self.cursor().skip()?),
             "eventSourceARN" => self.change.stream_arn = self.text()?,
             _ => {
-                self.reader.cursor.skip()?;
+                self.cursor().skip()?;
             }
         }
         Ok(())
     }
 
     fn read_data(&mut self) -> Result<(), Fault> {
-        self.reader.cursor.open(b'{')?;
+        self.cursor().open(b'{')?;
         self.begin_data();
         let mut first = true;
-        while let Some(name) = self.reader.cursor.next_member(&mut first)? {
+        while let Some(name) = self.cursor().next_member(&mut first)? {
             match &*name.decode() {
                 "Keys" => {
                     self.malformed = None;
@@ -190,16 +207,16 @@ impl<'a> RecordReader<'a> {
                 "StreamViewType" => self.change.view = self.text()?.and_then(|text| StreamView::parse(&text)),
                 "ApproximateCreationDateTime" => {
                     // Integer, float, float with fraction, exponent, string, milliseconds, or missing.
-                    let raw = self.reader.cursor.skip()?;
+                    let raw = self.cursor().skip()?;
                     let text = string(raw).unwrap_or(Cow::Borrowed(raw));
                     self.change.created = CreationTime::parse(&text);
                 }
                 "SizeBytes" => {
-                    let size = self.reader.cursor.skip()?.parse::<u64>().unwrap_or_default();
+                    let size = self.cursor().skip()?.parse::<u64>().unwrap_or_default();
                     self.sizes = self.sizes.saturating_add(size);
                 }
                 _ => {
-                    self.reader.cursor.skip()?;
+                    self.cursor().skip()?;
                 }
             }
         }
@@ -208,12 +225,13 @@ impl<'a> RecordReader<'a> {
 
     /// Where a part has another shape, notes where that ends and passes over it: the rest of the record is still read.
     fn read_or_note(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
-        let at = self.reader.cursor.at();
+        let at = self.cursor().at();
         match read(self) {
             Err(Fault::Shape) => {
-                self.reader.cursor.move_to(at);
-                self.reader.cursor.skip()?;
-                self.malformed.get_or_insert(self.reader.cursor.at());
+                self.cursor().move_to(at);
+                self.cursor().skip()?;
+                let ends = self.cursor().at();
+                self.malformed.get_or_insert(ends);
                 Ok(())
             }
             read => read,
@@ -236,13 +254,13 @@ impl<'a> RecordReader<'a> {
     fn read_image(&mut self, other: Option<&Image<'a>>) -> Result<Option<Image<'a>>, Fault> {
         let mut image = self.spare.pop().unwrap_or_default();
         image.clear();
-        let at = self.reader.cursor.at();
+        let at = self.cursor().at();
         match self.reader.image(&mut image, other) {
             Ok(()) => {}
             Err(Fault::Shape) => {
                 image.set_unreadable();
-                self.reader.cursor.move_to(at);
-                self.reader.cursor.skip()?;
+                self.cursor().move_to(at);
+                self.cursor().skip()?;
             }
             Err(fault) => return Err(fault),
         }
@@ -250,8 +268,8 @@ impl<'a> RecordReader<'a> {
     }
 
     /// A string; anything else is as good as missing.
-    pub(super) fn text(&mut self) -> Result<Option<Cow<'a, str>>, Fault> {
-        Ok(string(self.reader.cursor.skip()?))
+    fn text(&mut self) -> Result<Option<Cow<'a, str>>, Fault> {
+        Ok(string(self.cursor().skip()?))
     }
 }
 
