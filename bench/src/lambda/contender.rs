@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use streamdex_testkit::fault::FaultServer;
 use streamdex_testkit::lambda::Function;
 
 use crate::child;
@@ -37,17 +38,25 @@ impl Contender {
     /// streamdex's function.
     pub(crate) fn streamdex(bench: &Bench) -> anyhow::Result<Contender> {
         let program = beside("bootstrap")?;
-        Contender::new(bench, ("streamdex", "streamdex"), move |folder, url| {
-            let name = format!("{}.toml", url.rsplit(':').next().unwrap_or_default());
-            let letters = folder.join("letters.ndjson");
-            // Nothing listens there: with both images in the records, no call to DynamoDB is made.
-            let text = config_text(url, "http://127.0.0.1:9", "streamdex");
-            std::fs::write(
-                folder.join(&name),
-                format!("{text}\n[dead_letter]\nkind = \"file\"\npath = {letters:?}\n"),
-            )?;
-            Ok(Function::new(&program, folder).env("STREAMDEX_CONFIG", name))
-        })
+        Contender::new(bench, ("streamdex", "streamdex"), move |folder, url| configured(&program, folder, url, ""))
+    }
+
+    /// streamdex's function before a proxy, whose certificate it trusts where it speaks TLS.
+    pub(crate) fn streamdex_behind(
+        bench: &Bench,
+        (title, index): (&'static str, &'static str),
+        proxy: &FaultServer,
+        trusted_ca: Option<&str>,
+    ) -> anyhow::Result<Contender> {
+        let program = beside("bootstrap")?;
+        let trusted_ca = trusted_ca.map(str::to_owned);
+        let contender = Contender::new(bench, (title, index), move |folder, url| {
+            let Some(trusted_ca) = &trusted_ca else { return configured(&program, folder, url, "") };
+            let file = folder.join("ca.pem");
+            std::fs::write(&file, trusted_ca)?;
+            configured(&program, folder, url, &format!("ca_file = {file:?}\n"))
+        })?;
+        Ok(Contender { function: contender.function_at(&proxy.url())?, ..contender })
     }
 
     /// A function as it is usually written in Rust.
@@ -70,6 +79,18 @@ impl Contender {
         child::run(&bench.programs.now, &config, &["index", "apply"], None)?;
         Ok(())
     }
+}
+
+/// streamdex's function, with more lines of `[opensearch]`.
+fn configured(program: &Path, folder: &Path, url: &str, opensearch: &str) -> anyhow::Result<Function> {
+    let name = format!("{}.toml", url.rsplit(':').next().unwrap_or_default());
+    let index = folder.file_name().and_then(|name| name.to_str()).context("the folder has the index's name")?;
+    // Nothing listens there: with both images in the records, no call to DynamoDB is made.
+    let text = config_text(url, "http://127.0.0.1:9", index);
+    let text = text.replacen("[opensearch]\n", &format!("[opensearch]\n{opensearch}"), 1);
+    let letters = folder.join("letters.ndjson");
+    std::fs::write(folder.join(&name), format!("{text}\n[dead_letter]\nkind = \"file\"\npath = {letters:?}\n"))?;
+    Ok(Function::new(program, folder).env("STREAMDEX_CONFIG", name))
 }
 
 /// A function that learns from its environment where to write.

@@ -3,6 +3,7 @@
 
 mod contender;
 mod peers;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -44,6 +45,8 @@ struct Measured {
     /// Milliseconds from the start of the process to its first question for an invocation, and to its first answer.
     first_next: Vec<f64>,
     first_answer: Vec<f64>,
+    /// Milliseconds of the first invocation.
+    first_invocation: Vec<f64>,
 }
 
 /// Measures and prints.
@@ -65,7 +68,7 @@ pub(crate) async fn run(bench: &Bench, rounds: usize, peers: Peers) -> anyhow::R
     }
     warm(&contenders, rounds, &event, &mut measured).await?;
     print(&contenders, &measured, (event.len(), rounds));
-    Ok(())
+    tls::run(bench, rounds, &event).await
 }
 
 /// Starts processes, one after the other.
@@ -75,8 +78,9 @@ async fn cold(contender: &Contender, event: &str, measured: &mut Measured) -> an
         let mut sandbox = contender.function.start();
         anyhow::ensure!(sandbox.asked_for_next(TIME).await, "{}: {}", contender.title, sandbox.log());
         measured.first_next.push(started.elapsed().as_secs_f64() * 1e3);
-        invoke(contender, &mut sandbox, event).await?;
+        let took = invoke(contender, &mut sandbox, event).await?;
         measured.first_answer.push(started.elapsed().as_secs_f64() * 1e3);
+        measured.first_invocation.push(took.as_secs_f64() * 1e3);
     }
     Ok(())
 }
@@ -153,7 +157,7 @@ fn print(contenders: &[Contender], measured: &BTreeMap<&str, Measured>, (bytes, 
             records / median(&of.warm),
             median_ratio(&of.warm, &own.warm),
             spread(&of.warm, &own.warm),
-            of.cpu_seconds * 1e6 / (records * invocations_of(of)),
+            of.cpu_microseconds(),
             of.cpu_seconds / own.cpu_seconds,
             of.requests,
             of.peak_megabytes,
@@ -165,6 +169,10 @@ fn print(contenders: &[Contender], measured: &BTreeMap<&str, Measured>, (bytes, 
     println!();
 }
 
-fn invocations_of(measured: &Measured) -> f64 {
-    u32::try_from(measured.warm.len()).map_or(f64::NAN, f64::from)
+impl Measured {
+    /// Processor time a record, warm.
+    fn cpu_microseconds(&self) -> f64 {
+        let invocations = u32::try_from(self.warm.len()).map_or(f64::NAN, f64::from);
+        self.cpu_seconds * 1e6 / (f64::from(RECORDS) * invocations)
+    }
 }

@@ -60,6 +60,12 @@ impl Handler {
         Handler { sandbox: Sandbox::new(config), function: function.into(), metrics }
     }
 
+    /// Connects to OpenSearch, before Lambda is asked for the first invocation. An error is none: the invocation tries
+    /// again.
+    pub async fn connect(&self) {
+        self.sandbox.connect().await;
+    }
+
     /// Delivers the records of an event. When this returns, nothing of the invocation runs any more.
     ///
     /// # Errors

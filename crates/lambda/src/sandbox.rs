@@ -18,7 +18,7 @@ use streamdex_dynamodb::state::StateError;
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::{Client, ClientError, Indices, Learned, SetupContext, VanishedIndex, WriterSettings};
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::decided::Decided;
 use crate::lazy::{self, LazyReader, LazyState};
@@ -64,6 +64,8 @@ pub(crate) enum Unprepared {
     State(#[from] StateError),
 }
 
+/// So long may a sandbox take to connect before it asks for its first invocation. Lambda gives all of its start 10 s.
+const CONNECT_TIME: Duration = Duration::from_secs(2);
 /// So often are the UUIDs of the indices looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
@@ -71,7 +73,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 impl Sandbox {
     /// Makes what costs nothing. No request is made.
-    pub fn new(config: Config) -> Sandbox {
+    pub(crate) fn new(config: Config) -> Sandbox {
         let state = Arc::new(LazyState::new(&config));
         // Letters in files are for emulators, and do without a state table.
         let remembers = config.dead_letter.kind == DeadLetterKind::Table;
@@ -104,6 +106,17 @@ impl Sandbox {
     /// What writers have learned of the cluster.
     pub(crate) fn learned(&self, settings: &WriterSettings) -> Learned {
         self.learned.get_or_init(|| Learned::new(settings)).clone()
+    }
+
+    /// Connects to OpenSearch while no invocation waits: Lambda gives the start of a sandbox a whole processor, and the
+    /// smallest functions a small part of one from then on. Where it fails, the first invocation finds out why.
+    pub(crate) async fn connect(&self) {
+        let ask = async { Ok::<_, ClientError>(self.client().await?.ping().await?.status) };
+        match timeout(CONNECT_TIME, Box::pin(ask)).await {
+            Ok(Ok(status)) => tracing::debug!(status, "connected to OpenSearch"),
+            Ok(Err(error)) => tracing::debug!("not connected to OpenSearch yet: {error}"),
+            Err(_) => tracing::debug!("not connected to OpenSearch yet: no answer in {CONNECT_TIME:?}"),
+        }
     }
 
     /// The one client of OpenSearch.

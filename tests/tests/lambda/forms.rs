@@ -57,7 +57,7 @@ async fn an_empty_event_is_done_without_asking_anybody() {
     let invocation = sandbox.invoke(EMPTY, AMPLE).await;
     assert_eq!(wanted_again(&invocation), None);
     assert_eq!(invocation.answer, Answer::Response(r#"{"batchItemFailures":[]}"#.to_owned()));
-    assert_eq!(bench.front.requests().len(), 0);
+    assert_eq!(bench.asked().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,7 +91,7 @@ async fn events_of_no_known_form_are_refused_in_plain_words() {
         assert!(error.message.contains("hint"), "{what}: {error:?}");
         assert!(error.kind.starts_with("Streamdex."), "{what}: {error:?}");
     }
-    assert_eq!(bench.front.requests().len(), 0, "nothing was sent");
+    assert_eq!(bench.asked().len(), 0, "nothing was sent");
     // One bad event is one bad event.
     assert_eq!(wanted_again(&sandbox.invoke(event(&[record]), AMPLE).await), None);
     bench.index_is_current("after a good one").await;
@@ -135,5 +135,5 @@ async fn a_record_of_another_table_fails_the_whole_event_before_anything_is_sent
     records[1].json = records[1].json.replace(&bench.lab.table.name, "another-table");
     let invocation = sandbox.invoke(event(&records), AMPLE).await;
     assert!(invocation.answer.error().message.contains("another-table"), "{invocation:?}");
-    assert_eq!(bench.front.requests().len(), 0);
+    assert_eq!(bench.asked().len(), 0);
 }

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{
 use serde_json::Value;
 use streamdex_testkit::compare::{Difference, compare_documents, index_documents};
 use streamdex_testkit::engines::{Dynoxide, SearchEngine};
-use streamdex_testkit::fault::FaultServer;
+use streamdex_testkit::fault::{FaultServer, Recorded};
 use streamdex_testkit::lambda::{Function, Invocation, Sandbox};
 use streamdex_testkit::report::{dynoxide, search_node};
 use streamdex_testkit::workload::Item;
@@ -70,6 +70,14 @@ impl Bench {
 
     pub(crate) async fn sandbox(&self) -> Sandbox {
         self.lab.function().await.start()
+    }
+
+    /// What events made the function ask of OpenSearch: all but the question with which the one sandbox connects.
+    pub(crate) fn asked(&self) -> Vec<Recorded> {
+        let mut asked = self.front.requests();
+        let connects = asked.iter().position(|request| request.method == "GET" && request.path == "/");
+        asked.remove(connects.expect("a sandbox connects"));
+        asked
     }
 
     /// Fails unless the index holds what the stream tells, and nothing else.

@@ -10,6 +10,7 @@ mod order;
 mod pressure;
 mod redrive;
 mod size;
+mod start;
 mod stream;
 mod switched;
 mod telling;

@@ -39,7 +39,7 @@ async fn a_vanished_index_is_named_within_about_a_minute_and_its_impostor_is_lef
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_sandbox_does_not_make_a_vanished_index_anew() {
+async fn a_new_sandbox_does_not_make_a_vanished_index_again() {
     let Some(mut bench) = Bench::new().await else { return };
     let records = bench.stream.put_small(5, "before");
     let mut first = bench.sandbox().await;
