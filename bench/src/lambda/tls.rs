@@ -24,7 +24,10 @@ pub(super) async fn run(bench: &Bench, rounds: usize, event: &str) -> anyhow::Re
         cold(contender, event, measured.entry(contender.title).or_default()).await?;
     }
     warm(&contenders, rounds, event, &mut measured).await?;
-    println!("## Lambda over TLS: streamdex's function and that event, through a proxy, {} times\n", rounds * INVOCATIONS);
+    println!(
+        "## Lambda over TLS: streamdex's function and that event, through a proxy, {} times\n",
+        rounds * INVOCATIONS
+    );
     println!(
         "| endpoint | start to first `next` | first invocation | start to first answer | time, warm, ratio to http | CPU µs a record |"
     );

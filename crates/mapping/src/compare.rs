@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::document::document;
 use crate::image::{Attribute, Image};
-use crate::json::{Cursor, Escapes, Fault, Literal};
+use crate::json::{Cursor, Fault, Literal};
 use crate::project::is_kept;
 use crate::route::Route;
 use crate::text::write_json_string;
@@ -76,9 +76,9 @@ fn canonical(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn write_canonical_string(literal: Literal<'_>, out: &mut Vec<u8>) {
-    match literal.escapes {
-        Escapes::None => out.extend_from_slice(literal.text.as_bytes()),
-        Escapes::Some | Escapes::Half => write_json_string(&literal.decode(), out),
+    match literal.as_text().filter(|text| !text.has_escapes()) {
+        Some(text) => out.extend_from_slice(text.literal().as_bytes()),
+        None => write_json_string(&literal.decode(), out),
     }
 }
 

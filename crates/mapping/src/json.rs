@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-pub(crate) use self::scan::{number, plain};
+pub(crate) use self::scan::plain;
 use crate::text::Text;
 
 /// A place in a JSON text.
@@ -31,18 +31,9 @@ pub(crate) enum Fault {
 /// A string literal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Literal<'a> {
-    /// With its quotes.
-    pub(crate) text: &'a str,
-    pub(crate) escapes: Escapes,
-}
-
-/// The escapes in a string literal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Escapes {
-    None,
-    Some,
-    /// One of them is half a surrogate pair, which no text can hold.
-    Half,
+    text: Text<'a>,
+    /// An escape is half a surrogate pair, which no text can hold.
+    is_half: bool,
 }
 
 // === impl Cursor ===
@@ -105,17 +96,10 @@ impl<'a> Cursor<'a> {
         is_here
     }
 
-    /// Takes `{`, or finds that it is something else that begins here.
+    /// Takes `{` or `[`; something else is of another shape.
     #[inline]
     pub(crate) fn open(&mut self, bracket: u8) -> Result<(), Fault> {
-        match self.peek()? {
-            byte if byte == bracket => {
-                self.at += 1;
-                Ok(())
-            }
-            b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Err(Fault::Shape),
-            _ => Err(Fault::Syntax),
-        }
+        self.take(bracket).map_err(|fault| if fault == Fault::Syntax { Fault::Shape } else { fault })
     }
 
     /// The name of the next member of the object that was opened, up to its colon; `None` behind the last one.
@@ -155,7 +139,7 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     pub(crate) fn name(&mut self) -> Result<Literal<'a>, Fault> {
         match self.plain_name() {
-            Some(text) => Ok(Literal { text, escapes: Escapes::None }),
+            Some(text) => Ok(Literal::plain(text)),
             None => self.any_name(),
         }
     }
@@ -194,95 +178,33 @@ impl<'a> Cursor<'a> {
             return self.literal_with_escapes(from);
         }
         self.at += 1;
-        Ok(Literal { text: self.since(from), escapes: Escapes::None })
+        Ok(Literal::plain(self.since(from)))
     }
 
+    /// serde_json tells where it ends, and whether a text can hold it.
     fn literal_with_escapes(&mut self, from: usize) -> Result<Literal<'a>, Fault> {
-        let mut escapes = Escapes::None;
-        loop {
-            match self.text.as_bytes().get(self.at) {
-                Some(b'"') => break,
-                Some(b'\\') => escapes = escapes.and(self.escape()?),
-                Some(_) => return Err(Fault::Syntax),
-                None => return Err(Fault::End),
-            }
-            self.at += plain(self.rest());
-        }
-        self.at += 1;
-        Ok(Literal { text: self.since(from), escapes })
-    }
-
-    fn escape(&mut self) -> Result<Escapes, Fault> {
-        match self.rest() {
-            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
-                self.at += 2;
-                Ok(Escapes::Some)
-            }
-            [_, b'u', ..] => Ok(match self.unit()? {
-                0xD800..=0xDBFF if self.rest().starts_with(b"\\u") => {
-                    let before = self.at;
-                    if (0xDC00..=0xDFFF).contains(&self.unit()?) {
-                        Escapes::Some
-                    } else {
-                        // It may be the first half of another pair.
-                        self.at = before;
-                        Escapes::Half
-                    }
-                }
-                0xD800..=0xDFFF => Escapes::Half,
-                _ => Escapes::Some,
-            }),
-            [_] | [] => Err(Fault::End),
-            [..] => Err(Fault::Syntax),
-        }
-    }
-
-    /// Takes `\uXXXX`.
-    fn unit(&mut self) -> Result<u32, Fault> {
-        let digits = self.rest().get(2..).and_then(|rest| rest.first_chunk::<4>()).ok_or(Fault::End)?;
-        let digit = |digit: &u8| char::from(*digit).to_digit(16);
-        let unit = digits.iter().try_fold(0, |unit, byte| Some(unit * 16 + digit(byte)?)).ok_or(Fault::Syntax)?;
-        self.at += 6;
-        Ok(unit)
+        self.at = from;
+        let text = self.skip_other()?;
+        let is_half = text.contains("\\u") && serde_json::from_str::<String>(text).is_err();
+        Ok(Literal { text: Text::new(text, true), is_half })
     }
 
     /// Takes any value, however deep, and gives its text.
     #[inline]
     pub(crate) fn skip(&mut self) -> Result<&'a str, Fault> {
-        if self.peek()? == b'"' { Ok(self.literal()?.text) } else { self.skip_other() }
+        if self.peek()? == b'"' { Ok(self.literal()?.text.literal()) } else { self.skip_other() }
     }
 
     fn skip_other(&mut self) -> Result<&'a str, Fault> {
         let from = self.at;
-        match self.peek()? {
-            b't' => self.word("true")?,
-            b'f' => self.word("false")?,
-            b'n' => self.word("null")?,
-            b'-' | b'0'..=b'9' => self.at += number(self.rest()).ok_or(Fault::Syntax)?,
-            b'{' | b'[' => self.skip_container()?,
+        let rest = self.text.get(from..).unwrap_or_default();
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+        match values.next() {
+            Some(Ok(IgnoredAny)) => self.at += values.byte_offset(),
+            Some(Err(error)) if error.is_eof() => return Err(Fault::End),
             _ => return Err(Fault::Syntax),
         }
         Ok(self.since(from))
-    }
-
-    fn skip_container(&mut self) -> Result<(), Fault> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
-        match values.next() {
-            Some(Ok(IgnoredAny)) => {
-                self.at += values.byte_offset();
-                Ok(())
-            }
-            Some(Err(error)) if error.is_eof() => Err(Fault::End),
-            _ => Err(Fault::Syntax),
-        }
-    }
-
-    fn word(&mut self, word: &str) -> Result<(), Fault> {
-        if self.take_text(word) {
-            return Ok(());
-        }
-        Err(if word.as_bytes().starts_with(self.rest()) { Fault::End } else { Fault::Syntax })
     }
 
     /// Nothing but white space follows.
@@ -297,6 +219,12 @@ impl<'a> Cursor<'a> {
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
+}
+
+/// Whether a text is a number by the grammar of JSON, with nothing around it.
+pub(crate) fn is_number(text: &str) -> bool {
+    let ends = [text.as_bytes().first(), text.as_bytes().last()];
+    matches!(ends, [Some(b'-' | b'0'..=b'9'), Some(b'0'..=b'9')]) && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// Line and column, from 1, of the last byte of `text`.
@@ -314,21 +242,35 @@ pub(crate) fn place_of_fault(text: &str) -> (usize, usize) {
 // === impl Literal ===
 
 impl<'a> Literal<'a> {
+    #[inline]
+    fn plain(text: &'a str) -> Literal<'a> {
+        Literal { text: Text::new(text, false), is_half: false }
+    }
+
     /// The text; `None` where no text can hold it.
     #[inline]
     pub(crate) fn as_text(self) -> Option<Text<'a>> {
-        (self.escapes != Escapes::Half).then_some(Text::new(self.text, self.escapes == Escapes::Some))
+        (!self.is_half).then_some(self.text)
     }
 
     /// The decoded string; what stands between the quotes, where no text can hold it.
     #[inline]
     pub(crate) fn decode(self) -> Cow<'a, str> {
-        Text::new(self.text, self.escapes != Escapes::None).decode()
+        self.text.decode()
     }
 }
 
-impl Escapes {
-    fn and(self, other: Escapes) -> Escapes {
-        if self == Escapes::Half { self } else { other }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_the_grammar_of_json() {
+        for good in ["0", "-0", "12", "1.50", "1E+125", "9.99e-130", "-1.0E5", &"9".repeat(38)] {
+            assert!(is_number(good), "{good}");
+        }
+        for bad in ["", "-", "+1", "01", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "0x1", "1 ", " 1", "1,2"] {
+            assert!(!is_number(bad), "{bad}");
+        }
     }
 }

@@ -1,10 +1,6 @@
 //! The members of one JSON object that have the same name: the last one stays.
 
-use std::collections::HashSet;
-use std::hash::BuildHasher;
-
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use hashbrown::HashSet;
 
 use crate::text::Text;
 
@@ -22,7 +18,8 @@ pub(crate) fn keep_last<'a, T>(members: &mut Vec<T>, name: impl Fn(&T) -> Text<'
 /// Whether two members have one name: where each has a bit of its own, none has to be compared.
 pub(crate) fn has_duplicates<'a, T>(members: &[T], name: impl Fn(&T) -> Text<'a>) -> bool {
     if members.len() > SEVERAL {
-        return many_have_duplicates(members, &name);
+        let mut seen = HashSet::with_capacity(members.len());
+        return !members.iter().all(|member| seen.insert(name(member).decode()));
     }
     let (mut filter, mut has_escapes) = ([0_u64; 8], false);
     for (place, member) in members.iter().enumerate() {
@@ -41,22 +38,6 @@ pub(crate) fn has_duplicates<'a, T>(members: &[T], name: impl Fn(&T) -> Text<'a>
         *word |= bit;
         if may_repeat && members.iter().take(place).any(|earlier| name(earlier) == text) {
             return true;
-        }
-    }
-    false
-}
-
-fn many_have_duplicates<'a, T>(members: &[T], name: &impl Fn(&T) -> Text<'a>) -> bool {
-    let hasher = hashbrown::DefaultHashBuilder::default();
-    let hash = |name: &Text<'_>| hasher.hash_one(name.decode().as_ref());
-    let mut seen: HashTable<Text<'a>> = HashTable::with_capacity(members.len());
-    for member in members {
-        let name = name(member);
-        match seen.entry(hash(&name), |other| *other == name, hash) {
-            Entry::Occupied(_) => return true,
-            Entry::Vacant(vacant) => {
-                vacant.insert(name);
-            }
         }
     }
     false

@@ -8,8 +8,10 @@ mod value;
 
 use std::borrow::Cow;
 
+use serde_json::value::RawValue;
+
 use crate::change::{Change, RecordError};
-use crate::json::{Cursor, Fault, end_of, place_of_fault};
+use crate::json::{Fault, end_of, place_of_fault};
 pub use answer::{AnswerError, RecordsAnswer, read_records};
 pub use captured::{Captured, CapturedError};
 pub use item::read_item;
@@ -34,7 +36,7 @@ pub fn read_captured<'a>(
         }
     };
     match shape {
-        Shape { window: true, .. } => Err(CapturedError::TumblingWindow),
+        Shape { window: Some(_), .. } => Err(CapturedError::TumblingWindow),
         Shape { lists: 1, .. } => Ok(Captured::Records),
         Shape { lists: 2.., .. } => Err(CapturedError::Lists),
         Shape { record: true, .. } => {
@@ -44,7 +46,7 @@ pub fn read_captured<'a>(
         Shape { payload: Some(payload), .. } => payload_text(payload).map(Captured::OnFailure),
         Shape { items: Some(items), .. } => elements(items).map(Captured::Items),
         Shape { item: Some(item), .. } => Ok(Captured::Items(vec![item])),
-        Shape { batch_info: true, .. } => Err(CapturedError::NoPayload),
+        Shape { batch_info: Some(_), .. } => Err(CapturedError::NoPayload),
         _ => Err(CapturedError::Unknown),
     }
 }
@@ -70,8 +72,8 @@ struct Shape<'a> {
     items: Option<&'a str>,
     item: Option<&'a str>,
     payload: Option<&'a str>,
-    batch_info: bool,
-    window: bool,
+    batch_info: Option<&'a str>,
+    window: Option<&'a str>,
 }
 
 fn read_shape<'a>(
@@ -104,23 +106,16 @@ fn read_object<'a>(
         match &*name.decode() {
             "Records" if cursor.peek()? == b'[' => {
                 shape.lists += 1;
-                if shape.lists == 1 {
-                    read_list(reader, each)?;
-                } else {
-                    cursor.skip()?;
+                match shape.lists {
+                    1 => read_list(reader, each)?,
+                    _ => drop(cursor.skip()?),
                 }
             }
             "payload" => shape.payload = Some(cursor.skip()?),
             "Items" => shape.items = Some(cursor.skip()?),
             "Item" => shape.item = Some(cursor.skip()?),
-            "window" => {
-                cursor.skip()?;
-                shape.window = true;
-            }
-            "DDBStreamBatchInfo" => {
-                cursor.skip()?;
-                shape.batch_info = true;
-            }
+            "window" => shape.window = Some(cursor.skip()?),
+            "DDBStreamBatchInfo" => shape.batch_info = Some(cursor.skip()?),
             member => {
                 shape.record |= member == "dynamodb";
                 reader.read_member(name)?;
@@ -153,16 +148,8 @@ fn payload_text(payload: &str) -> Result<Cow<'_, str>, CapturedError> {
 
 /// The texts of the elements of a list that was read.
 fn elements(list: &str) -> Result<Vec<&str>, CapturedError> {
-    let (mut cursor, mut first, mut elements) = (Cursor::new(list), true, Vec::new());
-    let mut read = || {
-        cursor.open(b'[')?;
-        while cursor.next_element(&mut first)? {
-            elements.push(cursor.skip()?);
-        }
-        Ok(())
-    };
-    read().map_err(|_: Fault| CapturedError::Unknown)?;
-    Ok(elements)
+    let elements = serde_json::from_str::<Vec<&RawValue>>(list).map_err(|_| CapturedError::Unknown)?;
+    Ok(elements.into_iter().map(RawValue::get).collect())
 }
 
 /// The item as an image that lasts.

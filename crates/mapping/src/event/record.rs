@@ -174,9 +174,7 @@ impl<'a> RecordReader<'a> {
             }
             "userIdentity" => self.change.expired = is_expiry(self.cursor().skip()?),
             "eventSourceARN" => self.change.stream_arn = self.text()?,
-            _ => {
-                self.cursor().skip()?;
-            }
+            _ => drop(self.cursor().skip()?),
         }
         Ok(())
     }
@@ -215,9 +213,7 @@ impl<'a> RecordReader<'a> {
                     let size = self.cursor().skip()?.parse::<u64>().unwrap_or_default();
                     self.sizes = self.sizes.saturating_add(size);
                 }
-                _ => {
-                    self.cursor().skip()?;
-                }
+                _ => drop(self.cursor().skip()?),
             }
         }
         Ok(())

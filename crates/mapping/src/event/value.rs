@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::image::{AttributeProblemKind, Tag};
-use crate::json::{Cursor, Fault, number, plain};
+use crate::json::{Cursor, Fault, is_number, plain};
 use crate::names::{has_duplicates, keep_last};
 use crate::route::NumberForm;
 use crate::text::Text;
@@ -65,17 +65,20 @@ impl<'a> Reader<'a> {
         }
         let length = plain(rest);
         let [b'"', b'}', ..] = rest.get(length..)? else { return None };
-        let from = self.cursor.at() + r#"{"S":"#.len();
-        let tag = match tag {
-            b'S' => Tag::S,
-            b'B' => Tag::B,
-            _ if number(rest) == Some(length) && self.numbers == NumberForm::Exact => Tag::N,
-            _ => return None,
-        };
+        let at = self.cursor.at();
+        let from = at + r#"{"S":"#.len();
         self.cursor.move_to(from + length + 2);
         let content = self.cursor.since(from);
+        let (tag, written) = match tag {
+            b'S' => (Tag::S, content),
+            b'B' => (Tag::B, content),
+            _ => (Tag::N, content.get(1..=length)?),
+        };
+        if tag == Tag::N && (self.numbers != NumberForm::Exact || !is_number(written)) {
+            self.cursor.move_to(at);
+            return None;
+        }
         self.cursor.pass(1);
-        let written = if tag == Tag::N { content.get(1..=length)? } else { content };
         self.out.extend_from_slice(written.as_bytes());
         Some((tag, content))
     }
@@ -298,7 +301,7 @@ impl<'a> Reader<'a> {
     /// Writes a number as it came, escapes resolved, or in quotes.
     fn write_number(&mut self, digits: Text<'_>) -> Option<AttributeProblemKind> {
         let digits = digits.decode();
-        if number(digits.as_bytes()) != Some(digits.len()) {
+        if !is_number(&digits) {
             return Some(AttributeProblemKind::NotANumber);
         }
         match self.numbers {

@@ -1,4 +1,4 @@
-//! How far runs of bytes go: the plain part of a string, a number.
+//! How far the plain part of a string goes.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -58,44 +58,9 @@ fn special(word: u64) -> u64 {
     (control | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5C))) & HIGH
 }
 
-/// The length of the number that `text` begins with, by the grammar of JSON (RFC 8259); `None` where it begins with none.
-pub(crate) fn number(text: &[u8]) -> Option<usize> {
-    let mut rest = text.strip_prefix(b"-").unwrap_or(text);
-    rest = match rest {
-        [b'0', after @ ..] => after,
-        _ => digits(rest)?,
-    };
-    if let [b'.', after @ ..] = rest {
-        rest = digits(after)?;
-    }
-    if let [b'e' | b'E', after @ ..] = rest {
-        rest = match after {
-            [b'+' | b'-', after @ ..] => digits(after)?,
-            _ => digits(after)?,
-        };
-    }
-    Some(text.len() - rest.len())
-}
-
-/// Behind one digit or more.
-fn digits(bytes: &[u8]) -> Option<&[u8]> {
-    let end = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
-    bytes.get(end..).filter(|_| end > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_follow_the_grammar_of_json() {
-        for good in ["0", "-0", "12", "1.50", "1E+125", "9.99e-130", "-1.0E5", &"9".repeat(38)] {
-            assert_eq!(number(good.as_bytes()), Some(good.len()), "{good}");
-        }
-        for bad in ["", "-", "+1", "01", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "0x1", "1 ", " 1", "1,2"] {
-            assert_ne!(number(bad.as_bytes()), Some(bad.len()), "{bad}");
-        }
-    }
 
     #[test]
     fn the_end_of_a_string_is_found_at_every_distance() {
