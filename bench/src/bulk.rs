@@ -13,9 +13,13 @@ use opensearch::http::transport::Transport;
 
 use crate::bulk_settings::{CANDIDATES, FIRST, Settings};
 use crate::child;
+use crate::memory::cpu_seconds;
 use crate::records::Records;
 use crate::search::Bench;
 
+/// What streamdex asks the answer for too. The node writes it for each document.
+const ANSWER: &str =
+    "took,errors,error,status,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason";
 /// Documents of a trial of the settings.
 const TRIAL: usize = 20_000;
 
@@ -26,6 +30,13 @@ pub(crate) struct BareLoop {
     pub(crate) bytes: usize,
     documents: u32,
     bodies: Bodies,
+}
+
+/// One run of the loop.
+pub(crate) struct Posted {
+    pub(crate) seconds: f64,
+    /// Of this process, in which the loop runs.
+    pub(crate) cpu_seconds: f64,
 }
 
 /// Bulk lines, two a document.
@@ -43,12 +54,14 @@ impl BareLoop {
         Ok(BareLoop { settings, bytes: body.len(), documents: records.documents, bodies })
     }
 
-    /// Fills a new index; seconds.
-    pub(crate) async fn run(&self, bench: &Bench) -> anyhow::Result<f64> {
+    /// Fills a new index.
+    pub(crate) async fn run(&self, bench: &Bench) -> anyhow::Result<Posted> {
         bench.fresh_index().await?;
+        let before = cpu_seconds("self").context("no /proc")?;
         let seconds = post(&bench.node.url(), &self.bodies, self.settings).await?;
+        let cpu_seconds = cpu_seconds("self").context("no /proc")? - before;
         bench.expect_documents(self.documents).await?;
-        Ok(seconds)
+        Ok(Posted { seconds, cpu_seconds })
     }
 
     /// What it is, for a table.
@@ -113,7 +126,7 @@ async fn work_off(url: &str, queue: &Mutex<VecDeque<Bytes>>) -> anyhow::Result<(
         let Some(body) = next else { return Ok(()) };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        let query = [("filter_path", "errors")];
+        let query = [("filter_path", ANSWER)];
         let answer = transport.send(Method::Post, "/_bulk", headers, Some(&query), Some(body), None).await?;
         let text = answer.text().await.context("no answer")?;
         anyhow::ensure!(text.contains("\"errors\":false"), "the bare loop met an error: {text}");

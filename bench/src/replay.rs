@@ -2,26 +2,27 @@
 
 use anyhow::Context;
 
-use crate::bulk::BareLoop;
-use crate::child::{self, Run};
+use crate::bulk::{BareLoop, Posted};
+use crate::child;
 use crate::records::Records;
 use crate::search::Bench;
-use crate::statistics::Contest;
+use crate::statistics::{Contest, Timed};
 
 /// Measures and prints.
 pub(crate) async fn run(bench: &Bench, rounds: usize, documents: u32) -> anyhow::Result<()> {
     let records = Records::write(&bench.folder, documents)?;
     let reference = BareLoop::prepare(bench, &records).await?;
     let captured = records.path.to_str().context("a path in UTF-8")?;
-    let (mut bare, mut replay, mut peak) = (Vec::new(), Vec::new(), 0);
+    let (mut bare, mut replay, mut peak) = (Timed::default(), Timed::default(), 0);
     for _ in 0..rounds {
-        bare.push(reference.run(bench).await?);
+        let Posted { seconds, cpu_seconds } = reference.run(bench).await?;
+        bare.add(seconds, cpu_seconds);
         bench.fresh_index().await?;
         let replayed = ["replay", "--images", captured];
-        let Run { seconds, peak_megabytes, .. } = child::run(&bench.programs.now, &bench.config, &replayed, None)?;
+        let run = child::run(&bench.programs.now, &bench.config, &replayed, None)?;
         bench.expect_documents(documents).await?;
-        replay.push(seconds);
-        peak = peak.max(peak_megabytes);
+        replay.add(run.seconds, run.cpu_seconds);
+        peak = peak.max(run.peak_megabytes);
     }
     println!("## Sink: {documents} documents, {} bytes of bulk bodies, into OpenSearch 3.8.0\n", reference.bytes);
     let contest = Contest { documents, bare: &bare };

@@ -28,46 +28,51 @@ pub(crate) fn spread(left: &[f64], right: &[f64]) -> String {
     format!("{low:.2}–{high:.2}")
 }
 
+/// The runs of a contender, round by round.
+#[derive(Default)]
+pub(crate) struct Timed {
+    seconds: Vec<f64>,
+    cpu_seconds: Vec<f64>,
+}
+
+impl Timed {
+    pub(crate) fn add(&mut self, seconds: f64, cpu_seconds: f64) {
+        self.seconds.push(seconds);
+        self.cpu_seconds.push(cpu_seconds);
+    }
+}
+
 /// A table of contenders that moved the same documents in the same rounds as the bare loop.
 pub(crate) struct Contest<'a> {
     pub(crate) documents: u32,
-    /// The bare loop's seconds, round by round.
-    pub(crate) bare: &'a [f64],
+    pub(crate) bare: &'a Timed,
 }
 
 impl Contest<'_> {
     /// Prints the head, and the bare loop's own row.
     pub(crate) fn begin(&self, unit: &str, bare: &str) {
-        println!("| contender | {unit}/s (median) | ratio to the bare loop | peak memory |");
-        println!("|---|---|---|---|");
-        println!("| {bare} | {:.0} | 1 | – |", self.rate(self.bare));
+        println!("| contender | {unit}/s (median) | ratio to the bare loop | CPU µs each, its own | peak memory |");
+        println!("|---|---|---|---|---|");
+        println!("| {bare} | {:.0} | 1 | {:.1} | – |", self.rate(self.bare), self.cpu_microseconds(self.bare));
     }
 
-    /// Prints the row of a contender that took so many seconds, round by round.
-    pub(crate) fn row(&self, contender: &str, seconds: &[f64], peak_megabytes: Option<u64>) {
+    /// Prints the row of a contender.
+    pub(crate) fn row(&self, contender: &str, timed: &Timed, peak_megabytes: Option<u64>) {
         let peak = peak_megabytes.map_or("–".to_owned(), |megabytes| format!("{megabytes} MB"));
         println!(
-            "| {contender} | {:.0} | {:.2} ({}) | {peak} |",
-            self.rate(seconds),
-            median_ratio(self.bare, seconds),
-            spread(self.bare, seconds)
+            "| {contender} | {:.0} | {:.2} ({}) | {:.1} | {peak} |",
+            self.rate(timed),
+            median_ratio(&self.bare.seconds, &timed.seconds),
+            spread(&self.bare.seconds, &timed.seconds),
+            self.cpu_microseconds(timed),
         );
     }
 
-    fn rate(&self, seconds: &[f64]) -> f64 {
-        f64::from(self.documents) / median(seconds)
+    fn rate(&self, timed: &Timed) -> f64 {
+        f64::from(self.documents) / median(&timed.seconds)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_of_the_nearest_rank() {
-        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
-        assert_eq!([50, 99, 100].map(|percent| percentile(&values, percent)), [100.0, 198.0, 200.0]);
-        assert_eq!(percentile(&[7.0], 99), 7.0);
-        assert_eq!(percentile(&[], 50), 0.0);
+    fn cpu_microseconds(&self, timed: &Timed) -> f64 {
+        median(&timed.cpu_seconds) * 1e6 / f64::from(self.documents)
     }
 }
