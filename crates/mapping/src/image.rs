@@ -200,6 +200,7 @@ impl<'a> Image<'a> {
 
 /// Whether an attribute of this name may be one that no route writes (`aws:rep:*`), or that OpenSearch takes for its own
 /// (`_id`). An escape can be any character.
+#[inline]
 pub(crate) fn is_special(name: Text<'_>) -> bool {
     matches!(name.inner().as_bytes(), [b'_' | b'\\', ..] | [b'a', b'w' | b'\\', ..])
 }
