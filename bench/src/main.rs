@@ -7,6 +7,7 @@
 mod bulk;
 mod bulk_settings;
 mod child;
+mod curve;
 mod figures;
 mod lambda;
 mod mapping;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use streamdex_mapping::{Condition, IndexName, Mapper, Route, Test};
 use streamdex_testkit::workload::{StreamRecord, lambda_event_of};
 
+use crate::curve;
 use crate::mapping::{bulk_body, plain_modifications, skip};
 use crate::page;
 use crate::statistics::{median, median_ratio, spread};
@@ -52,6 +53,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     println!(
         "100 routes of 3 conditions, of which the last one takes every item, against one route: {ratio}, at most 1.5.\n"
     );
+    curve::run()?;
     page::run(&plain).await
 }
 
