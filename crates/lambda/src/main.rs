@@ -66,7 +66,9 @@ fn main() -> ExitCode {
 /// Handles one invocation after the other, until Lambda ends the sandbox.
 async fn serve(config: Config, function: String) -> Result<(), Error> {
     let handler = Arc::new(Handler::new(config, function, Box::new(metrics::to_stdout)));
-    handler.connect().await;
+    if settings::may_connect_first(&|name| std::env::var(name).ok()) {
+        handler.connect().await;
+    }
     let bodies = Bodies::default();
     let taken = bodies.clone();
     let service = service_fn(move |event: LambdaEvent<()>| {

@@ -100,6 +100,12 @@ pub fn choose(env: &dyn Fn(&str) -> Option<String>, is_file: &dyn Fn(&Path) -> b
     }
 }
 
+/// Whether a sandbox connects before its first event. Where a snapshot is made of it (SnapStart), the connection would be
+/// one and the same for all sandboxes that go on from there.
+pub fn may_connect_first(env: &dyn Fn(&str) -> Option<String>) -> bool {
+    env("AWS_LAMBDA_INITIALIZATION_TYPE").as_deref() != Some("snap-start")
+}
+
 fn code(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
     env(CODE).map(PathBuf::from).unwrap_or_default()
 }
@@ -137,6 +143,18 @@ impl SettingsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sandbox_that_a_snapshot_is_made_of_does_not_connect() {
+        for (kind, connects) in [
+            (None, true),
+            (Some("on-demand"), true),
+            (Some("provisioned-concurrency"), true),
+            (Some("snap-start"), false),
+        ] {
+            assert_eq!(may_connect_first(&|_| kind.map(str::to_owned)), connects, "{kind:?}");
+        }
+    }
 
     const MINIMAL: &str =
         "source = { table = 'orders' }\nopensearch = { url = 'http://127.0.0.1:9200' }\nroute = [{ index = 'i' }]\n";

@@ -15,6 +15,19 @@ async fn a_sandbox_connects_before_the_first_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_lost_before_the_first_event_costs_no_record() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let mut sandbox = bench.sandbox().await;
+    assert!(sandbox.asked_for_next(AMPLE).await, "{}", sandbox.log());
+    bench.front.cut_connections();
+    let reset = bench.front.add(Rule::any().times(1).drop_before());
+    let records = bench.stream.put_small(3, "first");
+    assert_eq!(wanted_again(&sandbox.invoke(event(&records), AMPLE).await), None, "{}", sandbox.log());
+    assert_eq!(bench.front.hits(reset), 1);
+    bench.index_is_current("after the first event").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sandbox_that_cannot_connect_asks_for_events_and_tells_no_error() {
     let Some(mut bench) = Bench::new().await else { return };
     let refusal = || Reply::json(403, r#"{"status":403,"error":"no permissions for [cluster:monitor/main]"}"#);

@@ -220,11 +220,6 @@ fn by_manage(
     [Manage::Create, Manage::Check, Manage::Never].into_iter().filter_map(permission).collect()
 }
 
-/// The function asks for the engine's version when it sets up its first index, commands when they start.
-fn asks_version(purpose: Purpose, names: &[IndexNames]) -> bool {
-    purpose != Purpose::Lambda || names.iter().any(|names| names.manage != Manage::Never)
-}
-
 fn makes(names: &[IndexNames]) -> bool {
     names.iter().any(|names| names.manage == Manage::Create)
 }
@@ -233,10 +228,7 @@ fn makes(names: &[IndexNames]) -> bool {
 fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
     let template = makes(names).then_some(TEMPLATE_PUT);
     match purpose {
-        Purpose::Run | Purpose::Lambda | Purpose::Replay => {
-            let main = asks_version(purpose, names).then_some(MAIN);
-            main.into_iter().chain(template).chain([BULK]).collect()
-        }
+        Purpose::Run | Purpose::Lambda | Purpose::Replay => [MAIN].into_iter().chain(template).chain([BULK]).collect(),
         Purpose::Index => {
             let asks = if makes(names) { TEMPLATE_ASK.as_slice() } else { &[] };
             let probes = names.iter().any(|names| names.manage != Manage::Never).then_some(BULK);
@@ -280,7 +272,8 @@ fn methods(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
     let posts = purpose != Purpose::Index || probes;
     let methods = [
         (probes, "es:ESHttpDelete"),
-        (asks_version(purpose, names), "es:ESHttpGet"),
+        // Each of them asks for the engine's version: commands and sandboxes when they start.
+        (true, "es:ESHttpGet"),
         (posts, "es:ESHttpPost"),
         (makes || probes, "es:ESHttpPut"),
     ];
