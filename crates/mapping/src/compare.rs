@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use crate::document::document;
 use crate::image::{Attribute, Image};
-use crate::json::{Cursor, Fault, Literal};
+use crate::json::{Cursor, Fault};
 use crate::project::is_kept;
 use crate::route::Route;
-use crate::text::write_json_string;
+use crate::text::{Text, write_json_string};
 
 /// Whether `left` under its route and `right` under its route give the same document: the same members
 /// in any order, numbers by their text, sets without order.
@@ -75,10 +75,11 @@ fn canonical(value: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-fn write_canonical_string(literal: Literal<'_>, out: &mut Vec<u8>) {
-    match literal.as_text().filter(|text| !text.has_escapes()) {
-        Some(text) => out.extend_from_slice(text.literal().as_bytes()),
-        None => write_json_string(&literal.decode(), out),
+fn write_canonical_string(text: Text<'_>, out: &mut Vec<u8>) {
+    if text.has_escapes() {
+        write_json_string(&text.decode(), out);
+    } else {
+        out.extend_from_slice(text.literal().as_bytes());
     }
 }
 

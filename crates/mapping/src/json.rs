@@ -3,8 +3,6 @@
 
 mod scan;
 
-use std::borrow::Cow;
-
 use serde::de::IgnoredAny;
 
 pub(crate) use self::scan::plain;
@@ -26,14 +24,6 @@ pub(crate) enum Fault {
     Syntax,
     /// It is JSON of another shape than what was expected, or nested too deep.
     Shape,
-}
-
-/// A string literal.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Literal<'a> {
-    text: Text<'a>,
-    /// An escape is half a surrogate pair, which no text can hold.
-    is_half: bool,
 }
 
 // === impl Cursor ===
@@ -104,7 +94,7 @@ impl<'a> Cursor<'a> {
 
     /// The name of the next member of the object that was opened, up to its colon; `None` behind the last one.
     #[inline(always)]
-    pub(crate) fn next_member(&mut self, first: &mut bool) -> Result<Option<Literal<'a>>, Fault> {
+    pub(crate) fn next_member(&mut self, first: &mut bool) -> Result<Option<Text<'a>>, Fault> {
         if !self.next_of(b'}', first)? {
             return Ok(None);
         }
@@ -137,9 +127,9 @@ impl<'a> Cursor<'a> {
 
     /// Takes a name and its colon.
     #[inline(always)]
-    pub(crate) fn name(&mut self) -> Result<Literal<'a>, Fault> {
+    pub(crate) fn name(&mut self) -> Result<Text<'a>, Fault> {
         match self.plain_name() {
-            Some(text) => Ok(Literal::plain(text)),
+            Some(text) => Ok(Text::new(text, false)),
             None => self.any_name(),
         }
     }
@@ -157,7 +147,7 @@ impl<'a> Cursor<'a> {
         Some(name)
     }
 
-    fn any_name(&mut self) -> Result<Literal<'a>, Fault> {
+    fn any_name(&mut self) -> Result<Text<'a>, Fault> {
         let name = self.literal()?;
         self.take(b':')?;
         Ok(name)
@@ -165,7 +155,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes a string literal.
     #[inline]
-    pub(crate) fn literal(&mut self) -> Result<Literal<'a>, Fault> {
+    pub(crate) fn literal(&mut self) -> Result<Text<'a>, Fault> {
         if self.peek()? != b'"' {
             return Err(Fault::Syntax);
         }
@@ -178,21 +168,19 @@ impl<'a> Cursor<'a> {
             return self.literal_with_escapes(from);
         }
         self.at += 1;
-        Ok(Literal::plain(self.since(from)))
+        Ok(Text::new(self.since(from), false))
     }
 
-    /// serde_json tells where it ends, and whether a text can hold it.
-    fn literal_with_escapes(&mut self, from: usize) -> Result<Literal<'a>, Fault> {
+    /// serde_json tells where it ends.
+    fn literal_with_escapes(&mut self, from: usize) -> Result<Text<'a>, Fault> {
         self.at = from;
-        let text = self.skip_other()?;
-        let is_half = text.contains("\\u") && serde_json::from_str::<String>(text).is_err();
-        Ok(Literal { text: Text::new(text, true), is_half })
+        Ok(Text::new(self.skip_other()?, true))
     }
 
     /// Takes any value, however deep, and gives its text.
     #[inline]
     pub(crate) fn skip(&mut self) -> Result<&'a str, Fault> {
-        if self.peek()? == b'"' { Ok(self.literal()?.text.literal()) } else { self.skip_other() }
+        if self.peek()? == b'"' { Ok(self.literal()?.literal()) } else { self.skip_other() }
     }
 
     fn skip_other(&mut self) -> Result<&'a str, Fault> {
@@ -223,8 +211,12 @@ impl<'a> Cursor<'a> {
 
 /// Whether a text is a number by the grammar of JSON, with nothing around it.
 pub(crate) fn is_number(text: &str) -> bool {
-    let ends = [text.as_bytes().first(), text.as_bytes().last()];
-    matches!(ends, [Some(b'-' | b'0'..=b'9'), Some(b'0'..=b'9')]) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    match text.as_bytes() {
+        // Most are whole and positive.
+        [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => true,
+        [b'-' | b'0'..=b'9', .., b'0'..=b'9'] | [b'0'] => serde_json::from_str::<IgnoredAny>(text).is_ok(),
+        _ => false,
+    }
 }
 
 /// Line and column, from 1, of the last byte of `text`.
@@ -237,27 +229,6 @@ pub(crate) fn end_of(text: &[u8]) -> (usize, usize) {
 pub(crate) fn place_of_fault(text: &str) -> (usize, usize) {
     let error = serde_json::from_str::<IgnoredAny>(text).err();
     error.map_or((1, 1), |error| (error.line(), error.column()))
-}
-
-// === impl Literal ===
-
-impl<'a> Literal<'a> {
-    #[inline]
-    fn plain(text: &'a str) -> Literal<'a> {
-        Literal { text: Text::new(text, false), is_half: false }
-    }
-
-    /// The text; `None` where no text can hold it.
-    #[inline]
-    pub(crate) fn as_text(self) -> Option<Text<'a>> {
-        (!self.is_half).then_some(self.text)
-    }
-
-    /// The decoded string; what stands between the quotes, where no text can hold it.
-    #[inline]
-    pub(crate) fn decode(self) -> Cow<'a, str> {
-        self.text.decode()
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// A JSON string literal, quotes and escapes included, that holds a text.
+/// A JSON string literal, quotes and escapes included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text<'a> {
     literal: &'a str,
@@ -45,7 +45,17 @@ impl<'a> Text<'a> {
         self.literal.get(1..self.literal.len().saturating_sub(1)).unwrap_or_default()
     }
 
-    /// The decoded string.
+    /// Itself, unless an escape in it is half a surrogate pair, which no text can hold.
+    #[inline]
+    pub(crate) fn whole(self) -> Option<Text<'a>> {
+        (!self.has_escapes || self.is_whole()).then_some(self)
+    }
+
+    fn is_whole(self) -> bool {
+        !self.literal.contains("\\u") || serde_json::from_str::<String>(self.literal).is_ok()
+    }
+
+    /// The decoded string; what stands between the quotes, where no text can hold it.
     #[inline]
     pub(crate) fn decode(self) -> Cow<'a, str> {
         if self.has_escapes { self.decode_escapes() } else { Cow::Borrowed(self.inner()) }

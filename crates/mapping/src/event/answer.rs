@@ -49,7 +49,7 @@ fn next<'a>(cursor: &mut Cursor<'a>) -> Result<Option<Cow<'a, str>>, Fault> {
     if cursor.peek()? != b'"' {
         return if cursor.skip()? == "null" { Ok(None) } else { Err(Fault::Shape) };
     }
-    let next = cursor.literal()?.as_text().ok_or(Fault::Shape)?.decode();
+    let next = cursor.literal()?.whole().ok_or(Fault::Shape)?.decode();
     Ok(Some(next).filter(|next| !next.is_empty()))
 }
 

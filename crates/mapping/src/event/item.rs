@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
             }
             self.cursor.peek()?;
             let (begins, written) = (self.cursor.at(), self.out.len());
-            let name = self.cursor.name()?.as_text().ok_or(Fault::Shape)?;
+            let name = self.cursor.name()?.whole().ok_or(Fault::Shape)?;
             self.write_name(name);
             match others.iter().take(2).position(|other| other.name == name) {
                 Some(place) => others = others.get(place + 1..).unwrap_or_default(),

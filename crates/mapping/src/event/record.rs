@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::value::Reader;
 use crate::change::{Change, EventName, ReadRecord, RecordError, RecordProblem, StreamView, canonical_keys};
 use crate::image::Image;
-use crate::json::{Cursor, Fault, Literal};
+use crate::json::{Cursor, Fault};
 use crate::text::Text;
 use crate::version::{CreationTime, SequenceNumber};
 
@@ -160,7 +160,7 @@ impl<'a> RecordReader<'a> {
     }
 
     /// Reads the value of one member of a record.
-    pub(super) fn read_member(&mut self, name: Literal<'a>) -> Result<(), Fault> {
+    pub(super) fn read_member(&mut self, name: Text<'a>) -> Result<(), Fault> {
         match &*name.decode() {
             "eventName" => {
                 let event = self.text()?.and_then(|text| EventName::parse(&text));

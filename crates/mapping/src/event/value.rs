@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
     #[inline]
     fn next_tag(&mut self, first: &mut bool) -> Result<Option<Option<Tag>>, Fault> {
         let Some(name) = self.cursor.next_member(first)? else { return Ok(None) };
-        let name = name.as_text().ok_or(Fault::Shape)?;
+        let name = name.whole().ok_or(Fault::Shape)?;
         Ok(Some(Tag::parse(name.inner()).or_else(|| Tag::parse(&name.decode()))))
     }
 
@@ -204,7 +204,7 @@ impl<'a> Reader<'a> {
     #[inline]
     fn text(&mut self) -> Result<Option<Text<'a>>, Fault> {
         if self.cursor.peek()? == b'"' {
-            return Ok(self.cursor.literal()?.as_text());
+            return Ok(self.cursor.literal()?.whole());
         }
         self.cursor.skip()?;
         Ok(None)
@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
         self.out.push(b'{');
         let mut first = true;
         while let Some(name) = self.cursor.next_member(&mut first)? {
-            let name = name.as_text().ok_or(Fault::Shape)?;
+            let name = name.whole().ok_or(Fault::Shape)?;
             self.separate(b'{');
             let from = self.out.len();
             self.write_name(name);
