@@ -181,6 +181,14 @@ fn document_of(item: &str) -> String {
 }
 
 #[test]
+fn j2_of_two_lists_of_records_in_an_answer_the_last_counts() {
+    let records = |text: &str| read_records(text, "arn").unwrap().records.map(|records| records.len());
+    assert_eq!(records(r#"{"Records":[],"Records":[{}]}"#), Some(1));
+    assert_eq!(records(r#"{"Records":[{}],"Records":[]}"#), Some(0));
+    assert_eq!(records(r#"{"Records":[{}],"Records":null}"#), None);
+}
+
+#[test]
 fn j2_the_last_of_members_with_one_name_wins_at_every_depth() {
     for (text, expected) in [
         (r#"{"a":{"S":"1"},"b":{"S":"x"},"a":{"S":"2"}}"#, r#"{"b":"x","a":"2"}"#),
@@ -202,12 +210,15 @@ fn j2_the_last_of_members_with_one_name_wins_at_every_depth() {
         let (records, _) = read(&one_pass);
         assert!(records[0].as_ref().unwrap().new_image.as_ref().unwrap().problem().is_none(), "{text}");
     }
-    let many: String = (0..40).map(|number| format!(r#""k{}":{{"N":"{number}"}},"#, number % 20)).collect();
-    let expected: String = (20..40).map(|number| format!(r#""k{}":{number},"#, number % 20)).collect();
-    assert_eq!(
-        document_of(&format!("{{{}}}", many.trim_end_matches(','))),
-        format!("{{{}}}", expected.trim_end_matches(','))
-    );
+    for names in [20, 200] {
+        let many: String =
+            (0..2 * names).map(|number| format!(r#""k{}":{{"N":"{number}"}},"#, number % names)).collect();
+        let expected: String = (names..2 * names).map(|number| format!(r#""k{}":{number},"#, number % names)).collect();
+        assert_eq!(
+            document_of(&format!("{{{}}}", many.trim_end_matches(','))),
+            format!("{{{}}}", expected.trim_end_matches(','))
+        );
+    }
     let (records, _) = read(
         r#"{"eventName":"INSERT","dynamodb":{"Keys":{"pk":{"S":"old"}},"SequenceNumber":"1","NewImage":{"x":{"S":"x"}}},"eventName":"REMOVE","userIdentity":{"type":"User","type":"Service","principalId":"dynamodb.amazonaws.com"},"dynamodb":{"Keys":{"sk":{"S":"b"}},"Keys":{"pk":{"S":"a"}}}}"#,
     );
