@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use streamdex_testkit::fault::{CertificateKind, FaultServer};
 
 use super::contender::Contender;
-use super::{INVOCATIONS, Measured, cold, warm};
+use super::measure::{INVOCATIONS, Measured, cold, warm};
 use crate::search::Bench;
 use crate::statistics::{median, median_ratio, spread};
 
