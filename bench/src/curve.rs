@@ -2,11 +2,10 @@
 //! takes. Where a number grows along its row, so does the cost of each.
 
 use std::hint::black_box;
-use std::time::Instant;
 
-use streamdex_mapping::{Condition, IndexName, IndexPattern, Mapper, PatternPart, Route, Test};
+use streamdex_mapping::{Condition, IndexPattern, Mapper, PatternPart, Route, Test};
 
-use crate::mapping::bulk_body;
+use crate::mapping::{bulk_body, mapper, milliseconds, plain_route};
 use crate::statistics::median;
 
 const ROUNDS: usize = 21;
@@ -38,9 +37,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         for Point { size, units, event, mapper } in points {
             let mut times = Vec::new();
             for _ in 0..ROUNDS {
-                let started = Instant::now();
-                bulk_body(black_box(&event), &mapper, &mut body)?;
-                times.push(started.elapsed().as_secs_f64() * 1e9);
+                times.push(1e6 * milliseconds(|| bulk_body(black_box(&event), &mapper, &mut body))?);
             }
             cells.push(format!("{size}: {:.0}", median(&times) / f64::from(u32::try_from(units)?)));
         }
@@ -51,7 +48,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 fn records() -> anyhow::Result<Row> {
-    let point = |size| Ok(Point { size, units: size, event: event(size, |_| members(20, 16)), mapper: plain()? });
+    let point = |size| Ok(Point { size, units: size, event: event(size, |_| members(20, 16)), mapper: mapper()? });
     row("records of 20 attributes", "record", &[10, 100, 1_000, 10_000], point)
 }
 
@@ -59,7 +56,7 @@ fn sizes() -> anyhow::Result<Row> {
     const RECORDS: usize = 10;
     let point = |size| {
         let event = event(RECORDS, |_| members(1, size * 1_000));
-        Ok(Point { size, units: RECORDS * size, event, mapper: plain()? })
+        Ok(Point { size, units: RECORDS * size, event, mapper: mapper()? })
     };
     row("item size in KB, in one attribute", "KB", &[1, 10, 100, 400], point)
 }
@@ -75,7 +72,7 @@ fn attributes(reversed: bool) -> anyhow::Result<Row> {
             }
             members
         };
-        Ok(Point { size, units: RECORDS * size, event: event(RECORDS, image), mapper: plain()? })
+        Ok(Point { size, units: RECORDS * size, event: event(RECORDS, image), mapper: mapper()? })
     };
     row(title, "attribute", &[10, 100, 1_000, 10_000], point)
 }
@@ -85,7 +82,7 @@ fn levels() -> anyhow::Result<Row> {
     let point = |size: usize| {
         let nested = format!(r#""a":{}{{"S":"x"}}{}"#, r#"{"M":{"a":"#.repeat(size), "}}".repeat(size));
         let event = event(RECORDS, |_| vec![nested.clone()]);
-        Ok(Point { size, units: RECORDS * size, event, mapper: plain()? })
+        Ok(Point { size, units: RECORDS * size, event, mapper: mapper()? })
     };
     row("levels of nesting", "level", &[1, 3, 10, 30], point)
 }
@@ -99,9 +96,9 @@ fn routes() -> anyhow::Result<Row> {
             not: false,
         };
         let mut routes = (1..size)
-            .map(|number| Ok(Route { when: vec![other(number)], ..route()? }))
+            .map(|number| Ok(Route { when: vec![other(number)], ..plain_route()? }))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        routes.push(route()?);
+        routes.push(plain_route()?);
         let event = event(RECORDS, |_| members(20, 16));
         Ok(Point { size, units: RECORDS, event, mapper: Mapper::new(routes) })
     };
@@ -114,7 +111,7 @@ fn indices() -> anyhow::Result<Row> {
         let parts = vec![PatternPart::Literal("i-".to_owned()), PatternPart::Attribute("kind".to_owned())];
         let index = IndexPattern::Placeholders { text: "i-{kind}".to_owned(), parts };
         let event = event_of(RECORDS, size, |_| members(20, 16));
-        Ok(Point { size, units: RECORDS, event, mapper: Mapper::new(vec![Route { index, ..route()? }]) })
+        Ok(Point { size, units: RECORDS, event, mapper: Mapper::new(vec![Route { index, ..plain_route()? }]) })
     };
     row("indices, by a placeholder", "record", &[1, 10, 100, 1_000], point)
 }
@@ -126,14 +123,6 @@ fn row(
     point: impl Fn(usize) -> anyhow::Result<Point>,
 ) -> anyhow::Result<Row> {
     Ok(Row { title, unit, points: sizes.iter().map(|size| point(*size)).collect::<anyhow::Result<_>>()? })
-}
-
-fn route() -> anyhow::Result<Route> {
-    Ok(Route::to(IndexName::parse("sessions")?))
-}
-
-fn plain() -> anyhow::Result<Mapper> {
-    Ok(Mapper::new(vec![route()?]))
 }
 
 /// Attributes with strings of so many bytes.

@@ -55,10 +55,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut times: [Vec<f64>; 3] = Default::default();
     for round in 0..ROUNDS + 5 {
         for (route, times) in ROUTES.iter().zip(&mut times) {
-            let started = Instant::now();
-            go(*route, black_box(&event), &mapper, &mut body)?;
+            let took = milliseconds(|| go(*route, black_box(&event), &mapper, &mut body))?;
             if round >= 5 {
-                times.push(started.elapsed().as_secs_f64() * 1e3);
+                times.push(took);
             }
         }
     }
@@ -106,8 +105,21 @@ fn without_binary(mut item: Item) -> Item {
     item
 }
 
-fn mapper() -> anyhow::Result<Mapper> {
-    Ok(Mapper::new(vec![streamdex_mapping::Route::to(IndexName::parse("sessions")?)]))
+/// A route that says nothing but its index.
+pub(crate) fn plain_route() -> anyhow::Result<streamdex_mapping::Route> {
+    Ok(streamdex_mapping::Route::to(IndexName::parse("sessions")?))
+}
+
+/// The mapper of that route alone.
+pub(crate) fn mapper() -> anyhow::Result<Mapper> {
+    Ok(Mapper::new(vec![plain_route()?]))
+}
+
+/// How long `work` takes.
+pub(crate) fn milliseconds(work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let started = Instant::now();
+    work()?;
+    Ok(started.elapsed().as_secs_f64() * 1e3)
 }
 
 fn go(route: Route, event: &str, mapper: &Mapper, body: &mut Vec<u8>) -> anyhow::Result<()> {

@@ -3,13 +3,12 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
-use std::time::Instant;
 
-use streamdex_mapping::{Condition, IndexName, Mapper, Route, Test};
+use streamdex_mapping::{Condition, Mapper, Route, Test};
 use streamdex_testkit::workload::{StreamRecord, lambda_event_of};
 
 use crate::curve;
-use crate::mapping::{bulk_body, plain_modifications, skip};
+use crate::mapping::{bulk_body, mapper, milliseconds, plain_modifications, plain_route, skip};
 use crate::page;
 use crate::statistics::{median, median_ratio, spread};
 
@@ -44,7 +43,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     println!();
     let (mut hundred, mut one) = (Vec::new(), Vec::new());
     let event = changes("MODIFY", true);
-    let (routed, plain) = (many_routes()?, Mapper::new(vec![route()?]));
+    let (routed, plain) = (many_routes()?, mapper()?);
     for _ in 0..ROUNDS {
         hundred.push(milliseconds(|| bulk_body(black_box(&event), &routed, &mut body))?);
         one.push(milliseconds(|| bulk_body(black_box(&event), &plain, &mut body))?);
@@ -57,18 +56,11 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     page::run(&plain).await
 }
 
-fn milliseconds<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<f64> {
-    let started = Instant::now();
-    black_box(work()?);
-    Ok(started.elapsed().as_secs_f64() * 1e3)
-}
-
 fn shapes() -> anyhow::Result<Vec<Shape>> {
-    let plain = || anyhow::Ok(Mapper::new(vec![route()?]));
     let shape = |title: &str, at_most, event, mapper| Shape { title: title.to_owned(), at_most, event, mapper };
     let mut shapes = vec![
-        shape("1,000 changes, both images, the old one compared", "1.25", changes("MODIFY", true), plain()?),
-        shape("1,000 inserts", "1.6", changes("INSERT", false), plain()?),
+        shape("1,000 changes, both images, the old one compared", "1.25", changes("MODIFY", true), mapper()?),
+        shape("1,000 inserts", "1.6", changes("INSERT", false), mapper()?),
         shape("1,000 inserts; includes, excludes, renames, conditions", "1.6", changes("INSERT", false), projecting()?),
     ];
     for (attributes, nested) in [(100, false), (10_000, false), (80_000, false), (10_000, true)] {
@@ -76,14 +68,10 @@ fn shapes() -> anyhow::Result<Vec<Shape>> {
             let order = if reversed { "in reverse" } else { "in the same order" };
             let place = if nested { "members of a map" } else { "attributes" };
             let title = format!("an item of 400 KB, {attributes} {place}, old ones {order}");
-            shapes.push(Shape { title, at_most: "15", event: large(attributes, nested, reversed), mapper: plain()? });
+            shapes.push(Shape { title, at_most: "15", event: large(attributes, nested, reversed), mapper: mapper()? });
         }
     }
     Ok(shapes)
-}
-
-fn route() -> anyhow::Result<Route> {
-    Ok(Route::to(IndexName::parse("sessions")?))
 }
 
 fn changes(event_name: &'static str, with_old: bool) -> String {
@@ -102,7 +90,7 @@ fn projecting() -> anyhow::Result<Mapper> {
         include: names(&kept),
         exclude: names(&["note"]),
         rename: [("user_agent".to_owned(), "agent".to_owned())].into(),
-        ..route()?
+        ..plain_route()?
     }]))
 }
 
@@ -118,10 +106,10 @@ fn many_routes() -> anyhow::Result<Mapper> {
             condition("user_id", Test::StartsWith("user".to_owned())),
             condition("requests", Test::EqualsNumber(format!("99{number}99"))),
         ];
-        Ok(Route { when, ..route()? })
+        Ok(Route { when, ..plain_route()? })
     };
     let mut routes = (0..99).map(with_conditions).collect::<anyhow::Result<Vec<_>>>()?;
-    routes.push(route()?);
+    routes.push(plain_route()?);
     Ok(Mapper::new(routes))
 }
 

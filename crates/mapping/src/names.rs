@@ -10,7 +10,7 @@ const SEVERAL: usize = 64;
 /// Takes those of the members out that a later one of the same name follows, escapes resolved.
 pub(crate) fn keep_last<'a, T>(members: &mut Vec<T>, name: impl Fn(&T) -> Text<'a>) {
     let mut later = HashSet::new();
-    let last = |member: &T| later.insert(name(member).decode().into_owned());
+    let last = |member: &T| later.insert(name(member).decode());
     let mut is_last: Vec<bool> = members.iter().rev().map(last).collect();
     members.retain(|_| is_last.pop().unwrap_or(true));
 }

@@ -62,7 +62,6 @@ impl<'a> Reader<'a> {
         let mut in_step = other.is_some();
         while self.cursor.next_of(b'}', &mut first)? {
             if let Some((other, after)) = others.split_first()
-                && other.problem.is_none()
                 && self.cursor.take_text(other.source)
             {
                 image.attributes.push(other.clone());
