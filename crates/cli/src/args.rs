@@ -1,7 +1,7 @@
 //! The argument tree.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -27,7 +27,7 @@ pub struct Cli {
 const EXIT_STATUS: &str = "\
 Exit status:
   0  done
-  1  done, with dead letters or bad records
+  1  done, with dead letters, bad records or differences
   2  wrong usage or configuration
   3  a source or sink could not be reached, or refused
   4  `run` has nothing left to follow but gaps";
@@ -63,6 +63,8 @@ pub enum Command {
     /// The table for checkpoints and dead letters
     #[command(subcommand)]
     State(StateCommand),
+    /// Compare the index with the table, and repair it
+    Verify(VerifyArgs),
     /// Records that can never be indexed
     #[command(subcommand)]
     Dlq(DlqCommand),
@@ -219,6 +221,38 @@ pub struct StatusArgs {
     /// With --check: the largest lag that is well
     #[arg(long, value_name = "SECONDS", requires = "check", default_value_t = 60)]
     pub max_lag: u32,
+}
+
+/// `streamdex verify`
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// Compare every item and every document; this alone proves that they are equal
+    #[arg(long)]
+    pub full: bool,
+    /// Compare about so many items, and as many documents of each index [taken if neither is given: 1000]
+    #[arg(long, value_name = "N", conflicts_with = "full", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub sample: Option<u32>,
+    /// Write what differs: each item is read, and its document is written or deleted
+    #[arg(long)]
+    pub repair: bool,
+    /// Write each difference to this file, one JSON object a line, with ids and keys; `-` is stdout
+    #[arg(long, value_name = "FILE")]
+    pub list: Option<PathBuf>,
+    /// The source whose table is compared, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// How far behind the index may be [taken if not given: what the reader says in the state table]
+    #[arg(long, value_name = "SECONDS")]
+    pub lag: Option<u64>,
+    /// How long differences that keep changing are looked at again
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    pub patience: u64,
+    /// Read at most so many read units a second [taken if not given: half of what the table is provisioned with]
+    #[arg(long, value_name = "N")]
+    pub max_read_units: Option<u32>,
+    /// Read the table in so many segments at the same time
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub segments: NonZeroU32,
 }
 
 /// `streamdex iam-policy`

@@ -134,10 +134,18 @@ async fn described(source: &Source) -> Result<TableFacts, CliError> {
 /// Status 2, with the first that does not.
 pub(crate) fn fits(source: &Source, info: &TableInfo) -> Result<(), CliError> {
     check_view(source, info)?;
+    keys_fit(source, &info.keys)
+}
+
+/// Whether the routes fit a table with these key attributes.
+///
+/// # Errors
+/// Status 2, with the first that does not.
+pub(crate) fn keys_fit(source: &Source, keys: &[String]) -> Result<(), CliError> {
     for route in &source.routes {
-        if let Some(mismatch) = key_mismatches(route, &info.keys).first() {
+        if let Some(mismatch) = key_mismatches(route, keys).first() {
             let message = format!("the route to {} does not fit the table: {mismatch}", route.index.text());
-            let hint = format!("{} (its keys: {})", mismatch.hint(), info.keys.join(", "));
+            let hint = format!("{} (its keys: {})", mismatch.hint(), keys.join(", "));
             return Err(CliError::new(Exit::Usage, message).with_hint(hint));
         }
     }

@@ -141,6 +141,16 @@ impl From<ConfigError> for CliError {
     }
 }
 
+impl From<streamdex_reconcile::Fault> for CliError {
+    fn from(fault: streamdex_reconcile::Fault) -> CliError {
+        let hint = fault.hint();
+        match fault {
+            streamdex_reconcile::Fault::Delivery(fault) => fault.into(),
+            other => CliError::new(Exit::Unreachable, other.to_string()).with_hint(hint),
+        }
+    }
+}
+
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> CliError {
         let exit = match error {

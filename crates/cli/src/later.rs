@@ -1,14 +1,12 @@
 //! Commands of later versions: who asks for one learns that, and not that it is unknown.
 
 /// Commands, and what may follow them.
-const LATER: [(&str, &[&str]); 9] = [
+const LATER: [(&str, &[&str]); 7] = [
     ("init", &[]),
     ("check", &[]),
     ("explain", &[]),
     ("await", &[]),
     ("backfill", &[]),
-    ("verify", &[]),
-    ("repair", &[]),
     ("rebuild", &[]),
     ("dlq", &["replay", "drop"]),
 ];

@@ -22,6 +22,7 @@ mod kinesis;
 mod later;
 pub mod logging;
 mod map;
+mod mirrored;
 pub mod output;
 mod policy;
 mod preflight;
@@ -34,6 +35,7 @@ mod signals;
 mod state;
 mod status;
 pub mod summary;
+mod verify;
 mod watched;
 
 use std::ffi::OsString;
@@ -74,6 +76,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Command::Status(arguments) => block_on(status::run(&global, &arguments)),
         Command::Index(command) => block_on(index::run(&global, command)),
         Command::State(command) => block_on(state::run(&global, command)),
+        Command::Verify(arguments) => block_on(verify::run(&global, &arguments)),
         Command::Dlq(command) => block_on(dlq::run(&global, command)),
         Command::Gap(command) => block_on(gap::run(&global, command)),
         Command::Config(command) => config::run(&global, command),

@@ -19,6 +19,7 @@ use url::Url;
 
 use self::documents::{Counted, IndexDocuments};
 use self::fetch::get;
+pub(crate) use self::tables::TableStatus;
 use self::tables::Tables;
 use crate::args::{Global, StatusArgs};
 use crate::exit::{CliError, Exit};

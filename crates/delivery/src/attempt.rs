@@ -13,17 +13,20 @@ use crate::progress::DeliveryProgress;
 
 /// What may be tried again.
 #[derive(Clone, Copy)]
-pub(crate) struct Attempts<'d> {
-    pub(crate) patience: Patience,
-    pub(crate) progress: &'d DeliveryProgress,
+pub struct Attempts<'d> {
+    /// How long something that fails is tried again.
+    pub patience: Patience,
+    /// How it has gone so far.
+    pub progress: &'d DeliveryProgress,
 }
 
 /// The time that there is for something.
 #[derive(Clone, Copy)]
-pub(crate) struct Term<'b> {
-    pub(crate) cancel: &'b CancellationToken,
+pub struct Term<'b> {
+    /// Nothing is tried any more when this is cancelled.
+    pub cancel: &'b CancellationToken,
     /// By then all is to be done: one attempt has a share of the time that is left.
-    pub(crate) until: Option<Instant>,
+    pub until: Option<Instant>,
 }
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -40,7 +43,10 @@ pub(crate) fn schedule() -> RetrySchedule {
 
 impl Attempts<'_> {
     /// Tries until it succeeds, until trying again is of no use, or until patience or time is over.
-    pub(crate) async fn make<T, E, F>(
+    ///
+    /// # Errors
+    /// The last one.
+    pub async fn make<T, E, F>(
         self,
         term: Term<'_>,
         what: &'static str,

@@ -31,7 +31,8 @@ impl From<CancellationToken> for Bounds {
 }
 
 impl Bounds {
-    pub(crate) fn working(&self) -> Term<'_> {
+    /// The time in which something is read or written.
+    pub fn working(&self) -> Term<'_> {
         Term { cancel: &self.cancel, until: self.until }
     }
 

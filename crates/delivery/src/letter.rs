@@ -144,6 +144,9 @@ pub trait DeadLetterStore: Send + Sync {
     async fn put(&self, letters: &[DeadLetter]) -> Result<(), LetterError>;
     /// One page of letters after `after`.
     async fn list(&self, after: Option<&LetterKey>) -> Result<LetterPage, LetterError>;
+    /// Removes a letter that was read before, if it is unchanged since then; whether it was removed. A record that is
+    /// refused again while its letter is worked on keeps it.
+    async fn remove(&self, letter: &DeadLetter) -> Result<bool, LetterError>;
     /// One letter.
     async fn get(&self, key: &LetterKey) -> Result<Option<DeadLetter>, LetterError>;
 }

@@ -18,6 +18,7 @@ mod proof;
 pub mod screen;
 pub mod view;
 
+pub use attempt::{Attempts, Term};
 pub use bounds::Bounds;
 pub use brakes::BrakeRecords;
 pub use delivery::{Delivery, PageOutcome};

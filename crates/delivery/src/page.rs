@@ -6,8 +6,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use streamdex_config::Arn;
 use streamdex_mapping::{
-    Address, Batch, Change, ItemOrder, MapError, Mapped, Mapper, Operation, Outcome, Raised, RecordError, RecordMeta,
-    Refusal, SequenceNumber, Trust,
+    Address, Batch, Change, CreationTime, Fetch, ItemOrder, MapError, Mapped, Mapper, Operation, Outcome, Raised,
+    RecordError, RecordMeta, Refusal, SequenceNumber, Trust,
 };
 
 use crate::letter::LetterKey;
@@ -170,6 +170,21 @@ impl Page {
         if let Some(by) = raised.and_then(|raised| raised.by) {
             self.batch.hold(by, record);
         }
+    }
+
+    /// Adds an item to read for no record of a stream, as in a repair; `created` is the time of the change that it is read
+    /// for, if it is for one. Its dead letter is known by the item's key.
+    pub fn add_read(&mut self, fetch: Fetch, created: Option<CreationTime>) {
+        let keys = fetch.key.canonical().to_owned();
+        self.digests.push((self.batch.len(), hex::encode(Sha256::digest(&keys)).into()));
+        let meta = RecordMeta { sequence: None, created, keys };
+        self.batch.push(meta, Mapped::Fetch { fetch, archive: None });
+    }
+
+    /// Adds an operation as it is, as the archive copy that a dead letter kept.
+    pub fn add_operation(&mut self, meta: RecordMeta, operation: Operation) {
+        self.digests.push((self.batch.len(), hex::encode(Sha256::digest(&meta.keys)).into()));
+        self.batch.push(meta, Mapped::Operations(vec![operation]));
     }
 
     fn take_its_second(&mut self, meta: &RecordMeta) -> Option<Raised> {

@@ -12,6 +12,8 @@ pub mod fault;
 pub mod item;
 mod place;
 pub mod records;
+pub mod scan;
+pub mod size;
 pub mod state;
 pub mod stream;
 pub mod table;

@@ -91,6 +91,10 @@ impl DeadLetterStore for LazyLetters {
         self.letters().await.list(after).await
     }
 
+    async fn remove(&self, letter: &DeadLetter) -> Result<bool, LetterError> {
+        self.letters().await.remove(letter).await
+    }
+
     async fn get(&self, key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
         self.letters().await.get(key).await
     }

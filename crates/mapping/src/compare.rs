@@ -65,11 +65,18 @@ fn same_attribute(left: (&Image<'_>, &Attribute<'_>), right: (&Image<'_>, &Attri
     }
     // Two scalars without escapes are as different as their texts.
     let may_be_equal = |text: &[u8]| matches!(text, [b'{' | b'[', ..]) || text.contains(&b'\\');
-    (may_be_equal(left) || may_be_equal(right)) && canonical(left).is_some_and(|left| canonical(right) == Some(left))
+    (may_be_equal(left) || may_be_equal(right))
+        && canonical_json(left).is_some_and(|left| canonical_json(right) == Some(left))
 }
 
-/// A JSON value as one text for equal values.
-fn canonical(value: &[u8]) -> Option<Vec<u8>> {
+/// Whether two texts are the same JSON value: the order of members does not matter, and numbers are compared by their
+/// text (DESIGN: what equal means). What is no JSON is equal to nothing but itself.
+pub fn same_json(left: &[u8], right: &[u8]) -> bool {
+    left == right || canonical_json(left).is_some_and(|left| canonical_json(right) == Some(left))
+}
+
+/// A JSON value as one text for equal values; `None` where it is no JSON.
+pub fn canonical_json(value: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(value.len() + 16);
     write_canonical(&mut Cursor::new(std::str::from_utf8(value).ok()?), &mut out).ok()?;
     Some(out)

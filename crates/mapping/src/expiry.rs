@@ -68,11 +68,14 @@ pub(crate) fn archive(
 
 /// Whether the TTL of `image` had passed at `created`.
 fn lies_before(image: &Image<'_>, attribute: &str, created: CreationTime) -> bool {
-    match image.get(attribute).and_then(Attribute::scalar) {
-        Some(Scalar::Number(digits)) => {
-            whole_seconds(&digits.decode()).is_some_and(|ttl| is_expired(ttl, u64::from(created.seconds())))
-        }
-        _ => false,
+    seconds_of(image, attribute).is_some_and(|ttl| is_expired(ttl, u64::from(created.seconds())))
+}
+
+/// The time to live of an image, in whole seconds since 1970; `None` where it is no number.
+pub(crate) fn seconds_of(image: &Image<'_>, attribute: &str) -> Option<u64> {
+    match image.get(attribute).and_then(Attribute::scalar)? {
+        Scalar::Number(digits) => whole_seconds(&digits.decode()),
+        _ => None,
     }
 }
 

@@ -16,9 +16,19 @@ pub struct Fetch {
     /// The item's key.
     pub key: Key,
     /// The version under which what is read is written.
-    pub version: ExternalVersion,
+    pub version: FetchVersion,
     /// Every address that the item's changes named; it is deleted where it does not belong any more.
     pub addresses: Vec<Address>,
+}
+
+/// The version under which what was read is written (DESIGN: the law of reads, ADR 0003).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FetchVersion {
+    /// [`ExternalVersion::of_read`]: the read is for no record, as in a backfill or a repair. A newer version in the index
+    /// does not say then that the document is right: it may have been written since by a change that was read long ago.
+    OfRead,
+    /// The version of the newest record that the read is for.
+    OfChange(ExternalVersion),
 }
 
 /// The key of an item.
@@ -41,9 +51,19 @@ pub enum KeyValue {
     Binary(Vec<u8>),
 }
 
+impl FetchVersion {
+    /// The version of what was read at `read_at`, the server's time in seconds since 1970.
+    pub fn at(self, read_at: u64) -> ExternalVersion {
+        match self {
+            FetchVersion::OfRead => ExternalVersion::of_read(read_at),
+            FetchVersion::OfChange(version) => version,
+        }
+    }
+}
+
 impl Fetch {
     pub(crate) fn new(keys: &Image<'_>, version: ExternalVersion, addresses: Vec<Address>) -> Result<Fetch, KeyError> {
-        Ok(Fetch { key: Key::from_image(keys)?, version, addresses })
+        Ok(Fetch { key: Key::from_image(keys)?, version: FetchVersion::OfChange(version), addresses })
     }
 
     /// Adds addresses that are not known yet.

@@ -5,12 +5,13 @@ use bytes::Bytes;
 use crate::change::{Change, EventName};
 use crate::compare::same_content;
 use crate::document::document;
-use crate::expiry::archive;
-use crate::fetch::Fetch;
+use crate::expiry::{archive, seconds_of};
+use crate::fetch::{Fetch, Key};
 use crate::id::{KeyError, names_fit};
 use crate::image::Image;
+use crate::key_of_id::{KeyAttribute, is_hashed, key_of_document, routes_into};
 use crate::mapped::Mapped;
-use crate::operation::{Action, Address, Operation, Origin, Role};
+use crate::operation::{Action, Address, IndexName, Operation, Origin, Role};
 use crate::outcome::Outcome;
 use crate::placing::{Placed, Traces, place, trace};
 use crate::refusal::{MapError, Refusal, Remains};
@@ -86,14 +87,15 @@ impl Mapper {
         let keys = fetch.key.image();
         let mut error = item.and_then(problem);
         let destination = self.destination(item, &keys, &mut error);
-        let writer = Writer { version: fetch.version, origin: Origin::Read { at: read_at } };
+        let writer = Writer { version: fetch.version.at(read_at), origin: Origin::Read { at: read_at } };
         let (operations, remains) = writer.operations(&fetch.addresses, &destination, &mut error);
         let Some(error) = error else { return Ok(operations) };
         let address = destination.address().or_else(|| fetch.addresses.first()).cloned();
         Err(Box::new(Refusal { error, sent: sent(operations), address, remains }))
     }
 
-    /// The address and the document of one item, without a version: what `map` shows for items.
+    /// The address and the document of one item, without a version: what `map` shows for items. Which attributes are its
+    /// key is what the route says.
     ///
     /// # Errors
     /// The item cannot be mapped; the route that takes it must have an `id`.
@@ -108,12 +110,42 @@ impl Mapper {
             found: "not known from an item alone".to_owned(),
             configured: "nothing".to_owned(),
         })?;
+        self.document_of(item, names)
+    }
+
+    /// The address and the document that an item should have, by the names of its table's key attributes; `None` where no
+    /// route takes it.
+    ///
+    /// # Errors
+    /// The item cannot be mapped.
+    pub fn document_of(&self, item: &Image<'_>, names: &[String]) -> Result<Option<(Address, Bytes)>, MapError> {
+        if let Some(problem) = item.problem() {
+            return Err(problem.clone().into());
+        }
         let keys = item.select(names);
         let Some(placed) = place(&self.routes, item, &keys)? else {
             return Ok(None);
         };
         let text = document(placed.route, item)?;
         Ok(Some((placed.address, text)))
+    }
+
+    /// When the item expires, in seconds since 1970, by the route that takes it; `None` where it does not say.
+    pub fn time_to_live(&self, item: &Image<'_>) -> Option<u64> {
+        let ttl = self.routes.first_match(item).ok()??.ttl.as_ref()?;
+        seconds_of(item, &ttl.attribute)
+    }
+
+    /// The key of the item that has its document in `index` under `id`; `None` where no item of a table with the key
+    /// attributes `keys` has this id. An id that is a hash does not tell: then the document is needed, as `source`.
+    pub fn key_of(&self, index: &IndexName, id: &str, keys: &[KeyAttribute], source: Option<&[u8]>) -> Option<Key> {
+        let routes = routes_into(self.routes.iter(), index);
+        routes.into_iter().find_map(|route| key_of_document(route, id, keys, source))
+    }
+
+    /// Whether the document in `index` under `id` is needed to know the key of its item.
+    pub fn is_hashed(&self, index: &IndexName, id: &str) -> bool {
+        routes_into(self.routes.iter(), index).into_iter().any(|route| is_hashed(route, id))
     }
 
     /// Whether every route's `id` and `routing` fit a key with these attributes. One record that fits proves the

@@ -157,6 +157,19 @@ impl Route {
 /// Attributes that global tables of version 2017.11.29 add to each item; they are never written.
 const REPLICATION_PREFIX: &str = "aws:rep:";
 
+/// Whether some values of the attributes make `parts` into `name`. Names are lower-cased whole.
+pub fn could_give(parts: &[PatternPart], name: &str) -> bool {
+    match parts.split_first() {
+        None => name.is_empty(),
+        Some((PatternPart::Literal(text), rest)) => {
+            name.strip_prefix(text.to_lowercase().as_str()).is_some_and(|name| could_give(rest, name))
+        }
+        Some((PatternPart::Attribute(_), rest)) => {
+            (0..=name.len()).filter_map(|end| name.get(end..)).any(|name| could_give(rest, name))
+        }
+    }
+}
+
 // === impl IndexPattern ===
 
 impl IndexPattern {

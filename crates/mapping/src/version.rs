@@ -27,7 +27,7 @@ const POSITION_BITS: u32 = 31;
 const POSITION_MASK: u128 = (1 << POSITION_BITS) - 1;
 /// A read is dated this much earlier, because creation times are rounded down, by some engines to the
 /// minute, and a change after the read must never look older than it.
-const READ_MARGIN_SECONDS: u64 = 90;
+pub const READ_MARGIN_SECONDS: u64 = 90;
 /// The low part of a sequence number has exactly 20 digits.
 const LOW_PART: u128 = 100_000_000_000_000_000_000;
 /// Longer numbers are an emulator's own format, and have no position.
@@ -46,6 +46,11 @@ impl ExternalVersion {
     pub fn of_read(date: u64) -> ExternalVersion {
         let seconds = u32::try_from(date.saturating_sub(READ_MARGIN_SECONDS)).unwrap_or(u32::MAX);
         ExternalVersion::pack(seconds, 0)
+    }
+
+    /// The second that a stored version stands for, since 1970. A document that something else wrote has any version.
+    pub fn second_of(version: u64) -> u64 {
+        version >> POSITION_BITS
     }
 
     fn pack(seconds: u32, position: u128) -> ExternalVersion {

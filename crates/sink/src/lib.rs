@@ -8,6 +8,7 @@ mod connection;
 pub mod encode;
 pub mod index;
 pub mod pause;
+pub mod read;
 pub mod retry;
 mod retry_after;
 mod scheme;

@@ -18,9 +18,10 @@ use crate::exit::{CliError, Exit};
 use crate::follow::partition;
 
 /// The followed tables, as the state table knows them.
-pub(super) struct Tables(Vec<Table>);
+pub(super) struct Tables(Vec<TableStatus>);
 
-struct Table {
+/// One followed table, as the state table knows it.
+pub(crate) struct TableStatus {
     /// Whose it is.
     head: TableReport,
     progress: Progress,
@@ -37,7 +38,7 @@ impl Tables {
         let state = connect::state_table(config).await;
         let mut tables = Vec::with_capacity(config.sources.len());
         for source in &config.sources {
-            tables.push(Box::pin(within(Table::connect(source, &state))).await?);
+            tables.push(Box::pin(within(TableStatus::of_source(source, &state))).await?);
         }
         Ok(Tables(tables))
     }
@@ -49,14 +50,23 @@ impl Tables {
     pub(super) async fn reports(&self) -> Result<Vec<TableReport>, CliError> {
         let mut reports = Vec::with_capacity(self.0.len());
         for table in &self.0 {
-            reports.push(within(table.report()).await?);
+            reports.push(table.report().await?);
         }
         Ok(reports)
     }
 }
 
-impl Table {
-    async fn connect(source: &Source, state: &StateTable) -> Result<Table, CliError> {
+impl TableStatus {
+    /// Asks for the table's ARN and the label of its stream: they are part of the keys.
+    ///
+    /// # Errors
+    /// The table cannot be described.
+    pub(crate) async fn connect(config: &Config, source: &Source) -> Result<TableStatus, CliError> {
+        let state = connect::state_table(config).await;
+        Box::pin(within(TableStatus::of_source(source, &state))).await
+    }
+
+    async fn of_source(source: &Source, state: &StateTable) -> Result<TableStatus, CliError> {
         let clients = SourceClients::connect(source).await;
         let info = Box::pin(TableInfo::describe(&clients, source)).await?;
         let store = Arc::new(partition(state, &info));
@@ -71,11 +81,16 @@ impl Table {
             group: state.group().to_owned(),
             ..TableReport::default()
         };
-        Ok(Table { head, progress })
+        Ok(TableStatus { head, progress })
     }
 
-    async fn report(&self) -> Result<TableReport, CliError> {
-        let loaded = self.progress.load().await?;
+    /// Everything there is at this moment.
+    ///
+    /// # Errors
+    /// The state table cannot be read.
+    pub(crate) async fn report(&self) -> Result<TableReport, CliError> {
+        let load = async { Ok::<_, CliError>(self.progress.load().await?) };
+        let loaded = within(load).await?;
         let TableReport { source, table, stream, group, .. } = self.head.clone();
         Ok(TableReport { source, table, stream, group, ..TableReport::of(&loaded, now()) })
     }

@@ -1,4 +1,7 @@
 //! Dead letters in a file: one JSON object a line, appended and synced.
+//!
+//! A letter that is removed stays in the file, with a line behind it that says so. So nothing is ever rewritten: a process
+//! that appends letters meanwhile loses none, and a crash leaves the file as it was.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -7,8 +10,29 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use crate::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
+use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterError, LetterKey, LetterPage};
+
+/// A line of the file.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Removed(Removed),
+    Letter(Box<DeadLetter>),
+}
+
+/// The letter of this key and digest is removed; one that was written again since then is another one.
+#[derive(Serialize, Deserialize)]
+struct Removed {
+    #[serde(rename = "v")]
+    format: u64,
+    #[serde(flatten)]
+    key: LetterKey,
+    /// SHA-256 of the letter's JSON.
+    removed: String,
+}
 
 /// Dead letters in one file.
 #[derive(Debug, Clone)]
@@ -30,6 +54,17 @@ impl FileLetters {
         LetterError::File { path: self.path.display().to_string(), source }
     }
 
+    async fn append(&self, lines: Vec<u8>) -> Result<(), LetterError> {
+        let writing = Arc::clone(&self.writing);
+        self.blocking(move |path| {
+            let guard = writing.lock();
+            let appended = append(path, &lines);
+            drop(guard);
+            appended
+        })
+        .await
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -45,17 +80,21 @@ impl DeadLetterStore for FileLetters {
     async fn put(&self, letters: &[DeadLetter]) -> Result<(), LetterError> {
         let mut lines = Vec::new();
         for letter in letters {
-            serde_json::to_writer(&mut lines, letter).map_err(|_| LetterError::Unstorable(letter.key.clone()))?;
+            lines.extend(json(letter)?);
             lines.push(b'\n');
         }
-        let writing = Arc::clone(&self.writing);
-        self.blocking(move |path| {
-            let guard = writing.lock();
-            let appended = append(path, &lines);
-            drop(guard);
-            appended
-        })
-        .await
+        self.append(lines).await
+    }
+
+    async fn remove(&self, letter: &DeadLetter) -> Result<bool, LetterError> {
+        if self.get(&letter.key).await?.as_ref() != Some(letter) {
+            return Ok(false);
+        }
+        let removed = Removed { format: FORMAT, key: letter.key.clone(), removed: digest(&json(letter)?) };
+        let mut line = serde_json::to_vec(&removed).map_err(|_| LetterError::Unstorable(letter.key.clone()))?;
+        line.push(b'\n');
+        self.append(line).await?;
+        Ok(true)
     }
 
     /// The file is read as a whole; a letter that comes twice is listed once, as it was written last.
@@ -73,6 +112,14 @@ impl DeadLetterStore for FileLetters {
         let (mut letters, _) = self.blocking(read).await?;
         letters.remove(key).map(DeadLetter::checked).transpose()
     }
+}
+
+fn json(letter: &DeadLetter) -> Result<Vec<u8>, LetterError> {
+    serde_json::to_vec(letter).map_err(|_| LetterError::Unstorable(letter.key.clone()))
+}
+
+fn digest(json: &[u8]) -> String {
+    hex::encode(Sha256::digest(json))
 }
 
 fn append(path: &Path, lines: &[u8]) -> io::Result<()> {
@@ -109,9 +156,15 @@ fn read(path: &Path) -> io::Result<(BTreeMap<LetterKey, DeadLetter>, Vec<String>
         if line.is_empty() {
             continue;
         }
-        match serde_json::from_slice::<DeadLetter>(line) {
-            Ok(letter) => {
-                letters.insert(letter.key.clone(), letter);
+        match serde_json::from_slice::<Line>(line) {
+            Ok(Line::Letter(letter)) => {
+                letters.insert(letter.key.clone(), *letter);
+            }
+            Ok(Line::Removed(Removed { key, removed, .. })) => {
+                let is_it = |letter: &DeadLetter| json(letter).is_ok_and(|json| digest(&json) == removed);
+                if letters.get(&key).is_some_and(is_it) {
+                    letters.remove(&key);
+                }
             }
             Err(_) => malformed.push(format!("line {}", at + 1)),
         }
@@ -138,6 +191,30 @@ mod tests {
         assert_eq!(page.letters.len(), 1);
         assert!(store.get(&sample("1", 1).key).await.unwrap().is_some());
         assert!(store.get(&sample("3", 0).key).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn b4_a_letter_that_was_written_again_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letters.ndjson");
+        let store = FileLetters::new(&path);
+        store.put(&[sample("1", 0), sample("2", 0)]).await.unwrap();
+        let again = DeadLetter { at: 9, ..sample("1", 0) };
+        store.put(std::slice::from_ref(&again)).await.unwrap();
+        assert!(!store.remove(&sample("1", 0)).await.unwrap());
+        assert!(store.remove(&sample("2", 0)).await.unwrap());
+        assert!(!store.remove(&sample("2", 0)).await.unwrap(), "it is gone already");
+        assert_eq!(store.list(None).await.unwrap().letters, [again.clone()]);
+        // Another process wrote the letter again after it was looked at, and before the line that removes it.
+        let removed = std::fs::read_to_string(&path).unwrap().lines().last().unwrap().to_owned();
+        std::fs::write(&path, "").unwrap();
+        store.put(&[sample("2", 0), DeadLetter { at: 9, ..sample("2", 0) }]).await.unwrap();
+        append(&path, format!("{removed}\n").as_bytes()).unwrap();
+        assert_eq!(store.list(None).await.unwrap().letters.len(), 1);
+        assert!(store.remove(&DeadLetter { at: 9, ..sample("2", 0) }).await.unwrap());
+        assert_eq!(store.list(None).await.unwrap(), LetterPage::default());
+        store.put(&[sample("2", 0)]).await.unwrap();
+        assert_eq!(store.list(None).await.unwrap().letters.len(), 1, "refused once more");
     }
 
     #[tokio::test]

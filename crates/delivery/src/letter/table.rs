@@ -5,7 +5,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Number, Value};
 use streamdex_dynamodb::Call;
-use streamdex_dynamodb::state::{Item, Partition, StateTable, check_format};
+use streamdex_dynamodb::state::{
+    Action, Answer, Condition, Item, Operation, Partition, StatePartition, StateTable, check_format,
+};
 
 use crate::letter::{DeadLetter, DeadLetterStore, FORMAT, LetterError, LetterKey, LetterPage};
 
@@ -80,11 +82,33 @@ impl DeadLetterStore for TableLetters {
         Ok(page)
     }
 
+    async fn remove(&self, letter: &DeadLetter) -> Result<bool, LetterError> {
+        let partition = StatePartition::new(self.table.clone(), self.partition.clone());
+        let sort_key = letter.key.to_string();
+        let delete = Operation { sort_key, conditions: unchanged(letter), action: Action::Delete };
+        Ok(matches!(partition.write(&[delete]).await?.answer, Answer::Stored))
+    }
+
     async fn get(&self, key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
         let Some(item) = self.table.get(self.key(key)).await? else { return Ok(None) };
         check_format(&item, &key.to_string())?;
         Ok(from_item(&item))
     }
+}
+
+/// What holds while the letter is the one that was read. Each refusal writes all of these.
+fn unchanged(letter: &DeadLetter) -> Vec<Condition> {
+    let number = |number: u64| AttributeValue::N(number.to_string());
+    let version = match letter.version {
+        Some(version) => Condition::Is("version", number(version)),
+        None => Condition::Lacks("version"),
+    };
+    vec![
+        Condition::Is("at", number(letter.at)),
+        Condition::Is("reason", AttributeValue::S(letter.reason.clone())),
+        Condition::Is("error", AttributeValue::S(letter.error.clone())),
+        version,
+    ]
 }
 
 /// A letter is flat, so its JSON members are the item's attributes.
@@ -135,5 +159,23 @@ mod tests {
             assert_eq!(from_item(&item), Some(letter));
         }
         assert_eq!(from_item(&Item::new()), None);
+    }
+
+    #[test]
+    fn b4_a_letter_that_was_written_again_is_not_removed() {
+        let holds = |read: &DeadLetter, found: &DeadLetter| {
+            let delete = Operation { sort_key: "s".into(), conditions: unchanged(read), action: Action::Delete };
+            delete.holds(to_item(found).as_ref())
+        };
+        let letter = sample("1", 0);
+        assert!(holds(&letter, &letter));
+        for changed in [
+            DeadLetter { at: letter.at + 1, ..letter.clone() },
+            DeadLetter { version: None, ..letter.clone() },
+            DeadLetter { error: "another".into(), ..letter.clone() },
+            DeadLetter { reason: "another".into(), ..letter.clone() },
+        ] {
+            assert!(!holds(&letter, &changed) && !holds(&changed, &letter), "{changed:?}");
+        }
     }
 }

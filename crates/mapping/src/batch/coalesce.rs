@@ -6,10 +6,9 @@ use std::hash::BuildHasher;
 use hashbrown::DefaultHashBuilder;
 
 use super::{Batch, FetchSlot, Slot};
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, FetchVersion};
 use crate::operation::{Address, Origin, Role};
 use crate::outcome::Outcome;
-use crate::version::ExternalVersion;
 
 impl Batch {
     /// Adds an operation; of two on one document, the one with the higher version stands, the later one
@@ -56,7 +55,7 @@ impl Batch {
     }
 
     /// Adds another record to a fetch: the one with the higher version, else the later one, owns it.
-    fn hand_over(&mut self, index: usize, record: usize, version: ExternalVersion, addresses: Vec<Address>) {
+    fn hand_over(&mut self, index: usize, record: usize, version: FetchVersion, addresses: Vec<Address>) {
         let Some(slot) = self.fetches.get_mut(index) else {
             return;
         };
@@ -83,7 +82,7 @@ impl Batch {
             let Some(operation) = self.operations.get_mut(index).and_then(|slot| slot.waiting.take()) else {
                 continue;
             };
-            self.hand_over(fetch, record, operation.version, vec![operation.address]);
+            self.hand_over(fetch, record, FetchVersion::OfChange(operation.version), vec![operation.address]);
             self.join_coalesced(index, fetch);
         }
         let (operations, hasher) = (&self.operations, &self.hasher);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::read_item;
-use crate::fetch::Key;
+use crate::fetch::{FetchVersion, Key};
 use crate::operation::{Address, Origin, Role};
 use crate::operation::{DocumentId, IndexName};
 use crate::version::ExternalVersion;
@@ -33,7 +33,7 @@ fn meta(id: &str) -> RecordMeta {
 }
 
 fn fetch(id: &str, seconds: u32) -> Mapped {
-    let fetch = Fetch { key: key(id), version: version(seconds), addresses: vec![address(id)] };
+    let fetch = Fetch { key: key(id), version: FetchVersion::OfChange(version(seconds)), addresses: vec![address(id)] };
     Mapped::Fetch { fetch, archive: None }
 }
 
@@ -135,7 +135,7 @@ fn records_of_one_key_are_read_once_at_the_highest_version() {
     let handles = batch.fetches();
     assert_eq!(handles.len(), 2);
     let (joined, owner) = batch.fetch(handles[0]).unwrap();
-    assert_eq!((joined.version, owner), (version(3), 1));
+    assert_eq!((joined.version, owner), (FetchVersion::OfChange(version(3)), 1));
     batch.resolved(handles[0], vec![operation("a", 3, Some("now"))]);
     batch.resolved(handles[1], vec![]);
     assert!(batch.fetches().is_empty());
@@ -153,7 +153,7 @@ fn a_delete_beside_a_read_of_the_same_key_joins_the_read() {
     batch.push(meta("a"), Mapped::Operations(vec![operation("elsewhere", 2, None)]));
     let handles = batch.fetches();
     let (joined, owner) = batch.fetch(handles[0]).unwrap();
-    assert_eq!((joined.version, owner), (version(2), 1));
+    assert_eq!((joined.version, owner), (FetchVersion::OfChange(version(2)), 1));
     assert_eq!(joined.addresses, [address("a"), address("elsewhere")]);
     assert!(batch.take_operations().is_empty());
     batch.resolved(handles[0], vec![operation("a", 2, None)]);

@@ -7,7 +7,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::error::SetupError;
 use super::flavour::Engine;
-use super::observe::Observed;
+use super::observe::{Observed, ObservedIndex};
 use super::owner::Owner;
 use super::reply::Reply;
 use super::steps::Step;
@@ -87,6 +87,14 @@ pub(crate) async fn exists(client: &Client, name: &str) -> Result<bool, SetupErr
         }
     }
     Ok(false)
+}
+
+/// The indices whose names match a pattern with `*`; none where OpenSearch lists none.
+pub(crate) async fn matching(client: &Client, pattern: &str) -> Result<Vec<(String, ObservedIndex)>, SetupError> {
+    let path = Part::Whole.path(&escape(pattern).replace("%2A", "*"), "expand_wildcards=open,hidden&");
+    let reply = ask(client, Method::Get, &path, None).await?;
+    let observed = Part::Whole.read(&reply, &format!("list the indices {pattern}"))?;
+    Ok(observed.into_indices().collect())
 }
 
 /// Which part of an index is asked for.

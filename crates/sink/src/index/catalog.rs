@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use streamdex_config::{Config, IndexSettings, Manage, Source};
-use streamdex_mapping::route::PatternPart;
+use streamdex_mapping::route::{PatternPart, could_give};
 use streamdex_mapping::{Condition, IndexName, IndexPattern, OnExpiry, Route, Test};
 
 use super::owner::{Owner, VERSION_SCHEME};
@@ -228,19 +228,6 @@ impl NameShape {
         match self {
             NameShape::Fixed(name) => name == index,
             NameShape::Placeholders { parts, .. } => could_give(parts, index.as_str()),
-        }
-    }
-}
-
-/// Whether some values of the attributes make `parts` into `name`. Names are lower-cased whole.
-fn could_give(parts: &[PatternPart], name: &str) -> bool {
-    match parts.split_first() {
-        None => name.is_empty(),
-        Some((PatternPart::Literal(text), rest)) => {
-            name.strip_prefix(text.to_lowercase().as_str()).is_some_and(|name| could_give(rest, name))
-        }
-        Some((PatternPart::Attribute(_), rest)) => {
-            (0..=name.len()).filter_map(|end| name.get(end..)).any(|name| could_give(rest, name))
         }
     }
 }

@@ -63,6 +63,13 @@ impl Flavour {
         })
     }
 
+    /// Whether searches of a point in time can be sorted by `_shard_doc`: OpenSearch from 3.3 on.
+    pub fn sorts_by_shard_doc(&self) -> bool {
+        let Flavour::OpenSearch(version) = self else { return false };
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+        (parts.next(), parts.next()) >= (Some(3), Some(3))
+    }
+
     /// What this engine lacks, one sentence each, for an operator.
     pub fn lacks(&self) -> Vec<String> {
         match self {

@@ -280,7 +280,7 @@ impl Indices {
         self.state().given.get(&entry.text).into_iter().flatten().cloned().collect()
     }
 
-    fn entry(&self, index: &IndexName) -> Result<&Entry, SetupError> {
+    pub(super) fn entry(&self, index: &IndexName) -> Result<&Entry, SetupError> {
         self.catalog.find(index).ok_or_else(|| SetupError::Unknown { index: index.to_string() })
     }
 

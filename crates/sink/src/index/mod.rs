@@ -16,6 +16,7 @@ mod documents;
 pub mod error;
 pub mod finding;
 pub mod flavour;
+mod held;
 mod indices;
 pub mod inspect;
 mod known;
@@ -37,12 +38,15 @@ mod watch;
 #[cfg(test)]
 mod samples;
 
+pub(crate) use admin::{ask, escape};
 pub use catalog::{SetupContext, TableFacts};
 pub use documents::Documents;
 pub use error::{SetupError, SetupErrorKind, VanishedIndex};
 pub use finding::{Code, Finding};
 pub use flavour::Flavour;
+pub use held::HeldIndex;
 pub use indices::{GroupState, Indices};
 pub use known::{KnownIndex, Target};
 pub use names::{ConcreteNames, IndexNames, index_names};
+pub(crate) use reply::Reply;
 pub use report::{Applied, IndexApplied, IndexPlan, Plan};

@@ -59,6 +59,11 @@ impl Observed {
         self.indices.is_empty()
     }
 
+    /// All indices, by their own names.
+    pub fn into_indices(self) -> impl Iterator<Item = (String, ObservedIndex)> {
+        self.indices.into_iter()
+    }
+
     /// Adds what another answer holds.
     pub fn extend(&mut self, other: Observed) {
         self.indices.extend(other.indices);

@@ -20,7 +20,7 @@ pub(crate) struct Reply {
 // === impl Reply ===
 
 impl Reply {
-    pub(super) fn read(answer: &Answer) -> Reply {
+    pub(crate) fn read(answer: &Answer) -> Reply {
         match answer.json::<Value>() {
             Ok(body) => {
                 let what = if body.is_object() { "JSON without what was asked for" } else { "JSON that is no object" };
@@ -28,6 +28,11 @@ impl Reply {
             }
             Err(_) => Reply { status: answer.status, body: Value::Null, what: no_json(&answer.body) },
         }
+    }
+
+    /// Of an answer whose body is read elsewhere.
+    pub(crate) fn of_status(answer: &Answer) -> Reply {
+        Reply { status: answer.status, body: Value::Null, what: "" }
     }
 
     pub(crate) fn is_success(&self) -> bool {

@@ -162,7 +162,11 @@ pub(crate) fn located<'a>(wanted: &Wanted, observed: &'a Observed) -> Result<Opt
     Ok(observed.entry(name).map(|(name, index)| Located { name, index }))
 }
 
-fn check_owner(wanted: &Wanted, located: Located<'_>) -> Result<Vec<Finding>, SetupError> {
+/// What is to be said of who the index belongs to.
+///
+/// # Errors
+/// It must not be written to.
+pub(crate) fn check_owner(wanted: &Wanted, located: Located<'_>) -> Result<Vec<Finding>, SetupError> {
     let found = Owner::of_mapping(&located.index.mapping);
     let concrete = located.name.to_owned();
     found.and_then(|found| wanted.owner.compare(found.as_ref(), located.name)).map_err(|foreign| match foreign {

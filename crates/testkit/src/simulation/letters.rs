@@ -42,6 +42,10 @@ impl DeadLetterStore for SimulatedLetters {
         Ok(LetterPage::default())
     }
 
+    async fn remove(&self, _letter: &DeadLetter) -> Result<bool, LetterError> {
+        Ok(false)
+    }
+
     async fn get(&self, _key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
         Ok(None)
     }

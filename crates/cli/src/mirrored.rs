@@ -1,0 +1,143 @@
+//! One table and its indices, for the commands that read all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamdex_config::{Config, Source};
+use streamdex_delivery::indices::KnownIndices;
+use streamdex_delivery::{Delivery, DeliveryProgress, ReadMemory};
+use streamdex_dynamodb::clients::SourceClients;
+use streamdex_dynamodb::item::BatchGetReader;
+use streamdex_dynamodb::scan::TableScan;
+use streamdex_dynamodb::size::TableSize;
+use streamdex_mapping::Mapper;
+use streamdex_reconcile::verify::Lag;
+use streamdex_reconcile::{Mirror, Repair};
+use streamdex_sink::index::TableFacts;
+use streamdex_sink::read::ClusterReader;
+use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::connect;
+use crate::exit::{CliError, Exit};
+use crate::status::TableStatus;
+
+/// One table and its indices.
+pub(crate) struct Mirrored {
+    pub(crate) mirror: Arc<Mirror>,
+    pub(crate) size: TableSize,
+    config: Config,
+    client: Client,
+    indices: Arc<Indices>,
+}
+
+/// How far behind the reader of a table is, as it says in the state table; or as the user says.
+pub(crate) struct ReaderLag {
+    given: Option<Duration>,
+    status: Option<TableStatus>,
+}
+
+// === impl Mirrored ===
+
+impl Mirrored {
+    /// Makes the first contact with the table, its indices and the store of dead letters.
+    ///
+    /// # Errors
+    /// One of them cannot be reached, or does not fit the configuration.
+    pub(crate) async fn connect(config: &Config, source: &Source) -> Result<Mirrored, CliError> {
+        let clients = SourceClients::connect(source).await;
+        let table = source.table.table_name();
+        let described = timeout(connect::PATIENCE, Box::pin(TableSize::describe(&clients.dynamodb, table))).await;
+        let size = described.map_err(|_| unanswered())?.map_err(|error| unreadable(table, error))?;
+        let facts = TableFacts {
+            arn: size.arn.as_ref().map(ToString::to_string),
+            id: size.id.clone(),
+            key_attributes: size.key_names(),
+        };
+        connect::keys_fit(source, &facts.key_attributes)?;
+        let context = SetupContext::new().with_table(source.name.clone(), facts).with_group(config.state.group.clone());
+        let client = Client::connect(&config.opensearch, &config.aws).await?;
+        let indices = Arc::new(Indices::new(client.clone(), config, &context));
+        connect::opensearch(&indices).await?;
+        let mirror = Mirror {
+            table: table.to_owned(),
+            keys: size.keys.clone(),
+            mapper: Arc::new(Mapper::new(source.routes.clone())),
+            scan: Arc::new(TableScan::new(clients.dynamodb.clone(), table)),
+            items: Arc::new(BatchGetReader::new(clients.dynamodb, table)),
+            index: Arc::new(ClusterReader::new(client.clone(), indices.clone())),
+            letters: connect::letters(config).await,
+            patience: Patience::one_shot(),
+            progress: DeliveryProgress::under_way(),
+        };
+        Ok(Mirrored { mirror: Arc::new(mirror), size, config: config.clone(), client, indices })
+    }
+
+    /// What writes to the indices: those that the group has in its state are never made again.
+    ///
+    /// # Errors
+    /// The state table cannot be read.
+    pub(crate) async fn repair(&self, cancel: &CancellationToken) -> Result<Repair, CliError> {
+        if let Some(arn) = &self.size.arn {
+            let known = KnownIndices::new(connect::state_table(&self.config).await, arn);
+            let loaded = timeout(connect::PATIENCE, known.load()).await.map_err(|_| unanswered())?;
+            self.indices.remember(loaded?);
+        }
+        // What is refused here stays where it is, in the table: no refusal needs a proof of whose fault it is.
+        let settings = WriterSettings {
+            brake_after: 0,
+            brake_after_field: 0,
+            ..WriterSettings::new(&self.config.opensearch, Patience::one_shot())
+        };
+        let writer = BulkWriter::start(self.client.clone(), self.indices.clone(), settings, cancel.clone());
+        Ok(Repair::through(|letters| Delivery {
+            table: self.mirror.table.clone(),
+            mapper: self.mirror.mapper.clone(),
+            reader: Some(self.mirror.items.clone()),
+            indices: self.indices.clone(),
+            writer,
+            letters,
+            patience: Patience::one_shot(),
+            progress: DeliveryProgress::under_way(),
+            memory: ReadMemory::default(),
+        }))
+    }
+}
+
+// === impl ReaderLag ===
+
+impl ReaderLag {
+    /// As the user says, else as the reader of the table says in the state table, if one does.
+    pub(crate) async fn connect(config: &Config, source: &Source, given: Option<Duration>) -> ReaderLag {
+        let status = match given {
+            Some(_) => None,
+            None => Box::pin(TableStatus::connect(config, source)).await.ok(),
+        };
+        ReaderLag { given, status }
+    }
+}
+
+#[async_trait]
+impl Lag for ReaderLag {
+    async fn lag(&self) -> Option<Duration> {
+        if self.given.is_some() {
+            return self.given;
+        }
+        let lease = self.status.as_ref()?.report().await.ok()?.lease?;
+        let beat = Duration::from_secs(lease.beat_seconds_ago);
+        let lag = lease.summary?.lag_seconds?;
+        Some(Duration::try_from_secs_f64(lag).unwrap_or_default() + beat)
+    }
+}
+
+fn unanswered() -> CliError {
+    CliError::new(Exit::Unreachable, format!("DynamoDB did not answer within {} s", connect::PATIENCE.as_secs()))
+        .with_hint("check source.region, source.endpoint_url, the network and security groups")
+}
+
+fn unreadable(table: &str, error: streamdex_dynamodb::AwsError) -> CliError {
+    let hint = error.hint().to_owned();
+    CliError::new(Exit::Unreachable, format!("table {table} cannot be described")).caused_by(error).with_hint(hint)
+}

@@ -1,0 +1,207 @@
+//! `streamdex verify`: whether the index equals the table.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use streamdex_dynamodb::size::TableSize;
+use streamdex_reconcile::pace::Pace;
+use streamdex_reconcile::verify::{Difference, DifferenceSink, Phase, Progress, Report, Scope, Settings, Verify};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Global, VerifyArgs};
+use crate::exit::{CliError, Exit};
+use crate::mirrored::{Mirrored, ReaderLag};
+use crate::preflight::{Uses, preflight};
+use crate::watched::Watched;
+use crate::{output, settings, signals};
+
+/// Items of the table, and documents of each index, of a quick look.
+const SAMPLE: u32 = 1000;
+/// Differences that are named without a file for all of them.
+const NAMED: usize = 10;
+const TICK: Duration = Duration::from_millis(200);
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit, CliError> {
+    let config = settings::configuration(global)?;
+    let source = settings::source(&config, arguments.source.as_deref())?;
+    preflight(&config, &[Uses::Sources, Uses::Letters, Uses::OpenSearch]).await?;
+    let mirrored = Box::pin(Mirrored::connect(&config, source)).await?;
+    let cancel = CancellationToken::new();
+    let mut watched = Watched::default();
+    watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
+    let scope = if arguments.full { Scope::Full } else { Scope::Sample(arguments.sample.unwrap_or(SAMPLE)) };
+    output::note(&plan(source.table.table_name(), &mirrored.size, scope));
+    let units = arguments.max_read_units.map(f64::from).or_else(|| Pace::half_of(mirrored.size.provisioned_reads));
+    let settings = Settings {
+        scope,
+        items: mirrored.size.items,
+        segments: arguments.segments.get(),
+        pace: Pace::new(units),
+        lag: Arc::new(ReaderLag::connect(&config, source, arguments.lag.map(Duration::from_secs)).await),
+        patience: Duration::from_secs(arguments.patience),
+        folder: std::env::temp_dir(),
+        repair: if arguments.repair { Some(Box::pin(mirrored.repair(&cancel)).await?) } else { None },
+    };
+    let list = Arc::new(List::open(arguments.list.as_deref())?);
+    let verify = Verify::new(mirrored.mirror.clone(), settings, list.clone());
+    let progress = Shown::start(verify.progress());
+    let verified = tokio::select! {
+        verified = Box::pin(verify.run(&cancel)) => verified,
+        broken = watched.one_ended() => return Err(broken),
+        () = progress.show() => return Err(CliError::new(Exit::Unreachable, "the progress has ended")),
+    };
+    progress.finish();
+    let report = verified?;
+    list.finish()?;
+    print(global, arguments, &report, &list)?;
+    Ok(if report.is_equal() { Exit::Done } else { Exit::DeadLetters })
+}
+
+/// What it reads and costs, before it begins.
+fn plan(table: &str, size: &TableSize, scope: Scope) -> String {
+    match scope {
+        Scope::Full => format!(
+            "verifying table {table}: about {} items, {} read units, and every document of its indices\n",
+            size.items,
+            size.read_units()
+        ),
+        Scope::Sample(most) => format!(
+            "looking at about {most} of {} items of table {table}, and as many documents of each index; --full compares all\n",
+            size.items
+        ),
+    }
+}
+
+fn print(global: &Global, arguments: &VerifyArgs, report: &Report, list: &List) -> Result<(), CliError> {
+    if global.json {
+        return output::print_json(report);
+    }
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let mut line = |count: u64, what: &str| {
+        if count > 0 {
+            let _ = writeln!(text, "  {count:>9}  {what}");
+        }
+    };
+    line(report.missing, "missing: items without their document");
+    line(report.extra, "extra: documents without an item, or at another address than their item's");
+    line(report.different, "different: documents that are not what their items give");
+    line(report.dead_lettered, "explained by dead letters");
+    line(report.repaired, "repaired");
+    line(report.inconclusive, "inconclusive: it could not be decided");
+    let head = format!(
+        "{} items and {} documents compared in {:.1} s: {}\n",
+        report.checked,
+        report.documents,
+        report.seconds,
+        headline(report, arguments)
+    );
+    output::print(&(head + &text))?;
+    if report.archived > 0 {
+        output::note(&format!("{} documents of archives are counted, not compared\n", report.archived));
+    }
+    if let Some(note) = list.note() {
+        output::note(&note);
+    }
+    Ok(())
+}
+
+fn headline(report: &Report, arguments: &VerifyArgs) -> &'static str {
+    match (report.is_equal(), arguments.full, report.drift()) {
+        (true, true, _) => "index equals table",
+        (true, false, _) => "no difference found",
+        (false, _, 1..) => "the index differs from the table",
+        (false, ..) => "not everything could be shown to be equal",
+    }
+}
+
+/// The list of differences: in a file, or the first few by verdict and index.
+struct List {
+    file: Option<Mutex<BufWriter<Box<dyn Write + Send>>>>,
+    first: Mutex<Vec<String>>,
+}
+
+// === impl List ===
+
+impl List {
+    fn open(path: Option<&Path>) -> Result<List, CliError> {
+        let file: Option<Box<dyn Write + Send>> = match path {
+            None => None,
+            Some(path) if path == Path::new("-") => Some(Box::new(io::stdout())),
+            Some(path) => {
+                let failed = |error: io::Error| {
+                    CliError::new(Exit::Usage, format!("cannot write {}", path.display())).caused_by(error)
+                };
+                Some(Box::new(File::create(path).map_err(failed)?))
+            }
+        };
+        Ok(List { file: file.map(|file| Mutex::new(BufWriter::new(file))), first: Mutex::default() })
+    }
+
+    fn finish(&self) -> Result<(), CliError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.lock().unwrap_or_else(PoisonError::into_inner).flush().map_err(CliError::stdout)
+    }
+
+    fn note(&self) -> Option<String> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_empty() {
+            return None;
+        }
+        Some(first.concat() + "--list FILE names all of them, with ids and keys\n")
+    }
+}
+
+impl DifferenceSink for List {
+    fn take(&self, difference: &Difference) -> io::Result<()> {
+        let Some(file) = &self.file else {
+            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            if first.len() < NAMED {
+                let index = difference.index.as_deref().unwrap_or("-");
+                first.push(format!("  {}  {index}: {}\n", difference.verdict.name(), difference.reason));
+            }
+            return Ok(());
+        };
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        serde_json::to_writer(&mut *file, &json!(difference))?;
+        file.write_all(b"\n")
+    }
+}
+
+/// The progress, as it is shown.
+struct Shown {
+    progress: Arc<Progress>,
+    shown: Mutex<crate::progress::Progress>,
+}
+
+impl Shown {
+    fn start(progress: Arc<Progress>) -> Shown {
+        Shown { progress, shown: Mutex::new(crate::progress::Progress::start(None)) }
+    }
+
+    /// Shows it, for ever.
+    async fn show(&self) {
+        let mut ticks = interval(TICK);
+        loop {
+            ticks.tick().await;
+            let (phase, [items, documents, suspects]) = self.progress.now();
+            let detail = match phase {
+                Phase::Table => format!("{suspects} differ so far"),
+                Phase::Index => format!("{documents} documents listed, {suspects} differ so far"),
+                Phase::Differences => format!("{suspects} differ, and are looked at again"),
+            };
+            self.shown.lock().unwrap_or_else(PoisonError::into_inner).set(items, &detail);
+        }
+    }
+
+    fn finish(self) {
+        self.shown.into_inner().unwrap_or_else(PoisonError::into_inner).finish();
+    }
+}

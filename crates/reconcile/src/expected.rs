@@ -1,0 +1,67 @@
+//! What the table says of a document. Pure.
+
+use bytes::Bytes;
+use streamdex_mapping::{Address, Image, Mapper};
+
+/// What an item gives.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// This document, here.
+    Document {
+        address: Address,
+        text: Bytes,
+        /// When the item expires, in seconds since 1970.
+        expires: Option<u64>,
+    },
+    /// No document: no route takes it.
+    Filtered,
+    /// It cannot be mapped, so its change is a dead letter.
+    Refused { reason: &'static str },
+    /// There is no item.
+    NoItem,
+}
+
+/// How the items of one table are mapped.
+#[derive(Debug, Clone)]
+pub(crate) struct Expecting<'m> {
+    pub(crate) mapper: &'m Mapper,
+    pub(crate) names: &'m [String],
+}
+
+impl Expecting<'_> {
+    /// What the item with this text gives, `None` where there is no item.
+    pub(crate) fn of(&self, item: Option<&str>) -> Expected {
+        let Some(item) = item else { return Expected::NoItem };
+        self.of_image(&Image::of_item(item))
+    }
+
+    pub(crate) fn of_image(&self, image: &Image<'_>) -> Expected {
+        match self.mapper.document_of(image, self.names) {
+            Ok(Some((address, text))) => Expected::Document { address, text, expires: self.mapper.time_to_live(image) },
+            Ok(None) => Expected::Filtered,
+            Err(error) => Expected::Refused { reason: error.name() },
+        }
+    }
+}
+
+impl Expected {
+    /// Where its document belongs.
+    pub(crate) fn address(&self) -> Option<&Address> {
+        match self {
+            Expected::Document { address, .. } => Some(address),
+            Expected::Filtered | Expected::Refused { .. } | Expected::NoItem => None,
+        }
+    }
+}
+
+/// Documents are private.
+impl std::fmt::Debug for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Expected::Document { text, .. } => write!(f, "Document({} bytes)", text.len()),
+            Expected::Filtered => f.write_str("Filtered"),
+            Expected::Refused { reason } => write!(f, "Refused({reason})"),
+            Expected::NoItem => f.write_str("NoItem"),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Is the index equal to the table, and what makes it so.
+//!
+//! Every job is a sequence of bounded pieces of work: a piece of a [`segment`] of the table, a slice of an index, a page of
+//! dead letters. Whatever is written is read from the table first, and written under the version of that read (DESIGN:
+//! the law of reads, docs/adr/0003); [`verify`] alone decides whether a document is right.
+
+mod expected;
+mod fault;
+mod ids;
+mod letters;
+mod look;
+mod mirror;
+pub mod pace;
+mod repair;
+pub mod segment;
+mod suspect;
+pub mod verdict;
+pub mod verify;
+
+pub use fault::Fault;
+pub use mirror::Mirror;
+pub use repair::Repair;

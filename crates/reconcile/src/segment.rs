@@ -1,0 +1,97 @@
+//! The segment job: a bounded piece of a scan, from a position to the next one.
+//!
+//! It holds nothing but its position. Who drives it decides how long a piece is, keeps the position, and goes on from
+//! there: in this process, in the next one, or in another invocation.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use streamdex_delivery::{Attempts, Term};
+use streamdex_dynamodb::scan::{ScanPage, ScanPosition, ScanSource, Segment};
+use tokio::time::Instant;
+
+use crate::fault::Fault;
+use crate::pace::Pace;
+
+/// Where a segment goes on. It can be stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentJob {
+    /// The segment.
+    pub segment: Segment,
+    /// After which item; `None` at its beginning.
+    pub position: Option<ScanPosition>,
+}
+
+/// How much one piece of work may take. The page in hand is always finished.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Budget {
+    /// No page is begun after this.
+    pub until: Option<Instant>,
+    /// No page is begun after so many items; no page has more.
+    pub items: Option<u32>,
+    /// No page is begun after so many bytes of items, by their text.
+    pub bytes: Option<usize>,
+}
+
+/// What a segment is read with.
+#[derive(Clone, Copy)]
+pub struct Reading<'r> {
+    /// The table.
+    pub source: &'r dyn ScanSource,
+    /// How long what fails is tried again.
+    pub attempts: Attempts<'r>,
+    /// When it stops.
+    pub term: Term<'r>,
+    /// How fast it reads.
+    pub pace: &'r Pace,
+}
+
+/// Takes the pages of a segment.
+#[async_trait]
+pub trait PageVisitor: Send + Sync {
+    /// Deals with a page. When it returns, everything of the page is done: the job's position passes it then.
+    async fn visit(&self, page: ScanPage) -> Result<(), Fault>;
+}
+
+// === impl SegmentJob ===
+
+impl SegmentJob {
+    /// The beginning of a segment.
+    pub fn at_start(segment: Segment) -> SegmentJob {
+        SegmentJob { segment, position: None }
+    }
+
+    /// Does one piece of work. Returns where to go on; `None` when the segment is at its end.
+    ///
+    /// # Errors
+    /// A page could not be read or dealt with. The job as it was before can be done again.
+    pub async fn work(
+        mut self,
+        reading: Reading<'_>,
+        budget: Budget,
+        visitor: &dyn PageVisitor,
+    ) -> Result<Option<SegmentJob>, Fault> {
+        let (mut items, mut bytes) = (0_usize, 0_usize);
+        loop {
+            let page = self.read(reading, budget.items).await?;
+            let (next, units) = (page.next.clone(), page.read_units.unwrap_or_default());
+            bytes += page.items.iter().map(|item| item.len()).sum::<usize>();
+            items += page.items.len();
+            visitor.visit(page).await?;
+            let Some(next) = next else { return Ok(None) };
+            self.position = Some(next);
+            let is_spent = budget.until.is_some_and(|until| Instant::now() >= until)
+                || budget.items.is_some_and(|most| usize::try_from(most).is_ok_and(|most| items >= most))
+                || budget.bytes.is_some_and(|most| bytes >= most)
+                || reading.term.cancel.is_cancelled();
+            if is_spent {
+                return Ok(Some(self));
+            }
+            reading.pace.spend(units).await;
+        }
+    }
+
+    async fn read(&self, reading: Reading<'_>, limit: Option<u32>) -> Result<ScanPage, Fault> {
+        let read = || reading.source.page(self.segment, self.position.as_ref(), limit);
+        Ok(reading.attempts.make(reading.term, "scan the table", read).await?)
+    }
+}

@@ -1,0 +1,172 @@
+//! Differences are looked at again until they are decided.
+
+use std::time::Duration;
+
+use streamdex_delivery::DeliveryFault;
+use streamdex_mapping::READ_MARGIN_SECONDS;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Job, Report};
+use crate::fault::Fault;
+use crate::look::{AT_ONCE, Sight};
+use crate::repair::{Repairable, repairable};
+use crate::suspect::{Suspect, Suspects};
+use crate::verdict::{Judged, Verdict};
+
+/// A document that is written so often, and differs each time, keeps changing.
+const MOST_REPAIRS: u32 = 3;
+/// How often the lag is asked for while waiting.
+const LAG_EVERY: Duration = Duration::from_secs(5);
+
+/// What a second look says of a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decided {
+    /// There is none any more.
+    Gone,
+    /// Neither side changed in all that time: nothing is on its way.
+    Stays,
+    /// Something changed: it may be on its way.
+    Open,
+}
+
+/// What a second look says. The looks are further apart than the lag and the margin of reads.
+fn decide(sight: &Sight) -> Decided {
+    if sight.judged.is_fine() {
+        return Decided::Gone;
+    }
+    if sight.suspect.seen.as_ref() == Some(&sight.seen) { Decided::Stays } else { Decided::Open }
+}
+
+impl Job {
+    /// Looks at `suspects` again, as often as they change, and reports what stays.
+    pub(super) async fn settle(&self, mut suspects: Suspects, report: &mut Report) -> Result<(), Fault> {
+        let deadline = Instant::now() + self.settings.patience;
+        while suspects.count() > 0 {
+            self.progress.set_suspects(suspects.count());
+            if !self.wait(suspects.count(), deadline).await? {
+                return self.give_up(suspects, report);
+            }
+            suspects = Box::pin(self.look_again(suspects, report)).await?;
+        }
+        self.progress.set_suspects(0);
+        Ok(())
+    }
+
+    /// Waits until what was on its way at the last look must have arrived; whether that comes before the deadline.
+    async fn wait(&self, count: u64, deadline: Instant) -> Result<bool, Fault> {
+        let looked = Instant::now();
+        let margin = Duration::from_secs(READ_MARGIN_SECONDS);
+        let mut said = false;
+        loop {
+            let lag = self.settings.lag.lag().await.unwrap_or_default();
+            let until = looked + margin + lag;
+            if until > deadline {
+                tracing::warn!(
+                    documents = count,
+                    lag_seconds = lag.as_secs(),
+                    "documents differ, and their changes may be on their way for longer than there is time to wait"
+                );
+                return Ok(false);
+            }
+            if !said {
+                let seconds = until.saturating_duration_since(Instant::now()).as_secs();
+                tracing::info!(documents = count, seconds, "documents differ: waiting for changes on their way");
+                said = true;
+            }
+            let next = until.min(Instant::now() + LAG_EVERY);
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(DeliveryFault::Cancelled(None).into()),
+                () = sleep_until(next) => {}
+            }
+            if next == until {
+                return Ok(true);
+            }
+        }
+    }
+
+    async fn look_again(&self, suspects: Suspects, report: &mut Report) -> Result<Suspects, Fault> {
+        let mut open = Suspects::new(&self.settings.folder)?;
+        let mut reader = suspects.into_reader()?;
+        loop {
+            let batch = reader.next(AT_ONCE)?;
+            if batch.is_empty() {
+                return Ok(open);
+            }
+            let mut to_repair = Vec::new();
+            for sight in self.look().at(batch).await? {
+                match decide(&sight) {
+                    Decided::Gone => note_gone(&sight, report),
+                    Decided::Open => open.push(&sight.into_open())?,
+                    Decided::Stays => match self.settings.repair {
+                        Some(_) if sight.suspect.repairs < MOST_REPAIRS => to_repair.push(sight),
+                        Some(_) => self.report_inconclusive(&sight.suspect, report)?,
+                        None => self.report(&sight.suspect, sight.judged, sight.judged.verdict.reason(), report)?,
+                    },
+                }
+            }
+            Box::pin(self.repair(to_repair, &mut open, report)).await?;
+        }
+    }
+
+    /// Writes what differs, and looks at it at once. Only that look says whether it is right now: a newer version may have
+    /// been there, and the document comes again after the margin.
+    async fn repair(&self, sights: Vec<Sight>, open: &mut Suspects, report: &mut Report) -> Result<(), Fault> {
+        let Some(repair) = self.settings.repair.as_ref().filter(|_| !sights.is_empty()) else { return Ok(()) };
+        let mut written = Vec::new();
+        for sight in sights {
+            match repairable(sight.seen.version(), sight.at) {
+                Repairable::Now => written.push(sight.suspect),
+                Repairable::Later => open.push(&sight.into_open())?,
+                Repairable::Never => {
+                    let reason = "its version lies in the future: delete the document, and repair it then";
+                    self.report(&sight.suspect, sight.judged, reason, report)?;
+                }
+            }
+        }
+        repair.write(&written, &self.cancel).await?;
+        let written = written.into_iter().map(|suspect| Suspect { repairs: suspect.repairs + 1, ..suspect }).collect();
+        for sight in self.look().at(written).await? {
+            match (sight.judged.is_fine(), repair.has_refused(&sight.suspect)) {
+                (true, _) => note_gone(&sight, report),
+                // What OpenSearch refuses, or what cannot be mapped, is refused again.
+                (false, true) => self.report(&sight.suspect, sight.judged, "the document is refused", report)?,
+                (false, false) => open.push(&sight.into_open())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// There is no time left: what differs may be on its way, or not.
+    fn give_up(&self, suspects: Suspects, report: &mut Report) -> Result<(), Fault> {
+        let mut reader = suspects.into_reader()?;
+        loop {
+            let batch = reader.next(AT_ONCE)?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            for suspect in batch {
+                self.report_inconclusive(&suspect, report)?;
+            }
+        }
+    }
+
+    fn report_inconclusive(&self, suspect: &Suspect, report: &mut Report) -> Result<(), Fault> {
+        let judged = Judged { verdict: Verdict::Inconclusive, kind: None };
+        self.report(suspect, judged, "it kept changing, or the changes on their way took too long", report)
+    }
+}
+
+fn note_gone(sight: &Sight, report: &mut Report) {
+    if sight.suspect.repairs > 0 {
+        report.repaired += 1;
+    }
+}
+
+// === impl Sight ===
+
+impl Sight {
+    fn into_open(self) -> Suspect {
+        Suspect { seen: Some(self.seen), ..self.suspect }
+    }
+}
