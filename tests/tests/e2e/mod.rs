@@ -13,5 +13,6 @@ mod services;
 mod sick;
 mod switched;
 mod vanished;
+mod verify;
 mod views;
 mod ways;

@@ -24,7 +24,7 @@ use streamdex_testkit::workload::{
 };
 use tempfile::TempDir;
 
-pub(crate) use expected::session;
+pub(crate) use expected::{id, session};
 pub(crate) use load::Load;
 pub(crate) use node::Node;
 pub(crate) use program::Program;
@@ -172,6 +172,11 @@ table = "{state}"
     /// One request to the node.
     pub(crate) async fn ask(&self, method: Method, path: &str) -> (u16, Value) {
         self.node.ask(method, path, Value::Null).await
+    }
+
+    /// One request to the node with a body.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        self.node.ask(method, path, body).await
     }
 
     /// What the state table holds whose `pk` or `sk` begins so.

@@ -18,6 +18,22 @@ const MOST_REPAIRS: u32 = 3;
 /// How often the lag is asked for while waiting.
 const LAG_EVERY: Duration = Duration::from_secs(5);
 
+/// A document that changes at every moment is looked at so often in a row, to meet it when nothing is on its way.
+const QUICK_LOOKS: u32 = 5;
+const BETWEEN_QUICK_LOOKS: Duration = Duration::from_millis(500);
+/// What is on its way mostly arrives within this time and the lag.
+const SOON: Duration = Duration::from_secs(1);
+const LONGEST_SOON: Duration = Duration::from_secs(10);
+
+/// How long ago the last look was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Since {
+    /// Some seconds: what is equal now is decided, and nothing else.
+    Moments,
+    /// Longer than the lag and the margin of reads: what did not change does not change by itself.
+    Margin,
+}
+
 /// What a second look says of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decided {
@@ -29,7 +45,7 @@ enum Decided {
     Open,
 }
 
-/// What a second look says. The looks are further apart than the lag and the margin of reads.
+/// What a second look says.
 fn decide(sight: &Sight) -> Decided {
     if sight.judged.is_fine() {
         return Decided::Gone;
@@ -41,12 +57,17 @@ impl Job {
     /// Looks at `suspects` again, as often as they change, and reports what stays.
     pub(super) async fn settle(&self, mut suspects: Suspects, report: &mut Report) -> Result<(), Fault> {
         let deadline = Instant::now() + self.settings.patience;
+        if suspects.count() > 0 {
+            let lag = self.settings.lag.lag().await.unwrap_or_default();
+            self.sleep_until(Instant::now() + (SOON + lag).min(LONGEST_SOON)).await?;
+            suspects = Box::pin(self.look_again(suspects, Since::Moments, report)).await?;
+        }
         while suspects.count() > 0 {
             self.progress.set_suspects(suspects.count());
             if !self.wait(suspects.count(), deadline).await? {
                 return self.give_up(suspects, report);
             }
-            suspects = Box::pin(self.look_again(suspects, report)).await?;
+            suspects = Box::pin(self.look_again(suspects, Since::Margin, report)).await?;
         }
         self.progress.set_suspects(0);
         Ok(())
@@ -74,18 +95,22 @@ impl Job {
                 said = true;
             }
             let next = until.min(Instant::now() + LAG_EVERY);
-            tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => return Err(DeliveryFault::Cancelled(None).into()),
-                () = sleep_until(next) => {}
-            }
+            self.sleep_until(next).await?;
             if next == until {
                 return Ok(true);
             }
         }
     }
 
-    async fn look_again(&self, suspects: Suspects, report: &mut Report) -> Result<Suspects, Fault> {
+    async fn sleep_until(&self, until: Instant) -> Result<(), Fault> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(DeliveryFault::Cancelled(None).into()),
+            () = sleep_until(until) => Ok(()),
+        }
+    }
+
+    async fn look_again(&self, suspects: Suspects, since: Since, report: &mut Report) -> Result<Suspects, Fault> {
         let mut open = Suspects::new(&self.settings.folder)?;
         let mut reader = suspects.into_reader()?;
         loop {
@@ -93,20 +118,39 @@ impl Job {
             if batch.is_empty() {
                 return Ok(open);
             }
-            let mut to_repair = Vec::new();
+            let (mut changing, mut to_repair) = (Vec::new(), Vec::new());
             for sight in self.look().at(batch).await? {
-                match decide(&sight) {
-                    Decided::Gone => note_gone(&sight, report),
-                    Decided::Open => open.push(&sight.into_open())?,
-                    Decided::Stays => match self.settings.repair {
+                match (decide(&sight), since) {
+                    (Decided::Gone, _) => note_gone(&sight.suspect, report),
+                    (Decided::Open, _) => changing.push(sight.into_open()),
+                    (Decided::Stays, Since::Moments) => open.push(&sight.suspect)?,
+                    (Decided::Stays, Since::Margin) => match self.settings.repair {
                         Some(_) if sight.suspect.repairs < MOST_REPAIRS => to_repair.push(sight),
                         Some(_) => self.report_inconclusive(&sight.suspect, report)?,
                         None => self.report(&sight.suspect, sight.judged, sight.judged.verdict.reason(), report)?,
                     },
                 }
             }
+            for suspect in self.look_quickly(changing, report).await? {
+                open.push(&suspect)?;
+            }
             Box::pin(self.repair(to_repair, &mut open, report)).await?;
         }
+    }
+
+    /// Looks at documents that change, until each was equal once; gives those that never were.
+    async fn look_quickly(&self, mut changing: Vec<Suspect>, report: &mut Report) -> Result<Vec<Suspect>, Fault> {
+        for _ in 0..QUICK_LOOKS {
+            if changing.is_empty() {
+                break;
+            }
+            self.sleep_until(Instant::now() + BETWEEN_QUICK_LOOKS).await?;
+            let sights = self.look().at(std::mem::take(&mut changing)).await?;
+            let (gone, differ): (Vec<Sight>, Vec<Sight>) = sights.into_iter().partition(|sight| sight.judged.is_fine());
+            gone.iter().for_each(|sight| note_gone(&sight.suspect, report));
+            changing = differ.into_iter().map(Sight::into_open).collect();
+        }
+        Ok(changing)
     }
 
     /// Writes what differs, and looks at it at once. Only that look says whether it is right now: a newer version may have
@@ -128,7 +172,7 @@ impl Job {
         let written = written.into_iter().map(|suspect| Suspect { repairs: suspect.repairs + 1, ..suspect }).collect();
         for sight in self.look().at(written).await? {
             match (sight.judged.is_fine(), repair.has_refused(&sight.suspect)) {
-                (true, _) => note_gone(&sight, report),
+                (true, _) => note_gone(&sight.suspect, report),
                 // What OpenSearch refuses, or what cannot be mapped, is refused again.
                 (false, true) => self.report(&sight.suspect, sight.judged, "the document is refused", report)?,
                 (false, false) => open.push(&sight.into_open())?,
@@ -157,8 +201,8 @@ impl Job {
     }
 }
 
-fn note_gone(sight: &Sight, report: &mut Report) {
-    if sight.suspect.repairs > 0 {
+fn note_gone(suspect: &Suspect, report: &mut Report) {
+    if suspect.repairs > 0 {
         report.repaired += 1;
     }
 }
