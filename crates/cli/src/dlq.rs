@@ -1,148 +1,120 @@
-//! `streamdex dlq list|show`.
+//! `streamdex dlq …`: dead letters.
 
+mod drop;
+mod list;
+mod replay;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use serde_json::{Value, json};
-use streamdex_config::DeadLetterKind;
+use streamdex_config::{Config, DeadLetterKind};
 use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, FileLetters, LetterKey};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use streamdex_dynamodb::time::now;
+use streamdex_reconcile::letters::Selection;
 
-use crate::args::{DlqCommand, Global, LetterStoreArgs};
+use crate::args::{DlqCommand, Global, LetterSelectionArgs, LetterStoreArgs};
 use crate::exit::{CliError, Exit};
 use crate::preflight::{Uses, preflight};
-use crate::{connect, output, settings};
-
-/// Keys of a letter that tell whose record it is; `show` alone prints them.
-const PRIVATE: [&str; 4] = ["keys", "id", "routing", "document"];
+use crate::{connect, settings};
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, command: DlqCommand) -> Result<Exit, CliError> {
     match command {
         DlqCommand::List { store } => {
-            let (store, place) = open(global, &store).await?;
-            list(global, store.as_ref(), &place).await
+            let store = Store::open(global, &store).await?;
+            list::list(global, &store).await
         }
         DlqCommand::Show { key, store } => {
-            let hint = "give the key as `streamdex dlq list` prints it, in quotes";
-            let parsed = LetterKey::parse(&key).ok_or_else(|| {
-                CliError::new(Exit::Usage, format!("{key:?} is no key of a dead letter")).with_hint(hint)
-            })?;
-            let (store, place) = open(global, &store).await?;
-            let letter = store.get(&parsed).await?;
-            let message = format!("there is no dead letter {key} in {place}");
-            let letter = letter.ok_or_else(|| CliError::new(Exit::Usage, message).with_hint(hint))?;
-            show(global, &letter)
+            let key = parse(&key)?;
+            list::show(global, &Store::open(global, &store).await?, &key).await
+        }
+        DlqCommand::Replay { selection, source, dry_run, store } => {
+            let selection = selected(&selection)?;
+            let request = replay::Request { selection, source, is_dry: dry_run, file: store.file };
+            Box::pin(replay::run(global, request)).await
+        }
+        DlqCommand::Drop { selection, all, dry_run, yes, store } => {
+            let selection = selected(&selection)?;
+            if selection.is_all() && !all {
+                let message = "no dead letters are named";
+                let hint = "name keys, a reason, an index or an age; or say --all";
+                return Err(CliError::new(Exit::Usage, message).with_hint(hint));
+            }
+            let store = Store::open(global, &store).await?;
+            drop::run(global, &store, &selection, drop::How { is_dry: dry_run, is_confirmed: yes }).await
         }
     }
 }
 
-/// The store, and what it is called in messages.
-async fn open(global: &Global, store: &LetterStoreArgs) -> Result<(Arc<dyn DeadLetterStore>, String), CliError> {
-    if let Some(path) = &store.file {
+/// A store, and what it is called in messages.
+struct Store {
+    letters: Arc<dyn DeadLetterStore>,
+    place: String,
+}
+
+/// The letters of a store that are meant.
+struct Meant {
+    letters: Vec<DeadLetter>,
+    /// Places that hold no readable letter.
+    malformed: Vec<String>,
+}
+
+// === impl Store ===
+
+impl Store {
+    async fn open(global: &Global, store: &LetterStoreArgs) -> Result<Store, CliError> {
+        if let Some(path) = &store.file {
+            return Store::of_file(path);
+        }
+        let config = settings::configuration(global)?;
+        preflight(&config, &[Uses::Letters]).await?;
+        Ok(Store::of_config(&config).await)
+    }
+
+    fn of_file(path: &std::path::Path) -> Result<Store, CliError> {
         if !path.exists() {
             return Err(CliError::new(Exit::Usage, format!("there is no file {}", path.display())));
         }
-        return Ok((Arc::new(FileLetters::new(path)), format!("the file {}", path.display())));
+        Ok(Store { letters: Arc::new(FileLetters::new(path)), place: format!("the file {}", path.display()) })
     }
-    let config = settings::configuration(global)?;
-    preflight(&config, &[Uses::Letters]).await?;
-    let place = match &config.dead_letter.kind {
-        DeadLetterKind::Table => format!("the table {}, group {}", config.state.table, config.state.group),
-        DeadLetterKind::File(path) => format!("the file {}", path.display()),
-    };
-    Ok((connect::letters(&config).await, place))
-}
 
-async fn list(global: &Global, store: &dyn DeadLetterStore, place: &str) -> Result<Exit, CliError> {
-    let (mut letters, mut malformed) = (Vec::new(), Vec::new());
-    let mut is_empty = true;
-    let mut after = None;
-    loop {
-        let page = store.list(after.as_ref()).await?;
-        malformed.extend(page.malformed);
-        is_empty &= page.letters.is_empty();
-        if global.json {
-            letters.extend(page.letters.iter().map(without_private_keys));
-        } else {
-            let lines: String = page.letters.iter().map(line).collect();
-            output::print(&lines)?;
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
+    async fn of_config(config: &Config) -> Store {
+        let place = match &config.dead_letter.kind {
+            DeadLetterKind::Table => format!("the table {}, group {}", config.state.table, config.state.group),
+            DeadLetterKind::File(path) => format!("the file {}", path.display()),
+        };
+        Store { letters: connect::letters(config).await, place }
+    }
+
+    async fn meant(&self, selection: &Selection) -> Result<Meant, CliError> {
+        let mut meant = Meant { letters: Vec::new(), malformed: Vec::new() };
+        let (mut after, now) = (None, now());
+        loop {
+            let page = self.letters.list(after.as_ref()).await?;
+            meant.letters.extend(page.letters.into_iter().filter(|letter| selection.takes(letter, now)));
+            meant.malformed.extend(page.malformed);
+            after = page.next;
+            if after.is_none() {
+                return Ok(meant);
+            }
         }
     }
-    for place in &malformed {
-        tracing::warn!(place, "no readable dead letter here");
-    }
-    if global.json {
-        output::print_json(&json!({ "dead_letters": letters, "malformed": malformed, "place": place }))?;
-    } else if is_empty {
-        // For people: stdout holds letters and nothing else.
-        output::note(&format!("no dead letters in {place}\n"));
-    }
-    Ok(Exit::Done)
 }
 
-/// Key, time, index, reason: nothing that tells whose record it is.
-fn line(letter: &DeadLetter) -> String {
-    let index = letter.address.as_ref().map_or("-", |address| address.index.as_str());
-    format!("{}  {}  {}  {}  {}: {}\n", letter.key, date(letter.at), letter.table, index, letter.reason, letter.error)
+fn selected(arguments: &LetterSelectionArgs) -> Result<Selection, CliError> {
+    let keys: Result<BTreeSet<LetterKey>, CliError> = arguments.keys.iter().map(|key| parse(key)).collect();
+    Ok(Selection {
+        keys: keys?,
+        reason: arguments.reason.clone(),
+        index: arguments.index.clone(),
+        older_than: arguments.older_than.map(Duration::from_secs),
+    })
 }
 
-fn without_private_keys(letter: &DeadLetter) -> Value {
-    let mut value = as_json(letter);
-    if let Value::Object(letter) = &mut value {
-        letter.retain(|key, _| !PRIVATE.contains(&key.as_str()));
-    }
-    value
+fn parse(key: &str) -> Result<LetterKey, CliError> {
+    let unknown = || CliError::new(Exit::Usage, format!("{key:?} is no key of a dead letter")).with_hint(KEY_HINT);
+    LetterKey::parse(key).ok_or_else(unknown)
 }
 
-/// The letter with the key under which `show` finds it.
-fn as_json(letter: &DeadLetter) -> Value {
-    let mut value = json!(letter);
-    if let Value::Object(entries) = &mut value {
-        entries.insert("key".to_owned(), json!(letter.key.to_string()));
-    }
-    value
-}
-
-fn show(global: &Global, letter: &DeadLetter) -> Result<Exit, CliError> {
-    if global.json {
-        output::print_json(&as_json(letter))?;
-        return Ok(Exit::Done);
-    }
-    let address = letter.address.as_ref();
-    let rows = [
-        ("key", Some(letter.key.to_string())),
-        ("table", Some(letter.table.clone())),
-        ("written", Some(date(letter.at))),
-        ("changed", letter.created.map(date)),
-        ("item key", letter.keys.clone()),
-        ("index", address.map(|address| address.index.clone())),
-        ("generation", address.and_then(|address| address.generation).map(|generation| generation.to_string())),
-        ("id", address.map(|address| address.id.clone())),
-        ("routing", address.and_then(|address| address.routing.clone())),
-        ("version", letter.version.map(|version| version.to_string())),
-        ("reason", Some(letter.reason.clone())),
-        ("error", Some(letter.error.clone())),
-        ("document", document(letter)),
-    ];
-    let lines = rows.into_iter().filter_map(|(name, value)| Some(format!("{name:<12}{}\n", value?)));
-    output::print(&lines.collect::<String>())?;
-    Ok(Exit::Done)
-}
-
-/// The kept form of an archived item; only archive copies have one.
-fn document(letter: &DeadLetter) -> Option<String> {
-    if letter.document_omitted {
-        return Some("too large, it was not kept".to_owned());
-    }
-    letter.document().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn date(seconds: u64) -> String {
-    let date = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    date.and_then(|date| date.format(&Rfc3339).ok()).unwrap_or_else(|| seconds.to_string())
-}
+const KEY_HINT: &str = "give the key as `streamdex dlq list` prints it, in quotes";

@@ -1,7 +1,6 @@
 //! `streamdex gap close`.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, stderr, stdin};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -18,7 +17,7 @@ use crate::args::{GapCloseArgs, GapCommand, Global};
 use crate::exit::{CliError, Exit};
 use crate::follow::{followed, partition, random, table_can_pass};
 use crate::preflight::{Uses, preflight};
-use crate::{connect, output, settings};
+use crate::{confirm, connect, output, settings};
 
 /// The gaps of one source's table.
 struct Table {
@@ -43,7 +42,9 @@ pub(crate) async fn run(global: &Global, command: GapCommand) -> Result<Exit, Cl
     }
     let plan: String = tables.iter().flat_map(|table| table.gaps.iter().map(|gap| line(table, gap))).collect();
     output::note(&plan);
-    if !arguments.yes && !is_wanted(count)? {
+    let question =
+        format!("What was lost stays missing in the index until `streamdex verify --full --repair`. Close {count}?");
+    if !arguments.yes && !confirm::is_wanted("closing a gap", &question)? {
         return Ok(Exit::Done);
     }
     let mut closed = Closed::Free;
@@ -117,20 +118,6 @@ fn line(table: &Table, gap: &StoredGap) -> String {
     format!("{}  {}  {}\n", table.source, gap.gap.kind.name(), gap.gap)
 }
 
-/// Asks on a terminal. Elsewhere nobody could answer.
-fn is_wanted(count: usize) -> Result<bool, CliError> {
-    if !stdin().is_terminal() || !stderr().is_terminal() {
-        return Err(CliError::new(Exit::Usage, "closing a gap is asked for first, and there is no terminal")
-            .with_hint("say --yes if these gaps are to be closed"));
-    }
-    output::note(&format!(
-        "What was lost stays missing in the index until it is compared with the table. Close {count}? [y/N] "
-    ));
-    let mut answer = String::new();
-    stdin().read_line(&mut answer).map_err(|error| CliError::new(Exit::Usage, "no answer").caused_by(error))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
 fn done(global: &Global, tables: &[Table], closed: Option<Closed>) -> Result<Exit, CliError> {
     if global.json {
         let gaps: Vec<_> = tables.iter().flat_map(|table| table.gaps.iter().map(|gap| {
@@ -148,7 +135,7 @@ fn done(global: &Global, tables: &[Table], closed: Option<Closed>) -> Result<Exi
         }
     })?;
     if closed.is_some() {
-        output::note("next: 90 s after reading goes on, compare the index with the table\n");
+        output::note("next: 90 s after reading goes on, `streamdex verify --full --repair` writes what was lost\n");
     }
     Ok(Exit::Done)
 }

@@ -9,6 +9,7 @@ mod broken;
 mod captured;
 mod completions;
 mod config;
+mod confirm;
 mod connect;
 mod decode;
 mod dlq;

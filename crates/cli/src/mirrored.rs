@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use streamdex_config::{Config, Source};
 use streamdex_delivery::indices::KnownIndices;
+use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::{Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::BatchGetReader;
@@ -46,7 +47,11 @@ impl Mirrored {
     ///
     /// # Errors
     /// One of them cannot be reached, or does not fit the configuration.
-    pub(crate) async fn connect(config: &Config, source: &Source) -> Result<Mirrored, CliError> {
+    pub(crate) async fn connect(
+        config: &Config,
+        source: &Source,
+        letters: Arc<dyn DeadLetterStore>,
+    ) -> Result<Mirrored, CliError> {
         let clients = SourceClients::connect(source).await;
         let table = source.table.table_name();
         let described = timeout(connect::PATIENCE, Box::pin(TableSize::describe(&clients.dynamodb, table))).await;
@@ -68,7 +73,7 @@ impl Mirrored {
             scan: Arc::new(TableScan::new(clients.dynamodb.clone(), table)),
             items: Arc::new(BatchGetReader::new(clients.dynamodb, table)),
             index: Arc::new(ClusterReader::new(client.clone(), indices.clone())),
-            letters: connect::letters(config).await,
+            letters,
             patience: Patience::one_shot(),
             progress: DeliveryProgress::under_way(),
         };

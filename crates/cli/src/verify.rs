@@ -19,7 +19,7 @@ use crate::exit::{CliError, Exit};
 use crate::mirrored::{Mirrored, ReaderLag};
 use crate::preflight::{Uses, preflight};
 use crate::watched::Watched;
-use crate::{output, settings, signals};
+use crate::{connect, output, settings, signals};
 
 /// Items of the table, and documents of each index, of a quick look.
 const SAMPLE: u32 = 1000;
@@ -32,7 +32,8 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
     let config = settings::configuration(global)?;
     let source = settings::source(&config, arguments.source.as_deref())?;
     preflight(&config, &[Uses::Sources, Uses::Letters, Uses::OpenSearch]).await?;
-    let mirrored = Box::pin(Mirrored::connect(&config, source)).await?;
+    let letters = connect::letters(&config).await;
+    let mirrored = Box::pin(Mirrored::connect(&config, source, letters)).await?;
     let cancel = CancellationToken::new();
     let mut watched = Watched::default();
     watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
@@ -95,6 +96,7 @@ fn print(global: &Global, arguments: &VerifyArgs, report: &Report, list: &List) 
     line(report.different, "different: documents that are not what their items give");
     line(report.dead_lettered, "explained by dead letters");
     line(report.repaired, "repaired");
+    line(report.healed, "dead letters removed: their documents are right");
     line(report.inconclusive, "inconclusive: it could not be decided");
     let head = format!(
         "{} items and {} documents compared in {:.1} s: {}\n",

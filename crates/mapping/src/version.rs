@@ -48,6 +48,11 @@ impl ExternalVersion {
         ExternalVersion::pack(seconds, 0)
     }
 
+    /// A version that was sent before, as one in a stored dead letter; `None` where it is above 2^63 - 1.
+    pub fn of_stored(version: u64) -> Option<ExternalVersion> {
+        i64::try_from(version).is_ok().then_some(ExternalVersion(version))
+    }
+
     /// The second that a stored version stands for, since 1970. A document that something else wrote has any version.
     pub fn second_of(version: u64) -> u64 {
         version >> POSITION_BITS

@@ -7,7 +7,7 @@
 mod expected;
 mod fault;
 mod ids;
-mod letters;
+pub mod letters;
 mod look;
 mod mirror;
 pub mod pace;

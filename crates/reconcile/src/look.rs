@@ -9,7 +9,7 @@ use streamdex_sink::read::StoredDocument;
 
 use crate::expected::{Expected, Expecting};
 use crate::fault::Fault;
-use crate::letters::KeyHash;
+use crate::letters::{KeyHash, Named};
 use crate::mirror::Mirror;
 use crate::suspect::{Seen, Suspect};
 use crate::verdict::{Facts, Judged, judge};
@@ -20,8 +20,8 @@ pub(crate) const AT_ONCE: usize = 100;
 /// What is known of the whole table, for each look.
 #[derive(Debug, Default)]
 pub(crate) struct Knowledge {
-    /// The keys that dead letters name.
-    pub(crate) lettered: HashSet<KeyHash>,
+    /// What dead letters name.
+    pub(crate) letters: Named,
     /// Indices that were made with other routes.
     pub(crate) other_routes: HashSet<IndexName>,
 }
@@ -69,6 +69,9 @@ impl Look<'_> {
         let mut all = Vec::with_capacity(suspects.len());
         for ((suspect, key), read) in suspects.into_iter().zip(&keys).zip(&reads) {
             let expected = expected_of(&expecting, read);
+            // Where the address is not given, the document is looked at where the item belongs.
+            let address = suspect.address.or_else(|| expected.address().cloned());
+            let suspect = Suspect { address, ..suspect };
             all.push(Read { suspect, expected, key: KeyHash::of(key), at: read.at });
         }
         let addresses: Vec<Address> = all.iter().filter_map(|read| read.suspect.address.clone()).collect();
@@ -91,7 +94,7 @@ impl Look<'_> {
         (key, now): (KeyHash, u64),
     ) -> Judged {
         let has_other_routes = address.is_some_and(|address| self.knowledge.other_routes.contains(&address.index));
-        let facts = Facts { now, has_letter: self.knowledge.lettered.contains(&key), has_other_routes };
+        let facts = Facts { now, has_letter: self.knowledge.letters.keys.contains(&key), has_other_routes };
         judge(address, expected, stored, facts)
     }
 

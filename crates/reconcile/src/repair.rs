@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
 use streamdex_delivery::page::Page;
 use streamdex_delivery::{Bounds, Delivery};
-use streamdex_mapping::{ExternalVersion, Fetch, FetchVersion, READ_MARGIN_SECONDS};
+use streamdex_mapping::{ExternalVersion, Fetch, FetchVersion, Key, Outcome, READ_MARGIN_SECONDS};
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
@@ -67,19 +67,25 @@ impl Repair {
             let addresses = suspect.address.iter().cloned().collect();
             page.add_read(Fetch { key, version: FetchVersion::OfRead, addresses }, None);
         }
+        self.deliver(page, cancel).await.map(drop)
+    }
+
+    /// Reads and writes what a page asks for; the outcome of each of its records.
+    pub(crate) async fn deliver(&self, page: Page, cancel: &CancellationToken) -> Result<Vec<Option<Outcome>>, Fault> {
         if page.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.refusals.keys().clear();
-        match self.delivery.deliver_page(page, &Bounds::from(cancel.clone())).await.fault {
+        let delivered = self.delivery.deliver_page(page, &Bounds::from(cancel.clone())).await;
+        match delivered.fault {
             Some(fault) => Err(fault.into()),
-            None => Ok(()),
+            None => Ok(delivered.outcomes),
         }
     }
 
-    /// Whether the item of `suspect` was refused when it was written last.
-    pub(crate) fn has_refused(&self, suspect: &Suspect) -> bool {
-        suspect.key.as_ref().is_some_and(|key| self.refusals.keys().contains(&KeyHash::of(key)))
+    /// Whether an item was refused when it was written last.
+    pub(crate) fn has_refused(&self, key: &Key) -> bool {
+        self.refusals.keys().contains(&KeyHash::of(key))
     }
 }
 

@@ -9,6 +9,7 @@
 //! While changes are on their way the two differ, rightly. So a difference counts only where neither side of it changed
 //! between two looks that are further apart than the reader's lag and the margin of reads.
 
+mod healed;
 mod index;
 mod report;
 mod rounds;
@@ -133,7 +134,7 @@ impl Verify {
         let held = self.held(cancel).await?;
         let term = Term { cancel, until: None };
         let knowledge = Knowledge {
-            lettered: named_by_letters(&self.mirror, term).await?,
+            letters: named_by_letters(&self.mirror, term).await?,
             other_routes: held
                 .iter()
                 .filter(|index| index.has_these_routes == Some(false))
@@ -144,14 +145,16 @@ impl Verify {
         let (progress, knowledge) = (self.progress(), Arc::new(knowledge));
         let (differences, cancel) = (Arc::clone(&self.differences), cancel.clone());
         let job = Job { mirror, settings, progress, knowledge, differences, cancel };
-        let mut report =
-            Report { dead_letters: job.knowledge.lettered.len().try_into().unwrap_or(u64::MAX), ..Report::default() };
+        let mut report = Report { dead_letters: job.knowledge.letters.count, ..Report::default() };
         self.progress.enter(Phase::Table);
         let (suspects, extent) = Box::pin(job.compare_table(&mut report)).await?;
         self.progress.enter(Phase::Index);
         let suspects = self.compare_indices(&job, &held, extent, suspects, &mut report).await?;
         self.progress.enter(Phase::Differences);
         Box::pin(job.settle(suspects, &mut report)).await?;
+        if job.settings.repair.is_some() {
+            Box::pin(job.remove_healed_letters(&held, &mut report)).await?;
+        }
         report.seconds = begun.elapsed().as_secs_f64();
         Ok(report)
     }

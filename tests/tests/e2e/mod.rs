@@ -3,6 +3,7 @@
 
 mod brake;
 mod crash;
+mod letters;
 mod outage;
 mod pressure;
 mod program;

@@ -25,7 +25,8 @@ impl Lab {
         for operation in operations {
             let (method, path, body) = (&operation["method"], &operation["path"], operation["body"].clone());
             let method = if method == "DELETE" { Method::Delete } else { Method::Put };
-            let path = format!("{}/_doc/{}", self.concrete(), path.as_str().unwrap().replace('|', "%7C").replace('\\', "%5C"));
+            let path =
+                format!("{}/_doc/{}", self.concrete(), path.as_str().unwrap().replace('|', "%7C").replace('\\', "%5C"));
             let (status, answer) = self.send(method, &path, body).await;
             assert!((200..300).contains(&status), "{path}: {answer}");
         }

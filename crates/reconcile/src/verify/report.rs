@@ -29,8 +29,10 @@ pub struct Report {
     pub documents: u64,
     /// Documents in archives, which are counted and not compared.
     pub archived: u64,
-    /// Items that dead letters name.
+    /// Dead letters of the table, when it began.
     pub dead_letters: u64,
+    /// Those that were removed, because their documents are right now.
+    pub healed: u64,
     /// Items that no route takes.
     pub filtered: u64,
     /// How often each verdict was given to a difference.

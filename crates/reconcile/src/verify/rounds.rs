@@ -171,7 +171,8 @@ impl Job {
         repair.write(&written, &self.cancel).await?;
         let written = written.into_iter().map(|suspect| Suspect { repairs: suspect.repairs + 1, ..suspect }).collect();
         for sight in self.look().at(written).await? {
-            match (sight.judged.is_fine(), repair.has_refused(&sight.suspect)) {
+            let is_refused = sight.suspect.key.as_ref().is_some_and(|key| repair.has_refused(key));
+            match (sight.judged.is_fine(), is_refused) {
                 (true, _) => note_gone(&sight.suspect, report),
                 // What OpenSearch refuses, or what cannot be mapped, is refused again.
                 (false, true) => self.report(&sight.suspect, sight.judged, "the document is refused", report)?,

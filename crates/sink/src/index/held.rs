@@ -24,6 +24,8 @@ pub struct HeldIndex {
     pub concrete: String,
     /// Whether it holds the copies of expired items, which no item of the table stands behind.
     pub is_archive: bool,
+    /// Its generation.
+    pub generation: u32,
     /// Its primary shards.
     pub shards: u32,
     /// Whether it was made with the routes of this configuration; `None` where it does not say.
@@ -103,6 +105,7 @@ fn held(wanted: &Wanted, name: &IndexName, concrete: &str, index: &ObservedIndex
         index: name.clone(),
         concrete: concrete.to_owned(),
         is_archive: wanted.fields.archive,
+        generation: wanted.owner.generation,
         shards: shards.unwrap_or(1),
         has_these_routes: owner.map(|owner| owner.routes == wanted.owner.routes),
     }
