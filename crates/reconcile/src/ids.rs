@@ -1,20 +1,22 @@
 //! Which documents an index has that the table does not give: an exact comparison in bounded memory.
 //!
-//! Both sides are spilled to files by a hash of their addresses, 256 parts each; a part is compared in memory (rule B2,
+//! Both sides are spilled by a hash of their addresses, 256 parts each, to files where they are large; a part is compared in memory (rule B2,
 //! docs/guarantees.md). At 100 million documents a part holds 400,000 hashes, some 12 MB. Sums of hashes for each part
 //! would not save the files: where one document was added or deleted since the table was read, they differ.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use streamdex_mapping::Address;
+use tempfile::SpooledTempFile;
 
 const PARTS: usize = 256;
-/// For each of 512 files.
+/// For each of 512 parts.
 const BUFFER: usize = 4096;
+/// A part of so many bytes needs no file.
+const IN_MEMORY: usize = 16 * 1024;
 
 /// The hash of an address: 128 bits of SHA-256, which nobody can make collide on purpose.
 pub(crate) type AddressHash = u128;
@@ -22,7 +24,7 @@ pub(crate) type AddressHash = u128;
 /// Hashes, or documents with their hashes, in files. They are readable for their owner alone, and are gone when this is
 /// dropped or the process ends.
 pub(crate) struct Spill {
-    parts: Vec<BufWriter<File>>,
+    parts: Vec<BufWriter<SpooledTempFile>>,
 }
 
 /// A document of an index that the table does not give.
@@ -49,10 +51,9 @@ pub(crate) fn hash_of(address: &Address) -> AddressHash {
 // === impl Spill ===
 
 impl Spill {
-    pub(crate) fn new(folder: &Path) -> io::Result<Spill> {
-        let file = |_| Ok(BufWriter::with_capacity(BUFFER, tempfile::tempfile_in(folder)?));
-        let parts = (0..PARTS).map(file).collect::<io::Result<_>>()?;
-        Ok(Spill { parts })
+    pub(crate) fn new(folder: &Path) -> Spill {
+        let part = |_| BufWriter::with_capacity(BUFFER, SpooledTempFile::new_in(IN_MEMORY, folder));
+        Spill { parts: (0..PARTS).map(part).collect() }
     }
 
     /// Adds a hash, with what is to come back with it.
@@ -93,13 +94,13 @@ fn part_of(hash: AddressHash) -> usize {
     usize::try_from(hash % 256).unwrap_or_default()
 }
 
-fn rewound(part: BufWriter<File>) -> io::Result<BufReader<File>> {
-    let mut file = part.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.seek(SeekFrom::Start(0))?;
-    Ok(BufReader::with_capacity(64 * 1024, file))
+fn rewound(part: BufWriter<SpooledTempFile>) -> io::Result<BufReader<SpooledTempFile>> {
+    let mut part = part.into_inner().map_err(io::IntoInnerError::into_error)?;
+    part.seek(SeekFrom::Start(0))?;
+    Ok(BufReader::with_capacity(64 * 1024, part))
 }
 
-fn next(part: &mut BufReader<File>) -> io::Result<Option<(AddressHash, Vec<u8>)>> {
+fn next(part: &mut BufReader<SpooledTempFile>) -> io::Result<Option<(AddressHash, Vec<u8>)>> {
     let mut hash = [0; 16];
     match part.read_exact(&mut hash) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -146,9 +147,9 @@ mod tests {
         ) {
             let folder = tempfile::tempdir().unwrap();
             let hash = |number: &u32| hash_of(&address_of("i", &number.to_string(), None).unwrap());
-            let mut of_table = Spill::new(folder.path()).unwrap();
+            let mut of_table = Spill::new(folder.path());
             table.iter().for_each(|number| of_table.push(hash(number), &[]).unwrap());
-            let mut of_index = Spill::new(folder.path()).unwrap();
+            let mut of_index = Spill::new(folder.path());
             index.iter().for_each(|number| of_index.push(hash(number), &number.to_le_bytes()).unwrap());
             let mut found = BTreeSet::new();
             let collect = |extra: Extra| -> io::Result<()> {

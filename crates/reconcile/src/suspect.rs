@@ -1,8 +1,7 @@
 //! Documents that differed when they were looked at, and wait until they are looked at again.
 //!
-//! They lie in a file, so that an index that is lost costs no more memory than one document.
+//! Where they are many they lie in a file, so that an index that is lost costs no more memory than one document.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use sha2::{Digest, Sha256};
 use streamdex_mapping::event::read_item;
 use streamdex_mapping::{Address, DocumentId, IndexName, Key, canonical_json};
 use streamdex_sink::read::StoredDocument;
+use tempfile::SpooledTempFile;
 
 use crate::expected::Expected;
 
@@ -53,14 +53,17 @@ struct Place {
     routing: Option<String>,
 }
 
+/// So many bytes of them need no file.
+const IN_MEMORY: usize = 256 * 1024;
+
 /// A file of suspects. It is readable for its owner alone, and is gone when this is dropped or the process ends.
 pub(crate) struct Suspects {
-    file: BufWriter<File>,
+    file: BufWriter<SpooledTempFile>,
     count: u64,
 }
 
 /// Reads a file of suspects to its end.
-pub(crate) struct SuspectReader(BufReader<File>);
+pub(crate) struct SuspectReader(BufReader<SpooledTempFile>);
 
 // === impl Seen ===
 
@@ -96,8 +99,8 @@ fn digest(parts: &[&[u8]]) -> String {
 // === impl Suspects ===
 
 impl Suspects {
-    pub(crate) fn new(folder: &Path) -> io::Result<Suspects> {
-        Ok(Suspects { file: BufWriter::new(tempfile::tempfile_in(folder)?), count: 0 })
+    pub(crate) fn new(folder: &Path) -> Suspects {
+        Suspects { file: BufWriter::new(SpooledTempFile::new_in(IN_MEMORY, folder)), count: 0 }
     }
 
     pub(crate) fn push(&mut self, suspect: &Suspect) -> io::Result<()> {
@@ -193,7 +196,7 @@ mod tests {
     #[test]
     fn suspects_come_back_as_they_were() {
         let folder = tempfile::tempdir().unwrap();
-        let mut suspects = Suspects::new(folder.path()).unwrap();
+        let mut suspects = Suspects::new(folder.path());
         let written = [
             suspect("a"),
             Suspect { key: None, seen: None, ..suspect("b") },

@@ -68,7 +68,52 @@ async fn replay_and_dlq_make_the_granted_calls_and_no_other() {
     let key = listed["dead_letters"][0]["key"].as_str().unwrap_or_else(|| panic!("{listed}"));
     let list = overheard.needed(&["dlq", "list"], 0).await;
     let show = overheard.needed(&["dlq", "show", key], 0).await;
-    assert_eq!(both(list, show), granted(lab, &["--for", "dlq"]).await);
+    let replay = overheard.needed(&["dlq", "replay"], 1).await;
+    let drop = overheard.needed(&["dlq", "drop", "--all", "--yes"], 0).await;
+    let mut needed = both(both(list, show), both(replay, drop));
+    // Nothing was to be written: what a replay writes is read off a repair.
+    let repaired = repair(&overheard).await;
+    needed
+        .index
+        .extend(repaired.index.iter().filter(|action| action.contains("write") || action.contains("admin")).cloned());
+    needed.index.retain(|action| !action.contains("refresh"));
+    needed.cluster.extend(
+        repaired.cluster.iter().filter(|action| action.contains("write") || action.contains("template")).cloned(),
+    );
+    needed.actions.extend(repaired.actions.into_iter().filter(|(action, _)| action.starts_with("es:ESHttpPut")));
+    needed.names.extend(repaired.names);
+    assert_eq!(needed, granted(lab, &["--for", "dlq"]).await);
+}
+
+/// Everything that a repair of an empty cluster needs: it makes the index, and writes and deletes.
+async fn repair(overheard: &Overheard) -> Rights {
+    let lab = &overheard.lab;
+    lab.put(Sessions::key_of(50, 0)).await;
+    let made = overheard.needed(&["verify", "--full", "--repair", "--lag", "0"], 0).await;
+    lab.delete(Sessions::key_of(50, 0)).await;
+    both(made, overheard.needed(&["verify", "--full", "--repair"], 0).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_makes_the_granted_calls_and_no_other() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let lab = &overheard.lab;
+    overheard.needed(&["state", "create"], 0).await;
+    let mut repaired = with_scrolls(repair(&overheard).await);
+    // No letter was there to be removed, and none was written again meanwhile.
+    for action in ["dynamodb:DeleteItem", "dynamodb:GetItem"] {
+        assert!(repaired.actions.insert((action.to_owned(), Resource::State)), "{action}");
+    }
+    assert_eq!(repaired, granted(lab, &["--for", "repair"]).await);
+    lab.put(Sessions::key_of(51, 0)).await;
+    let needed = with_scrolls(overheard.needed(&["verify", "--full", "--patience", "1"], 1).await);
+    assert_eq!(needed, granted(lab, &["--for", "verify"]).await);
+}
+
+/// An engine without the sort of a point in time is listed with a scroll; which engine there will be is not known.
+fn with_scrolls(mut needed: Rights) -> Rights {
+    needed.cluster.extend(["indices:data/read/scroll", "indices:data/read/scroll/clear"].map(str::to_owned));
+    needed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

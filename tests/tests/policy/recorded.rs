@@ -140,6 +140,17 @@ impl Rights {
                 self.names.insert((*name).to_owned());
                 (&[], &["indices:data/read/search"])
             }
+            ("POST", ["_mget"]) => (&["indices:data/read/mget"], &["indices:data/read/mget[shard]"]),
+            ("POST", [name, "_refresh"]) => {
+                self.names.insert((*name).to_owned());
+                (&[], &["indices:admin/refresh", "indices:admin/refresh[s]"])
+            }
+            ("POST", [name, "_search", "point_in_time"]) => {
+                self.names.insert((*name).to_owned());
+                (&[], &["indices:data/read/point_in_time/create"])
+            }
+            ("POST", ["_search"]) => (&[], &["indices:data/read/search"]),
+            ("DELETE", ["_search", "point_in_time"]) => (&[], &["indices:data/read/point_in_time/delete"]),
             // One document is a bulk request of one item.
             ("PUT", [name, "_doc", _]) => {
                 self.names.insert((*name).to_owned());

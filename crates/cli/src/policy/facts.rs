@@ -13,7 +13,11 @@ pub(crate) enum Purpose {
     Lambda,
     /// `streamdex replay`, which reads items (--images makes no such call)
     Replay,
-    /// `streamdex dlq list|show`
+    /// `streamdex verify`
+    Verify,
+    /// `streamdex verify --repair`
+    Repair,
+    /// `streamdex dlq list|show|replay|drop`
     Dlq,
     /// `streamdex status` (--url makes no such call)
     Status,
@@ -87,8 +91,8 @@ impl Purpose {
         match self {
             Purpose::Run => keys_alone,
             Purpose::Lambda => keys_alone || facts.redrive,
-            Purpose::Replay => true,
-            Purpose::Dlq | Purpose::Status | Purpose::StateCreate | Purpose::Index => false,
+            Purpose::Replay | Purpose::Verify | Purpose::Repair | Purpose::Dlq => true,
+            Purpose::Status | Purpose::StateCreate | Purpose::Index => false,
         }
     }
 }

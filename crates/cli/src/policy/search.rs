@@ -14,6 +14,11 @@
 //! | `index plan`: `GET /_index_template…`, `POST /_index_template/_simulate_index/NAME` | cluster `…/get`, `…/simulate_index` |
 //! | `index plan`: `POST /NAME/_search` | index `indices:data/read/search` |
 //! | `index apply`: `PUT`, `DELETE /NAME/_doc/ID` | as `_bulk` |
+//! | `verify`, `dlq replay`: `POST /_mget` | cluster `indices:data/read/mget`; index `indices:data/read/mget[shard]` |
+//! | `verify`: `POST /NAME/_refresh` | index `indices:admin/refresh`, `indices:admin/refresh[s]` |
+//! | `verify`: `POST /NAME/_search/point_in_time`, `POST /_search`, `DELETE /_search/point_in_time` | index `indices:data/read/point_in_time/create`, `…/delete`, `indices:data/read/search` |
+//! | `verify`, where there is no point in time: `POST /NAME/_search?scroll`, `POST`, `DELETE /_search/scroll` | index `indices:data/read/search`; cluster `indices:data/read/scroll`, `…/scroll/clear` |
+//! | `verify`: `GET /NAME/_count` of an archive | index `indices:data/read/search` |
 //!
 //! From the security plugin's `PrivilegesEvaluator`: a create request with aliases needs both permissions, dynamic
 //! mappings count as `mapping/put`, each item of a bulk request as `index` or `delete`.
@@ -43,6 +48,17 @@ const WRITE: [&str; 4] =
 const PROBE: [&str; 3] = ["indices:data/write/bulk*", "indices:data/write/delete", "indices:data/write/index"];
 const OBSERVE: &str = "indices:admin/get";
 const WATCH: &str = "indices:monitor/settings/get";
+const GET: &str = "indices:data/read/mget";
+const GET_OF_SHARD: &str = "indices:data/read/mget[shard]";
+/// A walk over all documents, in either way: which one the engine has is not known here.
+const SCROLL: [&str; 2] = ["indices:data/read/scroll", "indices:data/read/scroll/clear"];
+const WALK: [&str; 5] = [
+    "indices:admin/refresh",
+    "indices:admin/refresh[s]",
+    "indices:data/read/point_in_time/create",
+    "indices:data/read/point_in_time/delete",
+    SEARCH,
+];
 /// `index plan` counts documents.
 const SEARCH: &str = "indices:data/read/search";
 const MAKE: [&str; 2] = ["indices:admin/aliases", "indices:admin/create"];
@@ -193,7 +209,7 @@ fn data_access(
             permission,
         })
         .collect();
-    if makes(names) {
+    if makes(names) && purpose != Purpose::Verify {
         // Aliases and index templates belong to the collection.
         let permission =
             vec!["aoss:CreateCollectionItems", "aoss:DescribeCollectionItems", "aoss:UpdateCollectionItems"];
@@ -234,34 +250,48 @@ fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> 
             let probes = names.iter().any(|names| names.manage != Manage::Never).then_some(BULK);
             [MAIN].into_iter().chain(asks.iter().copied()).chain(template).chain(probes).collect()
         }
-        Purpose::Dlq | Purpose::Status | Purpose::StateCreate => Vec::new(),
+        Purpose::Verify => [MAIN, GET].into_iter().chain(SCROLL).collect(),
+        Purpose::Repair => [MAIN].into_iter().chain(template).chain([BULK, GET]).chain(SCROLL).collect(),
+        Purpose::Dlq => [MAIN].into_iter().chain(template).chain([BULK, GET]).collect(),
+        Purpose::Status | Purpose::StateCreate => Vec::new(),
     }
 }
 
 fn index_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
     let writes = match (purpose, manage) {
-        (Purpose::Index, Manage::Never) => [].as_slice(),
+        (Purpose::Index, Manage::Never) | (Purpose::Verify, _) => [].as_slice(),
         (Purpose::Index, _) => &PROBE,
         _ => &WRITE,
     };
-    let makes = if manage == Manage::Create { MAKE.as_slice() } else { &[] };
-    let observes = (manage != Manage::Never).then_some(OBSERVE);
+    let makes = if manage == Manage::Create && purpose != Purpose::Verify { MAKE.as_slice() } else { &[] };
+    let reads = match purpose {
+        Purpose::Verify | Purpose::Repair => WALK.as_slice(),
+        _ => &[],
+    };
+    let gets = matches!(purpose, Purpose::Verify | Purpose::Repair | Purpose::Dlq).then_some(GET_OF_SHARD);
+    // Whoever compares an index asks whether it is there, whoever makes it.
+    let observes = (manage != Manage::Never || gets.is_some()).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
     let watches = (manage != Manage::Never && matches!(purpose, Purpose::Run | Purpose::Lambda)).then_some(WATCH);
     let counts = (manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);
-    let asks = [observes, watches, counts].into_iter().flatten();
-    let mut actions: Vec<&str> = writes.iter().chain(makes).copied().chain(asks).collect();
+    let asks = [observes, watches, counts, gets].into_iter().flatten();
+    let mut actions: Vec<&str> = writes.iter().chain(makes).chain(reads).copied().chain(asks).collect();
     actions.sort_unstable();
     actions
 }
 
 fn serverless_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
-    let creates = (manage == Manage::Create).then_some("aoss:CreateIndex");
-    let describes = (manage != Manage::Never).then_some("aoss:DescribeIndex");
+    let reads = matches!(purpose, Purpose::Verify | Purpose::Repair | Purpose::Dlq);
+    let creates = (manage == Manage::Create && purpose != Purpose::Verify).then_some("aoss:CreateIndex");
+    let describes = (manage != Manage::Never || reads).then_some("aoss:DescribeIndex");
     // New fields change the mapping.
     let writes = ["aoss:UpdateIndex", "aoss:WriteDocument"];
-    let writes = if (purpose, manage) == (Purpose::Index, Manage::Never) { [].as_slice() } else { &writes };
-    let counts = (manage != Manage::Never && purpose == Purpose::Index).then_some("aoss:ReadDocument");
+    let writes = match (purpose, manage) {
+        (Purpose::Index, Manage::Never) | (Purpose::Verify, _) => [].as_slice(),
+        _ => &writes,
+    };
+    let counts = manage != Manage::Never && purpose == Purpose::Index;
+    let counts = (counts || reads).then_some("aoss:ReadDocument");
     creates.into_iter().chain(describes).chain(counts).chain(writes.iter().copied()).collect()
 }
 
@@ -270,8 +300,10 @@ fn methods(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
     let makes = makes(names);
     let probes = purpose == Purpose::Index && names.iter().any(|names| names.manage != Manage::Never);
     let posts = purpose != Purpose::Index || probes;
+    let walks = matches!(purpose, Purpose::Verify | Purpose::Repair);
+    let makes = makes && purpose != Purpose::Verify;
     let methods = [
-        (probes, "es:ESHttpDelete"),
+        (probes || walks, "es:ESHttpDelete"),
         // Each of them asks for the engine's version: commands and sandboxes when they start.
         (true, "es:ESHttpGet"),
         (posts, "es:ESHttpPost"),

@@ -14,6 +14,7 @@ pub(super) const READ_STREAM: [&str; 3] =
 const DESCRIBE_STREAM: [&str; 1] = ["dynamodb:DescribeStream"];
 const DESCRIBE_TABLE: &str = "dynamodb:DescribeTable";
 const READ_ITEMS: &str = "dynamodb:BatchGetItem";
+const SCAN: &str = "dynamodb:Scan";
 
 /// The state table as the poller uses it: is it there and marked, leases and checkpoints read and written, starts, gaps
 /// and letters put. There is no right for a transaction: each of its parts needs its own.
@@ -30,7 +31,8 @@ const KEEP_PROGRESS: [&str; 7] = [
 const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
 const READ_PROGRESS: [&str; 1] = ["dynamodb:Query"];
-const READ_LETTERS: [&str; 2] = ["dynamodb:GetItem", "dynamodb:Query"];
+/// Letters are read, and removed when their documents are right. The refusal of a condition is read too.
+const KEEP_LETTERS: [&str; 3] = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"];
 /// The one item that tells a state table from others.
 const KEEP_MARK: [&str; 2] = ["dynamodb:GetItem", "dynamodb:PutItem"];
 const CREATE_TABLE: [&str; 3] = ["dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"];
@@ -79,7 +81,9 @@ fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] 
     match purpose {
         Purpose::Run => &READ_STREAM,
         // A table that is known by its stream alone is described by its stream.
-        Purpose::Replay | Purpose::Status | Purpose::Index if by_arn => &DESCRIBE_STREAM,
+        Purpose::Replay | Purpose::Status | Purpose::Index | Purpose::Verify | Purpose::Repair if by_arn => {
+            &DESCRIBE_STREAM
+        }
         // The stream is read by AWS Lambda: see `lambda`.
         _ => &[],
     }
@@ -87,10 +91,16 @@ fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] 
 
 fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'static str> {
     let by_name = matches!(source.table, TableReference::Name(_));
-    let describes = by_name && matches!(purpose, Purpose::Run | Purpose::Replay | Purpose::Status | Purpose::Index);
+    let describes = match purpose {
+        Purpose::Run | Purpose::Replay | Purpose::Status | Purpose::Index => by_name,
+        // A table that is known by its stream has keys and a size too.
+        Purpose::Verify | Purpose::Repair | Purpose::Dlq => true,
+        Purpose::Lambda | Purpose::StateCreate => false,
+    };
     let mut actions = Vec::new();
     actions.extend(purpose.reads_items(facts).then_some(READ_ITEMS));
     actions.extend(describes.then_some(DESCRIBE_TABLE));
+    actions.extend(matches!(purpose, Purpose::Verify | Purpose::Repair).then_some(SCAN));
     actions
 }
 
@@ -100,8 +110,9 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
         Purpose::Run => &KEEP_PROGRESS,
         Purpose::Lambda if letters => &KEEP_INDICES,
         Purpose::Replay if letters => &PUT_LETTERS,
-        Purpose::Dlq if letters => &READ_LETTERS,
-        Purpose::Status => &READ_PROGRESS,
+        Purpose::Repair | Purpose::Dlq if letters => &KEEP_LETTERS,
+        // Lag, known indices and letters.
+        Purpose::Verify | Purpose::Repair | Purpose::Dlq | Purpose::Status => &READ_PROGRESS,
         Purpose::StateCreate => &CREATE_TABLE,
         _ => return,
     };
@@ -119,8 +130,7 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
     // Other groups share the table, and are none of this one's business.
     let partitions = partitions(config, sources, purpose, facts);
     grants.allow(&state.aws, statement.when(EACH_KEY, LEADING_KEYS, partitions));
-    let key_actions: &[&str] =
-        if matches!(purpose, Purpose::Dlq | Purpose::Status) { &DECRYPT } else { &DECRYPT_AND_WRITE };
+    let key_actions: &[&str] = if actions == READ_PROGRESS.as_slice() { &DECRYPT } else { &DECRYPT_AND_WRITE };
     if let Some(key) = &facts.state_key {
         grants.allow(&state.aws, Statement::new("StateKey", key_actions, key.clone()).via(place.via("dynamodb")));
     }
@@ -133,11 +143,9 @@ fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Fa
         let table = format!("table/{}", source.table.table_name());
         Partition::Follow { group, table: &Place::of_source(&facts.around, source).arn("dynamodb", &table) }.key()
     };
-    let follows = matches!(purpose, Purpose::Run | Purpose::Status | Purpose::Lambda);
-    let followed = if follows { sources } else { &[] };
-    let letters = (purpose != Purpose::Status
-        && (purpose != Purpose::Run || config.dead_letter.kind == DeadLetterKind::Table))
-        .then(|| Partition::Letters { group }.key());
+    let followed = if purpose == Purpose::Replay { &[] } else { sources };
+    let in_table = config.dead_letter.kind == DeadLetterKind::Table;
+    let letters = (purpose != Purpose::Status && in_table).then(|| Partition::Letters { group }.key());
     let mark = (purpose == Purpose::Run).then(|| Partition::Mark.key());
     followed.iter().map(follow).chain(letters).chain(mark).collect()
 }

@@ -34,7 +34,7 @@ impl Job {
         report: &mut Report,
     ) -> Result<Suspects, Fault> {
         let folder = &self.settings.folder;
-        let spill = Arc::new(Mutex::new(Spill::new(folder)?));
+        let spill = Arc::new(Mutex::new(Spill::new(folder)));
         for index in live {
             let refresh = || self.mirror.index.refresh(index);
             self.mirror.attempts().make(self.term(), "refresh the index", refresh).await?;
@@ -49,7 +49,7 @@ impl Job {
             }
         }
         let spill = Arc::into_inner(spill).ok_or(Fault::Broken)?.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut extras = Suspects::new(folder)?;
+        let mut extras = Suspects::new(folder);
         let names = tokio::task::spawn_blocking(move || -> Result<Suspects, Fault> {
             Spill::missing_in(spill, given, |extra: Extra| -> Result<(), Fault> {
                 Ok(extras.push(&suspect_of(&extra)?)?)
@@ -97,7 +97,7 @@ impl Job {
 
     /// Some documents of each index.
     pub(super) async fn sample_all(&self, live: &[&HeldIndex], report: &mut Report) -> Result<Suspects, Fault> {
-        let mut extras = Suspects::new(&self.settings.folder)?;
+        let mut extras = Suspects::new(&self.settings.folder);
         let super::Scope::Sample(most) = self.settings.scope else { return Ok(extras) };
         for index in live {
             let sample = || self.mirror.index.sample(index, most);

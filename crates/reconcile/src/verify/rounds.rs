@@ -111,7 +111,7 @@ impl Job {
     }
 
     async fn look_again(&self, suspects: Suspects, since: Since, report: &mut Report) -> Result<Suspects, Fault> {
-        let mut open = Suspects::new(&self.settings.folder)?;
+        let mut open = Suspects::new(&self.settings.folder);
         let mut reader = suspects.into_reader()?;
         loop {
             let batch = reader.next(AT_ONCE)?;

@@ -55,8 +55,8 @@ impl Job {
     pub(super) async fn compare_table(&self, report: &mut Report) -> Result<(Suspects, Extent), Fault> {
         let folder = &self.settings.folder;
         let is_full = self.settings.scope == Scope::Full;
-        let given = if is_full { Some(Spill::new(folder)?) } else { None };
-        let found = Mutex::new(Found { suspects: Suspects::new(folder)?, given, checked: 0, filtered: 0 });
+        let given = if is_full { Some(Spill::new(folder)) } else { None };
+        let found = Mutex::new(Found { suspects: Suspects::new(folder), given, checked: 0, filtered: 0 });
         let comparison = Arc::new(Comparison { job: self.clone(), names: self.mirror.key_names(), found });
         match self.settings.scope {
             Scope::Full => compare_all(&comparison, self.settings.segments).await?,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use streamdex_sink::{Answer, BodyEncoding, BulkTransport, ClientError};
 
+use super::audit::AUDIT;
 use super::gate::{Gate, Lost};
 use super::search::{Line, refused};
 use super::time::SECOND;
@@ -87,7 +88,9 @@ fn serve(world: &World, (worker, is_late): (&str, bool), body: &[u8], refusal: O
         let answer = instead.unwrap_or_else(|| world.search().apply(line, now));
         let what = if line.body.is_some() { "index" } else { "delete" };
         world.trace.note(format_args!("{worker} {what} {}/{} v{}: {answer}", line.index, line.id, line.version));
-        if line.version > 0 && is_late {
+        if worker.starts_with(AUDIT) {
+            world.check_repair(worker, line);
+        } else if line.version > 0 && is_late {
             world.note_late_request();
         } else if line.version > 0 {
             world.check_writer(worker, line);

@@ -90,6 +90,12 @@ impl Cluster {
     pub(super) async fn storm(&mut self) {
         let writer = workload::write(Arc::clone(&self.world), self.writer.clone(), Arc::clone(&self.slow));
         let writing = tokio::spawn(writer);
+        let audits = CancellationToken::new();
+        let auditing = self
+            .world
+            .plan
+            .audit
+            .then(|| tokio::spawn(super::audit::audit_until(Arc::clone(&self.world), audits.clone())));
         let mut end = self.world.plan.head_start + self.world.plan.storm;
         while let Some(((at, serial), step)) = self.agenda.pop_first() {
             if at > end {
@@ -107,6 +113,22 @@ impl Cluster {
         self.calm();
         self.writer.cancel();
         let _ = writing.await;
+        audits.cancel();
+        if let Some(auditing) = auditing {
+            let _ = auditing.await;
+        }
+    }
+
+    /// Lets time pass until `work` is done.
+    pub(super) async fn beside(&mut self, work: impl Future<Output = ()>) {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut work => return,
+                () = self.pass(2 * SECOND) => {}
+            }
+        }
     }
 
     /// Faults end. What was to come is dropped, but for workers that come back.
@@ -316,6 +338,13 @@ impl Cluster {
                 let matters = lost.clone().filter(|concrete| world.state().names_index(concrete));
                 world.search().to_be_noticed.extend(matters);
                 world.trace.note(format_args!("lost {lost:?}"));
+            }
+            Event::Plant { index, key, is_gone } => {
+                let body = (!is_gone).then(|| serde_json::json!({"planted": key}));
+                let now = world.time.millis();
+                if world.search().plant(index, &format!("k{key}"), body, now) {
+                    world.reached.note("index: something else writes to it");
+                }
             }
             Event::Tamper { how, which } => {
                 if how.apply(&mut world.state(), which) {

@@ -25,6 +25,7 @@
 //!   any of its states of that second, until it changes again (`table::torn`).
 //! - To the present end, an open shard whose pages were empty for two seconds is taken for read.
 
+mod audit;
 mod bulk;
 mod calls;
 mod checks;
@@ -177,13 +178,17 @@ async fn source(plan: Plan, keep: usize, processes: Leases) -> Report {
 }
 
 /// Waits until every record has an outcome, and checks what must hold then.
-async fn settle(world: &World, cluster: &mut Cluster) {
+async fn settle(world: &Arc<World>, cluster: &mut Cluster) {
     let give_up = world.time.millis() + SETTLE_WITHIN;
     while !checks::is_settled(world) && world.time.millis() < give_up && world.trace.violations().is_empty() {
         cluster.pass(2 * SECOND).await;
     }
     cluster.pass(if world.has_late_requests() { AFTER_LATE_REQUESTS } else { AFTERWARDS }).await;
-    checks::check(world);
+    if !world.plan.audit {
+        return checks::check(world);
+    }
+    cluster.beside(audit::audit_in_the_end(world)).await;
+    checks::check_audited(world);
 }
 
 impl Report {

@@ -44,6 +44,8 @@ pub(super) struct Plan {
     pub(super) until: Until,
     /// Services answer as they should, and only workers are in trouble.
     pub(super) is_clear: bool,
+    /// The index is verified and repaired beside the workers, and in the end.
+    pub(super) audit: bool,
     /// One worker is in trouble all the time, and nothing else is.
     pub(super) sick: Option<Sick>,
 }
@@ -64,6 +66,12 @@ pub(super) enum Event {
     Replace(u64),
     ForgetTombstones,
     LoseIndex(usize),
+    /// Something else writes to an index: a document is gone, or another one is there.
+    Plant {
+        index: usize,
+        key: usize,
+        is_gone: bool,
+    },
     /// One index takes no writes for so long, while the other does.
     BlockIndex {
         which: usize,
@@ -153,6 +161,7 @@ impl Plan {
             sources: 1,
             until: Until::Stopped,
             is_clear: false,
+            audit: false,
             sick: None,
         };
         let mut shape = Dice::new(seed, "shape");
@@ -175,6 +184,11 @@ impl Plan {
         }
         if plan.until == Until::Stopped && shape.chance(10) {
             plan.tamper(&mut shape);
+        }
+        let mut audit = Dice::new(seed, "audits");
+        plan.audit = plan.until == Until::Stopped && plan.sources == 1 && audit.chance(20);
+        if plan.audit {
+            plan.draw_audit(&mut audit);
         }
         plan.draw_events(&mut dice);
         plan

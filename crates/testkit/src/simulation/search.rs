@@ -107,6 +107,29 @@ impl Search {
         live.collect()
     }
 
+    /// A document that is there, with its version.
+    pub(super) fn document(&self, concrete: &str, id: &str) -> Option<(u64, Value)> {
+        let document = self.documents.get(&(concrete.to_owned(), id.to_owned()))?;
+        Some((document.version, document.body.clone()?))
+    }
+
+    /// The ids and versions of an index.
+    pub(super) fn ids(&self, concrete: &str) -> Vec<(String, u64)> {
+        let of_index =
+            self.documents.iter().filter(|((index, _), document)| index == concrete && document.body.is_some());
+        of_index.map(|((_, id), document)| (id.clone(), document.version)).collect()
+    }
+
+    /// Something else writes to an index: `id` is gone, or holds something else. Its version grows by one, as with any
+    /// write that names none. Whether there is such an index.
+    pub(super) fn plant(&mut self, which: usize, id: &str, body: Option<Value>, now: u64) -> bool {
+        let Some(concrete) = self.indices.keys().nth(which % self.indices.len().max(1)).cloned() else { return false };
+        let document = self.documents.entry((concrete, id.to_owned()));
+        let document = document.or_insert(Document { version: 0, body: None, changed: now });
+        *document = Document { version: document.version + 1, body, changed: now };
+        true
+    }
+
     /// A flush and a restart: tombstones are forgotten.
     pub(super) fn forget_tombstones(&mut self) {
         self.documents.retain(|_, document| document.body.is_some());

@@ -204,7 +204,8 @@ pub(super) fn mapper(plan: &Plan) -> Mapper {
     Mapper::new(vec![route("sessions", "a"), route("others", "b")])
 }
 
-fn writer_settings(seed: u64) -> WriterSettings {
+/// How bulk requests are made.
+pub(super) fn writer_settings(seed: u64) -> WriterSettings {
     WriterSettings {
         compression: Compression::None,
         max_batch_bytes: 64 * 1024,

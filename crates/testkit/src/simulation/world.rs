@@ -1,10 +1,12 @@
 //! Everything outside the workers, and the rules that hold whatever happens.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use streamdex_delivery::letter::{DeadLetter, LetterKey};
 use streamdex_dynamodb::{AwsError, Fault};
+use streamdex_mapping::READ_MARGIN_SECONDS;
 
 use super::calls::Calls;
 use super::dice::Dice;
@@ -37,8 +39,10 @@ pub(super) struct World {
     resigned: AtomicBool,
     /// Of each process, in all of its sources.
     leases: Leases,
-    /// The records that are dead letters, by their sequence numbers.
-    letters: Mutex<BTreeSet<String>>,
+    /// The records that were dead letters, by their sequence numbers.
+    lettered: Mutex<BTreeSet<String>>,
+    /// The dead letters that are listed.
+    letters: Mutex<BTreeMap<LetterKey, DeadLetter>>,
     /// A bulk request was carried out late: deletes come once more after it.
     late_request: AtomicBool,
     /// A run to the present end has ended.
@@ -72,6 +76,7 @@ impl World {
             liveness: Mutex::default(),
             deletes: Mutex::default(),
             resigned: AtomicBool::new(false),
+            lettered: Mutex::default(),
             letters: Mutex::default(),
             late_request: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -117,17 +122,37 @@ impl World {
     }
 
     /// A record is a dead letter: OpenSearch must have refused it for ever.
-    pub(super) fn note_letter(&self, worker: &str, record: &str) {
+    pub(super) fn note_letter(&self, worker: &str, letter: &DeadLetter) {
+        let record = letter.key.record.as_str();
         self.trace.note(format_args!("{worker} makes {record} a dead letter"));
         self.reached.note("dead letter");
         if !self.table().is_poison(record) {
             self.trace.violation(format_args!("{worker} makes {record} a dead letter, which nothing is wrong with"));
         }
-        lock(&self.letters).insert(record.to_owned());
+        lock(&self.lettered).insert(record.to_owned());
+        // When it was written says a clock outside of the simulation.
+        lock(&self.letters).insert(letter.key.clone(), DeadLetter { at: self.time.seconds(), ..letter.clone() });
     }
 
+    /// Whether a record ever was a dead letter.
     pub(super) fn has_letter(&self, record: &str) -> bool {
-        lock(&self.letters).contains(record)
+        lock(&self.lettered).contains(record)
+    }
+
+    /// Removes a letter that is unchanged.
+    pub(super) fn remove_letter(&self, worker: &str, letter: &DeadLetter) -> bool {
+        let mut letters = lock(&self.letters);
+        let is_unchanged = letters.get(&letter.key) == Some(letter);
+        if is_unchanged {
+            letters.remove(&letter.key);
+            self.trace.note(format_args!("{worker} removes the letter of {}", letter.key.record));
+        }
+        is_unchanged
+    }
+
+    pub(super) fn letters_after(&self, after: Option<&LetterKey>) -> Vec<DeadLetter> {
+        let letters = lock(&self.letters);
+        letters.values().filter(|letter| after.is_none_or(|after| letter.key > *after)).cloned().collect()
     }
 
     /// A run to the present end is over: everything that was there when it began has its outcome.
@@ -233,6 +258,16 @@ impl World {
                 self.trace.violation(format_args!("{worker} writes {document} for {shard}, which is done"));
             }
             _ => {}
+        }
+    }
+
+    /// A repair arrived: it is written under the version of a read, and of no change.
+    pub(super) fn check_repair(&self, worker: &str, line: &Line) {
+        let (second, position) = (line.version >> 31, line.version & ((1 << 31) - 1));
+        if position != 0 || second + READ_MARGIN_SECONDS > self.time.seconds() {
+            let id = &line.id;
+            self.trace
+                .violation(format_args!("{worker} writes {id} under version {}, which no read has", line.version));
         }
     }
 

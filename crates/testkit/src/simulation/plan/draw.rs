@@ -145,6 +145,20 @@ impl Plan {
         }
     }
 
+    /// Verifications find something, and meet forgotten tombstones.
+    pub(super) fn draw_audit(&mut self, dice: &mut Dice) {
+        self.storm += dice.within(0..=4) * MINUTE;
+        let end = self.head_start + self.storm;
+        for _ in 0..dice.index(6) {
+            let (index, key) = (dice.index(2), dice.index(self.keys + 2));
+            let event = Event::Plant { index, key, is_gone: dice.chance(50) };
+            self.events.push((dice.within(self.head_start..=end), event));
+        }
+        for _ in 0..dice.index(4) {
+            self.events.push((dice.within(self.head_start..=end), Event::ForgetTombstones));
+        }
+    }
+
     /// Decides what happens when.
     pub(super) fn draw_events(&mut self, dice: &mut Dice) {
         let end = self.head_start + self.storm;

@@ -250,6 +250,21 @@ impl Table {
         self.versions.get(&(document.to_owned(), version)).map(String::as_str)
     }
 
+    /// Every record before this moment has its outcome, and can be seen in the index; on the world's clock.
+    pub(super) fn settled_up_to(&self) -> u64 {
+        let open = self.all_open().map(|entry| entry.created);
+        open.min().unwrap_or_else(|| self.time.millis())
+    }
+
+    /// Whether a change of this key has no outcome yet.
+    pub(super) fn is_on_its_way(&self, key: &str) -> bool {
+        self.all_open().any(|entry| entry.key == key)
+    }
+
+    fn all_open(&self) -> impl Iterator<Item = &Entry> {
+        self.streams.iter().flat_map(|stream| stream.shards.values()).flat_map(Shard::open_records)
+    }
+
     /// Whether OpenSearch refuses the document of this record for ever.
     pub(super) fn is_poison(&self, sequence: &str) -> bool {
         let Some((stream, shard, index)) = self.places.get(sequence) else { return false };
