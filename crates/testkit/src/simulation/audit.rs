@@ -138,7 +138,7 @@ impl Audit {
             folder: std::env::temp_dir(),
             repair: (how != How::Compare).then(|| self.repair()),
         };
-        let witness = Witness { world: Arc::clone(&self.world), name: self.gate.name.clone() };
+        let witness = Witness { world: Arc::clone(&self.world), name: self.gate.name.clone(), how };
         let verify = Verify::new(Arc::clone(&self.mirror), settings, Arc::new(witness));
         let report = Box::pin(verify.run(&self.cancel)).await?;
         if report.repaired > 0 {
@@ -202,11 +202,12 @@ impl Lag for TrueLag {
 struct Witness {
     world: Arc<World>,
     name: String,
+    how: How,
 }
 
 impl DifferenceSink for Witness {
     fn take(&self, difference: &Difference) -> io::Result<()> {
-        let Witness { world, name } = self;
+        let Witness { world, name, how } = self;
         let (verdict, id) = (difference.verdict, difference.id.as_deref().unwrap_or_default());
         world.trace.note(format_args!("{name}: {} {id}: {}", verdict.name(), difference.reason));
         world.reached.note(if verdict == Verdict::Inconclusive {
@@ -214,7 +215,9 @@ impl DifferenceSink for Witness {
         } else {
             "verify: a difference"
         });
-        let is_explained = matches!(verdict, Verdict::Inconclusive | Verdict::DeadLettered);
+        // In the end, what has no outcome never gets one: it lies behind a gap.
+        let is_explained =
+            matches!(verdict, Verdict::Inconclusive | Verdict::DeadLettered) || *how == How::RepairInTheEnd;
         if !is_explained && world.table().is_on_its_way(id) {
             world
                 .trace

@@ -1,8 +1,10 @@
 //! What an index that takes no writes must not hold up.
 
+use std::collections::BTreeSet;
+
 use streamdex_poller::graph::Until;
 
-use crate::simulation::table::{KIND, Table};
+use crate::simulation::table::{KIND, Shard, Table};
 use crate::simulation::time::SECOND;
 use crate::simulation::world::World;
 
@@ -53,4 +55,11 @@ fn is_crowded(table: &Table, shard: &str, since: u64) -> bool {
         || parent.is_some_and(|parent| parent.open_records().next().is_some())
         || shard.hidden.deceived.is_some()
         || shard.records.iter().filter(|entry| entry.visible_from > since).count() > PAGES
+        || has_a_key_twice(shard)
+}
+
+/// Pages that share a key wait for one another.
+fn has_a_key_twice(shard: &Shard) -> bool {
+    let mut keys = BTreeSet::new();
+    shard.open_records().any(|entry| !keys.insert(&entry.key))
 }
