@@ -150,6 +150,11 @@ async fn letters_without_keys_are_settled_by_a_repair_that_ends_equal() {
     assert_eq!((report.unreplayable, report.healed), (1, 1), "{report:?}");
     let report = world.verify(None).await;
     assert_eq!((report.is_equal(), world.state().letters.len()), (true, 1), "a comparison changes nothing");
+    world.state().put("b", 2);
+    world.state().refused.push("b".into());
+    let report = world.verify(Some(world.repair())).await;
+    assert_eq!((report.healed, world.state().letters.len()), (0, 1), "not everything is equal: {report:?}");
+    world.state().refused.clear();
     let report = world.verify(Some(world.repair())).await;
     assert_eq!((report.healed, world.state().letters.len()), (1, 0), "{report:?}");
 }

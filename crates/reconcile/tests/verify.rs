@@ -118,6 +118,18 @@ async fn b3_a_409_inside_the_margin_is_written_again_and_not_called_healed() {
     assert_eq!(world.state().document("k4"), Some(r#"{"n":4,"pk":"k4"}"#));
 }
 
+/// Something else writes a newer document while it is repaired: the write is refused, and the document still wrong.
+#[tokio::test(start_paused = true)]
+async fn b3_a_newer_document_that_is_wrong_is_not_called_healed() {
+    let world = world();
+    world.state().drop_document("k6");
+    // Two pages, a look, a second look, and the read of the repair.
+    world.state().at_read.insert(5, |state| state.index("k6", 99, BEGIN + 91));
+    let report = world.verify(Some(world.repair())).await;
+    assert_eq!(counts(&report), [0, 0, 0, 1, 0], "{report:?}");
+    assert_eq!(world.state().document("k6"), Some(r#"{"n":6,"pk":"k6"}"#));
+}
+
 #[tokio::test(start_paused = true)]
 async fn b3_a_version_of_the_future_is_named_and_not_repaired() {
     let world = world();
@@ -154,8 +166,9 @@ async fn routing_is_part_of_where_a_document_is_looked_for() {
     world.state().documents.insert(routed, ((BEGIN - 1_000) << 31, Some(source)));
     let report = world.verify(None).await;
     assert!(report.is_equal(), "{report:?}");
-    // The same id without routing is another document, and one too many.
-    world.state().index("a", 1, BEGIN - 1_000);
+    // The same id under another routing is another document, and one too many.
+    let astray = ("i-000001".to_owned(), "a".to_owned(), Some("b".to_owned()));
+    world.state().documents.insert(astray, (1, Some("{}".to_owned())));
     let report = world.verify(None).await;
     assert_eq!(counts(&report), [0, 1, 0, 0, 0], "{report:?}");
     assert_eq!(world.state().differences[0].verdict, Verdict::OtherAddress);
