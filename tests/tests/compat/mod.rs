@@ -9,6 +9,7 @@ pub(crate) mod lab;
 mod matrix;
 mod outcome;
 mod poison;
+mod reads;
 mod refusals;
 mod setup;
 mod vanished;
@@ -38,6 +39,7 @@ fn all() -> Vec<(&'static str, Vec<Check>)> {
         ("Index set-up", setup::checks()),
         ("Index templates and other owners", setup::others()),
         ("Vanished indices", vanished::checks()),
+        ("Reading an index", reads::checks()),
     ]
 }
 
