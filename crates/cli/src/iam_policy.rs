@@ -165,12 +165,9 @@ fn chosen<'a>(
     };
     found.ok_or_else(|| {
         let known: Vec<String> = policies.keys().map(option_for).collect();
-        match wanted {
-            Some(wanted) => CliError::new(Exit::Usage, format!("{wanted} needs no policy here"))
-                .with_hint(format!("needed: {}", known.join(", "))),
-            None => CliError::new(Exit::Usage, "no AWS call is made, so no policy is needed")
-                .with_hint("dead letters are in a file, and requests to OpenSearch are not signed"),
-        }
+        let wanted = wanted.map_or("the process".to_owned(), |wanted| wanted.to_string());
+        CliError::new(Exit::Usage, format!("{wanted} needs no policy here"))
+            .with_hint(format!("needed: {}", known.join(", ")))
     })
 }
 

@@ -6,7 +6,7 @@ use crate::{end, streamdex};
 
 #[test]
 fn help_texts() {
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["run"],
         &["status"],
@@ -17,8 +17,11 @@ fn help_texts() {
         &["state"],
         &["state", "create"],
         &["dlq"],
+        &["verify"],
         &["dlq", "list"],
         &["dlq", "show"],
+        &["dlq", "replay"],
+        &["dlq", "drop"],
         &["config"],
         &["config", "check"],
         &["iam-policy"],

@@ -35,12 +35,16 @@ fn unknown_commands_are_found() {
     let mut tree = Cli::command();
     tree.build();
     let check = |text: &str| command_line(text, &tree).map(|words| exists(&words, &tree).is_ok());
-    for good in
-        ["streamdex dlq list", "dlq list|show", "streamdex run --listen", "streamdex status --url http://HOST:PORT"]
-    {
+    for good in [
+        "streamdex dlq list",
+        "dlq list|show",
+        "verify --full --repair",
+        "streamdex run --listen",
+        "streamdex status --url http://HOST:PORT",
+    ] {
         assert_eq!(check(good), Some(true), "{good}");
     }
-    for bad in ["streamdex dlq replay", "dlq replay", "verify --repair", "streamdex backfill", "streamdex run --fast"] {
+    for bad in ["streamdex dlq burn", "dlq burn", "verify --heal", "streamdex backfill", "streamdex run --fast"] {
         assert_eq!(check(bad), Some(false), "{bad}");
     }
     for other in ["generation", "aws dynamodb update-table", "check", "index"] {

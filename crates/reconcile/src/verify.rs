@@ -27,8 +27,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::report::{Difference, DifferenceSink, Report};
-use self::table::Extent;
 use crate::fault::Fault;
+use crate::ids::Spill;
 use crate::letters::named_by_letters;
 use crate::look::{Knowledge, Look};
 use crate::mirror::Mirror;
@@ -71,6 +71,14 @@ pub enum Scope {
     Full,
     /// About so many items, and as many documents of each index, taken at random.
     Sample(u32),
+}
+
+/// How much of the table was read.
+enum Extent {
+    /// All of it, which gives these addresses.
+    All(Spill),
+    /// Some items.
+    Part,
 }
 
 /// How far a verification is, for whoever watches it.

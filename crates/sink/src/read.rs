@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes an index. An answer that lacks what was asked for says nothing, and is asked for again.
 
+mod cursor;
 mod get;
 mod held;
 mod walk;
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use streamdex_mapping::Address;
 
-pub use self::walk::Walk;
+pub use self::cursor::{Slice, Walk};
 use crate::client::Client;
 pub use crate::index::HeldIndex;
 use crate::index::{Indices, SetupError};
@@ -35,15 +36,6 @@ pub struct Entry {
     pub routing: Option<Arc<str>>,
     /// Its version.
     pub version: u64,
-}
-
-/// Part of an index: at most one for each of its shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slice {
-    /// Which one, from 0.
-    pub number: u32,
-    /// Of how many.
-    pub of: u32,
 }
 
 /// Some documents of a walk, and how to go on.

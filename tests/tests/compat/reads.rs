@@ -59,12 +59,12 @@ async fn by_address(lab: Arc<Lab>) -> Outcome {
 
 async fn by_routing(lab: Arc<Lab>) -> Outcome {
     let (reader, held, index) = reader(&lab).await;
-    let routings: Vec<String> = (0..20).map(|number| format!("r{number}")).collect();
-    let lines: String = routings.iter().map(|routing| line(&held.concrete, routing, Some(routing), 1, "{}")).collect();
+    let ids: Vec<String> = (0..20).map(|number| format!("d{number}")).collect();
+    let lines: String = ids.iter().map(|id| line(&held.concrete, id, Some("one"), 1, "{}")).collect();
     lab.bulk(&lines).await.unwrap();
-    let right: Vec<Address> = routings.iter().map(|routing| address(&index, routing, Some(routing))).collect();
+    let right: Vec<Address> = ids.iter().map(|id| address(&index, id, Some("one"))).collect();
     holds("each is found under its routing", reader.get(&right).await.unwrap().iter().all(Option::is_some))?;
-    let wrong: Vec<Address> = routings.iter().map(|routing| address(&index, routing, None)).collect();
+    let wrong: Vec<Address> = ids.iter().map(|id| address(&index, id, None)).collect();
     let found = reader.get(&wrong).await.unwrap();
     holds("some are on another shard than their ids say", found.iter().any(Option::is_none))
 }
@@ -74,7 +74,7 @@ async fn every_id(lab: Arc<Lab>) -> Outcome {
     for chunk in (0..DOCUMENTS).collect::<Vec<_>>().chunks(3_500) {
         let mut lines = String::new();
         for number in chunk {
-            let routing = (number % 2 == 0).then(|| format!("r{}", number % 7));
+            let routing = number.is_multiple_of(2).then(|| format!("r{}", number % 7));
             let _ = write!(lines, "{}", line(&held.concrete, &format!("d{number}"), routing.as_deref(), 3, "{}"));
         }
         lab.bulk(&lines).await.unwrap();
@@ -89,7 +89,7 @@ async fn every_id(lab: Arc<Lab>) -> Outcome {
             loop {
                 for entry in &page.entries {
                     let number: usize = entry.id.trim_start_matches('d').parse().unwrap();
-                    let routing = (number % 2 == 0).then(|| format!("r{}", number % 7));
+                    let routing = number.is_multiple_of(2).then(|| format!("r{}", number % 7));
                     holds(
                         "version and routing are listed",
                         (entry.version, entry.routing.as_deref()) == (3, routing.as_deref()),

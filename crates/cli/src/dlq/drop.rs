@@ -3,8 +3,8 @@
 use serde_json::json;
 use streamdex_reconcile::letters::Selection;
 
-use super::Store;
 use super::list::line;
+use super::store::Store;
 use crate::args::Global;
 use crate::exit::{CliError, Exit};
 use crate::{confirm, output};

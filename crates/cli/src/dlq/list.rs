@@ -6,7 +6,7 @@ use streamdex_reconcile::letters::Fate;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{KEY_HINT, Store};
+use super::store::{KEY_HINT, Store};
 use crate::args::Global;
 use crate::exit::{CliError, Exit};
 use crate::output;

@@ -9,8 +9,8 @@ use streamdex_delivery::letter::DeadLetter;
 use streamdex_reconcile::letters::{Fate, Replay, ReplayReport, Selection};
 use tokio_util::sync::CancellationToken;
 
-use super::Store;
 use super::list::line;
+use super::store::Store;
 use crate::args::Global;
 use crate::exit::{CliError, Exit};
 use crate::mirrored::Mirrored;

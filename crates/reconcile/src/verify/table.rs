@@ -9,21 +9,13 @@ use streamdex_dynamodb::scan::{ScanPage, Segment};
 use streamdex_mapping::{Address, Image, Key};
 use tokio::task::JoinSet;
 
-use super::{Job, Report, Scope};
+use super::{Extent, Job, Report, Scope};
 use crate::expected::{Expected, Expecting};
 use crate::fault::Fault;
 use crate::ids::{Spill, hash_of};
 use crate::segment::{Budget, PageVisitor, Reading, SegmentJob};
 use crate::suspect::{Seen, Suspect, Suspects};
 use crate::verdict::{Facts, Verdict, judge};
-
-/// How much of the table was read.
-pub(super) enum Extent {
-    /// All of it, which gives these addresses.
-    All(Spill),
-    /// Some items.
-    Part,
-}
 
 /// DynamoDB takes so many segments.
 const MOST_SEGMENTS: u32 = 1_000_000;

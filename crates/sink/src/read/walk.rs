@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{ClusterReader, Entry, EntryPage, HeldIndex, Slice};
+use super::cursor::{Means, Slice, Walk};
+use super::{ClusterReader, Entry, EntryPage, HeldIndex};
 use crate::client::Answer;
 use crate::index::{Reply, SetupError, escape};
 
@@ -20,23 +21,6 @@ const ACTION: &str = "list the documents of an index";
 /// The engines' own `index.max_result_window`.
 const PAGE: u32 = 10_000;
 const KEEP_ALIVE: &str = "5m";
-
-/// A walk on its way.
-#[derive(Debug, Clone)]
-pub struct Walk {
-    means: Means,
-    slice: Slice,
-    /// How many documents the slice has.
-    total: u64,
-    /// How many of them have come.
-    walked: u64,
-}
-
-#[derive(Debug, Clone)]
-enum Means {
-    PointInTime { id: String, after: Option<Value> },
-    Scroll { id: String },
-}
 
 #[derive(Deserialize)]
 struct Wire<'a> {

@@ -31,10 +31,7 @@ use super::letters::SimulatedLetters;
 use super::table::{KEY, SimulatedItems};
 use super::time::SECOND;
 use super::worker::{mapper, writer_settings};
-use super::world::World;
-
-/// How the names of such processes begin.
-pub(super) const AUDIT: &str = "audit";
+use super::world::{AUDIT, World};
 
 /// One process.
 struct Audit {

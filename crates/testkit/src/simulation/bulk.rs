@@ -8,12 +8,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use streamdex_sink::{Answer, BodyEncoding, BulkTransport, ClientError};
 
-use super::audit::AUDIT;
 use super::gate::{Gate, Lost};
 use super::search::{Line, refused};
 use super::time::SECOND;
 use super::weather::{Endpoint, Refusal};
-use super::world::World;
+use super::world::{AUDIT, World};
 
 #[derive(Deserialize)]
 struct Action {

@@ -53,6 +53,9 @@ pub(super) struct World {
     tampered: AtomicBool,
 }
 
+/// How the names of processes begin that verify and repair: they write for no shard.
+pub(super) const AUDIT: &str = "audit";
+
 /// How many leases each process has, by its slot.
 pub(super) type Leases = Vec<Arc<AtomicUsize>>;
 
