@@ -1,7 +1,7 @@
 //! One table and its indices, for the commands that read all of them.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use streamdex_config::{Config, Source};
@@ -13,6 +13,7 @@ use streamdex_dynamodb::item::BatchGetReader;
 use streamdex_dynamodb::scan::TableScan;
 use streamdex_dynamodb::size::TableSize;
 use streamdex_mapping::Mapper;
+use streamdex_poller::observe::TableReport;
 use streamdex_reconcile::verify::Lag;
 use streamdex_reconcile::{Mirror, Repair};
 use streamdex_sink::index::TableFacts;
@@ -34,10 +35,20 @@ pub(crate) struct Mirrored {
     indices: Arc<Indices>,
 }
 
-/// How far behind the reader of a table is, as it says in the state table; or as the user says.
-pub(crate) struct ReaderLag {
-    given: Option<Duration>,
-    status: Option<TableStatus>,
+/// How far behind the reader of a table is.
+pub(crate) enum ReaderLag {
+    /// As the user says.
+    Given(Duration),
+    /// As the reader says in the state table.
+    Told { status: Box<TableStatus>, last: Mutex<Known> },
+    /// The table has no stream, so there is no reader.
+    NoReader,
+}
+
+/// What the state table said last, and when.
+pub(crate) struct Known {
+    lag: Option<Duration>,
+    at: Instant,
 }
 
 // === impl Mirrored ===
@@ -115,25 +126,60 @@ impl Mirrored {
 
 impl ReaderLag {
     /// As the user says, else as the reader of the table says in the state table, if one does.
-    pub(crate) async fn connect(config: &Config, source: &Source, given: Option<Duration>) -> ReaderLag {
-        let status = match given {
-            Some(_) => None,
-            None => Box::pin(TableStatus::connect(config, source)).await.ok(),
+    ///
+    /// # Errors
+    /// The state table does not tell whether there is a reader.
+    pub(crate) async fn connect(
+        config: &Config,
+        source: &Source,
+        given: Option<Duration>,
+    ) -> Result<ReaderLag, CliError> {
+        if let Some(lag) = given {
+            return Ok(ReaderLag::Given(lag));
+        }
+        let unknown = |error: CliError| {
+            let message = format!("it is not known how far behind the index may be: {error}");
+            CliError::new(error.exit(), message).with_hint("say it with --lag SECONDS, or correct what is wrong")
         };
-        ReaderLag { given, status }
+        let Some(status) = Box::pin(TableStatus::of_followed(config, source)).await.map_err(unknown)? else {
+            return Ok(ReaderLag::NoReader);
+        };
+        let report = status.report().await.map_err(unknown)?;
+        if let Some(lease) = report.lease.as_ref().filter(|lease| lease.reader.is_none()) {
+            let seconds = lease.beat_seconds_ago;
+            tracing::warn!(seconds, "nobody reads the stream now: what was written since then counts as a difference");
+        }
+        let lag = lag_in(&report);
+        Ok(ReaderLag::Told { status: Box::new(status), last: Mutex::new(Known { lag, at: Instant::now() }) })
     }
+}
+
+/// The lag that the lease of a table tells; none where nobody has it, so that nothing is on its way.
+fn lag_in(report: &TableReport) -> Option<Duration> {
+    let lease = report.lease.as_ref().filter(|lease| lease.reader.is_some())?;
+    let lag = lease.summary.as_ref().and_then(|summary| summary.lag_seconds).unwrap_or_default();
+    Some(Duration::try_from_secs_f64(lag).unwrap_or_default() + Duration::from_secs(lease.beat_seconds_ago))
 }
 
 #[async_trait]
 impl Lag for ReaderLag {
     async fn lag(&self) -> Option<Duration> {
-        if self.given.is_some() {
-            return self.given;
+        let (status, last) = match self {
+            ReaderLag::Given(lag) => return Some(*lag),
+            ReaderLag::NoReader => return None,
+            ReaderLag::Told { status, last } => (status, last),
+        };
+        let told = status.report().await;
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        match told {
+            Ok(report) => *last = Known { lag: lag_in(&report), at: Instant::now() },
+            // What was true then may be longer ago by now.
+            Err(error) => {
+                tracing::warn!("the lag is not known: {error}");
+                return last.lag.map(|lag| lag + last.at.elapsed());
+            }
         }
-        let lease = self.status.as_ref()?.report().await.ok()?.lease?;
-        let beat = Duration::from_secs(lease.beat_seconds_ago);
-        let lag = lease.summary?.lag_seconds?;
-        Some(Duration::try_from_secs_f64(lag).unwrap_or_default() + beat)
+        last.lag
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use streamdex_dynamodb::size::TableSize;
+use streamdex_reconcile::Fault;
 use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::verify::{Difference, DifferenceSink, Phase, Progress, Report, Scope, Settings, Verify};
 use tokio::time::interval;
@@ -45,7 +46,7 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
         items: mirrored.size.items,
         segments: arguments.segments.get(),
         pace: Pace::new(units),
-        lag: Arc::new(ReaderLag::connect(&config, source, arguments.lag.map(Duration::from_secs)).await),
+        lag: Arc::new(Box::pin(ReaderLag::connect(&config, source, arguments.lag.map(Duration::from_secs))).await?),
         patience: Duration::from_secs(arguments.patience),
         folder: std::env::temp_dir(),
         repair: if arguments.repair { Some(Box::pin(mirrored.repair(&cancel)).await?) } else { None },
@@ -59,10 +60,19 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
         () = progress.show() => return Err(CliError::new(Exit::Unreachable, "the progress has ended")),
     };
     progress.finish();
-    let report = verified?;
+    let report = verified.map_err(unfinished)?;
     list.finish()?;
     print(global, arguments, &report, &list)?;
     Ok(if report.is_equal() { Exit::Done } else { Exit::DeadLetters })
+}
+
+/// A comparison that did not come to its end proves nothing.
+fn unfinished(fault: Fault) -> CliError {
+    if fault.is_stop() {
+        return CliError::new(Exit::Unreachable, "stopped: nothing is proven")
+            .with_hint("run it again; what was repaired stays repaired");
+    }
+    fault.into()
 }
 
 /// What it reads and costs, before it begins.

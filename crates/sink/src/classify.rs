@@ -115,9 +115,10 @@ pub const FRONT_END_THROTTLED: &str = "aws_request_throttled";
 
 /// What the answer to one operation means.
 ///
-/// `origin` matters for 409 alone. An [`Origin::Read`] is written under the version of the record that it
-/// was read for, so for both origins a newer version in the index is final; an operation under a *read*
-/// version would come here with its own origin, and its 409 would be final only under the law of reads.
+/// `origin` matters for 409 alone. An image, and an item that was read for a record, are written under the version of the
+/// record: a newer version in the index is final. An item that was read for no record is written under the version of its
+/// read. Then a 409 says no more than that a newer version was there: whoever wrote it looks at the document afterwards
+/// (`streamdex-reconcile`), and does not take it for right.
 pub fn classify(verb: Verb, origin: Origin, status: u16, error_type: Option<&str>) -> Class {
     match (status, error_type) {
         (200..300, None) => Class::Done(Outcome::Applied),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use streamdex_config::{Config, Source};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::state::StateTable;
-use streamdex_dynamodb::table::TableInfo;
+use streamdex_dynamodb::table::{TableError, TableInfo};
 use streamdex_dynamodb::time::now;
 use streamdex_poller::clock::{ServiceTime, SystemClock};
 use streamdex_poller::lease::WorkerId;
@@ -57,18 +57,28 @@ impl Tables {
 }
 
 impl TableStatus {
-    /// Asks for the table's ARN and the label of its stream: they are part of the keys.
+    /// One table; none where it has no stream, so that nobody follows it.
     ///
     /// # Errors
     /// The table cannot be described.
-    pub(crate) async fn connect(config: &Config, source: &Source) -> Result<TableStatus, CliError> {
+    pub(crate) async fn of_followed(config: &Config, source: &Source) -> Result<Option<TableStatus>, CliError> {
         let state = connect::state_table(config).await;
-        Box::pin(within(TableStatus::of_source(source, &state))).await
+        let clients = SourceClients::connect(source).await;
+        let described = async { Ok(TableInfo::describe(&clients, source).await) };
+        match Box::pin(within(described)).await? {
+            Ok(info) => Ok(Some(TableStatus::new(source, info, &state))),
+            Err(TableError::StreamDisabled(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn of_source(source: &Source, state: &StateTable) -> Result<TableStatus, CliError> {
         let clients = SourceClients::connect(source).await;
         let info = Box::pin(TableInfo::describe(&clients, source)).await?;
+        Ok(TableStatus::new(source, info, state))
+    }
+
+    fn new(source: &Source, info: TableInfo, state: &StateTable) -> TableStatus {
         let store = Arc::new(partition(state, &info));
         let time = Arc::new(ServiceTime::new(Arc::new(SystemClock::default())));
         // Nothing is written, so that nobody hears of this worker.
@@ -81,7 +91,7 @@ impl TableStatus {
             group: state.group().to_owned(),
             ..TableReport::default()
         };
-        Ok(TableStatus { head, progress })
+        TableStatus { head, progress }
     }
 
     /// Everything there is at this moment.
