@@ -104,6 +104,9 @@ pub enum StateCommand {
 pub enum DlqCommand {
     /// List dead letters, without ids and keys
     List {
+        /// Which letters.
+        #[command(flatten)]
+        selection: LetterSelectionArgs,
         /// Where the letters are.
         #[command(flatten)]
         store: LetterStoreArgs,
@@ -123,9 +126,6 @@ pub enum DlqCommand {
         /// Which letters.
         #[command(flatten)]
         selection: LetterSelectionArgs,
-        /// The source whose letters are replayed [taken if not given: every source]
-        #[arg(long, value_name = "NAME")]
-        source: Option<String>,
         /// Show which letters are meant, and change nothing
         #[arg(long)]
         dry_run: bool,
@@ -139,7 +139,7 @@ pub enum DlqCommand {
         #[command(flatten)]
         selection: LetterSelectionArgs,
         /// Remove all of them
-        #[arg(long, conflicts_with_all = ["keys", "reason", "index", "older_than"])]
+        #[arg(long, conflicts_with_all = ["keys", "reason", "index", "older_than", "source"])]
         all: bool,
         /// Show which letters are meant, and change nothing
         #[arg(long)]
@@ -169,6 +169,9 @@ pub struct LetterSelectionArgs {
     /// Letters that were written at least so long ago
     #[arg(long, value_name = "SECONDS")]
     pub older_than: Option<u64>,
+    /// Letters of this source's table
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
 }
 
 /// A file of dead letters, beside the configuration.

@@ -12,24 +12,25 @@ use crate::exit::{CliError, Exit};
 /// Runs the command.
 pub(crate) async fn run(global: &Global, command: DlqCommand) -> Result<Exit, CliError> {
     match command {
-        DlqCommand::List { store } => {
-            let store = Store::open(global, &store).await?;
-            list::list(global, &store).await
+        DlqCommand::List { selection, store } => {
+            let selection = selected(global, &selection)?;
+            list::list(global, &Store::open(global, &store).await?, &selection).await
         }
         DlqCommand::Show { key, store } => {
             let key = parse(&key)?;
             list::show(global, &Store::open(global, &store).await?, &key).await
         }
-        DlqCommand::Replay { selection, source, dry_run, store } => {
-            let selection = selected(&selection)?;
+        DlqCommand::Replay { selection, dry_run, store } => {
+            let source = selection.source.clone();
+            let selection = selected(global, &selection)?;
             let request = replay::Request { selection, source, is_dry: dry_run, file: store.file };
             Box::pin(replay::run(global, request)).await
         }
         DlqCommand::Drop { selection, all, dry_run, yes, store } => {
-            let selection = selected(&selection)?;
+            let selection = selected(global, &selection)?;
             if selection.is_all() && !all {
                 let message = "no dead letters are named";
-                let hint = "name keys, a reason, an index or an age; or say --all";
+                let hint = "name keys, a reason, an index, an age or a source; or say --all";
                 return Err(CliError::new(Exit::Usage, message).with_hint(hint));
             }
             let store = Store::open(global, &store).await?;

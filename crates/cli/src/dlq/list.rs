@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use streamdex_delivery::letter::{DeadLetter, LetterKey};
-use streamdex_reconcile::letters::Fate;
+use streamdex_dynamodb::time::now;
+use streamdex_reconcile::letters::{Fate, Selection};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -15,13 +16,14 @@ use crate::output;
 const PRIVATE: [&str; 4] = ["keys", "id", "routing", "document"];
 
 /// Lists the letters of a store.
-pub(super) async fn list(global: &Global, store: &Store) -> Result<Exit, CliError> {
+pub(super) async fn list(global: &Global, store: &Store, selection: &Selection) -> Result<Exit, CliError> {
     let place = &store.place;
     let (mut letters, mut malformed) = (Vec::new(), Vec::new());
     let mut is_empty = true;
     let mut after = None;
     loop {
-        let page = store.letters.list(after.as_ref()).await?;
+        let mut page = store.letters.list(after.as_ref()).await?;
+        page.letters.retain(|letter| selection.takes(letter, now()));
         malformed.extend(page.malformed);
         is_empty &= page.letters.is_empty();
         if global.json {
@@ -42,7 +44,8 @@ pub(super) async fn list(global: &Global, store: &Store) -> Result<Exit, CliErro
         output::print_json(&json!({ "dead_letters": letters, "malformed": malformed, "place": place }))?;
     } else if is_empty {
         // For people: stdout holds letters and nothing else.
-        output::note(&format!("no dead letters in {place}\n"));
+        let such = if selection.is_all() { "" } else { "such " };
+        output::note(&format!("no {such}dead letters in {place}\n"));
     }
     Ok(Exit::Done)
 }

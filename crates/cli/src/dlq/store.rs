@@ -73,14 +73,22 @@ impl Store {
 /// Which letters the arguments mean.
 ///
 /// # Errors
-/// A key is none of a letter.
-pub(super) fn selected(arguments: &LetterSelectionArgs) -> Result<Selection, CliError> {
+/// A key is none of a letter, or there is no such source.
+pub(super) fn selected(global: &Global, arguments: &LetterSelectionArgs) -> Result<Selection, CliError> {
+    let table = match &arguments.source {
+        Some(name) => {
+            let config = settings::configuration(global)?;
+            Some(settings::source(&config, Some(name))?.table.table_name().to_owned())
+        }
+        None => None,
+    };
     let keys: Result<BTreeSet<LetterKey>, CliError> = arguments.keys.iter().map(|key| parse(key)).collect();
     Ok(Selection {
         keys: keys?,
         reason: arguments.reason.clone(),
         index: arguments.index.clone(),
         older_than: arguments.older_than.map(Duration::from_secs),
+        table,
     })
 }
 

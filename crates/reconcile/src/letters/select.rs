@@ -16,6 +16,8 @@ pub struct Selection {
     pub index: Option<String>,
     /// Written at least so long ago.
     pub older_than: Option<Duration>,
+    /// Of this table.
+    pub table: Option<String>,
 }
 
 // === impl Selection ===
@@ -34,6 +36,7 @@ impl Selection {
             && self.reason.as_ref().is_none_or(|reason| *reason == letter.reason)
             && self.index.as_deref().is_none_or(|wanted| index == Some(wanted))
             && self.older_than.is_none_or(|least| age >= least)
+            && self.table.as_ref().is_none_or(|table| *table == letter.table)
     }
 }
 
@@ -53,6 +56,7 @@ mod tests {
             reason: Some(letter.reason.clone()),
             index: Some("sessions".into()),
             older_than: Some(Duration::from_secs(60)),
+            table: Some("sessions".into()),
         };
         assert!(takes(right.clone()) && !right.is_all());
         let other = LetterKey { ordinal: 9, ..letter.key.clone() };
@@ -60,6 +64,7 @@ mod tests {
             Selection { keys: [other].into(), ..right.clone() },
             Selection { reason: Some("another".into()), ..right.clone() },
             Selection { index: Some("another".into()), ..right.clone() },
+            Selection { table: Some("another".into()), ..right.clone() },
             Selection { older_than: Some(Duration::from_secs(61)), ..right },
         ] {
             assert!(!takes(wrong));
