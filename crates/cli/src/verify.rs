@@ -79,7 +79,7 @@ fn unfinished(fault: Fault) -> CliError {
 fn plan(table: &str, size: &TableSize, scope: Scope) -> String {
     match scope {
         Scope::Full => format!(
-            "verifying table {table}: about {} items, {} read units, and every document of its indices\n",
+            "verifying table {table}: about {} items and {} read units, as DynamoDB counted them in the last six hours, and every document of its indices\n",
             size.items,
             size.read_units()
         ),

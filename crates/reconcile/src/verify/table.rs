@@ -91,13 +91,15 @@ impl Comparison {
     async fn compare_some(&self, items: u32) -> Result<(), Fault> {
         let needed = items.div_ceil(SAMPLE_OF_SEGMENT).max(1);
         let of = sample_segments(self.job.settings.items);
+        // DynamoDB counts items every six hours: of a table that has no count yet, one segment gives all of them.
+        let each = items.div_ceil(of).max(SAMPLE_OF_SEGMENT);
         let mut seen = HashSet::new();
         let tries = needed.saturating_mul(SEGMENTS_PER_NEEDED).min(of.saturating_mul(8));
         for _ in 0..tries {
             let number = fastrand::u32(..of);
             if seen.insert(number) {
                 let segment = SegmentJob::at_start(Segment { number, of });
-                self.piece(segment, Budget { items: Some(SAMPLE_OF_SEGMENT), ..Budget::default() }).await?;
+                self.piece(segment, Budget { items: Some(each), ..Budget::default() }).await?;
             }
             if self.found().checked >= u64::from(items) {
                 break;
