@@ -204,7 +204,7 @@ mod tests {
         assert!(!store.remove(&sample("1", 0)).await.unwrap());
         assert!(store.remove(&sample("2", 0)).await.unwrap());
         assert!(!store.remove(&sample("2", 0)).await.unwrap(), "it is gone already");
-        assert_eq!(store.list(None).await.unwrap().letters, [again.clone()]);
+        assert_eq!(store.list(None).await.unwrap().letters, std::slice::from_ref(&again));
         // Another process wrote the letter again after it was looked at, and before the line that removes it.
         let removed = std::fs::read_to_string(&path).unwrap().lines().last().unwrap().to_owned();
         std::fs::write(&path, "").unwrap();

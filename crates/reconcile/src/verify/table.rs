@@ -134,13 +134,15 @@ impl PageVisitor for Comparison {
                 suspects.push(Suspect { key, address: address.cloned(), seen, repairs: 0 });
             }
         }
+        let is_full = self.job.settings.scope == Scope::Full;
+        let hashes: Vec<_> = if is_full { addresses.iter().map(hash_of).collect() } else { Vec::new() };
         let mut found = self.found();
         for suspect in &suspects {
             found.suspects.push(suspect)?;
         }
         if let Some(given) = &mut found.given {
-            for address in &addresses {
-                given.push(hash_of(address), &[])?;
+            for hash in hashes {
+                given.push(hash, &[])?;
             }
         }
         found.checked += u64::try_from(page.items.len()).unwrap_or(u64::MAX);
