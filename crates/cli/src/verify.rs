@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
 use streamdex_dynamodb::size::TableSize;
 use streamdex_reconcile::Fault;
 use streamdex_reconcile::pace::Pace;
@@ -182,7 +181,7 @@ impl DifferenceSink for List {
             return Ok(());
         };
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        serde_json::to_writer(&mut *file, &json!(difference))?;
+        serde_json::to_writer(&mut *file, difference)?;
         file.write_all(b"\n")
     }
 }

@@ -132,7 +132,10 @@ impl Term<'_> {
     }
 
     /// Waits, unless it is cancelled meanwhile.
-    pub(crate) async fn sleep(self, time: Duration) -> Result<(), DeliveryFault> {
+    ///
+    /// # Errors
+    /// It was cancelled.
+    pub async fn sleep(self, time: Duration) -> Result<(), DeliveryFault> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(DeliveryFault::Cancelled(None)),

@@ -21,30 +21,17 @@ pub(crate) enum Expected {
     NoItem,
 }
 
-/// How the items of one table are mapped.
-#[derive(Debug, Clone)]
-pub(crate) struct Expecting<'m> {
-    pub(crate) mapper: &'m Mapper,
-    pub(crate) names: &'m [String],
-}
-
-impl Expecting<'_> {
-    /// What the item with this text gives, `None` where there is no item.
-    pub(crate) fn of(&self, item: Option<&str>) -> Expected {
-        let Some(item) = item else { return Expected::NoItem };
-        self.of_image(&Image::of_item(item))
-    }
-
-    pub(crate) fn of_image(&self, image: &Image<'_>) -> Expected {
-        match self.mapper.document_of(image, self.names) {
-            Ok(Some((address, text))) => Expected::Document { address, text, expires: self.mapper.time_to_live(image) },
+impl Expected {
+    /// What the item with this text gives; `names` are the table's key attributes.
+    pub(crate) fn of(mapper: &Mapper, names: &[String], item: &str) -> Expected {
+        let image = Image::of_item(item);
+        match mapper.document_of(&image, names) {
+            Ok(Some((address, text))) => Expected::Document { address, text, expires: mapper.time_to_live(&image) },
             Ok(None) => Expected::Filtered,
             Err(error) => Expected::Refused { reason: error.name() },
         }
     }
-}
 
-impl Expected {
     /// Where its document belongs.
     pub(crate) fn address(&self) -> Option<&Address> {
         match self {

@@ -1,16 +1,17 @@
 //! Which documents an index has that the table does not give: an exact comparison in bounded memory.
 //!
-//! Both sides are spilled by a hash of their addresses, 256 parts each, to files where they are large; a part is compared in memory (rule B2,
-//! docs/guarantees.md). At 100 million documents a part holds 400,000 hashes, some 12 MB. Sums of hashes for each part
+//! Both sides are spilled by a hash of their addresses, 256 parts each, to files where they are large; a part is compared
+//! in memory (rule B2, docs/guarantees.md). At 100 million documents a part holds 400,000 hashes, some 12 MB. Sums of hashes for each part
 //! would not save the files: where one document was added or deleted since the table was read, they differ.
 
 use std::collections::HashSet;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use streamdex_mapping::Address;
 use tempfile::SpooledTempFile;
+
+use crate::digest::digest;
 
 const PARTS: usize = 256;
 /// For each of 512 parts.
@@ -18,7 +19,7 @@ const BUFFER: usize = 4096;
 /// A part of so many bytes needs no file.
 const IN_MEMORY: usize = 16 * 1024;
 
-/// The hash of an address: 128 bits of SHA-256, which nobody can make collide on purpose.
+/// The hash of an address.
 pub(crate) type AddressHash = u128;
 
 /// Hashes, or documents with their hashes, in files. They are readable for their owner alone, and are gone when this is
@@ -27,25 +28,13 @@ pub(crate) struct Spill {
     parts: Vec<BufWriter<SpooledTempFile>>,
 }
 
-/// A document of an index that the table does not give.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Extra {
-    /// What was spilled with its hash.
-    pub(crate) record: Vec<u8>,
-}
-
 /// The hash of an address. The routing counts: a document under another routing can be another document.
 pub(crate) fn hash_of(address: &Address) -> AddressHash {
-    let mut digest = Sha256::new();
-    let routing = address.routing.as_deref();
-    for part in [address.index.as_str(), address.id.as_str(), routing.unwrap_or_default()] {
-        digest.update(part.len().to_le_bytes());
-        digest.update(part.as_bytes());
+    let (index, id) = (address.index.as_str().as_bytes(), address.id.as_str().as_bytes());
+    match &address.routing {
+        Some(routing) => digest(&[index, id, routing.as_bytes()]),
+        None => digest(&[index, id]),
     }
-    digest.update([u8::from(routing.is_some())]);
-    let mut hash = [0; 16];
-    hash.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
-    AddressHash::from_le_bytes(hash)
 }
 
 // === impl Spill ===
@@ -62,16 +51,15 @@ impl Spill {
         let Some(part) = self.parts.get_mut(part_of(hash)) else { return Ok(()) };
         part.write_all(&hash.to_le_bytes())?;
         part.write_all(&length.to_le_bytes())?;
-        part.write_all(record)?;
-        Ok(())
+        part.write_all(record)
     }
 
-    /// Those of `index` whose hashes are not in `table`, handed to `each`, each once.
-    pub(crate) fn missing_in<E: From<io::Error>>(
+    /// What was spilled with those hashes of `index` that are not in `table`, handed to `each`, each once.
+    pub(crate) fn missing_in(
         index: Spill,
         table: Spill,
-        mut each: impl FnMut(Extra) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut each: impl FnMut(Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
         for (index, table) in index.parts.into_iter().zip(table.parts) {
             let mut known = HashSet::new();
             let mut table = rewound(table)?;
@@ -81,7 +69,7 @@ impl Spill {
             let mut index = rewound(index)?;
             while let Some((hash, record)) = next(&mut index)? {
                 if known.insert(hash) {
-                    each(Extra { record })?;
+                    each(record)?;
                 }
             }
         }
@@ -152,8 +140,8 @@ mod tests {
             let mut of_index = Spill::new(folder.path());
             index.iter().for_each(|number| of_index.push(hash(number), &number.to_le_bytes()).unwrap());
             let mut found = BTreeSet::new();
-            let collect = |extra: Extra| -> io::Result<()> {
-                found.insert(u32::from_le_bytes(extra.record.try_into().unwrap()));
+            let collect = |record: Vec<u8>| {
+                found.insert(u32::from_le_bytes(record.try_into().unwrap()));
                 Ok(())
             };
             Spill::missing_in(of_index, of_table, collect).unwrap();

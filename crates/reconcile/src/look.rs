@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use streamdex_delivery::Term;
-use streamdex_dynamodb::item::{Found, ItemRead};
+use streamdex_dynamodb::item::Found;
 use streamdex_mapping::{Address, IndexName, Key};
 use streamdex_sink::read::StoredDocument;
 
-use crate::expected::{Expected, Expecting};
+use crate::expected::Expected;
 use crate::fault::Fault;
 use crate::letters::{KeyHash, Named};
 use crate::mirror::Mirror;
@@ -65,10 +65,13 @@ impl Look<'_> {
         let attempts = self.mirror.attempts();
         let reads = attempts.make(self.term, "read items", || self.mirror.items.read(&keys)).await?;
         let names = self.mirror.key_names();
-        let expecting = Expecting { mapper: &self.mirror.mapper, names: &names };
         let mut all = Vec::with_capacity(suspects.len());
         for ((suspect, key), read) in suspects.into_iter().zip(&keys).zip(&reads) {
-            let expected = expected_of(&expecting, read);
+            let expected = match &read.found {
+                Found::Item(item) => Expected::of(&self.mirror.mapper, &names, item),
+                Found::Absent => Expected::NoItem,
+                Found::Refused(_) => Expected::Refused { reason: "item_not_readable" },
+            };
             // Where the address is not given, the document is looked at where the item belongs.
             let address = suspect.address.or_else(|| expected.address().cloned());
             let suspect = Suspect { address, ..suspect };
@@ -86,30 +89,13 @@ impl Look<'_> {
     }
 
     /// Compares one document, by what is known of the whole table.
-    pub(crate) fn judge(
-        self,
-        address: Option<&Address>,
-        expected: &Expected,
-        stored: Option<&StoredDocument>,
-        (key, now): (KeyHash, u64),
-    ) -> Judged {
-        let has_other_routes = address.is_some_and(|address| self.knowledge.other_routes.contains(&address.index));
-        let facts = Facts { now, has_letter: self.knowledge.letters.keys.contains(&key), has_other_routes };
-        judge(address, expected, stored, facts)
-    }
-
     fn sight(self, read: Read, documents: &mut impl Iterator<Item = Option<StoredDocument>>) -> Sight {
         let Read { suspect, expected, key, at } = read;
-        let stored = if suspect.address.is_some() { documents.next().flatten() } else { None };
-        let judged = self.judge(suspect.address.as_ref(), &expected, stored.as_ref(), (key, at));
+        let address = suspect.address.as_ref();
+        let stored = if address.is_some() { documents.next().flatten() } else { None };
+        let has_other_routes = address.is_some_and(|address| self.knowledge.other_routes.contains(&address.index));
+        let facts = Facts { now: at, has_letter: self.knowledge.letters.keys.contains(&key), has_other_routes };
+        let judged = judge(address, &expected, stored.as_ref(), facts);
         Sight { seen: Seen::of(&expected, stored.as_ref()), suspect, judged, at }
-    }
-}
-
-fn expected_of(expecting: &Expecting<'_>, read: &ItemRead) -> Expected {
-    match &read.found {
-        Found::Item(item) => expecting.of(Some(item)),
-        Found::Absent => Expected::NoItem,
-        Found::Refused(_) => Expected::Refused { reason: "item_not_readable" },
     }
 }

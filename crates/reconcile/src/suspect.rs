@@ -7,12 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use streamdex_mapping::event::read_item;
 use streamdex_mapping::{Address, DocumentId, IndexName, Key, canonical_json};
 use streamdex_sink::read::StoredDocument;
 use tempfile::SpooledTempFile;
 
+use crate::digest::digest;
 use crate::expected::Expected;
 
 /// A document that differed.
@@ -72,13 +72,14 @@ impl Seen {
         let expected = match expected {
             Expected::Document { address, text, .. } => {
                 let text = canonical_json(text);
-                digest(&[address.index.as_str().as_bytes(), address.id.as_str().as_bytes(), &text.unwrap_or_default()])
+                let (index, id) = (address.index.as_str().as_bytes(), address.id.as_str().as_bytes());
+                text_of(digest(&[index, id, &text.unwrap_or_default()]))
             }
             Expected::Filtered => "filtered".to_owned(),
             Expected::Refused { reason } => format!("refused {reason}"),
             Expected::NoItem => "no item".to_owned(),
         };
-        Seen { expected, stored: stored.map(|stored| (stored.version, digest(&[&stored.source]))) }
+        Seen { expected, stored: stored.map(|stored| (stored.version, text_of(digest(&[&stored.source])))) }
     }
 
     /// The document's version.
@@ -87,13 +88,8 @@ impl Seen {
     }
 }
 
-fn digest(parts: &[&[u8]]) -> String {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update(part.len().to_le_bytes());
-        digest.update(part);
-    }
-    hex::encode(digest.finalize().get(..16).unwrap_or_default())
+fn text_of(digest: u128) -> String {
+    format!("{digest:032x}")
 }
 
 // === impl Suspects ===

@@ -16,8 +16,8 @@ mod rounds;
 mod table;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -87,13 +87,14 @@ pub struct Progress {
     items: AtomicU64,
     documents: AtomicU64,
     suspects: AtomicU64,
-    phase: AtomicU64,
+    phase: Mutex<Phase>,
 }
 
 /// What a verification does now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Phase {
     /// It reads the table.
+    #[default]
     Table,
     /// It reads the indices.
     Index,
@@ -139,8 +140,8 @@ impl Verify {
     /// A service did not answer, a temporary file failed, or it was cancelled: then nothing is proven.
     pub async fn run(&self, cancel: &CancellationToken) -> Result<Report, Fault> {
         let begun = Instant::now();
-        let held = self.held(cancel).await?;
         let term = Term { cancel, until: None };
+        let held = self.mirror.held(term).await?;
         let knowledge = Knowledge {
             letters: named_by_letters(&self.mirror, term).await?,
             other_routes: held
@@ -187,12 +188,6 @@ impl Verify {
         Box::pin(job.look_at_extras(extras, &mut suspects, report)).await?;
         Ok(suspects)
     }
-
-    async fn held(&self, cancel: &CancellationToken) -> Result<Vec<HeldIndex>, Fault> {
-        let term = Term { cancel, until: None };
-        let held = || self.mirror.index.held(&self.mirror.table);
-        Ok(self.mirror.attempts().make(term, "list the indices", held).await?)
-    }
 }
 
 // === impl Job ===
@@ -224,21 +219,16 @@ impl Job {
 impl Progress {
     /// What is done now, and of how many items, documents and suspects it has done so.
     pub fn now(&self) -> (Phase, [u64; 3]) {
-        let phase = match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Table,
-            1 => Phase::Index,
-            _ => Phase::Differences,
-        };
+        let phase = *self.phase();
         (phase, [&self.items, &self.documents, &self.suspects].map(|count| count.load(Ordering::Relaxed)))
     }
 
     fn enter(&self, phase: Phase) {
-        let phase = match phase {
-            Phase::Table => 0,
-            Phase::Index => 1,
-            Phase::Differences => 2,
-        };
-        self.phase.store(phase, Ordering::Relaxed);
+        *self.phase() = phase;
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn add_items(&self, count: usize) {

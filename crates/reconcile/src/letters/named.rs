@@ -2,17 +2,17 @@
 
 use std::collections::HashSet;
 
-use sha2::{Digest, Sha256};
 use streamdex_delivery::Term;
 use streamdex_delivery::letter::{DeadLetter, LetterRole};
 use streamdex_mapping::Key;
 
+use crate::digest::digest;
 use crate::fault::Fault;
 use crate::mirror::Mirror;
 
-/// The hash of an item's key: 64 bits of SHA-256, for sets of many.
+/// The hash of an item's key, for sets of many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct KeyHash(u64);
+pub(crate) struct KeyHash(u128);
 
 /// What the letters of a table name.
 #[derive(Debug, Default)]
@@ -33,9 +33,7 @@ impl KeyHash {
     }
 
     pub(crate) fn of_text(canonical: &str) -> KeyHash {
-        let mut hash = [0; 8];
-        hash.iter_mut().zip(Sha256::digest(canonical)).for_each(|(to, from)| *to = from);
-        KeyHash(u64::from_le_bytes(hash))
+        KeyHash(digest(&[canonical.as_bytes()]))
     }
 }
 
@@ -43,9 +41,8 @@ impl KeyHash {
 pub(crate) async fn named_by_letters(mirror: &Mirror, term: Term<'_>) -> Result<Named, Fault> {
     let (mut named, mut after) = (Named::default(), None);
     loop {
-        let list = || mirror.letters.list(after.as_ref());
-        let page = mirror.attempts().make(term, "list dead letters", list).await?;
-        for letter in page.letters.into_iter().filter(|letter| letter.table == mirror.table) {
+        let (letters, next) = mirror.letters_after(after.as_ref(), term).await?;
+        for letter in letters {
             named.count += 1;
             match &letter.keys {
                 Some(keys) => drop(named.keys.insert(KeyHash::of_text(keys))),
@@ -55,7 +52,7 @@ pub(crate) async fn named_by_letters(mirror: &Mirror, term: Term<'_>) -> Result<
                 None => {}
             }
         }
-        after = page.next;
+        after = next;
         if after.is_none() {
             return Ok(named);
         }

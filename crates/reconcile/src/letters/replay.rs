@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use streamdex_delivery::letter::{DeadLetter, LetterKey};
+use streamdex_delivery::Term;
+use streamdex_delivery::letter::DeadLetter;
 use streamdex_delivery::page::Page;
-use streamdex_delivery::{DeliveryFault, Term};
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::{Fetch, FetchVersion, Key, Operation, Outcome, RecordMeta};
 use streamdex_sink::read::HeldIndex;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::check::{Check, Open};
@@ -73,12 +73,11 @@ impl Replay {
     pub async fn run(&self, selection: &Selection, cancel: &CancellationToken) -> Result<ReplayReport, Fault> {
         let begun = Instant::now();
         let term = Term { cancel, until: None };
-        let held = || self.mirror.index.held(&self.mirror.table);
-        let held = self.mirror.attempts().make(term, "list the indices", held).await?;
+        let held = self.mirror.held(term).await?;
         let piece = Piece { replay: self, held: &held, cancel };
         let (mut report, mut after) = (ReplayReport::default(), None);
         loop {
-            let (letters, next) = self.page(after.as_ref(), term).await?;
+            let (letters, next) = self.mirror.letters_after(after.as_ref(), term).await?;
             let meant: Vec<DeadLetter> = letters.into_iter().filter(|letter| selection.takes(letter, now())).collect();
             Box::pin(piece.work(meant, &mut report)).await?;
             after = next;
@@ -87,18 +86,6 @@ impl Replay {
                 return Ok(report);
             }
         }
-    }
-
-    /// A page of the table's letters, and where the next one begins.
-    async fn page(
-        &self,
-        after: Option<&LetterKey>,
-        term: Term<'_>,
-    ) -> Result<(Vec<DeadLetter>, Option<LetterKey>), Fault> {
-        let list = || self.mirror.letters.list(after);
-        let mut page = self.mirror.attempts().make(term, "list dead letters", list).await?;
-        page.letters.retain(|letter| letter.table == self.mirror.table);
-        Ok((page.letters, page.next))
     }
 }
 
@@ -143,7 +130,7 @@ impl Piece<'_> {
             if wrong.iter().all(is_refused) {
                 break;
             }
-            self.sleep_until(Instant::now() + BETWEEN_LOOKS).await?;
+            self.term().sleep(BETWEEN_LOOKS).await?;
             wrong = self.check().wrong(reads).await?;
         }
         for (place, open) in reads.iter().enumerate() {
@@ -172,7 +159,7 @@ impl Piece<'_> {
             }
             let seconds = last - at + 1;
             tracing::info!(seconds, "waiting until a read is newer than the letters' changes");
-            self.sleep_until(Instant::now() + Duration::from_secs(seconds)).await?;
+            self.term().sleep(Duration::from_secs(seconds)).await?;
         }
     }
 
@@ -211,14 +198,6 @@ impl Piece<'_> {
 
     fn term(&self) -> Term<'_> {
         Term { cancel: self.cancel, until: None }
-    }
-
-    async fn sleep_until(&self, until: Instant) -> Result<(), Fault> {
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(DeliveryFault::Cancelled(None).into()),
-            () = sleep_until(until) => Ok(()),
-        }
     }
 }
 

@@ -14,10 +14,8 @@ impl Job {
         let check = Check { mirror: &self.mirror, held, term: self.term() };
         let mut after = None;
         loop {
-            let list = || self.mirror.letters.list(after.as_ref());
-            let page = self.mirror.attempts().make(self.term(), "list dead letters", list).await?;
-            let of_table = page.letters.into_iter().filter(|letter| letter.table == self.mirror.table);
-            let letters: Vec<Open> = of_table.filter_map(Open::of).collect();
+            let (letters, next) = self.mirror.letters_after(after.as_ref(), self.term()).await?;
+            let letters: Vec<Open> = letters.into_iter().filter_map(Open::of).collect();
             for letters in letters.chunks(AT_ONCE) {
                 let wrong = check.wrong(letters).await?;
                 for (place, open) in letters.iter().enumerate() {
@@ -26,7 +24,7 @@ impl Job {
                     }
                 }
             }
-            after = page.next;
+            after = next;
             if after.is_none() {
                 break;
             }

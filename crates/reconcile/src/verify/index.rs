@@ -1,5 +1,6 @@
 //! The second pass: which documents the indices have that no item gives.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -9,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{Job, Report};
 use crate::fault::Fault;
-use crate::ids::{Extra, Spill, hash_of};
+use crate::ids::{Spill, hash_of};
 use crate::look::AT_ONCE;
 use crate::suspect::{Suspect, Suspects, address_of};
 use crate::verdict::{Judged, Kind, Verdict};
@@ -50,13 +51,10 @@ impl Job {
         }
         let spill = Arc::into_inner(spill).ok_or(Fault::Broken)?.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut extras = Suspects::new(folder);
-        let names = tokio::task::spawn_blocking(move || -> Result<Suspects, Fault> {
-            Spill::missing_in(spill, given, |extra: Extra| -> Result<(), Fault> {
-                Ok(extras.push(&suspect_of(&extra)?)?)
-            })?;
-            Ok(extras)
+        let compared = tokio::task::spawn_blocking(move || {
+            Spill::missing_in(spill, given, |record| extras.push(&suspect_of(&record)?)).map(|()| extras)
         });
-        names.await.map_err(|_| Fault::Broken)?
+        Ok(compared.await.map_err(|_| Fault::Broken)??)
     }
 
     async fn walk(&self, index: &HeldIndex, slice: Slice, spill: &Mutex<Spill>) -> Result<u64, Fault> {
@@ -86,7 +84,7 @@ impl Job {
                 for entry in &page.entries {
                     let Some(address) = address_in(index, entry) else { continue };
                     let record = Record(index.index.as_str(), &entry.id, entry.routing.as_deref());
-                    spill.push(hash_of(&address), &serde_json::to_vec(&record).map_err(std::io::Error::from)?)?;
+                    spill.push(hash_of(&address), &serde_json::to_vec(&record).map_err(io::Error::from)?)?;
                 }
             }
             let Some(walk) = page.next else { return Ok(documents) };
@@ -181,9 +179,8 @@ fn address_in(index: &HeldIndex, entry: &Entry) -> Option<Address> {
     address_of(index.index.as_str(), &entry.id, entry.routing.as_deref())
 }
 
-fn suspect_of(extra: &Extra) -> Result<Suspect, Fault> {
+fn suspect_of(record: &[u8]) -> io::Result<Suspect> {
     // Texts with escapes cannot be borrowed.
-    let (index, id, routing): (String, String, Option<String>) =
-        serde_json::from_slice(&extra.record).map_err(std::io::Error::from)?;
+    let (index, id, routing): (String, String, Option<String>) = serde_json::from_slice(record)?;
     Ok(Suspect { key: None, address: address_of(&index, &id, routing.as_deref()), seen: None, repairs: 0 })
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use streamdex_delivery::DeliveryFault;
 use streamdex_mapping::READ_MARGIN_SECONDS;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::{Job, Report};
 use crate::fault::Fault;
@@ -59,7 +58,7 @@ impl Job {
         let deadline = Instant::now() + self.settings.patience;
         if suspects.count() > 0 {
             let lag = self.settings.lag.lag().await.unwrap_or_default();
-            self.sleep_until(Instant::now() + (SOON + lag).min(LONGEST_SOON)).await?;
+            self.term().sleep((SOON + lag).min(LONGEST_SOON)).await?;
             suspects = Box::pin(self.look_again(suspects, Since::Moments, report)).await?;
         }
         while suspects.count() > 0 {
@@ -94,19 +93,11 @@ impl Job {
                 tracing::info!(documents = count, seconds, "documents differ: waiting for changes on their way");
                 said = true;
             }
-            let next = until.min(Instant::now() + LAG_EVERY);
-            self.sleep_until(next).await?;
-            if next == until {
+            let left = until.saturating_duration_since(Instant::now());
+            self.term().sleep(left.min(LAG_EVERY)).await?;
+            if left <= LAG_EVERY {
                 return Ok(true);
             }
-        }
-    }
-
-    async fn sleep_until(&self, until: Instant) -> Result<(), Fault> {
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(DeliveryFault::Cancelled(None).into()),
-            () = sleep_until(until) => Ok(()),
         }
     }
 
@@ -144,7 +135,7 @@ impl Job {
             if changing.is_empty() {
                 break;
             }
-            self.sleep_until(Instant::now() + BETWEEN_QUICK_LOOKS).await?;
+            self.term().sleep(BETWEEN_QUICK_LOOKS).await?;
             let sights = self.look().at(std::mem::take(&mut changing)).await?;
             let (gone, differ): (Vec<Sight>, Vec<Sight>) = sights.into_iter().partition(|sight| sight.judged.is_fine());
             gone.iter().for_each(|sight| note_gone(&sight.suspect, report));

@@ -10,7 +10,7 @@ use streamdex_mapping::{Address, Image, Key};
 use tokio::task::JoinSet;
 
 use super::{Extent, Job, Report, Scope};
-use crate::expected::{Expected, Expecting};
+use crate::expected::Expected;
 use crate::fault::Fault;
 use crate::ids::{Spill, hash_of};
 use crate::segment::{Budget, PageVisitor, Reading, SegmentJob};
@@ -117,8 +117,8 @@ impl Comparison {
 impl PageVisitor for Comparison {
     async fn visit(&self, page: ScanPage) -> Result<(), Fault> {
         let mirror = &self.job.mirror;
-        let expecting = Expecting { mapper: &mirror.mapper, names: &self.names };
-        let expected: Vec<Expected> = page.items.iter().map(|item| expecting.of(Some(item))).collect();
+        let expected = |item| Expected::of(&mirror.mapper, &self.names, item);
+        let expected: Vec<Expected> = page.items.iter().map(|item| expected(item)).collect();
         let addresses: Vec<Address> = expected.iter().filter_map(Expected::address).cloned().collect();
         let mut documents = self.job.look().documents(&addresses).await?.into_iter();
         let (mut suspects, mut filtered) = (Vec::new(), 0);
