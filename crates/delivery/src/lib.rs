@@ -4,6 +4,7 @@
 //! operations and stores its dead letters ([`letter`]); [`indices`] is what it asks of the indices it writes to.
 
 mod attempt;
+pub mod backfill;
 mod bounds;
 mod brakes;
 pub mod capture;

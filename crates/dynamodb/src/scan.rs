@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use self::answer::ScanAnswer;
@@ -24,7 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const INCOMPLETE_ANSWERS: u32 = 6;
 
 /// One of the parts that a table is scanned in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
     /// Which one, from 0.
     pub number: u32,

@@ -3,6 +3,7 @@
 use std::io;
 
 use streamdex_delivery::DeliveryFault;
+use streamdex_dynamodb::state::StateError;
 
 /// Why a job stopped before its end.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,12 @@ pub enum Fault {
     /// A temporary file cannot be written or read.
     #[error("temporary file: {0}")]
     Disk(#[from] io::Error),
+    /// The state table refused, or did not answer.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The record of a backfill is not what this process stored last.
+    #[error("another process has taken the backfill over, or a gap was closed")]
+    Taken,
     /// A task broke; this is a defect.
     #[error("a task broke")]
     Broken,
@@ -29,6 +36,8 @@ impl Fault {
             Fault::Disk(_) => {
                 "check that the folder for temporary files has room, or name another one in TMPDIR".to_owned()
             }
+            Fault::State(error) => error.hint(),
+            Fault::Taken => "`streamdex status` shows who fills the table now; run the command again".to_owned(),
             Fault::Broken => "run the command again, and report it with the log".to_owned(),
         }
     }

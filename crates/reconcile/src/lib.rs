@@ -4,6 +4,7 @@
 //! dead letters. Whatever is written is read from the table first, and written under the version of that read (DESIGN:
 //! the law of reads, docs/adr/0003); [`verify`] alone decides whether a document is right.
 
+pub mod backfill;
 mod digest;
 mod expected;
 mod fault;

@@ -4,16 +4,16 @@
 //! there: in this process, in the next one, or in another invocation.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use streamdex_delivery::{Attempts, Term};
 use streamdex_dynamodb::scan::{ScanPage, ScanPosition, ScanSource, Segment};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
 use crate::pace::Pace;
 
 /// Where a segment goes on. It can be stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentJob {
     /// The segment.
     pub segment: Segment,
@@ -43,6 +43,8 @@ pub struct Reading<'r> {
     pub term: Term<'r>,
     /// How fast it reads.
     pub pace: &'r Pace,
+    /// No page is begun after this is cancelled.
+    pub stop: &'r CancellationToken,
 }
 
 /// Takes the pages of a segment.
@@ -73,25 +75,45 @@ impl SegmentJob {
         let (mut items, mut bytes) = (0_usize, 0_usize);
         loop {
             let page = self.read(reading, budget.items).await?;
-            let (next, units) = (page.next.clone(), page.read_units.unwrap_or_default());
-            bytes += page.items.iter().map(|item| item.len()).sum::<usize>();
+            let page_bytes = page.items.iter().map(|item| item.len()).sum::<usize>();
+            let (next, units) = (page.next.clone(), page.read_units.unwrap_or_else(|| units_of(page_bytes)));
+            bytes += page_bytes;
             items += page.items.len();
             visitor.visit(page).await?;
             let Some(next) = next else { return Ok(None) };
             self.position = Some(next);
             let is_spent = budget.until.is_some_and(|until| Instant::now() >= until)
                 || budget.items.is_some_and(|most| usize::try_from(most).is_ok_and(|most| items >= most))
-                || budget.bytes.is_some_and(|most| bytes >= most)
-                || reading.term.cancel.is_cancelled();
+                || budget.bytes.is_some_and(|most| bytes >= most);
+            tokio::select! {
+                biased;
+                () = reading.stop.cancelled() => return Ok(Some(self)),
+                () = reading.pace.spend(units) => {}
+            }
             if is_spent {
                 return Ok(Some(self));
             }
-            reading.pace.spend(units).await;
         }
     }
 
     async fn read(&self, reading: Reading<'_>, limit: Option<u32>) -> Result<ScanPage, Fault> {
         let read = || reading.source.page(self.segment, self.position.as_ref(), limit);
         Ok(reading.attempts.make(reading.term, "scan the table", read).await?)
+    }
+}
+
+/// About how many read units a page took, where the service does not say: a strongly consistent read takes one for 4 KB,
+/// and the text of an item is no shorter than the item.
+fn units_of(bytes: usize) -> f64 {
+    u32::try_from(bytes.div_ceil(4096)).map_or(f64::MAX, f64::from).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_that_do_not_tell_their_units_are_paced_by_their_text() {
+        assert_eq!([0, 1, 4096, 4097].map(units_of), [1.0, 1.0, 1.0, 2.0]);
     }
 }

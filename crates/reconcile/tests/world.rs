@@ -9,13 +9,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use streamdex_config::{Compression, TableArn};
+use streamdex_delivery::backfill::{BackfillRecord, BackfillStore, Stored};
 use streamdex_delivery::indices::{IndexSetup, IndexWatch};
 use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, LetterError, LetterKey, LetterPage};
 use streamdex_delivery::{Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
 use streamdex_dynamodb::scan::{ScanPage, ScanPosition, ScanSource, Segment};
+use streamdex_dynamodb::state::StateError;
 use streamdex_mapping::{Address, IndexName, Key, KeyAttribute, KeyType, Mapper, Route};
+use streamdex_reconcile::backfill::{self, Backfill};
 use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::verify::{Difference, DifferenceSink, Lag, Report, Scope, Settings, Verify};
 use streamdex_reconcile::{Mirror, Repair};
@@ -53,6 +56,16 @@ pub(crate) struct State {
     /// Ids that are refused.
     pub(crate) refused: Vec<String>,
     pub(crate) requests: u32,
+    /// How many items a page has; all of its segment, where it is 0.
+    pub(crate) page_items: usize,
+    /// Scan pages that were asked for.
+    pub(crate) pages: u32,
+    /// Requests that are carried out and not answered, by number.
+    pub(crate) unanswered: Vec<u32>,
+    /// Requests before this one are answered with 429.
+    pub(crate) throttled_before: u32,
+    pub(crate) record: Option<BackfillRecord>,
+    pub(crate) gaps: usize,
 }
 
 impl World {
@@ -93,6 +106,16 @@ impl World {
     }
 
     pub(crate) fn repair(self: &Arc<World>) -> Repair {
+        Repair::through(|letters| self.delivery(self.clone(), letters))
+    }
+
+    /// Fills through a delivery of its own, as another process does.
+    pub(crate) fn backfill(self: &Arc<World>, settings: backfill::Settings) -> Arc<Backfill> {
+        let make = |reader| self.delivery(reader, self.clone());
+        Arc::new(Backfill::through(self.mirror(), self.clone(), settings, make))
+    }
+
+    fn delivery(self: &Arc<World>, reader: Arc<dyn ItemReader>, letters: Arc<dyn DeadLetterStore>) -> Delivery {
         let second = Duration::from_secs;
         let settings = WriterSettings {
             compression: Compression::None,
@@ -113,18 +136,17 @@ impl World {
             seed: Some(1),
         };
         let writer = BulkWriter::start_on(self.clone(), self.clone(), settings, CancellationToken::new());
-        let mirror = self.mirror();
-        Repair::through(|letters| Delivery {
+        Delivery {
             table: "sessions".into(),
-            mapper: mirror.mapper.clone(),
-            reader: Some(self.clone()),
+            mapper: Arc::new(Mapper::new(self.routes.clone())),
+            reader: Some(reader),
             indices: self.clone(),
             writer,
             letters,
             patience: Patience::one_shot(),
             progress: DeliveryProgress::under_way(),
             memory: ReadMemory::default(),
-        })
+        }
     }
 
     pub(crate) async fn verify(self: &Arc<World>, repair: Option<Repair>) -> Report {
@@ -173,11 +195,19 @@ impl ScanSource for World {
         _limit: Option<u32>,
     ) -> Result<ScanPage, AwsError> {
         self.read();
-        assert!(position.is_none(), "a segment has one page");
-        let (state, at) = (self.state(), self.now());
+        let (mut state, at) = (self.state(), self.now());
+        state.pages += 1;
         let place = |key: &String| u32::from(key.bytes().last().unwrap()) % segment.of == segment.number;
-        let items = state.items.iter().filter(|(key, _)| place(key)).map(|(_, item)| item.as_str().into()).collect();
-        Ok(ScanPage { items, next: None, at, answered: Instant::now(), read_units: Some(1.0) })
+        let after = position.map(|position| position.as_str().to_owned()).unwrap_or_default();
+        let of_key = |key: &String| json!({"pk": {"S": key}}).to_string();
+        let most = if state.page_items == 0 { usize::MAX } else { state.page_items };
+        let left: Vec<(&String, &String)> =
+            state.items.iter().filter(|(key, _)| place(key) && of_key(key) > after).collect();
+        let page = left.get(..most).unwrap_or(&left);
+        // As DynamoDB does, a full page goes on even where nothing follows.
+        let next = page.last().filter(|_| page.len() == most).map(|(key, _)| ScanPosition::parse(&of_key(key)).unwrap());
+        let items = page.iter().map(|(_, item)| item.as_str().into()).collect();
+        Ok(ScanPage { items, next, at, answered: Instant::now(), read_units: Some(1.0) })
     }
 }
 
@@ -262,6 +292,10 @@ impl BulkTransport for World {
     async fn bulk(&self, body: Bytes, _encoding: BodyEncoding) -> Result<Answer, ClientError> {
         let mut state = self.state();
         state.requests += 1;
+        if state.requests < state.throttled_before {
+            return Ok(Answer { status: 429, body: Bytes::new(), retry_after: None });
+        }
+        let is_answered = !state.unanswered.contains(&state.requests);
         let mut lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let mut items = Vec::new();
         while let Some(line) = lines.next() {
@@ -281,6 +315,9 @@ impl BulkTransport for World {
                 state.documents.insert(place, (version, source));
                 items.push(json!({verb: {"status": 200}}));
             }
+        }
+        if !is_answered {
+            return Err(ClientError::TimedOut { endpoint: "i".into(), after: Duration::ZERO });
         }
         let body = json!({"took": 1, "errors": false, "items": items}).to_string();
         Ok(Answer { status: 200, body: body.into(), retry_after: None })
@@ -345,6 +382,26 @@ impl DeadLetterStore for World {
 
     async fn get(&self, key: &LetterKey) -> Result<Option<DeadLetter>, LetterError> {
         Ok(self.state().letters.get(key).cloned())
+    }
+}
+
+#[async_trait]
+impl BackfillStore for World {
+    async fn load(&self) -> Result<Option<BackfillRecord>, StateError> {
+        Ok(self.state().record.clone())
+    }
+
+    async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError> {
+        let mut state = self.state();
+        if state.record.as_ref().map(|found| found.beat) != follows {
+            return Ok(Stored::Refused);
+        }
+        state.record = Some(record.clone());
+        Ok(Stored::Stored)
+    }
+
+    async fn gaps(&self) -> Result<usize, StateError> {
+        Ok(self.state().gaps)
     }
 }
 

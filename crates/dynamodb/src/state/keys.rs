@@ -42,6 +42,8 @@ pub enum SortKey {
     Index { concrete: String },
     /// The brake of an index.
     Brake { concrete: String },
+    /// How far the backfill of the table is, segment by segment.
+    Backfill,
     /// A kind that another version writes; it is none of ours.
     Other,
 }
@@ -64,6 +66,8 @@ impl Partition<'_> {
 impl SortKey {
     /// What all keys of [`SortKey::Index`] begin with.
     pub const INDEX_PREFIX: &str = "index|";
+    /// What all keys of [`SortKey::Gap`] begin with.
+    pub const GAP_PREFIX: &str = "gap|";
     /// What all keys of [`SortKey::Brake`] begin with.
     pub const BRAKE_PREFIX: &str = "brake|";
 
@@ -78,6 +82,7 @@ impl SortKey {
             SortKey::Gap { label, kind, subject } => join(&["gap", label, kind, subject]),
             SortKey::Index { concrete } => join(&["index", concrete]),
             SortKey::Brake { concrete } => join(&["brake", concrete]),
+            SortKey::Backfill => "segments".to_owned(),
             SortKey::Other => String::new(),
         }
     }
@@ -97,6 +102,7 @@ impl SortKey {
             ("gap", (Some(label), Some(kind), Some(subject), None)) => SortKey::Gap { label, kind, subject },
             ("index", (Some(concrete), None, None, None)) => SortKey::Index { concrete },
             ("brake", (Some(concrete), None, None, None)) => SortKey::Brake { concrete },
+            ("segments", (None, None, None, None)) => SortKey::Backfill,
             _ => SortKey::Other,
         }
     }
@@ -161,6 +167,7 @@ mod tests {
             (SortKey::Index { concrete: "sessions-000001".into() }, "index|sessions-000001"),
             (SortKey::Done { label: label(), shard: "shardId-1".into() }, "done|2026-11-22T15:01:21.123|shardId-1"),
             (SortKey::Worker { worker: "host-1-0a".into() }, "worker|host-1-0a"),
+            (SortKey::Backfill, "segments"),
         ];
         for (key, text) in rows {
             assert_eq!(key.text(), text);

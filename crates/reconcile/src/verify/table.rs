@@ -83,7 +83,8 @@ impl Comparison {
     async fn piece(&self, job: SegmentJob, budget: Budget) -> Result<Option<SegmentJob>, Fault> {
         let Job { mirror, settings, .. } = &self.job;
         let (source, pace) = (&*mirror.scan, &settings.pace);
-        let reading = Reading { source, attempts: mirror.attempts(), term: self.job.term(), pace };
+        let stop = &self.job.cancel;
+        let reading = Reading { source, attempts: mirror.attempts(), term: self.job.term(), pace, stop };
         job.work(reading, budget, self).await
     }
 

@@ -1,0 +1,314 @@
+//! How far the backfill of a table is: one record in the state table, written by whoever fills, read by whoever asks.
+//!
+//! Each write says which one it follows, so that of two processes that both believe to be the one that fills, one is
+//! refused. It needs no more than that: what is filled is a read, and harms nothing when it is done twice.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use streamdex_config::TableArn;
+use streamdex_dynamodb::scan::{ScanPosition, Segment};
+use streamdex_dynamodb::state::{
+    Action, Answer, Condition, Extent, Item, Operation, Partition, SortKey, StateError, StatePartition, StateTable,
+    check_format, number, of_number, text,
+};
+
+/// How far the backfill of a table is. Times are seconds since 1970, by the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackfillRecord {
+    /// What it is about.
+    pub state: BackfillState,
+    /// Who fills, or is to.
+    pub by: FilledBy,
+    /// Who fills now; nobody, where it was stopped or is done.
+    pub owner: Option<String>,
+    /// Grows with each write.
+    pub beat: u64,
+    /// When it was begun.
+    pub began: u64,
+    /// When this was written.
+    pub at: u64,
+    /// No item is read before this: a change that is older than the pin of the stream must not look newer than what is read.
+    pub not_before: u64,
+    /// About how many items the table had.
+    pub expected: u64,
+    /// How many were read.
+    pub items: u64,
+    /// How many of them cannot be indexed.
+    pub dead_lettered: u64,
+    /// How far each segment is.
+    pub segments: Vec<SegmentProgress>,
+}
+
+/// What a backfill is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackfillState {
+    /// Items are missing in the index.
+    Running,
+    /// Every item that was there was written.
+    Complete,
+}
+
+/// Who fills a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FilledBy {
+    /// `run`, beside reading the stream.
+    Run,
+    /// `backfill`.
+    Command,
+    /// Nobody has to: the stream was read from its beginning, and the table is no older.
+    Stream,
+}
+
+/// How far a segment is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SegmentProgress {
+    /// It goes on after this item; `None` at its beginning.
+    At(Option<ScanPosition>),
+    /// It is at its end.
+    Done,
+}
+
+/// Whether a record was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It was.
+    Stored,
+    /// Somebody else has written since, or the record is gone.
+    Refused,
+}
+
+/// Where the record of one table is.
+#[async_trait]
+pub trait BackfillStore: Send + Sync {
+    /// The record as it is; `None` where there is none.
+    async fn load(&self) -> Result<Option<BackfillRecord>, StateError>;
+    /// Stores `record` where what is there has the beat `follows`, or where there is none.
+    async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError>;
+    /// How many gaps of the table are recorded.
+    async fn gaps(&self) -> Result<usize, StateError>;
+}
+
+/// The record in the state table.
+#[derive(Debug, Clone)]
+pub struct StoredBackfill(StatePartition);
+
+// === impl BackfillRecord ===
+
+impl BackfillRecord {
+    /// A backfill of so many segments that nobody has begun.
+    pub fn new(by: FilledBy, segments: u32, expected: u64, now: u64) -> BackfillRecord {
+        BackfillRecord {
+            state: BackfillState::Running,
+            by,
+            owner: None,
+            beat: 1,
+            began: now,
+            at: now,
+            not_before: 0,
+            expected,
+            items: 0,
+            dead_lettered: 0,
+            segments: Segment::all(segments).map(|_| SegmentProgress::At(None)).collect(),
+        }
+    }
+
+    /// Of a table whose stream held all of it.
+    pub fn of_stream(now: u64) -> BackfillRecord {
+        let record = BackfillRecord::new(FilledBy::Stream, 1, 0, now);
+        BackfillRecord { state: BackfillState::Complete, segments: Vec::new(), ..record }
+    }
+
+    /// How many segments are at their end.
+    pub fn done(&self) -> usize {
+        self.segments.iter().filter(|segment| **segment == SegmentProgress::Done).count()
+    }
+
+    /// From an item of the state table; `None` where it cannot be read.
+    pub fn read(item: &Item) -> Option<BackfillRecord> {
+        let state = match text(item, "state")? {
+            "running" => BackfillState::Running,
+            "complete" => BackfillState::Complete,
+            _ => return None,
+        };
+        let by = match text(item, "by")? {
+            "run" => FilledBy::Run,
+            "command" => FilledBy::Command,
+            "stream" => FilledBy::Stream,
+            _ => return None,
+        };
+        let segments = item.get("segments")?.as_l().ok()?;
+        Some(BackfillRecord {
+            state,
+            by,
+            owner: text(item, "owner").map(str::to_owned),
+            beat: number(item, "beat")?,
+            began: number(item, "began")?,
+            at: number(item, "at")?,
+            not_before: number(item, "not_before")?,
+            expected: number(item, "expected")?,
+            items: number(item, "items")?,
+            dead_lettered: number(item, "dead_lettered")?,
+            segments: segments.iter().map(|segment| SegmentProgress::parse(segment.as_s().ok()?)).collect::<Option<_>>()?,
+        })
+    }
+
+    /// Its own attributes, without its key.
+    fn attributes(&self) -> Item {
+        let word = |word: &str| AttributeValue::S(word.to_owned());
+        let segments = self.segments.iter().map(|segment| AttributeValue::S(segment.text().to_owned())).collect();
+        let mut item = Item::from([
+            ("state".to_owned(), word(self.state.name())),
+            ("by".to_owned(), word(self.by.name())),
+            ("beat".to_owned(), of_number(self.beat)),
+            ("began".to_owned(), of_number(self.began)),
+            ("at".to_owned(), of_number(self.at)),
+            ("not_before".to_owned(), of_number(self.not_before)),
+            ("expected".to_owned(), of_number(self.expected)),
+            ("items".to_owned(), of_number(self.items)),
+            ("dead_lettered".to_owned(), of_number(self.dead_lettered)),
+            ("segments".to_owned(), AttributeValue::L(segments)),
+        ]);
+        if let Some(owner) = &self.owner {
+            item.insert("owner".to_owned(), word(owner));
+        }
+        item
+    }
+
+    /// Stores it where what is there has the beat `follows`, or where there is none.
+    pub fn put(&self, follows: Option<u64>) -> Operation {
+        let condition = match follows {
+            Some(beat) => Condition::Is("beat", of_number(beat)),
+            None => Condition::Missing,
+        };
+        let sort_key = SortKey::Backfill.text();
+        Operation { sort_key, conditions: vec![condition], action: Action::Put(self.attributes()) }
+    }
+
+    /// Forgets whatever is recorded: what was filled is not all that was there, since changes were lost.
+    pub fn forget() -> Operation {
+        Operation { sort_key: SortKey::Backfill.text(), conditions: Vec::new(), action: Action::Delete }
+    }
+}
+
+impl BackfillState {
+    fn name(self) -> &'static str {
+        match self {
+            BackfillState::Running => "running",
+            BackfillState::Complete => "complete",
+        }
+    }
+}
+
+impl FilledBy {
+    fn name(self) -> &'static str {
+        match self {
+            FilledBy::Run => "run",
+            FilledBy::Command => "command",
+            FilledBy::Stream => "stream",
+        }
+    }
+}
+
+impl fmt::Display for FilledBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl SegmentProgress {
+    const BEGINNING: &str = "beginning";
+    const DONE: &str = "done";
+
+    /// A position is an object, and no word.
+    fn text(&self) -> &str {
+        match self {
+            SegmentProgress::At(None) => SegmentProgress::BEGINNING,
+            SegmentProgress::At(Some(position)) => position.as_str(),
+            SegmentProgress::Done => SegmentProgress::DONE,
+        }
+    }
+
+    fn parse(text: &str) -> Option<SegmentProgress> {
+        Some(match text {
+            SegmentProgress::BEGINNING => SegmentProgress::At(None),
+            SegmentProgress::DONE => SegmentProgress::Done,
+            position => SegmentProgress::At(Some(ScanPosition::parse(position)?)),
+        })
+    }
+}
+
+// === impl StoredBackfill ===
+
+impl StoredBackfill {
+    /// The record of the group of `state` about `table`.
+    pub fn new(state: StateTable, table: &TableArn) -> StoredBackfill {
+        let key = Partition::Follow { group: state.group(), table: table.as_str() }.key();
+        StoredBackfill(StatePartition::new(state, key))
+    }
+}
+
+#[async_trait]
+impl BackfillStore for StoredBackfill {
+    async fn load(&self) -> Result<Option<BackfillRecord>, StateError> {
+        let key = SortKey::Backfill.text();
+        let Some(item) = self.0.get(&key).await? else { return Ok(None) };
+        check_format(&item, &key)?;
+        // What is there and cannot be read is not absent.
+        BackfillRecord::read(&item).map(Some).ok_or(StateError::Malformed { key })
+    }
+
+    async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError> {
+        let Answer::Refused(refused) = self.0.write(&[record.put(follows)]).await?.answer else {
+            return Ok(Stored::Stored);
+        };
+        // One's own value is success: an earlier attempt was carried out.
+        let found = refused.first().and_then(|refusal| refusal.found.as_ref()).and_then(BackfillRecord::read);
+        Ok(if found.as_ref() == Some(record) { Stored::Stored } else { Stored::Refused })
+    }
+
+    async fn gaps(&self) -> Result<usize, StateError> {
+        Ok(self.0.query(Extent::Prefix(SortKey::GAP_PREFIX)).await?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use streamdex_dynamodb::state::apply;
+
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_read_and_what_follows_something_else_is_refused() {
+        let position = ScanPosition::parse(r#"{"pk":{"S":"a"}}"#);
+        let mut record = BackfillRecord::new(FilledBy::Command, 3, 53, 1_700_000_000);
+        record.segments = vec![SegmentProgress::At(None), SegmentProgress::At(position), SegmentProgress::Done];
+        (record.owner, record.not_before, record.items, record.dead_lettered) = (Some("w".into()), 90, 7, 1);
+        let mut items = std::collections::BTreeMap::new();
+        let mut write = |operation: Operation| apply(&mut items, "p", &[operation]);
+        assert_eq!(write(record.put(None)), Answer::Stored);
+        assert!(matches!(write(record.put(None)), Answer::Refused(_)), "there is one");
+        let next = BackfillRecord { beat: 2, state: BackfillState::Complete, ..record.clone() };
+        assert_eq!(write(next.put(Some(1))), Answer::Stored);
+        let Answer::Refused(refused) = write(record.put(Some(1))) else { panic!("it is late") };
+        assert_eq!(refused[0].found.as_ref().and_then(BackfillRecord::read), Some(next.clone()));
+        assert_eq!((next.done(), record.segments.len()), (1, 3));
+        assert_eq!(write(BackfillRecord::forget()), Answer::Stored);
+        assert!(items.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_record() {
+        let whole = BackfillRecord::of_stream(7).attributes();
+        assert_eq!(BackfillRecord::read(&whole), Some(BackfillRecord::of_stream(7)));
+        for name in ["state", "by", "beat", "segments", "items"] {
+            let mut item = whole.clone();
+            item.insert(name.to_owned(), AttributeValue::Bool(true));
+            assert_eq!(BackfillRecord::read(&item), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Writes what a table held before its stream began.
+//!
+//! ```text
+//! segment ─▶ Scan page ─▶ what each item gives ─▶ bulk writes ─▶ the segment's position ─▶ the next page
+//!    × N                       under the version of the read              │ every few seconds
+//!                                                                         └─▶ the record in the state table
+//! ```
+//! Beside a stream that is followed it converges by the law of reads (DESIGN; docs/adr/0003): what is written is as old as
+//! the time of its page, so a later change is newer, and an earlier one is part of it. What was read too long ago, or whose
+//! request got no answer, is read again by its key.
+
+mod claim;
+mod scanned;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, SegmentProgress, Stored};
+use streamdex_delivery::page::Page;
+use streamdex_delivery::{Bounds, Delivery, DeliveryFault};
+use streamdex_dynamodb::item::{Found, ItemReader, ItemRead};
+use streamdex_dynamodb::scan::{ScanPage, Segment};
+use streamdex_dynamodb::time::now;
+use streamdex_dynamodb::{AwsError, Fault as AwsFault};
+use streamdex_mapping::{Fetch, FetchVersion, Image, Key, Tally};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at};
+use tokio_util::sync::CancellationToken;
+
+pub use self::claim::{Claim, claim};
+use self::scanned::Scanned;
+use crate::fault::Fault;
+use crate::mirror::Mirror;
+use crate::pace::Pace;
+use crate::segment::{Budget, PageVisitor, Reading, SegmentJob};
+
+/// How a table is filled.
+pub struct Settings {
+    /// Read units a second.
+    pub read_units: Pace,
+    /// Items a second.
+    pub items: Pace,
+    /// It stops when it has read more items than this.
+    pub most_items: Option<u64>,
+}
+
+/// How a backfill ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Every segment was read to its end.
+    Complete,
+    /// It was asked to stop; it goes on where it was.
+    Stopped,
+    /// There are more items than it may read.
+    TooLarge,
+    /// Every segment was read to its end, and a gap is recorded: changes are missing all the same.
+    Gapped,
+}
+
+/// What was done by this process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// How it ended.
+    pub end: End,
+    /// The items, by outcome.
+    pub tally: Tally,
+    /// How long it took.
+    pub took: Duration,
+    /// The record as it was stored last.
+    pub record: BackfillRecord,
+}
+
+/// How far a backfill is, for whoever watches it.
+#[derive(Debug, Default)]
+pub struct Progress {
+    items: AtomicU64,
+    tally: Mutex<Tally>,
+}
+
+/// Fills one table.
+pub struct Backfill {
+    mirror: Arc<Mirror>,
+    delivery: Delivery,
+    scanned: Arc<Scanned>,
+    store: Arc<dyn BackfillStore>,
+    settings: Settings,
+    progress: Arc<Progress>,
+}
+
+/// A backfill under way.
+struct Filling {
+    backfill: Arc<Backfill>,
+    bounds: Bounds,
+    stop: CancellationToken,
+    record: Mutex<BackfillRecord>,
+    too_large: AtomicBool,
+    names: Vec<String>,
+}
+
+/// The record is stored this often: a crash costs so much reading.
+pub const BEAT: Duration = Duration::from_secs(5);
+/// What is asked again while the start is waited for.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
+
+// === impl Backfill ===
+
+impl Backfill {
+    /// Writes through the delivery that `make` gives, which reads items through what it is given.
+    pub fn through(
+        mirror: Arc<Mirror>,
+        store: Arc<dyn BackfillStore>,
+        settings: Settings,
+        make: impl FnOnce(Arc<dyn ItemReader>) -> Delivery,
+    ) -> Backfill {
+        let scanned = Arc::new(Scanned::new(mirror.items.clone()));
+        let delivery = make(scanned.clone());
+        Backfill { mirror, delivery, scanned, store, settings, progress: Arc::default() }
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// Goes on with the backfill of `record`, which this process has claimed. After `stop` no page is begun.
+    ///
+    /// # Errors
+    /// A service did not answer or refused, or the record is another process's. What was filled is stored, as far as that
+    /// can be done, and the next process goes on there.
+    pub async fn run(
+        self: Arc<Self>,
+        record: BackfillRecord,
+        bounds: Bounds,
+        stop: CancellationToken,
+    ) -> Result<Report, Fault> {
+        let begun = Instant::now();
+        let names = self.mirror.key_names();
+        let filling =
+            Arc::new(Filling { backfill: self, bounds, stop, record: Mutex::new(record), too_large: false.into(), names });
+        let filled = filling.fill().await;
+        let ended = filling.end(&filled).await;
+        filled?;
+        let (end, record) = ended?;
+        let tally = *filling.backfill.progress.tally();
+        Ok(Report { end, tally, took: begun.elapsed(), record })
+    }
+}
+
+// === impl Filling ===
+
+impl Filling {
+    /// Reads all segments at the same time, and stores how far they are.
+    async fn fill(self: &Arc<Self>) -> Result<(), Fault> {
+        let mut beats = interval_at(Instant::now() + BEAT, BEAT);
+        let mut tasks = JoinSet::new();
+        let filling = Arc::clone(self);
+        tasks.spawn(async move { filling.fill_segments().await });
+        loop {
+            tokio::select! {
+                ended = tasks.join_next() => return ended.map_or(Ok(()), |ended| ended.map_err(|_| Fault::Broken)?),
+                _ = beats.tick() => self.beat().await?,
+            }
+        }
+    }
+
+    async fn fill_segments(self: Arc<Self>) -> Result<(), Fault> {
+        self.wait_for_the_start().await?;
+        let segments = self.record().segments.clone();
+        let of = u32::try_from(segments.len()).unwrap_or(u32::MAX);
+        let mut tasks = JoinSet::new();
+        for (segment, progress) in Segment::all(of).zip(segments) {
+            let SegmentProgress::At(position) = progress else { continue };
+            let filling = Arc::clone(&self);
+            tasks.spawn(async move { filling.fill_segment(SegmentJob { segment, position }).await });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(|_| Fault::Broken)??;
+        }
+        Ok(())
+    }
+
+    async fn fill_segment(&self, job: SegmentJob) -> Result<(), Fault> {
+        let segment = job.segment;
+        let place = usize::try_from(segment.number).unwrap_or(usize::MAX);
+        let mut next = Some(job);
+        while let Some(job) = next.take_if(|_| !self.stop.is_cancelled() && !self.too_large.load(Ordering::Relaxed)) {
+            // Of one page: its position is stored with the next beat.
+            let budget = Budget { until: Some(Instant::now()), ..Budget::default() };
+            next = job.work(self.reading(), budget, self).await?;
+            let progress =
+                next.as_ref().map_or(SegmentProgress::Done, |next| SegmentProgress::At(next.position.clone()));
+            if let Some(segment) = self.record().segments.get_mut(place) {
+                *segment = progress;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until what is read is no older than the pin of the stream, by the clock of the service.
+    async fn wait_for_the_start(&self) -> Result<(), Fault> {
+        let not_before = self.record().not_before;
+        let mirror = &self.backfill.mirror;
+        let mut said = false;
+        while not_before > 0 {
+            let probe = || mirror.scan.page(Segment { number: 0, of: 1 }, None, Some(1));
+            let page = mirror.attempts().make(self.bounds.working(), "scan the table", probe).await?;
+            let left = Duration::from_secs(not_before.saturating_sub(page.at));
+            if left.is_zero() || self.stop.is_cancelled() {
+                break;
+            }
+            if !said {
+                said = true;
+                tracing::info!(seconds = left.as_secs(), "waiting: the stream has to be followed for 90 s first");
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                slept = self.bounds.working().sleep(left.min(LONGEST_NAP)) => slept?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores how far it is. Where the state table does not answer, the next beat says it all.
+    async fn beat(&self) -> Result<(), Fault> {
+        match self.store(|_| {}).await {
+            Err(Fault::State(error)) if error.aws().is_some_and(|aws| aws.fault().passes_by_itself()) => {
+                tracing::warn!(hint = error.hint(), "how far the backfill is was not stored: {error}");
+                Ok(())
+            }
+            stored => stored.map(drop),
+        }
+    }
+
+    /// Stores how far it is, as the one that fills.
+    async fn store(&self, change: impl Fn(&mut BackfillRecord) + Send) -> Result<BackfillRecord, Fault> {
+        let store = &self.backfill.store;
+        loop {
+            let (follows, mut record) = {
+                let record = self.record();
+                (record.beat, record.clone())
+            };
+            (record.beat, record.at) = (follows + 1, now());
+            change(&mut record);
+            if store.store(&record, Some(follows)).await? == Stored::Stored {
+                self.record().beat = record.beat;
+                return Ok(record);
+            }
+            // An earlier write of this process whose answer was lost may have been carried out.
+            let found = store.load().await?.filter(|found| found.owner == self.record().owner);
+            self.record().beat = found.filter(|found| found.beat > follows).ok_or(Fault::Taken)?.beat;
+        }
+    }
+
+    /// Stores how it ended: the next process goes on from there.
+    async fn end(&self, filled: &Result<(), Fault>) -> Result<(End, BackfillRecord), Fault> {
+        let is_done = filled.is_ok() && self.record().segments.iter().all(|segment| *segment == SegmentProgress::Done);
+        let end = match is_done {
+            true if self.backfill.store.gaps().await? > 0 => End::Gapped,
+            true => End::Complete,
+            false if self.too_large.load(Ordering::Relaxed) => End::TooLarge,
+            false => End::Stopped,
+        };
+        let record = self.store(|record| {
+            record.owner = None;
+            if end == End::Complete {
+                record.state = BackfillState::Complete;
+            }
+        });
+        Ok((end, record.await?))
+    }
+
+    fn reading(&self) -> Reading<'_> {
+        let mirror = &self.backfill.mirror;
+        Reading {
+            source: &*mirror.scan,
+            attempts: mirror.attempts(),
+            term: self.bounds.working(),
+            pace: &self.backfill.settings.read_units,
+            stop: &self.stop,
+        }
+    }
+
+    fn record(&self) -> MutexGuard<'_, BackfillRecord> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, items: usize, tally: Tally) {
+        let items = u64::try_from(items).unwrap_or(u64::MAX);
+        let progress = &self.backfill.progress;
+        progress.items.fetch_add(items, Ordering::Relaxed);
+        *progress.tally() += tally;
+        let mut record = self.record();
+        record.items += items;
+        record.dead_lettered += tally.dead_lettered;
+        if self.backfill.settings.most_items.is_some_and(|most| record.items > most) {
+            self.too_large.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[async_trait]
+impl PageVisitor for Filling {
+    async fn visit(&self, page: ScanPage) -> Result<(), Fault> {
+        let Backfill { scanned, delivery, settings, .. } = &*self.backfill;
+        let mut items = Vec::with_capacity(page.items.len());
+        for item in &page.items {
+            let key = Key::of_item(&Image::of_item(item), &self.names).ok_or_else(without_key)?;
+            let found = Found::Item(item.clone());
+            items.push((key, ItemRead { found, at: page.at, answered: page.answered }));
+        }
+        let mut reads = Page::default();
+        let keys: Vec<Key> = items.iter().map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            reads.add_read(Fetch { key: key.clone(), version: FetchVersion::OfRead, addresses: Vec::new() }, None);
+        }
+        scanned.hold(items);
+        let delivered = delivery.deliver_page(reads, &self.bounds).await;
+        scanned.release(&keys);
+        if let Some(fault) = delivered.fault {
+            return Err(fault.into());
+        }
+        let mut tally = Tally::default();
+        delivered.outcomes.into_iter().flatten().for_each(|outcome| tally.add(outcome));
+        self.count(keys.len(), tally);
+        let spent = u32::try_from(keys.len()).map_or(f64::MAX, f64::from);
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = settings.items.spend(spent) => {}
+        }
+        Ok(())
+    }
+}
+
+/// An answer that lacks what was asked for: it is asked for again by whoever goes on.
+fn without_key() -> Fault {
+    let error = AwsError::new(AwsFault::Transient, "Scan").with_detail("an item of the answer lacks its key");
+    DeliveryFault::from(error).into()
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// The items so far, and their outcomes.
+    pub fn now(&self) -> (u64, Tally) {
+        (self.items.load(Ordering::Relaxed), *self.tally())
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
