@@ -63,6 +63,8 @@ pub enum Command {
     /// The table for checkpoints and dead letters
     #[command(subcommand)]
     State(StateCommand),
+    /// Write what the table held before its stream was followed
+    Backfill(BackfillArgs),
     /// Compare the index with the table, and repair it
     Verify(VerifyArgs),
     /// Records that can never be indexed
@@ -283,6 +285,38 @@ pub struct StatusArgs {
     /// With --check: the largest lag that is well
     #[arg(long, value_name = "SECONDS", requires = "check", default_value_t = 60)]
     pub max_lag: u32,
+}
+
+/// `streamdex backfill`
+#[derive(Debug, Clone, Args)]
+pub struct BackfillArgs {
+    /// Show what would be read, what it costs and how long it takes, and do nothing
+    #[arg(long)]
+    pub plan: bool,
+    /// Do not ask first
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Begin at the beginning, in place of going on where it was
+    #[arg(long)]
+    pub restart: bool,
+    /// The Lambda function follows the stream: its event source mapping is enabled and began at TRIM_HORIZON
+    #[arg(long)]
+    pub beside_lambda: bool,
+    /// Fill once; what is written to the table from now on is not followed
+    #[arg(long, conflicts_with = "beside_lambda")]
+    pub no_stream: bool,
+    /// The source whose table is read, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Read at most so many read units a second [taken if not given: half of what the table is provisioned with]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_read_units: Option<u32>,
+    /// Write at most so many documents a second
+    #[arg(long, value_name = "N")]
+    pub max_documents: Option<NonZeroU32>,
+    /// Read the table in so many segments at the same time; one that was begun keeps its own
+    #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub segments: u32,
 }
 
 /// `streamdex verify`

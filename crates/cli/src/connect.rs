@@ -20,6 +20,18 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(1);
 const REMINDER: Duration = Duration::from_secs(60);
 
+/// One call of DynamoDB, within the time that a one-shot command has for it.
+///
+/// # Errors
+/// The call's own, or there was no answer.
+pub(crate) async fn within<T>(call: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    timeout(PATIENCE, call).await.unwrap_or_else(|_| {
+        let message = format!("DynamoDB did not answer within {} s", PATIENCE.as_secs());
+        let hint = "check credentials, the region, source.endpoint_url, the network and security groups";
+        Err(CliError::new(Exit::Unreachable, message).with_hint(hint))
+    })
+}
+
 /// Waits until OpenSearch answers.
 pub(crate) async fn opensearch(indices: &Indices) -> Result<(), CliError> {
     let can_pass = |error: &SetupError| error.kind() == SetupErrorKind::Transient;
@@ -118,12 +130,7 @@ pub(crate) async fn table_facts(
 
 async fn described(source: &Source) -> Result<TableFacts, CliError> {
     let clients = SourceClients::connect(source).await;
-    let info = timeout(PATIENCE, Box::pin(TableInfo::describe(&clients, source))).await;
-    let info = info.map_err(|_| {
-        CliError::new(Exit::Unreachable, format!("DynamoDB did not answer within {} s", PATIENCE.as_secs())).with_hint(
-            "check that source.region, source.endpoint_url, the network and security groups let this machine reach it",
-        )
-    })??;
+    let info = within(async { Ok(Box::pin(TableInfo::describe(&clients, source)).await?) }).await?;
     fits(source, &info)?;
     Ok(TableFacts { arn: Some(info.arn.to_string()), id: info.id, key_attributes: info.keys })
 }

@@ -281,7 +281,7 @@ fn passes(error: &AwsError) -> bool {
 }
 
 /// Another one in each process.
-fn worker() -> WorkerId {
+pub(crate) fn worker() -> WorkerId {
     let named = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
     let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty()).or_else(named);
     // Replicas must not take each other for one host, which lets others go first where it did not get on.

@@ -5,6 +5,7 @@
 //! [`CliError`] that knows its [`Exit`] status and what to do about it.
 
 pub mod args;
+mod backfill;
 mod broken;
 mod captured;
 mod completions;
@@ -77,6 +78,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Command::Status(arguments) => block_on(status::run(&global, &arguments)),
         Command::Index(command) => block_on(index::run(&global, command)),
         Command::State(command) => block_on(state::run(&global, command)),
+        Command::Backfill(arguments) => block_on(backfill::run(&global, &arguments)),
         Command::Verify(arguments) => block_on(verify::run(&global, &arguments)),
         Command::Dlq(command) => block_on(dlq::run(&global, command)),
         Command::Gap(command) => block_on(gap::run(&global, command)),

@@ -5,26 +5,32 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use streamdex_config::{Config, Source};
+use streamdex_delivery::backfill::BackfillStore;
 use streamdex_delivery::indices::KnownIndices;
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::{Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::clients::SourceClients;
-use streamdex_dynamodb::item::BatchGetReader;
+use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
 use streamdex_dynamodb::scan::TableScan;
 use streamdex_dynamodb::size::TableSize;
 use streamdex_mapping::Mapper;
 use streamdex_poller::observe::TableReport;
+use streamdex_reconcile::backfill::{self, Backfill};
 use streamdex_reconcile::verify::Lag;
 use streamdex_reconcile::{Mirror, Repair};
 use streamdex_sink::index::TableFacts;
 use streamdex_sink::read::ClusterReader;
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::connect;
 use crate::exit::{CliError, Exit};
 use crate::status::TableStatus;
+
+/// DynamoDB Streams keeps records for so long.
+const OLDEST_RECORD: Duration = Duration::from_secs(24 * 60 * 60);
+/// A page of a scan is written, or its items are read again, in so long after the read may have become too old.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(25);
 
 /// One table and its indices.
 pub(crate) struct Mirrored {
@@ -65,8 +71,8 @@ impl Mirrored {
     ) -> Result<Mirrored, CliError> {
         let clients = SourceClients::connect(source).await;
         let table = source.table.table_name();
-        let described = timeout(connect::PATIENCE, Box::pin(TableSize::describe(&clients.dynamodb, table))).await;
-        let size = described.map_err(|_| unanswered())?.map_err(|error| unreadable(table, error))?;
+        let described = async { Ok(Box::pin(TableSize::describe(&clients.dynamodb, table)).await) };
+        let size = connect::within(described).await?.map_err(|error| unreadable(table, error))?;
         let facts = TableFacts {
             arn: size.arn.as_ref().map(ToString::to_string),
             id: size.id.clone(),
@@ -96,29 +102,60 @@ impl Mirrored {
     /// # Errors
     /// The state table cannot be read.
     pub(crate) async fn repair(&self, cancel: &CancellationToken) -> Result<Repair, CliError> {
-        if let Some(arn) = &self.size.arn {
-            let known = KnownIndices::new(connect::state_table(&self.config).await, arn);
-            let loaded = timeout(connect::PATIENCE, known.load()).await.map_err(|_| unanswered())?;
-            self.indices.remember(loaded?);
-        }
+        self.remember_indices().await?;
         // What is refused here stays where it is, in the table: no refusal needs a proof of whose fault it is.
-        let settings = WriterSettings {
-            brake_after: 0,
-            brake_after_field: 0,
-            ..WriterSettings::new(&self.config.opensearch, Patience::one_shot())
-        };
+        let settings = WriterSettings { brake_after: 0, brake_after_field: 0, ..self.writer_settings() };
+        Ok(Repair::through(|letters| self.delivery(self.mirror.items.clone(), letters, settings, cancel)))
+    }
+
+    /// What fills the indices.
+    ///
+    /// # Errors
+    /// The state table cannot be read.
+    pub(crate) async fn backfill(
+        &self,
+        store: Arc<dyn BackfillStore>,
+        settings: backfill::Settings,
+        cancel: &CancellationToken,
+    ) -> Result<Backfill, CliError> {
+        self.remember_indices().await?;
+        let writer = self.writer_settings();
+        // Whoever reads the stream sends its deletes once more a minute later: by then a page is written, or read again.
+        let writer = WriterSettings { request_timeout: writer.request_timeout.min(WRITTEN_WITHIN), ..writer };
+        let make = |reader| self.delivery(reader, self.mirror.letters.clone(), writer, cancel);
+        Ok(Backfill::through(self.mirror.clone(), store, settings, make))
+    }
+
+    async fn remember_indices(&self) -> Result<(), CliError> {
+        let Some(arn) = &self.size.arn else { return Ok(()) };
+        let known = KnownIndices::new(connect::state_table(&self.config).await, arn);
+        self.indices.remember(connect::within(async { Ok(known.load().await?) }).await?);
+        Ok(())
+    }
+
+    fn writer_settings(&self) -> WriterSettings {
+        WriterSettings::new(&self.config.opensearch, Patience::one_shot())
+    }
+
+    fn delivery(
+        &self,
+        reader: Arc<dyn ItemReader>,
+        letters: Arc<dyn DeadLetterStore>,
+        settings: WriterSettings,
+        cancel: &CancellationToken,
+    ) -> Delivery {
         let writer = BulkWriter::start(self.client.clone(), self.indices.clone(), settings, cancel.clone());
-        Ok(Repair::through(|letters| Delivery {
+        Delivery {
             table: self.mirror.table.clone(),
             mapper: self.mirror.mapper.clone(),
-            reader: Some(self.mirror.items.clone()),
+            reader: Some(reader),
             indices: self.indices.clone(),
             writer,
             letters,
             patience: Patience::one_shot(),
             progress: DeliveryProgress::under_way(),
             memory: ReadMemory::default(),
-        }))
+        }
     }
 }
 
@@ -154,10 +191,11 @@ impl ReaderLag {
     }
 }
 
-/// The lag that the lease of a table tells; none where nobody has it, so that nothing is on its way.
+/// The lag that the lease of a table tells; none where nobody has it, so that nothing is on its way. A reader that has read
+/// nothing yet may be as far behind as the stream is long.
 fn lag_in(report: &TableReport) -> Option<Duration> {
     let lease = report.lease.as_ref().filter(|lease| lease.reader.is_some())?;
-    let lag = lease.summary.as_ref().and_then(|summary| summary.lag_seconds).unwrap_or_default();
+    let Some(lag) = lease.summary.as_ref().and_then(|summary| summary.lag_seconds) else { return Some(OLDEST_RECORD) };
     Some(Duration::try_from_secs_f64(lag).unwrap_or_default() + Duration::from_secs(lease.beat_seconds_ago))
 }
 
@@ -181,11 +219,6 @@ impl Lag for ReaderLag {
         }
         last.lag
     }
-}
-
-fn unanswered() -> CliError {
-    CliError::new(Exit::Unreachable, format!("DynamoDB did not answer within {} s", connect::PATIENCE.as_secs()))
-        .with_hint("check source.region, source.endpoint_url, the network and security groups")
 }
 
 fn unreadable(table: &str, error: streamdex_dynamodb::AwsError) -> CliError {

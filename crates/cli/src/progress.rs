@@ -11,6 +11,10 @@ use crate::logging::{bars, is_interactive};
 const LINE_EVERY: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(120);
 
+/// What is counted.
+const RECORDS: &str = "records";
+const ITEMS: &str = "items";
+
 /// A log line whose fields are the number of records and their seven outcomes, and what else is given.
 macro_rules! with_outcomes {
     ($tally:expr, $($rest:tt)+) => {
@@ -33,6 +37,9 @@ pub(crate) use with_outcomes;
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
+    /// What is counted.
+    what: &'static str,
+    total: Option<u64>,
     lines_every: Duration,
     started: Instant,
     last_line: Instant,
@@ -43,16 +50,25 @@ pub struct Progress {
 impl Progress {
     /// Begins; `total` is the number of records, where it is known.
     pub fn start(total: Option<u64>) -> Progress {
+        Progress::of(RECORDS, total)
+    }
+
+    /// The same of the items of a table; `total` is about how many it has.
+    pub fn of_items(total: Option<u64>) -> Progress {
+        Progress::of(ITEMS, total)
+    }
+
+    fn of(what: &'static str, total: Option<u64>) -> Progress {
         let now = Instant::now();
         let bar = is_interactive().then(|| {
             let bar = bars().add(total.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
             // A bar that is dropped, as at an error, goes away too.
             let bar = bar.with_finish(ProgressFinish::AndClear);
-            bar.set_style(style(total));
+            bar.set_style(style(what, total));
             bar.enable_steady_tick(TICK);
             bar
         });
-        Progress { bar, lines_every: LINE_EVERY, started: now, last_line: now }
+        Progress { bar, what, total, lines_every: LINE_EVERY, started: now, last_line: now }
     }
 
     /// Where there is no terminal, writes a line this often.
@@ -62,10 +78,14 @@ impl Progress {
         self
     }
 
-    /// So many records are done; `detail` says more, as `12 dead letters`.
-    pub fn set(&mut self, records: u64, detail: &str) {
-        if self.line_is_due(records, detail) {
-            tracing::info!(records, seconds = self.started.elapsed().as_secs(), "{detail}");
+    /// So many are done; `detail` says more, as `12 dead letters`.
+    pub fn set(&mut self, done: u64, detail: &str) {
+        if self.line_is_due(done, detail) {
+            let seconds = self.started.elapsed().as_secs();
+            match self.what {
+                ITEMS => tracing::info!(items = done, of = self.total, seconds, "{detail}"),
+                _ => tracing::info!(records = done, seconds, "{detail}"),
+            }
         }
     }
 
@@ -99,10 +119,10 @@ impl Progress {
     }
 }
 
-fn style(total: Option<u64>) -> ProgressStyle {
+fn style(what: &str, total: Option<u64>) -> ProgressStyle {
     let template = match total {
-        Some(_) => "{bar:30} {human_pos}/{human_len} records  {per_sec}  {msg}",
-        None => "{spinner} {human_pos} records  {per_sec}  {msg}",
+        Some(_) => format!("{{bar:30}} {{human_pos}}/{{human_len}} {what}  {{per_sec}}  {{eta}} left  {{msg}}"),
+        None => format!("{{spinner}} {{human_pos}} {what}  {{per_sec}}  {{msg}}"),
     };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

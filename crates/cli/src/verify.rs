@@ -194,7 +194,7 @@ struct Shown {
 
 impl Shown {
     fn start(progress: Arc<Progress>) -> Shown {
-        Shown { progress, shown: Mutex::new(crate::progress::Progress::start(None)) }
+        Shown { progress, shown: Mutex::new(crate::progress::Progress::of_items(None)) }
     }
 
     /// Shows it, for ever.

@@ -14,6 +14,9 @@ use streamdex_dynamodb::state::{
     Action, Answer, Condition, Extent, Item, Operation, Partition, SortKey, StateError, StatePartition, StateTable,
     check_format, number, of_number, text,
 };
+use streamdex_sink::index::KnownIndex;
+
+use crate::indices::KnownIndices;
 
 /// How far the backfill of a table is. Times are seconds since 1970, by the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,13 +92,20 @@ pub trait BackfillStore: Send + Sync {
     async fn load(&self) -> Result<Option<BackfillRecord>, StateError>;
     /// Stores `record` where what is there has the beat `follows`, or where there is none.
     async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError>;
+    /// Notes an index that is written to, so that whoever goes on sees when it is gone.
+    async fn note(&self, index: &KnownIndex) -> Result<(), StateError>;
+    /// Forgets the record, whoever fills: its next write is refused.
+    async fn forget(&self) -> Result<(), StateError>;
     /// How many gaps of the table are recorded.
     async fn gaps(&self) -> Result<usize, StateError>;
 }
 
 /// The record in the state table.
 #[derive(Debug, Clone)]
-pub struct StoredBackfill(StatePartition);
+pub struct StoredBackfill {
+    partition: StatePartition,
+    indices: KnownIndices,
+}
 
 // === impl BackfillRecord ===
 
@@ -248,7 +258,8 @@ impl StoredBackfill {
     /// The record of the group of `state` about `table`.
     pub fn new(state: StateTable, table: &TableArn) -> StoredBackfill {
         let key = Partition::Follow { group: state.group(), table: table.as_str() }.key();
-        StoredBackfill(StatePartition::new(state, key))
+        let indices = KnownIndices::new(state.clone(), table);
+        StoredBackfill { partition: StatePartition::new(state, key), indices }
     }
 }
 
@@ -256,14 +267,14 @@ impl StoredBackfill {
 impl BackfillStore for StoredBackfill {
     async fn load(&self) -> Result<Option<BackfillRecord>, StateError> {
         let key = SortKey::Backfill.text();
-        let Some(item) = self.0.get(&key).await? else { return Ok(None) };
+        let Some(item) = self.partition.get(&key).await? else { return Ok(None) };
         check_format(&item, &key)?;
         // What is there and cannot be read is not absent.
         BackfillRecord::read(&item).map(Some).ok_or(StateError::Malformed { key })
     }
 
     async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError> {
-        let Answer::Refused(refused) = self.0.write(&[record.put(follows)]).await?.answer else {
+        let Answer::Refused(refused) = self.partition.write(&[record.put(follows)]).await?.answer else {
             return Ok(Stored::Stored);
         };
         // One's own value is success: an earlier attempt was carried out.
@@ -271,8 +282,16 @@ impl BackfillStore for StoredBackfill {
         Ok(if found.as_ref() == Some(record) { Stored::Stored } else { Stored::Refused })
     }
 
+    async fn note(&self, index: &KnownIndex) -> Result<(), StateError> {
+        self.indices.note(index).await
+    }
+
+    async fn forget(&self) -> Result<(), StateError> {
+        self.partition.write(&[BackfillRecord::forget()]).await.map(drop)
+    }
+
     async fn gaps(&self) -> Result<usize, StateError> {
-        Ok(self.0.query(Extent::Prefix(SortKey::GAP_PREFIX)).await?.len())
+        Ok(self.partition.query(Extent::Prefix(SortKey::GAP_PREFIX)).await?.len())
     }
 }
 

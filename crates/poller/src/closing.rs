@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures::stream::{StreamExt, TryStreamExt};
 use streamdex_config::{StartPosition, StreamArn};
+use streamdex_delivery::backfill::BackfillRecord;
 use streamdex_dynamodb::state::{Answer, MOST_OPERATIONS, Operation, StateError};
 use streamdex_dynamodb::stream::{Listing, Position, ShardId, StreamSource};
 use streamdex_dynamodb::{AwsError, Fault};
@@ -136,8 +137,9 @@ impl GapCloser {
 
     /// Writes units, each of them whole, and says whether all are stored.
     async fn write(&self, units: Vec<Vec<Operation>>, mut lease: StoredLease) -> Result<bool, CloseError> {
-        for batch in plan::batches(units, MOST_OPERATIONS - 1) {
-            let mut operations = vec![interrupt(&lease, &self.command, self.time.now())];
+        for batch in plan::batches(units, MOST_OPERATIONS - 2) {
+            // What was filled is not all that was there: changes were lost (rule B1).
+            let mut operations = vec![interrupt(&lease, &self.command, self.time.now()), BackfillRecord::forget()];
             operations.extend(batch);
             let asked = self.time.asked();
             let written = self.store.write(&operations).await?;

@@ -13,6 +13,7 @@ pub mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use streamdex_delivery::backfill::BackfillRecord;
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{CreationTime, SequenceNumber};
 use streamdex_sink::index::KnownIndex;
@@ -45,6 +46,8 @@ pub struct Loaded {
     pub earlier_gaps: Vec<StoredGap>,
     /// The indices that were written to.
     pub indices: Vec<KnownIndex>,
+    /// How far the table was filled, where that is recorded.
+    pub backfill: Option<BackfillRecord>,
     /// The lease, where it was ever taken.
     pub lease: Option<StoredLease>,
     /// Workers of an earlier version, which shared the shards.

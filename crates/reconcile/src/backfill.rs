@@ -12,6 +12,7 @@
 mod claim;
 mod scanned;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,12 +21,13 @@ use async_trait::async_trait;
 use serde::Serialize;
 use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, SegmentProgress, Stored};
 use streamdex_delivery::page::Page;
-use streamdex_delivery::{Bounds, Delivery, DeliveryFault};
+use streamdex_delivery::{Bounds, Delivery, DeliveryFault, Term};
 use streamdex_dynamodb::item::{Found, ItemReader, ItemRead};
 use streamdex_dynamodb::scan::{ScanPage, Segment};
 use streamdex_dynamodb::time::now;
 use streamdex_dynamodb::{AwsError, Fault as AwsFault};
 use streamdex_mapping::{Fetch, FetchVersion, Image, Key, Tally};
+use streamdex_sink::index::SetupError;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -99,6 +101,8 @@ struct Filling {
     record: Mutex<BackfillRecord>,
     too_large: AtomicBool,
     names: Vec<String>,
+    /// The logical indices that were written to.
+    touched: Mutex<BTreeSet<String>>,
 }
 
 /// The record is stored this often: a crash costs so much reading.
@@ -139,8 +143,15 @@ impl Backfill {
     ) -> Result<Report, Fault> {
         let begun = Instant::now();
         let names = self.mirror.key_names();
-        let filling =
-            Arc::new(Filling { backfill: self, bounds, stop, record: Mutex::new(record), too_large: false.into(), names });
+        let filling = Arc::new(Filling {
+            backfill: self,
+            bounds,
+            stop,
+            record: Mutex::new(record),
+            too_large: false.into(),
+            names,
+            touched: Mutex::default(),
+        });
         let filled = filling.fill().await;
         let ended = filling.end(&filled).await;
         filled?;
@@ -245,6 +256,7 @@ impl Filling {
             };
             (record.beat, record.at) = (follows + 1, now());
             change(&mut record);
+            self.confirm_indices().await?;
             if store.store(&record, Some(follows)).await? == Stored::Stored {
                 self.record().beat = record.beat;
                 return Ok(record);
@@ -253,6 +265,26 @@ impl Filling {
             let found = store.load().await?.filter(|found| found.owner == self.record().owner);
             self.record().beat = found.filter(|found| found.beat > follows).ok_or(Fault::Taken)?.beat;
         }
+    }
+
+    /// Positions are stored only where the indices that were written to are the ones that are there, and whoever goes on
+    /// knows which they were: what went into an index that is gone is to be written once more.
+    async fn confirm_indices(&self) -> Result<(), Fault> {
+        let touched = self.touched().clone();
+        let Backfill { mirror, delivery: Delivery { indices, .. }, store, .. } = &*self.backfill;
+        let look = || indices.watch();
+        let vanished = mirror.attempts().make(self.storing(), "look at the indices", look).await?;
+        if let Some(gone) = vanished.into_iter().find(|gone| touched.contains(&gone.index)) {
+            return Err(DeliveryFault::Setup(SetupError::Vanished(gone)).into());
+        }
+        for known in indices.known().iter().filter(|known| touched.contains(&known.index)) {
+            store.note(known).await?;
+        }
+        Ok(())
+    }
+
+    fn storing(&self) -> Term<'_> {
+        Term { cancel: &self.bounds.storing, until: self.bounds.until }
     }
 
     /// Stores how it ended: the next process goes on from there.
@@ -286,6 +318,10 @@ impl Filling {
 
     fn record(&self) -> MutexGuard<'_, BackfillRecord> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touched(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count(&self, items: usize, tally: Tally) {
@@ -323,6 +359,7 @@ impl PageVisitor for Filling {
         if let Some(fault) = delivered.fault {
             return Err(fault.into());
         }
+        self.touched().extend(delivered.indices);
         let mut tally = Tally::default();
         delivered.outcomes.into_iter().flatten().for_each(|outcome| tally.add(outcome));
         self.count(keys.len(), tally);

@@ -242,3 +242,22 @@ async fn items_and_read_units_are_paced() {
         assert!(report.end == End::Complete && seconds.contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     }
 }
+
+/// What went into it is to be written once more: no position speaks of it any more.
+#[tokio::test(start_paused = true)]
+async fn an_index_that_vanishes_while_it_is_filled_is_no_complete_one() {
+    let world = world(60);
+    let slow = Settings { items: Pace::new(Some(4.0)), ..settings() };
+    let filling = tokio::spawn({
+        let world = world.clone();
+        async move { run(world.backfill(slow), held(&world, "one").await, &CancellationToken::new()).await }
+    });
+    sleep(Duration::from_secs(6)).await;
+    let known = world.state().record.as_ref().unwrap().segments.clone();
+    world.state().vanished = true;
+    let fault = filling.await.unwrap().unwrap_err();
+    assert!(fault.to_string().contains("i-000001"), "{fault}");
+    let state = world.state();
+    assert_eq!(state.record.as_ref().unwrap().segments, known);
+    assert_eq!(state.noted.get("i-000001").map(String::as_str), Some("u1"), "the next process has to see it");
+}

@@ -66,6 +66,10 @@ pub(crate) struct State {
     pub(crate) throttled_before: u32,
     pub(crate) record: Option<BackfillRecord>,
     pub(crate) gaps: usize,
+    /// The UUID of each index in the state table.
+    pub(crate) noted: BTreeMap<String, String>,
+    /// The index is gone.
+    pub(crate) vanished: bool,
 }
 
 impl World {
@@ -331,11 +335,18 @@ impl IndexWatch for World {
     fn restore(&self, _table: &TableArn, _known: Vec<KnownIndex>, _group: GroupState) {}
 
     fn known(&self) -> Vec<KnownIndex> {
-        Vec::new()
+        let (index, concrete, uuid) = ("i".into(), "i-000001".into(), "u1".into());
+        vec![KnownIndex { index, concrete, uuid, generation: 1 }]
     }
 
     async fn watch(&self) -> Result<Vec<VanishedIndex>, SetupError> {
-        Ok(Vec::new())
+        let gone = VanishedIndex {
+            index: "i".into(),
+            concrete: "i-000001".into(),
+            expected_uuid: "u1".into(),
+            found_uuid: None,
+        };
+        Ok(if self.state().vanished { vec![gone] } else { Vec::new() })
     }
 }
 
@@ -398,6 +409,16 @@ impl BackfillStore for World {
         }
         state.record = Some(record.clone());
         Ok(Stored::Stored)
+    }
+
+    async fn note(&self, index: &KnownIndex) -> Result<(), StateError> {
+        self.state().noted.insert(index.concrete.clone(), index.uuid.clone());
+        Ok(())
+    }
+
+    async fn forget(&self) -> Result<(), StateError> {
+        self.state().record = None;
+        Ok(())
     }
 
     async fn gaps(&self) -> Result<usize, StateError> {

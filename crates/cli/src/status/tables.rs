@@ -10,11 +10,10 @@ use streamdex_dynamodb::time::now;
 use streamdex_poller::clock::{ServiceTime, SystemClock};
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::observe::TableReport;
-use streamdex_poller::state::{Generations, Progress};
-use tokio::time::timeout;
+use streamdex_poller::state::{Generations, Loaded, Progress};
 
 use crate::connect;
-use crate::exit::{CliError, Exit};
+use crate::exit::CliError;
 use crate::follow::partition;
 
 /// The followed tables, as the state table knows them.
@@ -38,7 +37,7 @@ impl Tables {
         let state = connect::state_table(config).await;
         let mut tables = Vec::with_capacity(config.sources.len());
         for source in &config.sources {
-            tables.push(Box::pin(within(TableStatus::of_source(source, &state))).await?);
+            tables.push(Box::pin(connect::within(TableStatus::of_source(source, &state))).await?);
         }
         Ok(Tables(tables))
     }
@@ -65,7 +64,7 @@ impl TableStatus {
         let state = connect::state_table(config).await;
         let clients = SourceClients::connect(source).await;
         let described = async { Ok(TableInfo::describe(&clients, source).await) };
-        match Box::pin(within(described)).await? {
+        match Box::pin(connect::within(described)).await? {
             Ok(info) => Ok(Some(TableStatus::new(source, info, &state))),
             Err(TableError::StreamDisabled(_)) => Ok(None),
             Err(error) => Err(error.into()),
@@ -94,22 +93,21 @@ impl TableStatus {
         TableStatus { head, progress }
     }
 
+    /// What the group has stored about the table.
+    ///
+    /// # Errors
+    /// The state table cannot be read.
+    pub(crate) async fn load(&self) -> Result<Loaded, CliError> {
+        connect::within(async { Ok(self.progress.load().await?) }).await
+    }
+
     /// Everything there is at this moment.
     ///
     /// # Errors
     /// The state table cannot be read.
     pub(crate) async fn report(&self) -> Result<TableReport, CliError> {
-        let load = async { Ok::<_, CliError>(self.progress.load().await?) };
-        let loaded = within(load).await?;
+        let loaded = self.load().await?;
         let TableReport { source, table, stream, group, .. } = self.head.clone();
         Ok(TableReport { source, table, stream, group, ..TableReport::of(&loaded, now()) })
     }
-}
-
-async fn within<T>(call: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    timeout(connect::PATIENCE, call).await.unwrap_or_else(|_| {
-        let message = format!("DynamoDB did not answer within {} s", connect::PATIENCE.as_secs());
-        Err(CliError::new(Exit::Unreachable, message)
-            .with_hint("check credentials, region and network; a worker itself is asked with --url"))
-    })
 }

@@ -1,6 +1,7 @@
 //! Items of the state table, to and from what they mean: pure.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use streamdex_delivery::backfill::BackfillRecord;
 use streamdex_delivery::indices::read_index;
 use streamdex_dynamodb::state::{FORMAT, Item, SortKey, StateError, check_format, number, of_number, text};
 use streamdex_dynamodb::stream::ShardId;
@@ -67,6 +68,7 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
             }
         }
         SortKey::Index { concrete } => loaded.indices.push(read_index(item, concrete)?),
+        SortKey::Backfill => loaded.backfill = Some(BackfillRecord::read(item)?),
         SortKey::Shard { .. }
         | SortKey::Done { .. }
         | SortKey::Brake { .. }
@@ -178,6 +180,7 @@ mod tests {
     use proptest::prelude::*;
     use streamdex_config::StartPosition;
     use streamdex_delivery::indices::write_index;
+    use streamdex_dynamodb::state::Action;
     use streamdex_sink::index::KnownIndex;
 
     use super::*;
@@ -210,6 +213,10 @@ mod tests {
         };
         let mut index_item = item("index|sessions-000001", &[]);
         index_item.extend(write_index(&index));
+        let record = BackfillRecord::of_stream(7);
+        let Action::Put(attributes) = record.put(None).action else { panic!("it is put") };
+        let mut backfill = item("segments", &[]);
+        backfill.extend(attributes);
         let items = [
             stream,
             item("stream|L0", &[]),
@@ -235,6 +242,7 @@ mod tests {
             item("worker|one-reader", &[("v", of_number(2))]),
             item("lease", &[("term", of_number(3)), ("beat", of_number(7)), ("owner", s("w"))]),
             item("segment|x|1", &[("v", of_number(99))]),
+            backfill,
         ];
         let loaded = read_items(&items, "L1").unwrap();
         assert_eq!(loaded.start, Some(start));
@@ -258,6 +266,7 @@ mod tests {
         assert_eq!(loaded.shards[0].generations, generations);
         assert_eq!(loaded.gaps.len(), 1);
         assert_eq!(loaded.indices, [index]);
+        assert_eq!(loaded.backfill, Some(record));
         assert!(loaded.malformed.is_empty());
     }
 
