@@ -94,6 +94,24 @@ async fn replay_and_dlq_make_the_granted_calls_and_no_other() {
     assert_eq!(both(both(list, show), both(replay, drop)), granted(lab, &["--for", "dlq"]).await);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backfill_makes_the_granted_calls_and_no_other() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let lab = &overheard.lab;
+    overheard.needed(&["state", "create"], 0).await;
+    lab.put(Sessions::key_of(50, 0)).await;
+    let mut refused = Sessions::key_of(99, 0);
+    refused.insert("mixed".to_owned(), mixed());
+    lab.put(refused).await;
+    let once = overheard.needed(&["backfill", "--yes", "--no-stream"], 1).await;
+    let again = overheard.needed(&["backfill", "--yes", "--beside-lambda", "--restart"], 1).await;
+    let mut needed = both(once, again);
+    // Items that were read too long ago, or whose request got no answer.
+    assert!(needed.actions.insert(("dynamodb:BatchGetItem".to_owned(), Resource::Table)));
+    assert!(needed.index.insert("indices:data/write/delete".to_owned()), "one may be gone then");
+    assert_eq!(needed, granted(lab, &["--for", "backfill"]).await);
+}
+
 /// Everything that a repair of an empty cluster needs: it makes the index, and writes and deletes.
 async fn repair(overheard: &Overheard) -> Rights {
     let lab = &overheard.lab;

@@ -13,6 +13,8 @@ pub(crate) enum Purpose {
     Lambda,
     /// `streamdex replay`, which reads items (--images makes no such call)
     Replay,
+    /// `streamdex backfill`
+    Backfill,
     /// `streamdex verify`
     Verify,
     /// `streamdex verify --repair`
@@ -91,7 +93,7 @@ impl Purpose {
         match self {
             Purpose::Run => keys_alone,
             Purpose::Lambda => keys_alone || facts.redrive,
-            Purpose::Replay | Purpose::Verify | Purpose::Repair | Purpose::Dlq => true,
+            Purpose::Replay | Purpose::Backfill | Purpose::Verify | Purpose::Repair | Purpose::Dlq => true,
             Purpose::Status | Purpose::StateCreate | Purpose::Index => false,
         }
     }

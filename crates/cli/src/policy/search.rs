@@ -244,7 +244,7 @@ fn makes(names: &[IndexNames]) -> bool {
 fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
     let template = makes(names).then_some(TEMPLATE_PUT);
     match purpose {
-        Purpose::Run | Purpose::Lambda | Purpose::Replay => [MAIN].into_iter().chain(template).chain([BULK]).collect(),
+        Purpose::Run | Purpose::Lambda | Purpose::Replay | Purpose::Backfill => [MAIN].into_iter().chain(template).chain([BULK]).collect(),
         Purpose::Index => {
             let asks = if makes(names) { TEMPLATE_ASK.as_slice() } else { &[] };
             let probes = names.iter().any(|names| names.manage != Manage::Never).then_some(BULK);
@@ -272,7 +272,7 @@ fn index_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
     // Whoever compares an index asks whether it is there, whoever makes it.
     let observes = (manage != Manage::Never || gets.is_some()).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
-    let watches = (manage != Manage::Never && matches!(purpose, Purpose::Run | Purpose::Lambda)).then_some(WATCH);
+    let watches = (manage != Manage::Never && matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill)).then_some(WATCH);
     let counts = (manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);
     let asks = [observes, watches, counts, gets].into_iter().flatten();
     let mut actions: Vec<&str> = writes.iter().chain(makes).chain(reads).copied().chain(asks).collect();

@@ -31,6 +31,9 @@ const KEEP_PROGRESS: [&str; 7] = [
 const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
 const READ_PROGRESS: [&str; 1] = ["dynamodb:Query"];
+/// Who follows the table, how far it was filled, indices and letters; `--restart` forgets how far.
+const KEEP_BACKFILL: [&str; 5] =
+    ["dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 /// Letters are read, and removed when their documents are right. The refusal of a condition is read too.
 const KEEP_LETTERS: [&str; 3] = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"];
 /// The one item that tells a state table from others.
@@ -81,7 +84,14 @@ fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] 
     match purpose {
         Purpose::Run => &READ_STREAM,
         // A table that is known by its stream alone is described by its stream.
-        Purpose::Replay | Purpose::Status | Purpose::Index | Purpose::Verify | Purpose::Repair if by_arn => {
+        Purpose::Replay
+        | Purpose::Status
+        | Purpose::Index
+        | Purpose::Backfill
+        | Purpose::Verify
+        | Purpose::Repair
+            if by_arn =>
+        {
             &DESCRIBE_STREAM
         }
         // The stream is read by AWS Lambda: see `lambda`.
@@ -94,13 +104,13 @@ fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'stat
     let describes = match purpose {
         Purpose::Run | Purpose::Replay | Purpose::Status | Purpose::Index => by_name,
         // A table that is known by its stream has keys and a size too.
-        Purpose::Verify | Purpose::Repair | Purpose::Dlq => true,
+        Purpose::Backfill | Purpose::Verify | Purpose::Repair | Purpose::Dlq => true,
         Purpose::Lambda | Purpose::StateCreate => false,
     };
     let mut actions = Vec::new();
     actions.extend(purpose.reads_items(facts).then_some(READ_ITEMS));
     actions.extend(describes.then_some(DESCRIBE_TABLE));
-    actions.extend(matches!(purpose, Purpose::Verify | Purpose::Repair).then_some(SCAN));
+    actions.extend(matches!(purpose, Purpose::Backfill | Purpose::Verify | Purpose::Repair).then_some(SCAN));
     actions
 }
 
@@ -110,6 +120,7 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
         Purpose::Run => &KEEP_PROGRESS,
         Purpose::Lambda if letters => &KEEP_INDICES,
         Purpose::Replay if letters => &PUT_LETTERS,
+        Purpose::Backfill => &KEEP_BACKFILL,
         Purpose::Repair | Purpose::Dlq if letters => &KEEP_LETTERS,
         // Lag, known indices and letters.
         Purpose::Verify | Purpose::Repair | Purpose::Dlq | Purpose::Status => &READ_PROGRESS,
@@ -146,6 +157,6 @@ fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Fa
     let followed = if purpose == Purpose::Replay { &[] } else { sources };
     let in_table = config.dead_letter.kind == DeadLetterKind::Table;
     let letters = (purpose != Purpose::Status && in_table).then(|| Partition::Letters { group }.key());
-    let mark = (purpose == Purpose::Run).then(|| Partition::Mark.key());
+    let mark = matches!(purpose, Purpose::Run | Purpose::Backfill).then(|| Partition::Mark.key());
     followed.iter().map(follow).chain(letters).chain(mark).collect()
 }
