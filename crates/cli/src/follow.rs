@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use streamdex_config::{Config, Source, TableReference, fingerprint};
+use streamdex_delivery::backfill::StoredBackfill;
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::{BrakeRecords, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::AwsError;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connect;
 use crate::exit::CliError;
+use crate::filling::Filling;
 
 /// `--until-end` gives up after so long without progress.
 const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
@@ -64,6 +66,7 @@ struct Shared<'a> {
     /// Leases that this process has.
     leases: Arc<AtomicUsize>,
     describe_turn: DescribeTurn,
+    client: Client,
 }
 
 /// Makes the first contact with everything, and a follower for each source.
@@ -115,6 +118,7 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
         search: boards.search_contact(),
         leases: Arc::default(),
         describe_turn: DescribeTurn::default(),
+        client: client.clone(),
     };
     let mut followers = Vec::new();
     for (source, info, clients) in found {
@@ -153,9 +157,24 @@ pub(crate) async fn keep_brakes(brakes: BrakeRecords, writer: BulkWriter) {
 
 impl Shared<'_> {
     fn follower(&self, source: &Source, info: TableInfo, clients: SourceClients) -> Follower {
+        let mapper = Arc::new(Mapper::new(source.routes.clone()));
+        let filling = Filling {
+            source: source.clone(),
+            label: info.stream.arn.label().to_owned(),
+            clients: clients.clone(),
+            client: self.client.clone(),
+            indices: self.indices.clone(),
+            mapper: mapper.clone(),
+            writer: self.writer.clone(),
+            letters: Arc::clone(&self.letters),
+            memory: self.memory.clone(),
+            store: Arc::new(StoredBackfill::new(self.state.clone(), &info.arn)),
+            worker: self.worker.clone(),
+            until: self.until,
+        };
         let delivery = Delivery {
             table: info.table.clone(),
-            mapper: Arc::new(Mapper::new(source.routes.clone())),
+            mapper,
             reader: Some(Arc::new(BatchGetReader::new(clients.dynamodb.clone(), info.table.clone()))),
             indices: self.indices.clone(),
             writer: self.writer.clone(),
@@ -177,6 +196,7 @@ impl Shared<'_> {
             search: self.search.clone(),
             describe_turn: self.describe_turn.clone(),
             cluster: Arc::new(move || indices.cluster()),
+            beside: Some(Arc::new(filling)),
         };
         let settings = Settings {
             stream_arn: info.stream.arn.clone(),

@@ -15,6 +15,7 @@ mod connect;
 mod decode;
 mod dlq;
 pub mod exit;
+mod filling;
 mod follow;
 mod gap;
 mod iam_policy;

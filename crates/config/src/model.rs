@@ -63,6 +63,8 @@ pub struct Source {
     pub aws: AwsSettings,
     /// Where a new group begins.
     pub start: StartPosition,
+    /// `run` fills an empty index with what a table of so many items held before; `None`: it never does.
+    pub backfill_at_most: Option<u64>,
     /// How old news may be before it is looked for on an idle shard.
     pub freshness: Duration,
     /// The routes of this source, in order; the first match takes an image.
@@ -250,6 +252,8 @@ impl OpenSearch {
 impl Source {
     /// What [`Source::freshness`] is where the file gives none.
     pub const DEFAULT_FRESHNESS: Duration = Duration::from_secs(1);
+    /// What [`Source::backfill_at_most`] is where the file gives nothing.
+    pub const DEFAULT_BACKFILL_AT_MOST: u64 = 1_000_000;
 }
 
 impl Default for Lambda {

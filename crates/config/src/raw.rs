@@ -65,6 +65,13 @@ tables! {
         /// What happens when records were lost before they could be read.
         #[schemars(extend("default" = "fail"))]
         on_gap: OnGapWord,
+        /// Whether `streamdex run` writes what the table held before, where it begins with an empty index.
+        #[schemars(extend("default" = "if_empty"))]
+        backfill: BackfillWord,
+        /// The most items of a table that `streamdex run` fills from by itself; `streamdex backfill` fills from larger
+        /// ones.
+        #[schemars(extend("default" = 1000000))]
+        backfill_max_items: u64,
         /// How old news may be before it is looked for on a shard where nothing comes: 200 milliseconds to 1 minute.
         /// A busy shard is read without waiting. An idle one costs a call to DynamoDB Streams each time: `"1s"`
         /// is about 4,000 calls for each shard and hour, `"10s"` 400. `streamdex status` shows what is projected.
@@ -77,7 +84,7 @@ tables! {
         /// The external id that the role asks for.
         external_id: String,
     }
-    later ["backfill", "backfill_max_items"]
+    later []
 
     /// OpenSearch: the address, and how to write to it.
     #[schemars(extend("required" = ["url"]))]
@@ -290,6 +297,15 @@ words! {
         TrimHorizon = "trim_horizon",
         /// What is written from the first start on.
         Latest = "latest",
+    }
+    later []
+
+    /// Whether an empty index is filled with what the table held before.
+    words BackfillWord {
+        /// Where the index is empty when the group begins.
+        IfEmpty = "if_empty",
+        /// Only by `streamdex backfill`.
+        Never = "never",
     }
     later []
 

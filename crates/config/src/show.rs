@@ -73,6 +73,9 @@ fn source(source: &Source) -> Value {
     };
     set(&mut table, "start", Some(json!(start)));
     set(&mut table, "on_gap", Some(json!("fail")));
+    let backfill = if source.backfill_at_most.is_some() { "if_empty" } else { "never" };
+    set(&mut table, "backfill", Some(json!(backfill)));
+    set(&mut table, "backfill_max_items", source.backfill_at_most.map(|most| json!(most)));
     set(&mut table, "freshness", Some(json!(duration(source.freshness))));
     table
 }

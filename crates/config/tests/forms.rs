@@ -39,8 +39,6 @@ fn what_belongs_to_a_later_version_says_so() {
     let route = |line: &str| with_route(&format!("index = 'app'\n{line}"));
     let source = |line: &str| with_source(&format!("table = 'app'\n{line}"));
     let rows = [
-        (source("backfill = 'if_empty'"), "source.backfill"),
-        (source("backfill_max_items = 1000000"), "source.backfill_max_items"),
         (source("on_gap = 'resnapshot'"), "source.on_gap"),
         (route("set = { a = { value = 'b' } }"), "route[0].set"),
         (route("[route.set]\ncity = { from = 'address.city' }"), "route[0].set"),

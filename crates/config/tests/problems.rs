@@ -83,7 +83,8 @@ fn sources() {
     only(&with_source("table = 'app'\nstart = 'now'"), "source.start", "\"trim_horizon\", \"latest\"");
     only(&with_source("table = 'app'\nfreshness = '100ms'"), "source.freshness", "out of range");
     only(&with_source("table = 'app'\nfreshness = '2m'"), "source.freshness", "out of range");
-    only(&with_source("table = 'app'\nbackfill = 'never'"), "source.backfill", "not in this version");
+    only(&with_source("table = 'app'\nbackfill = 'always'"), "source.backfill", "\"if_empty\", \"never\"");
+    only(&with_source("table = 'app'\nbackfill_max_items = -1"), "source.backfill_max_items", "");
     only(&with_source("table = 'app'\nexternal_id = 'x'"), "source.external_id", "role_arn");
     only(&with_source("table = 'app'\nrole_arn = 'reader'"), "source.role_arn", "no ARN");
 }

@@ -199,6 +199,11 @@ impl BackfillRecord {
         Operation { sort_key, conditions: vec![condition], action: Action::Put(self.attributes()) }
     }
 
+    /// Stores it whatever is there: with the pin of a stream, before which nothing that was recorded counts.
+    pub fn replace(&self) -> Operation {
+        Operation { conditions: Vec::new(), ..self.put(None) }
+    }
+
     /// Forgets whatever is recorded: what was filled is not all that was there, since changes were lost.
     pub fn forget() -> Operation {
         Operation { sort_key: SortKey::Backfill.text(), conditions: Vec::new(), action: Action::Delete }

@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{BillingMode, KeyType as KeyRole, TableDescription};
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat as Format};
 use streamdex_config::TableArn;
 use streamdex_mapping::{KeyAttribute, KeyType};
 
@@ -21,10 +22,16 @@ pub struct TableSize {
     pub items: u64,
     /// About how many bytes they take.
     pub bytes: u64,
+    /// When it was made, in seconds since 1970, where it was made empty: a restored table and a replica begin with items.
+    pub made_empty: Option<u64>,
     /// The read units a second that it is provisioned with; `None` where reads are paid by request.
     pub provisioned_reads: Option<u64>,
 }
 
+/// The stream of a table that is made with one is so many seconds younger at most.
+const MADE_TOGETHER: u64 = 10;
+/// DynamoDB Streams keeps a record for so many seconds.
+const KEPT: u64 = 24 * 60 * 60;
 /// A strongly consistent read takes one unit for so many bytes (Developer Guide, "Read/write capacity mode").
 const BYTES_A_UNIT: u64 = 4096;
 
@@ -73,8 +80,27 @@ fn read(table: &TableDescription) -> Option<TableSize> {
         keys,
         items: number(table.item_count),
         bytes: number(table.table_size_bytes),
+        made_empty: made_empty(table),
         provisioned_reads: Some(reads).filter(|reads| *reads > 0 && on_demand != Some(&BillingMode::PayPerRequest)),
     })
+}
+
+/// A table that was imported says nothing of that; its stream is switched on later.
+fn made_empty(table: &TableDescription) -> Option<u64> {
+    let begins_with_items = table.restore_summary().is_some() || !table.replicas().is_empty();
+    let made = table.creation_date_time().and_then(|made| u64::try_from(made.secs()).ok());
+    made.filter(|_| !begins_with_items)
+}
+
+impl TableSize {
+    /// Whether the stream with this label holds all that was ever written to the table, read at `now` from its oldest record
+    /// on: it is as old as the table, and no record is trimmed yet.
+    pub fn is_all_in_stream(&self, label: &str, now: u64) -> bool {
+        let began = DateTime::from_str(&format!("{label}Z"), Format::DateTime).ok();
+        let began = began.and_then(|began| u64::try_from(began.secs()).ok());
+        let (Some(made), Some(began)) = (self.made_empty, began) else { return false };
+        began <= made + MADE_TOGETHER && now < began + KEPT - MADE_TOGETHER
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +135,31 @@ mod tests {
         assert_eq!(keys, [("pk", KeyType::Binary), ("sk", KeyType::Number)]);
         assert_eq!((size.items, size.read_units(), size.provisioned_reads), (53, 3, Some(40)));
         assert_eq!(read(&table(0)).unwrap().provisioned_reads, None);
+    }
+
+    #[test]
+    fn a_stream_as_old_as_its_table_holds_all_of_it_for_a_day() {
+        let at = |seconds: i64| TableSize {
+            made_empty: made_empty(
+                &TableDescription::builder().creation_date_time(DateTime::from_secs(seconds)).build(),
+            ),
+            ..read(&table(0)).unwrap()
+        };
+        // 1,795,359,681 s is the time of the label.
+        let (label, began) = ("2026-11-22T15:01:21.123", 1_795_359_681);
+        for (made, now, all) in [
+            (began, began + 60, true),
+            (began - 9, began + 60, true),
+            (began - 11, began + 60, false),
+            (began, began + 86_389, true),
+            (began, began + 86_391, false),
+        ] {
+            assert_eq!(at(made).is_all_in_stream(label, now.try_into().unwrap()), all, "{made} {now}");
+        }
+        assert!(!at(began).is_all_in_stream("x", 7) && !read(&table(0)).unwrap().is_all_in_stream(label, 7));
+        let replica = aws_sdk_dynamodb::types::ReplicaDescription::builder().region_name("eu-west-1").build();
+        let global = TableDescription::builder().creation_date_time(DateTime::from_secs(began)).replicas(replica);
+        assert_eq!(made_empty(&global.build()), None, "what other regions wrote before came without records");
     }
 
     #[test]

@@ -272,6 +272,7 @@ mod tests {
             streams_endpoint_url: None,
             aws: AwsSettings::default(),
             start: StartPosition::TrimHorizon,
+            backfill_at_most: None,
             freshness: Source::DEFAULT_FRESHNESS,
             routes,
         };

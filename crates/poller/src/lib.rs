@@ -5,6 +5,7 @@
 //! the table. What must outlive the process is in [`state`]; what is lost is a [`gap`]; [`status`] is what is known of it
 //! all, and [`observe`] shows it to people.
 
+pub mod beside;
 pub mod clock;
 pub mod closing;
 mod contact;

@@ -2,6 +2,7 @@
 
 mod board;
 mod entry;
+mod fill;
 mod lag;
 mod rate;
 mod said;
@@ -11,6 +12,7 @@ mod view;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use streamdex_delivery::backfill::BackfillRecord;
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{Outcome, Tally};
 use tokio::time::Instant;
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 use self::board::Board;
 use self::entry::Entry;
 use self::said::Line;
+pub use self::fill::{BackfillReport, Fill, partial};
 pub use self::summary::Summary;
 pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Phase, Role, ShardStatus, Status};
 use crate::gap::Gap;
@@ -52,6 +55,7 @@ impl StatusBoard {
             rate: board.rate.at(now),
             shards: board.shards.iter().map(|(shard, entry)| entry.status(shard, freshness, now)).collect(),
             gaps: board.gaps.iter().cloned().collect(),
+            fill: board.fill.clone(),
             paused: board.paused.clone(),
             role: board.role.clone(),
             heartbeat_age: board.beat.map(|beat| now.duration_since(beat)),
@@ -63,6 +67,11 @@ impl StatusBoard {
             prefetched: board.prefetched,
             counters: board.counters.clone(),
         }
+    }
+
+    /// What the state table says of the backfill of the table.
+    pub fn fill(&self, record: Option<BackfillRecord>) {
+        self.board().fill = record.into();
     }
 
     /// What a heartbeat says of this worker, and of what the writer of all tables holds back: JSON of less than 1 KB.
@@ -107,6 +116,7 @@ impl StatusBoard {
         board.prefetched = 0;
         // Gaps are the reader's to show: they may be closed while another one reads.
         board.gaps.clear();
+        board.fill = Fill::Unknown;
     }
 
     /// This worker gave the lease up, and lets others go first for so long.

@@ -101,6 +101,7 @@ impl Bench<'_> {
             search: SearchContact::default(),
             describe_turn: streamdex_poller::DescribeTurn::default(),
             cluster: Arc::new(|| None),
+            beside: None,
         };
         let settings = Settings {
             stream_arn: info.stream.arn,

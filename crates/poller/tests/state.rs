@@ -210,7 +210,7 @@ async fn l4_what_an_operator_can_take_back_is_fenced_by_the_lease() {
             first.beat(&Beat { number: 77, ..Beat::default() }).await.unwrap(),
         ];
         assert_eq!(sleeper, [Fenced::Lost; 5], "{}", place.name);
-        assert_eq!(first.pin(&start).await.unwrap(), None);
+        assert_eq!(first.pin(&start, None).await.unwrap(), None);
         let loaded = second.load().await.unwrap();
         assert_eq!((loaded.gaps.len(), loaded.indices.len(), loaded.shards.len()), (0, 0, 1), "{}", place.name);
         assert_eq!(first.release(&Beat::default(), true).await.unwrap(), Fenced::Lost);
@@ -399,8 +399,8 @@ async fn a_group_keeps_its_start_its_gaps_and_its_indices() {
         let first =
             StreamStart { position: StartPosition::Latest, at: 7, roots: vec![id("a"), id("b")], resumes: false };
         let second = StreamStart { at: 8, ..first.clone() };
-        assert_eq!(reader.pin(&first).await.unwrap(), Some(first.clone()));
-        assert_eq!(reader.pin(&second).await.unwrap(), Some(first), "the first one stays");
+        assert_eq!(reader.pin(&first, None).await.unwrap(), Some(first.clone()));
+        assert_eq!(reader.pin(&second, None).await.unwrap(), Some(first), "the first one stays");
         let gap = Gap::new(GapKind::Trimmed, "shardId-1").after(Some("42".into())).with_detail("why");
         let index = KnownIndex {
             index: "sessions".into(),

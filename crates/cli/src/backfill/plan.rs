@@ -45,6 +45,11 @@ impl Plan {
         }
     }
 
+    /// In one line, for a log.
+    pub(crate) fn line(&self) -> String {
+        self.text().lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    }
+
     /// For people.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
@@ -107,7 +112,7 @@ mod tests {
     use super::*;
 
     fn table(items: u64, bytes: u64, provisioned_reads: Option<u64>) -> TableSize {
-        TableSize { arn: None, id: None, keys: Vec::new(), items, bytes, provisioned_reads }
+        TableSize { arn: None, id: None, keys: Vec::new(), items, bytes, made_empty: None, provisioned_reads }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use streamdex_poller::observe::{
     GapReport, LeaseReport, Report, ShardItemReport, ShardReport, SourceReport, TableReport, WriterReport,
 };
-use streamdex_poller::status::Summary;
+use streamdex_poller::status::{Summary, partial};
 
 use super::documents::Counted;
 
@@ -73,6 +73,9 @@ fn group(text: &mut String, table: &TableReport) {
     match &table.lease {
         Some(one) => lease(text, one),
         None => line(text, format_args!("  nobody has read the table yet")),
+    }
+    if table.phase == Some("partial") {
+        line(text, format_args!("  ! {}", partial(table.backfill.as_ref())));
     }
     gaps(text, &table.gaps);
     for item in &table.malformed {
@@ -163,6 +166,9 @@ fn source(text: &mut String, source: &SourceReport) {
     }
     if let Some(reason) = &source.paused {
         line(text, format_args!("  ! {reason}"));
+    }
+    if source.phase.as_deref() == Some("partial") {
+        line(text, format_args!("  ! {}", partial(source.backfill.as_ref())));
     }
     gaps(text, &source.gaps);
     shards(text, &source.shards);

@@ -6,7 +6,7 @@ use streamdex_poller::observe::{
     ErrorReport, GapReport, LeaseReport, PauseReport, Report, ShardItemReport, ShardReport, SourceReport, TableReport,
     WriterReport,
 };
-use streamdex_poller::status::Summary;
+use streamdex_poller::status::{BackfillReport, Summary};
 
 /// A worker to which everything has happened.
 pub(super) fn in_trouble() -> Report {
@@ -150,6 +150,15 @@ pub(super) fn group() -> TableReport {
         stream: "2026-11-22T00:00:00.000".to_owned(),
         group: "default".to_owned(),
         begun_seconds_ago: Some(900_000),
+        phase: Some("partial"),
+        backfill: Some(BackfillReport {
+            by: "command".to_owned(),
+            items: 400_000,
+            expected: 1_000_000,
+            segments: 8,
+            segments_done: 2,
+            ..BackfillReport::default()
+        }),
         lease: Some(lease),
         shards: vec![shard("a", "open"), shard("b", "drained"), shard("c", "open"), shard("d", "gapped")],
         gaps: source().gaps,

@@ -7,7 +7,7 @@ use super::{endpoint, name, region};
 use crate::arn::{Arn, StreamArn};
 use crate::model::{AwsSettings, Source, StartPosition, TableReference};
 use crate::problem::{Place, Problems};
-use crate::raw::{Root, SourceTable, StartWord};
+use crate::raw::{BackfillWord, Root, SourceTable, StartWord};
 use crate::read::{Located, OneOrMany};
 
 /// The region in the stream ARNs of DynamoDB Local, whatever region it is asked in.
@@ -85,6 +85,12 @@ fn source(table: &Located<SourceTable>, aws: &AwsSettings, problems: &mut Proble
             Some(StartWord::TrimHorizon) | None => StartPosition::TrimHorizon,
         },
         freshness: freshness(table, problems),
+        backfill_at_most: match table.backfill.get() {
+            Some(BackfillWord::Never) => None,
+            Some(BackfillWord::IfEmpty) | None => {
+                Some(table.backfill_max_items.given().map_or(Source::DEFAULT_BACKFILL_AT_MOST, |given| given.value))
+            }
+        },
         routes: Vec::new(),
     }
 }

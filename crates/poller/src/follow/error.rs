@@ -3,6 +3,8 @@
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::state::StateError;
 
+use crate::beside::Undecided;
+
 /// Why a stream cannot be followed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,6 +46,9 @@ pub enum FollowError {
     /// `--until-end` met another reader of the group.
     #[error("{0} reads the table for the same group")]
     OthersAtWork(String),
+    /// What is to be done beside reading cannot be decided.
+    #[error(transparent)]
+    Undecided(#[from] Undecided),
     /// A task broke; this is a defect.
     #[error("a task of the follower broke")]
     Broken,
@@ -67,6 +72,7 @@ impl FollowError {
                 "stop it, or set state.group to another name: a run to the present end works alone".to_owned()
             }
             FollowError::GaveUp { hint, .. } => hint.clone(),
+            FollowError::Undecided(undecided) => undecided.hint.clone(),
             FollowError::Broken => "start again: the work goes on from the last checkpoint; and please report it".to_owned(),
         }
     }

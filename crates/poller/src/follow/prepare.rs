@@ -85,12 +85,19 @@ pub(super) async fn prepare(
         Some(start) => start.clone(),
         None => {
             let start = StreamStart::of_listings(settings.start, || list(shared, &insist)).await?;
-            let Some(start) = insist.on(|| async { Ok(progress.pin(&start).await?) }).await? else {
-                return Ok(Prepared::Lost);
+            // Before the first record: what is sent makes an index that is not empty any more (rule B1).
+            let decided = match &parts.beside {
+                Some(beside) => Some(insist.on(|| async { Ok(beside.decide(&start).await?) }).await?),
+                None => None,
             };
+            let pin = || async { Ok(progress.pin(&start, decided.as_ref()).await?) };
+            let Some(start) = insist.on(pin).await? else { return Ok(Prepared::Lost) };
             start
         }
     };
+    if parts.beside.is_some() && loaded.start.is_some() {
+        board.fill(loaded.backfill.clone());
+    }
     let graph = ShardGraph::new(start.roots.clone(), &known(&loaded, settings, shared), settings.until);
     let unreadable = loaded.malformed_shards;
     let stored = loaded.shards.into_iter().map(|shard| (shard.id.clone(), shard)).collect();
@@ -262,6 +269,7 @@ impl<'a> Insist<'a> {
 
 fn can_pass(error: &FollowError) -> bool {
     let aws = match error {
+        FollowError::Undecided(undecided) => return undecided.passes,
         FollowError::Aws(aws) => Some(aws),
         FollowError::State(state) => StateError::aws(state),
         _ => None,

@@ -8,6 +8,7 @@ use streamdex_config::{StartPosition, StreamArn};
 use streamdex_delivery::indices::IndexWatch;
 use streamdex_dynamodb::stream::StreamSource;
 
+use crate::beside::Beside;
 use crate::clock::Clock;
 use crate::contact::SearchContact;
 use crate::delivery::Deliver;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub describe_turn: DescribeTurn,
     /// The UUID of its cluster, once it is known.
     pub cluster: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// What is done beside reading, if anything is.
+    pub beside: Option<Arc<dyn Beside>>,
 }
 
 /// How a follower works.

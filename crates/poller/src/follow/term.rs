@@ -15,6 +15,7 @@ use super::prepare::{Insist, Prepared, prepare};
 use super::settings::{FollowEnd, Parts, Settings};
 use super::standby::{Lead, OTHER_ROUTES};
 use super::supervisor::{Supervised, Supervisor};
+use crate::beside::{Beside, Held};
 use crate::contact::{Contact, Unanswered};
 use crate::index_watch::IndexCheck;
 use crate::lease::{Fenced, GiveUp, Lease, Tenure, longest_without_progress};
@@ -58,10 +59,42 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(1);
 const CARRIED_OUT_LATE: Duration = Duration::from_secs(11 * 60);
 /// Requests that were given up end so soon, or may still be carried out.
 const REQUESTS_END_WITHIN: Duration = Duration::from_millis(500);
+/// What is done beside reading is told to stop together with it.
+const BESIDE_ENDS_WITHIN: Duration = Duration::from_secs(3);
 const CHECK_THE_CLUSTER: Duration = Duration::from_millis(100);
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 /// A process that does not come to judge for so long was frozen, or has no processor.
 const STOOD_STILL: Duration = Duration::from_secs(4);
+
+/// What is done beside reading, in a task that ends with this.
+struct BesideReading {
+    task: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl BesideReading {
+    fn begin(beside: Option<Arc<dyn Beside>>, shared: &Shared, stop: &CancellationToken) -> BesideReading {
+        let (mut task, stop) = (JoinSet::new(), stop.child_token());
+        let held = Held { permit: shared.tenure.clone(), board: shared.board.clone(), stop: stop.clone() };
+        if let Some(beside) = beside {
+            task.spawn(async move {
+                // In a task within it, so that one that breaks says so.
+                let mut work = JoinSet::new();
+                work.spawn(async move { beside.work(held).await });
+                if let Some(Err(_)) = work.join_next().await {
+                    tracing::error!("what fills the index broke; reading goes on, and it is begun again in the next term");
+                }
+            });
+        }
+        BesideReading { task, stop }
+    }
+
+    /// Gives it some seconds to store how far it is.
+    async fn end(mut self) {
+        self.stop.cancel();
+        let _ = timeout(BESIDE_ENDS_WITHIN, self.task.join_next()).await;
+    }
+}
 
 /// Counts a lease while it is this process's.
 struct Counted(Arc<AtomicUsize>);
@@ -145,6 +178,7 @@ impl<'a> Term<'a> {
             Prepared::OutgrownBy(term) => return Ok(TermEnd::OutgrownBy(term)),
         };
         let give_up = CancellationToken::new();
+        let beside = BesideReading::begin(self.parts.beside.clone(), shared, stop);
         let supervisor =
             Supervisor::new(self.settings.clone(), Arc::clone(shared), Arc::clone(beats), self.swept(), ready);
         let supervised = Box::pin(supervisor.run(stop, &give_up));
@@ -156,7 +190,10 @@ impl<'a> Term<'a> {
         tokio::pin!(supervised, judged);
         let supervised = tokio::select! {
             biased;
-            supervised = &mut supervised => supervised?,
+            supervised = &mut supervised => {
+                beside.end().await;
+                supervised?
+            }
             why = &mut judged => {
                 // What is in hand is left: it could not be written anyway.
                 supervised.await?;

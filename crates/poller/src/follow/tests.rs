@@ -1,3 +1,4 @@
+mod beside;
 mod broken;
 mod closing;
 mod endings;
@@ -23,6 +24,7 @@ use streamdex_config::StartPosition;
 
 use super::*;
 use crate::SearchContact;
+use crate::beside::Beside;
 use crate::clock::SystemClock;
 use crate::graph::ShardProgress;
 use crate::graph::Until;
@@ -34,6 +36,7 @@ struct Bench {
     stream: Arc<FakeStream>,
     index: Arc<FakeIndex>,
     store: Arc<FakeStore>,
+    beside: Option<Arc<dyn Beside>>,
 }
 
 struct Running {
@@ -80,6 +83,7 @@ impl Bench {
             search: search.clone(),
             describe_turn: crate::DescribeTurn::default(),
             cluster: Arc::new(move || Some(cluster.clone())),
+            beside: self.beside.clone(),
         };
         // As whoever asks OpenSearch now and then whether it is there.
         tokio::spawn(async move {

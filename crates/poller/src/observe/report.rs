@@ -9,7 +9,7 @@ use streamdex_sink::Pause;
 
 use super::snapshot::{Snapshot, SourceSnapshot, WriterSnapshot};
 use crate::gap::Gap;
-use crate::status::{Call, LeaseChange, ShardStatus};
+use crate::status::{BackfillReport, Call, LeaseChange, ShardStatus};
 
 /// What a process shows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -111,6 +111,11 @@ pub struct SourceReport {
     pub prefetched_bytes: u64,
     /// What holds the whole source back.
     pub paused: Option<String>,
+    /// `partial` while the index may lack what the table held before its stream was followed, then `complete`; a standby
+    /// does not know.
+    pub phase: Option<String>,
+    /// The backfill that is not complete.
+    pub backfill: Option<BackfillReport>,
     /// Gaps.
     pub gaps: Vec<GapReport>,
     /// Other things that are counted, by name.
@@ -243,6 +248,8 @@ impl SourceReport {
             projected_calls_per_hour: status.projected_calls.round(),
             prefetched_bytes: status.prefetched,
             paused: status.paused.clone(),
+            phase: status.fill.phase().map(str::to_owned),
+            backfill: status.fill.report(),
             gaps: status.gaps.iter().map(GapReport::of).collect(),
             counters: counters(snapshot),
             shards: status.shards.iter().map(ShardReport::of).collect(),

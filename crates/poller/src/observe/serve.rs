@@ -201,8 +201,8 @@ fn answer(method: &Method, path: &str, accept: Option<&str>, snapshot: &Arc<Snap
         return Answer { status: StatusCode::METHOD_NOT_ALLOWED, content_type: TEXT, body };
     }
     match path {
-        "/livez" => Answer::of_probe(&snapshot.dead()),
-        "/readyz" => Answer::of_probe(&snapshot.unready()),
+        "/livez" => Answer::of_probe(&snapshot.dead(), &[]),
+        "/readyz" => Answer::of_probe(&snapshot.unready(), &snapshot.notes()),
         "/metrics" => {
             let form = Form::accepted(accept);
             Answer::of(exposition(snapshot, form).ok(), form.content_type())
@@ -212,13 +212,14 @@ fn answer(method: &Method, path: &str, accept: Option<&str>, snapshot: &Arc<Snap
 }
 
 impl Answer {
-    /// `ok`, or a line for each reason.
-    fn of_probe(reasons: &[String]) -> Answer {
-        if reasons.is_empty() {
-            return Answer { status: StatusCode::OK, content_type: TEXT, body: "ok\n".to_owned() };
-        }
-        let body = reasons.iter().map(|reason| format!("{reason}\n")).collect();
-        Answer { status: StatusCode::SERVICE_UNAVAILABLE, content_type: TEXT, body }
+    /// `ok`, or a line for each reason; then a line for each note.
+    fn of_probe(reasons: &[String], notes: &[String]) -> Answer {
+        let (status, first) = match reasons {
+            [] => (StatusCode::OK, Some("ok\n".to_owned())),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, None),
+        };
+        let lines = reasons.iter().chain(notes).map(|line| format!("{line}\n"));
+        Answer { status, content_type: TEXT, body: first.into_iter().chain(lines).collect() }
     }
 
     fn of(body: Option<String>, content_type: &'static str) -> Answer {

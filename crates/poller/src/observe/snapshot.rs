@@ -6,7 +6,7 @@ use streamdex_sink::writer::WriterStats;
 use streamdex_sink::{Pause, Scope};
 
 use crate::lease::TENURE;
-use crate::status::Status;
+use crate::status::{Fill, Status, partial};
 
 /// What a process shows at one moment.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +88,18 @@ impl Snapshot {
         reasons.extend(whole.map(|pause| format!("writing is paused: {}: {}", pause.scope, pause.reason)));
         reasons
     }
+
+    /// What else is to be known of a process that does its work.
+    pub fn notes(&self) -> Vec<String> {
+        self.sources.iter().filter_map(incomplete).collect()
+    }
+}
+
+/// What is not as it should be, and no reason to send no work here.
+fn incomplete(source: &SourceSnapshot) -> Option<String> {
+    let Status { fill, .. } = &source.status;
+    let is_partial = matches!(fill, Fill::Partial(_));
+    is_partial.then(|| format!("source {}: {}", source.name, partial(fill.report().as_ref())))
 }
 
 /// A reader needs a confirmed beat, a standby a look at the lease.

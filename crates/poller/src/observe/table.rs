@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::report::GapReport;
 use crate::graph::ShardProgress;
 use crate::state::{Loaded, StoredLease, StoredShard};
-use crate::status::Summary;
+use crate::status::{BackfillReport, Fill, Summary};
 
 /// The lease, the shards and the gaps of a group on one table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -22,6 +22,10 @@ pub struct TableReport {
     pub begun_seconds_ago: Option<u64>,
     /// The lease, where it was ever taken.
     pub lease: Option<LeaseReport>,
+    /// `partial` while the index may lack what the table held before its stream was followed, then `complete`.
+    pub phase: Option<&'static str>,
+    /// The backfill that is not complete.
+    pub backfill: Option<BackfillReport>,
     /// The shards that are read, or can be.
     pub shards: Vec<ShardItemReport>,
     /// Gaps.
@@ -67,7 +71,12 @@ pub struct ShardItemReport {
 impl TableReport {
     /// Of what was read at `now`, in seconds since 1970. Whose it is is left to the caller.
     pub fn of(loaded: &Loaded, now: u64) -> TableReport {
+        let fill = Fill::from(loaded.backfill.clone());
+        // A table that nobody has begun to follow has no phase yet, unless somebody fills it.
+        let is_begun = loaded.start.is_some() || loaded.backfill.is_some();
         TableReport {
+            phase: fill.phase().filter(|_| is_begun),
+            backfill: fill.report(),
             begun_seconds_ago: loaded.start.as_ref().map(|start| now.saturating_sub(start.at)),
             lease: loaded.lease.as_ref().map(|lease| LeaseReport::of(lease, now)),
             shards: loaded.shards.iter().filter_map(|shard| ShardItemReport::of(shard, now)).collect(),

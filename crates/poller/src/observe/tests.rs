@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use streamdex_config::Source;
+use streamdex_delivery::backfill::{BackfillRecord, FilledBy};
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::Outcome;
 use streamdex_sink::{Pause, PauseReason, Scope};
@@ -51,6 +52,9 @@ pub(super) async fn boards() -> Boards {
     busy.error(&paused, "timed out", "check the network");
     busy.projected_calls(10_800.0);
     busy.prefetched(123_456_789_012);
+    let mut record = BackfillRecord::new(FilledBy::Run, 8, 1_000, 7);
+    (record.items, record.owner) = (250, Some("host-1-a".to_owned()));
+    busy.fill(Some(record));
     busy.turned();
     busy.beat_confirmed(Instant::now());
     boards.reached(Ok(()));

@@ -174,13 +174,20 @@ impl Progress {
         self.fenced(&[operation], is_free).await
     }
 
-    /// Stores where the group begins with the stream, and returns what is stored. `None`: the lease is lost.
+    /// Stores where the group begins with the stream, together with what was `decided` with it, and returns what is stored.
+    /// `None`: the lease is lost.
     ///
     /// # Errors
     /// A call failed.
-    pub async fn pin(&self, start: &StreamStart) -> Result<Option<StreamStart>, StateError> {
+    pub async fn pin(
+        &self,
+        start: &StreamStart,
+        decided: Option<&Operation>,
+    ) -> Result<Option<StreamStart>, StateError> {
         let Some(lease) = self.current_lease() else { return Ok(None) };
-        match self.fenced(&self.writer(&lease).pin(start), is_there).await? {
+        let mut operations = self.writer(&lease).pin(start);
+        operations.extend(decided.cloned());
+        match self.fenced(&operations, is_there).await? {
             Fenced::Stored => match self.load().await?.start {
                 Some(start) => Ok(Some(start)),
                 None => Err(StateError::Malformed { key: SortKey::Stream { label: self.label.to_string() }.text() }),

@@ -8,6 +8,7 @@ use streamdex_mapping::Tally;
 use tokio::time::Instant;
 
 use super::entry::Entry;
+use super::fill::Fill;
 use super::rate::Rate;
 use super::said::Said;
 use super::view::{Counters, Following, Role};
@@ -23,6 +24,7 @@ pub(super) struct Board {
     pub(super) shards: BTreeMap<ShardId, Entry>,
     pub(super) ended: BTreeMap<ShardId, Ended>,
     pub(super) gaps: BTreeSet<Gap>,
+    pub(super) fill: Fill,
     pub(super) paused: Option<String>,
     pub(super) said: Said,
     pub(super) role: Role,
@@ -57,6 +59,7 @@ impl Default for Board {
             shards: BTreeMap::new(),
             ended: BTreeMap::new(),
             gaps: BTreeSet::new(),
+            fill: Fill::Unknown,
             paused: None,
             said: Said::default(),
             role: Role::default(),

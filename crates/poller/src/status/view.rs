@@ -7,6 +7,7 @@ use streamdex_config::Source;
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::Tally;
 
+use super::fill::Fill;
 use crate::gap::Gap;
 
 /// Polls that are as late as one call may take are no sign of too much work.
@@ -29,6 +30,8 @@ pub struct Status {
     pub shards: Vec<ShardStatus>,
     /// The gaps met or found.
     pub gaps: Vec<Gap>,
+    /// Whether the index holds what the table held before its stream was followed; only its reader knows.
+    pub fill: Fill,
     /// What holds the whole follower back, as the state table or the listing of shards.
     pub paused: Option<String>,
     /// Whether this worker reads the table.

@@ -36,6 +36,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         streams_endpoint_url: None,
         aws: AwsSettings::default(),
         start: StartPosition::default(),
+        backfill_at_most: None,
         freshness: Source::DEFAULT_FRESHNESS,
         routes,
     };

@@ -171,6 +171,7 @@ fn follower(
         search: contact.clone(),
         describe_turn: streamdex_poller::DescribeTurn::default(),
         cluster: Arc::new(|| None),
+        beside: None,
     };
     let settings = Settings {
         stream_arn: arn,

@@ -5,7 +5,7 @@ use streamdex_mapping::Outcome;
 use crate::gap::GapKind;
 use crate::observe::metric::{Kind, Metric, Sample, Unit};
 use crate::observe::snapshot::{Snapshot, SourceSnapshot};
-use crate::status::{Call, LeaseChange, Phase, Status};
+use crate::status::{Call, Fill, LeaseChange, Phase, Status};
 
 pub(super) const METRICS: &[Metric] = &[
     Metric {
@@ -83,6 +83,39 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Records passed over where the source starts at latest, because they are from before the start.",
         remedy: "Nothing; it stops growing when the start is reached.",
         samples: |snapshot| plain(snapshot, |status| status.before_start),
+    },
+    Metric {
+        name: "streamdex_backfill_complete",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &["source"],
+        help: "1 where the index holds what the table held before its stream was followed, 0 while that may be missing (phase = partial). Only the reader of the table knows.",
+        remedy: "0 that stays: streamdex status says whether somebody fills it; streamdex backfill does.",
+        samples: |snapshot| {
+            by_source(snapshot, |status| match &status.fill {
+                Fill::Unknown => None,
+                Fill::Partial(_) => Some(0),
+                Fill::Complete => Some(1),
+            })
+        },
+    },
+    Metric {
+        name: "streamdex_backfill_items",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &["source"],
+        help: "Items that the backfill under way has written. It is missing where there is none.",
+        remedy: "Where it stands still, see streamdex_paused, and the log for the reason.",
+        samples: |snapshot| by_source(snapshot, |status| status.fill.report().map(|report| report.items)),
+    },
+    Metric {
+        name: "streamdex_backfill_expected_items",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &["source"],
+        help: "About how many items the table has that is filled, as DynamoDB counted them in the last six hours.",
+        remedy: "Compare it with streamdex_backfill_items.",
+        samples: |snapshot| by_source(snapshot, |status| status.fill.report().map(|report| report.expected)),
     },
     Metric {
         name: "streamdex_get_records_total",
@@ -231,6 +264,12 @@ pub(super) const METRICS: &[Metric] = &[
 ];
 
 /// One number for each source.
+/// One number for each source that has one.
+fn by_source(snapshot: &Snapshot, number: impl Fn(&Status) -> Option<u64>) -> Vec<Sample> {
+    let sample = |source: &SourceSnapshot| Some(Sample::number([&source.name], number(&source.status)?));
+    snapshot.sources.iter().filter_map(sample).collect()
+}
+
 fn plain(snapshot: &Snapshot, number: impl Fn(&Status) -> u64) -> Vec<Sample> {
     snapshot.sources.iter().map(|source| Sample::number([&source.name], number(&source.status))).collect()
 }

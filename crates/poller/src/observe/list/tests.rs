@@ -122,6 +122,10 @@ fn the_dashboard_asks_for_metrics_and_labels_that_are_there() {
     // What the others tell already, or what matters while something is looked into alone.
     let left_out = [
         "streamdex_records_before_start_total",
+        // Once in the life of an index.
+        "streamdex_backfill_complete",
+        "streamdex_backfill_items",
+        "streamdex_backfill_expected_items",
         // An emulator's or a proxy's.
         "streamdex_incomplete_answers_total",
         "streamdex_pauses_total",

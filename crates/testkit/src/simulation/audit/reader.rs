@@ -68,12 +68,11 @@ fn page(world: &World, segment: Segment, after: Option<String>) -> ScanPage {
 }
 
 fn position_of(key: &str) -> ScanPosition {
-    serde_json::from_value(Value::String(json!({KEY: {"S": key}}).to_string())).unwrap()
+    ScanPosition::parse(&json!({KEY: {"S": key}}).to_string()).unwrap()
 }
 
 fn key_of(position: &ScanPosition) -> Option<String> {
-    let text = serde_json::to_value(position).unwrap();
-    let key: Value = serde_json::from_str(text.as_str()?).unwrap();
+    let key: Value = serde_json::from_str(position.as_str()).unwrap();
     Some(key[KEY]["S"].as_str()?.to_owned())
 }
 

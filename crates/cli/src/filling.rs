@@ -1,0 +1,281 @@
+//! What `run` does beside reading a stream: it fills an empty index with what the table held before, and looks out for
+//! another process that does.
+
+mod decision;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamdex_config::Source;
+use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy};
+use streamdex_delivery::letter::DeadLetterStore;
+use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory, Term};
+use streamdex_dynamodb::AwsError;
+use streamdex_dynamodb::clients::SourceClients;
+use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
+use streamdex_dynamodb::scan::TableScan;
+use streamdex_dynamodb::size::TableSize;
+use streamdex_dynamodb::state::Operation;
+use streamdex_mapping::Mapper;
+use streamdex_poller::beside::{Beside, Held, Undecided};
+use streamdex_poller::graph::Until;
+use streamdex_poller::lease::WorkerId;
+use streamdex_poller::state::StreamStart;
+use streamdex_reconcile::backfill::{Backfill, Claim, End, Settings, claim};
+use streamdex_reconcile::pace::Pace;
+use streamdex_reconcile::{Fault, Mirror};
+use streamdex_sink::index::{SetupError, SetupErrorKind};
+use streamdex_sink::read::{ClusterReader, IndexReader};
+use streamdex_sink::{BulkWriter, Client, Indices, Patience};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::decision::{Decision, Seen};
+use crate::backfill::{Plan, READER_LOOKS_EVERY};
+
+/// Fills the indices of one table.
+pub(crate) struct Filling {
+    pub(crate) source: Source,
+    pub(crate) label: String,
+    pub(crate) clients: SourceClients,
+    pub(crate) client: Client,
+    pub(crate) indices: Arc<Indices>,
+    pub(crate) mapper: Arc<Mapper>,
+    pub(crate) writer: BulkWriter,
+    pub(crate) letters: Arc<dyn DeadLetterStore>,
+    pub(crate) memory: ReadMemory,
+    pub(crate) store: Arc<dyn BackfillStore>,
+    pub(crate) worker: WorkerId,
+    pub(crate) until: Until,
+}
+
+/// A table in so many segments is read fast enough by one process.
+const SEGMENTS: u32 = 8;
+/// What a call may take before the index is known to be empty.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// A backfill that failed is begun again after this time, and then after twice that.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
+
+/// How a look at the record is followed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Look again.
+    Look,
+    /// It failed, and is tried again later.
+    Pause,
+    /// The term is over.
+    End,
+}
+
+// === impl Filling ===
+
+#[async_trait]
+impl Beside for Filling {
+    async fn decide(&self, start: &StreamStart) -> Result<Operation, Undecided> {
+        let size = self.size().await.map_err(of_table)?;
+        let seen = Seen {
+            is_all_in_stream: start.position == streamdex_config::StartPosition::TrimHorizon
+                && size.is_all_in_stream(&self.label, start.at),
+            items: size.items,
+            documents: self.documents().await?,
+            at_most: self.source.backfill_at_most,
+        };
+        let decision = seen.decide();
+        let plan = Plan::of(self.source.table.table_name(), &size, Pace::half_of(size.provisioned_reads), None);
+        decision.tell(&seen, &plan, self.until);
+        Ok(match decision {
+            Decision::Complete => BackfillRecord::of_stream(start.at).replace(),
+            Decision::Fill => BackfillRecord::new(FilledBy::Run, SEGMENTS, size.items, start.at).replace(),
+            Decision::Leave => BackfillRecord::forget(),
+        })
+    }
+
+    async fn work(&self, held: Held) {
+        let (mut beat, mut pause) = (None, FIRST_PAUSE);
+        loop {
+            let wait = match self.look(&held, &mut beat).await {
+                Next::End => return,
+                Next::Look => {
+                    pause = FIRST_PAUSE;
+                    READER_LOOKS_EVERY
+                }
+                Next::Pause => {
+                    let wait = pause;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    wait
+                }
+            };
+            tokio::select! {
+                () = held.stop.cancelled() => return,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+}
+
+impl Filling {
+    /// Looks at the record, and does what it asks for.
+    async fn look(&self, held: &Held, beat: &mut Option<u64>) -> Next {
+        let record = match self.store.load().await {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::debug!("how far the table is filled is not known: {error}");
+                return Next::Look;
+            }
+        };
+        held.board.fill(record.clone());
+        let Some(record) = record.filter(|record| record.state == BackfillState::Running) else { return Next::Look };
+        if record.by == FilledBy::Run && self.until == Until::Stopped {
+            return self.fill(held, record).await;
+        }
+        // Whoever fills may write an item that was deleted meanwhile, where the index has forgotten the delete.
+        if beat.replace(record.beat) != Some(record.beat) && record.owner.is_some() {
+            self.writer.doubt_earlier_requests();
+        }
+        Next::Look
+    }
+
+    /// Fills, and shows how far it is.
+    async fn fill(&self, held: &Held, record: BackfillRecord) -> Next {
+        let cancel = CancellationToken::new();
+        self.writer.doubt_earlier_requests();
+        let filled = {
+            let filling = self.claim_and_fill(held, record, &cancel);
+            tokio::pin!(filling);
+            loop {
+                tokio::select! {
+                    filled = &mut filling => break filled,
+                    () = sleep(READER_LOOKS_EVERY) => {
+                        self.writer.doubt_earlier_requests();
+                        if let Ok(record) = self.store.load().await {
+                            held.board.fill(record);
+                        }
+                    }
+                }
+            }
+        };
+        match filled {
+            Ok(Some(End::Complete)) => {
+                tracing::info!(table = self.table(), "the index holds what the table held before its stream");
+                Next::Look
+            }
+            Ok(Some(End::TooLarge)) => {
+                tracing::warn!(
+                    table = self.table(),
+                    most = self.source.backfill_at_most,
+                    "the table has more items than source.backfill_max_items: `streamdex backfill` writes the rest"
+                );
+                Next::Look
+            }
+            Ok(Some(End::Gapped)) => {
+                tracing::error!(table = self.table(), "the table is filled, and changes are lost all the same: close the gap");
+                Next::Pause
+            }
+            Ok(Some(End::Stopped)) => Next::End,
+            Ok(None) => Next::Pause,
+            Err(fault) if fault.is_stop() => Next::End,
+            Err(fault) => {
+                tracing::warn!(table = self.table(), hint = fault.hint(), "the backfill stopped, and is tried again: {fault}");
+                Next::Pause
+            }
+        }
+    }
+
+    /// How it ended; none where another process fills.
+    async fn claim_and_fill(
+        &self,
+        held: &Held,
+        record: BackfillRecord,
+        cancel: &CancellationToken,
+    ) -> Result<Option<End>, Fault> {
+        let term = Term { cancel: &held.stop, until: None };
+        let Claim::Held(record) = claim(&*self.store, self.worker.as_str(), record, term).await? else { return Ok(None) };
+        let size = self.size().await.map_err(streamdex_delivery::DeliveryFault::from)?;
+        let backfill = Arc::new(self.backfill(&size));
+        tracing::info!(table = self.table(), items = record.items, expected = size.items, "filling the index");
+        let bounds = Bounds { permit: Some(held.permit.clone()), ..Bounds::from(cancel.clone()) };
+        let report = backfill.run(record, bounds, held.stop.clone()).await?;
+        if report.end == End::TooLarge {
+            let by_command = BackfillRecord { by: FilledBy::Command, beat: report.record.beat + 1, ..report.record.clone() };
+            self.store.store(&by_command, Some(report.record.beat)).await?;
+        }
+        Ok(Some(report.end))
+    }
+
+    fn backfill(&self, size: &TableSize) -> Backfill {
+        let items = Arc::new(BatchGetReader::new(self.clients.dynamodb.clone(), self.table()));
+        let mirror = Mirror {
+            table: self.table().to_owned(),
+            keys: size.keys.clone(),
+            mapper: Arc::clone(&self.mapper),
+            scan: Arc::new(TableScan::new(self.clients.dynamodb.clone(), self.table())),
+            items,
+            index: Arc::new(self.reader()),
+            letters: Arc::clone(&self.letters),
+            patience: Patience::Endless,
+            progress: DeliveryProgress::under_way(),
+        };
+        let settings = Settings {
+            read_units: Pace::new(Pace::half_of(size.provisioned_reads)),
+            items: Pace::new(None),
+            most_items: self.source.backfill_at_most,
+        };
+        let make = |reader: Arc<dyn ItemReader>| Delivery {
+            table: self.table().to_owned(),
+            mapper: Arc::clone(&self.mapper),
+            reader: Some(reader),
+            indices: self.indices.clone(),
+            writer: self.writer.clone(),
+            letters: Arc::clone(&self.letters),
+            patience: Patience::Endless,
+            progress: DeliveryProgress::under_way(),
+            memory: self.memory.clone(),
+        };
+        Backfill::through(Arc::new(mirror), Arc::clone(&self.store), settings, make)
+    }
+
+    async fn size(&self) -> Result<TableSize, AwsError> {
+        Box::pin(TableSize::describe(&self.clients.dynamodb, self.table())).await
+    }
+
+    /// How many documents the indices hold that items are mirrored to.
+    async fn documents(&self) -> Result<u64, Undecided> {
+        let reader = self.reader();
+        let begun = Instant::now();
+        let count = async {
+            let mut documents = 0;
+            for index in reader.held(self.table()).await?.iter().filter(|index| !index.is_archive) {
+                documents += reader.count(index).await?;
+            }
+            Ok(documents)
+        };
+        let counted = timeout(ANSWER_WITHIN, count).await;
+        counted.map_err(|_| silent(begun.elapsed()))?.map_err(|error| of_index(&error))
+    }
+
+    fn reader(&self) -> ClusterReader {
+        ClusterReader::new(self.client.clone(), self.indices.clone())
+    }
+
+    fn table(&self) -> &str {
+        self.source.table.table_name()
+    }
+}
+
+fn silent(after: Duration) -> Undecided {
+    let reason = format!("OpenSearch did not answer within {} s", after.as_secs());
+    Undecided { reason, hint: "check opensearch.url and the network".to_owned(), passes: true }
+}
+
+/// Nothing can be written either while OpenSearch does not answer.
+fn of_index(error: &SetupError) -> Undecided {
+    let passes = matches!(error.kind(), SetupErrorKind::Transient | SetupErrorKind::Credentials);
+    Undecided { reason: error.to_string(), hint: error.hint().to_owned(), passes }
+}
+
+fn of_table(error: AwsError) -> Undecided {
+    let (hint, passes) = (error.hint().to_owned(), error.fault().passes_by_itself());
+    Undecided { reason: error.to_string(), hint, passes }
+}

@@ -1,0 +1,89 @@
+//! Whether `run` fills an index: decided once, when a group begins with a stream. Pure.
+
+use streamdex_poller::graph::Until;
+
+use crate::backfill::Plan;
+
+/// What is known when a group begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The stream holds all that was ever written to the table.
+    pub(super) is_all_in_stream: bool,
+    /// About how many items the table has.
+    pub(super) items: u64,
+    /// How many documents the indices hold.
+    pub(super) documents: u64,
+    /// The most items that may be filled from; `None`: never.
+    pub(super) at_most: Option<u64>,
+}
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Nothing is missing once the stream is read.
+    Complete,
+    /// The index is filled.
+    Fill,
+    /// What is missing is left to `backfill`.
+    Leave,
+}
+
+// === impl Seen ===
+
+impl Seen {
+    pub(super) fn decide(self) -> Decision {
+        match self {
+            Seen { is_all_in_stream: true, .. } => Decision::Complete,
+            Seen { documents: 0, at_most: Some(most), items, .. } if items <= most => Decision::Fill,
+            _ => Decision::Leave,
+        }
+    }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    /// Nobody is left in the dark.
+    pub(super) fn tell(self, seen: &Seen, plan: &Plan, until: Until) {
+        let Seen { items, documents, at_most, .. } = *seen;
+        match self {
+            Decision::Complete => {}
+            Decision::Fill if until == Until::Stopped => {
+                tracing::info!("the index is empty, and is filled with what the table held before its stream; {}", plan.line());
+            }
+            Decision::Fill => tracing::warn!(
+                items,
+                "the index is empty, and the table is older than its stream: `streamdex run` without --until-end fills it, and so does `streamdex backfill`"
+            ),
+            Decision::Leave => tracing::warn!(
+                items,
+                documents,
+                backfill_max_items = at_most,
+                "the table is older than its stream: `streamdex backfill` writes the items that the index lacks; {}",
+                plan.line()
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b1_an_empty_index_of_a_table_that_is_not_too_large_is_filled() {
+        let seen = |is_all_in_stream, items, documents, at_most| Seen { is_all_in_stream, items, documents, at_most };
+        for (seen, decision) in [
+            (seen(true, 0, 0, Some(10)), Decision::Complete),
+            (seen(true, 50, 3, None), Decision::Complete),
+            (seen(false, 10, 0, Some(10)), Decision::Fill),
+            // DynamoDB counts items every six hours.
+            (seen(false, 0, 0, Some(10)), Decision::Fill),
+            (seen(false, 11, 0, Some(10)), Decision::Leave),
+            (seen(false, 10, 1, Some(10)), Decision::Leave),
+            (seen(false, 10, 0, None), Decision::Leave),
+        ] {
+            assert_eq!(seen.decide(), decision, "{seen:?}");
+        }
+    }
+}

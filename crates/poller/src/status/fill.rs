@@ -1,0 +1,110 @@
+//! Whether an index holds what its table held before the stream was followed.
+
+use serde::{Deserialize, Serialize};
+use streamdex_delivery::backfill::{BackfillRecord, BackfillState};
+
+/// What the state table says of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Fill {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// It may lack items; the record of the backfill, where one was begun.
+    Partial(Option<BackfillRecord>),
+    /// It holds all of them.
+    Complete,
+}
+
+/// A backfill that was begun and is not complete.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BackfillReport {
+    /// Who fills, or is to: `run` or `command`.
+    pub by: String,
+    /// The process that fills now, if one does.
+    pub owner: Option<String>,
+    /// Items that were read.
+    pub items: u64,
+    /// About how many there are.
+    pub expected: u64,
+    /// Those that cannot be indexed.
+    pub dead_lettered: u64,
+    /// The segments that the table is read in.
+    pub segments: usize,
+    /// Those that are at their end.
+    pub segments_done: usize,
+}
+
+// === impl Fill ===
+
+impl From<Option<BackfillRecord>> for Fill {
+    fn from(record: Option<BackfillRecord>) -> Fill {
+        match record {
+            Some(record) if record.state == BackfillState::Complete => Fill::Complete,
+            record => Fill::Partial(record),
+        }
+    }
+}
+
+impl Fill {
+    /// `partial` or `complete`; `None` where nobody has looked yet.
+    pub fn phase(&self) -> Option<&'static str> {
+        match self {
+            Fill::Unknown => None,
+            Fill::Partial(_) => Some("partial"),
+            Fill::Complete => Some("complete"),
+        }
+    }
+
+    /// The backfill that is not complete.
+    pub fn report(&self) -> Option<BackfillReport> {
+        let Fill::Partial(Some(record)) = self else { return None };
+        Some(BackfillReport {
+            by: record.by.to_string(),
+            owner: record.owner.clone(),
+            items: record.items,
+            expected: record.expected,
+            dead_lettered: record.dead_lettered,
+            segments: record.segments.len(),
+            segments_done: record.done(),
+        })
+    }
+}
+
+/// Why a phase is `partial`, and what to do: for people.
+pub fn partial(backfill: Option<&BackfillReport>) -> String {
+    let Some(BackfillReport { by, owner, items, expected, .. }) = backfill else {
+        return "phase = partial: what the table held before its stream was followed may be missing; `streamdex verify --full` shows it, `streamdex backfill` writes it".to_owned();
+    };
+    let done = format!("phase = partial: {items} of about {} items are written", expected.max(items));
+    match (owner, by.as_str()) {
+        (Some(owner), _) => format!("{done}, by {owner}"),
+        (None, "command") => format!("{done}; `streamdex backfill` goes on"),
+        (None, _) => format!("{done}; the reader of the table goes on"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use streamdex_delivery::backfill::{FilledBy, SegmentProgress};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_complete_says_what_to_do() {
+        let mut record = BackfillRecord::new(FilledBy::Command, 2, 50, 7);
+        (record.items, record.segments[1]) = (20, SegmentProgress::Done);
+        let fill = Fill::from(Some(record.clone()));
+        let report = fill.report().unwrap();
+        assert_eq!((fill.phase(), report.segments, report.segments_done), (Some("partial"), 2, 1));
+        assert!(partial(Some(&report)).ends_with("20 of about 50 items are written; `streamdex backfill` goes on"));
+        let of_run = BackfillReport { by: "run".into(), items: 60, ..report.clone() };
+        assert!(partial(Some(&of_run)).ends_with("60 of about 60 items are written; the reader of the table goes on"));
+        let owned = BackfillReport { owner: Some("w-1".into()), ..report };
+        assert!(partial(Some(&owned)).ends_with("by w-1"));
+        assert_eq!(Fill::from(None).phase(), Some("partial"));
+        let complete = Fill::from(Some(BackfillRecord::of_stream(7)));
+        assert_eq!((complete.phase(), complete.report()), (Some("complete"), None));
+        assert_eq!(Fill::default().phase(), None);
+    }
+}
