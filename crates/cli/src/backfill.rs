@@ -47,6 +47,7 @@ pub(crate) async fn run(global: &Global, arguments: &BackfillArgs) -> Result<Exi
     if arguments.plan {
         return print_plan(global, &plan);
     }
+    let store = store(&config, &mirrored).await?;
     let followed = Box::pin(followed(&config, source, arguments)).await?;
     output::note(&plan.text());
     if let Some(note) = followed.note() {
@@ -55,7 +56,6 @@ pub(crate) async fn run(global: &Global, arguments: &BackfillArgs) -> Result<Exi
     if !arguments.yes && !confirm::is_wanted("a backfill", "Write every item?")? {
         return Ok(Exit::Done);
     }
-    let store = store(&config, &mirrored).await?;
     let stop = CancellationToken::new();
     let mut watched = Watched::default();
     watched.spawn("listens for signals", signals::cancel_on_signals(stop.clone())?);

@@ -1,6 +1,7 @@
 //! The real program, as a child process, between real engines that are broken on purpose. The check is always the
 //! same: index equals table.
 
+mod backfill;
 mod brake;
 mod crash;
 mod letters;
