@@ -69,7 +69,7 @@ pub(crate) async fn run(global: &Global, arguments: &BackfillArgs) -> Result<Exi
     }
     let settings = Settings {
         read_units: Pace::new(units),
-        items: Pace::new(items.map(f64::from)),
+        items,
         most_items: None,
     };
     let cancel = CancellationToken::new();
@@ -127,8 +127,8 @@ async fn shown(
         tokio::select! {
             report = &mut filling => break report,
             _ = ticks.tick() => {
-                let (items, tally) = progress.now();
-                shown.set(before + items, &detail(&tally));
+                let tally = progress.now();
+                shown.set(before + tally.records(), &detail(&tally));
             }
         }
     };

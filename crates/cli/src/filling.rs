@@ -219,7 +219,7 @@ impl Filling {
         };
         let settings = Settings {
             read_units: Pace::new(Pace::half_of(size.provisioned_reads)),
-            items: Pace::new(None),
+            items: None,
             most_items: self.source.backfill_at_most,
         };
         let make = |reader: Arc<dyn ItemReader>| Delivery {

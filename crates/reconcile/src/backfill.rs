@@ -13,7 +13,7 @@ mod claim;
 mod scanned;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub struct Settings {
     /// Read units a second.
     pub read_units: Pace,
     /// Items a second.
-    pub items: Pace,
+    pub items: Option<u32>,
     /// It stops when it has read more items than this.
     pub most_items: Option<u64>,
 }
@@ -78,10 +78,7 @@ pub struct Report {
 
 /// How far a backfill is, for whoever watches it.
 #[derive(Debug, Default)]
-pub struct Progress {
-    items: AtomicU64,
-    tally: Mutex<Tally>,
-}
+pub struct Progress(Mutex<Tally>);
 
 /// Fills one table.
 pub struct Backfill {
@@ -90,6 +87,7 @@ pub struct Backfill {
     scanned: Arc<Scanned>,
     store: Arc<dyn BackfillStore>,
     settings: Settings,
+    items: Pace,
     progress: Arc<Progress>,
 }
 
@@ -103,6 +101,12 @@ struct Filling {
     names: Vec<String>,
     /// The logical indices that were written to.
     touched: Mutex<BTreeSet<String>>,
+}
+
+/// Writes the pages of a segment.
+struct Written<'f> {
+    filling: &'f Filling,
+    tally: Mutex<Tally>,
 }
 
 /// The record is stored this often: a crash costs so much reading.
@@ -122,7 +126,8 @@ impl Backfill {
     ) -> Backfill {
         let scanned = Arc::new(Scanned::new(mirror.items.clone()));
         let delivery = make(scanned.clone());
-        Backfill { mirror, delivery, scanned, store, settings, progress: Arc::default() }
+        let items = Pace::new(settings.items.map(f64::from));
+        Backfill { mirror, delivery, scanned, store, settings, items, progress: Arc::default() }
     }
 
     /// How far it is.
@@ -200,15 +205,37 @@ impl Filling {
         let mut next = Some(job);
         while let Some(job) = next.take_if(|_| !self.stop.is_cancelled() && !self.too_large.load(Ordering::Relaxed)) {
             // Of one page: its position is stored with the next beat.
-            let budget = Budget { until: Some(Instant::now()), ..Budget::default() };
-            next = job.work(self.reading(), budget, self).await?;
-            let progress =
-                next.as_ref().map_or(SegmentProgress::Done, |next| SegmentProgress::At(next.position.clone()));
-            if let Some(segment) = self.record().segments.get_mut(place) {
-                *segment = progress;
+            let budget = Budget { until: Some(Instant::now()), items: self.items_of_a_page(), ..Budget::default() };
+            let page = Written { filling: self, tally: Mutex::default() };
+            next = job.work(self.reading(), budget, &page).await?;
+            let tally = page.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let position = next.as_ref().map_or(SegmentProgress::Done, |next| SegmentProgress::At(next.position.clone()));
+            self.passed(place, position, tally);
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = self.backfill.items.spend(approximate(tally.records())) => {}
             }
         }
         Ok(())
+    }
+
+    /// Where items are paced, a page has as many as all segments write in a second at most.
+    fn items_of_a_page(&self) -> Option<u32> {
+        let segments = u32::try_from(self.record().segments.len()).unwrap_or(u32::MAX).max(1);
+        Some((self.backfill.settings.items? / segments).max(1))
+    }
+
+    /// A page is written, and its segment goes on behind it.
+    fn passed(&self, segment: usize, position: SegmentProgress, tally: Tally) {
+        let mut record = self.record();
+        record.items += tally.records();
+        record.dead_lettered += tally.dead_lettered;
+        if let Some(segment) = record.segments.get_mut(segment) {
+            *segment = position;
+        }
+        if self.backfill.settings.most_items.is_some_and(|most| record.items > most) {
+            self.too_large.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Waits until what is read is no older than the pin of the stream, by the clock of the service.
@@ -216,23 +243,25 @@ impl Filling {
         let not_before = self.record().not_before;
         let mirror = &self.backfill.mirror;
         let mut said = false;
-        while not_before > 0 {
+        if not_before == 0 {
+            return Ok(());
+        }
+        loop {
             let probe = || mirror.scan.page(Segment { number: 0, of: 1 }, None, Some(1));
             let page = mirror.attempts().make(self.bounds.working(), "scan the table", probe).await?;
             let left = Duration::from_secs(not_before.saturating_sub(page.at));
             if left.is_zero() || self.stop.is_cancelled() {
-                break;
+                return Ok(());
             }
             if !said {
                 said = true;
                 tracing::info!(seconds = left.as_secs(), "waiting: the stream has to be followed for 90 s first");
             }
             tokio::select! {
-                () = self.stop.cancelled() => break,
+                () = self.stop.cancelled() => return Ok(()),
                 slept = self.bounds.working().sleep(left.min(LONGEST_NAP)) => slept?,
             }
         }
-        Ok(())
     }
 
     /// Stores how far it is. Where the state table does not answer, the next beat says it all.
@@ -323,28 +352,15 @@ impl Filling {
     fn touched(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn count(&self, items: usize, tally: Tally) {
-        let items = u64::try_from(items).unwrap_or(u64::MAX);
-        let progress = &self.backfill.progress;
-        progress.items.fetch_add(items, Ordering::Relaxed);
-        *progress.tally() += tally;
-        let mut record = self.record();
-        record.items += items;
-        record.dead_lettered += tally.dead_lettered;
-        if self.backfill.settings.most_items.is_some_and(|most| record.items > most) {
-            self.too_large.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
 #[async_trait]
-impl PageVisitor for Filling {
+impl PageVisitor for Written<'_> {
     async fn visit(&self, page: ScanPage) -> Result<(), Fault> {
-        let Backfill { scanned, delivery, settings, .. } = &*self.backfill;
+        let Filling { backfill, bounds, names, .. } = self.filling;
         let mut items = Vec::with_capacity(page.items.len());
         for item in &page.items {
-            let key = Key::of_item(&Image::of_item(item), &self.names).ok_or_else(without_key)?;
+            let key = Key::of_item(&Image::of_item(item), names).ok_or_else(without_key)?;
             let found = Found::Item(item.clone());
             items.push((key, ItemRead { found, at: page.at, answered: page.answered }));
         }
@@ -353,21 +369,17 @@ impl PageVisitor for Filling {
         for key in &keys {
             reads.add_read(Fetch { key: key.clone(), version: FetchVersion::OfRead, addresses: Vec::new() }, None);
         }
-        scanned.hold(items);
-        let delivered = delivery.deliver_page(reads, &self.bounds).await;
-        scanned.release(&keys);
+        backfill.scanned.hold(items);
+        let delivered = backfill.delivery.deliver_page(reads, bounds).await;
+        backfill.scanned.release(&keys);
         if let Some(fault) = delivered.fault {
             return Err(fault.into());
         }
-        self.touched().extend(delivered.indices);
+        self.filling.touched().extend(delivered.indices);
         let mut tally = Tally::default();
         delivered.outcomes.into_iter().flatten().for_each(|outcome| tally.add(outcome));
-        self.count(keys.len(), tally);
-        let spent = u32::try_from(keys.len()).map_or(f64::MAX, f64::from);
-        tokio::select! {
-            () = self.stop.cancelled() => {}
-            () = settings.items.spend(spent) => {}
-        }
+        *backfill.progress.tally() += tally;
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner) += tally;
         Ok(())
     }
 }
@@ -378,15 +390,20 @@ fn without_key() -> Fault {
     DeliveryFault::from(error).into()
 }
 
+/// A page has fewer items than 32 bits count.
+fn approximate(items: u64) -> f64 {
+    u32::try_from(items).map_or(f64::MAX, f64::from)
+}
+
 // === impl Progress ===
 
 impl Progress {
-    /// The items so far, and their outcomes.
-    pub fn now(&self) -> (u64, Tally) {
-        (self.items.load(Ordering::Relaxed), *self.tally())
+    /// The items so far, by outcome.
+    pub fn now(&self) -> Tally {
+        *self.tally()
     }
 
     fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,10 @@
-//! How fast a table is read, in read units a second.
+//! How fast a table is read, in read units or items a second.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::{Duration, Instant, sleep_until};
 
-/// Paces reads: who spends units waits until they are due. Shared by all segments of a job.
+/// Paces work: who spends units waits until they are due. Shared by all segments of a job.
 #[derive(Debug)]
 pub struct Pace {
     units_a_second: Option<f64>,

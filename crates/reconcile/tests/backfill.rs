@@ -26,7 +26,7 @@ fn world(items: u32) -> Arc<World> {
 }
 
 fn settings() -> Settings {
-    Settings { read_units: Pace::new(None), items: Pace::new(None), most_items: None }
+    Settings { read_units: Pace::new(None), items: None, most_items: None }
 }
 
 fn fresh() -> BackfillRecord {
@@ -78,7 +78,7 @@ async fn every_item_is_written_under_the_time_of_its_page() {
 async fn it_stops_after_the_page_in_hand_and_goes_on_there() {
     let world = world(50);
     let stop = CancellationToken::new();
-    let slow = Settings { items: Pace::new(Some(4.0)), ..settings() };
+    let slow = Settings { items: Some(4), ..settings() };
     let first = tokio::spawn({
         let (world, stop) = (world.clone(), stop.clone());
         async move { run(world.backfill(slow), held(&world, "one").await, &stop).await.unwrap() }
@@ -101,7 +101,7 @@ async fn it_stops_after_the_page_in_hand_and_goes_on_there() {
 #[tokio::test(start_paused = true)]
 async fn the_next_process_goes_on_where_one_that_died_stored_its_position() {
     let world = world(60);
-    let slow = Settings { items: Pace::new(Some(4.0)), ..settings() };
+    let slow = Settings { items: Some(4), ..settings() };
     let dies = tokio::spawn({
         let world = world.clone();
         async move { run(world.backfill(slow), held(&world, "one").await, &CancellationToken::new()).await }
@@ -120,7 +120,7 @@ async fn the_next_process_goes_on_where_one_that_died_stored_its_position() {
 #[tokio::test(start_paused = true)]
 async fn one_process_at_a_time_fills() {
     let world = world(60);
-    let slow = Settings { items: Pace::new(Some(1.0)), ..settings() };
+    let slow = Settings { items: Some(1), ..settings() };
     let lives = tokio::spawn({
         let world = world.clone();
         async move { run(world.backfill(slow), held(&world, "one").await, &CancellationToken::new()).await }
@@ -154,7 +154,7 @@ async fn b1_it_is_not_complete_while_a_gap_is_open_nor_when_one_was_closed() {
     assert_eq!(fill(&world).await.end, End::Gapped);
     assert_eq!(world.state().record.as_ref().unwrap().state, BackfillState::Running);
     // Whoever closes the gap forgets the record.
-    let slow = Settings { items: Pace::new(Some(1.0)), ..settings() };
+    let slow = Settings { items: Some(1), ..settings() };
     (world.state().gaps, world.state().record) = (0, None);
     let record = held(&world, "two").await;
     let filling = world.backfill(slow);
@@ -193,7 +193,7 @@ async fn law_of_reads_what_got_no_answer_is_read_again() {
 #[tokio::test(start_paused = true)]
 async fn law_of_reads_what_was_read_long_ago_is_read_again() {
     let world = world(1);
-    world.state().throttled_before = 13;
+    world.state().throttled_until = BEGIN + 35;
     let deleted = tokio::spawn({
         let world = world.clone();
         async move {
@@ -233,7 +233,7 @@ async fn a_table_with_more_items_than_were_meant_is_not_filled_further() {
 #[tokio::test(start_paused = true)]
 async fn items_and_read_units_are_paced() {
     for (paced, seconds) in [
-        (Settings { items: Pace::new(Some(10.0)), ..settings() }, 3..=6),
+        (Settings { items: Some(10), ..settings() }, 3..=6),
         (Settings { read_units: Pace::new(Some(1.0)), ..settings() }, 9..=20),
     ] {
         let world = world(60);
@@ -247,7 +247,7 @@ async fn items_and_read_units_are_paced() {
 #[tokio::test(start_paused = true)]
 async fn an_index_that_vanishes_while_it_is_filled_is_no_complete_one() {
     let world = world(60);
-    let slow = Settings { items: Pace::new(Some(4.0)), ..settings() };
+    let slow = Settings { items: Some(4), ..settings() };
     let filling = tokio::spawn({
         let world = world.clone();
         async move { run(world.backfill(slow), held(&world, "one").await, &CancellationToken::new()).await }

@@ -62,8 +62,8 @@ pub(crate) struct State {
     pub(crate) pages: u32,
     /// Requests that are carried out and not answered, by number.
     pub(crate) unanswered: Vec<u32>,
-    /// Requests before this one are answered with 429.
-    pub(crate) throttled_before: u32,
+    /// Requests before this second are answered with 429.
+    pub(crate) throttled_until: u64,
     pub(crate) record: Option<BackfillRecord>,
     pub(crate) gaps: usize,
     /// The UUID of each index in the state table.
@@ -196,7 +196,7 @@ impl ScanSource for World {
         &self,
         segment: Segment,
         position: Option<&ScanPosition>,
-        _limit: Option<u32>,
+        limit: Option<u32>,
     ) -> Result<ScanPage, AwsError> {
         self.read();
         let (mut state, at) = (self.state(), self.now());
@@ -205,6 +205,7 @@ impl ScanSource for World {
         let after = position.map(|position| position.as_str().to_owned()).unwrap_or_default();
         let of_key = |key: &String| json!({"pk": {"S": key}}).to_string();
         let most = if state.page_items == 0 { usize::MAX } else { state.page_items };
+        let most = limit.map_or(most, |limit| most.min(limit.try_into().unwrap()));
         let left: Vec<(&String, &String)> =
             state.items.iter().filter(|(key, _)| place(key) && of_key(key) > after).collect();
         let page = left.get(..most).unwrap_or(&left);
@@ -294,9 +295,9 @@ impl IndexReader for World {
 #[async_trait]
 impl BulkTransport for World {
     async fn bulk(&self, body: Bytes, _encoding: BodyEncoding) -> Result<Answer, ClientError> {
-        let mut state = self.state();
+        let (mut state, now) = (self.state(), self.now());
         state.requests += 1;
-        if state.requests < state.throttled_before {
+        if now < state.throttled_until {
             return Ok(Answer { status: 429, body: Bytes::new(), retry_after: None });
         }
         let is_answered = !state.unanswered.contains(&state.requests);

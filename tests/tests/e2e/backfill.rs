@@ -111,8 +111,8 @@ impl Lab {
 
 /// A table with items, whose stream holds none of them.
 async fn older_than_its_stream(items: u32) -> Option<Lab> {
-    let begun = Instant::now();
     let lab = Lab::on_opensearch(VIEW).await?;
+    let begun = Instant::now();
     assert_eq!(lab.end(&["state", "create"]).await.status, 0);
     lab.set_stream(false).await;
     lab.fill(77, items).await;
@@ -213,7 +213,7 @@ impl Lab {
     }
 
     async fn until_found(&self, id: &str, expected: u16) {
-        let path = format!("{}/_doc/{}", self.index, id.replace('|', "%7C"));
+        let path = format!("{}/_doc/{}", self.index, id.replace('|', "%7C").replace('\\', "%5C"));
         let waited = timeout(LONG, async {
             while self.ask(Method::Get, &path).await.0 != expected {
                 sleep(Duration::from_millis(100)).await;

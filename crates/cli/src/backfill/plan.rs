@@ -1,6 +1,7 @@
 //! What a backfill reads, costs and takes, before it begins. Pure.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 use streamdex_dynamodb::size::TableSize;
@@ -78,10 +79,12 @@ impl Plan {
 
 fn size(bytes: u64) -> String {
     let bytes = approximate(bytes);
-    match bytes {
-        ..1e6 => format!("{:.1} KB", bytes / 1e3),
-        ..1e9 => format!("{:.1} MB", bytes / 1e6),
-        _ => format!("{:.1} GB", bytes / 1e9),
+    if bytes < 1e6 {
+        format!("{:.1} KB", bytes / 1e3)
+    } else if bytes < 1e9 {
+        format!("{:.1} MB", bytes / 1e6)
+    } else {
+        format!("{:.1} GB", bytes / 1e9)
     }
 }
 
@@ -90,21 +93,22 @@ fn dollars(usd: f64) -> String {
 }
 
 fn duration(seconds: u64) -> String {
-    match seconds {
-        ..120 => format!("{} s", seconds.max(1)),
-        ..7_200 => format!("{} min", seconds.div_ceil(60)),
-        _ => format!("{:.1} h", approximate(seconds) / 3_600.0),
+    if seconds < 120 {
+        format!("{} s", seconds.max(1))
+    } else if seconds < 7_200 {
+        format!("{} min", seconds.div_ceil(60))
+    } else {
+        format!("{:.1} h", approximate(seconds) / 3_600.0)
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a rough number")]
+/// The standard library converts seconds alone, and without a word about what is lost.
 fn approximate(number: u64) -> f64 {
-    number as f64
+    Duration::from_secs(number).as_secs_f64()
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough number, and never negative")]
 fn whole(number: f64) -> u64 {
-    number.ceil() as u64
+    Duration::try_from_secs_f64(number.ceil()).map_or(u64::MAX, |number| number.as_secs())
 }
 
 #[cfg(test)]
