@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use streamdex_config::Source;
+use streamdex_config::{Source, StartPosition};
 use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy};
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory, Term};
@@ -74,14 +74,13 @@ enum Next {
 #[async_trait]
 impl Beside for Filling {
     async fn decide(&self, start: &StreamStart) -> Result<Operation, Undecided> {
-        let size = self.size().await.map_err(of_table)?;
-        let seen = Seen {
-            is_all_in_stream: start.position == streamdex_config::StartPosition::TrimHorizon
-                && size.is_all_in_stream(&self.label, start.at),
-            items: size.items,
-            documents: self.documents().await?,
-            at_most: self.source.backfill_at_most,
-        };
+        let Some(size) = self.size().await.map(Some).or_else(of_table)? else { return Ok(BackfillRecord::forget()) };
+        let from_its_beginning = start.position == StartPosition::TrimHorizon;
+        let is_all_in_stream = from_its_beginning && size.is_all_in_stream(&self.label, start.at);
+        let at_most = self.source.backfill_at_most;
+        // Where nothing is filled, nobody has to be allowed to count.
+        let documents = if is_all_in_stream || at_most.is_none() { None } else { self.documents().await? };
+        let seen = Seen { is_all_in_stream, items: size.items, documents, at_most };
         let decision = seen.decide();
         let plan = Plan::of(self.source.table.table_name(), &size, Pace::half_of(size.provisioned_reads), None);
         decision.tell(&seen, &plan, self.until);
@@ -240,8 +239,8 @@ impl Filling {
         Box::pin(TableSize::describe(&self.clients.dynamodb, self.table())).await
     }
 
-    /// How many documents the indices hold that items are mirrored to.
-    async fn documents(&self) -> Result<u64, Undecided> {
+    /// How many documents the indices hold that items are mirrored to; none where OpenSearch does not say.
+    async fn documents(&self) -> Result<Option<u64>, Undecided> {
         let reader = self.reader();
         let begun = Instant::now();
         let count = async {
@@ -249,10 +248,9 @@ impl Filling {
             for index in reader.held(self.table()).await?.iter().filter(|index| !index.is_archive) {
                 documents += reader.count(index).await?;
             }
-            Ok(documents)
+            Ok(Some(documents))
         };
-        let counted = timeout(ANSWER_WITHIN, count).await;
-        counted.map_err(|_| silent(begun.elapsed()))?.map_err(|error| of_index(&error))
+        timeout(ANSWER_WITHIN, count).await.map_err(|_| silent(begun.elapsed()))?.or_else(|error| of_index(&error))
     }
 
     fn reader(&self) -> ClusterReader {
@@ -269,13 +267,23 @@ fn silent(after: Duration) -> Undecided {
     Undecided { reason, hint: "check opensearch.url and the network".to_owned(), passes: true }
 }
 
-/// Nothing can be written either while OpenSearch does not answer.
-fn of_index(error: &SetupError) -> Undecided {
-    let passes = matches!(error.kind(), SetupErrorKind::Transient | SetupErrorKind::Credentials);
-    Undecided { reason: error.to_string(), hint: error.hint().to_owned(), passes }
+/// Nothing can be written either while OpenSearch does not answer. Where it refuses, the stream is followed all the same,
+/// and nothing is filled: it is not known whether the index is empty.
+fn of_index(error: &SetupError) -> Result<Option<u64>, Undecided> {
+    let hint = error.hint().to_owned();
+    if error.kind() == SetupErrorKind::Transient {
+        return Err(Undecided { reason: error.to_string(), hint, passes: true });
+    }
+    tracing::warn!(hint, "whether the index is empty is not known, so it is not filled: {error}");
+    Ok(None)
 }
 
-fn of_table(error: AwsError) -> Undecided {
-    let (hint, passes) = (error.hint().to_owned(), error.fault().passes_by_itself());
-    Undecided { reason: error.to_string(), hint, passes }
+/// As [`of_index`].
+fn of_table(error: AwsError) -> Result<Option<TableSize>, Undecided> {
+    let hint = error.hint().to_owned();
+    if error.fault().passes_by_itself() {
+        return Err(Undecided { reason: error.to_string(), hint, passes: true });
+    }
+    tracing::warn!(hint, "whether the table is older than its stream is not known, so the index is not filled: {error}");
+    Ok(None)
 }

@@ -4,19 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, StreamSpecification, StreamViewType, WriteRequest};
+use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, StreamViewType, WriteRequest};
 use opensearch::http::Method;
 use serde_json::{Value, json};
 use streamdex_testkit::workload::{Item, Sessions};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
+use tokio::time::{interval, sleep, timeout};
 
-use crate::lab::{CONFIG, LONG, Lab, id, now};
+use crate::lab::{LONG, Lab, id, now};
 
 const VIEW: StreamViewType = StreamViewType::NewAndOldImages;
-/// A stream that is so much younger than its table does not hold all of it.
-const YOUNGER: Duration = Duration::from_secs(12);
 /// Items that the table holds before its stream; a full run takes 200,000.
 const ITEMS: &str = "STREAMDEX_BACKFILL_ITEMS";
 /// Writes a second, 25 at a time: DynamoDB Local takes 200 single ones.
@@ -77,19 +75,6 @@ fn delete(key: Item) -> WriteRequest {
 }
 
 impl Lab {
-    async fn set_stream(&self, is_on: bool) {
-        let on = StreamSpecification::builder().stream_enabled(is_on);
-        let specification = if is_on { on.stream_view_type(VIEW) } else { on }.build().unwrap();
-        let call = self.client.update_table().table_name(&self.table.name).stream_specification(specification);
-        call.send().await.unwrap();
-    }
-
-    /// Adds lines to `[source]`.
-    fn with_source(&self, lines: &str) {
-        let text = self.read_file(CONFIG);
-        self.write_file(CONFIG, &text.replace("[source]\n", &format!("[source]\n{lines}\n")));
-    }
-
     async fn record(&self) -> Option<Item> {
         self.state_rows("sk", "segments").await.pop()
     }
@@ -112,12 +97,8 @@ impl Lab {
 /// A table with items, whose stream holds none of them.
 async fn older_than_its_stream(items: u32) -> Option<Lab> {
     let lab = Lab::on_opensearch(VIEW).await?;
-    let begun = Instant::now();
     assert_eq!(lab.end(&["state", "create"]).await.status, 0);
-    lab.set_stream(false).await;
-    lab.fill(77, items).await;
-    sleep_until(begun + YOUNGER).await;
-    lab.set_stream(true).await;
+    lab.hold_before_the_stream(items).await;
     Some(lab)
 }
 

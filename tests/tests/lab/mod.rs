@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, StreamViewType, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, StreamSpecification, StreamViewType, WriteRequest};
 use opensearch::http::Method;
 use serde_json::Value;
 use streamdex_testkit::compare::{Sides, table_items};
@@ -23,6 +23,7 @@ use streamdex_testkit::workload::{
     Item, RandomWriter, SESSIONS_STREAM_ARN, Sessions, SessionsTable, create_sessions_table,
 };
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep_until};
 
 pub(crate) use expected::{id, session};
 pub(crate) use load::Load;
@@ -32,6 +33,8 @@ pub(crate) use route::route;
 
 /// Long enough for a machine that does other things as well.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
+/// A stream that is so much younger than its table does not hold all of it.
+const YOUNGER: Duration = Duration::from_secs(12);
 pub(crate) const CONFIG: &str = "streamdex.toml";
 
 pub(crate) struct Lab {
@@ -99,6 +102,27 @@ table = "{state}"
         );
         let settings = if index.contains("settings") { "" } else { "settings = { number_of_replicas = 0 }\n" };
         self.write_file(CONFIG, &format!("{text}{settings}"));
+    }
+
+    /// Adds lines to `[source]`.
+    pub(crate) fn with_source(&self, lines: &str) {
+        let text = self.read_file(CONFIG);
+        self.write_file(CONFIG, &text.replace("[source]\n", &format!("[source]\n{lines}\n")));
+    }
+
+    /// Puts items that the table's stream knows nothing of.
+    pub(crate) async fn hold_before_the_stream(&self, items: u32) {
+        let begun = Instant::now();
+        self.set_stream(None).await;
+        self.fill(77, items).await;
+        sleep_until(begun + YOUNGER).await;
+        self.set_stream(Some(StreamViewType::NewAndOldImages)).await;
+    }
+
+    async fn set_stream(&self, view: Option<StreamViewType>) {
+        let specification = StreamSpecification::builder().stream_enabled(view.is_some()).set_stream_view_type(view);
+        let call = self.client.update_table().table_name(&self.table.name);
+        call.stream_specification(specification.build().unwrap()).send().await.unwrap();
     }
 
     /// Goes on under another `state.group`, which knows of no progress.

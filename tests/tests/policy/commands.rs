@@ -32,6 +32,7 @@ fn key_of(user: &str, session: &str) -> Item {
 
 async fn run_needs_what_is_granted(view: StreamViewType) {
     let Some(overheard) = Overheard::new(view.clone()).await else { return };
+    overheard.lab.with_source("backfill = \"never\"");
     overheard.needed(&["state", "create"], 0).await;
     fill(&overheard).await;
     let needed = with_ends_of_shards(overheard.needed(&["run", "--until-end"], 1).await);
@@ -46,6 +47,28 @@ async fn run_makes_the_granted_calls_and_no_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_reads_items_of_a_stream_of_keys() {
     run_needs_what_is_granted(StreamViewType::KeysOnly).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_asks_whether_the_index_is_empty_and_may_fill_it() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let lab = &overheard.lab;
+    overheard.needed(&["state", "create"], 0).await;
+    lab.hold_before_the_stream(4).await;
+    fill(&overheard).await;
+    let makes_the_index = overheard.needed(&["run", "--until-end"], 1).await;
+    // A group that begins anew finds it, and counts its documents.
+    for pin in lab.state_rows("sk", "stream|").await {
+        let key = pin.into_iter().filter(|(name, _)| name == "pk" || name == "sk").collect();
+        lab.client.delete_item().table_name(&lab.state).set_key(Some(key)).send().await.unwrap();
+    }
+    let counts = overheard.needed(&["run", "--until-end"], 0).await;
+    let mut needed = with_ends_of_shards(both(makes_the_index, counts));
+    // It fills only where it goes on: see the test of backfill.
+    for action in ["dynamodb:BatchGetItem", "dynamodb:Scan"] {
+        assert!(needed.actions.insert((action.to_owned(), Resource::Table)), "{action}");
+    }
+    assert_eq!(needed, granted(lab, &["--for", "run"]).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,6 +191,7 @@ async fn an_index_of_ones_own_needs_less() {
     overheard.needed(&["state", "create"], 0).await;
     overheard.needed(&["index", "apply"], 0).await;
     fill(&overheard).await;
+    lab.with_source("backfill = \"never\"");
     // What set-up made under the alias is now taken for somebody else's.
     for (manage, group) in [("check", "one"), ("never", "two")] {
         let text = lab.read_file(crate::lab::CONFIG);

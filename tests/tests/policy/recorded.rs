@@ -136,7 +136,7 @@ impl Rights {
                 self.names.insert((*name).to_owned());
                 (&[], &["indices:admin/mapping/put"])
             }
-            ("POST", [name, "_search"]) => {
+            ("POST", [name, "_search"]) | ("GET", [name, "_count"]) => {
                 self.names.insert((*name).to_owned());
                 (&[], &["indices:data/read/search"])
             }

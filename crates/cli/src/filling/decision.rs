@@ -11,8 +11,8 @@ pub(super) struct Seen {
     pub(super) is_all_in_stream: bool,
     /// About how many items the table has.
     pub(super) items: u64,
-    /// How many documents the indices hold.
-    pub(super) documents: u64,
+    /// How many documents the indices hold, where that is known.
+    pub(super) documents: Option<u64>,
     /// The most items that may be filled from; `None`: never.
     pub(super) at_most: Option<u64>,
 }
@@ -34,7 +34,7 @@ impl Seen {
     pub(super) fn decide(self) -> Decision {
         match self {
             Seen { is_all_in_stream: true, .. } => Decision::Complete,
-            Seen { documents: 0, at_most: Some(most), items, .. } if items <= most => Decision::Fill,
+            Seen { documents: Some(0), at_most: Some(most), items, .. } if items <= most => Decision::Fill,
             _ => Decision::Leave,
         }
     }
@@ -74,14 +74,15 @@ mod tests {
     fn b1_an_empty_index_of_a_table_that_is_not_too_large_is_filled() {
         let seen = |is_all_in_stream, items, documents, at_most| Seen { is_all_in_stream, items, documents, at_most };
         for (seen, decision) in [
-            (seen(true, 0, 0, Some(10)), Decision::Complete),
-            (seen(true, 50, 3, None), Decision::Complete),
-            (seen(false, 10, 0, Some(10)), Decision::Fill),
+            (seen(true, 0, None, Some(10)), Decision::Complete),
+            (seen(true, 50, Some(3), None), Decision::Complete),
+            (seen(false, 10, Some(0), Some(10)), Decision::Fill),
             // DynamoDB counts items every six hours.
-            (seen(false, 0, 0, Some(10)), Decision::Fill),
-            (seen(false, 11, 0, Some(10)), Decision::Leave),
-            (seen(false, 10, 1, Some(10)), Decision::Leave),
-            (seen(false, 10, 0, None), Decision::Leave),
+            (seen(false, 0, Some(0), Some(10)), Decision::Fill),
+            (seen(false, 11, Some(0), Some(10)), Decision::Leave),
+            (seen(false, 10, Some(1), Some(10)), Decision::Leave),
+            (seen(false, 10, Some(0), None), Decision::Leave),
+            (seen(false, 10, None, Some(10)), Decision::Leave),
         ] {
             assert_eq!(seen.decide(), decision, "{seen:?}");
         }

@@ -18,7 +18,7 @@
 //! | `verify`: `POST /NAME/_refresh` | index `indices:admin/refresh`, `indices:admin/refresh[s]` |
 //! | `verify`: `POST /NAME/_search/point_in_time`, `POST /_search`, `DELETE /_search/point_in_time` | index `indices:data/read/point_in_time/create`, `…/delete`, `indices:data/read/search` |
 //! | `verify`, where there is no point in time: `POST /NAME/_search?scroll`, `POST`, `DELETE /_search/scroll` | index `indices:data/read/search`; cluster `indices:data/read/scroll`, `…/scroll/clear` |
-//! | `verify`: `GET /NAME/_count` of an archive | index `indices:data/read/search` |
+//! | `verify`: `GET /NAME/_count` of an archive; `run`: of an index that may be empty | index `indices:data/read/search` |
 //!
 //! From the security plugin's `PrivilegesEvaluator`: a create request with aliases needs both permissions, dynamic
 //! mappings count as `mapping/put`, each item of a bulk request as `index` or `delete`.
@@ -124,6 +124,21 @@ pub(crate) struct Rule {
     permission: Vec<&'static str>,
 }
 
+/// What OpenSearch is used for.
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    purpose: Purpose,
+    /// Whether documents are counted, to see whether an index is empty and is to be filled.
+    fills: bool,
+}
+
+impl Use {
+    fn of(config: &Config, purpose: Purpose) -> Use {
+        let is_filled = |source: &streamdex_config::Source| source.backfill_at_most.is_some();
+        Use { purpose, fills: purpose == Purpose::Run && config.sources.iter().any(is_filled) }
+    }
+}
+
 /// The IAM statement of requests that are signed.
 pub(super) fn grant(grants: &mut Grants, config: &Config, purpose: Purpose, facts: &Facts) {
     let Auth::SigV4 { service, region, aws } = &config.opensearch.auth else { return };
@@ -156,17 +171,17 @@ pub(crate) fn access(config: &Config, purpose: Purpose, facts: &Facts) -> Option
         Auth::None => None,
         Auth::Basic { username, .. } => {
             let mapping = RoleMapping { backend_roles: Vec::new(), users: vec![username.clone()] };
-            Some(fine_grained(&role_name(config, purpose), purpose, cluster, &names, mapping))
+            Some(fine_grained(&role_name(config, purpose), Use::of(config, purpose), cluster, &names, mapping))
         }
         Auth::SigV4 { service: SigV4Service::Es, aws, region } => {
             let signer = signer(aws, region.as_deref(), facts);
             let mapping = RoleMapping { backend_roles: vec![signer], users: Vec::new() };
-            Some(fine_grained(&role_name(config, purpose), purpose, cluster, &names, mapping))
+            Some(fine_grained(&role_name(config, purpose), Use::of(config, purpose), cluster, &names, mapping))
         }
         Auth::SigV4 { service: SigV4Service::Aoss, aws, region } => {
             let signer = signer(aws, region.as_deref(), facts);
             let name = role_name(config, purpose);
-            Some(Access::DataAccess([data_access(name, purpose, &names, signer, facts)]))
+            Some(Access::DataAccess([data_access(name, Use::of(config, purpose), &names, signer, facts)]))
         }
     }
 }
@@ -178,12 +193,12 @@ fn role_name(config: &Config, purpose: Purpose) -> String {
 
 fn fine_grained(
     name: &str,
-    purpose: Purpose,
+    of: Use,
     cluster: Vec<&'static str>,
     names: &[IndexNames],
     mapping: RoleMapping,
 ) -> Access {
-    let permissions = by_manage(names, |manage| index_actions(purpose, manage)).into_iter();
+    let permissions = by_manage(names, |manage| index_actions(of, manage)).into_iter();
     let permissions = permissions
         .map(|(index_patterns, allowed_actions)| IndexPermission { index_patterns, allowed_actions })
         .collect();
@@ -195,13 +210,13 @@ fn fine_grained(
 
 fn data_access(
     description: String,
-    purpose: Purpose,
+    of: Use,
     names: &[IndexNames],
     signer: String,
     facts: &Facts,
 ) -> DataAccess {
     let collection = facts.collection.as_deref().unwrap_or(COLLECTION);
-    let mut rules: Vec<Rule> = by_manage(names, |manage| serverless_actions(purpose, manage))
+    let mut rules: Vec<Rule> = by_manage(names, |manage| serverless_actions(of, manage))
         .into_iter()
         .map(|(patterns, permission)| Rule {
             resource_type: "index",
@@ -209,7 +224,7 @@ fn data_access(
             permission,
         })
         .collect();
-    if makes(names) && purpose != Purpose::Verify {
+    if makes(names) && of.purpose != Purpose::Verify {
         // Aliases and index templates belong to the collection.
         let permission =
             vec!["aoss:CreateCollectionItems", "aoss:DescribeCollectionItems", "aoss:UpdateCollectionItems"];
@@ -257,7 +272,7 @@ fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> 
     }
 }
 
-fn index_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
+fn index_actions(Use { purpose, fills }: Use, manage: Manage) -> Vec<&'static str> {
     let writes = match (purpose, manage) {
         (Purpose::Index, Manage::Never) | (Purpose::Verify, _) => [].as_slice(),
         (Purpose::Index, _) => &PROBE,
@@ -270,18 +285,18 @@ fn index_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
     };
     let gets = matches!(purpose, Purpose::Verify | Purpose::Repair | Purpose::Dlq).then_some(GET_OF_SHARD);
     // Whoever compares an index asks whether it is there, whoever makes it.
-    let observes = (manage != Manage::Never || gets.is_some()).then_some(OBSERVE);
+    let observes = (manage != Manage::Never || gets.is_some() || fills).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
     let watches = (manage != Manage::Never && matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill)).then_some(WATCH);
-    let counts = (manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);
+    let counts = (fills || manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);
     let asks = [observes, watches, counts, gets].into_iter().flatten();
     let mut actions: Vec<&str> = writes.iter().chain(makes).chain(reads).copied().chain(asks).collect();
     actions.sort_unstable();
     actions
 }
 
-fn serverless_actions(purpose: Purpose, manage: Manage) -> Vec<&'static str> {
-    let reads = matches!(purpose, Purpose::Verify | Purpose::Repair | Purpose::Dlq);
+fn serverless_actions(Use { purpose, fills }: Use, manage: Manage) -> Vec<&'static str> {
+    let reads = fills || matches!(purpose, Purpose::Verify | Purpose::Repair | Purpose::Dlq);
     let creates = (manage == Manage::Create && purpose != Purpose::Verify).then_some("aoss:CreateIndex");
     let describes = (manage != Manage::Never || reads).then_some("aoss:DescribeIndex");
     // New fields change the mapping.

@@ -107,10 +107,15 @@ fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'stat
         Purpose::Backfill | Purpose::Verify | Purpose::Repair | Purpose::Dlq => true,
         Purpose::Lambda | Purpose::StateCreate => false,
     };
+    let scans = match purpose {
+        // An empty index is filled.
+        Purpose::Run => source.backfill_at_most.is_some(),
+        _ => matches!(purpose, Purpose::Backfill | Purpose::Verify | Purpose::Repair),
+    };
     let mut actions = Vec::new();
-    actions.extend(purpose.reads_items(facts).then_some(READ_ITEMS));
-    actions.extend(describes.then_some(DESCRIBE_TABLE));
-    actions.extend(matches!(purpose, Purpose::Backfill | Purpose::Verify | Purpose::Repair).then_some(SCAN));
+    actions.extend((scans || purpose.reads_items(facts)).then_some(READ_ITEMS));
+    actions.extend((scans || describes).then_some(DESCRIBE_TABLE));
+    actions.extend(scans.then_some(SCAN));
     actions
 }
 
