@@ -22,7 +22,7 @@ use streamdex_poller::beside::{Beside, Held, Undecided};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::StreamStart;
-use streamdex_reconcile::backfill::{Backfill, Claim, End, Settings, claim};
+use streamdex_reconcile::backfill::{Backfill, Claim, End, Lookout, Settings, claim};
 use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::{Fault, Mirror};
 use streamdex_sink::index::{SetupError, SetupErrorKind};
@@ -92,9 +92,9 @@ impl Beside for Filling {
     }
 
     async fn work(&self, held: Held) {
-        let (mut beat, mut pause) = (None, FIRST_PAUSE);
+        let (mut lookout, mut pause) = (Lookout::default(), FIRST_PAUSE);
         loop {
-            let wait = match self.look(&held, &mut beat).await {
+            let wait = match self.look(&held, &mut lookout).await {
                 Next::End => return,
                 Next::Look => {
                     pause = FIRST_PAUSE;
@@ -116,7 +116,7 @@ impl Beside for Filling {
 
 impl Filling {
     /// Looks at the record, and does what it asks for.
-    async fn look(&self, held: &Held, beat: &mut Option<u64>) -> Next {
+    async fn look(&self, held: &Held, lookout: &mut Lookout) -> Next {
         let record = match self.store.load().await {
             Ok(record) => record,
             Err(error) => {
@@ -125,15 +125,14 @@ impl Filling {
             }
         };
         held.board.fill(record.clone());
-        let Some(record) = record.filter(|record| record.state == BackfillState::Running) else { return Next::Look };
-        if record.by == FilledBy::Run && self.until == Until::Stopped {
-            return self.fill(held, record).await;
-        }
-        // Whoever fills may write an item that was deleted meanwhile, where the index has forgotten the delete.
-        if beat.replace(record.beat) != Some(record.beat) && record.owner.is_some() {
+        if lookout.sees(record.as_ref()) {
             self.writer.doubt_earlier_requests();
         }
-        Next::Look
+        let is_ours = |record: &BackfillRecord| record.state == BackfillState::Running && record.by == FilledBy::Run;
+        match record.filter(is_ours) {
+            Some(record) if self.until == Until::Stopped => self.fill(held, record).await,
+            _ => Next::Look,
+        }
     }
 
     /// Fills, and shows how far it is.

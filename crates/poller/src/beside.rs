@@ -34,7 +34,7 @@ pub struct Held {
     pub permit: Arc<dyn Permit>,
     /// Where to show how far it is.
     pub board: StatusBoard,
-    /// After this is cancelled there are some seconds left.
+    /// After this is cancelled there is a second left.
     pub stop: CancellationToken,
 }
 

@@ -10,6 +10,7 @@
 //! request got no answer, is read again by its key.
 
 mod claim;
+mod lookout;
 mod scanned;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 pub use self::claim::{Claim, claim};
+pub use self::lookout::Lookout;
 use self::scanned::Scanned;
 use crate::fault::Fault;
 use crate::mirror::Mirror;

@@ -60,7 +60,7 @@ const CARRIED_OUT_LATE: Duration = Duration::from_secs(11 * 60);
 /// Requests that were given up end so soon, or may still be carried out.
 const REQUESTS_END_WITHIN: Duration = Duration::from_millis(500);
 /// What is done beside reading is told to stop together with it.
-const BESIDE_ENDS_WITHIN: Duration = Duration::from_secs(3);
+const BESIDE_ENDS_WITHIN: Duration = Duration::from_secs(1);
 const CHECK_THE_CLUSTER: Duration = Duration::from_millis(100);
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
 /// A process that does not come to judge for so long was frozen, or has no processor.
@@ -89,7 +89,7 @@ impl BesideReading {
         BesideReading { task, stop }
     }
 
-    /// Gives it some seconds to store how far it is.
+    /// Gives it a second to store how far it is.
     async fn end(mut self) {
         self.stop.cancel();
         let _ = timeout(BESIDE_ENDS_WITHIN, self.task.join_next()).await;

@@ -105,23 +105,28 @@ fn outcome<T>(ended: &Result<T, Fault>) -> String {
     }
 }
 
+/// The table and its indices, as a process reaches them.
+pub(super) fn mirror(gate: &Arc<Gate>, world: &Arc<World>) -> Mirror {
+    Mirror {
+        table: "sessions".to_owned(),
+        keys: vec![KeyAttribute { name: KEY.to_owned(), kind: KeyType::String }],
+        mapper: Arc::new(mapper(&world.plan)),
+        scan: Arc::new(SimulatedScan { gate: Arc::clone(gate), world: Arc::clone(world) }),
+        items: Arc::new(SimulatedItems { gate: Arc::clone(gate), world: Arc::clone(world) }),
+        index: Arc::new(SimulatedReader { gate: Arc::clone(gate), world: Arc::clone(world) }),
+        letters: Arc::new(SimulatedLetters { gate: Arc::clone(gate), world: Arc::clone(world) }),
+        patience: Patience::Endless,
+        progress: DeliveryProgress::under_way(),
+    }
+}
+
 // === impl Audit ===
 
 impl Audit {
     fn new(world: &Arc<World>, number: u64) -> Audit {
         let gate = Gate::new(format!("{AUDIT}{number}"), Arc::clone(world));
-        let mirror = Mirror {
-            table: "sessions".to_owned(),
-            keys: vec![KeyAttribute { name: KEY.to_owned(), kind: KeyType::String }],
-            mapper: Arc::new(mapper(&world.plan)),
-            scan: Arc::new(SimulatedScan { gate: Arc::clone(&gate), world: Arc::clone(world) }),
-            items: Arc::new(SimulatedItems { gate: Arc::clone(&gate), world: Arc::clone(world) }),
-            index: Arc::new(SimulatedReader { gate: Arc::clone(&gate), world: Arc::clone(world) }),
-            letters: Arc::new(SimulatedLetters { gate: Arc::clone(&gate), world: Arc::clone(world) }),
-            patience: Patience::Endless,
-            progress: DeliveryProgress::under_way(),
-        };
-        Audit { world: Arc::clone(world), gate, mirror: Arc::new(mirror), cancel: CancellationToken::new() }
+        let mirror = Arc::new(mirror(&gate, world));
+        Audit { world: Arc::clone(world), gate, mirror, cancel: CancellationToken::new() }
     }
 
     async fn verify(&self, how: How) -> Result<Report, Fault> {

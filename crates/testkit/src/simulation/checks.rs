@@ -10,7 +10,7 @@ use streamdex_poller::GapKind;
 use super::table::{Entry, Item, KEY, Shard, Table};
 use super::time::HOUR;
 use super::worker::mapper;
-use super::world::World;
+use super::world::{BEFORE, World};
 
 /// Whether every record that can still be read has an outcome: nothing more will happen.
 pub(super) fn is_settled(world: &World) -> bool {
@@ -174,7 +174,10 @@ fn check_documents(world: &World, gaps: &Gaps, affected: &BTreeSet<String>) {
     let poisoned: BTreeSet<String> =
         table.items.iter().filter(|(_, item)| item.is_poison()).map(|(key, _)| key.clone()).collect();
     drop(table);
-    let skip = |id: &String| affected.contains(id) || unread.contains(id) || poisoned.contains(id);
+    // Where an index is lost and nothing is written to it any more, nobody can notice.
+    let is_lost = !world.search().lost.is_empty();
+    let was_lost = |id: &String| is_lost && world.plan.fill && id.starts_with(BEFORE);
+    let skip = |id: &String| was_lost(id) || affected.contains(id) || unread.contains(id) || poisoned.contains(id);
     let torn = torn(world);
     let is_state = |address: &Address, document: &Value| torn.get(address).is_some_and(|all| all.contains(document));
     let is_torn = |id: &str| world.table().torn.is_last(id);

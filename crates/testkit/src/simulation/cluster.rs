@@ -96,6 +96,11 @@ impl Cluster {
             .plan
             .audit
             .then(|| tokio::spawn(super::audit::audit_until(Arc::clone(&self.world), audits.clone())));
+        let filling = self
+            .world
+            .plan
+            .fill
+            .then(|| tokio::spawn(super::fill::fill_until(Arc::clone(&self.world), audits.clone())));
         let mut end = self.world.plan.head_start + self.world.plan.storm;
         while let Some(((at, serial), step)) = self.agenda.pop_first() {
             if at > end {
@@ -114,8 +119,8 @@ impl Cluster {
         self.writer.cancel();
         let _ = writing.await;
         audits.cancel();
-        if let Some(auditing) = auditing {
-            let _ = auditing.await;
+        for beside in [auditing, filling].into_iter().flatten() {
+            let _ = beside.await;
         }
     }
 

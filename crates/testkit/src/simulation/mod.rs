@@ -31,6 +31,7 @@ mod calls;
 mod checks;
 mod cluster;
 mod dice;
+mod fill;
 mod gate;
 mod indices;
 mod letters;
@@ -182,6 +183,9 @@ async fn settle(world: &Arc<World>, cluster: &mut Cluster) {
     let give_up = world.time.millis() + SETTLE_WITHIN;
     while !checks::is_settled(world) && world.time.millis() < give_up && world.trace.violations().is_empty() {
         cluster.pass(2 * SECOND).await;
+    }
+    if world.plan.fill {
+        cluster.beside(fill::fill_in_the_end(world)).await;
     }
     cluster.pass(if world.has_late_requests() { AFTER_LATE_REQUESTS } else { AFTERWARDS }).await;
     if !world.plan.audit {

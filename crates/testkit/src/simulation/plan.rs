@@ -44,6 +44,8 @@ pub(super) struct Plan {
     pub(super) until: Until,
     /// Services answer as they should, and only workers are in trouble.
     pub(super) is_clear: bool,
+    /// The table holds items that are in no stream, and is filled beside the workers.
+    pub(super) fill: bool,
     /// The index is verified and repaired beside the workers, and in the end.
     pub(super) audit: bool,
     /// One worker is in trouble all the time, and nothing else is.
@@ -161,6 +163,7 @@ impl Plan {
             sources: 1,
             until: Until::Stopped,
             is_clear: false,
+            fill: false,
             audit: false,
             sick: None,
         };
@@ -189,6 +192,11 @@ impl Plan {
         plan.audit = plan.until == Until::Stopped && plan.sources == 1 && audit.chance(20);
         if plan.audit {
             plan.draw_audit(&mut audit);
+        }
+        let mut fill = Dice::new(seed, "fills");
+        plan.fill = plan.until == Until::Stopped && plan.sources == 1 && !plan.audit && fill.chance(20);
+        if plan.fill {
+            plan.draw_fill(&mut fill);
         }
         plan.draw_events(&mut dice);
         plan

@@ -48,6 +48,11 @@ impl VirtualTime {
         EPOCH + self.elapsed().as_secs()
     }
 
+    /// The second of so many milliseconds since the beginning.
+    pub(super) fn seconds_at(&self, millis: u64) -> u64 {
+        EPOCH + millis / 1_000
+    }
+
     /// Waits until so many milliseconds since the beginning.
     pub(super) async fn until(&self, millis: u64) {
         tokio::time::sleep_until(self.start + Duration::from_millis(millis)).await;

@@ -11,6 +11,7 @@ use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_mapping::route::{Condition, Test};
 use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
 use streamdex_poller::SearchContact;
+use streamdex_poller::beside::Beside;
 use streamdex_poller::clock::Clock;
 use streamdex_poller::follow::{Deliver, Delivered, FollowEnd, Follower, Parts, Settings};
 use streamdex_poller::graph::Until;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bulk::{REQUEST_TIMEOUT, SimulatedSearch};
 use super::dice::hash;
+use super::fill::LooksOut;
 use super::gate::Gate;
 use super::indices::SimulatedIndices;
 use super::letters::SimulatedLetters;
@@ -144,12 +146,13 @@ fn follower(
 ) -> Follower {
     let indices = Arc::new(SimulatedIndices::new(Arc::clone(gate), Arc::clone(world)));
     let search = SimulatedSearch { gate: Arc::clone(gate), world: Arc::clone(world) };
+    let writer = BulkWriter::start_on(Arc::new(search), indices.clone(), writer_settings(seed), writing.clone());
     let delivery = Delivery {
         table: "sessions".to_owned(),
         mapper: Arc::new(mapper(&world.plan)),
         reader: Some(Arc::new(SimulatedItems { gate: Arc::clone(gate), world: Arc::clone(world) })),
         indices: indices.clone(),
-        writer: BulkWriter::start_on(Arc::new(search), indices.clone(), writer_settings(seed), writing.clone()),
+        writer: writer.clone(),
         letters: Arc::new(SimulatedLetters { gate: Arc::clone(gate), world: Arc::clone(world) }),
         patience: Patience::Endless,
         progress: DeliveryProgress::at_start(),
@@ -171,7 +174,10 @@ fn follower(
         search: contact.clone(),
         describe_turn: streamdex_poller::DescribeTurn::default(),
         cluster: Arc::new(|| None),
-        beside: None,
+        beside: world.plan.fill.then(|| {
+            let looks_out = LooksOut { gate: Arc::clone(gate), world: Arc::clone(world), writer };
+            Arc::new(looks_out) as Arc<dyn Beside>
+        }),
     };
     let settings = Settings {
         stream_arn: arn,

@@ -56,6 +56,9 @@ pub(super) struct World {
 /// How the names of processes begin that verify and repair: they write for no shard.
 pub(super) const AUDIT: &str = "audit";
 
+/// How the keys begin of items that are in no stream, and that nobody writes to.
+pub(super) const BEFORE: &str = "before";
+
 /// How many leases each process has, by its slot.
 pub(super) type Leases = Vec<Arc<AtomicUsize>>;
 
@@ -66,11 +69,16 @@ impl World {
     /// The world of a plan, whose workers are processes that count their leases so, by their slots.
     pub(super) fn new(plan: Plan, keep: usize, leases: Leases) -> Arc<World> {
         let time = VirtualTime::start();
+        let mut table = Table::new(time, plan.seed, plan.images, plan.partitions, plan.stream);
+        if plan.fill {
+            table.hold((0..plan.keys).step_by(2).map(|key| format!("k{key}")));
+            table.hold((0..plan.keys).map(|key| format!("{BEFORE}{key}")));
+        }
         Arc::new(World {
             time,
             trace: Trace::new(time, keep),
             weather: Weather::default(),
-            table: Mutex::new(Table::new(time, plan.seed, plan.images, plan.partitions, plan.stream)),
+            table: Mutex::new(table),
             search: Mutex::new(Search::new(plan.seed, plan.makes_indices)),
             state: Mutex::new(StateItems::default()),
             stream_dice: Mutex::new(Dice::new(plan.seed, "stream")),
@@ -129,7 +137,12 @@ impl World {
         let record = letter.key.record.as_str();
         self.trace.note(format_args!("{worker} makes {record} a dead letter"));
         self.reached.note("dead letter");
-        if !self.table().is_poison(record) {
+        let is_poison = match worker.starts_with(AUDIT) {
+            // A backfill names the item.
+            true => self.table().was_poison(letter.keys.as_deref().unwrap_or_default()),
+            false => self.table().is_poison(record),
+        };
+        if !is_poison {
             self.trace.violation(format_args!("{worker} makes {record} a dead letter, which nothing is wrong with"));
         }
         lock(&self.lettered).insert(record.to_owned());

@@ -41,7 +41,7 @@ impl Beside for FakeBeside {
         assert!(!self.breaks, "it breaks");
         self.allowed_to_write.store(held.permit.is_granted(), Ordering::SeqCst);
         held.stop.cancelled().await;
-        seconds(1).await;
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         self.ended.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -159,6 +159,16 @@ impl Plan {
         }
     }
 
+    /// A backfill takes some minutes, and meets forgotten tombstones.
+    pub(super) fn draw_fill(&mut self, dice: &mut Dice) {
+        self.storm += dice.within(0..=4) * MINUTE;
+        self.keys += dice.index(20);
+        let end = self.head_start + self.storm;
+        for _ in 0..dice.index(8) {
+            self.events.push((dice.within(self.head_start..=end), Event::ForgetTombstones));
+        }
+    }
+
     /// Decides what happens when.
     pub(super) fn draw_events(&mut self, dice: &mut Dice) {
         let end = self.head_start + self.storm;

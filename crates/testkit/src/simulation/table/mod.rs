@@ -130,6 +130,15 @@ impl Table {
         table
     }
 
+    /// Holds items that are in no stream.
+    pub(super) fn hold(&mut self, keys: impl Iterator<Item = String>) {
+        for key in keys {
+            self.serial += 1;
+            let kind = ["a", "a", "b", "none"][self.dice.index(4)];
+            self.items.insert(key, Item { kind, serial: self.serial, text: "before".to_owned() });
+        }
+    }
+
     // --- what the table does ---
 
     /// Writes, unless this second is not to be written in.
@@ -270,6 +279,12 @@ impl Table {
         let Some((stream, shard, index)) = self.places.get(sequence) else { return false };
         let shard = self.streams[*stream].shards.get(shard);
         shard.and_then(|shard| shard.records.get(*index)).is_some_and(|entry| entry.is_poison)
+    }
+
+    /// Whether OpenSearch refused a document of the item with this key, as DynamoDB JSON.
+    pub(super) fn was_poison(&self, keys: &str) -> bool {
+        let entries = self.streams.iter().flat_map(|stream| stream.shards.values()).flat_map(|shard| &shard.records);
+        entries.filter(|entry| entry.is_poison).any(|entry| json!({KEY: {"S": entry.key}}).to_string() == keys)
     }
 
     /// A worker reported an outcome for a record.
