@@ -53,6 +53,16 @@ impl Capturer {
         Ok(Capturer { capturer, what_for })
     }
 
+    /// How records are taken.
+    pub(crate) fn trust(&self) -> Trust {
+        self.what_for.trust()
+    }
+
+    /// The key attributes of a source's table, by its place.
+    pub(crate) fn set_keys(&mut self, source: usize, keys: Vec<String>) {
+        self.capturer.set_keys(source, keys);
+    }
+
     /// The mapper of a source, by its place.
     pub(crate) fn mapper(&self, source: usize) -> Option<&Arc<Mapper>> {
         self.capturer.mapper(source)

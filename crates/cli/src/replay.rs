@@ -13,6 +13,7 @@ use streamdex_delivery::page::Page;
 use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome, ReadMemory};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
+use streamdex_dynamodb::size::TableSize;
 use streamdex_dynamodb::table::{TableError, TableInfo};
 use streamdex_mapping::{Mapper, Tally, Trust};
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
@@ -38,7 +39,7 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
     let config = settings::configuration(global)?;
     let what_for = if arguments.images { CapturedFor::Images } else { CapturedFor::Reads };
     let trust = what_for.trust();
-    let capturer = Capturer::new(&config, arguments.source.as_deref(), what_for)?;
+    let mut capturer = Capturer::new(&config, arguments.source.as_deref(), what_for)?;
     let inputs = Input::open_all(&arguments.files)?;
     // With --images no AWS call is made but the one that the configuration asks for.
     let uses: &[Uses] = match what_for {
@@ -50,7 +51,7 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
     let cancel = CancellationToken::new();
     let mut watched = Watched::default();
     watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
-    let deliveries = Box::pin(deliveries(&config, &capturer, trust, &cancel)).await?;
+    let deliveries = Box::pin(deliveries(&config, &mut capturer, trust, &cancel)).await?;
     let mut replay = Replay::new(deliveries, cancel);
     let ended = tokio::select! {
         ended = Box::pin(replay.work_off(inputs, &capturer)) => ended,
@@ -101,8 +102,7 @@ impl Replay {
                 let pages = capturer.capture(&input.name, &piece)?;
                 is_empty &= pages.order.is_empty() && pages.items.is_empty();
                 if !pages.items.is_empty() {
-                    let message = format!("{}: items carry no change, so they cannot be replayed", input.name);
-                    return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex map` shows items"));
+                    return Err(items(&input.name, capturer.trust()));
                 }
                 for (source, page) in pages.pages {
                     self.submit(source, page).await;
@@ -173,6 +173,16 @@ impl Replay {
     }
 }
 
+/// Items that cannot be replayed.
+fn items(input: &str, trust: Trust) -> CliError {
+    match trust {
+        Trust::InOrder => CliError::new(Exit::Usage, format!("{input}: items carry no change, so their images have no version"))
+            .with_hint("leave --images out: each item is read from the table by its key"),
+        Trust::ReadItem => CliError::new(Exit::Usage, format!("{input}: an item does not hold the key of the table"))
+            .with_hint("scan whole items, without a projection; `streamdex map` shows items"),
+    }
+}
+
 fn detail(tally: &Tally) -> String {
     match tally.dead_lettered {
         0 => String::new(),
@@ -184,7 +194,7 @@ fn detail(tally: &Tally) -> String {
 /// A delivery for each source, over one writer.
 async fn deliveries(
     config: &Config,
-    capturer: &Capturer,
+    capturer: &mut Capturer,
     trust: Trust,
     cancel: &CancellationToken,
 ) -> Result<BTreeMap<usize, Arc<Delivery>>, CliError> {
@@ -194,7 +204,7 @@ async fn deliveries(
         Trust::ReadItem => Box::pin(connect::table_facts(config, |_| true)).await?,
     };
     let letters = letters(config, trust).await;
-    let readers = Box::pin(readers(config, trust)).await?;
+    let readers = Box::pin(readers(config, capturer, trust)).await?;
     let indices = Arc::new(Indices::new(client.clone(), config, &context));
     connect::opensearch(&indices).await?;
     let patience = Patience::one_shot();
@@ -229,27 +239,39 @@ async fn letters(config: &Config, trust: Trust) -> Arc<dyn DeadLetterStore> {
 }
 
 /// A reader for each source, whose table is asked for first: without it nothing can be replayed.
-async fn readers(config: &Config, trust: Trust) -> Result<Vec<Option<Arc<dyn ItemReader>>>, CliError> {
+async fn readers(
+    config: &Config,
+    capturer: &mut Capturer,
+    trust: Trust,
+) -> Result<Vec<Option<Arc<dyn ItemReader>>>, CliError> {
     let mut readers: Vec<Option<Arc<dyn ItemReader>>> = Vec::new();
-    for source in &config.sources {
+    for (place, source) in config.sources.iter().enumerate() {
         if trust == Trust::InOrder {
             readers.push(None);
             continue;
         }
         let clients = SourceClients::connect(source).await;
-        Box::pin(reach(&clients, source)).await?;
+        capturer.set_keys(place, Box::pin(reach(&clients, source)).await?);
         readers.push(Some(Arc::new(BatchGetReader::new(clients.dynamodb, source.table.table_name()))));
     }
     Ok(readers)
 }
 
-/// Checks that items can be read from the table.
-async fn reach(clients: &SourceClients, source: &Source) -> Result<(), CliError> {
-    let described = tokio::time::timeout(connect::PATIENCE, Box::pin(TableInfo::describe(clients, source))).await;
-    let problem = match described {
-        Ok(Ok(_)) => return Ok(()),
-        // Items are read from the table alone; its stream may be off or gone.
-        Ok(Err(TableError::StreamDisabled(_))) => return Ok(()),
+/// Checks that items can be read from the table; its key attributes.
+async fn reach(clients: &SourceClients, source: &Source) -> Result<Vec<String>, CliError> {
+    let described = async {
+        match Box::pin(TableInfo::describe(clients, source)).await {
+            Ok(info) => Ok(info.keys),
+            // Items are read from the table alone; its stream may be off or gone.
+            Err(TableError::StreamDisabled(table)) => {
+                let size = Box::pin(TableSize::describe(&clients.dynamodb, &table)).await;
+                size.map(|size| size.key_names()).map_err(TableError::Aws)
+            }
+            Err(error) => Err(error),
+        }
+    };
+    let problem = match tokio::time::timeout(connect::PATIENCE, described).await {
+        Ok(Ok(keys)) => return Ok(keys),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "DynamoDB did not answer".to_owned(),
     };

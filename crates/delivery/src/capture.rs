@@ -12,7 +12,9 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use streamdex_config::{Arn, Config};
 use streamdex_mapping::event::{Captured, CapturedError, read_captured, read_item};
-use streamdex_mapping::{Address, Change, Image, Mapper, RecordError, RecordProblem, Trust};
+use streamdex_mapping::{
+    Address, Change, Fetch, FetchVersion, Image, Key, Mapper, RecordError, RecordProblem, Trust,
+};
 
 pub use self::error::CaptureError;
 use crate::page::Page;
@@ -34,6 +36,8 @@ struct Followed {
     table: String,
     mapper: Arc<Mapper>,
     proof: KeyProof,
+    /// The table's key attributes; none where they are not known.
+    keys: Vec<String>,
     old_images: OldImages,
 }
 
@@ -74,6 +78,7 @@ impl Capturer {
             table: source.table.table_name().to_owned(),
             mapper: Arc::new(Mapper::new(source.routes.clone())),
             proof: KeyProof::default(),
+            keys: Vec::new(),
             old_images: OldImages::new(&source.routes),
         };
         Capturer { sources: config.sources.iter().map(followed).collect(), forced: None }
@@ -84,6 +89,13 @@ impl Capturer {
     pub fn forced(mut self, source: usize) -> Capturer {
         self.forced = Some(source);
         self
+    }
+
+    /// The key attributes of a source's table, by its place: items of it are read by their keys then.
+    pub fn set_keys(&mut self, source: usize, keys: Vec<String>) {
+        if let Some(source) = self.sources.get_mut(source) {
+            source.keys = keys;
+        }
     }
 
     /// The mapper of a source, by its place.
@@ -146,7 +158,10 @@ impl Capturer {
             Captured::OnFailure(event) => Ok(Some(event)),
             Captured::Items(items) => {
                 for item in items {
-                    capture.items.push(self.item(read_item(item)));
+                    let item = read_item(item);
+                    if trust != Trust::ReadItem || !self.read_by_key(&item, capture) {
+                        capture.items.push(self.item(item));
+                    }
                 }
                 Ok(None)
             }
@@ -174,6 +189,17 @@ impl Capturer {
             page.check_keys(&source.proof).map_err(CaptureError::Configuration)?;
         }
         Ok(())
+    }
+
+    /// Adds the read of an item that is no change; says whether its key is known.
+    fn read_by_key(&self, item: &Result<Image<'_>, RecordProblem>, capture: &mut Capture) -> bool {
+        let (Ok(item), Ok(place)) = (item, self.choose(None)) else { return false };
+        let Some(source) = self.sources.get(place).filter(|source| !source.keys.is_empty()) else { return false };
+        let Some(key) = Key::of_item(item, &source.keys) else { return false };
+        let fetch = Fetch { key, version: FetchVersion::OfRead, addresses: Vec::new() };
+        capture.pages.entry(place).or_default().add_read(fetch, None);
+        capture.order.push(place);
+        true
     }
 
     fn item(&self, item: Result<Image<'_>, RecordProblem>) -> MappedItem {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use aws_sdk_dynamodb::types::StreamViewType;
 use opensearch::http::Method;
+use streamdex_testkit::compare::table_items;
+use streamdex_testkit::workload::{Sessions, dynamodb_json};
 
 use super::program::LETTER_FILE;
 use crate::lab::Lab;
@@ -46,4 +48,25 @@ async fn bad_records_are_dead_letters_and_their_neighbours_are_applied() {
     let listed = lab.end(&["dlq", "list", "--json", "--file", LETTER_FILE]).await;
     let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     assert_eq!(listed["dead_letters"].as_array().unwrap().len(), 3, "{listed:#}");
+}
+
+/// What `aws dynamodb scan` prints: each item is read by its key, so that nothing old is written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_output_of_a_scan_is_replayed() {
+    let Some(lab) = Lab::on_opensearch(StreamViewType::NewAndOldImages).await else { return };
+    lab.fill(3, 40).await;
+    let items = table_items(&lab.client, &lab.table.name).await;
+    let items: Vec<String> = items.iter().map(dynamodb_json).collect();
+    lab.write_file("scan.json", &format!(r#"{{"Items":[{}],"Count":40,"ScannedCount":40}}"#, items.join(",")));
+    let refused = lab.end(&["replay", "--images", "scan.json"]).await;
+    assert!(refused.status == 2 && refused.stderr.contains("leave --images out"), "{}", refused.stderr);
+    lab.delete(Sessions::key_of(0, 0)).await;
+    assert_eq!(lab.end(&["state", "create"]).await.status, 0);
+    let ended = lab.end(&["replay", "--json", "scan.json"]).await;
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    assert_eq!(ended.summary()["outcomes"]["applied"], 39, "{}", ended.stdout);
+    lab.until_equal("after the replay", || ended.stderr.clone()).await;
+    lab.write_file("part.json", r#"{"Items":[{"city":{"S":"Cork"}}]}"#);
+    let refused = lab.end(&["replay", "part.json"]).await;
+    assert!(refused.status == 2 && refused.stderr.contains("does not hold the key"), "{}", refused.stderr);
 }
