@@ -248,7 +248,7 @@ fn options_that_change_nothing_are_named() {
             .filter_map(|line| line.split_once(" changes nothing of what ")?.0.split(' ').next_back());
         lines.map(str::to_owned).collect()
     };
-    let rows: [(&str, &[&str], &[&str]); 14] = [
+    let rows: [(&str, &[&str], &[&str]); 15] = [
         (SESSIONS, &["--for", "run", "--redrive", "--log-group", "g"], &["--redrive", "--log-group"]),
         (
             SESSIONS,
@@ -264,7 +264,9 @@ fn options_that_change_nothing_are_named() {
         (SESSIONS, &["--for", "run", "--principal", role], &["--principal"]),
         (SESSIONS, &["--for", "index", "--opensearch", "--view", "NEW_IMAGE", "--role", role], &["--view", "--role"]),
         // The default written out, two of which each would do, and what fills in what the configuration leaves open.
-        (SESSIONS, &["--for", "run", "--view", "NEW_AND_OLD_IMAGES"], &[]),
+        (SESSIONS, &["--for", "lambda", "--view", "NEW_AND_OLD_IMAGES"], &[]),
+        // Whoever may fill an index reads items anyway.
+        (SESSIONS, &["--for", "run", "--view", "KEYS_ONLY"], &["--view"]),
         (SESSIONS, &["--for", "lambda", "--view", "KEYS_ONLY", "--redrive"], &[]),
         (SESSIONS, &["--for", "run", "--account", "123456789012", "--region", "us-east-1"], &[]),
         (SERVERLESS, &["--for", "run", "--collection", "c"], &["--collection"]),
