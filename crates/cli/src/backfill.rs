@@ -1,7 +1,6 @@
 //! `streamdex backfill`: writes what a table held before its stream was followed.
 
 mod followed;
-mod plan;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +11,14 @@ use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore,
 use streamdex_delivery::{Bounds, Term};
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::Tally;
-use streamdex_reconcile::backfill::{Backfill, Claim, End, Report, Settings, claim};
+use streamdex_reconcile::backfill::{Backfill, Claim, End, LOOK_EVERY, Report, Settings, claim};
 use streamdex_reconcile::pace::Pace;
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::followed::{Followed, followed};
-pub(crate) use self::plan::Plan;
 use crate::args::{BackfillArgs, Global};
+use crate::backfill_plan::Plan;
 use crate::exit::{CliError, Exit};
 use crate::follow::worker;
 use crate::mirrored::Mirrored;
@@ -28,8 +27,6 @@ use crate::summary::Summary;
 use crate::watched::Watched;
 use crate::{confirm, connect, output, settings, signals};
 
-/// Whoever reads the stream looks for a backfill this often, and sends deletes twice while there is one.
-pub(crate) const READER_LOOKS_EVERY: Duration = Duration::from_secs(5);
 /// After the signal, what is in hand is written within this time, or is read again by the next process.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(200);
@@ -65,13 +62,9 @@ pub(crate) async fn run(global: &Global, arguments: &BackfillArgs) -> Result<Exi
         Claim::Taken(record) => return Err(taken(&record)),
     };
     if followed.has_reader() {
-        sleep(2 * READER_LOOKS_EVERY).await;
+        sleep(2 * LOOK_EVERY).await;
     }
-    let settings = Settings {
-        read_units: Pace::new(units),
-        items,
-        most_items: None,
-    };
+    let settings = Settings { read_units: Pace::new(units), items, most_items: None };
     let cancel = CancellationToken::new();
     let backfill = Arc::new(Box::pin(mirrored.backfill(store, settings, &cancel)).await?);
     watched.spawn("gives up what is in hand", cancel_after(stop.clone(), cancel.clone()));
@@ -180,8 +173,12 @@ fn finish(global: &Global, report: &Report, followed: &Followed, source: &Source
             let message = format!("stopped after {} items, {done} of {of} segments done", report.record.items);
             Err(CliError::new(Exit::Unreachable, message).with_hint("the same command goes on where it was"))
         }
-        End::Gapped => Err(CliError::new(Exit::Gapped, "every item was written, and a gap is recorded: changes are lost")
-            .with_hint("close it with `streamdex gap close`, and run `streamdex verify --full --repair` 90 seconds later")),
+        End::Gapped => {
+            Err(CliError::new(Exit::Gapped, "every item was written, and a gap is recorded: changes are lost")
+                .with_hint(
+                    "close it with `streamdex gap close`, and run `streamdex verify --full --repair` 90 seconds later",
+                ))
+        }
     }
 }
 

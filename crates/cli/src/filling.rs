@@ -22,7 +22,7 @@ use streamdex_poller::beside::{Beside, Held, Undecided};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::StreamStart;
-use streamdex_reconcile::backfill::{Backfill, Claim, End, Lookout, Settings, claim};
+use streamdex_reconcile::backfill::{Backfill, Claim, End, LOOK_EVERY, Lookout, Settings, claim};
 use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::{Fault, Mirror};
 use streamdex_sink::index::{SetupError, SetupErrorKind};
@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::decision::{Decision, Seen};
-use crate::backfill::{Plan, READER_LOOKS_EVERY};
+use crate::backfill_plan::Plan;
 
 /// Fills the indices of one table.
 pub(crate) struct Filling {
@@ -98,7 +98,7 @@ impl Beside for Filling {
                 Next::End => return,
                 Next::Look => {
                     pause = FIRST_PAUSE;
-                    READER_LOOKS_EVERY
+                    LOOK_EVERY
                 }
                 Next::Pause => {
                     let wait = pause;
@@ -145,7 +145,7 @@ impl Filling {
             loop {
                 tokio::select! {
                     filled = &mut filling => break filled,
-                    () = sleep(READER_LOOKS_EVERY) => {
+                    () = sleep(LOOK_EVERY) => {
                         self.writer.doubt_earlier_requests();
                         if let Ok(record) = self.store.load().await {
                             held.board.fill(record);
@@ -168,14 +168,21 @@ impl Filling {
                 Next::Look
             }
             Ok(Some(End::Gapped)) => {
-                tracing::error!(table = self.table(), "the table is filled, and changes are lost all the same: close the gap");
+                tracing::error!(
+                    table = self.table(),
+                    "the table is filled, and changes are lost all the same: close the gap"
+                );
                 Next::Pause
             }
             Ok(Some(End::Stopped)) => Next::End,
             Ok(None) => Next::Pause,
             Err(fault) if fault.is_stop() => Next::End,
             Err(fault) => {
-                tracing::warn!(table = self.table(), hint = fault.hint(), "the backfill stopped, and is tried again: {fault}");
+                tracing::warn!(
+                    table = self.table(),
+                    hint = fault.hint(),
+                    "the backfill stopped, and is tried again: {fault}"
+                );
                 Next::Pause
             }
         }
@@ -189,14 +196,17 @@ impl Filling {
         cancel: &CancellationToken,
     ) -> Result<Option<End>, Fault> {
         let term = Term { cancel: &held.stop, until: None };
-        let Claim::Held(record) = claim(&*self.store, self.worker.as_str(), record, term).await? else { return Ok(None) };
+        let Claim::Held(record) = claim(&*self.store, self.worker.as_str(), record, term).await? else {
+            return Ok(None);
+        };
         let size = self.size().await.map_err(streamdex_delivery::DeliveryFault::from)?;
         let backfill = Arc::new(self.backfill(&size));
         tracing::info!(table = self.table(), items = record.items, expected = size.items, "filling the index");
         let bounds = Bounds { permit: Some(held.permit.clone()), ..Bounds::from(cancel.clone()) };
         let report = backfill.run(record, bounds, held.stop.clone()).await?;
         if report.end == End::TooLarge {
-            let by_command = BackfillRecord { by: FilledBy::Command, beat: report.record.beat + 1, ..report.record.clone() };
+            let by_command =
+                BackfillRecord { by: FilledBy::Command, beat: report.record.beat + 1, ..report.record.clone() };
             self.store.store(&by_command, Some(report.record.beat)).await?;
         }
         Ok(Some(report.end))
@@ -283,6 +293,9 @@ fn of_table(error: AwsError) -> Result<Option<TableSize>, Undecided> {
     if error.fault().passes_by_itself() {
         return Err(Undecided { reason: error.to_string(), hint, passes: true });
     }
-    tracing::warn!(hint, "whether the table is older than its stream is not known, so the index is not filled: {error}");
+    tracing::warn!(
+        hint,
+        "whether the table is older than its stream is not known, so the index is not filled: {error}"
+    );
     Ok(None)
 }

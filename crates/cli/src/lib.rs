@@ -6,6 +6,7 @@
 
 pub mod args;
 mod backfill;
+mod backfill_plan;
 mod broken;
 mod captured;
 mod completions;

@@ -176,8 +176,10 @@ impl Replay {
 /// Items that cannot be replayed.
 fn items(input: &str, trust: Trust) -> CliError {
     match trust {
-        Trust::InOrder => CliError::new(Exit::Usage, format!("{input}: items carry no change, so their images have no version"))
-            .with_hint("leave --images out: each item is read from the table by its key"),
+        Trust::InOrder => {
+            CliError::new(Exit::Usage, format!("{input}: items carry no change, so their images have no version"))
+                .with_hint("leave --images out: each item is read from the table by its key")
+        }
         Trust::ReadItem => CliError::new(Exit::Usage, format!("{input}: an item does not hold the key of the table"))
             .with_hint("scan whole items, without a projection; `streamdex map` shows items"),
     }

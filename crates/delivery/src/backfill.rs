@@ -163,7 +163,10 @@ impl BackfillRecord {
             expected: number(item, "expected")?,
             items: number(item, "items")?,
             dead_lettered: number(item, "dead_lettered")?,
-            segments: segments.iter().map(|segment| SegmentProgress::parse(segment.as_s().ok()?)).collect::<Option<_>>()?,
+            segments: segments
+                .iter()
+                .map(|segment| SegmentProgress::parse(segment.as_s().ok()?))
+                .collect::<Option<_>>()?,
         })
     }
 

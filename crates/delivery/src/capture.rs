@@ -12,9 +12,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use streamdex_config::{Arn, Config};
 use streamdex_mapping::event::{Captured, CapturedError, read_captured, read_item};
-use streamdex_mapping::{
-    Address, Change, Fetch, FetchVersion, Image, Key, Mapper, RecordError, RecordProblem, Trust,
-};
+use streamdex_mapping::{Address, Change, Fetch, FetchVersion, Image, Key, Mapper, RecordError, RecordProblem, Trust};
 
 pub use self::error::CaptureError;
 use crate::page::Page;

@@ -1,8 +1,8 @@
 //! A table for readers of all its items: its key, and what it costs to read.
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{BillingMode, KeyType as KeyRole, TableDescription};
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat as Format};
+use aws_sdk_dynamodb::types::{BillingMode, KeyType as KeyRole, TableDescription};
 use streamdex_config::TableArn;
 use streamdex_mapping::{KeyAttribute, KeyType};
 

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use self::board::Board;
 use self::entry::Entry;
-use self::said::Line;
 pub use self::fill::{BackfillReport, Fill, partial};
+use self::said::Line;
 pub use self::summary::Summary;
 pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Phase, Role, ShardStatus, Status};
 use crate::gap::Gap;

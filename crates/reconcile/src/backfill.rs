@@ -23,7 +23,7 @@ use serde::Serialize;
 use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, SegmentProgress, Stored};
 use streamdex_delivery::page::Page;
 use streamdex_delivery::{Bounds, Delivery, DeliveryFault, Term};
-use streamdex_dynamodb::item::{Found, ItemReader, ItemRead};
+use streamdex_dynamodb::item::{Found, ItemRead, ItemReader};
 use streamdex_dynamodb::scan::{ScanPage, Segment};
 use streamdex_dynamodb::time::now;
 use streamdex_dynamodb::{AwsError, Fault as AwsFault};
@@ -34,7 +34,7 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 pub use self::claim::{Claim, claim};
-pub use self::lookout::Lookout;
+pub use self::lookout::{LOOK_EVERY, Lookout};
 use self::scanned::Scanned;
 use crate::fault::Fault;
 use crate::mirror::Mirror;
@@ -211,7 +211,8 @@ impl Filling {
             let page = Written { filling: self, tally: Mutex::default() };
             next = job.work(self.reading(), budget, &page).await?;
             let tally = page.tally.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let position = next.as_ref().map_or(SegmentProgress::Done, |next| SegmentProgress::At(next.position.clone()));
+            let position =
+                next.as_ref().map_or(SegmentProgress::Done, |next| SegmentProgress::At(next.position.clone()));
             self.passed(place, position, tally);
             tokio::select! {
                 () = self.stop.cancelled() => {}

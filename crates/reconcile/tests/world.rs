@@ -210,7 +210,8 @@ impl ScanSource for World {
             state.items.iter().filter(|(key, _)| place(key) && of_key(key) > after).collect();
         let page = left.get(..most).unwrap_or(&left);
         // As DynamoDB does, a full page goes on even where nothing follows.
-        let next = page.last().filter(|_| page.len() == most).map(|(key, _)| ScanPosition::parse(&of_key(key)).unwrap());
+        let next =
+            page.last().filter(|_| page.len() == most).map(|(key, _)| ScanPosition::parse(&of_key(key)).unwrap());
         let items = page.iter().map(|(_, item)| item.as_str().into()).collect();
         Ok(ScanPage { items, next, at, answered: Instant::now(), read_units: Some(1.0) })
     }

@@ -90,7 +90,8 @@ impl Lab {
 
     async fn status(&self) -> Value {
         let status = self.end(&["status", "--json"]).await;
-        serde_json::from_str::<Value>(&status.stdout).unwrap_or_else(|_| panic!("{}", status.stderr))["tables"][0].take()
+        serde_json::from_str::<Value>(&status.stdout).unwrap_or_else(|_| panic!("{}", status.stderr))["tables"][0]
+            .take()
     }
 }
 
@@ -138,7 +139,11 @@ async fn backfill_fills_beside_a_reader_goes_on_where_it_was_and_brings_nothing_
     lab.with_source("backfill = \"never\"");
     let refused = lab.end(&["backfill", "--yes"]).await;
     assert_eq!(refused.status, 2, "{}", refused.stderr);
-    assert!(refused.stderr.contains("nobody follows the stream") && refused.stderr.contains("--beside-lambda"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("nobody follows the stream") && refused.stderr.contains("--beside-lambda"),
+        "{}",
+        refused.stderr
+    );
     let plan = lab.end(&["backfill", "--plan", "--json"]).await;
     let plan: Value = serde_json::from_str(&plan.stdout).unwrap_or_else(|_| panic!("{}", plan.stderr));
     assert_eq!(plan["items"], 600, "{plan}");

@@ -27,11 +27,7 @@ pub(crate) enum Followed {
 ///
 /// # Errors
 /// Nobody does, and that is not what was asked for.
-pub(super) async fn followed(
-    config: &Config,
-    source: &Source,
-    arguments: &BackfillArgs,
-) -> Result<Followed, CliError> {
+pub(super) async fn followed(config: &Config, source: &Source, arguments: &BackfillArgs) -> Result<Followed, CliError> {
     if arguments.no_stream {
         return Ok(Followed::Nobody);
     }
@@ -44,9 +40,10 @@ pub(super) async fn followed(
     }
     let loaded = status.load().await?;
     match loaded.start {
-        Some(start) => {
-            Ok(Followed::Pinned { at: start.at, reader: loaded.lease.and_then(|lease| lease.owner).map(|owner| owner.to_string()) })
-        }
+        Some(start) => Ok(Followed::Pinned {
+            at: start.at,
+            reader: loaded.lease.and_then(|lease| lease.owner).map(|owner| owner.to_string()),
+        }),
         None => Err(nobody_follows(config, table)),
     }
 }
@@ -61,7 +58,9 @@ fn without_stream(table: &str) -> CliError {
 
 fn nobody_follows(config: &Config, table: &str) -> CliError {
     let group = &config.state.group;
-    let message = format!("nobody follows the stream of {table} yet (group {group}): what is written while it is read would be missed");
+    let message = format!(
+        "nobody follows the stream of {table} yet (group {group}): what is written while it is read would be missed"
+    );
     CliError::new(Exit::Usage, message).with_hint(
         "start `streamdex run` first: it fills an empty index by itself; beside the Lambda function add --beside-lambda, \
          once `aws lambda list-event-source-mappings` says Enabled and StartingPosition TRIM_HORIZON; --no-stream fills once",
@@ -87,9 +86,9 @@ impl Followed {
     pub(super) fn note(&self) -> Option<String> {
         match self {
             Followed::Pinned { reader: Some(_), .. } => None,
-            Followed::Pinned { reader: None, .. } => {
-                Some("  nobody reads the stream now: start `streamdex run` within a day, or changes are lost\n".to_owned())
-            }
+            Followed::Pinned { reader: None, .. } => Some(
+                "  nobody reads the stream now: start `streamdex run` within a day, or changes are lost\n".to_owned(),
+            ),
             Followed::Told => Some(
                 "  as you say, the function has followed the stream since before now: what it cannot read is missed\n"
                     .to_owned(),
@@ -105,7 +104,9 @@ impl Followed {
     pub(super) fn next(&self) -> &'static str {
         match self {
             Followed::Nobody => "changes from now on are not followed",
-            Followed::Pinned { .. } | Followed::Told => "`streamdex verify --full` proves that the index equals the table",
+            Followed::Pinned { .. } | Followed::Told => {
+                "`streamdex verify --full` proves that the index equals the table"
+            }
         }
     }
 }

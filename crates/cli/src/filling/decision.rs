@@ -2,7 +2,7 @@
 
 use streamdex_poller::graph::Until;
 
-use crate::backfill::Plan;
+use crate::backfill_plan::Plan;
 
 /// What is known when a group begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,10 @@ impl Decision {
         match self {
             Decision::Complete => {}
             Decision::Fill if until == Until::Stopped => {
-                tracing::info!("the index is empty, and is filled with what the table held before its stream; {}", plan.line());
+                tracing::info!(
+                    "the index is empty, and is filled with what the table held before its stream; {}",
+                    plan.line()
+                );
             }
             Decision::Fill => tracing::warn!(
                 items,

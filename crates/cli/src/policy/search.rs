@@ -191,13 +191,7 @@ fn role_name(config: &Config, purpose: Purpose) -> String {
     format!("streamdex-{}-{}", config.state.group, purpose.name())
 }
 
-fn fine_grained(
-    name: &str,
-    of: Use,
-    cluster: Vec<&'static str>,
-    names: &[IndexNames],
-    mapping: RoleMapping,
-) -> Access {
+fn fine_grained(name: &str, of: Use, cluster: Vec<&'static str>, names: &[IndexNames], mapping: RoleMapping) -> Access {
     let permissions = by_manage(names, |manage| index_actions(of, manage)).into_iter();
     let permissions = permissions
         .map(|(index_patterns, allowed_actions)| IndexPermission { index_patterns, allowed_actions })
@@ -208,13 +202,7 @@ fn fine_grained(
     Access::FineGrained(Box::new(FineGrained { role, role_mapping: Put { path: path("rolesmapping"), body: mapping } }))
 }
 
-fn data_access(
-    description: String,
-    of: Use,
-    names: &[IndexNames],
-    signer: String,
-    facts: &Facts,
-) -> DataAccess {
+fn data_access(description: String, of: Use, names: &[IndexNames], signer: String, facts: &Facts) -> DataAccess {
     let collection = facts.collection.as_deref().unwrap_or(COLLECTION);
     let mut rules: Vec<Rule> = by_manage(names, |manage| serverless_actions(of, manage))
         .into_iter()
@@ -259,7 +247,9 @@ fn makes(names: &[IndexNames]) -> bool {
 fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
     let template = makes(names).then_some(TEMPLATE_PUT);
     match purpose {
-        Purpose::Run | Purpose::Lambda | Purpose::Replay | Purpose::Backfill => [MAIN].into_iter().chain(template).chain([BULK]).collect(),
+        Purpose::Run | Purpose::Lambda | Purpose::Replay | Purpose::Backfill => {
+            [MAIN].into_iter().chain(template).chain([BULK]).collect()
+        }
         Purpose::Index => {
             let asks = if makes(names) { TEMPLATE_ASK.as_slice() } else { &[] };
             let probes = names.iter().any(|names| names.manage != Manage::Never).then_some(BULK);
@@ -287,7 +277,8 @@ fn index_actions(Use { purpose, fills }: Use, manage: Manage) -> Vec<&'static st
     // Whoever compares an index asks whether it is there, whoever makes it.
     let observes = (manage != Manage::Never || gets.is_some() || fills).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
-    let watches = (manage != Manage::Never && matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill)).then_some(WATCH);
+    let watches = (manage != Manage::Never && matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill))
+        .then_some(WATCH);
     let counts = (fills || manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);
     let asks = [observes, watches, counts, gets].into_iter().flatten();
     let mut actions: Vec<&str> = writes.iter().chain(makes).chain(reads).copied().chain(asks).collect();

@@ -84,12 +84,7 @@ fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] 
     match purpose {
         Purpose::Run => &READ_STREAM,
         // A table that is known by its stream alone is described by its stream.
-        Purpose::Replay
-        | Purpose::Status
-        | Purpose::Index
-        | Purpose::Backfill
-        | Purpose::Verify
-        | Purpose::Repair
+        Purpose::Replay | Purpose::Status | Purpose::Index | Purpose::Backfill | Purpose::Verify | Purpose::Repair
             if by_arn =>
         {
             &DESCRIBE_STREAM

@@ -82,7 +82,9 @@ impl BesideReading {
                 let mut work = JoinSet::new();
                 work.spawn(async move { beside.work(held).await });
                 if let Some(Err(_)) = work.join_next().await {
-                    tracing::error!("what fills the index broke; reading goes on, and it is begun again in the next term");
+                    tracing::error!(
+                        "what fills the index broke; reading goes on, and it is begun again in the next term"
+                    );
                 }
             });
         }

@@ -1,6 +1,11 @@
 //! Whoever reads the stream looks out for a backfill, in this process or another one.
 
+use std::time::Duration;
+
 use streamdex_delivery::backfill::{BackfillRecord, BackfillState};
+
+/// Whoever reads the stream looks this often. Who begins to fill waits until every reader has looked.
+pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Tells whether somebody fills the table now.
 ///

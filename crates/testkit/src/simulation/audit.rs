@@ -28,9 +28,9 @@ use super::dice::{Dice, hash};
 use super::gate::Gate;
 use super::indices::SimulatedIndices;
 use super::letters::SimulatedLetters;
+use super::settings::{mapper, writer_settings};
 use super::table::{KEY, SimulatedItems};
 use super::time::SECOND;
-use super::worker::{mapper, writer_settings};
 use super::world::{AUDIT, World};
 
 /// One process.

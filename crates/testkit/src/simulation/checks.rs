@@ -7,9 +7,9 @@ use streamdex_mapping::Mapper;
 use streamdex_mapping::event::read_item;
 use streamdex_poller::GapKind;
 
+use super::settings::mapper;
 use super::table::{Entry, Item, KEY, Shard, Table};
 use super::time::HOUR;
-use super::worker::mapper;
 use super::world::{BEFORE, World};
 
 /// Whether every record that can still be read has an outcome: nothing more will happen.

@@ -14,7 +14,7 @@ use streamdex_mapping::READ_MARGIN_SECONDS;
 use streamdex_poller::beside::{Beside, Held, Undecided};
 use streamdex_poller::state::{StateStore, StreamStart};
 use streamdex_reconcile::Fault;
-use streamdex_reconcile::backfill::{Backfill, Claim, End, Lookout, Settings, claim};
+use streamdex_reconcile::backfill::{Backfill, Claim, End, LOOK_EVERY, Lookout, Settings, claim};
 use streamdex_reconcile::pace::Pace;
 use streamdex_sink::index::KnownIndex;
 use streamdex_sink::{BulkWriter, Patience, WriterSettings};
@@ -25,13 +25,11 @@ use super::bulk::SimulatedSearch;
 use super::dice::{Dice, hash};
 use super::gate::Gate;
 use super::indices::SimulatedIndices;
+use super::settings::{mapper, writer_settings};
 use super::state::SimulatedState;
 use super::time::SECOND;
-use super::worker::{mapper, writer_settings};
 use super::world::{AUDIT, World};
 
-/// The reader looks for a backfill this often.
-const LOOKS_EVERY: Duration = Duration::from_secs(5);
 /// As `streamdex backfill` has it.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(25);
 const SEGMENTS: u32 = 3;
@@ -104,7 +102,7 @@ pub(super) async fn fill_in_the_end(world: &Arc<World>) {
         world.trace.note(format_args!("{} ends: {ended:?}", fill.gate.name));
         match ended {
             Ok(Some(End::Complete | End::Gapped)) => return,
-            Ok(_) | Err(Fault::Taken) => tokio::time::sleep(LOOKS_EVERY).await,
+            Ok(_) | Err(Fault::Taken) => tokio::time::sleep(LOOK_EVERY).await,
             // The index is gone, which a gap says.
             Err(_) if !world.search().lost.is_empty() => return,
             Err(fault) => return world.trace.violation(format_args!("the table is not filled: {fault}")),
@@ -140,7 +138,7 @@ impl Fill {
             self.world.reached.note("backfill: goes on");
         }
         // The readers have to learn of it.
-        tokio::time::sleep(2 * LOOKS_EVERY).await;
+        tokio::time::sleep(2 * LOOK_EVERY).await;
         let settings = Settings { read_units: Pace::new(Some(0.5)), items: None, most_items: None };
         let mirror = Arc::new(mirror(&self.gate, &self.world));
         let backfill = Backfill::through(mirror, store, settings, |reader| {
@@ -157,7 +155,10 @@ impl Fill {
                 reader: Some(reader),
                 indices: indices.clone(),
                 writer: BulkWriter::start_on(Arc::new(search), indices, settings, self.cancel.clone()),
-                letters: Arc::new(super::letters::SimulatedLetters { gate: Arc::clone(gate), world: Arc::clone(world) }),
+                letters: Arc::new(super::letters::SimulatedLetters {
+                    gate: Arc::clone(gate),
+                    world: Arc::clone(world),
+                }),
                 patience: Patience::Endless,
                 progress: DeliveryProgress::under_way(),
                 memory: ReadMemory::default(),
@@ -187,7 +188,7 @@ impl Beside for LooksOut {
             }
             tokio::select! {
                 () = held.stop.cancelled() => return,
-                () = tokio::time::sleep(LOOKS_EVERY) => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
     }

@@ -41,6 +41,7 @@ mod plan;
 mod reached;
 mod search;
 mod seen;
+mod settings;
 mod sick;
 mod state;
 mod table;

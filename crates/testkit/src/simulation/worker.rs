@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use streamdex_config::{Compression, StreamArn};
+use streamdex_config::StreamArn;
 use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory};
-use streamdex_mapping::route::{Condition, Test};
-use streamdex_mapping::{Change, IndexName, Mapper, RecordError, Route, Trust};
+use streamdex_mapping::{Change, RecordError, Trust};
 use streamdex_poller::SearchContact;
 use streamdex_poller::beside::Beside;
 use streamdex_poller::clock::Clock;
@@ -18,19 +17,19 @@ use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::Generations;
 use streamdex_poller::status::StatusBoard;
-use streamdex_sink::{BulkWriter, Patience, ShortStreak, WriterSettings};
+use streamdex_sink::{BulkWriter, Patience};
 use tokio_util::sync::CancellationToken;
 
-use super::bulk::{REQUEST_TIMEOUT, SimulatedSearch};
+use super::bulk::SimulatedSearch;
 use super::dice::hash;
 use super::fill::LooksOut;
 use super::gate::Gate;
 use super::indices::SimulatedIndices;
 use super::letters::SimulatedLetters;
 use super::liveness::Member;
-use super::plan::Plan;
+use super::settings::{mapper, writer_settings};
 use super::state::SimulatedState;
-use super::table::{Images, KEY, KIND, SimulatedItems, SimulatedStream};
+use super::table::{SimulatedItems, SimulatedStream};
 use super::weather::Endpoint;
 use super::world::World;
 
@@ -197,41 +196,6 @@ fn follower(
 
 /// A run to the present end gives up after so long without progress.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The routes of a seed.
-pub(super) fn mapper(plan: &Plan) -> Mapper {
-    let id = Some(vec![KEY.to_owned()]);
-    let to = |name: &str| Route { id: id.clone(), ..Route::to(IndexName::parse(name).unwrap()) };
-    if !plan.two_indices || plan.images == Images::KeysOnly {
-        return Mapper::new(vec![to("sessions")]);
-    }
-    let kind =
-        |kind: &str| Condition { attribute: KIND.to_owned(), test: Test::EqualsString(kind.to_owned()), not: false };
-    let route = |name: &str, of: &str| Route { when: vec![kind(of)], ..to(name) };
-    Mapper::new(vec![route("sessions", "a"), route("others", "b")])
-}
-
-/// How bulk requests are made.
-pub(super) fn writer_settings(seed: u64) -> WriterSettings {
-    WriterSettings {
-        compression: Compression::None,
-        max_batch_bytes: 64 * 1024,
-        max_batch_operations: 100,
-        max_concurrent_requests: 4,
-        request_timeout: REQUEST_TIMEOUT,
-        linger: Duration::from_millis(100),
-        memory: 1024 * 1024,
-        first_retry: Duration::from_millis(100),
-        longest_retry: Duration::from_secs(30),
-        oldest_read: Duration::from_secs(30),
-        stop_grace: Duration::from_secs(8),
-        patience: Patience::Endless,
-        brake_after: 50,
-        brake_after_field: 1000,
-        short_streak: ShortStreak::Refuse { proven: Duration::from_secs(2), unproven: Duration::from_secs(60) },
-        seed: Some(seed),
-    }
-}
 
 /// The real delivery; what it says of each record is noted.
 struct Witnessed {

@@ -11,7 +11,7 @@ mod torn;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::{CreationTime, ExternalVersion, SequenceNumber};
 
@@ -284,7 +284,8 @@ impl Table {
     /// Whether OpenSearch refused a document of the item with this key, as DynamoDB JSON.
     pub(super) fn was_poison(&self, keys: &str) -> bool {
         let entries = self.streams.iter().flat_map(|stream| stream.shards.values()).flat_map(|shard| &shard.records);
-        entries.filter(|entry| entry.is_poison).any(|entry| json!({KEY: {"S": entry.key}}).to_string() == keys)
+        let Ok(keys) = serde_json::from_str::<Value>(keys) else { return false };
+        entries.filter(|entry| entry.is_poison).any(|entry| keys[KEY]["S"] == entry.key.as_str())
     }
 
     /// A worker reported an outcome for a record.
