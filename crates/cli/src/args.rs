@@ -30,7 +30,7 @@ Exit status:
   1  done, with dead letters, bad records or differences
   2  wrong usage or configuration
   3  a source or sink could not be reached, or refused
-  4  `run` has nothing left to follow but gaps";
+  4  `run` has nothing left to follow but gaps, or `backfill` met one";
 
 /// Arguments that every command takes.
 #[derive(Debug, Clone, Args)]

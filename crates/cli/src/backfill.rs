@@ -98,7 +98,8 @@ async fn claimed(
     let term = Term { cancel: stop, until: None };
     if arguments.restart {
         // What another process fills is taken from it: its next write is refused.
-        store.forget().await?;
+        let not_before = store.load().await?.map_or(0, |found| found.not_before).max(fresh.not_before);
+        store.replace(&BackfillRecord { not_before, ..fresh.clone() }).await?;
     }
     Ok(claim(store, worker().as_str(), fresh, term).await?)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use streamdex_config::{Source, StartPosition};
-use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy};
+use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS};
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory, Term};
 use streamdex_dynamodb::AwsError;
@@ -50,8 +50,6 @@ pub(crate) struct Filling {
     pub(crate) until: Until,
 }
 
-/// A table in so many segments is read fast enough by one process.
-const SEGMENTS: u32 = 8;
 /// What a call may take before the index is known to be empty.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A backfill that failed is begun again after this time, and then after twice that.

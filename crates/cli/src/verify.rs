@@ -7,7 +7,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use streamdex_config::Config;
+use streamdex_delivery::backfill::{
+    BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS, StoredBackfill,
+};
 use streamdex_dynamodb::size::TableSize;
+use streamdex_dynamodb::time::now;
 use streamdex_reconcile::Fault;
 use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::verify::{Difference, DifferenceSink, Phase, Progress, Report, Scope, Settings, Verify};
@@ -61,8 +66,29 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
     progress.finish();
     let report = verified.map_err(unfinished)?;
     list.finish()?;
+    if arguments.full && arguments.repair && report.is_equal() {
+        Box::pin(record(&config, &mirrored, &report)).await?;
+    }
     print(global, arguments, &report, &list)?;
     Ok(if report.is_equal() { Exit::Done } else { Exit::DeadLetters })
+}
+
+/// An index that was repaired until it was equal holds all that the table held: a backfill is complete, unless somebody
+/// fills, or a gap is open.
+async fn record(config: &Config, mirrored: &Mirrored, report: &Report) -> Result<(), CliError> {
+    let Some(arn) = &mirrored.size.arn else { return Ok(()) };
+    let store = StoredBackfill::new(connect::state_table(config).await, arn);
+    let stored = async {
+        let found = store.load().await?;
+        let is_open = |found: &BackfillRecord| found.state == BackfillState::Running && found.owner.is_none();
+        if found.as_ref().is_none_or(is_open) && store.gaps().await? == 0 {
+            let fresh = || BackfillRecord::new(FilledBy::Command, SEGMENTS, mirrored.size.items, now());
+            let follows = found.as_ref().map(|found| found.beat);
+            store.store(&found.unwrap_or_else(fresh).completed(report.checked, now()), follows).await?;
+        }
+        Ok(())
+    };
+    connect::within(stored).await
 }
 
 /// A comparison that did not come to its end proves nothing.

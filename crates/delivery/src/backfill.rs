@@ -14,6 +14,7 @@ use streamdex_dynamodb::state::{
     Action, Answer, Condition, Extent, Item, Operation, Partition, SortKey, StateError, StatePartition, StateTable,
     check_format, number, of_number, text,
 };
+use streamdex_mapping::READ_MARGIN_SECONDS;
 use streamdex_sink::index::KnownIndex;
 
 use crate::indices::KnownIndices;
@@ -94,8 +95,8 @@ pub trait BackfillStore: Send + Sync {
     async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError>;
     /// Notes an index that is written to, so that whoever goes on sees when it is gone.
     async fn note(&self, index: &KnownIndex) -> Result<(), StateError>;
-    /// Forgets the record, whoever fills: its next write is refused.
-    async fn forget(&self) -> Result<(), StateError>;
+    /// Stores `record` whatever is there: the next write of whoever fills is refused.
+    async fn replace(&self, record: &BackfillRecord) -> Result<(), StateError>;
     /// How many gaps of the table are recorded.
     async fn gaps(&self) -> Result<usize, StateError>;
 }
@@ -106,6 +107,9 @@ pub struct StoredBackfill {
     partition: StatePartition,
     indices: KnownIndices,
 }
+
+/// A table in so many segments is read fast enough by one process.
+pub const SEGMENTS: u32 = 8;
 
 // === impl BackfillRecord ===
 
@@ -131,6 +135,20 @@ impl BackfillRecord {
     pub fn of_stream(now: u64) -> BackfillRecord {
         let record = BackfillRecord::new(FilledBy::Stream, 1, 0, now);
         BackfillRecord { state: BackfillState::Complete, segments: Vec::new(), ..record }
+    }
+
+    /// Of a table of which changes were lost: all of it is to be compared or written, 90 seconds after reading goes on. What
+    /// the index holds of those last seconds looks newer than what is read before.
+    pub fn after_gap(now: u64) -> BackfillRecord {
+        let not_before = now + READ_MARGIN_SECONDS;
+        BackfillRecord { not_before, ..BackfillRecord::new(FilledBy::Command, SEGMENTS, 0, now) }
+    }
+
+    /// Complete, since all items were compared with their documents.
+    #[must_use]
+    pub fn completed(&self, items: u64, now: u64) -> BackfillRecord {
+        let state = BackfillState::Complete;
+        BackfillRecord { state, beat: self.beat + 1, at: now, items, segments: Vec::new(), ..self.clone() }
     }
 
     /// How many segments are at their end.
@@ -202,12 +220,12 @@ impl BackfillRecord {
         Operation { sort_key, conditions: vec![condition], action: Action::Put(self.attributes()) }
     }
 
-    /// Stores it whatever is there: with the pin of a stream, before which nothing that was recorded counts.
+    /// Stores it whatever is there: nothing that was recorded before counts.
     pub fn replace(&self) -> Operation {
         Operation { conditions: Vec::new(), ..self.put(None) }
     }
 
-    /// Forgets whatever is recorded: what was filled is not all that was there, since changes were lost.
+    /// Forgets whatever is recorded: with a pin where nothing is decided.
     pub fn forget() -> Operation {
         Operation { sort_key: SortKey::Backfill.text(), conditions: Vec::new(), action: Action::Delete }
     }
@@ -294,8 +312,8 @@ impl BackfillStore for StoredBackfill {
         self.indices.note(index).await
     }
 
-    async fn forget(&self) -> Result<(), StateError> {
-        self.partition.write(&[BackfillRecord::forget()]).await.map(drop)
+    async fn replace(&self, record: &BackfillRecord) -> Result<(), StateError> {
+        self.partition.write(&[record.replace()]).await.map(drop)
     }
 
     async fn gaps(&self) -> Result<usize, StateError> {

@@ -139,7 +139,9 @@ impl GapCloser {
     async fn write(&self, units: Vec<Vec<Operation>>, mut lease: StoredLease) -> Result<bool, CloseError> {
         for batch in plan::batches(units, MOST_OPERATIONS - 2) {
             // What was filled is not all that was there: changes were lost (rule B1).
-            let mut operations = vec![interrupt(&lease, &self.command, self.time.now()), BackfillRecord::forget()];
+            let now = self.time.now();
+            let mut operations =
+                vec![interrupt(&lease, &self.command, now), BackfillRecord::after_gap(now).replace()];
             operations.extend(batch);
             let asked = self.time.asked();
             let written = self.store.write(&operations).await?;

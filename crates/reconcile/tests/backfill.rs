@@ -153,7 +153,7 @@ async fn b1_it_is_not_complete_while_a_gap_is_open_nor_when_one_was_closed() {
     world.state().gaps = 1;
     assert_eq!(fill(&world).await.end, End::Gapped);
     assert_eq!(world.state().record.as_ref().unwrap().state, BackfillState::Running);
-    // Whoever closes the gap forgets the record.
+    // Whoever closes the gap replaces the record.
     let slow = Settings { items: Some(1), ..settings() };
     (world.state().gaps, world.state().record) = (0, None);
     let record = held(&world, "two").await;

@@ -418,8 +418,8 @@ impl BackfillStore for World {
         Ok(())
     }
 
-    async fn forget(&self) -> Result<(), StateError> {
-        self.state().record = None;
+    async fn replace(&self, record: &BackfillRecord) -> Result<(), StateError> {
+        self.state().record = Some(record.clone());
         Ok(())
     }
 

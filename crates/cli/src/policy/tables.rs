@@ -31,11 +31,13 @@ const KEEP_PROGRESS: [&str; 7] = [
 const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
 const READ_PROGRESS: [&str; 1] = ["dynamodb:Query"];
-/// Who follows the table, how far it was filled, indices and letters; `--restart` forgets how far.
-const KEEP_BACKFILL: [&str; 5] =
-    ["dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
+/// Who follows the table, how far it was filled, indices and letters.
+const KEEP_BACKFILL: [&str; 4] =
+    ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 /// Letters are read, and removed when their documents are right. The refusal of a condition is read too.
 const KEEP_LETTERS: [&str; 3] = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"];
+/// The same, and an index that is equal now is recorded to hold all that the table held.
+const KEEP_REPAIR: [&str; 4] = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 /// The one item that tells a state table from others.
 const KEEP_MARK: [&str; 2] = ["dynamodb:GetItem", "dynamodb:PutItem"];
 const CREATE_TABLE: [&str; 3] = ["dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"];
@@ -121,9 +123,10 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
         Purpose::Lambda if letters => &KEEP_INDICES,
         Purpose::Replay if letters => &PUT_LETTERS,
         Purpose::Backfill => &KEEP_BACKFILL,
-        Purpose::Repair | Purpose::Dlq if letters => &KEEP_LETTERS,
+        Purpose::Repair => &KEEP_REPAIR,
+        Purpose::Dlq if letters => &KEEP_LETTERS,
         // Lag, known indices and letters.
-        Purpose::Verify | Purpose::Repair | Purpose::Dlq | Purpose::Status => &READ_PROGRESS,
+        Purpose::Verify | Purpose::Dlq | Purpose::Status => &READ_PROGRESS,
         Purpose::StateCreate => &CREATE_TABLE,
         _ => return,
     };

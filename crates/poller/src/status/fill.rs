@@ -79,6 +79,9 @@ pub fn partial(backfill: Option<&BackfillReport>) -> String {
     let done = format!("phase = partial: {items} of about {} items are written", expected.max(items));
     match (owner, by.as_str()) {
         (Some(owner), _) => format!("{done}, by {owner}"),
+        (None, "command") if *items == 0 => {
+            "phase = partial: changes were lost in a gap that was closed; `streamdex verify --full --repair` writes and removes what differs".to_owned()
+        }
         (None, "command") => format!("{done}; `streamdex backfill` goes on"),
         (None, _) => format!("{done}; the reader of the table goes on"),
     }

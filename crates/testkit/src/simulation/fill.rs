@@ -219,8 +219,8 @@ impl BackfillStore for SimulatedBackfill {
         Ok(())
     }
 
-    async fn forget(&self) -> Result<(), StateError> {
-        self.0.write(&[BackfillRecord::forget()]).await.map(drop)
+    async fn replace(&self, record: &BackfillRecord) -> Result<(), StateError> {
+        self.0.write(&[record.replace()]).await.map(drop)
     }
 
     async fn gaps(&self) -> Result<usize, StateError> {
