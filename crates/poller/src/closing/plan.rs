@@ -50,14 +50,25 @@ fn is_lost(gap: &StoredGap, label: &str) -> bool {
     gap.gap.kind == GapKind::StateLost && gap.label == label
 }
 
-/// Joins units up to `most` operations; none is torn.
+/// Joins units up to `most` operations; none is torn. A transaction takes one operation on an item, and two gaps can ask for
+/// the same one, as where reading goes on.
 pub(super) fn batches(units: Vec<Vec<Operation>>, most: usize) -> Vec<Vec<Operation>> {
     let mut batches: Vec<Vec<Operation>> = Vec::new();
-    for unit in units {
-        match batches.last_mut() {
-            Some(batch) if batch.len() + unit.len() <= most => batch.extend(unit),
-            _ => batches.push(unit),
+    for mut unit in units {
+        let Some(batch) = batches.last_mut() else {
+            batches.push(unit);
+            continue;
+        };
+        let is_there = |operation: &Operation| batch.contains(operation);
+        let is_other = |operation: &Operation| {
+            !is_there(operation) && batch.iter().any(|other| other.sort_key == operation.sort_key)
+        };
+        if unit.iter().any(is_other) || batch.len() + unit.iter().filter(|one| !is_there(one)).count() > most {
+            batches.push(unit);
+            continue;
         }
+        unit.retain(|operation| !is_there(operation));
+        batch.extend(unit);
     }
     batches
 }

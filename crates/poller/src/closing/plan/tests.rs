@@ -1,6 +1,6 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::StartPosition;
-use streamdex_dynamodb::state::Action;
+use streamdex_dynamodb::state::{Action, Condition};
 
 use super::*;
 use crate::graph::ShardProgress;
@@ -61,8 +61,15 @@ fn written(loaded: &Loaded, done: &[&str], stream: &InStream, gaps: &[StoredGap]
 #[test]
 fn no_unit_is_torn_and_no_transaction_is_too_large() {
     let closing = Closing { label: LABEL, now: 9, generations: &Generations::new() };
-    let unit = |operations: usize| vec![closing.forget_index("x"); operations];
-    let sizes = |units: &[usize], most| {
+    let mut number = 0;
+    let mut unit = |operations: usize| -> Vec<Operation> {
+        let mut one = || {
+            number += 1;
+            closing.forget_index(&number.to_string())
+        };
+        (0..operations).map(|_| one()).collect()
+    };
+    let mut sizes = |units: &[usize], most| {
         let batches = batches(units.iter().map(|size| unit(*size)).collect(), most);
         batches.iter().map(Vec::len).collect::<Vec<_>>()
     };
@@ -70,6 +77,24 @@ fn no_unit_is_torn_and_no_transaction_is_too_large() {
     assert_eq!(sizes(&[3, 4, 2], 6), [3, 6]);
     assert_eq!(sizes(&[7, 1], 6), [7, 1], "there is none so large, and it would be refused whole");
     assert_eq!(sizes(&[], 6), [0; 0]);
+}
+
+/// A stream that is switched off and on leaves a gap under both of its labels.
+#[test]
+fn two_gaps_that_ask_for_the_same_beginning_are_one_transaction() {
+    let stream = InStream { start: Some(start(&["r"])), ..InStream::default() };
+    let gaps = ["L1", LABEL].map(|label| gap(GapKind::StreamReplaced, "arn", label));
+    let (done, generations) = (BTreeSet::new(), Generations::new());
+    let closing = Closing { label: LABEL, now: 9, generations: &generations };
+    let plan = Plan { loaded: &Loaded::default(), done: &done, stream: &stream, closing: closing.clone() };
+    let keys = |batch: &Vec<Operation>| batch.iter().map(|one| one.sort_key.clone()).collect::<Vec<_>>();
+    let batches: Vec<_> = batches(plan.units(&gaps), 9).iter().map(keys).collect();
+    let gap = |label: &str| format!("gap|{label}|stream_replaced|arn");
+    assert_eq!(batches, [[format!("stream|{LABEL}"), gap("L1"), gap(LABEL)]]);
+    // Two different ones are two transactions.
+    let item = closing.forget_index("x");
+    let other = Operation { conditions: vec![Condition::Exists], ..item.clone() };
+    assert_eq!(super::batches(vec![vec![item.clone()], vec![item], vec![other]], 9).len(), 2);
 }
 
 #[test]
