@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use streamdex_config::Config;
-use streamdex_delivery::backfill::{
-    BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS, StoredBackfill,
-};
+use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS, StoredBackfill};
 use streamdex_dynamodb::size::TableSize;
 use streamdex_dynamodb::time::now;
 use streamdex_reconcile::Fault;

@@ -140,8 +140,7 @@ impl GapCloser {
         for batch in plan::batches(units, MOST_OPERATIONS - 2) {
             // What was filled is not all that was there: changes were lost (rule B1).
             let now = self.time.now();
-            let mut operations =
-                vec![interrupt(&lease, &self.command, now), BackfillRecord::after_gap(now).replace()];
+            let mut operations = vec![interrupt(&lease, &self.command, now), BackfillRecord::after_gap(now).replace()];
             operations.extend(batch);
             let asked = self.time.asked();
             let written = self.store.write(&operations).await?;

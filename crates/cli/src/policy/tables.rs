@@ -32,8 +32,7 @@ const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
 const READ_PROGRESS: [&str; 1] = ["dynamodb:Query"];
 /// Who follows the table, how far it was filled, indices and letters.
-const KEEP_BACKFILL: [&str; 4] =
-    ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
+const KEEP_BACKFILL: [&str; 4] = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 /// Letters are read, and removed when their documents are right. The refusal of a condition is read too.
 const KEEP_LETTERS: [&str; 3] = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"];
 /// The same, and an index that is equal now is recorded to hold all that the table held.
