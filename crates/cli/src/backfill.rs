@@ -10,7 +10,6 @@ use streamdex_config::{Config, Source};
 use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy, StoredBackfill};
 use streamdex_delivery::{Bounds, Term};
 use streamdex_dynamodb::time::now;
-use streamdex_mapping::Tally;
 use streamdex_reconcile::backfill::{Backfill, Claim, End, LOOK_EVERY, Report, Settings, claim};
 use streamdex_reconcile::pace::Pace;
 use tokio::time::{interval, sleep};
@@ -23,6 +22,7 @@ use crate::exit::{CliError, Exit};
 use crate::follow::worker;
 use crate::mirrored::Mirrored;
 use crate::preflight::{Uses, preflight};
+use crate::progress::{Progress, dead_letters};
 use crate::summary::Summary;
 use crate::watched::Watched;
 use crate::{confirm, connect, output, settings, signals};
@@ -113,7 +113,7 @@ async fn shown(
 ) -> Result<Report, CliError> {
     let progress = backfill.progress();
     let (before, expected) = (record.items, record.expected);
-    let mut shown = crate::progress::Progress::of_items(Some(expected.max(before)).filter(|expected| *expected > 0));
+    let mut shown = Progress::of_items(Some(expected.max(before)).filter(|expected| *expected > 0));
     let mut ticks = interval(TICK);
     let filling = backfill.run(record, bounds, stop);
     tokio::pin!(filling);
@@ -122,20 +122,12 @@ async fn shown(
             report = &mut filling => break report,
             _ = ticks.tick() => {
                 let tally = progress.now();
-                shown.set(before + tally.records(), &detail(&tally));
+                shown.set(before + tally.records(), &dead_letters(&tally).unwrap_or_default());
             }
         }
     };
     shown.finish();
     Ok(report?)
-}
-
-fn detail(tally: &Tally) -> String {
-    match tally.dead_lettered {
-        0 => String::new(),
-        1 => "1 dead letter".to_owned(),
-        letters => format!("{letters} dead letters"),
-    }
 }
 
 async fn cancel_after(stop: CancellationToken, cancel: CancellationToken) {

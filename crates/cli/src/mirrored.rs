@@ -13,6 +13,7 @@ use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
 use streamdex_dynamodb::scan::TableScan;
 use streamdex_dynamodb::size::TableSize;
+use streamdex_dynamodb::stream::KEPT_SECONDS;
 use streamdex_mapping::Mapper;
 use streamdex_poller::observe::{LeaseReport, TableReport};
 use streamdex_reconcile::backfill::{self, Backfill};
@@ -27,10 +28,6 @@ use crate::connect;
 use crate::exit::{CliError, Exit};
 use crate::status::TableStatus;
 
-/// A reader that has not beaten for so many seconds is gone, and a standby would have taken over; clocks may differ by some.
-const GONE_AFTER: u64 = 15;
-/// DynamoDB Streams keeps records for so long.
-const OLDEST_RECORD: Duration = Duration::from_secs(24 * 60 * 60);
 /// A page of a scan is written, or its items are read again, in so long after the read may have become too old.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(25);
 
@@ -196,9 +193,11 @@ impl ReaderLag {
 /// The lag that the lease of a table tells; none where nobody has it, or whoever has it is gone, so that nothing is on its
 /// way. A reader that has read nothing yet may be as far behind as the stream is long.
 fn lag_in(report: &TableReport) -> Option<Duration> {
-    let lives = |lease: &&LeaseReport| lease.reader.is_some() && lease.beat_seconds_ago <= GONE_AFTER;
+    let lives = |lease: &&LeaseReport| lease.reader.is_some() && !lease.is_silent();
     let lease = report.lease.as_ref().filter(lives)?;
-    let Some(lag) = lease.summary.as_ref().and_then(|summary| summary.lag_seconds) else { return Some(OLDEST_RECORD) };
+    let Some(lag) = lease.summary.as_ref().and_then(|summary| summary.lag_seconds) else {
+        return Some(Duration::from_secs(KEPT_SECONDS));
+    };
     Some(Duration::try_from_secs_f64(lag).unwrap_or_default() + Duration::from_secs(lease.beat_seconds_ago))
 }
 

@@ -33,6 +33,15 @@ macro_rules! with_outcomes {
 }
 pub(crate) use with_outcomes;
 
+/// How many dead letters there were so far; none where there were none.
+pub(crate) fn dead_letters(tally: &Tally) -> Option<String> {
+    match tally.dead_lettered {
+        0 => None,
+        1 => Some("1 dead letter".to_owned()),
+        letters => Some(format!("{letters} dead letters")),
+    }
+}
+
 /// The progress of one command, in records.
 #[derive(Debug)]
 pub struct Progress {

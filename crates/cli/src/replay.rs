@@ -24,7 +24,7 @@ use crate::captured::{CapturedFor, Capturer};
 use crate::exit::{CliError, Exit};
 use crate::input::Input;
 use crate::preflight::{Uses, preflight};
-use crate::progress::Progress;
+use crate::progress::{Progress, dead_letters};
 use crate::summary::Summary;
 use crate::watched::Watched;
 use crate::{connect, output, settings, signals};
@@ -145,7 +145,7 @@ impl Replay {
                 self.fault.get_or_insert(DeliveryFault::Broken);
             }
         }
-        self.progress.set(self.tally.records(), &detail(&self.tally));
+        self.progress.set(self.tally.records(), &dead_letters(&self.tally).unwrap_or_default());
         Some(())
     }
 
@@ -182,14 +182,6 @@ fn items(input: &str, trust: Trust) -> CliError {
         }
         Trust::ReadItem => CliError::new(Exit::Usage, format!("{input}: an item does not hold the key of the table"))
             .with_hint("scan whole items, without a projection; `streamdex map` shows items"),
-    }
-}
-
-fn detail(tally: &Tally) -> String {
-    match tally.dead_lettered {
-        0 => String::new(),
-        1 => "1 dead letter".to_owned(),
-        letters => format!("{letters} dead letters"),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::args::{Global, RunArgs};
 use crate::exit::{CliError, Exit};
 use crate::follow::{Prepared, keep_brakes, prepare};
 use crate::preflight::{Uses, preflight};
-use crate::progress::{Progress, with_outcomes};
+use crate::progress::{Progress, dead_letters, with_outcomes};
 use crate::serve::Shown;
 use crate::summary::Summary;
 use crate::watched::Watched;
@@ -161,11 +161,7 @@ impl Total {
         if let Some(lag) = self.lag() {
             parts.push(format!("lag {} s", lag.as_secs()));
         }
-        match self.tally.dead_lettered {
-            0 => {}
-            1 => parts.push("1 dead letter".to_owned()),
-            letters => parts.push(format!("{letters} dead letters")),
-        }
+        parts.extend(dead_letters(&self.tally));
         let pauses = self.statuses.iter().flat_map(Status::pauses);
         parts.extend(pauses.take(1).map(|pause| format!("paused: {pause}")));
         parts.join(", ")

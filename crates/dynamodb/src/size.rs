@@ -8,6 +8,7 @@ use streamdex_mapping::{KeyAttribute, KeyType};
 
 use crate::description::describe_table;
 use crate::fault::{AwsError, Fault};
+use crate::stream::KEPT_SECONDS;
 
 /// A table as its description shows it. Counts are DynamoDB's own, which are some six hours old.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +31,6 @@ pub struct TableSize {
 
 /// The stream of a table that is made with one is so many seconds younger at most.
 const MADE_TOGETHER: u64 = 10;
-/// DynamoDB Streams keeps a record for so many seconds.
-const KEPT: u64 = 24 * 60 * 60;
 /// A strongly consistent read takes one unit for so many bytes (Developer Guide, "Read/write capacity mode").
 const BYTES_A_UNIT: u64 = 4096;
 
@@ -99,7 +98,7 @@ impl TableSize {
         let began = DateTime::from_str(&format!("{label}Z"), Format::DateTime).ok();
         let began = began.and_then(|began| u64::try_from(began.secs()).ok());
         let (Some(made), Some(began)) = (self.made_empty, began) else { return false };
-        began <= made + MADE_TOGETHER && now < began + KEPT - MADE_TOGETHER
+        began <= made + MADE_TOGETHER && now < began + KEPT_SECONDS - MADE_TOGETHER
     }
 }
 

@@ -13,6 +13,9 @@ pub use self::sdk::SdkStream;
 use crate::fault::AwsError;
 use crate::records::Records;
 
+/// A stream keeps records for 24 hours.
+pub const KEPT_SECONDS: u64 = 24 * 60 * 60;
+
 /// A shard's id.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(Arc<str>);

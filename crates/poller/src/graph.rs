@@ -14,14 +14,13 @@ mod search;
 use std::collections::{BTreeMap, BTreeSet};
 
 use streamdex_config::StartPosition;
-use streamdex_dynamodb::stream::{ListedShard, ShardId};
+use streamdex_dynamodb::stream::{KEPT_SECONDS, ListedShard, ShardId};
 
 pub use self::command::{Command, Position, ReadFrom, Remaining, Until};
 pub use self::keep::KeepDone;
 pub use self::known::{KnownShard, ShardProgress};
 use self::search::Search;
 pub use self::search::seek_delay;
-use crate::retention::KEPT_SECONDS;
 
 /// The state machine.
 #[derive(Debug)]

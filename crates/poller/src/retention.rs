@@ -4,7 +4,7 @@
 //! oldest gets the oldest that are left, so a shard that nobody has read yet is judged by its age.
 
 use streamdex_config::StreamArn;
-use streamdex_dynamodb::stream::ShardId;
+use streamdex_dynamodb::stream::{KEPT_SECONDS, ShardId};
 
 use crate::clock::ServiceTime;
 
@@ -12,8 +12,6 @@ use crate::clock::ServiceTime;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retained(u64);
 
-/// A stream keeps records for 24 hours.
-pub(crate) const KEPT_SECONDS: u64 = 24 * 60 * 60;
 /// Nothing is proven about what was last looked at near that.
 const SURELY_KEPT_SECONDS: u64 = KEPT_SECONDS - 30 * 60;
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use streamdex_delivery::backfill::BackfillRecord;
-use streamdex_dynamodb::stream::ShardId;
+use streamdex_dynamodb::stream::{KEPT_SECONDS, ShardId};
 use streamdex_mapping::{Outcome, Tally};
 use tokio::time::Instant;
 
@@ -24,7 +24,6 @@ use self::said::Line;
 pub use self::summary::Summary;
 pub use self::view::{Call, Counters, Following, LastError, LeaseChange, Phase, Role, ShardStatus, Status};
 use crate::gap::Gap;
-use crate::retention::KEPT_SECONDS;
 
 /// Where shard tasks note what they do. Cheap to clone.
 #[derive(Debug, Clone)]

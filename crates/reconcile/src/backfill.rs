@@ -174,12 +174,11 @@ impl Filling {
     /// Reads all segments at the same time, and stores how far they are.
     async fn fill(self: &Arc<Self>) -> Result<(), Fault> {
         let mut beats = interval_at(Instant::now() + BEAT, BEAT);
-        let mut tasks = JoinSet::new();
-        let filling = Arc::clone(self);
-        tasks.spawn(async move { filling.fill_segments().await });
+        let filling = Arc::clone(self).fill_segments();
+        tokio::pin!(filling);
         loop {
             tokio::select! {
-                ended = tasks.join_next() => return ended.map_or(Ok(()), |ended| ended.map_err(|_| Fault::Broken)?),
+                filled = &mut filling => return filled,
                 _ = beats.tick() => self.beat().await?,
             }
         }

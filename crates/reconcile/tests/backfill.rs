@@ -9,6 +9,7 @@ use streamdex_mapping::{IndexName, Route};
 use streamdex_reconcile::Fault;
 use streamdex_reconcile::backfill::{Backfill, Claim, End, Report, Settings, claim};
 use streamdex_reconcile::pace::Pace;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +54,15 @@ async fn run(backfill: Arc<Backfill>, record: BackfillRecord, stop: &Cancellatio
 async fn fill(world: &Arc<World>) -> Report {
     let record = held(world, "one").await;
     run(world.backfill(settings()), record, &CancellationToken::new()).await.unwrap()
+}
+
+/// A process that fills so many items a second.
+fn fill_slowly(world: &Arc<World>, items: u32) -> JoinHandle<Result<Report, Fault>> {
+    let (world, slow) = (Arc::clone(world), Settings { items: Some(items), ..settings() });
+    tokio::spawn(async move {
+        let record = held(&world, "one").await;
+        run(world.backfill(slow), record, &CancellationToken::new()).await
+    })
 }
 
 fn is_equal(state: &State) -> bool {
@@ -101,11 +111,7 @@ async fn it_stops_after_the_page_in_hand_and_goes_on_there() {
 #[tokio::test(start_paused = true)]
 async fn the_next_process_goes_on_where_one_that_died_stored_its_position() {
     let world = world(60);
-    let slow = Settings { items: Some(4), ..settings() };
-    let dies = tokio::spawn({
-        let world = world.clone();
-        async move { run(world.backfill(slow), held(&world, "one").await, &CancellationToken::new()).await }
-    });
+    let dies = fill_slowly(&world, 4);
     sleep(Duration::from_secs(8)).await;
     dies.abort();
     let _ = dies.await;
@@ -120,11 +126,7 @@ async fn the_next_process_goes_on_where_one_that_died_stored_its_position() {
 #[tokio::test(start_paused = true)]
 async fn one_process_at_a_time_fills() {
     let world = world(60);
-    let slow = Settings { items: Some(1), ..settings() };
-    let lives = tokio::spawn({
-        let world = world.clone();
-        async move { run(world.backfill(slow), held(&world, "one").await, &CancellationToken::new()).await }
-    });
+    let lives = fill_slowly(&world, 1);
     sleep(Duration::from_secs(1)).await;
     let Claim::Taken(by) = claimed(&world, "two").await else { panic!("it was taken from one that lives") };
     assert_eq!(by.owner.as_deref(), Some("one"));
@@ -247,11 +249,7 @@ async fn items_and_read_units_are_paced() {
 #[tokio::test(start_paused = true)]
 async fn an_index_that_vanishes_while_it_is_filled_is_no_complete_one() {
     let world = world(60);
-    let slow = Settings { items: Some(4), ..settings() };
-    let filling = tokio::spawn({
-        let world = world.clone();
-        async move { run(world.backfill(slow), held(&world, "one").await, &CancellationToken::new()).await }
-    });
+    let filling = fill_slowly(&world, 4);
     sleep(Duration::from_secs(6)).await;
     let known = world.state().record.as_ref().unwrap().segments.clone();
     world.state().vanished = true;

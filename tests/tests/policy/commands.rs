@@ -57,7 +57,7 @@ async fn run_asks_whether_the_index_is_empty_and_may_fill_it() {
     lab.hold_before_the_stream(4).await;
     fill(&overheard).await;
     let makes_the_index = overheard.needed(&["run", "--until-end"], 1).await;
-    // A group that begins anew finds it, and counts its documents.
+    // A group that begins again finds it, and counts its documents.
     for pin in lab.state_rows("sk", "stream|").await {
         let key = pin.into_iter().filter(|(name, _)| name == "pk" || name == "sk").collect();
         lab.client.delete_item().table_name(&lab.state).set_key(Some(key)).send().await.unwrap();

@@ -4,9 +4,6 @@ use streamdex_poller::observe::TableReport;
 
 use crate::exit::Exit;
 
-/// A reader beats every 1.5 s, and a standby takes over within 8 s.
-const SILENT_SECONDS: u64 = 15;
-
 /// A gap counts most: somebody has to act on it.
 pub(super) fn exit(tables: &[TableReport], max_lag: f64) -> Exit {
     if tables.iter().any(|table| !table.gaps.is_empty() || !table.malformed.is_empty()) {
@@ -18,7 +15,7 @@ pub(super) fn exit(tables: &[TableReport], max_lag: f64) -> Exit {
 fn is_well(table: &TableReport, max_lag: f64) -> bool {
     let Some(lease) = &table.lease else { return false };
     let Some(summary) = &lease.summary else { return false };
-    let reads = lease.reader.is_some() && lease.beat_seconds_ago <= SILENT_SECONDS;
+    let reads = lease.reader.is_some() && !lease.is_silent();
     // A lag that is not known yet is not small.
     let is_near = summary.shards == 0 || summary.lag_seconds.is_some_and(|lag| lag <= max_lag);
     reads && is_near && summary.pause.is_none() && summary.gapped == 0

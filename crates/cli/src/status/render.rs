@@ -5,7 +5,7 @@ use std::fmt::Write;
 use streamdex_poller::observe::{
     GapReport, LeaseReport, Report, ShardItemReport, ShardReport, SourceReport, TableReport, WriterReport,
 };
-use streamdex_poller::status::{Summary, partial};
+use streamdex_poller::status::{BackfillReport, Summary, partial};
 
 use super::documents::Counted;
 
@@ -13,8 +13,6 @@ use super::documents::Counted;
 const ROWS: usize = 20;
 /// Seconds for which DynamoDB keeps a stream record.
 const KEPT: f64 = 86_400.0;
-/// Seconds after which others have taken over; clocks may differ by some.
-const SILENT: u64 = 15;
 
 /// What a worker says of itself.
 pub(super) fn report(report: &Report) -> String {
@@ -74,9 +72,7 @@ fn group(text: &mut String, table: &TableReport) {
         Some(one) => lease(text, one),
         None => line(text, format_args!("  nobody has read the table yet")),
     }
-    if table.phase == Some("partial") {
-        line(text, format_args!("  ! {}", partial(table.backfill.as_ref())));
-    }
+    phase(text, table.phase, table.backfill.as_ref());
     gaps(text, &table.gaps);
     for item in &table.malformed {
         line(text, format_args!("  ! the item {item} cannot be read; a shard that it is about stands still"));
@@ -103,7 +99,7 @@ fn lease(text: &mut String, lease: &LeaseReport) {
         ),
     );
     freshness(text, summary.missed_freshness_seconds);
-    if lease.beat_seconds_ago > SILENT {
+    if lease.is_silent() {
         line(text, format_args!("  ! the reader is silent: a standby takes over within 8 s, where there is one"));
     }
     if *fruitless_terms > 1 {
@@ -167,9 +163,7 @@ fn source(text: &mut String, source: &SourceReport) {
     if let Some(reason) = &source.paused {
         line(text, format_args!("  ! {reason}"));
     }
-    if source.phase.as_deref() == Some("partial") {
-        line(text, format_args!("  ! {}", partial(source.backfill.as_ref())));
-    }
+    phase(text, source.phase.as_deref(), source.backfill.as_ref());
     gaps(text, &source.gaps);
     shards(text, &source.shards);
 }
@@ -194,6 +188,13 @@ fn progress(text: &mut String, source: &SourceReport) {
     let outcomes: Vec<String> = outcomes.map(|(outcome, records)| format!("{records} {outcome}")).collect();
     let outcomes = if outcomes.is_empty() { "-".to_owned() } else { outcomes.join(", ") };
     line(text, format_args!("  {records} records: {outcomes}"));
+}
+
+/// What the table held before its stream may be missing.
+fn phase(text: &mut String, phase: Option<&str>, backfill: Option<&BackfillReport>) {
+    if phase == Some("partial") {
+        line(text, format_args!("  ! {}", partial(backfill)));
+    }
 }
 
 /// More shards than the machine can look at in time.

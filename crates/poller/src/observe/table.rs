@@ -87,7 +87,15 @@ impl TableReport {
     }
 }
 
+/// A reader beats every 1.5 s, and a standby takes over within 8 s; clocks may differ by some.
+const SILENT_SECONDS: u64 = 15;
+
 impl LeaseReport {
+    /// Whether the last beat is so long ago that the reader is gone.
+    pub fn is_silent(&self) -> bool {
+        self.beat_seconds_ago > SILENT_SECONDS
+    }
+
     fn of(lease: &StoredLease, now: u64) -> LeaseReport {
         LeaseReport {
             reader: lease.owner.as_ref().map(ToString::to_string),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_config::StartPosition;
-use streamdex_dynamodb::stream::ShardId;
+use streamdex_dynamodb::stream::{KEPT_SECONDS, ShardId};
 use streamdex_mapping::CreationTime;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -15,7 +15,7 @@ use super::closed::Closed;
 use crate::follow::prepare::Ready;
 use crate::follow::settings::Settings;
 use crate::graph::{Position, ReadFrom, ShardProgress, Until};
-use crate::retention::{KEPT_SECONDS, Retained};
+use crate::retention::Retained;
 use crate::shard::{Activity, Job, ShardEnd, Shared, follow_shard};
 use crate::state::writes::FIRST_RUN;
 use crate::state::{StoredShard, StreamStart};
