@@ -29,7 +29,6 @@ use streamdex_sink::index::{SetupError, SetupErrorKind};
 use streamdex_sink::read::{ClusterReader, IndexReader};
 use streamdex_sink::{BulkWriter, Client, Indices, Patience};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 use self::decision::{Decision, Seen};
 use crate::backfill_plan::Plan;
@@ -56,15 +55,22 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
-/// How a look at the record is followed up.
+/// What an attempt to fill came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// Look again.
-    Look,
+enum Attempt {
+    /// Nothing is left for this process to do.
+    Done,
     /// It failed, and is tried again later.
-    Pause,
+    Failed,
     /// The term is over.
-    End,
+    Stopped,
+}
+
+/// When a backfill that failed is tried again.
+#[derive(Debug)]
+struct Pause {
+    until: Instant,
+    next: Duration,
 }
 
 // === impl Filling ===
@@ -90,36 +96,34 @@ impl Beside for Filling {
     }
 
     async fn work(&self, held: Held) {
-        let (mut lookout, mut pause) = (Lookout::default(), FIRST_PAUSE);
+        let (mut lookout, mut pause) = (Lookout::default(), Pause::none());
         loop {
-            let wait = match self.look(&held, &mut lookout).await {
-                Next::End => return,
-                Next::Look => {
-                    pause = FIRST_PAUSE;
-                    LOOK_EVERY
+            // In a pause too: another process may fill meanwhile, and relies on being seen.
+            if let Some(record) = self.look(&held, &mut lookout).await
+                && pause.is_over(Instant::now())
+            {
+                match self.fill(&held, record).await {
+                    Attempt::Done => pause = Pause::none(),
+                    Attempt::Failed => pause.begin(Instant::now()),
+                    Attempt::Stopped => return,
                 }
-                Next::Pause => {
-                    let wait = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    wait
-                }
-            };
+            }
             tokio::select! {
                 () = held.stop.cancelled() => return,
-                () = sleep(wait) => {}
+                () = sleep(LOOK_EVERY) => {}
             }
         }
     }
 }
 
 impl Filling {
-    /// Looks at the record, and does what it asks for.
-    async fn look(&self, held: &Held, lookout: &mut Lookout) -> Next {
+    /// Looks at the record, and returns it where this process is to fill.
+    async fn look(&self, held: &Held, lookout: &mut Lookout) -> Option<BackfillRecord> {
         let record = match self.store.load().await {
             Ok(record) => record,
             Err(error) => {
                 tracing::debug!("how far the table is filled is not known: {error}");
-                return Next::Look;
+                return None;
             }
         };
         held.board.fill(record.clone());
@@ -127,18 +131,14 @@ impl Filling {
             self.writer.doubt_earlier_requests();
         }
         let is_ours = |record: &BackfillRecord| record.state == BackfillState::Running && record.by == FilledBy::Run;
-        match record.filter(is_ours) {
-            Some(record) if self.until == Until::Stopped => self.fill(held, record).await,
-            _ => Next::Look,
-        }
+        record.filter(is_ours).filter(|_| self.until == Until::Stopped)
     }
 
     /// Fills, and shows how far it is.
-    async fn fill(&self, held: &Held, record: BackfillRecord) -> Next {
-        let cancel = CancellationToken::new();
+    async fn fill(&self, held: &Held, record: BackfillRecord) -> Attempt {
         self.writer.doubt_earlier_requests();
         let filled = {
-            let filling = self.claim_and_fill(held, record, &cancel);
+            let filling = self.claim_and_fill(held, record);
             tokio::pin!(filling);
             loop {
                 tokio::select! {
@@ -155,7 +155,7 @@ impl Filling {
         match filled {
             Ok(Some(End::Complete)) => {
                 tracing::info!(table = self.table(), "the index holds what the table held before its stream");
-                Next::Look
+                Attempt::Done
             }
             Ok(Some(End::TooLarge)) => {
                 tracing::warn!(
@@ -163,36 +163,31 @@ impl Filling {
                     most = self.source.backfill_at_most,
                     "the table has more items than source.backfill_max_items: `streamdex backfill` writes the rest"
                 );
-                Next::Look
+                Attempt::Done
             }
             Ok(Some(End::Gapped)) => {
                 tracing::error!(
                     table = self.table(),
                     "the table is filled, and changes are lost all the same: close the gap"
                 );
-                Next::Pause
+                Attempt::Failed
             }
-            Ok(Some(End::Stopped)) => Next::End,
-            Ok(None) => Next::Pause,
-            Err(fault) if fault.is_stop() => Next::End,
+            Ok(Some(End::Stopped)) => Attempt::Stopped,
+            Ok(None) => Attempt::Failed,
+            Err(fault) if fault.is_stop() => Attempt::Stopped,
             Err(fault) => {
                 tracing::warn!(
                     table = self.table(),
                     hint = fault.hint(),
                     "the backfill stopped, and is tried again: {fault}"
                 );
-                Next::Pause
+                Attempt::Failed
             }
         }
     }
 
     /// How it ended; none where another process fills.
-    async fn claim_and_fill(
-        &self,
-        held: &Held,
-        record: BackfillRecord,
-        cancel: &CancellationToken,
-    ) -> Result<Option<End>, Fault> {
+    async fn claim_and_fill(&self, held: &Held, record: BackfillRecord) -> Result<Option<End>, Fault> {
         let term = Term { cancel: &held.stop, until: None };
         let Claim::Held(record) = claim(&*self.store, self.worker.as_str(), record, term).await? else {
             return Ok(None);
@@ -200,7 +195,7 @@ impl Filling {
         let size = self.size().await.map_err(streamdex_delivery::DeliveryFault::from)?;
         let backfill = Arc::new(self.backfill(&size));
         tracing::info!(table = self.table(), items = record.items, expected = size.items, "filling the index");
-        let bounds = Bounds { permit: Some(held.permit.clone()), ..Bounds::from(cancel.clone()) };
+        let bounds = Bounds { permit: Some(held.permit.clone()), ..Bounds::default() };
         let report = backfill.run(record, bounds, held.stop.clone()).await?;
         if report.end == End::TooLarge {
             let by_command =
@@ -269,6 +264,23 @@ impl Filling {
     }
 }
 
+// === impl Pause ===
+
+impl Pause {
+    fn none() -> Pause {
+        Pause { until: Instant::now(), next: FIRST_PAUSE }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now >= self.until
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.until = now + self.next;
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+    }
+}
+
 fn silent(after: Duration) -> Undecided {
     let reason = format!("OpenSearch did not answer within {} s", after.as_secs());
     Undecided { reason, hint: "check opensearch.url and the network".to_owned(), passes: true }
@@ -296,4 +308,21 @@ fn of_table(error: AwsError) -> Result<Option<TableSize>, Undecided> {
         "whether the table is older than its stream is not known, so the index is not filled: {error}"
     );
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_ten_minutes() {
+        let (mut pause, mut now) = (Pause::none(), Instant::now());
+        assert!(pause.is_over(now));
+        for seconds in [30, 60, 120, 240, 480, 600, 600] {
+            pause.begin(now);
+            assert!(!pause.is_over(now + Duration::from_secs(seconds - 1)), "{seconds}");
+            now += Duration::from_secs(seconds);
+            assert!(pause.is_over(now), "{seconds}");
+        }
+    }
 }
