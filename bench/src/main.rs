@@ -12,6 +12,7 @@ mod figures;
 mod lambda;
 mod mapping;
 mod memory;
+mod mirror;
 mod page;
 mod part;
 mod peers;
@@ -19,6 +20,7 @@ mod poller;
 mod program;
 mod records;
 mod replay;
+mod scan;
 mod search;
 mod shapes;
 mod source;
@@ -34,6 +36,8 @@ use crate::peers::{GoLoop, Peers};
 use crate::program::Programs;
 use crate::search::Bench;
 
+const BACKFILL_ITEMS: u32 = 100_000;
+const VERIFY_ITEMS: [u32; 2] = [1_000_000, 5_000_000];
 const SINK_DOCUMENTS: u32 = 100_000;
 const BACKLOGS: [u32; 2] = [60_000, 200_000];
 const READING_RECORDS: u32 = 400_000;
@@ -46,7 +50,8 @@ struct Arguments {
     /// What to measure [default: all of it]
     #[arg(value_enum)]
     parts: Vec<Part>,
-    /// Documents or records, for sink, backlog, reading and capacity, in place of what each of them takes
+    /// Documents, items or records, for sink, backfill, verify, backlog, reading and capacity, in place of what each of
+    /// them takes
     #[arg(long)]
     documents: Option<u32>,
     /// Shards, in place of 2,000 and 10,000, for many-shards
@@ -111,6 +116,12 @@ async fn measure(bench: &Bench, part: Part, arguments: &Arguments) -> anyhow::Re
     match part {
         Part::Mapping | Part::Poller => {}
         Part::Sink => replay::run(bench, rounds, documents(SINK_DOCUMENTS)).await?,
+        Part::Backfill => mirror::backfill(bench, rounds, documents(BACKFILL_ITEMS)).await?,
+        Part::Verify => {
+            for items in arguments.documents.map_or(VERIFY_ITEMS.to_vec(), |documents| vec![documents]) {
+                mirror::verify(bench, 1, items).await?;
+            }
+        }
         Part::Backlog => {
             let sizes = arguments.documents.map_or(BACKLOGS.to_vec(), |documents| vec![documents]);
             for documents in sizes {

@@ -9,6 +9,10 @@ pub(crate) enum Part {
     Mapping,
     /// Captured records through `replay --images`
     Sink,
+    /// A table into an empty index, and the comparison of both
+    Backfill,
+    /// The comparison of a table of 1 and 5 million items with its index: memory
+    Verify,
     /// Everything between this and lambda
     Poller,
     /// A lone worker: process start to first record
@@ -37,6 +41,7 @@ pub(crate) enum Part {
     Lambda,
 }
 
+const ALL: [Part; 6] = [Part::Mapping, Part::Sink, Part::Backfill, Part::Verify, Part::Poller, Part::Lambda];
 const POLLER: [Part; 11] = [
     Part::Start,
     Part::Backlog,
@@ -55,7 +60,7 @@ impl Part {
     /// The benchmarks that the arguments name, each by its own name.
     pub(crate) fn chosen(arguments: &[Part]) -> Vec<Part> {
         let named =
-            if arguments.is_empty() { &[Part::Mapping, Part::Sink, Part::Poller, Part::Lambda] } else { arguments };
+            if arguments.is_empty() { &ALL } else { arguments };
         named.iter().flat_map(|part| part.alone()).collect()
     }
 

@@ -98,8 +98,12 @@ async fn claimed(
     let term = Term { cancel: stop, until: None };
     if arguments.restart {
         // What another process fills is taken from it: its next write is refused.
-        let not_before = store.load().await?.map_or(0, |found| found.not_before).max(fresh.not_before);
-        store.replace(&BackfillRecord { not_before, ..fresh.clone() }).await?;
+        let found = store.load().await?;
+        let not_before = found.as_ref().map_or(0, |found| found.not_before).max(fresh.not_before);
+        // Who has to compare after a gap still has to.
+        let gap = found.filter(|found| found.after_gap && found.state == BackfillState::Running);
+        let (by, after_gap) = (gap.as_ref().map_or(fresh.by, |gap| gap.by), gap.is_some());
+        store.replace(&BackfillRecord { not_before, by, after_gap, ..fresh.clone() }).await?;
     }
     Ok(claim(store, worker().as_str(), fresh, term).await?)
 }
@@ -167,9 +171,9 @@ fn finish(global: &Global, report: &Report, followed: &Followed, source: &Source
             Err(CliError::new(Exit::Unreachable, message).with_hint("the same command goes on where it was"))
         }
         End::Gapped => {
-            Err(CliError::new(Exit::Gapped, "every item was written, and a gap is recorded: changes are lost")
+            Err(CliError::new(Exit::Gapped, "every item was written, and changes were lost: documents whose items are gone may be left")
                 .with_hint(
-                    "close it with `streamdex gap close`, and run `streamdex verify --full --repair` 90 seconds later",
+                    "close a gap that `streamdex status` shows with `streamdex gap close`, and run `streamdex verify --full --repair` 90 seconds later",
                 ))
         }
     }

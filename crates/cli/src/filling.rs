@@ -1,6 +1,7 @@
-//! What `run` does beside reading a stream: it fills an empty index with what the table held before, and looks out for
-//! another process that does.
+//! What `run` does beside reading a stream: it fills an empty index with what the table held before, looks out for another
+//! process that does, and where it is to, closes gaps and compares all items with their documents.
 
+mod compare;
 mod decision;
 
 use std::sync::Arc;
@@ -9,51 +10,45 @@ use std::time::Duration;
 use async_trait::async_trait;
 use streamdex_config::{Source, StartPosition};
 use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS};
-use streamdex_delivery::letter::DeadLetterStore;
-use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory, Term};
+use streamdex_delivery::{Bounds, DeliveryFault, Term};
 use streamdex_dynamodb::AwsError;
-use streamdex_dynamodb::clients::SourceClients;
-use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
-use streamdex_dynamodb::scan::TableScan;
 use streamdex_dynamodb::size::TableSize;
 use streamdex_dynamodb::state::Operation;
-use streamdex_mapping::Mapper;
 use streamdex_poller::beside::{Beside, Held, Undecided};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::StreamStart;
-use streamdex_reconcile::backfill::{Backfill, Claim, End, LOOK_EVERY, Lookout, Settings, claim};
+use streamdex_reconcile::Fault;
+use streamdex_reconcile::backfill::{Backfill, Claim, End, LOOK_EVERY, Lookout, Report, Settings, claim};
 use streamdex_reconcile::pace::Pace;
-use streamdex_reconcile::{Fault, Mirror};
 use streamdex_sink::index::{SetupError, SetupErrorKind};
-use streamdex_sink::read::{ClusterReader, IndexReader};
-use streamdex_sink::{BulkWriter, Client, Indices, Patience};
+use streamdex_sink::read::IndexReader;
+use streamdex_sink::{BulkWriter, WriterSettings};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::decision::{Decision, Seen};
 use crate::backfill_plan::Plan;
+use crate::closing::ClosesItself;
+use crate::pause::Pause;
+use crate::reached::Reached;
 
 /// Fills the indices of one table.
 pub(crate) struct Filling {
     pub(crate) source: Source,
     pub(crate) label: String,
-    pub(crate) clients: SourceClients,
-    pub(crate) client: Client,
-    pub(crate) indices: Arc<Indices>,
-    pub(crate) mapper: Arc<Mapper>,
+    pub(crate) reached: Reached,
+    /// What the reader of the stream writes through.
     pub(crate) writer: BulkWriter,
-    pub(crate) letters: Arc<dyn DeadLetterStore>,
-    pub(crate) memory: ReadMemory,
+    pub(crate) writer_settings: WriterSettings,
     pub(crate) store: Arc<dyn BackfillStore>,
+    /// Where gaps are closed.
+    pub(crate) closes: Option<Arc<ClosesItself>>,
     pub(crate) worker: WorkerId,
     pub(crate) until: Until,
 }
 
 /// What a call may take before the index is known to be empty.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// A backfill that failed is begun again after this time, and then after twice that.
-const FIRST_PAUSE: Duration = Duration::from_secs(30);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 /// What an attempt to fill came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,13 +59,6 @@ enum Attempt {
     Failed,
     /// The term is over.
     Stopped,
-}
-
-/// When a backfill that failed is tried again.
-#[derive(Debug)]
-struct Pause {
-    until: Instant,
-    next: Duration,
 }
 
 // === impl Filling ===
@@ -98,6 +86,7 @@ impl Beside for Filling {
     async fn work(&self, held: Held) {
         let (mut lookout, mut pause) = (Lookout::default(), Pause::none());
         loop {
+            self.close_gaps().await;
             // In a pause too: another process may fill meanwhile, and relies on being seen.
             if let Some(record) = self.look(&held, &mut lookout).await
                 && pause.is_over(Instant::now())
@@ -117,6 +106,13 @@ impl Beside for Filling {
 }
 
 impl Filling {
+    /// Where something was closed this term ends within seconds, and the next one begins with what is left.
+    async fn close_gaps(&self) {
+        if let Some(closes) = &self.closes {
+            closes.look().await;
+        }
+    }
+
     /// Looks at the record, and returns it where this process is to fill.
     async fn look(&self, held: &Held, lookout: &mut Lookout) -> Option<BackfillRecord> {
         let record = match self.store.load().await {
@@ -134,46 +130,24 @@ impl Filling {
         record.filter(is_ours).filter(|_| self.until == Until::Stopped)
     }
 
-    /// Fills, and shows how far it is.
+    /// Does what the record says, and shows how far it is.
     async fn fill(&self, held: &Held, record: BackfillRecord) -> Attempt {
         self.writer.doubt_earlier_requests();
         let filled = {
-            let filling = self.claim_and_fill(held, record);
+            let filling = self.fill_or_compare(held, record);
             tokio::pin!(filling);
             loop {
                 tokio::select! {
                     filled = &mut filling => break filled,
                     () = sleep(LOOK_EVERY) => {
                         self.writer.doubt_earlier_requests();
-                        if let Ok(record) = self.store.load().await {
-                            held.board.fill(record);
-                        }
+                        self.close_gaps().await;
                     }
                 }
             }
         };
         match filled {
-            Ok(Some(End::Complete)) => {
-                tracing::info!(table = self.table(), "the index holds what the table held before its stream");
-                Attempt::Done
-            }
-            Ok(Some(End::TooLarge)) => {
-                tracing::warn!(
-                    table = self.table(),
-                    most = self.source.backfill_at_most,
-                    "the table has more items than source.backfill_max_items: `streamdex backfill` writes the rest"
-                );
-                Attempt::Done
-            }
-            Ok(Some(End::Gapped)) => {
-                tracing::error!(
-                    table = self.table(),
-                    "the table is filled, and changes are lost all the same: close the gap"
-                );
-                Attempt::Failed
-            }
-            Ok(Some(End::Stopped)) => Attempt::Stopped,
-            Ok(None) => Attempt::Failed,
+            Ok(attempt) => attempt,
             Err(fault) if fault.is_stop() => Attempt::Stopped,
             Err(fault) => {
                 tracing::warn!(
@@ -186,64 +160,74 @@ impl Filling {
         }
     }
 
+    async fn fill_or_compare(&self, held: &Held, record: BackfillRecord) -> Result<Attempt, Fault> {
+        if record.after_gap {
+            return Box::pin(self.compare(held, record)).await;
+        }
+        let Some(report) = Box::pin(self.claim_and_fill(held, record)).await? else { return Ok(Attempt::Failed) };
+        Ok(match report.end {
+            End::Complete => {
+                tracing::info!(table = self.table(), "the index holds what the table held before its stream");
+                Attempt::Done
+            }
+            End::TooLarge => {
+                self.leave_to_command(&report.record).await?;
+                tracing::warn!(
+                    table = self.table(),
+                    most = self.source.backfill_at_most,
+                    "the table has more items than source.backfill_max_items: `streamdex backfill` writes the rest"
+                );
+                Attempt::Done
+            }
+            End::Gapped => {
+                tracing::error!(
+                    table = self.table(),
+                    "the table is filled, and changes are lost all the same: close the gap"
+                );
+                Attempt::Failed
+            }
+            End::Stopped => Attempt::Stopped,
+        })
+    }
+
+    /// The rest is for somebody to do by hand.
+    async fn leave_to_command(&self, record: &BackfillRecord) -> Result<(), Fault> {
+        let left = BackfillRecord { by: FilledBy::Command, beat: record.beat + 1, ..record.clone() };
+        self.store.store(&left, Some(record.beat)).await?;
+        Ok(())
+    }
+
     /// How it ended; none where another process fills.
-    async fn claim_and_fill(&self, held: &Held, record: BackfillRecord) -> Result<Option<End>, Fault> {
+    async fn claim_and_fill(&self, held: &Held, record: BackfillRecord) -> Result<Option<Report>, Fault> {
         let term = Term { cancel: &held.stop, until: None };
         let Claim::Held(record) = claim(&*self.store, self.worker.as_str(), record, term).await? else {
             return Ok(None);
         };
-        let size = self.size().await.map_err(streamdex_delivery::DeliveryFault::from)?;
-        let backfill = Arc::new(self.backfill(&size));
+        let size = self.table_size().await?;
+        let read_units = Pace::new(Pace::half_of(size.provisioned_reads));
+        let settings = Settings { read_units, items: None, most_items: self.source.backfill_at_most };
+        let make = |reader| self.reached.delivery(reader, self.writer.clone());
+        let mirror = self.reached.mirror(size.keys.clone());
+        let backfill = Arc::new(Backfill::through(mirror, Arc::clone(&self.store), settings, make));
         tracing::info!(table = self.table(), items = record.items, expected = size.items, "filling the index");
         let bounds = Bounds { permit: Some(held.permit.clone()), ..Bounds::default() };
-        let report = backfill.run(record, bounds, held.stop.clone()).await?;
-        if report.end == End::TooLarge {
-            let by_command =
-                BackfillRecord { by: FilledBy::Command, beat: report.record.beat + 1, ..report.record.clone() };
-            self.store.store(&by_command, Some(report.record.beat)).await?;
-        }
-        Ok(Some(report.end))
+        let (progress, shown) = (backfill.progress(), record.clone());
+        let filling = backfill.run(record, bounds, held.stop.clone());
+        let items = || shown.items + progress.now().records();
+        show_while(held, &shown, items, filling).await.map(Some)
     }
 
-    fn backfill(&self, size: &TableSize) -> Backfill {
-        let items = Arc::new(BatchGetReader::new(self.clients.dynamodb.clone(), self.table()));
-        let mirror = Mirror {
-            table: self.table().to_owned(),
-            keys: size.keys.clone(),
-            mapper: Arc::clone(&self.mapper),
-            scan: Arc::new(TableScan::new(self.clients.dynamodb.clone(), self.table())),
-            items,
-            index: Arc::new(self.reader()),
-            letters: Arc::clone(&self.letters),
-            patience: Patience::Endless,
-            progress: DeliveryProgress::under_way(),
-        };
-        let settings = Settings {
-            read_units: Pace::new(Pace::half_of(size.provisioned_reads)),
-            items: None,
-            most_items: self.source.backfill_at_most,
-        };
-        let make = |reader: Arc<dyn ItemReader>| Delivery {
-            table: self.table().to_owned(),
-            mapper: Arc::clone(&self.mapper),
-            reader: Some(reader),
-            indices: self.indices.clone(),
-            writer: self.writer.clone(),
-            letters: Arc::clone(&self.letters),
-            patience: Patience::Endless,
-            progress: DeliveryProgress::under_way(),
-            memory: self.memory.clone(),
-        };
-        Backfill::through(Arc::new(mirror), Arc::clone(&self.store), settings, make)
+    async fn table_size(&self) -> Result<TableSize, Fault> {
+        Ok(self.size().await.map_err(DeliveryFault::from)?)
     }
 
     async fn size(&self) -> Result<TableSize, AwsError> {
-        Box::pin(TableSize::describe(&self.clients.dynamodb, self.table())).await
+        Box::pin(TableSize::describe(&self.reached.clients.dynamodb, self.table())).await
     }
 
     /// How many documents the indices hold that items are mirrored to; none where OpenSearch does not say.
     async fn documents(&self) -> Result<Option<u64>, Undecided> {
-        let reader = self.reader();
+        let reader = self.reached.index();
         let begun = Instant::now();
         let count = async {
             let mut documents = 0;
@@ -255,29 +239,26 @@ impl Filling {
         timeout(ANSWER_WITHIN, count).await.map_err(|_| silent(begun.elapsed()))?.or_else(|error| of_index(&error))
     }
 
-    fn reader(&self) -> ClusterReader {
-        ClusterReader::new(self.client.clone(), self.indices.clone())
-    }
-
     fn table(&self) -> &str {
         self.source.table.table_name()
     }
 }
 
-// === impl Pause ===
-
-impl Pause {
-    fn none() -> Pause {
-        Pause { until: Instant::now(), next: FIRST_PAUSE }
-    }
-
-    fn is_over(&self, now: Instant) -> bool {
-        now >= self.until
-    }
-
-    fn begin(&mut self, now: Instant) {
-        self.until = now + self.next;
-        self.next = (self.next * 2).min(LONGEST_PAUSE);
+/// Shows on the board how many items are done, while it is worked on.
+async fn show_while<T>(
+    held: &Held,
+    record: &BackfillRecord,
+    items: impl Fn() -> u64,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = sleep(LOOK_EVERY) => {
+                held.board.fill(Some(BackfillRecord { items: items(), ..record.clone() }));
+            }
+        }
     }
 }
 
@@ -308,21 +289,4 @@ fn of_table(error: AwsError) -> Result<Option<TableSize>, Undecided> {
         "whether the table is older than its stream is not known, so the index is not filled: {error}"
     );
     Ok(None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_up_to_ten_minutes() {
-        let (mut pause, mut now) = (Pause::none(), Instant::now());
-        assert!(pause.is_over(now));
-        for seconds in [30, 60, 120, 240, 480, 600, 600] {
-            pause.begin(now);
-            assert!(!pause.is_over(now + Duration::from_secs(seconds - 1)), "{seconds}");
-            now += Duration::from_secs(seconds);
-            assert!(pause.is_over(now), "{seconds}");
-        }
-    }
 }

@@ -1,23 +1,22 @@
 //! What `run` follows: a follower for each source, over one writer.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use streamdex_config::{Config, Source, TableReference, fingerprint};
-use streamdex_delivery::backfill::StoredBackfill;
+use streamdex_config::{Config, OnGap, Source, TableReference, fingerprint};
+use streamdex_delivery::backfill::{BackfillStore, StoredBackfill};
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::{BrakeRecords, Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::clients::SourceClients;
-use streamdex_dynamodb::item::BatchGetReader;
 use streamdex_dynamodb::state::{Partition, StateError, StatePartition, StateTable};
 use streamdex_dynamodb::stream::SdkStream;
 use streamdex_dynamodb::table::{StreamInfo, TableError, TableInfo};
 use streamdex_mapping::Mapper;
 use streamdex_poller::clock::{ServiceTime, SystemClock};
-use streamdex_poller::follow::{Follower, Parts, Settings, generations, sole_index};
+use streamdex_poller::follow::{Parts, Settings, generations, sole_index};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::observe::Boards;
@@ -28,9 +27,13 @@ use streamdex_sink::{BulkWriter, Client, Indices, Learned, Patience, SetupContex
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::closing::{ClosesItself, Closing};
 use crate::connect;
 use crate::exit::CliError;
 use crate::filling::Filling;
+use crate::following::Following;
+use crate::pause::Pause;
+use crate::reached::Reached;
 
 /// `--until-end` gives up after so long without progress.
 const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
@@ -38,9 +41,9 @@ const WITHOUT_PROGRESS: Duration = Duration::from_secs(60);
 /// Brakes are looked at when a pause comes or goes, and so often.
 const KEEP_BRAKES_EVERY: Duration = Duration::from_secs(60);
 
-/// Followers that have not begun.
+/// Sources that nobody follows yet.
 pub(crate) struct Prepared {
-    pub(crate) followers: Vec<Follower>,
+    pub(crate) sources: Vec<Following>,
     /// What all of them write through.
     pub(crate) writer: BulkWriter,
     /// Ends the writer.
@@ -52,14 +55,14 @@ pub(crate) struct Prepared {
 }
 
 /// What all sources share.
-struct Shared<'a> {
-    config: &'a Config,
+pub(crate) struct Shared {
+    config: Config,
     until: Until,
-    state: StateTable,
+    pub(crate) state: StateTable,
     worker: WorkerId,
     indices: Arc<Indices>,
     writer: BulkWriter,
-    writer_patience: Patience,
+    patience: Patience,
     letters: Arc<dyn DeadLetterStore>,
     memory: ReadMemory,
     search: SearchContact,
@@ -105,28 +108,28 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
     let writer = BulkWriter::start_with(client.clone(), indices.clone(), writer_settings, learned, writing.clone());
     boards.set_writer(writer.clone());
     let letters = connect::letters(config).await;
-    let shared = Shared {
-        config,
+    let shared = Arc::new(Shared {
+        config: config.clone(),
         until,
         state,
         worker,
         indices,
-        writer,
-        writer_patience,
+        writer: writer.clone(),
+        patience: writer_patience,
         letters,
         memory: ReadMemory::default(),
         search: boards.search_contact(),
         leases: Arc::default(),
         describe_turn: DescribeTurn::default(),
         client: client.clone(),
-    };
-    let mut followers = Vec::new();
+    });
+    let mut sources = Vec::new();
     for (source, info, clients) in found {
-        let follower = shared.follower(source, info, clients);
-        boards.add(&source.name, follower.board());
-        followers.push(follower);
+        let following = Following::new(Arc::clone(&shared), source.clone(), clients, info);
+        boards.add(&source.name, following.board());
+        sources.push(following);
     }
-    Ok(Prepared { followers, writer: shared.writer, writing, opensearch: client, brakes })
+    Ok(Prepared { sources, writer, writing, opensearch: client, brakes })
 }
 
 /// Keeps the brakes of a writer on record, as they come and go, and takes over those that other processes note: a standby
@@ -155,42 +158,61 @@ pub(crate) async fn keep_brakes(brakes: BrakeRecords, writer: BulkWriter) {
     }
 }
 
-impl Shared<'_> {
-    fn follower(&self, source: &Source, info: TableInfo, clients: SourceClients) -> Follower {
-        let mapper = Arc::new(Mapper::new(source.routes.clone()));
-        let filling = Filling {
-            source: source.clone(),
-            label: info.stream.arn.label().to_owned(),
+impl Shared {
+    /// What closes the gaps of a source, where the configuration wants that.
+    pub(crate) fn closes_itself(
+        &self,
+        source: &Source,
+        clients: &SourceClients,
+        info: &TableInfo,
+        pause: Arc<Mutex<Pause>>,
+    ) -> Option<ClosesItself> {
+        let closes = source.on_gap == OnGap::Resnapshot && self.until == Until::Stopped;
+        closes.then(|| {
+            let command = WorkerId::new(format!("{}-closes-a-gap", self.worker));
+            let closing = Closing::new(&self.config, source, clients, info, (&self.state, command));
+            ClosesItself::new(closing, self.backfills(info), pause)
+        })
+    }
+
+    /// What a follower of a source works with, and how.
+    pub(crate) fn follows(
+        &self,
+        source: &Source,
+        info: &TableInfo,
+        clients: &SourceClients,
+        closes: Option<Arc<ClosesItself>>,
+    ) -> (Parts, Settings) {
+        let reached = Reached {
+            table: info.table.clone(),
             clients: clients.clone(),
             client: self.client.clone(),
             indices: self.indices.clone(),
-            mapper: mapper.clone(),
-            writer: self.writer.clone(),
+            mapper: Arc::new(Mapper::new(source.routes.clone())),
             letters: Arc::clone(&self.letters),
             memory: self.memory.clone(),
-            store: Arc::new(StoredBackfill::new(self.state.clone(), &info.arn)),
+            patience: self.patience,
+        };
+        let delivery = reached.delivery(reached.items(), self.writer.clone());
+        let delivery = Delivery { progress: DeliveryProgress::at_start(), ..delivery };
+        let filling = Filling {
+            source: source.clone(),
+            label: info.stream.arn.label().to_owned(),
+            reached,
+            writer: self.writer.clone(),
+            writer_settings: WriterSettings::new(&self.config.opensearch, self.patience),
+            store: self.backfills(info),
+            closes,
             worker: self.worker.clone(),
             until: self.until,
         };
-        let delivery = Delivery {
-            table: info.table.clone(),
-            mapper,
-            reader: Some(Arc::new(BatchGetReader::new(clients.dynamodb.clone(), info.table.clone()))),
-            indices: self.indices.clone(),
-            writer: self.writer.clone(),
-            letters: Arc::clone(&self.letters),
-            patience: self.writer_patience,
-            progress: DeliveryProgress::at_start(),
-            memory: self.memory.clone(),
-        };
-        let generations = generations(self.config, source);
         // A stream that is named by its ARN is followed as that one; a table's is asked for now and then.
         let table = matches!(source.table, TableReference::Name(_)).then(|| info.table.clone());
         let indices = Arc::clone(&self.indices);
         let parts = Parts {
-            source: Arc::new(SdkStream::new(clients, info.stream.arn.clone(), table)),
+            source: Arc::new(SdkStream::new(clients.clone(), info.stream.arn.clone(), table)),
             deliver: Arc::new(delivery),
-            store: Arc::new(partition(&self.state, &info)),
+            store: Arc::new(partition(&self.state, info)),
             indices: self.indices.clone(),
             clock: Arc::new(SystemClock::default()),
             search: self.search.clone(),
@@ -204,7 +226,7 @@ impl Shared<'_> {
             routes: fingerprint(source),
             start: source.start,
             until: self.until,
-            generations,
+            generations: generations(&self.config, source),
             sole_index: sole_index(source),
             freshness: source.freshness,
             patience: (self.until == Until::PresentEnd).then_some(WITHOUT_PROGRESS),
@@ -217,7 +239,12 @@ impl Shared<'_> {
             view = info.stream.view.name(),
             "following"
         );
-        Follower::new(parts, settings)
+        (parts, settings)
+    }
+
+    /// Where it is kept how far the table is filled.
+    fn backfills(&self, info: &TableInfo) -> Arc<dyn BackfillStore> {
+        Arc::new(StoredBackfill::new(self.state.clone(), &info.arn))
     }
 }
 

@@ -1,33 +1,28 @@
 //! `streamdex gap close`.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use serde_json::json;
-use streamdex_config::{Config, StreamArn};
+use streamdex_config::Config;
+use streamdex_delivery::backfill::FilledBy;
 use streamdex_dynamodb::clients::SourceClients;
-use streamdex_dynamodb::stream::SdkStream;
-use streamdex_dynamodb::table::{StreamInfo, TableError};
-use streamdex_poller::closing::{CloseError, Closed, GapCloser};
-use streamdex_poller::follow::generations;
+use streamdex_poller::closing::Closed;
 use streamdex_poller::lease::WorkerId;
 use streamdex_poller::state::StoredGap;
 
 use crate::args::{GapCloseArgs, GapCommand, Global};
+use crate::closing::Closing;
 use crate::exit::{CliError, Exit};
-use crate::follow::{followed, partition, random, table_can_pass};
+use crate::follow::{followed, random};
 use crate::preflight::{Uses, preflight};
 use crate::{confirm, connect, output, settings};
 
 /// The gaps of one source's table.
 struct Table {
     source: String,
-    clients: SourceClients,
-    /// The stream that is followed.
-    stream: StreamArn,
-    closer: GapCloser,
+    closing: Closing,
     gaps: Vec<StoredGap>,
 }
+
+const VERIFY: &str = "`streamdex verify --full --repair`";
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, command: GapCommand) -> Result<Exit, CliError> {
@@ -42,21 +37,23 @@ pub(crate) async fn run(global: &Global, command: GapCommand) -> Result<Exit, Cl
     }
     let plan: String = tables.iter().flat_map(|table| table.gaps.iter().map(|gap| line(table, gap))).collect();
     output::note(&plan);
-    let question =
-        format!("What was lost stays missing in the index until `streamdex verify --full --repair`. Close {count}?");
+    let until = if tables.iter().all(is_compared_by_run) { "`streamdex run` has compared all items" } else { VERIFY };
+    let question = format!("What was lost stays missing in the index until {until}. Close {count}?");
     if !arguments.yes && !confirm::is_wanted("closing a gap", &question)? {
         return Ok(Exit::Done);
     }
     let mut closed = Closed::Free;
     for table in &tables {
-        Box::pin(nothing_is_left_of_earlier_streams(table)).await?;
-        let close = || Box::pin(table.closer.close(&table.gaps));
-        let came_to = connect::insist(Some(connect::PATIENCE), CloseError::passes_by_itself, close).await?;
-        if came_to == Closed::Interrupted {
-            closed = came_to;
+        if Box::pin(table.closing.close(&table.gaps)).await? == Closed::Interrupted {
+            closed = Closed::Interrupted;
         }
     }
     done(global, &tables, Some(closed))
+}
+
+/// Where `on_gap = "resnapshot"`.
+fn is_compared_by_run(table: &Table) -> bool {
+    table.closing.by() == FilledBy::Run
 }
 
 async fn tables(config: &Config) -> Result<Vec<Table>, CliError> {
@@ -66,12 +63,9 @@ async fn tables(config: &Config) -> Result<Vec<Table>, CliError> {
     for source in &config.sources {
         let clients = SourceClients::connect(source).await;
         let info = followed(source, &clients, &state, Some(connect::PATIENCE)).await?;
-        let store = Arc::new(partition(&state, &info));
-        let arn = info.stream.arn;
-        let stream = Arc::new(SdkStream::new(clients.clone(), arn.clone(), None));
-        let closer = GapCloser::new(stream, store, arn.clone(), generations(config, source), command.clone());
-        let gaps = connect::insist(Some(connect::PATIENCE), CloseError::passes_by_itself, || closer.gaps()).await?;
-        tables.push(Table { source: source.name.clone(), clients, stream: arn, closer, gaps });
+        let closing = Closing::new(config, source, &clients, &info, (&state, command.clone()));
+        let gaps = closing.recorded().await?;
+        tables.push(Table { source: source.name.clone(), closing, gaps });
     }
     Ok(tables)
 }
@@ -89,27 +83,6 @@ fn choose(tables: &mut [Table], arguments: &GapCloseArgs) -> Result<(), CliError
     }
     for table in tables {
         table.gaps.retain(|gap| arguments.subjects.contains(&gap.gap.subject));
-    }
-    Ok(())
-}
-
-/// A shard of an earlier stream that stands still holds changes that nobody has read, for as long as that stream is there.
-async fn nothing_is_left_of_earlier_streams(table: &Table) -> Result<(), CliError> {
-    let of_earlier = |gap: &&StoredGap| gap.label != table.stream.label() && gap.gap.kind.concerns_a_shard();
-    let labels: BTreeSet<&str> = table.gaps.iter().filter(of_earlier).map(|gap| gap.label.as_str()).collect();
-    for label in labels {
-        let arn = table.stream.table().stream(label);
-        let describe = || Box::pin(StreamInfo::describe(&table.clients, &arn));
-        match connect::insist(Some(connect::PATIENCE), table_can_pass, describe).await {
-            Err(TableError::NoStream { .. }) => {}
-            Err(error) => return Err(error.into()),
-            Ok(_) => {
-                let message = format!("the earlier stream {arn} has gaps, and can still be read");
-                return Err(CliError::new(Exit::Usage, message).with_hint(
-                    "set [source] stream_arn to it in place of table, `streamdex gap close --all`, `streamdex run --until-end`; then set table again",
-                ));
-            }
-        }
     }
     Ok(())
 }
@@ -135,7 +108,8 @@ fn done(global: &Global, tables: &[Table], closed: Option<Closed>) -> Result<Exi
         }
     })?;
     if closed.is_some() {
-        output::note("next: 90 s after reading goes on, `streamdex verify --full --repair` writes what was lost\n");
+        let who = if tables.iter().all(is_compared_by_run) { "`streamdex run`" } else { VERIFY };
+        output::note(&format!("next: 90 s after reading goes on, {who} writes what was lost\n"));
     }
     Ok(Exit::Done)
 }

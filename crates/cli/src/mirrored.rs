@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use streamdex_config::{Config, Source};
+use streamdex_delivery::ReadMemory;
 use streamdex_delivery::backfill::BackfillStore;
 use streamdex_delivery::indices::KnownIndices;
 use streamdex_delivery::letter::DeadLetterStore;
-use streamdex_delivery::{Delivery, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::clients::SourceClients;
-use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
-use streamdex_dynamodb::scan::TableScan;
 use streamdex_dynamodb::size::TableSize;
 use streamdex_dynamodb::stream::KEPT_SECONDS;
 use streamdex_mapping::Mapper;
@@ -20,12 +18,12 @@ use streamdex_reconcile::backfill::{self, Backfill};
 use streamdex_reconcile::verify::Lag;
 use streamdex_reconcile::{Mirror, Repair};
 use streamdex_sink::index::TableFacts;
-use streamdex_sink::read::ClusterReader;
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect;
 use crate::exit::{CliError, Exit};
+use crate::reached::Reached;
 use crate::status::TableStatus;
 
 /// A page of a scan is written, or its items are read again, in so long after the read may have become too old.
@@ -36,8 +34,7 @@ pub(crate) struct Mirrored {
     pub(crate) mirror: Arc<Mirror>,
     pub(crate) size: TableSize,
     config: Config,
-    client: Client,
-    indices: Arc<Indices>,
+    reached: Reached,
 }
 
 /// How far behind the reader of a table is.
@@ -82,18 +79,17 @@ impl Mirrored {
         let client = Client::connect(&config.opensearch, &config.aws).await?;
         let indices = Arc::new(Indices::new(client.clone(), config, &context));
         connect::opensearch(&indices).await?;
-        let mirror = Mirror {
+        let reached = Reached {
             table: table.to_owned(),
-            keys: size.keys.clone(),
+            clients,
+            client,
+            indices,
             mapper: Arc::new(Mapper::new(source.routes.clone())),
-            scan: Arc::new(TableScan::new(clients.dynamodb.clone(), table)),
-            items: Arc::new(BatchGetReader::new(clients.dynamodb, table)),
-            index: Arc::new(ClusterReader::new(client.clone(), indices.clone())),
             letters,
+            memory: ReadMemory::default(),
             patience: Patience::one_shot(),
-            progress: DeliveryProgress::under_way(),
         };
-        Ok(Mirrored { mirror: Arc::new(mirror), size, config: config.clone(), client, indices })
+        Ok(Mirrored { mirror: reached.mirror(size.keys.clone()), size, config: config.clone(), reached })
     }
 
     /// What writes to the indices: those that the group has in its state are never made again.
@@ -102,9 +98,7 @@ impl Mirrored {
     /// The state table cannot be read.
     pub(crate) async fn repair(&self, cancel: &CancellationToken) -> Result<Repair, CliError> {
         self.remember_indices().await?;
-        // What is refused here stays where it is, in the table: no refusal needs a proof of whose fault it is.
-        let settings = WriterSettings { brake_after: 0, brake_after_field: 0, ..self.writer_settings() };
-        Ok(Repair::through(|letters| self.delivery(self.mirror.items.clone(), letters, settings, cancel)))
+        Ok(self.reached.repair(self.writer_settings(), cancel))
     }
 
     /// What fills the indices.
@@ -121,40 +115,21 @@ impl Mirrored {
         let writer = self.writer_settings();
         // Whoever reads the stream sends its deletes once more a minute later: by then a page is written, or read again.
         let writer = WriterSettings { request_timeout: writer.request_timeout.min(WRITTEN_WITHIN), ..writer };
-        let make = |reader| self.delivery(reader, self.mirror.letters.clone(), writer, cancel);
+        let Reached { client, indices, .. } = &self.reached;
+        let writer = BulkWriter::start(client.clone(), indices.clone(), writer, cancel.clone());
+        let make = |reader| self.reached.delivery(reader, writer);
         Ok(Backfill::through(self.mirror.clone(), store, settings, make))
     }
 
     async fn remember_indices(&self) -> Result<(), CliError> {
         let Some(arn) = &self.size.arn else { return Ok(()) };
         let known = KnownIndices::new(connect::state_table(&self.config).await, arn);
-        self.indices.remember(connect::within(async { Ok(known.load().await?) }).await?);
+        self.reached.indices.remember(connect::within(async { Ok(known.load().await?) }).await?);
         Ok(())
     }
 
     fn writer_settings(&self) -> WriterSettings {
         WriterSettings::new(&self.config.opensearch, Patience::one_shot())
-    }
-
-    fn delivery(
-        &self,
-        reader: Arc<dyn ItemReader>,
-        letters: Arc<dyn DeadLetterStore>,
-        settings: WriterSettings,
-        cancel: &CancellationToken,
-    ) -> Delivery {
-        let writer = BulkWriter::start(self.client.clone(), self.indices.clone(), settings, cancel.clone());
-        Delivery {
-            table: self.mirror.table.clone(),
-            mapper: self.mirror.mapper.clone(),
-            reader: Some(reader),
-            indices: self.indices.clone(),
-            writer,
-            letters,
-            patience: Patience::one_shot(),
-            progress: DeliveryProgress::under_way(),
-            memory: ReadMemory::default(),
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{Global, RunArgs};
 use crate::exit::{CliError, Exit};
 use crate::follow::{Prepared, keep_brakes, prepare};
+use crate::following::Following;
 use crate::preflight::{Uses, preflight};
 use crate::progress::{Progress, dead_letters, with_outcomes};
 use crate::serve::Shown;
@@ -44,19 +45,19 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
         }
         broken = watched.one_ended() => return Err(broken),
     };
-    let Prepared { followers, writer, writing, opensearch, brakes } = prepared;
+    let Prepared { sources, writer, writing, opensearch, brakes } = prepared;
     shown.watch(opensearch, &mut watched);
     if let Some(brakes) = brakes {
         watched.spawn("notes the brakes of indices", keep_brakes(brakes, writer.clone()));
     }
     watched.spawn("writes to OpenSearch", async move { writer.ended().await });
-    let boards: Vec<StatusBoard> = followers.iter().map(|follower| follower.board()).collect();
+    let boards: Vec<StatusBoard> = sources.iter().map(Following::board).collect();
     let lines_every = Duration::from_secs(arguments.report_every.get());
     watched.spawn("shows the progress", show_progress(boards.clone(), until, lines_every));
     let mut following = JoinSet::new();
-    for follower in followers {
+    for source in sources {
         let stop = stop.clone();
-        following.spawn(async move { Box::pin(follower.run(stop)).await });
+        following.spawn(async move { Box::pin(source.run(stop)).await });
     }
     let followed = all_ended(following, &stop, &mut watched).await?;
     drop(watched);
@@ -78,10 +79,10 @@ pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, Cli
 /// # Errors
 /// A task that is to run as long as they do has ended.
 async fn all_ended(
-    mut following: JoinSet<Result<Followed, FollowError>>,
+    mut following: JoinSet<Result<Followed, CliError>>,
     stop: &CancellationToken,
     watched: &mut Watched,
-) -> Result<Result<Vec<Followed>, FollowError>, CliError> {
+) -> Result<Result<Vec<Followed>, CliError>, CliError> {
     let mut ended = Vec::new();
     let mut failed = None;
     loop {
@@ -94,7 +95,7 @@ async fn all_ended(
                 return Err(broken);
             }
         };
-        match joined.map(|joined| joined.map_err(|_| FollowError::Broken).and_then(|followed| followed)) {
+        match joined.map(|joined| joined.map_err(|_| FollowError::Broken.into()).and_then(|followed| followed)) {
             Some(Ok(followed)) => ended.push(followed),
             Some(Err(error)) => {
                 stop.cancel();

@@ -53,6 +53,8 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
         folder: std::env::temp_dir(),
         repair: if arguments.repair { Some(Box::pin(mirrored.repair(&cancel)).await?) } else { None },
     };
+    let completes = arguments.full && arguments.repair;
+    let recorded = if completes { Box::pin(Recorded::load(&config, &mirrored)).await? } else { None };
     let list = Arc::new(List::open(arguments.list.as_deref())?);
     let verify = Verify::new(mirrored.mirror.clone(), settings, list.clone());
     let progress = Shown::start(verify.progress());
@@ -64,29 +66,42 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
     progress.finish();
     let report = verified.map_err(unfinished)?;
     list.finish()?;
-    if arguments.full && arguments.repair && report.is_equal() {
-        Box::pin(record(&config, &mirrored, &report)).await?;
+    if let Some(recorded) = recorded.filter(|_| report.is_equal()) {
+        Box::pin(recorded.complete(mirrored.size.items, &report)).await?;
     }
     print(global, arguments, &report, &list)?;
     Ok(if report.is_equal() { Exit::Done } else { Exit::DeadLetters })
 }
 
-/// An index that was repaired until it was equal holds all that the table held: a backfill is complete, unless somebody
-/// fills, or a gap is open.
-async fn record(config: &Config, mirrored: &Mirrored, report: &Report) -> Result<(), CliError> {
-    let Some(arn) = &mirrored.size.arn else { return Ok(()) };
-    let store = StoredBackfill::new(connect::state_table(config).await, arn);
-    let stored = async {
-        let found = store.load().await?;
+/// An index that was repaired until it was equal holds all that the table held: what was recorded before is complete then,
+/// unless somebody fills, or a gap is open.
+struct Recorded {
+    store: StoredBackfill,
+    found: Option<BackfillRecord>,
+}
+
+impl Recorded {
+    /// As it is before the first item is read: a gap that is closed later asks for another comparison.
+    async fn load(config: &Config, mirrored: &Mirrored) -> Result<Option<Recorded>, CliError> {
+        let Some(arn) = &mirrored.size.arn else { return Ok(None) };
+        let store = StoredBackfill::new(connect::state_table(config).await, arn);
+        let found = connect::within(async { Ok(store.load().await?) }).await?;
+        Ok(Some(Recorded { store, found }))
+    }
+
+    async fn complete(self, items: u64, report: &Report) -> Result<(), CliError> {
+        let Recorded { store, found } = self;
         let is_open = |found: &BackfillRecord| found.state == BackfillState::Running && found.owner.is_none();
-        if found.as_ref().is_none_or(is_open) && store.gaps().await? == 0 {
-            let fresh = || BackfillRecord::new(FilledBy::Command, SEGMENTS, mirrored.size.items, now());
-            let follows = found.as_ref().map(|found| found.beat);
-            store.store(&found.unwrap_or_else(fresh).completed(report.checked, now()), follows).await?;
-        }
-        Ok(())
-    };
-    connect::within(stored).await
+        let stored = async {
+            if found.as_ref().is_none_or(is_open) && store.gaps().await? == 0 {
+                let fresh = || BackfillRecord::new(FilledBy::Command, SEGMENTS, items, now());
+                let follows = found.as_ref().map(|found| found.beat);
+                store.store(&found.unwrap_or_else(fresh).completed(report.checked, now()), follows).await?;
+            }
+            Ok(())
+        };
+        connect::within(stored).await
+    }
 }
 
 /// A comparison that did not come to its end proves nothing.

@@ -65,10 +65,22 @@ pub struct Source {
     pub start: StartPosition,
     /// `run` fills an empty index with what a table of so many items held before; `None`: it never does.
     pub backfill_at_most: Option<u64>,
+    /// What `run` does when changes were lost before they could be read.
+    pub on_gap: OnGap,
     /// How old news may be before it is looked for on an idle shard.
     pub freshness: Duration,
     /// The routes of this source, in order; the first match takes an image.
     pub routes: Vec<Route>,
+}
+
+/// What `run` does when changes were lost before they could be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnGap {
+    /// It stops there, until somebody closes the gap.
+    #[default]
+    Fail,
+    /// It closes the gap, and makes the indices equal to the table by comparing all of it.
+    Resnapshot,
 }
 
 /// How a source names its table.

@@ -298,7 +298,6 @@ words! {
         /// What is written from the first start on.
         Latest = "latest",
     }
-    later []
 
     /// Whether an empty index is filled with what the table held before.
     words BackfillWord {
@@ -307,14 +306,15 @@ words! {
         /// Only by `streamdex backfill`.
         Never = "never",
     }
-    later []
 
     /// What happens when records were lost before they could be read.
     words OnGapWord {
-        /// The shard stops, and says so.
+        /// What they are about stands still, and says so, until `streamdex gap close`.
         Fail = "fail",
+        /// `streamdex run` closes the gap, goes on with what is left, and then compares all items with their documents:
+        /// what was lost is written, and documents whose items are gone are removed.
+        Resnapshot = "resnapshot",
     }
-    later ["resnapshot"]
 
     /// Compression of request bodies.
     words CompressionWord {
@@ -323,7 +323,6 @@ words! {
         /// None.
         None = "none",
     }
-    later []
 
     /// The kind of authentication.
     words AuthWord {
@@ -334,7 +333,6 @@ words! {
         /// AWS Signature Version 4.
         SigV4 = "sigv4",
     }
-    later []
 
     /// The signing name.
     words ServiceWord {
@@ -343,7 +341,6 @@ words! {
         /// Amazon OpenSearch Serverless collections.
         Aoss = "aoss",
     }
-    later []
 
     /// The kind of store for dead letters.
     words DeadLetterWord {
@@ -352,7 +349,6 @@ words! {
         /// A file with one JSON object a line.
         File = "file",
     }
-    later []
 
     /// How the document id is written.
     words IdFormWord {
@@ -361,7 +357,6 @@ words! {
         /// Always hashed: for ids that are secrets.
         Hash = "hash",
     }
-    later []
 
     /// How numbers are written.
     words NumbersWord {
@@ -370,7 +365,6 @@ words! {
         /// As JSON strings.
         String = "string",
     }
-    later []
 
     /// What an expiry does to the document.
     words OnExpiryWord {
@@ -379,7 +373,6 @@ words! {
         /// It is deleted, and its last form is written to `archive_index`.
         Archive = "archive",
     }
-    later []
 
     /// Who makes the index.
     words ManageWord {
@@ -390,7 +383,6 @@ words! {
         /// You; nothing is asked.
         Never = "never",
     }
-    later []
 }
 
 /// The JSON Schema of the file, as of draft 2020-12.

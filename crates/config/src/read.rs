@@ -96,12 +96,11 @@ macro_rules! tables {
     )* };
 }
 
-/// Declares a set of words. Words named after `later` belong to a later version.
+/// Declares a set of words.
 macro_rules! words {
     ($(
         $(#[$meta:meta])*
         words $name:ident { $( $(#[$word_meta:meta])* $variant:ident = $word:literal, )* }
-        later [ $($later:literal),* ]
     )*) => { $(
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -113,7 +112,7 @@ macro_rules! words {
         impl crate::read::Read for $name {
             fn read(node: &crate::tree::Node, problems: &mut crate::problem::Problems) -> Option<Self> {
                 let words = [$(($word, $name::$variant)),*];
-                crate::read::word(node, &words, &[$($later),*], problems)
+                crate::read::word(node, &words, problems)
             }
         }
     )* };
@@ -159,17 +158,13 @@ impl<'a> Table<'a> {
 }
 
 /// Reads one of `words`.
-pub(crate) fn word<T: Copy>(node: &Node, words: &[(&str, T)], later: &[&str], problems: &mut Problems) -> Option<T> {
+pub(crate) fn word<T: Copy>(node: &Node, words: &[(&str, T)], problems: &mut Problems) -> Option<T> {
     let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let Value::Text { text, written } = &node.value else {
         return wrong_kind(node, &format!("one of {}", quoted(&known)), problems);
     };
     if let Some((_, value)) = words.iter().find(|(word, _)| word == text) {
         return Some(*value);
-    }
-    if later.contains(&text.as_str()) {
-        problems.later(&node.place, &format!("{text:?}"));
-        return None;
     }
     let hint = match nearest(written, &known) {
         Some(near) => format!("did you mean {near:?}? known here: {}", quoted(&known)),

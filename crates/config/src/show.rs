@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::fingerprint::{EQUALS_NUMBER, ListOrder, route_json};
 use crate::model::{
-    Auth, AwsSettings, Compression, Config, DeadLetterKind, Http, IndexSettings, Manage, OpenSearch, PasswordSource,
-    SigV4Service, Source, StartPosition, State, TableReference,
+    Auth, AwsSettings, Compression, Config, DeadLetterKind, Http, IndexSettings, Manage, OnGap, OpenSearch,
+    PasswordSource, SigV4Service, Source, StartPosition, State, TableReference,
 };
 
 /// What stands in place of a secret.
@@ -72,7 +72,11 @@ fn source(source: &Source) -> Value {
         StartPosition::Latest => "latest",
     };
     set(&mut table, "start", Some(json!(start)));
-    set(&mut table, "on_gap", Some(json!("fail")));
+    let on_gap = match source.on_gap {
+        OnGap::Fail => "fail",
+        OnGap::Resnapshot => "resnapshot",
+    };
+    set(&mut table, "on_gap", Some(json!(on_gap)));
     let backfill = if source.backfill_at_most.is_some() { "if_empty" } else { "never" };
     set(&mut table, "backfill", Some(json!(backfill)));
     set(&mut table, "backfill_max_items", source.backfill_at_most.map(|most| json!(most)));

@@ -37,9 +37,7 @@ fn a_list_of_tables_written_as_one_table() {
 #[test]
 fn what_belongs_to_a_later_version_says_so() {
     let route = |line: &str| with_route(&format!("index = 'app'\n{line}"));
-    let source = |line: &str| with_source(&format!("table = 'app'\n{line}"));
     let rows = [
-        (source("on_gap = 'resnapshot'"), "source.on_gap"),
         (route("set = { a = { value = 'b' } }"), "route[0].set"),
         (route("[route.set]\ncity = { from = 'address.city' }"), "route[0].set"),
         (route("as_json = ['a']"), "route[0].as_json"),

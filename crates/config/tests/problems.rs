@@ -14,7 +14,7 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
     let text = r#"
 [source]
 tabel = "sessions"
-on_gap = "resnapshot"
+on_gap = "resnapshoot"
 
 [opensearch]
 url = "https://user:hunter2@search.example"
@@ -46,8 +46,8 @@ ttl = { attribute = "expires_at", on_expiry = "archiv" }
         hint: give the table's name, or its stream_arn
       line 3, source.tabel: unknown key "tabel"
         hint: did you mean "table"?
-      line 4, source.on_gap: "resnapshot" is not in this version
-        hint: leave it out
+      line 4, source.on_gap: unknown value "resnapshoot"
+        hint: did you mean "resnapshot"? known here: "fail", "resnapshot"
       line 7, opensearch.url: an address cannot hold credentials
         hint: take user name and password out of the address; for OpenSearch use auth = { kind = "basic", username = "…", password_env = "…" }
       line 8, opensearch.max_batch_bytes: 20971520 bytes is out of range

@@ -28,7 +28,9 @@ pub struct BackfillRecord {
     pub by: FilledBy,
     /// Who fills now; nobody, where it was stopped or is done.
     pub owner: Option<String>,
-    /// Grows with each write.
+    /// Changes were lost: documents whose items are gone may be there, so that only a comparison completes it.
+    pub after_gap: bool,
+    /// Grows with each write. A later backfill begins with a larger one, so that nobody takes it for an earlier one.
     pub beat: u64,
     /// When it was begun.
     pub began: u64,
@@ -120,7 +122,8 @@ impl BackfillRecord {
             state: BackfillState::Running,
             by,
             owner: None,
-            beat: 1,
+            after_gap: false,
+            beat: now,
             began: now,
             at: now,
             not_before: 0,
@@ -137,11 +140,11 @@ impl BackfillRecord {
         BackfillRecord { state: BackfillState::Complete, segments: Vec::new(), ..record }
     }
 
-    /// Of a table of which changes were lost: all of it is to be compared or written, 90 seconds after reading goes on. What
-    /// the index holds of those last seconds looks newer than what is read before.
-    pub fn after_gap(now: u64) -> BackfillRecord {
+    /// Of a table of which changes were lost: all of it is to be compared, 90 seconds after reading goes on. What the index
+    /// holds of those last seconds looks newer than what is read before.
+    pub fn after_gap(by: FilledBy, now: u64) -> BackfillRecord {
         let not_before = now + READ_MARGIN_SECONDS;
-        BackfillRecord { not_before, ..BackfillRecord::new(FilledBy::Command, SEGMENTS, 0, now) }
+        BackfillRecord { after_gap: true, not_before, ..BackfillRecord::new(by, SEGMENTS, 0, now) }
     }
 
     /// Complete, since all items were compared with their documents.
@@ -174,6 +177,7 @@ impl BackfillRecord {
             state,
             by,
             owner: text(item, "owner").map(str::to_owned),
+            after_gap: item.get("after_gap")?.as_bool().ok().copied()?,
             beat: number(item, "beat")?,
             began: number(item, "began")?,
             at: number(item, "at")?,
@@ -195,6 +199,7 @@ impl BackfillRecord {
         let mut item = Item::from([
             ("state".to_owned(), word(self.state.name())),
             ("by".to_owned(), word(self.by.name())),
+            ("after_gap".to_owned(), AttributeValue::Bool(self.after_gap)),
             ("beat".to_owned(), of_number(self.beat)),
             ("began".to_owned(), of_number(self.began)),
             ("at".to_owned(), of_number(self.at)),
@@ -330,8 +335,9 @@ mod tests {
     #[test]
     fn what_is_stored_is_read_and_what_follows_something_else_is_refused() {
         let position = ScanPosition::parse(r#"{"pk":{"S":"a"}}"#);
-        let mut record = BackfillRecord::new(FilledBy::Command, 3, 53, 1_700_000_000);
+        let mut record = BackfillRecord::after_gap(FilledBy::Command, 1_700_000_000);
         record.segments = vec![SegmentProgress::At(None), SegmentProgress::At(position), SegmentProgress::Done];
+        record.beat = 1;
         (record.owner, record.not_before, record.items, record.dead_lettered) = (Some("w".into()), 90, 7, 1);
         let mut items = std::collections::BTreeMap::new();
         let mut write = |operation: Operation| apply(&mut items, "p", &[operation]);

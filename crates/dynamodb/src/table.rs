@@ -221,7 +221,7 @@ impl TableError {
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::types::{KeySchemaElement, StreamSpecification, StreamViewType};
-    use streamdex_config::{AwsSettings, StartPosition};
+    use streamdex_config::{AwsSettings, OnGap, StartPosition};
     use streamdex_mapping::{Condition, IndexName, Route, Test};
 
     use super::*;
@@ -273,6 +273,7 @@ mod tests {
             aws: AwsSettings::default(),
             start: StartPosition::TrimHorizon,
             backfill_at_most: None,
+            on_gap: OnGap::Fail,
             freshness: Source::DEFAULT_FRESHNESS,
             routes,
         };

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::stream::{StreamExt, TryStreamExt};
 use streamdex_config::{StartPosition, StreamArn};
-use streamdex_delivery::backfill::BackfillRecord;
+use streamdex_delivery::backfill::{BackfillRecord, FilledBy};
 use streamdex_dynamodb::state::{Answer, MOST_OPERATIONS, Operation, StateError};
 use streamdex_dynamodb::stream::{Listing, Position, ShardId, StreamSource};
 use streamdex_dynamodb::{AwsError, Fault};
@@ -107,11 +107,12 @@ impl GapCloser {
         Ok(plan::stored_gaps(&loaded, self.stream.label()))
     }
 
-    /// Closes these gaps; those that are not recorded any more are passed over. It may be called again after an error.
+    /// Closes these gaps; those that are not recorded any more are passed over. It may be called again after an error. `by`
+    /// is who is to compare the index with the table then.
     ///
     /// # Errors
     /// The stream or the state table cannot be used, or others change the state all the time.
-    pub async fn close(&self, gaps: &[StoredGap]) -> Result<Closed, CloseError> {
+    pub async fn close(&self, gaps: &[StoredGap], by: FilledBy) -> Result<Closed, CloseError> {
         let mut closed = Closed::Free;
         for _ in 0..TRIES {
             // Before all else: what is stored in a later term must not be undone by what was planned now.
@@ -128,7 +129,7 @@ impl GapCloser {
             let done = done.into_iter().map(|shard| shard.id).collect();
             let stream = self.observe(&open, &loaded).await?;
             let plan = Plan { loaded: &loaded, done: &done, stream: &stream, closing: self.closing() };
-            if !self.write(plan.units(&open), lease).await? {
+            if !self.write(plan.units(&open), lease, by).await? {
                 sleep(BETWEEN_TRIES).await;
             }
         }
@@ -136,11 +137,17 @@ impl GapCloser {
     }
 
     /// Writes units, each of them whole, and says whether all are stored.
-    async fn write(&self, units: Vec<Vec<Operation>>, mut lease: StoredLease) -> Result<bool, CloseError> {
+    async fn write(
+        &self,
+        units: Vec<Vec<Operation>>,
+        mut lease: StoredLease,
+        by: FilledBy,
+    ) -> Result<bool, CloseError> {
         for batch in plan::batches(units, MOST_OPERATIONS - 2) {
             // What was filled is not all that was there: changes were lost (rule B1).
             let now = self.time.now();
-            let mut operations = vec![interrupt(&lease, &self.command, now), BackfillRecord::after_gap(now).replace()];
+            let compare = BackfillRecord::after_gap(by, now).replace();
+            let mut operations = vec![interrupt(&lease, &self.command, now), compare];
             operations.extend(batch);
             let asked = self.time.asked();
             let written = self.store.write(&operations).await?;
@@ -167,22 +174,24 @@ impl GapCloser {
         stream.listed = self.list().await?.shards;
         let listed: BTreeSet<&ShardId> = stream.listed.iter().map(|shard| &shard.id).collect();
         let unlisted: Vec<&ShardId> = shards.iter().filter(|shard| !listed.contains(shard)).collect();
-        let mut gone = self.gone(unlisted.iter().copied()).await?;
+        let mut gone = self.gone(unlisted.iter().copied().cloned().collect()).await?;
         if let Some(there) = unlisted.iter().find(|shard| !gone.contains(**shard) && !is_stored(loaded, shard)) {
             return Err(CloseError::Unlisted { shard: (*there).clone() });
         }
         if !gone.is_empty() {
-            let asked = stream.missing_parents().into_iter().filter(|parent| !gone.contains(*parent));
-            gone.extend(self.gone(asked).await?);
+            let parents = stream.missing_parents().into_iter().filter(|parent| !gone.contains(*parent));
+            let parents = parents.cloned().collect();
+            gone.extend(self.gone(parents).await?);
         }
         stream.gone = gone;
         Ok(stream)
     }
 
     /// Those of the shards that are gone. All are asked for at once: each takes a quarter of a minute.
-    async fn gone(&self, shards: impl Iterator<Item = &ShardId>) -> Result<BTreeSet<ShardId>, CloseError> {
-        let asked =
-            shards.map(|shard| async move { Ok::<_, CloseError>(self.is_gone(shard).await?.then(|| shard.clone())) });
+    async fn gone(&self, shards: Vec<ShardId>) -> Result<BTreeSet<ShardId>, CloseError> {
+        let asked = shards
+            .into_iter()
+            .map(|shard| async move { Ok::<_, CloseError>(self.is_gone(&shard).await?.then_some(shard)) });
         let gone = futures::stream::iter(asked).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
         Ok(gone.into_iter().flatten().collect())
     }

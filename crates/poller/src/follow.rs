@@ -53,7 +53,13 @@ pub struct Followed {
 impl Follower {
     /// A follower that has not begun.
     pub fn new(parts: Parts, settings: Settings) -> Follower {
-        Follower { parts, settings, board: StatusBoard::default() }
+        Follower::on(StatusBoard::default(), parts, settings)
+    }
+
+    /// A follower that shows what it does on a board that earlier ones of the same source may have had.
+    pub fn on(board: StatusBoard, parts: Parts, settings: Settings) -> Follower {
+        board.stands_by();
+        Follower { parts, settings, board }
     }
 
     /// Where to look at what it does.

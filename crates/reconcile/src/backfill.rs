@@ -61,7 +61,8 @@ pub enum End {
     Stopped,
     /// There are more items than it may read.
     TooLarge,
-    /// Every segment was read to its end, and a gap is recorded: changes are missing all the same.
+    /// Every segment was read to its end, and changes were lost: a gap is recorded, or nobody has compared the index with
+    /// the table since one was closed.
     Gapped,
 }
 
@@ -113,8 +114,6 @@ struct Written<'f> {
 
 /// The record is stored this often: a crash costs so much reading.
 pub const BEAT: Duration = Duration::from_secs(5);
-/// What is asked again while the start is waited for.
-const LONGEST_NAP: Duration = Duration::from_secs(30);
 
 // === impl Backfill ===
 
@@ -185,7 +184,8 @@ impl Filling {
     }
 
     async fn fill_segments(self: Arc<Self>) -> Result<(), Fault> {
-        self.wait_for_the_start().await?;
+        let not_before = self.record().not_before;
+        self.backfill.mirror.wait_until(not_before, self.bounds.working(), &self.stop).await?;
         let segments = self.record().segments.clone();
         let of = u32::try_from(segments.len()).unwrap_or(u32::MAX);
         let mut tasks = JoinSet::new();
@@ -237,32 +237,6 @@ impl Filling {
         }
         if self.backfill.settings.most_items.is_some_and(|most| record.items > most) {
             self.too_large.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Waits until what is read is no older than the pin of the stream, by the clock of the service.
-    async fn wait_for_the_start(&self) -> Result<(), Fault> {
-        let not_before = self.record().not_before;
-        let mirror = &self.backfill.mirror;
-        let mut said = false;
-        if not_before == 0 {
-            return Ok(());
-        }
-        loop {
-            let probe = || mirror.scan.page(Segment { number: 0, of: 1 }, None, Some(1));
-            let page = mirror.attempts().make(self.bounds.working(), "scan the table", probe).await?;
-            let left = Duration::from_secs(not_before.saturating_sub(page.at));
-            if left.is_zero() || self.stop.is_cancelled() {
-                return Ok(());
-            }
-            if !said {
-                said = true;
-                tracing::info!(seconds = left.as_secs(), "waiting: the stream has to be followed for 90 s first");
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => return Ok(()),
-                slept = self.bounds.working().sleep(left.min(LONGEST_NAP)) => slept?,
-            }
         }
     }
 
@@ -322,7 +296,7 @@ impl Filling {
     async fn end(&self, filled: &Result<(), Fault>) -> Result<(End, BackfillRecord), Fault> {
         let is_done = filled.is_ok() && self.record().segments.iter().all(|segment| *segment == SegmentProgress::Done);
         let end = match is_done {
-            true if self.backfill.store.gaps().await? > 0 => End::Gapped,
+            true if self.record().after_gap || self.backfill.store.gaps().await? > 0 => End::Gapped,
             true => End::Complete,
             false if self.too_large.load(Ordering::Relaxed) => End::TooLarge,
             false => End::Stopped,

@@ -1,14 +1,16 @@
 //! A table and the indices that mirror it: what every job works with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use streamdex_delivery::letter::{DeadLetter, DeadLetterStore, LetterKey};
 use streamdex_delivery::{Attempts, DeliveryProgress, Term};
 use streamdex_dynamodb::item::ItemReader;
-use streamdex_dynamodb::scan::ScanSource;
+use streamdex_dynamodb::scan::{ScanSource, Segment};
 use streamdex_mapping::{KeyAttribute, Mapper};
 use streamdex_sink::read::{HeldIndex, IndexReader};
 use streamdex_sink::writer::Patience;
+use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
 
@@ -34,6 +36,9 @@ pub struct Mirror {
     pub progress: DeliveryProgress,
 }
 
+/// What is asked again while a time is waited for.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
+
 // === impl Mirror ===
 
 impl Mirror {
@@ -55,6 +60,32 @@ impl Mirror {
         let mut page = self.attempts().make(term, "list dead letters", || self.letters.list(after)).await?;
         page.letters.retain(|letter| letter.table == self.table);
         Ok((page.letters, page.next))
+    }
+
+    /// Waits until what is read is no older than `not_before`, in seconds since 1970 by the clock of the service, or until
+    /// `stop`.
+    ///
+    /// # Errors
+    /// The table cannot be read, or the wait was cancelled.
+    pub async fn wait_until(&self, not_before: u64, term: Term<'_>, stop: &CancellationToken) -> Result<(), Fault> {
+        let mut said = false;
+        while not_before > 0 {
+            let probe = || self.scan.page(Segment { number: 0, of: 1 }, None, Some(1));
+            let page = self.attempts().make(term, "scan the table", probe).await?;
+            let left = Duration::from_secs(not_before.saturating_sub(page.at));
+            if left.is_zero() || stop.is_cancelled() {
+                break;
+            }
+            if !said {
+                said = true;
+                tracing::info!(seconds = left.as_secs(), "waiting: the stream has to be followed for 90 s first");
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                slept = term.sleep(left.min(LONGEST_NAP)) => slept?,
+            }
+        }
+        Ok(())
     }
 
     /// The names of the key attributes.

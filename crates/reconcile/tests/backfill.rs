@@ -165,6 +165,25 @@ async fn b1_it_is_not_complete_while_a_gap_is_open_nor_when_one_was_closed() {
     world.state().record = None;
     assert!(matches!(lives.await.unwrap(), Err(Fault::Taken)));
     assert_eq!(world.state().record, None);
+    // A backfill removes nothing.
+    world.state().record = Some(BackfillRecord { not_before: 0, ..BackfillRecord::after_gap(FilledBy::Run, BEGIN) });
+    assert_eq!(fill(&world).await.end, End::Gapped);
+    let record = world.state().record.clone().unwrap();
+    assert!(record.state == BackfillState::Running && record.after_gap && record.owner.is_none(), "{record:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn b1_who_filled_before_a_gap_stores_nothing_after_it() {
+    let world = world(60);
+    let before = fill_slowly(&world, 1);
+    sleep(Duration::from_millis(500)).await;
+    let beat = world.state().record.as_ref().unwrap().beat;
+    // The gap is closed some seconds later, and another process has claimed what is to be done then.
+    let after = BackfillRecord::after_gap(FilledBy::Run, BEGIN + 3);
+    assert!(after.beat > beat, "nobody takes it for an earlier one");
+    world.state().record = Some(BackfillRecord { owner: Some("two".into()), ..after.clone() });
+    assert!(matches!(before.await.unwrap(), Err(Fault::Taken)));
+    assert_eq!(world.state().record, Some(BackfillRecord { owner: Some("two".into()), ..after }));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,13 +12,10 @@ use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use hyper::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 
-use crate::http;
+use crate::http::{self, Forward};
 use crate::server_thread::ServerThread;
 
 const INDEXED: &str = r#"{"index":{"status":201,"result":"created"}}"#;
@@ -46,8 +43,7 @@ pub struct Counted {
 
 #[derive(Debug)]
 struct Shared {
-    node: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    node: Forward,
     counted: Mutex<Counted>,
 }
 
@@ -60,11 +56,7 @@ impl BulkCounter {
     /// When no port can be had.
     #[must_use]
     pub fn in_front_of(url: &str) -> Self {
-        let shared = Arc::new(Shared {
-            node: url.trim_end_matches('/').to_owned(),
-            client: Client::builder(TokioExecutor::new()).build_http(),
-            counted: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { node: Forward::to(url), counted: Mutex::default() });
         let served = Arc::clone(&shared);
         let serve = |listener| http::serve(listener, move |request| handle(request, Arc::clone(&served)));
         Self { shared, server: ServerThread::start(serve).expect("a port for a counter") }
@@ -122,7 +114,7 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
     let (parts, body) = request.into_parts();
     let sent = body.collect().await.map_err(io::Error::other)?.to_bytes();
     if !parts.uri.path().ends_with("/_bulk") {
-        return forward(Request::from_parts(parts, Full::new(sent)), &shared).await;
+        return shared.node.send(Request::from_parts(parts, Full::new(sent))).await;
     }
     let is_compressed = parts.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
     let body = if is_compressed { decompressed(&sent)? } else { sent };
@@ -130,19 +122,6 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
     shared.counted().add(operations, body.len());
     let answer = Response::builder().header(CONTENT_TYPE, "application/json").body(Full::new(answer.into()));
     answer.map_err(io::Error::other)
-}
-
-async fn forward(mut request: Request<Full<Bytes>>, shared: &Shared) -> io::Result<Response<Full<Bytes>>> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    *request.uri_mut() = format!("{}{path}", shared.node).parse().map_err(io::Error::other)?;
-    for hop_by_hop in [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
-        request.headers_mut().remove(hop_by_hop);
-    }
-    let (mut parts, body) = shared.client.request(request).await.map_err(io::Error::other)?.into_parts();
-    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    parts.headers.remove(TRANSFER_ENCODING);
-    parts.headers.remove(CONNECTION);
-    Ok(Response::from_parts(parts, Full::new(body)))
 }
 
 /// How many operations a bulk body has, and the answer that all of them succeeded.

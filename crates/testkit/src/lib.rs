@@ -29,6 +29,8 @@ pub mod lambda;
 pub mod process;
 pub mod report;
 #[cfg(feature = "clients")]
+pub mod served;
+#[cfg(feature = "clients")]
 mod server_thread;
 #[cfg(feature = "simulation")]
 pub mod simulation;

@@ -10,6 +10,7 @@ mod pressure;
 mod program;
 mod replay;
 mod replicas;
+mod resnapshot;
 mod scrub;
 mod services;
 mod sick;

@@ -24,7 +24,7 @@
 //! mappings count as `mapping/put`, each item of a bulk request as `index` or `delete`.
 
 use serde::Serialize;
-use streamdex_config::{Auth, AwsSettings, Config, Manage, SigV4Service};
+use streamdex_config::{Auth, AwsSettings, Config, Manage, OnGap, SigV4Service, Source};
 use streamdex_sink::index::{IndexNames, index_names};
 use url::Url;
 
@@ -130,27 +130,33 @@ struct Use {
     purpose: Purpose,
     /// Whether documents are counted, to see whether an index is empty and is to be filled.
     fills: bool,
+    /// Whether documents are compared with what items give.
+    compares: bool,
 }
 
 impl Use {
     fn of(config: &Config, purpose: Purpose) -> Use {
-        let is_filled = |source: &streamdex_config::Source| source.backfill_at_most.is_some();
-        Use { purpose, fills: purpose == Purpose::Run && config.sources.iter().any(is_filled) }
+        let closes_gaps = |source: &Source| source.on_gap == OnGap::Resnapshot;
+        let is_filled = |source: &Source| source.backfill_at_most.is_some() || closes_gaps(source);
+        let runs = purpose == Purpose::Run;
+        let compares =
+            matches!(purpose, Purpose::Verify | Purpose::Repair) || runs && config.sources.iter().any(closes_gaps);
+        Use { purpose, fills: runs && config.sources.iter().any(is_filled), compares }
     }
 }
 
 /// The IAM statement of requests that are signed.
 pub(super) fn grant(grants: &mut Grants, config: &Config, purpose: Purpose, facts: &Facts) {
     let Auth::SigV4 { service, region, aws } = &config.opensearch.auth else { return };
-    let names = index_names(config);
-    if cluster_actions(purpose, &names).is_empty() {
+    let (names, of) = (index_names(config), Use::of(config, purpose));
+    if cluster_actions(of, &names).is_empty() {
         return;
     }
     let place = Place::new(&facts.around, region.as_deref(), aws);
     let statement = match service {
         SigV4Service::Es => {
             let domain = domain(config, facts);
-            Statement::new("OpenSearch", &methods(purpose, &names), place.arn("es", &format!("domain/{domain}/*")))
+            Statement::new("OpenSearch", &methods(of, &names), place.arn("es", &format!("domain/{domain}/*")))
         }
         SigV4Service::Aoss => {
             let id = first_label(&config.opensearch.url).unwrap_or("*");
@@ -162,8 +168,8 @@ pub(super) fn grant(grants: &mut Grants, config: &Config, purpose: Purpose, fact
 
 /// What OpenSearch itself must allow; `None` where it asks nobody who he is, or is not asked for anything.
 pub(crate) fn access(config: &Config, purpose: Purpose, facts: &Facts) -> Option<Access> {
-    let names = index_names(config);
-    let cluster = cluster_actions(purpose, &names);
+    let (names, of) = (index_names(config), Use::of(config, purpose));
+    let cluster = cluster_actions(of, &names);
     if cluster.is_empty() {
         return None;
     }
@@ -171,17 +177,17 @@ pub(crate) fn access(config: &Config, purpose: Purpose, facts: &Facts) -> Option
         Auth::None => None,
         Auth::Basic { username, .. } => {
             let mapping = RoleMapping { backend_roles: Vec::new(), users: vec![username.clone()] };
-            Some(fine_grained(&role_name(config, purpose), Use::of(config, purpose), cluster, &names, mapping))
+            Some(fine_grained(&role_name(config, purpose), of, cluster, &names, mapping))
         }
         Auth::SigV4 { service: SigV4Service::Es, aws, region } => {
             let signer = signer(aws, region.as_deref(), facts);
             let mapping = RoleMapping { backend_roles: vec![signer], users: Vec::new() };
-            Some(fine_grained(&role_name(config, purpose), Use::of(config, purpose), cluster, &names, mapping))
+            Some(fine_grained(&role_name(config, purpose), of, cluster, &names, mapping))
         }
         Auth::SigV4 { service: SigV4Service::Aoss, aws, region } => {
             let signer = signer(aws, region.as_deref(), facts);
             let name = role_name(config, purpose);
-            Some(Access::DataAccess([data_access(name, Use::of(config, purpose), &names, signer, facts)]))
+            Some(Access::DataAccess([data_access(name, of, &names, signer, facts)]))
         }
     }
 }
@@ -244,9 +250,12 @@ fn makes(names: &[IndexNames]) -> bool {
 }
 
 /// Permissions that no index limits; empty where OpenSearch is not asked.
-fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
+fn cluster_actions(Use { purpose, compares, .. }: Use, names: &[IndexNames]) -> Vec<&'static str> {
     let template = makes(names).then_some(TEMPLATE_PUT);
     match purpose {
+        Purpose::Repair | Purpose::Run if compares => {
+            [MAIN].into_iter().chain(template).chain([BULK, GET]).chain(SCROLL).collect()
+        }
         Purpose::Run | Purpose::Lambda | Purpose::Replay | Purpose::Backfill => {
             [MAIN].into_iter().chain(template).chain([BULK]).collect()
         }
@@ -256,38 +265,35 @@ fn cluster_actions(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> 
             [MAIN].into_iter().chain(asks.iter().copied()).chain(template).chain(probes).collect()
         }
         Purpose::Verify => [MAIN, GET].into_iter().chain(SCROLL).collect(),
-        Purpose::Repair => [MAIN].into_iter().chain(template).chain([BULK, GET]).chain(SCROLL).collect(),
-        Purpose::Dlq => [MAIN].into_iter().chain(template).chain([BULK, GET]).collect(),
+        Purpose::Repair | Purpose::Dlq => [MAIN].into_iter().chain(template).chain([BULK, GET]).collect(),
         Purpose::Status | Purpose::StateCreate => Vec::new(),
     }
 }
 
-fn index_actions(Use { purpose, fills }: Use, manage: Manage) -> Vec<&'static str> {
+fn index_actions(Use { purpose, fills, compares }: Use, manage: Manage) -> Vec<&'static str> {
     let writes = match (purpose, manage) {
         (Purpose::Index, Manage::Never) | (Purpose::Verify, _) => [].as_slice(),
         (Purpose::Index, _) => &PROBE,
         _ => &WRITE,
     };
     let makes = if manage == Manage::Create && purpose != Purpose::Verify { MAKE.as_slice() } else { &[] };
-    let reads = match purpose {
-        Purpose::Verify | Purpose::Repair => WALK.as_slice(),
-        _ => &[],
-    };
-    let gets = matches!(purpose, Purpose::Verify | Purpose::Repair | Purpose::Dlq).then_some(GET_OF_SHARD);
+    let reads = if compares { WALK.as_slice() } else { &[] };
+    let gets = (compares || purpose == Purpose::Dlq).then_some(GET_OF_SHARD);
     // Whoever compares an index asks whether it is there, whoever makes it.
     let observes = (manage != Manage::Never || gets.is_some() || fills).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
     let watches = (manage != Manage::Never && matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill))
         .then_some(WATCH);
-    let counts = (fills || manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);
+    // A walk searches too.
+    let counts = (!compares && fills || manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);
     let asks = [observes, watches, counts, gets].into_iter().flatten();
     let mut actions: Vec<&str> = writes.iter().chain(makes).chain(reads).copied().chain(asks).collect();
     actions.sort_unstable();
     actions
 }
 
-fn serverless_actions(Use { purpose, fills }: Use, manage: Manage) -> Vec<&'static str> {
-    let reads = fills || matches!(purpose, Purpose::Verify | Purpose::Repair | Purpose::Dlq);
+fn serverless_actions(Use { purpose, fills, compares }: Use, manage: Manage) -> Vec<&'static str> {
+    let reads = fills || compares || purpose == Purpose::Dlq;
     let creates = (manage == Manage::Create && purpose != Purpose::Verify).then_some("aoss:CreateIndex");
     let describes = (manage != Manage::Never || reads).then_some("aoss:DescribeIndex");
     // New fields change the mapping.
@@ -302,14 +308,13 @@ fn serverless_actions(Use { purpose, fills }: Use, manage: Manage) -> Vec<&'stat
 }
 
 /// The HTTP methods that are used, as IAM names them for a domain.
-fn methods(purpose: Purpose, names: &[IndexNames]) -> Vec<&'static str> {
+fn methods(Use { purpose, compares, .. }: Use, names: &[IndexNames]) -> Vec<&'static str> {
     let makes = makes(names);
     let probes = purpose == Purpose::Index && names.iter().any(|names| names.manage != Manage::Never);
     let posts = purpose != Purpose::Index || probes;
-    let walks = matches!(purpose, Purpose::Verify | Purpose::Repair);
     let makes = makes && purpose != Purpose::Verify;
     let methods = [
-        (probes || walks, "es:ESHttpDelete"),
+        (probes || compares, "es:ESHttpDelete"),
         // Each of them asks for the engine's version: commands and sandboxes when they start.
         (true, "es:ESHttpGet"),
         (posts, "es:ESHttpPost"),

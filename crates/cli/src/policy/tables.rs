@@ -1,6 +1,6 @@
 //! The AWS calls that streamdex makes itself: to the followed tables, their streams and the state table.
 
-use streamdex_config::{AwsSettings, Config, DeadLetterKind, Source, TableReference};
+use streamdex_config::{AwsSettings, Config, DeadLetterKind, OnGap, Source, TableReference};
 use streamdex_dynamodb::state::Partition;
 
 use super::document::Statement;
@@ -104,8 +104,8 @@ fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'stat
         Purpose::Lambda | Purpose::StateCreate => false,
     };
     let scans = match purpose {
-        // An empty index is filled.
-        Purpose::Run => source.backfill_at_most.is_some(),
+        // An empty index is filled, and after a gap all items are compared.
+        Purpose::Run => source.backfill_at_most.is_some() || source.on_gap == OnGap::Resnapshot,
         _ => matches!(purpose, Purpose::Backfill | Purpose::Verify | Purpose::Repair),
     };
     let mut actions = Vec::new();

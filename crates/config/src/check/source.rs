@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::credentials::credentials;
 use super::{endpoint, name, region};
 use crate::arn::{Arn, StreamArn};
-use crate::model::{AwsSettings, Source, StartPosition, TableReference};
+use crate::model::{AwsSettings, OnGap, Source, StartPosition, TableReference};
 use crate::problem::{Place, Problems};
-use crate::raw::{BackfillWord, Root, SourceTable, StartWord};
+use crate::raw::{BackfillWord, OnGapWord, Root, SourceTable, StartWord};
 use crate::read::{Located, OneOrMany};
 
 /// The region in the stream ARNs of DynamoDB Local, whatever region it is asked in.
@@ -90,6 +90,10 @@ fn source(table: &Located<SourceTable>, aws: &AwsSettings, problems: &mut Proble
             Some(BackfillWord::IfEmpty) | None => {
                 Some(table.backfill_max_items.given().map_or(Source::DEFAULT_BACKFILL_AT_MOST, |given| given.value))
             }
+        },
+        on_gap: match table.on_gap.get() {
+            Some(OnGapWord::Resnapshot) => OnGap::Resnapshot,
+            Some(OnGapWord::Fail) | None => OnGap::Fail,
         },
         routes: Vec::new(),
     }

@@ -21,6 +21,8 @@ pub enum Fill {
 pub struct BackfillReport {
     /// Who fills, or is to: `run` or `command`.
     pub by: String,
+    /// Changes were lost in a gap that was closed: all of the table is compared with the index.
+    pub after_gap: bool,
     /// The process that fills now, if one does.
     pub owner: Option<String>,
     /// Items that were read.
@@ -61,6 +63,7 @@ impl Fill {
         let Fill::Partial(Some(record)) = self else { return None };
         Some(BackfillReport {
             by: record.by.to_string(),
+            after_gap: record.after_gap,
             owner: record.owner.clone(),
             items: record.items,
             expected: record.expected,
@@ -73,15 +76,19 @@ impl Fill {
 
 /// Why a phase is `partial`, and what to do: for people.
 pub fn partial(backfill: Option<&BackfillReport>) -> String {
-    let Some(BackfillReport { by, owner, items, expected, .. }) = backfill else {
+    let Some(BackfillReport { by, after_gap, owner, items, expected, .. }) = backfill else {
         return "phase = partial: what the table held before its stream was followed may be missing; `streamdex verify --full` shows it, `streamdex backfill` writes it".to_owned();
     };
+    if *after_gap {
+        let lost = "phase = partial: changes were lost in a gap that was closed";
+        return match by.as_str() {
+            "command" => format!("{lost}; `streamdex verify --full --repair` writes and removes what differs"),
+            _ => format!("{lost}; the reader of the table compares all items, {items} so far"),
+        };
+    }
     let done = format!("phase = partial: {items} of about {} items are written", expected.max(items));
     match (owner, by.as_str()) {
         (Some(owner), _) => format!("{done}, by {owner}"),
-        (None, "command") if *items == 0 => {
-            "phase = partial: changes were lost in a gap that was closed; `streamdex verify --full --repair` writes and removes what differs".to_owned()
-        }
         (None, "command") => format!("{done}; `streamdex backfill` goes on"),
         (None, _) => format!("{done}; the reader of the table goes on"),
     }
@@ -106,6 +113,10 @@ mod tests {
         let owned = BackfillReport { owner: Some("w-1".into()), ..report };
         assert!(partial(Some(&owned)).ends_with("by w-1"));
         assert_eq!(Fill::from(None).phase(), Some("partial"));
+        for (by, what) in [(FilledBy::Command, "`streamdex verify --full --repair`"), (FilledBy::Run, "0 so far")] {
+            let after_gap = Fill::from(Some(BackfillRecord::after_gap(by, 7))).report();
+            assert!(partial(after_gap.as_ref()).contains(what), "{after_gap:?}");
+        }
         let complete = Fill::from(Some(BackfillRecord::of_stream(7)));
         assert_eq!((complete.phase(), complete.report()), (Some("complete"), None));
         assert_eq!(Fill::default().phase(), None);

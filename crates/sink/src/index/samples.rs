@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use streamdex_config::{
-    Auth, AwsSettings, Compression, Config, DeadLetter, DeadLetterKind, OpenSearch, Source, StartPosition, State,
-    TableReference,
+    Auth, AwsSettings, Compression, Config, DeadLetter, DeadLetterKind, OnGap, OpenSearch, Source, StartPosition,
+    State, TableReference,
 };
 use streamdex_mapping::{IndexName, OnExpiry, Route, Ttl};
 
@@ -37,6 +37,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         aws: AwsSettings::default(),
         start: StartPosition::default(),
         backfill_at_most: None,
+        on_gap: OnGap::Fail,
         freshness: Source::DEFAULT_FRESHNESS,
         routes,
     };

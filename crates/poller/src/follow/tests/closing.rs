@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use streamdex_delivery::backfill::FilledBy;
 use streamdex_dynamodb::state::{Item, of_number};
 use streamdex_dynamodb::stream::Position;
 use streamdex_sink::index::GroupState;
@@ -29,7 +30,7 @@ impl Bench {
     async fn close_all(&self) -> (usize, Closed) {
         let closer = self.closer();
         let gaps = closer.gaps().await.unwrap();
-        (gaps.len(), closer.close(&gaps).await.unwrap())
+        (gaps.len(), closer.close(&gaps, FilledBy::Command).await.unwrap())
     }
 
     /// Reads 1 to 4 of a shard, of which 5 to 10 are trimmed then.
@@ -64,6 +65,19 @@ async fn b5_reading_goes_on_from_the_oldest_record_that_is_left() {
     bench.stream.put("s1", [14]);
     bench.follow().stop_after(5).await;
     assert_eq!(bench.index.written(), [1, 2, 3, 4, 11, 12, 13, 14]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn b1_a_gap_that_is_closed_says_who_compares_the_index_with_the_table() {
+    for by in [FilledBy::Command, FilledBy::Run] {
+        let bench = Bench::default();
+        bench.trimmed().await;
+        let closer = bench.closer();
+        closer.close(&closer.gaps().await.unwrap(), by).await.unwrap();
+        let record = bench.store.loaded().backfill.unwrap();
+        assert_eq!((record.by, record.after_gap, record.owner), (by, true, None));
+        assert!(record.not_before >= super::EPOCH + 90, "{}", record.not_before);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,17 +195,17 @@ async fn only_the_gaps_that_are_named_are_closed_and_closing_twice_is_nothing() 
     bench.trimmed().await;
     let closer = bench.closer();
     let other = StoredGap { label: "L1".into(), gap: crate::Gap::new(crate::GapKind::Unread, "s9") };
-    assert_eq!(closer.close(&[other]).await.unwrap(), Closed::Free);
+    assert_eq!(closer.close(&[other], FilledBy::Command).await.unwrap(), Closed::Free);
     assert_eq!(bench.store.gaps().len(), 1);
     let term = bench.store.loaded().lease.unwrap().term;
     let gaps = closer.gaps().await.unwrap();
-    closer.close(&gaps).await.unwrap();
-    closer.close(&gaps).await.unwrap();
+    closer.close(&gaps, FilledBy::Command).await.unwrap();
+    closer.close(&gaps, FilledBy::Command).await.unwrap();
     assert_eq!(bench.store.loaded().lease.unwrap().term, term + 1, "nothing is interrupted for nothing");
     bench.store.items.lock().unwrap().remove("lease");
     bench.store.set("gap|L1|unread|s1", Item::new());
     let gaps = closer.gaps().await.unwrap();
-    assert!(matches!(closer.close(&gaps).await, Err(CloseError::NeverRead)));
+    assert!(matches!(closer.close(&gaps, FilledBy::Command).await, Err(CloseError::NeverRead)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,14 +217,14 @@ async fn a_lost_answer_and_a_cut_off_table_lose_nothing() {
     let closer = GapCloser::new(bench.stream.clone(), session.clone(), stream, Generations::new(), WorkerId::new("c"));
     let gaps = closer.gaps().await.unwrap();
     session.cut_off.store(true, Ordering::SeqCst);
-    assert!(closer.close(&gaps).await.unwrap_err().passes_by_itself());
+    assert!(closer.close(&gaps, FilledBy::Command).await.unwrap_err().passes_by_itself());
     assert_eq!(bench.store.gaps().len(), 1);
     bench.stream.down.store(true, Ordering::SeqCst);
     session.cut_off.store(false, Ordering::SeqCst);
-    assert!(closer.close(&gaps).await.is_err(), "what the stream holds is not known");
+    assert!(closer.close(&gaps, FilledBy::Command).await.is_err(), "what the stream holds is not known");
     assert_eq!(bench.store.gaps().len(), 1);
     bench.stream.down.store(false, Ordering::SeqCst);
-    closer.close(&gaps).await.unwrap();
+    closer.close(&gaps, FilledBy::Command).await.unwrap();
     assert_eq!(bench.store.gaps(), []);
     drop(Arc::clone(&session));
 }
@@ -292,7 +306,7 @@ async fn l4_a_command_that_comes_late_undoes_nothing() {
     let (first, second) = (bench.closer(), bench.closer());
     let gaps = first.gaps().await.unwrap();
     let planned = bench.store.items.lock().unwrap().clone();
-    second.close(&gaps).await.unwrap();
+    second.close(&gaps, FilledBy::Run).await.unwrap();
     bench.follow().stop_after(5).await;
     let progress = bench.store.position("s1");
     assert_eq!(progress.as_deref(), Some("12"));

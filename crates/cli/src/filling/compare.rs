@@ -1,0 +1,105 @@
+//! Changes were lost in a gap: all items are compared with their documents, and what differs is repaired.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamdex_delivery::Term;
+use streamdex_delivery::backfill::{BackfillRecord, SEGMENTS, Stored};
+use streamdex_dynamodb::stream::KEPT_SECONDS;
+use streamdex_dynamodb::time::now;
+use streamdex_poller::beside::Held;
+use streamdex_poller::status::StatusBoard;
+use streamdex_reconcile::Fault;
+use streamdex_reconcile::pace::Pace;
+use streamdex_reconcile::verdict::Verdict;
+use streamdex_reconcile::verify::{Difference, DifferenceSink, Lag, Report, Scope, Settings, Verify};
+use tokio_util::sync::CancellationToken;
+
+use super::{Attempt, Filling, show_while};
+
+/// The reader may have all of the stream before it.
+const PATIENCE: Duration = Duration::from_secs(2 * KEPT_SECONDS);
+
+/// How far behind this worker is.
+struct OwnLag(StatusBoard);
+
+/// Notes differences that stay.
+struct Logged;
+
+// === impl Filling ===
+
+impl Filling {
+    /// Compares and repairs, and stores that the index holds what the table holds.
+    pub(super) async fn compare(&self, held: &Held, record: BackfillRecord) -> Result<Attempt, Fault> {
+        let size = self.table_size().await?;
+        let mirror = self.reached.mirror(size.keys.clone());
+        mirror.wait_until(record.not_before, Term { cancel: &held.stop, until: None }, &held.stop).await?;
+        tracing::info!(
+            table = self.table(),
+            items = size.items,
+            read_units = size.read_units(),
+            "comparing all items with their documents, since changes were lost"
+        );
+        let ends = CancellationToken::new();
+        let _ended = ends.clone().drop_guard();
+        let settings = Settings {
+            scope: Scope::Full,
+            items: size.items,
+            segments: SEGMENTS,
+            pace: Pace::new(Pace::half_of(size.provisioned_reads)),
+            lag: Arc::new(OwnLag(held.board.clone())),
+            patience: PATIENCE,
+            folder: std::env::temp_dir(),
+            repair: Some(self.reached.repair(self.writer_settings.clone(), &ends)),
+        };
+        let verify = Verify::new(mirror, settings, Arc::new(Logged));
+        let progress = verify.progress();
+        let items = || progress.now().1[0];
+        let report = Box::pin(show_while(held, &record, items, verify.run(&held.stop))).await?;
+        self.compared(record, &report).await
+    }
+
+    async fn compared(&self, record: BackfillRecord, report: &Report) -> Result<Attempt, Fault> {
+        let Report { checked, repaired, .. } = *report;
+        let (differ, inconclusive) = (report.drift(), report.inconclusive);
+        if differ + inconclusive > 0 {
+            tracing::warn!(
+                table = self.table(),
+                checked,
+                repaired,
+                differ,
+                inconclusive,
+                "not everything could be repaired after the gap: `streamdex verify --full --repair` names what differs"
+            );
+            self.leave_to_command(&record).await?;
+            return Ok(Attempt::Done);
+        }
+        let complete = record.completed(checked, now());
+        // Another gap, or somebody who fills: the next look says what is to be done.
+        if self.store.gaps().await? > 0 || self.store.store(&complete, Some(record.beat)).await? == Stored::Refused {
+            return Ok(Attempt::Failed);
+        }
+        tracing::info!(table = self.table(), checked, repaired, "the index equals the table again");
+        Ok(Attempt::Done)
+    }
+}
+
+#[async_trait]
+impl Lag for OwnLag {
+    async fn lag(&self) -> Option<Duration> {
+        // A reader that has read nothing yet may be as far behind as the stream is long.
+        Some(self.0.snapshot().lag().unwrap_or(Duration::from_secs(KEPT_SECONDS)))
+    }
+}
+
+impl DifferenceSink for Logged {
+    fn take(&self, difference: &Difference) -> io::Result<()> {
+        if difference.verdict != Verdict::DeadLettered {
+            let index = difference.index.as_deref().unwrap_or("-");
+            tracing::debug!(index, verdict = difference.verdict.name(), "a document differs: {}", difference.reason);
+        }
+        Ok(())
+    }
+}
