@@ -37,6 +37,9 @@ pub(crate) async fn backfill(bench: &Bench, rounds: usize, items: u32) -> anyhow
     let setting = Setting::start(bench, items)?;
     let mut figures = Figures::new(&bench.programs);
     let mut bare = Vec::new();
+    // A new node compiles its code first.
+    bench.fresh_index().await?;
+    scan::copy(&setting.table.endpoint_url(), TABLE, &bench.node.url(), INDEX).await?;
     for round in 0..rounds {
         bench.fresh_index().await?;
         let bare_seconds = scan::copy(&setting.table.endpoint_url(), TABLE, &bench.node.url(), INDEX).await?;
@@ -53,9 +56,17 @@ pub(crate) async fn backfill(bench: &Bench, rounds: usize, items: u32) -> anyhow
         }
     }
     println!("## Backfill: {items} items of about 1 KB, into OpenSearch 3.8.0\n");
-    println!("`backfill --no-stream` into an empty index, then `verify --full` of what it wrote, each from process start to");
-    println!("exit. The table is served out of memory, a page of 1 MB at a time, each answer after {} ms. The", LATENCY.as_millis());
-    println!("reference of each round is a Scan in {} segments with the AWS SDK, each page posted in one bulk request", scan::SEGMENTS);
+    println!(
+        "`backfill --no-stream` into an empty index, then `verify --full` of what it wrote, each from process start to"
+    );
+    println!(
+        "exit. The table is served out of memory, a page of 1 MB at a time, each answer after {} ms. The",
+        LATENCY.as_millis()
+    );
+    println!(
+        "reference of each round is a Scan in {} segments with the AWS SDK, each page posted in one bulk request",
+        scan::SEGMENTS
+    );
     println!("without versions: {:.0} items/s (median of {rounds}).\n", median(&bare));
     figures.print();
     Ok(())
@@ -72,13 +83,19 @@ pub(crate) async fn verify(bench: &Bench, rounds: usize, items: u32) -> anyhow::
         for program in bench.programs.in_turn() {
             bench.fresh_index_of(program).await?;
             let config = setting.config(program, &format!("verify-{items}-{round}"), &index.url())?;
+            child::run(program, &config, &["state", "create"], None)?;
             let verified = child::run(program, &config, &["verify", "--full", "--lag", "0"], None)?;
             setting.add(&mut figures, program, ("verify", ""), verified, None)?;
         }
     }
     println!("## Verify: {items} items of about 1 KB, table and index served out of memory\n");
-    println!("`verify --full` where all agrees, from process start to exit. Pages of 1 MB of the table, 10,000 ids of the");
-    println!("index, each answer after {} ms. What serves both is another process on the same processors.\n", LATENCY.as_millis());
+    println!(
+        "`verify --full` where all agrees, from process start to exit. Pages of 1 MB of the table, 10,000 ids of the"
+    );
+    println!(
+        "index, each answer after {} ms. What serves both is another process on the same processors.\n",
+        LATENCY.as_millis()
+    );
     figures.print();
     Ok(())
 }
@@ -96,7 +113,8 @@ impl<'b> Setting<'b> {
         let text = format!(
             "[source]\ntable = \"{TABLE}\"\nregion = \"eu-west-1\"\nendpoint_url = \"{table}\"\n\n[opensearch]\n\
              url = \"{search_url}\"\ncompression = \"none\"\n\n[state]\ntable = \"streamdex-{version}\"\n\
-             group = \"{group}\"\nendpoint_url = \"{state}\"\n\n[[route]]\nindex = \"{TABLE}\"\n"
+             group = \"{group}\"\nendpoint_url = \"{state}\"\n\n[[route]]\nindex = \"{TABLE}\"\n\
+             id = [\"{PARTITION_KEY}\", \"{SORT_KEY}\"]\n"
         );
         let path = self.bench.folder.join(format!("{group}-{version}.toml"));
         std::fs::write(&path, text)?;

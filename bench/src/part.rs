@@ -59,8 +59,7 @@ const POLLER: [Part; 11] = [
 impl Part {
     /// The benchmarks that the arguments name, each by its own name.
     pub(crate) fn chosen(arguments: &[Part]) -> Vec<Part> {
-        let named =
-            if arguments.is_empty() { &ALL } else { arguments };
+        let named = if arguments.is_empty() { &ALL } else { arguments };
         named.iter().flat_map(|part| part.alone()).collect()
     }
 

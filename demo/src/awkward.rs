@@ -32,6 +32,11 @@ pub(crate) fn refused() -> Item {
     item("refused", [("mixed", AttributeValue::L(vec![number("1"), object]))])
 }
 
+/// The same item, corrected.
+pub(crate) fn corrected() -> Item {
+    item("refused", [("mixed", text("no more"))])
+}
+
 /// A session that expired and was not swept yet, as in DynamoDB for days.
 pub(crate) fn lingering(now: u64) -> Item {
     item("lingering", [(TTL, number(&now.saturating_sub(3_600).to_string()))])

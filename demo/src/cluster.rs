@@ -9,7 +9,7 @@ use opensearch::http::transport::{SingleNodeConnectionPool, Transport, Transport
 use serde_json::Value;
 use url::Url;
 
-use crate::configuration::{ARCHIVE, INDEX};
+use crate::configuration::{ARCHIVE, INDEX, SECOND_INDEX};
 
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
@@ -50,6 +50,20 @@ impl Cluster {
         answer.pointer("/count").and_then(Value::as_u64).context("an answer without a count")
     }
 
+    /// Writes a document, whatever is there.
+    pub(crate) async fn put_document(&self, index: &str, id: &str, document: &Value) -> anyhow::Result<()> {
+        let (status, text) = self.send(Method::Put, &document_path(index, id), Some(document.to_string())).await?;
+        ensure!(status < 300, "writing a document into {index}: status {status}: {text}");
+        Ok(())
+    }
+
+    /// Deletes a document that is there.
+    pub(crate) async fn delete_document(&self, index: &str, id: &str) -> anyhow::Result<()> {
+        let (status, text) = self.send(Method::Delete, &document_path(index, id), None).await?;
+        ensure!(status == 200, "deleting a document of {index}: status {status}: {text}");
+        Ok(())
+    }
+
     /// Refuses an engine that holds what the demo would write to: it might be somebody's.
     pub(crate) async fn insist_on_room(&self) -> anyhow::Result<()> {
         for name in names() {
@@ -69,8 +83,15 @@ impl Cluster {
     }
 }
 
-fn names() -> [String; 4] {
-    [INDEX.to_owned(), format!("{INDEX}-000001"), ARCHIVE.to_owned(), format!("{ARCHIVE}-000001")]
+/// What is written there can be searched at once.
+fn document_path(index: &str, id: &str) -> String {
+    let id = id.replace('|', "%7C").replace('\\', "%5C");
+    format!("/{index}/_doc/{id}?refresh=true")
+}
+
+fn names() -> [String; 5] {
+    let [first, archive] = [INDEX, ARCHIVE].map(|name| format!("{name}-000001"));
+    [INDEX.to_owned(), first, SECOND_INDEX.to_owned(), ARCHIVE.to_owned(), archive]
 }
 
 /// What is to be removed from an engine that outlives the demo.
@@ -90,7 +111,8 @@ impl Traces {
     /// Removes the indices, their aliases and their templates.
     pub(crate) async fn remove(self) {
         let Some(cluster) = self.cluster else { return };
-        for path in [INDEX, ARCHIVE].iter().flat_map(|name| [format!("/{name}-000001"), template(name)]) {
+        let written = [INDEX, ARCHIVE].iter().flat_map(|name| [format!("/{name}-000001"), template(name)]);
+        for path in written.chain([format!("/{SECOND_INDEX}")]) {
             match cluster.send(Method::Delete, &path, None).await {
                 Ok((200 | 404, _)) => {}
                 Ok((status, _)) => println!("{path} could not be removed: status {status}"),

@@ -14,6 +14,9 @@ pub(crate) const ARCHIVE: &str = "demo-sessions-expired";
 /// The alias that hides expired sessions.
 pub(crate) const LIVE: &str = "demo-sessions-live";
 
+/// The next generation of the index.
+pub(crate) const SECOND_INDEX: &str = "demo-sessions-000002";
+
 /// So many demos have files at a time.
 const MOST_DEMOS: usize = 100;
 
@@ -66,6 +69,14 @@ impl Folder {
 /// A path as people who stand in the workspace would write it.
 pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix(workspace_folder()).unwrap_or(path).display().to_string()
+}
+
+/// As [`text`], for another group and the next generation of the index.
+pub(crate) fn second(dynamodb_url: &str, opensearch_url: &str) -> String {
+    let index = format!("[index.{INDEX}]\n");
+    let text = text(dynamodb_url, opensearch_url);
+    text.replace("table = \"streamdex-state\"\n", "table = \"streamdex-state\"\ngroup = \"second-act\"\n")
+        .replace(&index, &format!("{index}generation = 2\n"))
 }
 
 /// The configuration file's text.

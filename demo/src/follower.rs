@@ -122,6 +122,24 @@ impl Follower {
         Ok(())
     }
 
+    /// Waits until it says what begins so, and returns all of it.
+    pub(crate) async fn until_said(&mut self, beginning: &str, limit: Duration) -> anyhow::Result<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let messages = self.lines().into_iter().filter_map(|line| Some(line.get("message")?.as_str()?.to_owned()));
+            if let Some(message) = messages.into_iter().find(|message| message.starts_with(beginning)) {
+                return Ok(message);
+            }
+            self.insist_on_running()?;
+            ensure!(
+                Instant::now() < deadline,
+                "streamdex run does not say {beginning:?}:\n{}",
+                self.process.log_tail(TAIL)
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The newest numbers; `None` before the first.
     pub(crate) fn latest(&mut self) -> anyhow::Result<Option<Report>> {
         self.insist_on_running()?;

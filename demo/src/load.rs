@@ -98,8 +98,8 @@ impl<'a> Load<'a> {
     }
 
     /// What must be in the archive: documents without the time of expiry, by the id of the session.
-    pub(crate) fn expired(self) -> BTreeMap<String, String> {
-        self.short
+    pub(crate) fn expired(&self) -> BTreeMap<String, String> {
+        self.short.clone()
     }
 
     async fn change(&mut self) -> anyhow::Result<()> {

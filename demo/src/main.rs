@@ -21,6 +21,7 @@ mod live;
 mod load;
 mod options;
 mod script;
+mod second_act;
 mod verdict;
 
 use std::process::ExitCode;

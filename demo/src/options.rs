@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// How long the table is written to
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(6..=3600))]
     pub(crate) seconds: u64,
+    /// Leave out the second act, which takes two more minutes
+    #[arg(long)]
+    pub(crate) short: bool,
     /// Leave everything running until Ctrl-C, and print where
     #[arg(long)]
     pub(crate) keep: bool,
@@ -42,6 +45,7 @@ impl Options {
         let mut arguments = vec![OsString::from("--seconds"), self.seconds.to_string().into()];
         let engine = self.engine.and_then(|engine| engine.to_possible_value());
         arguments.extend(engine.map(|engine| format!("--engine={}", engine.get_name()).into()));
+        arguments.extend(self.short.then(|| "--short".into()));
         arguments.extend(self.keep.then(|| "--keep".into()));
         arguments
     }
@@ -53,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_demo_gets_the_options_that_were_given() {
-        for line in ["", "--keep", "--engine osmem --seconds 7", "--seconds 3600 --keep --engine url"] {
+        for line in ["", "--keep", "--engine osmem --seconds 7 --short", "--seconds 3600 --keep --engine url"] {
             let options = Options::try_parse_from(["demo"].into_iter().chain(line.split_whitespace())).unwrap();
             let program = OsString::from("demo");
             let again = Options::try_parse_from(std::iter::once(program).chain(options.arguments())).unwrap();

@@ -20,7 +20,7 @@ use crate::freshness::Probe;
 use crate::load::{Changes, Load, now};
 use crate::options::Options;
 use crate::verdict::Verdict;
-use crate::{awkward, expected, live};
+use crate::{awkward, expected, live, second_act};
 
 /// How long the index may need to catch up when the writing stops.
 const CATCH_UP: Duration = Duration::from_secs(60);
@@ -70,7 +70,8 @@ pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Resul
     probe.put_and_see(CATCH_UP).await?;
     let mut verdict = Verdict::default();
     let left = CATCH_UP.saturating_sub(stopped.elapsed());
-    verdict.compare_index(&client, engine.url(), left).await;
+    let planted = expected::id(&awkward::refused());
+    verdict.compare_index(&client, engine.url(), INDEX, |id| id != planted, left).await;
     println!("\nwriting stopped; compared table and index item by item after {:.1} s", stopped.elapsed().as_secs_f64());
 
     let report = follower.stop().await?;
@@ -81,12 +82,21 @@ pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Resul
     let letters = verdict.look_at_letters(&streamdex).await?;
     println!("\n$ streamdex dlq list\n{}", letters.trim_end());
     print_search(&cluster, &mut verdict).await?;
+    let mut equal = print_verdict(&verdict, "1 dead letter (the planted one)");
+    let mut last = streamdex;
+    if !options.short {
+        let (url, dynamodb_url) = (engine.url(), dynamodb.endpoint_url());
+        let stage =
+            second_act::Stage { client: &client, cluster: &cluster, url, dynamodb_url: &dynamodb_url, first: &last };
+        let (streamdex, verdict) = Box::pin(second_act::play(&stage, &mut load)).await?;
+        last = streamdex;
+        equal &= print_verdict(&verdict, "no dead letter");
+    }
     print_own_table();
-    let equal = print_verdict(&verdict);
     if options.keep {
-        let log = streamdex.log();
-        let _follower = streamdex.follow(&log)?;
-        print_places(&engine, &dynamodb, (&streamdex, &log));
+        let log = last.log();
+        let _follower = last.follow(&log)?;
+        print_places(&engine, &dynamodb, (&last, &log));
         // Ctrl-C drops this future, and everything with it.
         std::future::pending::<()>().await;
     }
@@ -184,11 +194,11 @@ fn print_own_table() {
     println!("  streamdex --config streamdex.toml run");
 }
 
-fn print_verdict(verdict: &Verdict) -> bool {
+fn print_verdict(verdict: &Verdict, letters: &str) -> bool {
     const SHOWN: usize = 50;
     println!();
     if verdict.faults.is_empty() {
-        println!("index equals table: {} items, 1 dead letter (the planted one)", verdict.equal);
+        println!("index equals table: {} items, {letters}", verdict.equal);
         return true;
     }
     println!("index and table differ, {} faults:", verdict.faults.len());

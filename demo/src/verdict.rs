@@ -11,7 +11,7 @@ use streamdex_testkit::compare::{Expected, Sides, compare_documents, index_docum
 use streamdex_testkit::workload::Item;
 
 use crate::awkward;
-use crate::configuration::{ARCHIVE, INDEX, TABLE};
+use crate::configuration::{ARCHIVE, TABLE};
 use crate::expected;
 use crate::follower::{Report, Streamdex};
 
@@ -25,17 +25,24 @@ pub(crate) struct Verdict {
 // === impl Verdict ===
 
 impl Verdict {
-    /// Compares table and index item by item until nothing differs, or the time is over.
-    pub(crate) async fn compare_index(&mut self, client: &Client, url: &str, limit: Duration) {
-        let planted = expected::id(&awkward::refused());
-        let wanted = |item: &Item| Some(expected::document(item)).filter(|Expected { id, .. }| *id != planted);
-        let sides = Sides { client, table: TABLE, url, index: INDEX };
+    /// Compares an index with the items of the table whose ids it is to hold, one by one, until nothing differs, or the time
+    /// is over.
+    pub(crate) async fn compare_index(
+        &mut self,
+        client: &Client,
+        url: &str,
+        index: &str,
+        holds: impl Fn(&str) -> bool,
+        limit: Duration,
+    ) {
+        let wanted = |item: &Item| Some(expected::document(item)).filter(|Expected { id, .. }| holds(id));
+        let sides = Sides { client, table: TABLE, url, index };
         match sides.until_equal(limit, wanted).await {
             Ok(()) => {
                 let items = table_items(client, TABLE).await;
                 self.equal = items.iter().filter_map(wanted).count();
             }
-            Err(differences) => self.faults.extend(differences.iter().map(|each| format!("{INDEX}: {each}"))),
+            Err(differences) => self.faults.extend(differences.iter().map(|each| format!("{index}: {each}"))),
         }
     }
 
@@ -63,6 +70,16 @@ impl Verdict {
         if report.dead_lettered != 1 {
             self.faults.push(format!("{} records are dead letters, one was planted", report.dead_lettered));
         }
+    }
+
+    /// No dead letter may be left.
+    pub(crate) async fn expect_no_letter(&mut self, streamdex: &Streamdex) -> anyhow::Result<()> {
+        let answer: Value = parse(&streamdex.output(&["--json", "dlq", "list"]).await?)?;
+        let letters = answer.get("dead_letters").and_then(Value::as_array).context("no list of dead letters")?;
+        if !letters.is_empty() {
+            self.faults.push(format!("{} dead letters are left", letters.len()));
+        }
+        Ok(())
     }
 
     /// The only dead letter must be the planted one; returns the list as `streamdex dlq list` prints it.

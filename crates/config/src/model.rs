@@ -170,7 +170,7 @@ pub enum SigV4Service {
     Aoss,
 }
 
-/// Compression of request bodies.
+/// Compression of request bodies, and of answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Compression {
     /// `Content-Encoding: gzip`.

@@ -99,7 +99,7 @@ tables! {
         /// `ca_file`.
         #[schemars(extend("default" = true))]
         tls_verify: bool,
-        /// Compression of request bodies.
+        /// Compression of request bodies, and of answers.
         #[schemars(extend("default" = "gzip"))]
         compression: CompressionWord,
         /// A bulk request is closed at this size, uncompressed: 64 KiB to 9.5 MiB, as `"5MiB"` or a number of
@@ -316,7 +316,7 @@ words! {
         Resnapshot = "resnapshot",
     }
 
-    /// Compression of request bodies.
+    /// Compression of request bodies, and of answers.
     words CompressionWord {
         /// gzip.
         Gzip = "gzip",

@@ -172,6 +172,11 @@ impl Loaded {
         (!self.ended_streams.contains(last)).then_some(last)
     }
 
+    /// Every gap that is recorded, those of other streams too: until they are closed the index is not known to be whole.
+    pub fn all_gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.gaps.iter().chain(self.earlier_gaps.iter().map(|stored| &stored.gap))
+    }
+
     /// A shard that a gap is about stands still, whatever its own item says.
     pub(crate) fn stop_at_gaps(&mut self) {
         let subjects: BTreeSet<&str> = self.gaps.iter().map(|gap| gap.subject.as_str()).collect();

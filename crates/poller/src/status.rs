@@ -197,8 +197,8 @@ impl StatusBoard {
     }
 
     /// These gaps are recorded, and no others.
-    pub(crate) fn recorded(&self, gaps: &[Gap]) {
-        self.board().gaps = gaps.iter().cloned().collect();
+    pub(crate) fn recorded<'g>(&self, gaps: impl Iterator<Item = &'g Gap>) {
+        self.board().gaps = gaps.cloned().collect();
     }
 
     // --- one shard ---

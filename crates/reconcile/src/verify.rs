@@ -197,6 +197,14 @@ impl Job {
         Term { cancel: &self.cancel, until: None }
     }
 
+    /// The same, and the dead letters that came meanwhile explain differences too.
+    pub(crate) async fn knowing_the_letters_of_now(&self, report: &mut Report) -> Result<Job, Fault> {
+        let letters = named_by_letters(&self.mirror, self.term()).await?;
+        report.dead_letters = letters.count;
+        let other_routes = self.knowledge.other_routes.clone();
+        Ok(Job { knowledge: Arc::new(Knowledge { letters, other_routes }), ..self.clone() })
+    }
+
     /// Counts a difference, and hands it on.
     pub(crate) fn report(
         &self,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use streamdex_delivery::letter::{DeadLetter, LetterAddress, LetterKey, LetterRole};
 use streamdex_mapping::{IndexName, Route};
 use streamdex_reconcile::letters::{Replay, ReplayReport, Selection};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{BEGIN, World};
@@ -160,6 +160,23 @@ async fn letters_without_keys_are_settled_by_a_repair_that_ends_equal() {
 }
 
 /// A pause without an end would be a hang: time is short here.
+/// A record that got its outcome while the table was compared: a dead letter.
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_comes_during_a_comparison_explains_the_difference() {
+    let world = world();
+    world.state().put("late", 1);
+    let came = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move {
+            sleep(Duration::from_secs(40)).await;
+            add(&world, letter("late", BEGIN - 500));
+        }
+    });
+    let report = world.verify(None).await;
+    came.await.unwrap();
+    assert_eq!((report.missing, report.dead_lettered, report.dead_letters), (0, 1, 1), "{report:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn letters_of_other_tables_are_left_alone() {
     let world = world();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use opensearch::http::Method;
 use opensearch::http::headers::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use streamdex_aws::root_cause;
-use streamdex_config::{Auth, AwsSettings, OpenSearch, SigV4Service, is_loopback};
+use streamdex_config::{Auth, AwsSettings, Compression, OpenSearch, SigV4Service, is_loopback};
 use tokio::time::Instant;
 use url::Url;
 
@@ -322,6 +322,9 @@ fn connection(settings: &OpenSearch, signer: Option<Signer>) -> Result<Connectio
         .redirect(reqwest::redirect::Policy::none());
     if is_loopback(&settings.url) {
         builder = builder.no_proxy();
+    }
+    if settings.compression == Compression::None {
+        builder = builder.no_gzip();
     }
     if let Some(path) = &settings.ca_file {
         let named = tls::read_certificates(&read_ca_file(path)?).map_err(|reason| unusable(path, reason))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{StreamSpecification, StreamViewType};
+use aws_sdk_dynamodb::types::StreamViewType;
 use opensearch::http::Method;
 use streamdex_testkit::workload::{Item, Sessions};
 use tokio::time::{sleep, timeout};
@@ -44,13 +44,6 @@ impl Lab {
         self.state_rows("sk", "gap|").await.is_empty()
             && self.state_rows("sk", "segments").await.iter().all(is_complete)
     }
-
-    async fn switch(&self, on: bool) {
-        let view = on.then_some(VIEW);
-        let stream = StreamSpecification::builder().stream_enabled(on).set_stream_view_type(view).build().unwrap();
-        let call = self.client.update_table().table_name(&self.table.name).stream_specification(stream);
-        call.send().await.unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,13 +56,13 @@ async fn changes_that_are_in_no_stream_are_written_and_deletes_among_them() {
         lab.put(sessions.item(key(number))).await;
     }
     lab.until_equal("before the stream is switched off", || run.stderr()).await;
-    lab.switch(false).await;
+    lab.set_stream(None).await;
     for number in 0..20 {
         lab.delete(key(number)).await;
         lab.put(sessions.item(key(20 + number))).await;
         lab.put(sessions.item(key(40 + number))).await;
     }
-    lab.switch(true).await;
+    lab.set_stream(Some(VIEW)).await;
     let load = Load::start(lab.writer(42).writes_per_second(50));
     let mut replicas = [run, standby];
     lab.until_compared(&replicas).await;

@@ -119,7 +119,7 @@ table = "{state}"
         self.set_stream(Some(StreamViewType::NewAndOldImages)).await;
     }
 
-    async fn set_stream(&self, view: Option<StreamViewType>) {
+    pub(crate) async fn set_stream(&self, view: Option<StreamViewType>) {
         let specification = StreamSpecification::builder().stream_enabled(view.is_some()).set_stream_view_type(view);
         let call = self.client.update_table().table_name(&self.table.name);
         call.stream_specification(specification.build().unwrap()).send().await.unwrap();

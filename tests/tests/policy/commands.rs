@@ -158,6 +158,18 @@ async fn verify_makes_the_granted_calls_and_no_other() {
     assert_eq!(needed, granted(lab, &["--for", "verify"]).await);
 }
 
+/// It closes gaps with the calls of `run`, and compares with those of `verify --repair`, each of which was overheard.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_that_closes_gaps_is_granted_what_run_and_repair_are() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let lab = &overheard.lab;
+    let both = both(granted(lab, &["--for", "run"]).await, granted(lab, &["--for", "repair"]).await);
+    for source in ["on_gap = \"resnapshot\"", "backfill = \"never\""] {
+        lab.with_source(source);
+        assert_eq!(granted(lab, &["--for", "run"]).await, both, "{source}");
+    }
+}
+
 /// An engine without the sort of a point in time is listed with a scroll; which engine there will be is not known.
 fn with_scrolls(mut needed: Rights) -> Rights {
     needed.cluster.extend(["indices:data/read/scroll", "indices:data/read/scroll/clear"].map(str::to_owned));

@@ -63,10 +63,10 @@ pub(super) async fn prepare(
         tracing::error!(item, "an item of the state table cannot be read; a shard that it is about stands still");
     }
     check_generations(&loaded, &settings.generations)?;
-    for gap in &loaded.gaps {
+    for gap in loaded.all_gaps() {
         tracing::error!(gap = gap.kind.name(), hint = gap.kind.hint(), "recorded earlier: {gap}");
     }
-    board.recorded(&loaded.gaps);
+    board.recorded(loaded.all_gaps());
     if loaded.start.is_none() && !loaded.other_streams.is_empty() {
         let gap = Gap::new(GapKind::StreamReplaced, settings.stream_arn.as_str())
             .with_detail(format!("the group followed {}", loaded.other_streams.join(", ")));

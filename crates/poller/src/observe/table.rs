@@ -80,7 +80,7 @@ impl TableReport {
             begun_seconds_ago: loaded.start.as_ref().map(|start| now.saturating_sub(start.at)),
             lease: loaded.lease.as_ref().map(|lease| LeaseReport::of(lease, now)),
             shards: loaded.shards.iter().filter_map(|shard| ShardItemReport::of(shard, now)).collect(),
-            gaps: loaded.gaps.iter().map(GapReport::of).collect(),
+            gaps: loaded.all_gaps().map(GapReport::of).collect(),
             malformed: loaded.malformed.clone(),
             ..TableReport::default()
         }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use crate::gap::{Gap, GapKind};
     use crate::lease::WorkerId;
-    use crate::state::StreamStart;
+    use crate::state::{StoredGap, StreamStart};
 
     #[test]
     fn what_is_done_is_left_out_and_clocks_may_differ() {
@@ -170,6 +170,7 @@ mod tests {
                 shard("e", ShardProgress::Drained),
             ],
             gaps: vec![Gap::new(GapKind::Trimmed, "d")],
+            earlier_gaps: vec![StoredGap { label: "L0".into(), gap: Gap::new(GapKind::StreamReplaced, "L0") }],
             lease: Some(lease),
             ..Loaded::default()
         };
@@ -181,6 +182,7 @@ mod tests {
         assert_eq!((lease.reader.as_deref(), lease.term), (Some("host-1-a"), 4));
         assert_eq!((lease.beat_seconds_ago, lease.since_seconds_ago), (0, 600));
         assert_eq!(lease.summary.map(|summary| summary.shards), Some(2));
-        assert_eq!((report.gaps[0].kind.as_str(), report.shards[0].updated_seconds_ago), ("trimmed", 50));
+        let gaps: Vec<&str> = report.gaps.iter().map(|gap| gap.kind.as_str()).collect();
+        assert_eq!((gaps, report.shards[0].updated_seconds_ago), (vec!["trimmed", "stream_replaced"], 50));
     }
 }

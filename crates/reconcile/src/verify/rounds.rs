@@ -66,7 +66,8 @@ impl Job {
             if !self.wait(suspects.count(), deadline).await? {
                 return self.give_up(suspects, report);
             }
-            suspects = Box::pin(self.look_again(suspects, Since::Margin, report)).await?;
+            let job = self.knowing_the_letters_of_now(report).await?;
+            suspects = Box::pin(job.look_again(suspects, Since::Margin, report)).await?;
         }
         self.progress.set_suspects(0);
         Ok(())
