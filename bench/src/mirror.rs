@@ -76,7 +76,7 @@ pub(crate) async fn backfill(bench: &Bench, rounds: usize, items: u32) -> anyhow
 pub(crate) async fn verify(bench: &Bench, rounds: usize, items: u32) -> anyhow::Result<()> {
     let setting = Setting::start(bench, items)?;
     let mapper = mapper()?;
-    let documents = bodies().mapped(|body| without_key(&mapper, body).unwrap_or_else(|error| panic!("{error}")));
+    let documents = bodies().mapped(|body| without_key(&mapper, body))?;
     let index = ServedIndex::in_front_of(&bench.node.url(), items.into(), documents, LATENCY);
     let mut figures = Figures::new(&bench.programs);
     for round in 0..rounds {

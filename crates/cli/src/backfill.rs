@@ -19,12 +19,12 @@ use self::followed::{Followed, followed};
 use crate::args::{BackfillArgs, Global};
 use crate::backfill_plan::Plan;
 use crate::exit::{CliError, Exit};
-use crate::follow::worker;
 use crate::mirrored::Mirrored;
 use crate::preflight::{Uses, preflight};
 use crate::progress::{Progress, dead_letters};
 use crate::summary::Summary;
 use crate::watched::Watched;
+use crate::worker::worker;
 use crate::{confirm, connect, output, settings, signals};
 
 /// After the signal, what is in hand is written within this time, or is read again by the next process.

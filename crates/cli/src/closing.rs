@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::connect;
 use crate::exit::{CliError, Exit};
-use crate::follow::{partition, table_can_pass};
+use crate::followed::{partition, table_can_pass};
 use crate::pause::Pause;
 
 /// Closes the gaps of one source's table.

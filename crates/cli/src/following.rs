@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::closing::{ClosesItself, Left};
 use crate::exit::CliError;
-use crate::follow::{Shared, followed};
+use crate::followed::followed;
 use crate::pause::Pause;
+use crate::shared::Shared;
 
 /// One source, which nobody follows yet.
 pub(crate) struct Following {

@@ -11,8 +11,9 @@ use streamdex_poller::state::StoredGap;
 use crate::args::{GapCloseArgs, GapCommand, Global};
 use crate::closing::Closing;
 use crate::exit::{CliError, Exit};
-use crate::follow::{followed, random};
+use crate::followed::followed;
 use crate::preflight::{Uses, preflight};
+use crate::worker::random;
 use crate::{confirm, connect, output, settings};
 
 /// The gaps of one source's table.

@@ -69,23 +69,25 @@ impl Mirror {
     /// The table cannot be read, or the wait was cancelled.
     pub async fn wait_until(&self, not_before: u64, term: Term<'_>, stop: &CancellationToken) -> Result<(), Fault> {
         let mut said = false;
-        while not_before > 0 {
+        if not_before == 0 {
+            return Ok(());
+        }
+        loop {
             let probe = || self.scan.page(Segment { number: 0, of: 1 }, None, Some(1));
             let page = self.attempts().make(term, "scan the table", probe).await?;
             let left = Duration::from_secs(not_before.saturating_sub(page.at));
             if left.is_zero() || stop.is_cancelled() {
-                break;
+                return Ok(());
             }
             if !said {
                 said = true;
                 tracing::info!(seconds = left.as_secs(), "waiting: the stream has to be followed for 90 s first");
             }
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return Ok(()),
                 slept = term.sleep(left.min(LONGEST_NAP)) => slept?,
             }
         }
-        Ok(())
     }
 
     /// The names of the key attributes.

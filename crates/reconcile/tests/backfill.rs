@@ -212,7 +212,7 @@ async fn law_of_reads_what_got_no_answer_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn law_of_reads_what_was_read_long_ago_is_read_again() {
+async fn law_of_reads_what_was_throttled_is_read_again() {
     let world = world(1);
     world.state().throttled_until = BEGIN + 35;
     let deleted = tokio::spawn({
@@ -227,6 +227,50 @@ async fn law_of_reads_what_was_read_long_ago_is_read_again() {
     deleted.await.unwrap();
     assert!(begun.elapsed() > Duration::from_secs(30), "{:?}", begun.elapsed());
     assert!(report.end == End::Complete && is_equal(&world.state()), "{:?}", world.state().documents);
+}
+
+/// Two requests at a time, of 9 s each: the last ones of three large pages are sent after a minute. Those items are deleted
+/// when their page is 31 s old.
+#[tokio::test(start_paused = true)]
+async fn law_of_reads_what_was_read_long_ago_is_read_again() {
+    let world = world(1_500);
+    (world.state().page_items, world.state().takes) = (0, Duration::from_secs(9));
+    let deleted = tokio::spawn({
+        let world = world.clone();
+        async move {
+            sleep(Duration::from_secs(31)).await;
+            let mut state = world.state();
+            let waiting: Vec<String> =
+                state.items.keys().filter(|key| state.document(key).is_none()).cloned().collect();
+            assert!(waiting.len() > 100, "{}", waiting.len());
+            waiting.iter().for_each(|key| drop(state.items.remove(key)));
+        }
+    });
+    let report = fill(&world).await;
+    deleted.await.unwrap();
+    assert!(report.end == End::Complete && is_equal(&world.state()), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_given_up_is_read_by_the_next_process() {
+    let world = world(60);
+    world.state().throttled_until = BEGIN + 20;
+    let record = held(&world, "one").await;
+    let cancel = CancellationToken::new();
+    let bounds = Bounds { cancel: cancel.clone(), ..Bounds::default() };
+    let filling = world.backfill(settings()).run(record, bounds, CancellationToken::new());
+    let given_up = async {
+        sleep(Duration::from_secs(7)).await;
+        cancel.cancel();
+    };
+    let (filled, ()) = tokio::join!(filling, given_up);
+    assert!(filled.is_err(), "{filled:?}");
+    let record = world.state().record.clone().unwrap();
+    let nothing = record.segments.iter().all(|segment| *segment == SegmentProgress::At(None));
+    assert!(nothing && record.items == 0 && record.owner.is_none(), "{record:?}");
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(fill(&world).await.end, End::Complete);
+    assert!(is_equal(&world.state()));
 }
 
 #[tokio::test(start_paused = true)]

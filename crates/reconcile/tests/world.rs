@@ -27,7 +27,7 @@ use streamdex_sink::read::{Entry, EntryPage, HeldIndex, IndexReader, Slice, Stor
 use streamdex_sink::{
     Answer, BodyEncoding, BulkTransport, BulkWriter, ClientError, Patience, ShortStreak, Targets, WriterSettings,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const BEGIN: u64 = 1_700_000_000;
@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub(crate) unanswered: Vec<u32>,
     /// Requests before this second are answered with 429.
     pub(crate) throttled_until: u64,
+    /// How long after it was carried out a request is answered.
+    pub(crate) takes: Duration,
     pub(crate) record: Option<BackfillRecord>,
     pub(crate) gaps: usize,
     /// The UUID of each index in the state table.
@@ -293,9 +295,8 @@ impl IndexReader for World {
     }
 }
 
-#[async_trait]
-impl BulkTransport for World {
-    async fn bulk(&self, body: Bytes, _encoding: BodyEncoding) -> Result<Answer, ClientError> {
+impl World {
+    fn carry_out(&self, body: &Bytes) -> Result<Answer, ClientError> {
         let (mut state, now) = (self.state(), self.now());
         state.requests += 1;
         if now < state.throttled_until {
@@ -327,6 +328,16 @@ impl BulkTransport for World {
         }
         let body = json!({"took": 1, "errors": false, "items": items}).to_string();
         Ok(Answer { status: 200, body: body.into(), retry_after: None })
+    }
+}
+
+#[async_trait]
+impl BulkTransport for World {
+    /// Carries it out at once, and answers later.
+    async fn bulk(&self, body: Bytes, _encoding: BodyEncoding) -> Result<Answer, ClientError> {
+        let (answer, takes) = (self.carry_out(&body), self.state().takes);
+        sleep(takes).await;
+        answer
     }
 
     fn refresh_credentials(&self) {}

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
+use super::program::Running;
 use crate::lab::{LONG, Lab, id, now};
 
 const VIEW: StreamViewType = StreamViewType::NewAndOldImages;
@@ -86,6 +87,15 @@ impl Lab {
             }
         });
         assert!(waited.await.is_ok(), "{what}: {:?}\n{}", self.record().await, log());
+    }
+
+    /// How many bulk requests a worker has sent.
+    async fn requests_of(&self, worker: &Running) -> u64 {
+        let log = worker.stderr();
+        let address = log.split_once("address=").and_then(|(_, rest)| rest.split_whitespace().next()).unwrap();
+        let status = self.end(&["status", "--url", &format!("http://{address}"), "--json"]).await;
+        let report: Value = serde_json::from_str(&status.stdout).unwrap_or_else(|_| panic!("{}", status.stderr));
+        report["writer"]["requests"].as_u64().unwrap_or_else(|| panic!("{report}"))
     }
 
     async fn status(&self) -> Value {
@@ -167,6 +177,7 @@ async fn backfill_fills_beside_a_reader_goes_on_where_it_was_and_brings_nothing_
     // An item goes, and the index forgets that.
     lab.delete(gone.clone()).await;
     lab.until_gone(&id(&gone)).await;
+    let requests = lab.requests_of(&reader).await;
     lab.forget_tombstones().await;
     let mut filling = lab.start(&["backfill", "--yes", "--max-documents", "20"]).await;
     let more = |record: &Item| number(record, "items") > at;
@@ -182,6 +193,13 @@ async fn backfill_fills_beside_a_reader_goes_on_where_it_was_and_brings_nothing_
     assert_eq!(report["state"], "complete", "{report}");
     assert!(report["records"].as_u64() < Some(600) && report["items"].as_u64() >= Some(600), "{report}");
     lab.until_equal("after the backfill", || reader.stderr()).await;
+    // Nothing was written since but by the other processes: it is the delete, a minute later.
+    let sent_again = timeout(LONG * 2, async {
+        while lab.requests_of(&reader).await == requests {
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    assert!(sent_again.await.is_ok(), "while somebody fills, deletes are sent twice: {}", reader.stderr());
     let again = lab.end(&["backfill", "--yes"]).await;
     assert!(again.status == 0 && again.stderr.contains("--restart"), "{}", again.stderr);
     assert_eq!(lab.status().await["phase"], "complete");

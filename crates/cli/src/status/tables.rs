@@ -14,7 +14,7 @@ use streamdex_poller::state::{Generations, Loaded, Progress};
 
 use crate::connect;
 use crate::exit::CliError;
-use crate::follow::partition;
+use crate::followed::partition;
 
 /// The followed tables, as the state table knows them.
 pub(super) struct Tables(Vec<TableStatus>);

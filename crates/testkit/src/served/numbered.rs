@@ -27,11 +27,13 @@ impl Bodies {
 
     /// What `map` makes of the object of each body.
     ///
+    /// # Errors
+    /// Those of `map`.
+    ///
     /// # Panics
     /// When it makes no object of one.
-    #[must_use]
-    pub fn mapped(&self, map: impl Fn(&str) -> String) -> Self {
-        Self(self.0.iter().map(|body| members(&map(&format!("{{{body}}}")))).collect())
+    pub fn mapped<E>(&self, map: impl Fn(&str) -> Result<String, E>) -> Result<Self, E> {
+        self.0.iter().map(|body| Ok(members(&map(&format!("{{{body}}}"))?))).collect::<Result<_, _>>().map(Self)
     }
 
     pub(super) fn of(&self, number: u64) -> &str {
