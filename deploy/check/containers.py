@@ -56,6 +56,7 @@ def tasks(template, dockerfile):
             yield f"{name}: the program has the role that starts it"
         for container in properties["ContainerDefinitions"]:
             yield from (f"{name}: {problem}" for problem in one_container(container, said))
+            yield from (f"{name}: {problem}" for problem in writable(properties, container, said))
             check = container.get("HealthCheck", {}).get("Command")
             if check is not None and check != ["CMD", *(health_check(dockerfile) or [])]:
                 yield f"{name}: the health check is not that of the image"
@@ -73,6 +74,16 @@ def one_container(container, said):
     for variable in container.get("Environment", []):
         if variable["Name"] in NEVER_SET:
             yield f"{variable['Name']}: a key that stands still"
+
+
+def writable(task, container, said):
+    """The root file system is not, so the image's volume has to be there: a comparison writes temporary files."""
+    volumes = {volume["Name"] for volume in task.get("Volumes", [])}
+    mounts = container.get("MountPoints", [])
+    mounted = {mount["ContainerPath"] for mount in mounts if mount["SourceVolume"] in volumes}
+    for path in json.loads(said.get("VOLUME", "[]")):
+        if path not in mounted:
+            yield f"{path} cannot be written to"
 
 
 def service(name, properties):

@@ -14,6 +14,7 @@ COPY --from=build /a \\
 USER 65532:65532
 EXPOSE 9464
 STOPSIGNAL SIGTERM
+VOLUME ["/var/lib/streamdex"]
 HEALTHCHECK --interval=10s \\
   CMD ["/streamdex", "status"]
 ENTRYPOINT ["/streamdex"]
@@ -27,6 +28,7 @@ def container(**other):
         "User": "65532:65532",
         "LinuxParameters": {"Capabilities": {"Drop": ["ALL"]}},
         "StopTimeout": 30,
+        "MountPoints": [{"SourceVolume": "files", "ContainerPath": "/var/lib/streamdex"}],
         "HealthCheck": {"Command": ["CMD", "/streamdex", "status"]},
         "Environment": [{"Name": "STREAMDEX_TABLE", "Value": "t"}],
         **other,
@@ -34,7 +36,12 @@ def container(**other):
 
 
 def found(one):
-    task = {"TaskRoleArn": "a", "ExecutionRoleArn": "b", "ContainerDefinitions": [one]}
+    task = {
+        "TaskRoleArn": "a",
+        "ExecutionRoleArn": "b",
+        "Volumes": [{"Name": "files"}],
+        "ContainerDefinitions": [one],
+    }
     template = {"Resources": {"T": {"Type": "AWS::ECS::TaskDefinition", "Properties": task}}}
     return list(containers.tasks(template, DOCKERFILE))
 
@@ -64,6 +71,8 @@ class Containers(unittest.TestCase):
             {"User": "0:0"},
             {"LinuxParameters": {}},
             {"StopTimeout": 2},
+            {"MountPoints": []},
+            {"MountPoints": [{"SourceVolume": "other", "ContainerPath": "/var/lib/streamdex"}]},
             {"HealthCheck": {"Command": ["CMD", "/streamdex", "other"]}},
             {"Environment": [{"Name": "AWS_SECRET_ACCESS_KEY", "Value": "x"}]},
         ]:
