@@ -9,6 +9,7 @@ use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::state::StateTable;
 use streamdex_dynamodb::stream::SdkStream;
 use streamdex_dynamodb::table::{StreamInfo, TableError, TableInfo};
+use streamdex_poller::GapKind;
 use streamdex_poller::closing::{CloseError, Closed, GapCloser};
 use streamdex_poller::follow::generations;
 use streamdex_poller::lease::WorkerId;
@@ -43,6 +44,8 @@ pub(crate) enum Left {
     Nothing,
     /// Some are, and are closed later.
     Gaps,
+    /// Some are that only a person can judge.
+    ForAPerson,
 }
 
 // === impl Closing ===
@@ -79,7 +82,10 @@ impl Closing {
     /// # Errors
     /// The stream or the state table cannot be used, or an earlier stream holds what is called lost.
     pub(crate) async fn close(&self, gaps: &[StoredGap]) -> Result<Closed, CliError> {
-        self.nothing_is_left_of_earlier_streams(gaps).await?;
+        // Where all items are compared then, nobody has to read what an earlier stream still holds.
+        if self.by == FilledBy::Command {
+            self.nothing_is_left_of_earlier_streams(gaps).await?;
+        }
         let close = || Box::pin(self.closer.close(gaps, self.by));
         Ok(connect::insist(Some(connect::PATIENCE), CloseError::passes_by_itself, close).await?)
     }
@@ -112,6 +118,12 @@ impl Closing {
     }
 }
 
+/// Whether changes were lost, of a table and a state that are the right ones. A state that is lost may be another deployment's,
+/// and a stream that is gone a table's that was deleted.
+fn is_a_loss(gap: &StoredGap) -> bool {
+    !matches!(gap.gap.kind, GapKind::StateLost | GapKind::StreamVanished)
+}
+
 // === impl ClosesItself ===
 
 impl ClosesItself {
@@ -141,7 +153,11 @@ impl ClosesItself {
             return Ok(Left::Gaps);
         }
         self.pause().begin(Instant::now());
-        let gaps = self.closing.recorded().await?;
+        let recorded = self.closing.recorded().await?;
+        let (gaps, left): (Vec<StoredGap>, Vec<StoredGap>) = recorded.into_iter().partition(is_a_loss);
+        if gaps.is_empty() && !left.is_empty() {
+            return Ok(Left::ForAPerson);
+        }
         self.closing.close(&gaps).await?;
         for gap in &gaps {
             tracing::warn!(
@@ -155,5 +171,23 @@ impl ClosesItself {
 
     fn pause(&self) -> MutexGuard<'_, Pause> {
         self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use streamdex_poller::Gap;
+
+    use super::*;
+
+    #[test]
+    fn what_may_be_another_table_or_another_state_is_left_to_a_person() {
+        let left = |kind| !is_a_loss(&StoredGap { label: "L".into(), gap: Gap::new(kind, "x") });
+        for kind in [GapKind::StateLost, GapKind::StreamVanished] {
+            assert!(left(kind), "{kind:?}");
+        }
+        for kind in [GapKind::Trimmed, GapKind::Unread, GapKind::IndexVanished, GapKind::StreamReplaced] {
+            assert!(!left(kind), "{kind:?}");
+        }
     }
 }

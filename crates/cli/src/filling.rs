@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use streamdex_config::{Source, StartPosition};
-use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS};
+use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS, Stored};
 use streamdex_delivery::{Bounds, DeliveryFault, Term};
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::size::TableSize;
-use streamdex_dynamodb::state::Operation;
+use streamdex_dynamodb::state::{Operation, StateError};
 use streamdex_poller::beside::{Beside, Held, Undecided};
 use streamdex_poller::graph::Until;
 use streamdex_poller::lease::WorkerId;
@@ -84,14 +84,32 @@ impl Beside for Filling {
     }
 
     async fn work(&self, held: Held) {
+        tokio::select! {
+            () = self.close_gaps() => {}
+            () = self.fill_as_recorded(&held) => {}
+        }
+    }
+}
+
+impl Filling {
+    /// Closes gaps as they come, beside all else. Where one was closed this term ends within seconds, and the next one begins
+    /// with what is left.
+    async fn close_gaps(&self) {
+        let Some(closes) = &self.closes else { return std::future::pending().await };
+        loop {
+            closes.look().await;
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn fill_as_recorded(&self, held: &Held) {
         let (mut lookout, mut pause) = (Lookout::default(), Pause::none());
         loop {
-            self.close_gaps().await;
             // In a pause too: another process may fill meanwhile, and relies on being seen.
-            if let Some(record) = self.look(&held, &mut lookout).await
+            if let Some(record) = self.look(held, &mut lookout).await
                 && pause.is_over(Instant::now())
             {
-                match self.fill(&held, record).await {
+                match self.fill(held, record).await {
                     Attempt::Done => pause = Pause::none(),
                     Attempt::Failed => pause.begin(Instant::now()),
                     Attempt::Stopped => return,
@@ -101,15 +119,6 @@ impl Beside for Filling {
                 () = held.stop.cancelled() => return,
                 () = sleep(LOOK_EVERY) => {}
             }
-        }
-    }
-}
-
-impl Filling {
-    /// Where something was closed this term ends within seconds, and the next one begins with what is left.
-    async fn close_gaps(&self) {
-        if let Some(closes) = &self.closes {
-            closes.look().await;
         }
     }
 
@@ -139,10 +148,7 @@ impl Filling {
             loop {
                 tokio::select! {
                     filled = &mut filling => break filled,
-                    () = sleep(LOOK_EVERY) => {
-                        self.writer.doubt_earlier_requests();
-                        self.close_gaps().await;
-                    }
+                    () = sleep(LOOK_EVERY) => self.writer.doubt_earlier_requests(),
                 }
             }
         };
@@ -162,9 +168,12 @@ impl Filling {
 
     async fn fill_or_compare(&self, held: &Held, record: BackfillRecord) -> Result<Attempt, Fault> {
         if record.after_gap {
-            return Box::pin(self.compare(held, record)).await;
+            return Box::pin(self.after_gap(held, record)).await;
         }
-        let Some(report) = Box::pin(self.claim_and_fill(held, record)).await? else { return Ok(Attempt::Failed) };
+        let most = self.source.backfill_at_most;
+        let Some(report) = Box::pin(self.claim_and_fill(held, record, most)).await? else {
+            return Ok(Attempt::Failed);
+        };
         Ok(match report.end {
             End::Complete => {
                 tracing::info!(table = self.table(), "the index holds what the table held before its stream");
@@ -191,21 +200,25 @@ impl Filling {
     }
 
     /// The rest is for somebody to do by hand.
-    async fn leave_to_command(&self, record: &BackfillRecord) -> Result<(), Fault> {
+    async fn leave_to_command(&self, record: &BackfillRecord) -> Result<Stored, StateError> {
         let left = BackfillRecord { by: FilledBy::Command, beat: record.beat + 1, ..record.clone() };
-        self.store.store(&left, Some(record.beat)).await?;
-        Ok(())
+        self.store.store(&left, Some(record.beat)).await
     }
 
     /// How it ended; none where another process fills.
-    async fn claim_and_fill(&self, held: &Held, record: BackfillRecord) -> Result<Option<Report>, Fault> {
+    async fn claim_and_fill(
+        &self,
+        held: &Held,
+        record: BackfillRecord,
+        most_items: Option<u64>,
+    ) -> Result<Option<Report>, Fault> {
         let term = Term { cancel: &held.stop, until: None };
         let Claim::Held(record) = claim(&*self.store, self.worker.as_str(), record, term).await? else {
             return Ok(None);
         };
         let size = self.table_size().await?;
         let read_units = Pace::new(Pace::half_of(size.provisioned_reads));
-        let settings = Settings { read_units, items: None, most_items: self.source.backfill_at_most };
+        let settings = Settings { read_units, items: None, most_items };
         let make = |reader| self.reached.delivery(reader, self.writer.clone());
         let mirror = self.reached.mirror(size.keys.clone());
         let backfill = Arc::new(Backfill::through(mirror, Arc::clone(&self.store), settings, make));

@@ -11,7 +11,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::closing::{ClosesItself, Left};
-use crate::exit::CliError;
+use crate::connect;
+use crate::exit::{CliError, Exit};
 use crate::followed::followed;
 use crate::pause::Pause;
 use crate::shared::Shared;
@@ -51,26 +52,50 @@ impl Following {
             let (parts, settings) = self.shared.follows(&self.source, &self.info, &self.clients, closes);
             let follower = Follower::on(self.board.clone(), parts, settings);
             let followed = Box::pin(follower.run(stop.clone())).await?;
-            if followed.end != FollowEnd::OnlyGaps || !goes_on {
+            let by_gaps = followed.end == FollowEnd::OnlyGaps && !followed.status.gaps.is_empty();
+            if !by_gaps || !goes_on {
                 return Ok(followed);
             }
-            tokio::select! {
+            let info = tokio::select! {
                 () = stop.cancelled() => return Ok(Followed { end: FollowEnd::Stopped, ..followed }),
-                info = self.get_past_the_gaps() => self.info = info?,
+                info = self.get_past_the_gaps() => info,
+            };
+            // The other sources go on.
+            let Some(info) = info else { return Ok(followed) };
+            self.info = info;
+        }
+    }
+
+    /// Closes the gaps, and returns what is followed then, which may be another stream; `None` where a person has to look.
+    async fn get_past_the_gaps(&self) -> Option<TableInfo> {
+        loop {
+            sleep(LOOK_EVERY).await;
+            let info = match self.followed_now().await {
+                Ok(info) => info,
+                Err(error) => {
+                    let hint = error.hint().unwrap_or_default();
+                    tracing::error!(source = self.source.name, hint, "the gap is not closed: {error}");
+                    return None;
+                }
+            };
+            match self.closes_itself(&info)?.look().await {
+                Left::Nothing => return Some(info),
+                Left::Gaps => {}
+                Left::ForAPerson => return None,
             }
         }
     }
 
-    /// Closes the gaps, and returns what is followed then: it may be another stream.
-    async fn get_past_the_gaps(&self) -> Result<TableInfo, CliError> {
-        loop {
-            let info = followed(&self.source, &self.clients, &self.shared.state, None).await?;
-            let Some(closes) = self.closes_itself(&info) else { return Ok(info) };
-            if closes.look().await == Left::Nothing {
-                return Ok(info);
-            }
-            sleep(LOOK_EVERY).await;
+    /// What is to be followed after a gap: it has to be the same table, and serve the routes as the stream before did.
+    async fn followed_now(&self) -> Result<TableInfo, CliError> {
+        let info = followed(&self.source, &self.clients, &self.shared.state, None).await?;
+        connect::fits(&self.source, &info)?;
+        if info.id != self.info.id {
+            let message = format!("the table {} was deleted and made again", info.table);
+            return Err(CliError::new(Exit::Gapped, message)
+                .with_hint("set a new state.group and raise the generation of its indices: see docs/recover.md"));
         }
+        Ok(info)
     }
 
     /// What closes the gaps while this is followed, where the configuration wants that.

@@ -121,6 +121,11 @@ impl Mirrored {
         Ok(Backfill::through(self.mirror.clone(), store, settings, make))
     }
 
+    /// See [`Reached::note_indices`].
+    pub(crate) async fn note_indices(&self, store: &dyn BackfillStore) -> Result<bool, CliError> {
+        Ok(self.reached.note_indices(store).await?)
+    }
+
     async fn remember_indices(&self) -> Result<(), CliError> {
         let Some(arn) = &self.size.arn else { return Ok(()) };
         let known = KnownIndices::new(connect::state_table(&self.config).await, arn);

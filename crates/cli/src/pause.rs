@@ -27,8 +27,11 @@ impl Pause {
         now >= self.until
     }
 
-    /// It has failed.
+    /// It has failed. What failed long ago does not count.
     pub(crate) fn begin(&mut self, now: Instant) {
+        if now > self.until + LONGEST {
+            self.next = FIRST;
+        }
         self.until = now + self.next;
         self.next = (self.next * 2).min(LONGEST);
     }
@@ -48,5 +51,8 @@ mod tests {
             now += Duration::from_secs(seconds);
             assert!(pause.is_over(now), "{seconds}");
         }
+        now += LONGEST + FIRST;
+        pause.begin(now);
+        assert!(pause.is_over(now + FIRST), "it begins from the front");
     }
 }

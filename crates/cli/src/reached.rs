@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use streamdex_delivery::backfill::BackfillStore;
 use streamdex_delivery::letter::DeadLetterStore;
-use streamdex_delivery::{Delivery, DeliveryProgress, ReadMemory};
+use streamdex_delivery::{Delivery, DeliveryFault, DeliveryProgress, ReadMemory};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
 use streamdex_dynamodb::scan::TableScan;
 use streamdex_mapping::{KeyAttribute, Mapper};
-use streamdex_reconcile::{Mirror, Repair};
-use streamdex_sink::read::ClusterReader;
+use streamdex_reconcile::{Fault, Mirror, Repair};
+use streamdex_sink::index::KnownIndex;
+use streamdex_sink::read::{ClusterReader, IndexReader};
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -75,5 +77,22 @@ impl Reached {
         let settings = WriterSettings { brake_after: 0, brake_after_field: 0, ..settings };
         let writer = BulkWriter::start(self.client.clone(), self.indices.clone(), settings, cancel.clone());
         Repair::through(|letters| Delivery { letters, ..self.delivery(self.items(), writer) })
+    }
+
+    /// Notes the indices of the table, so that whoever writes next sees when one is gone; whether they are still the ones that
+    /// were written to.
+    ///
+    /// # Errors
+    /// OpenSearch or the state table does not answer.
+    pub(crate) async fn note_indices(&self, store: &dyn BackfillStore) -> Result<bool, Fault> {
+        if !self.indices.watch().await.map_err(DeliveryFault::Setup)?.is_empty() {
+            return Ok(false);
+        }
+        let held = self.index().held(&self.table).await.map_err(DeliveryFault::Setup)?;
+        let is_held = |known: &&KnownIndex| held.iter().any(|index| index.index.as_str() == known.index);
+        for known in self.indices.known().iter().filter(is_held) {
+            store.note(known).await?;
+        }
+        Ok(true)
     }
 }

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use streamdex_config::Config;
-use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS, StoredBackfill};
+use streamdex_delivery::backfill::{
+    BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS, Stored, StoredBackfill,
+};
 use streamdex_dynamodb::size::TableSize;
 use streamdex_dynamodb::time::now;
 use streamdex_reconcile::Fault;
@@ -66,8 +68,13 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
     progress.finish();
     let report = verified.map_err(unfinished)?;
     list.finish()?;
-    if let Some(recorded) = recorded.filter(|_| report.is_equal()) {
-        Box::pin(recorded.complete(mirrored.size.items, &report)).await?;
+    let is_whole = report.drift() == 0 && report.inconclusive == 0;
+    if let Some(recorded) = recorded.filter(|_| is_whole)
+        && !Box::pin(recorded.complete(&mirrored, &report)).await?
+    {
+        output::note(
+            "a gap is open, an index is gone, or somebody fills: `streamdex status` still says phase = partial\n",
+        );
     }
     print(global, arguments, &report, &list)?;
     Ok(if report.is_equal() { Exit::Done } else { Exit::DeadLetters })
@@ -89,16 +96,20 @@ impl Recorded {
         Ok(Some(Recorded { store, found }))
     }
 
-    async fn complete(self, items: u64, report: &Report) -> Result<(), CliError> {
+    /// Whether it is complete now. What changed since it was loaded is not this comparison's to complete.
+    async fn complete(self, mirrored: &Mirrored, report: &Report) -> Result<bool, CliError> {
         let Recorded { store, found } = self;
-        let is_open = |found: &BackfillRecord| found.state == BackfillState::Running && found.owner.is_none();
+        if found.as_ref().is_some_and(|found| found.state == BackfillState::Complete) {
+            return Ok(true);
+        }
+        if !Box::pin(mirrored.note_indices(&store)).await? {
+            return Ok(false);
+        }
         let stored = async {
-            if found.as_ref().is_none_or(is_open) && store.gaps().await? == 0 {
-                let fresh = || BackfillRecord::new(FilledBy::Command, SEGMENTS, items, now());
-                let follows = found.as_ref().map(|found| found.beat);
-                store.store(&found.unwrap_or_else(fresh).completed(report.checked, now()), follows).await?;
-            }
-            Ok(())
+            let fresh = || BackfillRecord::new(FilledBy::Command, SEGMENTS, mirrored.size.items, now());
+            let follows = found.as_ref().map(|found| found.beat);
+            let complete = found.unwrap_or_else(fresh).completed(report.checked, now());
+            Ok(store.gaps().await? == 0 && store.store(&complete, follows).await? == Stored::Stored)
         };
         connect::within(stored).await
     }

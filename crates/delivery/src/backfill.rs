@@ -151,7 +151,8 @@ impl BackfillRecord {
     #[must_use]
     pub fn completed(&self, items: u64, now: u64) -> BackfillRecord {
         let state = BackfillState::Complete;
-        BackfillRecord { state, beat: self.beat + 1, at: now, items, segments: Vec::new(), ..self.clone() }
+        let (beat, owner, segments) = (self.beat + 1, None, Vec::new());
+        BackfillRecord { state, owner, beat, at: now, items, segments, ..self.clone() }
     }
 
     /// How many segments are at their end.

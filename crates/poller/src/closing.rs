@@ -169,6 +169,10 @@ impl GapCloser {
         }
         let shards = plan::shards(gaps, self.stream.label());
         if shards.is_empty() {
+            if stream.start.is_none() {
+                // What is written counts from the service's time, which nobody has heard yet.
+                self.list().await?;
+            }
             return Ok(stream);
         }
         stream.listed = self.list().await?.shards;

@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-pub use self::claim::{Claim, claim};
+pub use self::claim::{Claim, GONE_AFTER, claim};
 pub use self::lookout::{LOOK_EVERY, Lookout};
 use self::scanned::Scanned;
 use crate::fault::Fault;

@@ -11,6 +11,7 @@ use crate::expected::Expected;
 use crate::fault::Fault;
 use crate::letters::{KeyHash, Named};
 use crate::mirror::Mirror;
+use crate::pace::{Pace, each};
 use crate::suspect::{Seen, Suspect};
 use crate::verdict::{Facts, Judged, judge};
 
@@ -41,6 +42,8 @@ pub(crate) struct Look<'l> {
     pub(crate) mirror: &'l Mirror,
     pub(crate) knowledge: &'l Knowledge,
     pub(crate) term: Term<'l>,
+    /// How fast items are read, one unit each; `None`: as fast as the table answers.
+    pub(crate) pace: Option<&'l Pace>,
 }
 
 /// An item that was read for a suspect.
@@ -61,6 +64,9 @@ impl Look<'_> {
             suspects.into_iter().filter_map(|suspect| suspect.key.clone().map(|key| (suspect, key))).unzip();
         if keys.is_empty() {
             return Ok(Vec::new());
+        }
+        if let Some(pace) = self.pace {
+            pace.spend(each(keys.len())).await;
         }
         let attempts = self.mirror.attempts();
         let reads = attempts.make(self.term, "read items", || self.mirror.items.read(&keys)).await?;

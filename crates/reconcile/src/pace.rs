@@ -38,6 +38,11 @@ impl Pace {
     }
 }
 
+/// What it takes to read so many items by their keys: at least a unit each.
+pub(crate) fn each(items: usize) -> f64 {
+    u32::try_from(items).map_or(f64::MAX, f64::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

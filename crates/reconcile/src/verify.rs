@@ -218,7 +218,8 @@ impl Job {
     }
 
     pub(crate) fn look(&self) -> Look<'_> {
-        Look { mirror: &self.mirror, knowledge: &self.knowledge, term: self.term() }
+        let pace = Some(&self.settings.pace);
+        Look { mirror: &self.mirror, knowledge: &self.knowledge, term: self.term(), pace }
     }
 }
 

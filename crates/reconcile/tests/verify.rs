@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_mapping::{IdForm, IndexName, Route};
+use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::verdict::{Kind, Verdict};
 use streamdex_reconcile::verify::Report;
 use tokio::time::Instant;
@@ -56,6 +57,21 @@ async fn every_kind_of_difference_is_found_and_repaired() {
     assert_eq!((counts(&report), report.is_equal()), ([0, 0, 0, 3, 0], true), "{report:?}");
     let state = world.state();
     assert_eq!((state.document("k1"), state.document("nobody")), (Some(r#"{"n":1,"pk":"k1"}"#), None));
+}
+
+/// Items that are read by their keys take units too: a table is not throttled by the documents that it lacks.
+#[tokio::test(start_paused = true)]
+async fn looks_and_repairs_are_paced_as_the_scan_is() {
+    let mut took = Vec::new();
+    for pace in [None, Some(1.0)] {
+        let (world, begun) = (world(), Instant::now());
+        (0..10).for_each(|number| world.state().drop_document(&format!("k{number}")));
+        let report = world.verify_at(Pace::new(pace), Some(world.repair())).await;
+        assert_eq!(counts(&report), [0, 0, 0, 10, 0], "{report:?}");
+        took.push(begun.elapsed().as_secs());
+    }
+    // Two looks, the repair, and the look after it.
+    assert!(took[1] >= took[0] + 4 * 10, "{took:?}");
 }
 
 /// The change arrives after the first look, and within the lag and the margin: without a second look it would be missing.

@@ -156,11 +156,15 @@ impl World {
     }
 
     pub(crate) async fn verify(self: &Arc<World>, repair: Option<Repair>) -> Report {
+        self.verify_at(Pace::new(None), repair).await
+    }
+
+    pub(crate) async fn verify_at(self: &Arc<World>, pace: Pace, repair: Option<Repair>) -> Report {
         let settings = Settings {
             scope: Scope::Full,
             items: 0,
             segments: 2,
-            pace: Pace::new(None),
+            pace,
             lag: self.clone(),
             patience: Duration::from_secs(900),
             folder: std::env::temp_dir(),

@@ -12,6 +12,7 @@ use streamdex_dynamodb::time::now;
 use streamdex_poller::beside::Held;
 use streamdex_poller::status::StatusBoard;
 use streamdex_reconcile::Fault;
+use streamdex_reconcile::backfill::{End, GONE_AFTER};
 use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::verdict::Verdict;
 use streamdex_reconcile::verify::{Difference, DifferenceSink, Lag, Report, Scope, Settings, Verify};
@@ -31,8 +32,35 @@ struct Logged;
 // === impl Filling ===
 
 impl Filling {
+    /// Makes the indices equal to the table. Where most documents are missing, as in an index that was lost, items are filled
+    /// in first: that is faster, and goes on where it was after a take-over.
+    pub(super) async fn after_gap(&self, held: &Held, record: BackfillRecord) -> Result<Attempt, Fault> {
+        if self.store.gaps().await? > 0 || self.is_filled_by_another(held, &record).await? {
+            return Ok(Attempt::Failed);
+        }
+        let items = self.table_size().await?.items;
+        let is_read = record.done() == record.segments.len();
+        if is_read || !matches!(self.documents().await, Ok(Some(documents)) if documents.saturating_mul(2) < items) {
+            return self.compare(held, record).await;
+        }
+        match Box::pin(self.claim_and_fill(held, record, None)).await? {
+            Some(filled) if filled.end == End::Gapped => self.compare(held, filled.record).await,
+            Some(_) => Ok(Attempt::Stopped),
+            None => Ok(Attempt::Failed),
+        }
+    }
+
+    /// A record that somebody else owns, and that moves.
+    async fn is_filled_by_another(&self, held: &Held, record: &BackfillRecord) -> Result<bool, Fault> {
+        if record.owner.as_deref().is_none_or(|owner| owner == self.worker.as_str()) {
+            return Ok(false);
+        }
+        Term { cancel: &held.stop, until: None }.sleep(GONE_AFTER).await?;
+        Ok(self.store.load().await?.is_none_or(|later| later.beat != record.beat))
+    }
+
     /// Compares and repairs, and stores that the index holds what the table holds.
-    pub(super) async fn compare(&self, held: &Held, record: BackfillRecord) -> Result<Attempt, Fault> {
+    async fn compare(&self, held: &Held, record: BackfillRecord) -> Result<Attempt, Fault> {
         let size = self.table_size().await?;
         let mirror = self.reached.mirror(size.keys.clone());
         mirror.wait_until(record.not_before, Term { cancel: &held.stop, until: None }, &held.stop).await?;
@@ -73,12 +101,15 @@ impl Filling {
                 inconclusive,
                 "not everything could be repaired after the gap: `streamdex verify --full --repair` names what differs"
             );
-            self.leave_to_command(&record).await?;
-            return Ok(Attempt::Done);
+            let left = self.leave_to_command(&record).await?;
+            return Ok(if left == Stored::Stored { Attempt::Done } else { Attempt::Failed });
         }
         let complete = record.completed(checked, now());
-        // Another gap, or somebody who fills: the next look says what is to be done.
-        if self.store.gaps().await? > 0 || self.store.store(&complete, Some(record.beat)).await? == Stored::Refused {
+        // A lost index, another gap, or somebody who fills: the next look says what is to be done.
+        if !self.reached.note_indices(&*self.store).await?
+            || self.store.gaps().await? > 0
+            || self.store.store(&complete, Some(record.beat)).await? == Stored::Refused
+        {
             return Ok(Attempt::Failed);
         }
         tracing::info!(table = self.table(), checked, repaired, "the index equals the table again");

@@ -21,7 +21,7 @@ pub enum Claim {
 }
 
 /// A record that did not change for so long is nobody's: whoever fills stores it every [`BEAT`].
-const GONE_AFTER: Duration = BEAT.saturating_mul(4);
+pub const GONE_AFTER: Duration = BEAT.saturating_mul(4);
 
 /// Claims the backfill of a table for `owner`: the one that was begun, else `fresh`. Of one that another process fills it
 /// waits whether that stores anything.

@@ -47,7 +47,7 @@ impl Check<'_> {
     /// where the letter says.
     pub(crate) async fn wrong(self, letters: &[Open]) -> Result<BTreeSet<usize>, Fault> {
         let knowledge = Knowledge::default();
-        let look = Look { mirror: self.mirror, knowledge: &knowledge, term: self.term };
+        let look = Look { mirror: self.mirror, knowledge: &knowledge, term: self.term, pace: None };
         let suspect =
             |open: &Open, address| Suspect { key: Some(open.reread.key.clone()), address, seen: None, repairs: 0 };
         let here = letters.iter().enumerate().map(|(place, open)| (place, suspect(open, None)));

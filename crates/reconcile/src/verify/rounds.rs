@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{Job, Report};
 use crate::fault::Fault;
 use crate::look::{AT_ONCE, Sight};
+use crate::pace::each;
 use crate::repair::{Repairable, repairable};
 use crate::suspect::{Suspect, Suspects};
 use crate::verdict::{Judged, Verdict};
@@ -160,6 +161,7 @@ impl Job {
                 }
             }
         }
+        self.settings.pace.spend(each(written.len())).await;
         repair.write(&written, &self.cancel).await?;
         let written = written.into_iter().map(|suspect| Suspect { repairs: suspect.repairs + 1, ..suspect }).collect();
         for sight in self.look().at(written).await? {
