@@ -124,11 +124,17 @@ async fn work_off(url: &str, queue: &Mutex<VecDeque<Bytes>>) -> anyhow::Result<(
     loop {
         let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
         let Some(body) = next else { return Ok(()) };
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        let query = [("filter_path", ANSWER)];
-        let answer = transport.send(Method::Post, "/_bulk", headers, Some(&query), Some(body), None).await?;
-        let text = answer.text().await.context("no answer")?;
-        anyhow::ensure!(text.contains("\"errors\":false"), "the bare loop met an error: {text}");
+        send(&transport, ANSWER, body).await?;
     }
+}
+
+/// Posts one bulk body, of whose answer so much is asked for. Everything in it has to succeed.
+pub(crate) async fn send(transport: &Transport, filter_path: &str, body: Bytes) -> anyhow::Result<()> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    let query = [("filter_path", filter_path)];
+    let answer = transport.send(Method::Post, "/_bulk", headers, Some(&query), Some(body), None).await?;
+    let text = answer.text().await.context("no answer")?;
+    anyhow::ensure!(text.contains("\"errors\":false"), "the bare loop met an error: {text}");
+    Ok(())
 }

@@ -7,13 +7,13 @@ use std::time::Instant;
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use opensearch::http::Method;
-use opensearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use opensearch::http::transport::Transport;
 use serde_json::{Map, Number, Value, json};
 use streamdex_testkit::engines::dynamodb_client;
 use streamdex_testkit::workload::{PARTITION_KEY, SORT_KEY};
 use tokio::task::JoinSet;
+
+use crate::bulk::send;
 
 /// As many as streamdex reads at the same time.
 pub(crate) const SEGMENTS: i32 = 8;
@@ -47,23 +47,13 @@ async fn copy_segment(
         let scan = client.scan().table_name(table).consistent_read(true).segment(segment).total_segments(SEGMENTS);
         let page = scan.set_exclusive_start_key(after).send().await?;
         if !page.items().is_empty() {
-            post(transport, bulk_body(page.items(), index)?).await?;
+            send(transport, ANSWER, bulk_body(page.items(), index)?.into()).await?;
         }
         after = page.last_evaluated_key;
         if after.is_none() {
             return Ok(());
         }
     }
-}
-
-async fn post(transport: &Transport, body: Vec<u8>) -> anyhow::Result<()> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-    let query = [("filter_path", ANSWER)];
-    let answer = transport.send(Method::Post, "/_bulk", headers, Some(&query), Some(body), None).await?;
-    let text = answer.text().await.context("no answer")?;
-    anyhow::ensure!(text.contains("\"errors\":false"), "the bare loop met an error: {text}");
-    Ok(())
 }
 
 fn bulk_body(items: &[HashMap<String, AttributeValue>], index: &str) -> anyhow::Result<Vec<u8>> {

@@ -40,7 +40,7 @@ pub(crate) struct ClosesItself {
 /// What became of the gaps of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// None is recorded any more.
+    /// None that can be closed.
     Nothing,
     /// Some are, and are closed later.
     Gaps,

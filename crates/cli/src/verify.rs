@@ -68,8 +68,7 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
     progress.finish();
     let report = verified.map_err(unfinished)?;
     list.finish()?;
-    let is_whole = report.drift() == 0 && report.inconclusive == 0;
-    if let Some(recorded) = recorded.filter(|_| is_whole)
+    if let Some(recorded) = recorded.filter(|_| report.is_whole())
         && !Box::pin(recorded.complete(&mirrored, &report)).await?
     {
         output::note(

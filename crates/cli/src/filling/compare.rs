@@ -91,14 +91,13 @@ impl Filling {
 
     async fn compared(&self, record: BackfillRecord, report: &Report) -> Result<Attempt, Fault> {
         let Report { checked, repaired, .. } = *report;
-        let (differ, inconclusive) = (report.drift(), report.inconclusive);
-        if differ + inconclusive > 0 {
+        if !report.is_whole() {
             tracing::warn!(
                 table = self.table(),
                 checked,
                 repaired,
-                differ,
-                inconclusive,
+                differ = report.drift(),
+                inconclusive = report.inconclusive,
                 "not everything could be repaired after the gap: `streamdex verify --full --repair` names what differs"
             );
             let left = self.leave_to_command(&record).await?;

@@ -252,20 +252,18 @@ fn makes(names: &[IndexNames]) -> bool {
 /// Permissions that no index limits; empty where OpenSearch is not asked.
 fn cluster_actions(Use { purpose, compares, .. }: Use, names: &[IndexNames]) -> Vec<&'static str> {
     let template = makes(names).then_some(TEMPLATE_PUT);
+    let gets = (compares || purpose == Purpose::Dlq).then_some(GET);
+    let walks = if compares { SCROLL.as_slice() } else { &[] };
     match purpose {
-        Purpose::Repair | Purpose::Run if compares => {
-            [MAIN].into_iter().chain(template).chain([BULK, GET]).chain(SCROLL).collect()
-        }
-        Purpose::Run | Purpose::Lambda | Purpose::Replay | Purpose::Backfill => {
-            [MAIN].into_iter().chain(template).chain([BULK]).collect()
+        Purpose::Run | Purpose::Lambda | Purpose::Replay | Purpose::Backfill | Purpose::Repair | Purpose::Dlq => {
+            [MAIN].into_iter().chain(template).chain([BULK]).chain(gets).chain(walks.iter().copied()).collect()
         }
         Purpose::Index => {
             let asks = if makes(names) { TEMPLATE_ASK.as_slice() } else { &[] };
             let probes = names.iter().any(|names| names.manage != Manage::Never).then_some(BULK);
             [MAIN].into_iter().chain(asks.iter().copied()).chain(template).chain(probes).collect()
         }
-        Purpose::Verify => [MAIN, GET].into_iter().chain(SCROLL).collect(),
-        Purpose::Repair | Purpose::Dlq => [MAIN].into_iter().chain(template).chain([BULK, GET]).collect(),
+        Purpose::Verify => [MAIN].into_iter().chain(gets).chain(walks.iter().copied()).collect(),
         Purpose::Status | Purpose::StateCreate => Vec::new(),
     }
 }

@@ -12,5 +12,5 @@ mod numbered;
 mod table;
 
 pub use self::index::ServedIndex;
-pub use self::numbered::{Bodies, ID_SEPARATOR};
+pub use self::numbered::Bodies;
 pub use self::table::ServedTable;

@@ -3,7 +3,7 @@
 use crate::workload::{EVENT_TIME, PARTITION_KEY, SORT_KEY, Sessions, dynamodb_json};
 
 /// Between the two key attributes in an id.
-pub const ID_SEPARATOR: char = '|';
+const ID_SEPARATOR: char = '|';
 const SORT: &str = "s";
 /// Digits of a number in a key.
 const DIGITS: usize = 10;
