@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use streamdex_config::{Config, Source};
-use streamdex_delivery::ReadMemory;
 use streamdex_delivery::backfill::BackfillStore;
 use streamdex_delivery::indices::KnownIndices;
 use streamdex_delivery::letter::DeadLetterStore;
+use streamdex_delivery::{ReadMemory, Term};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::size::TableSize;
 use streamdex_dynamodb::stream::KEPT_SECONDS;
@@ -122,8 +122,8 @@ impl Mirrored {
     }
 
     /// See [`Reached::note_indices`].
-    pub(crate) async fn note_indices(&self, store: &dyn BackfillStore) -> Result<bool, CliError> {
-        Ok(self.reached.note_indices(store).await?)
+    pub(crate) async fn note_indices(&self, store: &dyn BackfillStore, term: Term<'_>) -> Result<bool, CliError> {
+        Ok(self.reached.note_indices(store, term).await?)
     }
 
     async fn remember_indices(&self) -> Result<(), CliError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use streamdex_delivery::backfill::BackfillStore;
 use streamdex_delivery::letter::DeadLetterStore;
-use streamdex_delivery::{Delivery, DeliveryFault, DeliveryProgress, ReadMemory};
+use streamdex_delivery::{Attempts, Delivery, DeliveryProgress, ReadMemory, Term};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, ItemReader};
 use streamdex_dynamodb::scan::TableScan;
@@ -83,12 +83,16 @@ impl Reached {
     /// were written to.
     ///
     /// # Errors
-    /// OpenSearch or the state table does not answer.
-    pub(crate) async fn note_indices(&self, store: &dyn BackfillStore) -> Result<bool, Fault> {
-        if !self.indices.watch().await.map_err(DeliveryFault::Setup)?.is_empty() {
+    /// OpenSearch does not answer for longer than patience lasts, or the state table does not.
+    pub(crate) async fn note_indices(&self, store: &dyn BackfillStore, term: Term<'_>) -> Result<bool, Fault> {
+        let progress = DeliveryProgress::under_way();
+        let attempts = Attempts { patience: self.patience, progress: &progress };
+        let look = || self.indices.watch();
+        if !attempts.make(term, "look at the indices", look).await?.is_empty() {
             return Ok(false);
         }
-        let held = self.index().held(&self.table).await.map_err(DeliveryFault::Setup)?;
+        let index = self.index();
+        let held = attempts.make(term, "list the indices", || index.held(&self.table)).await?;
         let is_held = |known: &&KnownIndex| held.iter().any(|index| index.index.as_str() == known.index);
         for known in self.indices.known().iter().filter(is_held) {
             store.note(known).await?;

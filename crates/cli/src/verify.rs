@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use streamdex_config::Config;
+use streamdex_delivery::Term;
 use streamdex_delivery::backfill::{
     BackfillRecord, BackfillState, BackfillStore, FilledBy, SEGMENTS, Stored, StoredBackfill,
 };
@@ -68,14 +69,14 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
     progress.finish();
     let report = verified.map_err(unfinished)?;
     list.finish()?;
+    print(global, arguments, &report, &list)?;
     if let Some(recorded) = recorded.filter(|_| report.is_whole())
-        && !Box::pin(recorded.complete(&mirrored, &report)).await?
+        && !Box::pin(recorded.complete(&mirrored, &report, &cancel)).await?
     {
         output::note(
             "a gap is open, an index is gone, or somebody fills: `streamdex status` still says phase = partial\n",
         );
     }
-    print(global, arguments, &report, &list)?;
     Ok(if report.is_equal() { Exit::Done } else { Exit::DeadLetters })
 }
 
@@ -96,12 +97,17 @@ impl Recorded {
     }
 
     /// Whether it is complete now. What changed since it was loaded is not this comparison's to complete.
-    async fn complete(self, mirrored: &Mirrored, report: &Report) -> Result<bool, CliError> {
+    async fn complete(
+        self,
+        mirrored: &Mirrored,
+        report: &Report,
+        cancel: &CancellationToken,
+    ) -> Result<bool, CliError> {
         let Recorded { store, found } = self;
         if found.as_ref().is_some_and(|found| found.state == BackfillState::Complete) {
             return Ok(true);
         }
-        if !Box::pin(mirrored.note_indices(&store)).await? {
+        if !Box::pin(mirrored.note_indices(&store, Term { cancel, until: None })).await? {
             return Ok(false);
         }
         let stored = async {

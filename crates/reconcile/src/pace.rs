@@ -1,6 +1,6 @@
 //! How fast a table is read, in read units or items a second.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Duration, Instant, sleep_until};
 
@@ -10,12 +10,25 @@ pub struct Pace {
     units_a_second: Option<f64>,
     /// When what was spent so far is due.
     due: Mutex<Option<Instant>>,
+    /// Whose turn it is.
+    turn: tokio::sync::Mutex<()>,
 }
+
+/// Leave to read one page, of which nobody knows beforehand how many units it takes.
+#[derive(Debug)]
+#[must_use]
+pub struct Turn<'p> {
+    pace: &'p Pace,
+    _alone: Option<tokio::sync::MutexGuard<'p, ()>>,
+}
+
+// === impl Pace ===
 
 impl Pace {
     /// So many read units a second; without a number, as fast as the table answers.
     pub fn new(units_a_second: Option<f64>) -> Pace {
-        Pace { units_a_second: units_a_second.filter(|units| *units > 0.0), due: Mutex::default() }
+        let units_a_second = units_a_second.filter(|units| *units > 0.0);
+        Pace { units_a_second, due: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 
     /// Half of what a table is provisioned with; none where reads are paid by request.
@@ -24,17 +37,47 @@ impl Pace {
         units.map(|units| (units / 2.0).max(0.5))
     }
 
+    /// Waits until all that was spent before is due. One page is read at a time then: the first pages of all segments at
+    /// once would be a burst of thousands of units.
+    pub async fn turn(&self) -> Turn<'_> {
+        if self.units_a_second.is_none() {
+            return Turn { pace: self, _alone: None };
+        }
+        let alone = self.turn.lock().await;
+        let due = *self.due();
+        if let Some(due) = due {
+            sleep_until(due).await;
+        }
+        Turn { pace: self, _alone: Some(alone) }
+    }
+
     /// Waits until `units` that were spent are due. What was spent before goes first.
     pub async fn spend(&self, units: f64) {
-        let Some(rate) = self.units_a_second else { return };
-        let until = {
-            let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-            let from = due.unwrap_or_else(Instant::now).max(Instant::now());
-            let until = from + Duration::try_from_secs_f64(units / rate).unwrap_or_default();
-            *due = Some(until);
-            until
-        };
-        sleep_until(until).await;
+        if let Some(due) = self.owe(units) {
+            sleep_until(due).await;
+        }
+    }
+
+    /// When `units` that were spent are due; none where nothing is counted.
+    fn owe(&self, units: f64) -> Option<Instant> {
+        let rate = self.units_a_second?;
+        let mut due = self.due();
+        let from = due.unwrap_or_else(Instant::now).max(Instant::now());
+        *due = Some(from + Duration::try_from_secs_f64(units / rate).unwrap_or_default());
+        *due
+    }
+
+    fn due(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Turn ===
+
+impl Turn<'_> {
+    /// The page took so many units: the next turn waits for them.
+    pub fn spend(self, units: f64) {
+        self.pace.owe(units);
     }
 }
 
@@ -59,9 +102,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_page_is_read_at_a_time_and_the_next_waits_for_its_units() {
+        let (pace, begun) = (Pace::new(Some(10.0)), Instant::now());
+        let page = async || {
+            let turn = pace.turn().await;
+            let at = begun.elapsed().as_secs();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            turn.spend(50.0);
+            at
+        };
+        assert_eq!(tokio::join!(page(), page(), page()), (0, 6, 12));
+        drop(pace.turn().await);
+        assert_eq!(begun.elapsed().as_secs(), 18, "a page that was not read costs nothing");
+        pace.turn().await.spend(0.0);
+        assert_eq!(begun.elapsed().as_secs(), 18);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn without_a_number_nothing_waits() {
         let begun = Instant::now();
-        Pace::new(None).spend(1e9).await;
+        let pace = Pace::new(None);
+        pace.spend(1e9).await;
+        let (one, other) = (pace.turn().await, pace.turn().await);
+        one.spend(1e9);
+        other.spend(1e9);
         assert_eq!(begun.elapsed().as_secs(), 0);
         assert_eq!((Pace::half_of(Some(40)), Pace::half_of(None)), (Some(20.0), None));
     }

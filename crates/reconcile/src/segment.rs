@@ -74,9 +74,15 @@ impl SegmentJob {
     ) -> Result<Option<SegmentJob>, Fault> {
         let (mut items, mut bytes) = (0_usize, 0_usize);
         loop {
+            let turn = tokio::select! {
+                biased;
+                () = reading.stop.cancelled() => return Ok(Some(self)),
+                turn = reading.pace.turn() => turn,
+            };
             let page = self.read(reading, budget.items).await?;
             let page_bytes = page.items.iter().map(|item| item.len()).sum::<usize>();
-            let (next, units) = (page.next.clone(), page.read_units.unwrap_or_else(|| units_of(page_bytes)));
+            turn.spend(page.read_units.unwrap_or_else(|| units_of(page_bytes)));
+            let next = page.next.clone();
             bytes += page_bytes;
             items += page.items.len();
             visitor.visit(page).await?;
@@ -85,11 +91,6 @@ impl SegmentJob {
             let is_spent = budget.until.is_some_and(|until| Instant::now() >= until)
                 || budget.items.is_some_and(|most| usize::try_from(most).is_ok_and(|most| items >= most))
                 || budget.bytes.is_some_and(|most| bytes >= most);
-            tokio::select! {
-                biased;
-                () = reading.stop.cancelled() => return Ok(Some(self)),
-                () = reading.pace.spend(units) => {}
-            }
             if is_spent {
                 return Ok(Some(self));
             }

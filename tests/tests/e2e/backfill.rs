@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, StreamViewType, WriteRequest};
+use aws_sdk_dynamodb::types::{
+    BillingMode, DeleteRequest, ProvisionedThroughput, PutRequest, StreamViewType, WriteRequest,
+};
 use opensearch::http::Method;
 use serde_json::{Value, json};
 use streamdex_testkit::workload::{Item, Sessions};
@@ -21,6 +23,8 @@ const ITEMS: &str = "STREAMDEX_BACKFILL_ITEMS";
 /// Writes a second, 25 at a time: DynamoDB Local takes 200 single ones.
 const LOAD: u32 = 500;
 const BATCH: u32 = 25;
+/// What the table is provisioned with: a scan takes half of it, and leaves DynamoDB Local time for all else.
+const READ_UNITS: i64 = 400;
 
 fn items() -> u32 {
     std::env::var(ITEMS).ok().and_then(|items| items.parse().ok()).unwrap_or(4_000)
@@ -76,6 +80,12 @@ fn delete(key: Item) -> WriteRequest {
 }
 
 impl Lab {
+    async fn provision(&self, read_units: i64) {
+        let throughput = ProvisionedThroughput::builder().read_capacity_units(read_units).write_capacity_units(10_000);
+        let call = self.client.update_table().table_name(&self.table.name).billing_mode(BillingMode::Provisioned);
+        call.provisioned_throughput(throughput.build().unwrap()).send().await.unwrap();
+    }
+
     async fn record(&self) -> Option<Item> {
         self.state_rows("sk", "segments").await.pop()
     }
@@ -125,6 +135,7 @@ fn number(record: &Item, name: &str) -> u32 {
 async fn run_fills_an_empty_index_under_load_and_goes_on_after_a_kill() {
     let items = items();
     let Some(lab) = older_than_its_stream(items).await else { return };
+    lab.provision(READ_UNITS).await;
     let load = BatchedLoad::start(lab.client.clone(), lab.table.name.clone(), items + items / 10);
     let mut reader = lab.start(&["run"]).await;
     let is_under_way = |record: &Item| number(record, "items") > 0;

@@ -86,10 +86,10 @@ impl Filling {
         let progress = verify.progress();
         let items = || progress.now().1[0];
         let report = Box::pin(show_while(held, &record, items, verify.run(&held.stop))).await?;
-        self.compared(record, &report).await
+        self.compared(held, record, &report).await
     }
 
-    async fn compared(&self, record: BackfillRecord, report: &Report) -> Result<Attempt, Fault> {
+    async fn compared(&self, held: &Held, record: BackfillRecord, report: &Report) -> Result<Attempt, Fault> {
         let Report { checked, repaired, .. } = *report;
         if !report.is_whole() {
             tracing::warn!(
@@ -105,7 +105,8 @@ impl Filling {
         }
         let complete = record.completed(checked, now());
         // A lost index, another gap, or somebody who fills: the next look says what is to be done.
-        if !self.reached.note_indices(&*self.store).await?
+        let term = Term { cancel: &held.stop, until: None };
+        if !self.reached.note_indices(&*self.store, term).await?
             || self.store.gaps().await? > 0
             || self.store.store(&complete, Some(record.beat)).await? == Stored::Refused
         {
