@@ -16,6 +16,7 @@ mod memory;
 pub mod page;
 mod progress;
 mod proof;
+pub mod rebuild;
 pub mod screen;
 pub mod view;
 

@@ -54,7 +54,7 @@ impl Node {
     /// Index templates, and indices with their aliases: all that set-up can change.
     async fn state(&self) -> State {
         let (_, template) =
-            self.ask(Method::Get, &format!("_index_template/streamdex-{}", self.index), Value::Null).await;
+            self.ask(Method::Get, &format!("_index_template/streamdex-{}-000001", self.index), Value::Null).await;
         let (_, indices) = self.ask(Method::Get, &format!("{}*?flat_settings=true", self.index), Value::Null).await;
         let of = |part: &str| {
             indices.as_object().unwrap().iter().map(|(name, all)| (name.clone(), all[part].clone())).collect()
@@ -75,7 +75,7 @@ fn changes(before: &State, after: &State, index: &str) -> Vec<String> {
     let mut said = Vec::new();
     if before.template != after.template {
         let verb = if before.template.is_null() { "install" } else { "update" };
-        said.push(format!("{verb} the index template streamdex-{index}"));
+        said.push(format!("{verb} the index template streamdex-{index}-000001"));
     }
     if before.indices != after.indices {
         said.push(format!("create the index {index}-000001 with the aliases {index}, {index}-live"));
@@ -124,7 +124,7 @@ async fn what_a_plan_says_is_what_apply_does() {
         node.done(Method::Put, &live, filter).await;
         said_is_done(&node, "", 1).await;
 
-        node.done(Method::Delete, &format!("_index_template/streamdex-{}", node.index), Value::Null).await;
+        node.done(Method::Delete, &format!("_index_template/streamdex-{}-000001", node.index), Value::Null).await;
         said_is_done(&node, "", 1).await;
 
         // another configuration: the template follows it, the index stays
@@ -148,7 +148,7 @@ async fn a_plan_refuses_what_a_first_write_is_refused() {
             let node = Node::new(&shared.url()).await;
             if more.is_empty() {
                 let rival =
-                    json!({"index_patterns": [format!("{}-*", node.index)], "priority": 200 + node.index.len()});
+                    json!({"index_patterns": [format!("{}-*", node.index)], "priority": 207 + node.index.len()});
                 node.done(Method::Put, &format!("_index_template/{}-rival", node.index), rival).await;
             }
             let before = node.state().await;

@@ -28,7 +28,10 @@ pub(crate) fn checks() -> Vec<Check> {
         check("a lost alias is made again", lost_alias),
         check("an index of a placeholder is made as its route's text says, when its name is first given", placeholders),
         check("`apply` finds external versions kept, and leaves no document behind", probe),
-        check("an index that something else makes under `NAME-*` gets the safe mapping", template_catches),
+        check(
+            "an index that something else makes under the name of one that is gone gets the safe mapping",
+            template_catches,
+        ),
     ]
 }
 
@@ -63,7 +66,7 @@ async fn twice(lab: Arc<Lab>) -> Outcome {
     let first = lab.indices(&name, "").ensure(&logical(&name)).await.unwrap();
     let (_, shown) = lab.get(&format!("{name},{name}-live")).await;
     equal("indices", shown.as_object().unwrap().keys().collect::<Vec<_>>(), vec![&first.concrete])?;
-    let (status, _) = lab.get(&format!("_index_template/streamdex-{name}")).await;
+    let (status, _) = lab.get(&format!("_index_template/streamdex-{name}-000001")).await;
     equal("status of the template", status, 200)?;
     let applied = lab.indices(&name, "").ensure(&logical(&name)).await.unwrap();
     equal("target", &first, &applied)?;
@@ -138,7 +141,7 @@ async fn plan_changes_nothing(lab: Arc<Lab>) -> Outcome {
     lab.indices(&name, "").plan().await;
     let (status, _) = lab.get(&format!("{name}-000001")).await;
     equal("status of the index", status, 404)?;
-    let (status, _) = lab.get(&format!("_index_template/streamdex-{name}")).await;
+    let (status, _) = lab.get(&format!("_index_template/streamdex-{name}-000001")).await;
     equal("status of the template", status, 404)
 }
 
@@ -264,12 +267,16 @@ async fn probe(lab: Arc<Lab>) -> Outcome {
 async fn template_catches(lab: Arc<Lab>) -> Outcome {
     let name = unique_name("compat");
     lab.indices(&name, "").ensure(&logical(&name)).await.unwrap();
-    let stray = format!("{name}-stray");
-    lab.bulk(&write(&stray, "a", 1, r#"{"l":[{"q":1.50},{"q":2}]}"#)).await.unwrap();
-    let (_, shown) = lab.get(&stray).await;
-    let mapping = &shown[&stray]["mappings"];
-    equal("type of the number", mapping["properties"]["l"]["properties"]["q"]["type"].clone(), json!("double"))?;
-    equal("owner", mapping.get("_meta"), None)
+    let (stray, next) = (format!("{name}-000001"), format!("{name}-000002"));
+    lab.done(Method::Delete, &stray, Value::Null).await;
+    for index in [&stray, &next] {
+        lab.bulk(&write(index, "a", 1, r#"{"l":[{"q":1.50},{"q":2}]}"#)).await.unwrap();
+    }
+    let (_, shown) = lab.get(&format!("{stray},{next}")).await;
+    let number = |index: &str| shown[index]["mappings"]["properties"]["l"]["properties"]["q"]["type"].clone();
+    equal("type of the number", number(&stray), json!("double"))?;
+    equal("type of the number in another generation", number(&next), json!("float"))?;
+    equal("owner", shown[&stray]["mappings"].get("_meta"), None)
 }
 
 async fn users_template(lab: Arc<Lab>) -> Outcome {

@@ -18,6 +18,11 @@ pub enum Partition<'a> {
         /// The group.
         group: &'a str,
     },
+    /// The rebuild of a table's indices, which concerns two groups.
+    Rebuild {
+        /// The table's ARN.
+        table: &'a str,
+    },
     /// The one item that says that the table is a state table, whatever the groups in it.
     Mark,
 }
@@ -44,6 +49,8 @@ pub enum SortKey {
     Brake { concrete: String },
     /// How far the backfill of the table is, segment by segment.
     Backfill,
+    /// How far the rebuild of the table's indices is: the one item in [`Partition::Rebuild`].
+    Rebuild,
     /// A kind that another version writes; it is none of ours.
     Other,
 }
@@ -56,6 +63,7 @@ impl Partition<'_> {
         match self {
             Partition::Follow { group, table } => join(&["follow", group, table]),
             Partition::Letters { group } => join(&["letters", group]),
+            Partition::Rebuild { table } => join(&["rebuild", table]),
             Partition::Mark => "mark".to_owned(),
         }
     }
@@ -83,6 +91,7 @@ impl SortKey {
             SortKey::Index { concrete } => join(&["index", concrete]),
             SortKey::Brake { concrete } => join(&["brake", concrete]),
             SortKey::Backfill => "segments".to_owned(),
+            SortKey::Rebuild => "readers".to_owned(),
             SortKey::Other => String::new(),
         }
     }
@@ -103,6 +112,7 @@ impl SortKey {
             ("index", (Some(concrete), None, None, None)) => SortKey::Index { concrete },
             ("brake", (Some(concrete), None, None, None)) => SortKey::Brake { concrete },
             ("segments", (None, None, None, None)) => SortKey::Backfill,
+            ("readers", (None, None, None, None)) => SortKey::Rebuild,
             _ => SortKey::Other,
         }
     }
@@ -168,6 +178,7 @@ mod tests {
             (SortKey::Done { label: label(), shard: "shardId-1".into() }, "done|2026-11-22T15:01:21.123|shardId-1"),
             (SortKey::Worker { worker: "host-1-0a".into() }, "worker|host-1-0a"),
             (SortKey::Backfill, "segments"),
+            (SortKey::Rebuild, "readers"),
         ];
         for (key, text) in rows {
             assert_eq!(key.text(), text);
@@ -177,6 +188,7 @@ mod tests {
         assert!(SortKey::Index { concrete: String::new() }.text().starts_with(SortKey::INDEX_PREFIX));
         assert_eq!(letter_sort_key("-", "77", 1), "-|77|1");
         assert_eq!((Partition::Mark.key().as_str(), MARK_SORT_KEY), ("mark", "state"));
+        assert_eq!(Partition::Rebuild { table: ARN }.key(), format!("rebuild|{ARN}"));
     }
 
     #[test]

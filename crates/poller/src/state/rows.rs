@@ -73,6 +73,7 @@ fn read(item: &Item, key: SortKey, label: &str, loaded: &mut Loaded) -> Option<(
         | SortKey::Done { .. }
         | SortKey::Brake { .. }
         | SortKey::Worker { .. }
+        | SortKey::Rebuild
         | SortKey::Other => {}
     }
     Some(())

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::readers::OwnerUnknown;
 use crate::classify::PauseReason;
 use crate::client::ClientError;
 use crate::scrub::scrub;
@@ -15,6 +16,9 @@ pub enum SetupError {
     /// There was no answer.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The state table does not say which group makes the aliases.
+    #[error(transparent)]
+    OwnerUnknown(#[from] OwnerUnknown),
     /// OpenSearch answered with an error.
     #[error("OpenSearch refused to {action} ({status} {kind}): {reason}")]
     Refused {
@@ -212,6 +216,7 @@ impl SetupError {
             SetupError::Client(
                 ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::Interrupted { .. },
             )
+            | SetupError::OwnerUnknown(_)
             | SetupError::Unexpected { .. }
             | SetupError::Unacknowledged { .. }
             | SetupError::Unsettled { .. } => SetupErrorKind::Transient,
@@ -234,6 +239,7 @@ impl SetupError {
     pub fn hint(&self) -> &'static str {
         match self {
             SetupError::Client(error) => error.hint(),
+            SetupError::OwnerUnknown(_) => "look at the state table; it is asked again",
             SetupError::Refused { kind, reason, .. } if kind == CLUSTER_BLOCK => blocked(reason).hint(),
             SetupError::Refused { status: 401 | 403, .. } => {
                 "give these credentials the rights to read, create and write the configured indices, their aliases and index templates"

@@ -12,6 +12,7 @@ use super::catalog::{Catalog, Entry, SetupContext};
 use super::error::{SetupError, VanishedIndex};
 use super::flavour::{Engine, Flavour, is_serverless};
 use super::known::{KnownIndex, Target};
+use super::readers::ReaderAliases;
 use super::set_up::{Purpose, SetUp, set_up};
 use super::wanted::{Offering, Wanted, of_generation};
 use super::watch;
@@ -28,6 +29,7 @@ pub struct Indices {
     pub(super) catalog: Catalog,
     offering: Offering,
     group: Option<String>,
+    readers: Option<Arc<dyn ReaderAliases>>,
     engine: OnceCell<Engine>,
     state: Mutex<State>,
 }
@@ -64,7 +66,14 @@ impl Indices {
             let _ = engine.set(Engine { flavour: Flavour::Serverless, cluster: None });
         }
         let group = context.group().map(str::to_owned);
-        Indices { client, catalog: Catalog::new(config, context), offering, group, engine, state: Mutex::default() }
+        let (catalog, state) = (Catalog::new(config, context), Mutex::default());
+        Indices { client, catalog, offering, group, readers: None, engine, state }
+    }
+
+    /// Who says which group makes the readers' aliases; where nobody does, a name that has none gets them.
+    #[must_use]
+    pub fn with_readers(self, readers: Arc<dyn ReaderAliases>) -> Indices {
+        Indices { readers: Some(readers), ..self }
     }
 
     /// Where the documents of `index` go; `None` before [`Indices::ensure`]. No I/O.
@@ -222,7 +231,8 @@ impl Indices {
         }
         self.flavour().await?;
         let expected = self.expected(index);
-        let set_up = set_up(&self.client, &wanted, expected.as_ref(), Purpose::Write).await;
+        let purpose = Purpose::Write { readers: self.readers.as_deref(), text: &entry.text };
+        let set_up = set_up(&self.client, &wanted, expected.as_ref(), purpose).await;
         let SetUp { name, uuid, done, findings, groups } = set_up.map_err(|error| of_value(entry, error))?;
         self.check_state(&wanted, &groups, expected.as_ref())?;
         for step in &done {

@@ -8,6 +8,7 @@ use super::finding::Finding;
 use super::known::KnownIndex;
 use super::observe::Observed;
 use super::owner::Owner;
+use super::readers::{ReaderAliases, without_others};
 use super::steps::{Step, apply_steps, findings, located, steps};
 use super::template::Installed;
 use super::wanted::Wanted;
@@ -31,10 +32,15 @@ pub(super) struct SetUp {
 }
 
 /// Who wants the index set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose<'p> {
     /// A write that is to follow: what it needs, and no more.
-    Write,
+    Write {
+        /// Who makes the aliases; where nobody says, whoever is first.
+        readers: Option<&'p dyn ReaderAliases>,
+        /// The text of the route.
+        text: &'p str,
+    },
     /// `streamdex index apply`: what [`apply_steps`] finds.
     Apply,
 }
@@ -45,13 +51,15 @@ pub(super) async fn set_up(
     client: &Client,
     wanted: &Wanted,
     expected: Option<&KnownIndex>,
-    purpose: Purpose,
+    purpose: Purpose<'_>,
 ) -> Result<SetUp, SetupError> {
     let mut done = Vec::new();
     for _ in 0..ROUNDS {
         let observed = observe(client, wanted, expected).await?;
         let missing = match purpose {
-            Purpose::Write => steps(wanted, &observed)?,
+            Purpose::Write { readers, text } => {
+                without_others(readers, wanted, text, steps(wanted, &observed)?).await?
+            }
             Purpose::Apply => apply_steps(wanted, &observed, installed(client, wanted, &done).await?)?,
         };
         if missing.is_empty() {

@@ -48,8 +48,8 @@ pub enum Offering {
 }
 
 /// Templates of others for everything are mostly at 0 or 100, and those shipped with the engines at 100
-/// to 200. The length is added because two of ours can overlap (`orders-*`, `orders-eu-*`): equal
-/// priorities of overlapping patterns are refused, and the longer name must win.
+/// to 200. The length is added because equal priorities of overlapping patterns are refused, and those of an earlier
+/// version (`sessions-*`, at 200 and the length of the name) may still be there.
 const TEMPLATE_PRIORITY: usize = 200;
 /// Items nest to 32 levels; the engines' own limit is 20.
 const DEPTH_LIMIT: u32 = 40;
@@ -110,24 +110,24 @@ impl Wanted {
         json!({"settings": self.settings, "mappings": self.mapping, "aliases": aliases})
     }
 
-    /// The name of the index template.
+    /// The name of the index template: each generation has one, so that a new one changes nothing for those before.
     pub fn template_name(&self) -> String {
-        format!("streamdex-{}", self.index)
+        format!("streamdex-{}", self.concrete)
     }
 
     /// The priority of the index template.
     pub fn template_priority(&self) -> usize {
-        TEMPLATE_PRIORITY + self.index.len()
+        TEMPLATE_PRIORITY + self.concrete.len()
     }
 
-    /// The index template for `NAME-*`. It keeps an index that something else creates by mistake from
-    /// losing documents to dynamic mapping; the owner is left out of its mapping, so that such an index
-    /// is not taken for one of ours.
+    /// The index template of this generation. It keeps an index that something else creates by mistake, as a delete of a
+    /// document does after the index is gone, from losing documents to dynamic mapping; the owner is left out of its
+    /// mapping, so that such an index is not taken for one of ours.
     pub fn template_body(&self) -> Value {
         let mut mapping = self.mapping.clone();
         let meta = mapping.remove("_meta").unwrap_or_default();
         json!({
-            "index_patterns": [format!("{}-*", self.index)],
+            "index_patterns": [self.concrete],
             "priority": self.template_priority(),
             "template": {"settings": self.settings, "mappings": mapping},
             "_meta": meta,
@@ -287,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn templates_of_overlapping_names_have_different_priorities() {
+    fn n1_a_template_matches_one_generation() {
         let config = config(vec![route("orders"), route("orders-eu")]);
         let catalog = Catalog::new(&config, &SetupContext::new());
         let priority = |entry: &Entry| Wanted::new(entry, &entry.text, Offering::Cluster).template_priority();
         let priorities: Vec<usize> = catalog.entries().iter().map(priority).collect();
-        assert_eq!(priorities, [206, 209]);
+        assert_eq!(priorities, [213, 216]);
         let body = wanted(IndexSettings::default(), "sessions").template_body();
-        assert_eq!(body.get("index_patterns"), Some(&json!(["sessions-*"])));
+        assert_eq!(body.get("index_patterns"), Some(&json!(["sessions-000001"])));
         assert_eq!(body.pointer("/template/mappings/_meta"), None);
         assert!(body.pointer("/_meta/streamdex").is_some());
     }

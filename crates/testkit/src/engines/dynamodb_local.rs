@@ -83,7 +83,8 @@ fn command(package: &Path, folder: &RunFolder, port: u16) -> Result<Command, Eng
     let mut command = Command::new(jdk.java);
     command
         .current_dir(folder.path())
-        .args(["-Xmx512m", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED"])
+        // A table of 200,000 items and its stream need more than 512 MB: it answers nothing any more then.
+        .args(["-Xmx2g", "-XX:+UseSerialGC", "--enable-native-access=ALL-UNNAMED"])
         .arg(format!("-Djava.io.tmpdir={}", folder.path().display()))
         .arg(format!("-Dsqlite4java.library.path={}", jars.display()))
         .arg("-cp")

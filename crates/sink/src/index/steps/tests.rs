@@ -44,7 +44,7 @@ fn what_is_missing_is_created_at_once_with_its_aliases() {
     assert_eq!(
         texts,
         [
-            "install the index template streamdex-sessions",
+            "install the index template streamdex-sessions-000001",
             "create the index sessions-000001 with the aliases sessions, sessions-live"
         ]
     );
