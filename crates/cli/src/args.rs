@@ -1,5 +1,7 @@
 //! The argument tree.
 
+mod rebuild;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use url::Url;
 
+pub use self::rebuild::RebuildArgs;
 use crate::logging::LogFormat;
 use crate::policy::{Purpose, View};
 
@@ -67,6 +70,8 @@ pub enum Command {
     Backfill(BackfillArgs),
     /// Compare the index with the table, and repair it
     Verify(VerifyArgs),
+    /// Fill the next generation of an index, and move readers to it when it is equal
+    Rebuild(RebuildArgs),
     /// Records that can never be indexed
     #[command(subcommand)]
     Dlq(DlqCommand),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamdex_config::{Config, Source};
+use streamdex_delivery::rebuild::StoredReaders;
 use streamdex_delivery::{BrakeRecords, ReadMemory};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::table::TableInfo;
@@ -55,7 +56,8 @@ pub(crate) async fn prepare(config: &Config, until: Until, boards: &Boards) -> R
         found.push((source, info, clients));
     }
     let client = Client::connect(&config.opensearch, &config.aws).await?;
-    let indices = Arc::new(Indices::new(client.clone(), config, &context));
+    let readers = Arc::new(StoredReaders::new(state.clone()));
+    let indices = Arc::new(Indices::new(client.clone(), config, &context).with_readers(readers));
     let endless = until == Until::Stopped;
     let writer_patience = if endless { Patience::Endless } else { Patience::one_shot() };
     if endless {

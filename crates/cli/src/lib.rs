@@ -36,6 +36,7 @@ mod policy;
 mod preflight;
 pub mod progress;
 mod reached;
+mod rebuild;
 mod replay;
 mod run;
 mod serve;
@@ -89,6 +90,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Command::State(command) => block_on(state::run(&global, command)),
         Command::Backfill(arguments) => block_on(backfill::run(&global, &arguments)),
         Command::Verify(arguments) => block_on(verify::run(&global, &arguments)),
+        Command::Rebuild(arguments) => block_on(rebuild::run(&global, arguments)),
         Command::Dlq(command) => block_on(dlq::run(&global, command)),
         Command::Gap(command) => block_on(gap::run(&global, command)),
         Command::Config(command) => config::run(&global, command),

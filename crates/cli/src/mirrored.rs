@@ -8,6 +8,7 @@ use streamdex_config::{Config, Source};
 use streamdex_delivery::backfill::BackfillStore;
 use streamdex_delivery::indices::KnownIndices;
 use streamdex_delivery::letter::DeadLetterStore;
+use streamdex_delivery::rebuild::StoredReaders;
 use streamdex_delivery::{ReadMemory, Term};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::size::TableSize;
@@ -77,7 +78,8 @@ impl Mirrored {
         connect::keys_fit(source, &facts.key_attributes)?;
         let context = SetupContext::new().with_table(source.name.clone(), facts).with_group(config.state.group.clone());
         let client = Client::connect(&config.opensearch, &config.aws).await?;
-        let indices = Arc::new(Indices::new(client.clone(), config, &context));
+        let readers = StoredReaders::new(connect::state_table(config).await);
+        let indices = Arc::new(Indices::new(client.clone(), config, &context).with_readers(Arc::new(readers)));
         connect::opensearch(&indices).await?;
         let reached = Reached {
             table: table.to_owned(),
@@ -90,6 +92,11 @@ impl Mirrored {
             patience: Patience::one_shot(),
         };
         Ok(Mirrored { mirror: reached.mirror(size.keys.clone()), size, config: config.clone(), reached })
+    }
+
+    /// The indices of the configuration.
+    pub(crate) fn indices(&self) -> Arc<Indices> {
+        Arc::clone(&self.reached.indices)
     }
 
     /// What writes to the indices: those that the group has in its state are never made again.

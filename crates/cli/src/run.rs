@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use streamdex_config::Config;
 use streamdex_mapping::Tally;
 use streamdex_poller::follow::{FollowEnd, FollowError, Followed, Status, StatusBoard};
 use streamdex_poller::graph::Until;
@@ -29,9 +30,21 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) async fn run(global: &Global, arguments: RunArgs) -> Result<Exit, CliError> {
     let config = settings::configuration(global)?;
     preflight(&config, &[Uses::Sources, Uses::State, Uses::OpenSearch]).await?;
+    Box::pin(follow(global, config, &arguments, |_, _| {})).await
+}
+
+/// Follows the streams until the end, or until the token that `beside` is given is cancelled. What it starts is done beside
+/// that.
+pub(crate) async fn follow(
+    global: &Global,
+    config: Config,
+    arguments: &RunArgs,
+    beside: impl FnOnce(&mut Watched, &CancellationToken),
+) -> Result<Exit, CliError> {
     let stop = CancellationToken::new();
     let mut watched = Watched::default();
     watched.spawn("listens for signals", signals::cancel_on_signals(stop.clone())?);
+    beside(&mut watched, &stop);
     let until = if arguments.until_end { Until::PresentEnd } else { Until::Stopped };
     let started = Instant::now();
     let shown = Shown::start(arguments.listen.or(config.http.listen), &mut watched).await?;

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
-use streamdex_config::TableArn;
 use streamdex_dynamodb::state::{
     Action, Answer, Condition, Item, Operation, Partition, SortKey, StateError, StatePartition, StateTable,
     check_format, number, of_number, text,
@@ -109,6 +108,11 @@ impl RebuildPhase {
         }
     }
 
+    /// Whether another rebuild may begin: readers have moved.
+    pub fn is_over(self) -> bool {
+        self == RebuildPhase::Moved
+    }
+
     /// Whether readers are to see the next generation.
     pub fn shows_next(self) -> bool {
         matches!(self, RebuildPhase::Moving | RebuildPhase::Moved)
@@ -204,11 +208,6 @@ impl StoredRebuild {
     /// The record about `table`, whatever the group of `state`.
     pub fn new(state: StateTable, table: &str) -> StoredRebuild {
         StoredRebuild(StatePartition::new(state, Partition::Rebuild { table }.key()))
-    }
-
-    /// Of a table whose ARN is known.
-    pub fn of_table(state: StateTable, table: &TableArn) -> StoredRebuild {
-        StoredRebuild::new(state, table.as_str())
     }
 }
 

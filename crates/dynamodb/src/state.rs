@@ -20,7 +20,7 @@ pub use self::admin::Creation;
 pub use self::error::StateError;
 use self::followed::FollowedTable;
 pub use self::item::{Item, check_format, number, of_number, stored, text};
-pub use self::keys::{BEHIND_DONE, FORMAT, MARK_SORT_KEY, Partition, SortKey, letter_sort_key};
+pub use self::keys::{BEHIND_DONE, FORMAT, MARK_SORT_KEY, Partition, SortKey, group_of, letter_sort_key};
 pub use self::operation::{Action, Answer, Condition, Operation, Refusal, apply};
 pub use self::query::Extent;
 pub use self::write::{MOST_OPERATIONS, StatePartition, Written};

@@ -11,7 +11,9 @@ use std::time::Duration;
 use streamdex_config::StreamArn;
 use streamdex_delivery::BrakeRecords;
 use streamdex_delivery::indices::KnownIndices;
+use streamdex_delivery::rebuild::StoredReaders;
 use streamdex_dynamodb::state::StateError;
+use streamdex_sink::index::ReaderAliases;
 use streamdex_sink::{Indices, Learned};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -92,6 +94,11 @@ impl IndexMemory {
                 }
             }
         }
+    }
+
+    /// Says which group makes the readers' aliases.
+    pub(crate) async fn readers(&self) -> Arc<dyn ReaderAliases> {
+        Arc::new(StoredReaders::new(self.state.table().await.clone()))
     }
 
     /// The records about the table that a stream belongs to.

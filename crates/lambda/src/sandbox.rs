@@ -141,7 +141,11 @@ impl Sandbox {
                 key_attributes: key_names(page),
             };
             let context = SetupContext::new().with_table(followed.source.name.clone(), facts);
-            Arc::new(Indices::new(client, &self.config, &context))
+            let indices = Indices::new(client, &self.config, &context);
+            Arc::new(match &followed.memory {
+                Some(memory) => indices.with_readers(memory.readers().await),
+                None => indices,
+            })
         };
         let indices = followed.indices.get_or_init(make).await;
         if let Some(memory) = &followed.memory {

@@ -18,9 +18,12 @@ pub enum Fault {
     /// The state table refused, or did not answer.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The record of a backfill is not what this process stored last.
-    #[error("another process has taken the backfill over, or a gap was closed")]
+    /// A record is not what this process has read or stored last.
+    #[error("another process has changed what is recorded: it has taken over, or a gap was closed")]
     Taken,
+    /// Aliases of a rebuild are elsewhere each time that they are looked at.
+    #[error("the aliases did not settle: they were elsewhere each time that they were looked at")]
+    Unsettled,
     /// A task broke; this is a defect.
     #[error("a task broke")]
     Broken,
@@ -37,7 +40,8 @@ impl Fault {
                 "check that the folder for temporary files has room, or name another one in TMPDIR".to_owned()
             }
             Fault::State(error) => error.hint(),
-            Fault::Taken => "`streamdex status` shows who fills the table now; run the command again".to_owned(),
+            Fault::Taken => "`streamdex status` shows who does what now; run the command again".to_owned(),
+            Fault::Unsettled => "make sure that nothing else moves these aliases; it is tried again".to_owned(),
             Fault::Broken => "run the command again, and report it with the log".to_owned(),
         }
     }

@@ -13,6 +13,7 @@ pub mod letters;
 mod look;
 mod mirror;
 pub mod pace;
+pub mod rebuild;
 mod repair;
 pub mod segment;
 mod suspect;

@@ -3,5 +3,6 @@
 
 mod backfill;
 mod letters;
+mod rebuild;
 mod verify;
 mod world;

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Verify,
     /// `streamdex verify --repair`
     Repair,
+    /// `streamdex rebuild`
+    Rebuild,
     /// `streamdex dlq list|show|replay|drop`
     Dlq,
     /// `streamdex status` (--url makes no such call)
@@ -93,7 +95,12 @@ impl Purpose {
         match self {
             Purpose::Run => keys_alone,
             Purpose::Lambda => keys_alone || facts.redrive,
-            Purpose::Replay | Purpose::Backfill | Purpose::Verify | Purpose::Repair | Purpose::Dlq => true,
+            Purpose::Replay
+            | Purpose::Backfill
+            | Purpose::Verify
+            | Purpose::Repair
+            | Purpose::Rebuild
+            | Purpose::Dlq => true,
             Purpose::Status | Purpose::StateCreate | Purpose::Index => false,
         }
     }

@@ -11,6 +11,7 @@
 //! | `PUT /NAME/_mapping`, which names the group in `_meta` | index `indices:admin/mapping/put` |
 //! | `POST /_aliases` | index `indices:admin/aliases` |
 //! | `PUT /_index_template/NAME` | cluster `indices:admin/index_template/put` |
+//! | `rebuild --abort`: `DELETE /NAME`, `DELETE /_index_template/NAME` | index `indices:admin/delete`; cluster `indices:admin/index_template/delete` |
 //! | `index plan`: `GET /_index_template…`, `POST /_index_template/_simulate_index/NAME` | cluster `…/get`, `…/simulate_index` |
 //! | `index plan`: `POST /NAME/_search` | index `indices:data/read/search` |
 //! | `index apply`: `PUT`, `DELETE /NAME/_doc/ID` | as `_bulk` |
@@ -40,12 +41,14 @@ pub(crate) const SIGNER: &str = "${RoleName}";
 const MAIN: &str = "cluster:monitor/main";
 const BULK: &str = "indices:data/write/bulk";
 const TEMPLATE_PUT: &str = "indices:admin/index_template/put";
+const TEMPLATE_DELETE: &str = "indices:admin/index_template/delete";
 const TEMPLATE_ASK: [&str; 2] = ["indices:admin/index_template/get", "indices:admin/index_template/simulate_index"];
 
 const WRITE: [&str; 4] =
     ["indices:admin/mapping/put", "indices:data/write/bulk*", "indices:data/write/delete", "indices:data/write/index"];
 /// The scratch document of `index apply` has no fields.
 const PROBE: [&str; 3] = ["indices:data/write/bulk*", "indices:data/write/delete", "indices:data/write/index"];
+const DELETE: &str = "indices:admin/delete";
 const OBSERVE: &str = "indices:admin/get";
 const WATCH: &str = "indices:monitor/settings/get";
 const GET: &str = "indices:data/read/mget";
@@ -138,10 +141,21 @@ impl Use {
     fn of(config: &Config, purpose: Purpose) -> Use {
         let closes_gaps = |source: &Source| source.on_gap == OnGap::Resnapshot;
         let is_filled = |source: &Source| source.backfill_at_most.is_some() || closes_gaps(source);
-        let runs = purpose == Purpose::Run;
-        let compares =
-            matches!(purpose, Purpose::Verify | Purpose::Repair) || runs && config.sources.iter().any(closes_gaps);
-        Use { purpose, fills: runs && config.sources.iter().any(is_filled), compares }
+        let (runs, rebuilds) = (purpose == Purpose::Run, purpose == Purpose::Rebuild);
+        let compares = matches!(purpose, Purpose::Verify | Purpose::Repair | Purpose::Rebuild)
+            || runs && config.sources.iter().any(closes_gaps);
+        Use { purpose, fills: rebuilds || runs && config.sources.iter().any(is_filled), compares }
+    }
+
+    /// The names that are used: a rebuild looks at all generations.
+    fn names(self, names: &[IndexNames]) -> Vec<IndexNames> {
+        let all = |names: &IndexNames| {
+            let concrete = names.concrete.rsplit_once('-').map(|(name, _)| format!("{name}-*"));
+            let of_all = names.manage == Manage::Create && self.purpose == Purpose::Rebuild;
+            let concrete = concrete.filter(|_| of_all).unwrap_or_else(|| names.concrete.clone());
+            IndexNames { concrete, ..names.clone() }
+        };
+        names.iter().map(all).collect()
     }
 }
 
@@ -198,7 +212,8 @@ fn role_name(config: &Config, purpose: Purpose) -> String {
 }
 
 fn fine_grained(name: &str, of: Use, cluster: Vec<&'static str>, names: &[IndexNames], mapping: RoleMapping) -> Access {
-    let permissions = by_manage(names, |manage| index_actions(of, manage)).into_iter();
+    let names = of.names(names);
+    let permissions = by_manage(&names, |manage| index_actions(of, manage)).into_iter();
     let permissions = permissions
         .map(|(index_patterns, allowed_actions)| IndexPermission { index_patterns, allowed_actions })
         .collect();
@@ -210,6 +225,7 @@ fn fine_grained(name: &str, of: Use, cluster: Vec<&'static str>, names: &[IndexN
 
 fn data_access(description: String, of: Use, names: &[IndexNames], signer: String, facts: &Facts) -> DataAccess {
     let collection = facts.collection.as_deref().unwrap_or(COLLECTION);
+    let names = &of.names(names);
     let mut rules: Vec<Rule> = by_manage(names, |manage| serverless_actions(of, manage))
         .into_iter()
         .map(|(patterns, permission)| Rule {
@@ -255,8 +271,16 @@ fn cluster_actions(Use { purpose, compares, .. }: Use, names: &[IndexNames]) -> 
     let gets = (compares || purpose == Purpose::Dlq).then_some(GET);
     let walks = if compares { SCROLL.as_slice() } else { &[] };
     match purpose {
-        Purpose::Run | Purpose::Lambda | Purpose::Replay | Purpose::Backfill | Purpose::Repair | Purpose::Dlq => {
-            [MAIN].into_iter().chain(template).chain([BULK]).chain(gets).chain(walks.iter().copied()).collect()
+        Purpose::Run
+        | Purpose::Lambda
+        | Purpose::Replay
+        | Purpose::Backfill
+        | Purpose::Repair
+        | Purpose::Rebuild
+        | Purpose::Dlq => {
+            let deletes = (purpose == Purpose::Rebuild).then_some(TEMPLATE_DELETE);
+            let templates = deletes.into_iter().chain(template);
+            [MAIN].into_iter().chain(templates).chain([BULK]).chain(gets).chain(walks.iter().copied()).collect()
         }
         Purpose::Index => {
             let asks = if makes(names) { TEMPLATE_ASK.as_slice() } else { &[] };
@@ -280,11 +304,13 @@ fn index_actions(Use { purpose, fills, compares }: Use, manage: Manage) -> Vec<&
     // Whoever compares an index asks whether it is there, whoever makes it.
     let observes = (manage != Manage::Never || gets.is_some() || fills).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
-    let goes_on = matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill | Purpose::Repair);
+    let goes_on =
+        matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill | Purpose::Repair | Purpose::Rebuild);
     let watches = (manage != Manage::Never && goes_on).then_some(WATCH);
     // A walk searches too.
     let counts = (!compares && fills || manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);
-    let asks = [observes, watches, counts, gets].into_iter().flatten();
+    let deletes = (purpose == Purpose::Rebuild).then_some(DELETE);
+    let asks = [observes, watches, counts, gets, deletes].into_iter().flatten();
     let mut actions: Vec<&str> = writes.iter().chain(makes).chain(reads).copied().chain(asks).collect();
     actions.sort_unstable();
     actions
@@ -302,7 +328,8 @@ fn serverless_actions(Use { purpose, fills, compares }: Use, manage: Manage) -> 
     };
     let counts = manage != Manage::Never && purpose == Purpose::Index;
     let counts = (counts || reads).then_some("aoss:ReadDocument");
-    creates.into_iter().chain(describes).chain(counts).chain(writes.iter().copied()).collect()
+    let deletes = (purpose == Purpose::Rebuild).then_some("aoss:DeleteIndex");
+    creates.into_iter().chain(deletes).chain(describes).chain(counts).chain(writes.iter().copied()).collect()
 }
 
 /// The HTTP methods that are used, as IAM names them for a domain.

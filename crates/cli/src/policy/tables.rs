@@ -28,7 +28,7 @@ const KEEP_PROGRESS: [&str; 7] = [
     "dynamodb:UpdateItem",
 ];
 /// The function keeps which indices it has written to, their brakes, and its letters; Lambda keeps the progress.
-const KEEP_INDICES: [&str; 2] = ["dynamodb:PutItem", "dynamodb:Query"];
+const KEEP_INDICES: [&str; 3] = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
 const READ_PROGRESS: [&str; 1] = ["dynamodb:Query"];
 /// Who follows the table, how far it was filled, indices and letters.
@@ -37,6 +37,17 @@ const KEEP_BACKFILL: [&str; 4] = ["dynamodb:DescribeTable", "dynamodb:GetItem", 
 const KEEP_LETTERS: [&str; 3] = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query"];
 /// The same, and an index that is equal now is recorded to hold all that the table held.
 const KEEP_REPAIR: [&str; 4] = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
+/// As `run`, and who else reads the stream is looked for in all of the table.
+const KEEP_REBUILD: [&str; 8] = [
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:DescribeTable",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:Query",
+    SCAN,
+    "dynamodb:UpdateItem",
+];
 /// The one item that tells a state table from others.
 const KEEP_MARK: [&str; 2] = ["dynamodb:GetItem", "dynamodb:PutItem"];
 const CREATE_TABLE: [&str; 3] = ["dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"];
@@ -83,7 +94,7 @@ pub(super) fn grant_source_keys(grants: &mut Grants, credentials: &AwsSettings, 
 fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] {
     let by_arn = matches!(source.table, TableReference::StreamArn(_));
     match purpose {
-        Purpose::Run => &READ_STREAM,
+        Purpose::Run | Purpose::Rebuild => &READ_STREAM,
         // A table that is known by its stream alone is described by its stream.
         Purpose::Replay | Purpose::Status | Purpose::Index | Purpose::Backfill | Purpose::Verify | Purpose::Repair
             if by_arn =>
@@ -100,13 +111,13 @@ fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'stat
     let describes = match purpose {
         Purpose::Run | Purpose::Replay | Purpose::Status | Purpose::Index => by_name,
         // A table that is known by its stream has keys and a size too.
-        Purpose::Backfill | Purpose::Verify | Purpose::Repair | Purpose::Dlq => true,
+        Purpose::Backfill | Purpose::Verify | Purpose::Repair | Purpose::Rebuild | Purpose::Dlq => true,
         Purpose::Lambda | Purpose::StateCreate => false,
     };
     let scans = match purpose {
         // An empty index is filled, and after a gap all items are compared.
         Purpose::Run => source.backfill_at_most.is_some() || source.on_gap == OnGap::Resnapshot,
-        _ => matches!(purpose, Purpose::Backfill | Purpose::Verify | Purpose::Repair),
+        _ => matches!(purpose, Purpose::Backfill | Purpose::Verify | Purpose::Repair | Purpose::Rebuild),
     };
     let mut actions = Vec::new();
     actions.extend((scans || purpose.reads_items(facts)).then_some(READ_ITEMS));
@@ -119,6 +130,7 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
     let letters = config.dead_letter.kind == DeadLetterKind::Table;
     let actions: &[&str] = match purpose {
         Purpose::Run => &KEEP_PROGRESS,
+        Purpose::Rebuild => &KEEP_REBUILD,
         Purpose::Lambda if letters => &KEEP_INDICES,
         Purpose::Replay if letters => &PUT_LETTERS,
         Purpose::Backfill => &KEEP_BACKFILL,
@@ -140,9 +152,13 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
         let partition = [Partition::Mark.key()];
         return grants.allow(&state.aws, mark.when(EACH_KEY, LEADING_KEYS, partition));
     }
-    // Other groups share the table, and are none of this one's business.
-    let partitions = partitions(config, sources, purpose, facts);
-    grants.allow(&state.aws, statement.when(EACH_KEY, LEADING_KEYS, partitions));
+    let statement = match purpose {
+        // Of two groups, and of whoever else reads.
+        Purpose::Rebuild => statement,
+        // Other groups share the table, and are none of this one's business.
+        _ => statement.when(EACH_KEY, LEADING_KEYS, partitions(config, sources, purpose, facts)),
+    };
+    grants.allow(&state.aws, statement);
     let key_actions: &[&str] = if actions == READ_PROGRESS.as_slice() { &DECRYPT } else { &DECRYPT_AND_WRITE };
     if let Some(key) = &facts.state_key {
         grants.allow(&state.aws, Statement::new("StateKey", key_actions, key.clone()).via(place.via("dynamodb")));
@@ -152,13 +168,18 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
 /// The partition keys in the state table that are read or written.
 fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Facts) -> Vec<String> {
     let group = &config.state.group;
-    let follow = |source: &&Source| {
+    let arn = |source: &Source| {
         let table = format!("table/{}", source.table.table_name());
-        Partition::Follow { group, table: &Place::of_source(&facts.around, source).arn("dynamodb", &table) }.key()
+        Place::of_source(&facts.around, source).arn("dynamodb", &table)
     };
+    let follow = |source: &&Source| Partition::Follow { group, table: &arn(source) }.key();
+    // Who makes an index asks who makes its aliases.
+    let makes = matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill | Purpose::Repair | Purpose::Dlq);
+    let rebuilt = if makes { sources } else { &[] };
+    let rebuilt = rebuilt.iter().map(|source| Partition::Rebuild { table: &arn(source) }.key());
     let followed = if purpose == Purpose::Replay { &[] } else { sources };
     let in_table = config.dead_letter.kind == DeadLetterKind::Table;
     let letters = (purpose != Purpose::Status && in_table).then(|| Partition::Letters { group }.key());
     let mark = matches!(purpose, Purpose::Run | Purpose::Backfill).then(|| Partition::Mark.key());
-    followed.iter().map(follow).chain(letters).chain(mark).collect()
+    followed.iter().map(follow).chain(rebuilt).chain(letters).chain(mark).collect()
 }

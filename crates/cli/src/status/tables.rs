@@ -77,7 +77,8 @@ impl TableStatus {
         Ok(TableStatus::new(source, info, state))
     }
 
-    fn new(source: &Source, info: TableInfo, state: &StateTable) -> TableStatus {
+    /// One table, of which this is known.
+    pub(crate) fn new(source: &Source, info: TableInfo, state: &StateTable) -> TableStatus {
         let store = Arc::new(partition(state, &info));
         let time = Arc::new(ServiceTime::new(Arc::new(SystemClock::default())));
         // Nothing is written, so that nobody hears of this worker.
@@ -91,6 +92,11 @@ impl TableStatus {
             ..TableReport::default()
         };
         TableStatus { head, progress }
+    }
+
+    /// What the group has stored about the table, as it is read.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// What the group has stored about the table.

@@ -118,6 +118,13 @@ impl SortKey {
     }
 }
 
+/// The group whose [`Partition::Follow`] of this table has the partition key.
+pub fn group_of(partition: &str, table: &str) -> Option<String> {
+    let mut parts = split(partition).into_iter();
+    let (kind, group, of) = (parts.next()?, parts.next()?, parts.next()?);
+    (kind == "follow" && of == table && parts.next().is_none()).then_some(group)
+}
+
 /// Sorts behind every [`SortKey::Done`] and before all other kinds: `}` follows `|`.
 pub const BEHIND_DONE: &str = "done}";
 
@@ -165,6 +172,10 @@ mod tests {
     fn keys_are_what_the_decision_record_says() {
         let follow = Partition::Follow { group: "default", table: ARN };
         assert_eq!(follow.key(), format!("follow|default|{ARN}"));
+        assert_eq!(group_of(&Partition::Follow { group: "a|b", table: ARN }.key(), ARN).as_deref(), Some("a|b"));
+        for partition in [follow.key().replace("sessions", "other"), Partition::Letters { group: "x" }.key()] {
+            assert_eq!(group_of(&partition, ARN), None);
+        }
         assert_eq!(Partition::Letters { group: "a|b" }.key(), "letters|a\\|b");
         let label = || "2026-11-22T15:01:21.123".to_owned();
         let rows = [

@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use super::StateTable;
 use super::admin::Creation;
 use super::error::StateError;
-use super::item::Item;
+use super::item::{Item, text};
+use super::keys::{SortKey, group_of};
 use crate::call::Call;
 use crate::fault::Fault;
 
@@ -57,6 +58,37 @@ impl StateTable {
             if after.is_none() {
                 return Ok(items);
             }
+        }
+    }
+
+    /// The groups that have, or had, a lease of this table: the whole state table is read.
+    ///
+    /// # Errors
+    /// A call failed.
+    pub async fn groups(&self, table: &str) -> Result<Vec<String>, StateError> {
+        let mut groups = Vec::new();
+        let mut after = None;
+        loop {
+            let of_call = Call::of("Scan");
+            let call = self.client().scan().table_name(self.name()).consistent_read(true);
+            let call = call.filter_expression("sk = :lease").projection_expression("pk");
+            let call = call.expression_attribute_values(":lease", AttributeValue::S(SortKey::Lease.text()));
+            let call =
+                call.return_consumed_capacity(ReturnConsumedCapacity::Total).set_exclusive_start_key(after.clone());
+            let call = call.customize().interceptor(of_call.clone());
+            let page = Box::pin(call.send()).await.map_err(|error| self.failed(of_call.failed(&error)))?;
+            let items = page.items.ok_or_else(|| self.failed(of_call.lacks("Items")))?;
+            of_call.proven(page.consumed_capacity.as_ref()).map_err(|error| self.failed(error))?;
+            groups.extend(items.iter().filter_map(|item| group_of(text(item, "pk")?, table)));
+            let next = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if next.is_none() {
+                return Ok(groups);
+            }
+            if next == after {
+                let repeated = of_call.fault(Fault::Transient);
+                return Err(self.failed(repeated.with_detail("the answer repeats `LastEvaluatedKey`")));
+            }
+            after = next;
         }
     }
 

@@ -73,8 +73,28 @@ impl Made {
         ALIASES.iter().any(|suffix| self.alias(suffix).is_some())
     }
 
+    /// What readers see of it.
+    pub fn shown(&self) -> Shown {
+        let body = |suffix: &str| Some((suffix.to_owned(), self.alias(suffix)?.clone()));
+        Shown { generation: self.generation, aliases: ALIASES.into_iter().filter_map(body).collect() }
+    }
+
     fn alias_name(&self, suffix: &str) -> String {
         format!("{}{suffix}", self.index)
+    }
+}
+
+// === impl Shown ===
+
+impl Shown {
+    /// Readers see no index.
+    pub fn nothing() -> Shown {
+        Shown { generation: 0, aliases: BTreeMap::new() }
+    }
+
+    /// Whether readers see no index.
+    pub fn is_nothing(&self) -> bool {
+        self.aliases.is_empty()
     }
 }
 
@@ -83,7 +103,7 @@ impl Made {
 pub fn moves(made: &[Made], shown: &BTreeMap<String, Shown>) -> Vec<Value> {
     let mut actions = Vec::new();
     for (index, shown) in made.iter().filter_map(|index| Some((index, shown.get(&index.text)?))) {
-        if !has_generation(made, index, shown.generation) {
+        if !shown.is_nothing() && !has_generation(made, index, shown.generation) {
             continue;
         }
         for suffix in ALIASES {
@@ -109,7 +129,8 @@ pub fn moves(made: &[Made], shown: &BTreeMap<String, Shown>) -> Vec<Value> {
 pub fn lacking(made: &[Made], shown: &BTreeMap<String, Shown>) -> BTreeSet<IndexName> {
     let lacks = |index: &&Made| {
         let shown = shown.get(&index.text);
-        index.is_shown() && shown.is_some_and(|shown| !has_generation(made, index, shown.generation))
+        let is_absent = |shown: &Shown| !shown.is_nothing() && !has_generation(made, index, shown.generation);
+        index.is_shown() && shown.is_some_and(is_absent)
     };
     made.iter().filter(lacks).map(|index| index.index.clone()).collect()
 }
@@ -297,6 +318,9 @@ mod tests {
                 json!({"add": {"index": "o-jp-000002", "alias": "o-jp"}}),
             ]
         );
+        let nothing = BTreeMap::from([("o-{r}".to_owned(), Shown::nothing())]);
+        assert_eq!(moves(&found[..2], &nothing), [json!({"remove": {"index": "o-eu-000001", "alias": "o-eu"}})]);
+        assert_eq!(lacking(&found, &nothing), BTreeSet::new());
         assert_eq!(lacking(&found, &shown), BTreeSet::from([IndexName::parse("o-us").unwrap()]));
     }
 }

@@ -36,7 +36,9 @@ struct Hit {
 /// # Panics
 /// When the table cannot be read.
 pub async fn table_items(client: &Client, table: &str) -> Vec<Item> {
-    let mut pages = client.scan().table_name(table).consistent_read(true).into_paginator().items().send();
+    // For a page without a limit DynamoDB Local reads all of the table that is left.
+    let scan = client.scan().table_name(table).consistent_read(true).limit(1000);
+    let mut pages = scan.into_paginator().items().send();
     let mut items = Vec::new();
     while let Some(item) = pages.next().await {
         items.push(item.expect("a page of the table").into_iter().collect());

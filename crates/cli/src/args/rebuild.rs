@@ -1,0 +1,44 @@
+//! The arguments of `rebuild`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+
+use clap::Args;
+
+/// `streamdex rebuild`
+#[derive(Debug, Clone, Args)]
+pub struct RebuildArgs {
+    /// Show how far the rebuild is, and who reads
+    #[arg(long, group = "what")]
+    pub status: bool,
+    /// Move readers back to what they saw before
+    #[arg(long, group = "what")]
+    pub rollback: bool,
+    /// Delete what the rebuild made, as long as readers have not moved
+    #[arg(long, group = "what")]
+    pub abort: bool,
+    /// Do not ask first
+    #[arg(long, short)]
+    pub yes: bool,
+    /// The group that writes what readers see, where the index does not say
+    #[arg(long, value_name = "GROUP")]
+    pub from: Option<String>,
+    /// The Lambda function writes what readers see: it is one of the two readers that a stream has room for
+    #[arg(long)]
+    pub beside_lambda: bool,
+    /// Readers move only to an index that is at most so many seconds behind its table
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    pub max_lag: u64,
+    /// How many seconds the index behind the Lambda function is behind its table: for --rollback, which cannot ask it
+    #[arg(long, value_name = "SECONDS", requires = "rollback")]
+    pub lag: Option<u64>,
+    /// Move readers although the new mapping refuses items: they are dead letters, and found no more
+    #[arg(long)]
+    pub accept_dead_letters: bool,
+    /// Where there is no terminal, log the outcomes so far every so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    pub report_every: NonZeroU64,
+    /// Serve probes, metrics and status over HTTP at this address, as 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS", env = "STREAMDEX_LISTEN", hide_env_values = true)]
+    pub listen: Option<SocketAddr>,
+}

@@ -1,0 +1,274 @@
+//! `streamdex rebuild`: fills the next generation of the indices beside the one that readers see, and moves readers to it.
+//!
+//! It follows the stream as `run` does, for the group of the new configuration, and looks at how far the rebuild is beside
+//! that. `run` with the new configuration takes over when it ends.
+
+mod others;
+mod report;
+mod target;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamdex_config::Config;
+use streamdex_delivery::Term;
+use streamdex_delivery::backfill::Stored;
+use streamdex_delivery::rebuild::{RebuildPhase, RebuildRecord};
+use streamdex_reconcile::rebuild::{Abort, Conditions, Looked, Waiting};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::target::Target;
+use crate::args::{Global, RebuildArgs, RunArgs};
+use crate::exit::{CliError, Exit};
+use crate::preflight::{Uses, preflight};
+use crate::watched::Watched;
+use crate::{confirm, output, run as follow, settings, signals};
+
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, arguments: RebuildArgs) -> Result<Exit, CliError> {
+    let config = settings::configuration(global)?;
+    preflight(&config, &[Uses::Sources, Uses::State, Uses::OpenSearch]).await?;
+    let conditions = Conditions {
+        max_lag: Duration::from_secs(arguments.max_lag),
+        accept_dead_letters: arguments.accept_dead_letters,
+    };
+    let mut targets = Vec::new();
+    for source in &config.sources {
+        targets.push(Box::pin(Target::connect(&config, source, conditions)).await?);
+    }
+    if arguments.status {
+        return Box::pin(report::print(global, &targets)).await;
+    }
+    if arguments.rollback || arguments.abort {
+        return Box::pin(take_back(&targets, &arguments)).await;
+    }
+    for target in &targets {
+        if !Box::pin(ready(target, &arguments)).await? {
+            return Ok(Exit::Done);
+        }
+    }
+    Box::pin(follow_and_look(global, config, &arguments, targets)).await
+}
+
+/// Begins a rebuild, or goes on with the one that is recorded; whether that is wanted.
+async fn ready(target: &Target, arguments: &RebuildArgs) -> Result<bool, CliError> {
+    let found = target.record().await?;
+    let Some(found) = found.filter(|found| found.to == target.group() || !found.phase.is_over()) else {
+        return Box::pin(begin(target, arguments)).await;
+    };
+    if found.to != target.group() {
+        let message = format!("the group {} is being filled for a rebuild of {}", found.to, target.table());
+        return Err(CliError::new(Exit::Usage, message).with_hint(
+            "end that one first: with its configuration, `streamdex rebuild`, or `streamdex rebuild --abort`",
+        ));
+    }
+    match found.phase {
+        RebuildPhase::Returned => {
+            target.rebuild.enter(&found, RebuildPhase::Equal).await?;
+            tracing::info!(table = target.table(), "readers were moved back: they are to move again");
+        }
+        RebuildPhase::Returning => return Err(unfinished("--rollback")),
+        RebuildPhase::Aborting => return Err(unfinished("--abort")),
+        phase => tracing::info!(table = target.table(), phase = phase.name(), "going on with the rebuild"),
+    }
+    Ok(true)
+}
+
+fn unfinished(option: &str) -> CliError {
+    CliError::new(Exit::Usage, format!("`rebuild {option}` was begun, and has not ended"))
+        .with_hint(format!("run `streamdex rebuild {option}` again: it goes on"))
+}
+
+async fn begin(target: &Target, arguments: &RebuildArgs) -> Result<bool, CliError> {
+    let earlier = target.record().await?;
+    let record = target.begin(arguments.from.as_deref()).await?;
+    let beat = record.beat.max(earlier.as_ref().map_or(0, |earlier| earlier.beat + 1));
+    let record = RebuildRecord { beat, ..record };
+    target.has_room(&record, arguments.beside_lambda).await?;
+    output::note(&report::intention(target, &record));
+    if !arguments.yes && !confirm::is_wanted("a rebuild", "Begin?")? {
+        return Ok(false);
+    }
+    match target.rebuild.store.store(&record, earlier.map(|earlier| earlier.beat)).await? {
+        Stored::Stored => Ok(true),
+        Stored::Refused => Err(CliError::new(Exit::Unreachable, "another process began a rebuild at the same time")
+            .with_hint("`streamdex rebuild --status` shows it")),
+    }
+}
+
+/// Follows the streams for the group of the next generation, and looks at how far each rebuild is.
+async fn follow_and_look(
+    global: &Global,
+    mut config: Config,
+    arguments: &RebuildArgs,
+    targets: Vec<Target>,
+) -> Result<Exit, CliError> {
+    for source in &mut config.sources {
+        // It was asked for, however large the table is.
+        source.backfill_at_most = Some(u64::MAX);
+    }
+    let run = RunArgs { until_end: false, report_every: arguments.report_every, listen: arguments.listen };
+    let beside = move |watched: &mut Watched, stop: &CancellationToken| {
+        for target in targets {
+            watched.spawn("looks at the rebuild", look(Arc::new(target), stop.clone()));
+        }
+    };
+    follow::follow(global, config, &run, beside).await
+}
+
+/// Does what is next, until it is to stop.
+async fn look(target: Arc<Target>, stop: CancellationToken) {
+    let mut told = Told::default();
+    while !stop.is_cancelled() {
+        let term = Term { cancel: &stop, until: None };
+        match Box::pin(target.rebuild.look(term)).await {
+            Ok(Looked::Gone) => {
+                tracing::warn!(table = target.table(), "the rebuild was aborted");
+                stop.cancel();
+            }
+            // The next phase has begun.
+            Ok(Looked::Entered(record)) => {
+                told.entered(&target, &record);
+                continue;
+            }
+            Ok(Looked::Comparing) => {
+                tracing::info!(table = target.table(), "all items are to be compared with their documents")
+            }
+            Ok(Looked::Waiting(waiting)) => told.waits(&target, &waiting),
+            Ok(Looked::Settled(record)) => told.rests(&target, &record),
+            Ok(Looked::Healed(record)) => {
+                tracing::warn!(
+                    table = target.table(),
+                    phase = record.phase.name(),
+                    "aliases were elsewhere, and were moved"
+                );
+            }
+            Err(fault) if fault.is_stop() => {}
+            Err(fault) => {
+                tracing::warn!(table = target.table(), hint = fault.hint(), "the rebuild is looked at again: {fault}");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(LOOK_EVERY) => {}
+        }
+    }
+    std::future::pending().await
+}
+
+/// What was said last, and when.
+#[derive(Default)]
+struct Told(Option<(String, Instant)>);
+
+impl Told {
+    fn entered(&mut self, target: &Target, record: &RebuildRecord) {
+        self.0 = None;
+        let table = target.table();
+        match record.phase {
+            RebuildPhase::Equal => tracing::info!(table, "the next generation equals the table"),
+            RebuildPhase::Filling => tracing::warn!(table, "the next generation is to be compared once more"),
+            RebuildPhase::Moving => tracing::info!(table, "moving the aliases"),
+            RebuildPhase::Moved => tracing::info!(table, "readers see the next generation"),
+            phase => tracing::info!(table, phase = phase.name(), "the rebuild goes on"),
+        }
+    }
+
+    fn waits(&mut self, target: &Target, waiting: &Waiting) {
+        let (text, hint) = report::waiting(waiting);
+        self.say(&text, || tracing::info!(table = target.table(), hint, "{text}"));
+    }
+
+    fn rests(&mut self, target: &Target, record: &RebuildRecord) {
+        let (text, hint) = report::rest(record);
+        self.say(text, || tracing::info!(table = target.table(), hint, "{text}"));
+    }
+
+    /// One line for each change, and a reminder each minute.
+    fn say(&mut self, text: &str, log: impl Fn()) {
+        let again = |(last, at): &(String, Instant)| last != text || at.elapsed() >= REMINDER;
+        if self.0.as_ref().is_none_or(again) {
+            log();
+            self.0 = Some((text.to_owned(), Instant::now()));
+        }
+    }
+}
+
+/// `--rollback` and `--abort`.
+async fn take_back(targets: &[Target], arguments: &RebuildArgs) -> Result<Exit, CliError> {
+    let cancel = CancellationToken::new();
+    let mut watched = Watched::default();
+    watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
+    for target in targets {
+        let Some(record) = target.record().await? else {
+            let message = format!("there is no rebuild of {}", target.table());
+            return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex rebuild` begins one"));
+        };
+        if record.to != target.group() {
+            let message = format!("the rebuild of {} is that of the group {}", target.table(), record.to);
+            return Err(CliError::new(Exit::Usage, message).with_hint("take the configuration with that state.group"));
+        }
+        let term = Term { cancel: &cancel, until: None };
+        match arguments.abort {
+            true => Box::pin(abort(target, record, arguments, term)).await?,
+            false => Box::pin(roll_back(target, &record, arguments, term)).await?,
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn roll_back(
+    target: &Target,
+    record: &RebuildRecord,
+    arguments: &RebuildArgs,
+    term: Term<'_>,
+) -> Result<(), CliError> {
+    let table = target.table();
+    match record.phase {
+        RebuildPhase::Moved | RebuildPhase::Moving => {}
+        RebuildPhase::Returning => {
+            let settled = target.rebuild.look(term).await?;
+            return Ok(report::rolled_back(table, &settled));
+        }
+        phase => {
+            let message = format!("readers of {table} see what they saw before: the rebuild is {}", phase.name());
+            return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex rebuild --status` shows it"));
+        }
+    }
+    target.is_current(record, arguments.lag.map(Duration::from_secs), arguments.max_lag).await?;
+    let settled = target.rebuild.go_back(record, term).await?;
+    report::rolled_back(table, &settled);
+    Ok(())
+}
+
+async fn abort(
+    target: &Target,
+    record: RebuildRecord,
+    arguments: &RebuildArgs,
+    term: Term<'_>,
+) -> Result<(), CliError> {
+    let table = target.table();
+    let question =
+        format!("Delete the generation of {table} that was filled, and the state of the group {}?", record.to);
+    if !arguments.yes && record.phase != RebuildPhase::Aborting && !confirm::is_wanted("an abort", &question)? {
+        return Ok(());
+    }
+    match target.rebuild.abort(record, target, term).await? {
+        Abort::Done => {
+            output::note(&format!("the rebuild of {table} is gone: readers see what they saw before\n"));
+            Ok(())
+        }
+        Abort::Shown(phase) => {
+            let message = format!("readers of {table} may see the next generation: the rebuild is {}", phase.name());
+            Err(CliError::new(Exit::Usage, message).with_hint("move them back first: `streamdex rebuild --rollback`"))
+        }
+        Abort::ReadBy(reader) => {
+            let message = format!("{reader} reads the stream of {table} for the group, and goes on");
+            Err(CliError::new(Exit::Unreachable, message)
+                .with_hint("stop that `streamdex run`, and run `streamdex rebuild --abort` again: it goes on"))
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! One table whose indices are rebuilt, and what is known of the two groups.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamdex_config::{Config, DeadLetterKind, Source};
+use streamdex_delivery::DeliveryProgress;
+use streamdex_delivery::backfill::StoredBackfill;
+use streamdex_delivery::letter::DeadLetterStore;
+use streamdex_delivery::rebuild::{RebuildRecord, StoredRebuild};
+use streamdex_dynamodb::clients::SourceClients;
+use streamdex_dynamodb::state::{Action, Extent, Operation, StateError, text};
+use streamdex_dynamodb::table::TableInfo;
+use streamdex_dynamodb::time::now;
+use streamdex_poller::observe::{LeaseReport, TableReport};
+use streamdex_reconcile::rebuild::{Before, Conditions, NextGroup, Rebuild, Refusal, TableGenerations, begin};
+use streamdex_reconcile::verify::Lag;
+use streamdex_sink::Patience;
+use streamdex_sink::index::generations::Made;
+
+use super::others::Others;
+use crate::connect;
+use crate::exit::{CliError, Exit};
+use crate::followed::partition;
+use crate::mirrored::Mirrored;
+use crate::status::TableStatus;
+
+/// A table whose indices are rebuilt.
+pub(super) struct Target {
+    config: Config,
+    source: Source,
+    info: TableInfo,
+    mirrored: Mirrored,
+    letters: Arc<dyn DeadLetterStore>,
+    pub(super) rebuild: Rebuild,
+}
+
+/// How far behind the worker is that reads the stream now; not known where none does.
+struct OfReader(TableStatus);
+
+// === impl Target ===
+
+impl Target {
+    /// Makes the first contact.
+    ///
+    /// # Errors
+    /// A service does not answer, or the configuration does not fit the table.
+    pub(super) async fn connect(config: &Config, source: &Source, conditions: Conditions) -> Result<Target, CliError> {
+        let letters = connect::letters(config).await;
+        let mirrored = Box::pin(Mirrored::connect(config, source, Arc::clone(&letters))).await?;
+        let clients = SourceClients::connect(source).await;
+        let info = connect::within(async { Ok(Box::pin(TableInfo::describe(&clients, source)).await?) }).await?;
+        connect::fits(source, &info)?;
+        let state = connect::state_table(config).await;
+        connect::within(async { Ok(Box::pin(state.ensure(&info.arn)).await?) }).await?;
+        let generations = TableGenerations { indices: mirrored.indices(), table: info.table.clone() };
+        let rebuild = Rebuild {
+            store: Arc::new(StoredRebuild::new(state.clone(), info.arn.as_str())),
+            backfill: Arc::new(StoredBackfill::new(state.clone(), &info.arn)),
+            generations: Arc::new(generations),
+            letters: Arc::clone(&letters),
+            table: info.table.clone(),
+            lag: Arc::new(OfReader(TableStatus::new(source, info.clone(), &state))),
+            conditions,
+            patience: Patience::one_shot(),
+            progress: DeliveryProgress::under_way(),
+        };
+        Ok(Target { config: config.clone(), source: source.clone(), info, mirrored, letters, rebuild })
+    }
+
+    pub(super) fn table(&self) -> &str {
+        &self.info.table
+    }
+
+    /// The group of the next generation.
+    pub(super) fn group(&self) -> &str {
+        &self.config.state.group
+    }
+
+    pub(super) fn items(&self) -> u64 {
+        self.mirrored.size.items
+    }
+
+    /// The record of the rebuild, if there is one.
+    ///
+    /// # Errors
+    /// The state table cannot be read.
+    pub(super) async fn record(&self) -> Result<Option<RebuildRecord>, CliError> {
+        connect::within(async { Ok(self.rebuild.store.load().await?) }).await
+    }
+
+    /// The indices of all generations.
+    ///
+    /// # Errors
+    /// OpenSearch does not answer, or refuses.
+    pub(super) async fn made(&self) -> Result<Vec<Made>, CliError> {
+        Ok(self.mirrored.indices().made(self.table()).await?)
+    }
+
+    /// The record that a rebuild begins with.
+    ///
+    /// # Errors
+    /// It cannot begin.
+    pub(super) async fn begin(&self, from: Option<&str>) -> Result<RebuildRecord, CliError> {
+        let indices = self.mirrored.indices();
+        let (configured, made) = (indices.configured(self.table()), self.made().await?);
+        let table_arn = self.info.arn.as_str();
+        let before = Before { table_arn, group: self.group(), from, configured: &configured, made: &made, now: now() };
+        let refusal = match begin(before) {
+            Ok(record) => return Ok(record),
+            Err(refusal) => refusal,
+        };
+        if refusal == Refusal::NothingShown {
+            for index in &configured {
+                let names = indices.behind(&index.text).await?;
+                if !names.is_empty() {
+                    let message =
+                        format!("readers of {} see {}, which streamdex did not make", index.text, names.join(", "));
+                    return Err(CliError::new(Exit::Usage, message).with_hint(
+                        "take the alias off that index, or rename it; then `streamdex run` makes an index, fills it and makes the alias",
+                    ));
+                }
+            }
+        }
+        Err(CliError::new(Exit::Usage, refusal.to_string()).with_hint(refusal.hint()))
+    }
+
+    /// Whether the stream has room for another reader.
+    ///
+    /// # Errors
+    /// It has not, or that cannot be found out.
+    pub(super) async fn has_room(&self, record: &RebuildRecord, lambda: bool) -> Result<(), CliError> {
+        let state = connect::state_table(&self.config).await;
+        let arn = self.info.arn.as_str();
+        let known = connect::within(async { Ok(Box::pin(state.groups(arn)).await?) }).await?;
+        let mut groups = Vec::new();
+        for group in known.into_iter().filter(|group| *group != record.to) {
+            if reader(&self.report_of(&group).await?).is_some() {
+                groups.push(group);
+            }
+        }
+        Others { groups, lambda, is_global: !self.info.replicas.is_empty() }.has_room(self.table())
+    }
+
+    /// Whether the index that readers saw before is still up to date.
+    ///
+    /// # Errors
+    /// It is not, or nobody knows.
+    pub(super) async fn is_current(
+        &self,
+        record: &RebuildRecord,
+        given: Option<Duration>,
+        most_seconds: u64,
+    ) -> Result<(), CliError> {
+        let report = self.report_of(&record.from).await?;
+        let refuse = |what: String, hint: &str| Err(CliError::new(Exit::Unreachable, what).with_hint(hint));
+        if !report.gaps.is_empty() {
+            let what = format!(
+                "the group {} has lost changes: what readers saw before is not equal to the table",
+                record.from
+            );
+            return refuse(what, "close its gap first, and compare: see docs/recover.md");
+        }
+        match given.or_else(|| lag_of(&report)) {
+            Some(lag) if lag.as_secs() <= most_seconds => Ok(()),
+            Some(lag) => {
+                let what = format!("what readers saw before is {} s behind the table", lag.as_secs());
+                refuse(what, "wait until it has caught up, or allow that with --max-lag")
+            }
+            None => {
+                let what =
+                    format!("nobody reads the stream for the group {}: what readers saw before is old", record.from);
+                refuse(
+                    what,
+                    "start its `streamdex run` and wait until it has caught up; of a Lambda function say how far behind it is with --lag",
+                )
+            }
+        }
+    }
+
+    /// What the state table says of a group.
+    ///
+    /// # Errors
+    /// The state table cannot be read.
+    pub(super) async fn report_of(&self, group: &str) -> Result<TableReport, CliError> {
+        let mut config = self.config.clone();
+        group.clone_into(&mut config.state.group);
+        let state = connect::state_table(&config).await;
+        TableStatus::new(&self.source, self.info.clone(), &state).report().await
+    }
+}
+
+/// Who reads the stream for a group now.
+pub(super) fn reader(report: &TableReport) -> Option<&str> {
+    let lease = report.lease.as_ref().filter(|lease| !lease.is_silent())?;
+    lease.reader.as_deref()
+}
+
+/// How far behind the worker is that reads now.
+pub(super) fn lag_of(report: &TableReport) -> Option<Duration> {
+    let lease: &LeaseReport = report.lease.as_ref().filter(|lease| lease.reader.is_some() && !lease.is_silent())?;
+    let lag = lease.summary.as_ref()?.lag_seconds?;
+    Some(Duration::try_from_secs_f64(lag).ok()? + Duration::from_secs(lease.beat_seconds_ago))
+}
+
+#[async_trait]
+impl Lag for OfReader {
+    async fn lag(&self) -> Option<Duration> {
+        match self.0.report().await {
+            Ok(report) => lag_of(&report),
+            Err(error) => {
+                tracing::warn!("the lag is not known: {error}");
+                None
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl NextGroup for Target {
+    async fn reader(&self) -> Result<Option<String>, StateError> {
+        let state = connect::state_table(&self.config).await;
+        let loaded = TableStatus::new(&self.source, self.info.clone(), &state).progress().load().await?;
+        Ok(reader(&TableReport::of(&loaded, now())).map(str::to_owned))
+    }
+
+    async fn forget(&self) -> Result<(), StateError> {
+        let state = connect::state_table(&self.config).await;
+        let stored = partition(&state, &self.info);
+        for item in stored.query(Extent::All).await? {
+            let Some(sort_key) = text(&item, "sk") else { continue };
+            let delete = Operation { sort_key: sort_key.to_owned(), conditions: Vec::new(), action: Action::Delete };
+            stored.write(&[delete]).await?;
+        }
+        if matches!(self.config.dead_letter.kind, DeadLetterKind::Table) {
+            self.forget_letters().await;
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    /// Letters that cannot be removed are of a group that nobody uses any more.
+    async fn forget_letters(&self) {
+        let mut after = None;
+        loop {
+            let page = match self.letters.list(after.as_ref()).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!("dead letters of the group stay: {error}");
+                    return;
+                }
+            };
+            for letter in page.letters.iter().filter(|letter| letter.table == self.info.table) {
+                if let Err(error) = self.letters.remove(letter).await {
+                    tracing::warn!("a dead letter of the group stays: {error}");
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return,
+            }
+        }
+    }
+}

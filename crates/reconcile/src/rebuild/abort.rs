@@ -1,0 +1,100 @@
+//! The end of a rebuild that readers have not moved to: what it made is deleted.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use streamdex_delivery::Term;
+use streamdex_delivery::backfill::Stored;
+use streamdex_delivery::rebuild::{RebuildPhase, RebuildRecord};
+use streamdex_dynamodb::state::StateError;
+use streamdex_sink::index::generations::Made;
+use tokio::time::Instant;
+
+use super::{BETWEEN_LOOKS, Looked, QUIET, Rebuild};
+use crate::Fault;
+
+/// The state of the group that fills the next generation.
+#[async_trait]
+pub trait NextGroup: Send + Sync {
+    /// Who reads the stream for it now, if anyone does.
+    async fn reader(&self) -> Result<Option<String>, StateError>;
+    /// Deletes what the state table holds of the group about the table.
+    async fn forget(&self) -> Result<(), StateError>;
+}
+
+/// How an abort ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Abort {
+    /// What the rebuild made is gone.
+    Done,
+    /// Readers see the next generation, or may.
+    Shown(RebuildPhase),
+    /// Somebody reads the stream for the group; nothing is deleted while it writes.
+    ReadBy(String),
+}
+
+/// A `rebuild` that runs sees the record, and ends.
+const ENDS_WITHIN: Duration = Duration::from_secs(40);
+
+// === impl Rebuild ===
+
+impl Rebuild {
+    /// Deletes the indices that were made for the next generation, and the state of its group. Where it was stopped, the next
+    /// call goes on.
+    ///
+    /// # Errors
+    /// A service did not answer, or refused; [`Fault::Taken`] where another process has changed the record.
+    pub async fn abort(&self, record: RebuildRecord, group: &dyn NextGroup, term: Term<'_>) -> Result<Abort, Fault> {
+        let record = match record.phase {
+            RebuildPhase::Moving | RebuildPhase::Moved | RebuildPhase::Returning => {
+                return Ok(Abort::Shown(record.phase));
+            }
+            RebuildPhase::Aborting => record,
+            RebuildPhase::Filling | RebuildPhase::Equal | RebuildPhase::Returned => {
+                match self.enter(&record, RebuildPhase::Aborting).await? {
+                    Looked::Entered(record) => record,
+                    _ => return Err(Fault::Taken),
+                }
+            }
+        };
+        let begun = Instant::now();
+        while let Some(reader) = group.reader().await? {
+            if begun.elapsed() >= ENDS_WITHIN {
+                return Ok(Abort::ReadBy(reader));
+            }
+            term.sleep(BETWEEN_LOOKS).await?;
+        }
+        let mut quiet = 0;
+        while quiet < QUIET {
+            self.settle(&record, term).await?;
+            let next = self.of_next(&record, term).await?;
+            quiet = if next.is_empty() { quiet + 1 } else { 0 };
+            for made in &next {
+                tracing::info!(index = made.concrete, "deleting the index that was made for the rebuild");
+                let delete = || self.generations.delete(made);
+                self.attempts().make(term, "delete the index", delete).await?;
+            }
+            if quiet < QUIET {
+                term.sleep(BETWEEN_LOOKS).await?;
+            }
+        }
+        group.forget().await?;
+        match self.store.remove(record.beat).await? {
+            Stored::Stored => Ok(Abort::Done),
+            Stored::Refused => Err(Fault::Taken),
+        }
+    }
+
+    /// The indices of the next generation, which the rebuild alone has made: no other group names itself in them.
+    async fn of_next(&self, record: &RebuildRecord, term: Term<'_>) -> Result<Vec<Made>, Fault> {
+        let mut made = self.made(term).await?;
+        made.retain(|index| {
+            let is_next =
+                record.indices.get(&index.text).is_some_and(|rebuilt| rebuilt.to.generation == index.generation);
+            let is_ours =
+                index.groups.iter().all(|group| group.rsplit_once('|').is_some_and(|(name, _)| name == record.to));
+            is_next && is_ours
+        });
+        Ok(made)
+    }
+}
