@@ -19,6 +19,8 @@ pub struct Pace {
 #[must_use]
 pub struct Turn<'p> {
     pace: &'p Pace,
+    /// When it began: what the page takes is due from then on.
+    at: Instant,
     _alone: Option<tokio::sync::MutexGuard<'p, ()>>,
 }
 
@@ -41,28 +43,28 @@ impl Pace {
     /// once would be a burst of thousands of units.
     pub async fn turn(&self) -> Turn<'_> {
         if self.units_a_second.is_none() {
-            return Turn { pace: self, _alone: None };
+            return Turn { pace: self, at: Instant::now(), _alone: None };
         }
         let alone = self.turn.lock().await;
         let due = *self.due();
         if let Some(due) = due {
             sleep_until(due).await;
         }
-        Turn { pace: self, _alone: Some(alone) }
+        Turn { pace: self, at: Instant::now(), _alone: Some(alone) }
     }
 
     /// Waits until `units` that were spent are due. What was spent before goes first.
     pub async fn spend(&self, units: f64) {
-        if let Some(due) = self.owe(units) {
+        if let Some(due) = self.owe(units, Instant::now()) {
             sleep_until(due).await;
         }
     }
 
-    /// When `units` that were spent are due; none where nothing is counted.
-    fn owe(&self, units: f64) -> Option<Instant> {
+    /// When `units` that are spent from `at` on are due; none where nothing is counted.
+    fn owe(&self, units: f64, at: Instant) -> Option<Instant> {
         let rate = self.units_a_second?;
         let mut due = self.due();
-        let from = due.unwrap_or_else(Instant::now).max(Instant::now());
+        let from = due.map_or(at, |due| due.max(at));
         *due = Some(from + Duration::try_from_secs_f64(units / rate).unwrap_or_default());
         *due
     }
@@ -77,7 +79,7 @@ impl Pace {
 impl Turn<'_> {
     /// The page took so many units: the next turn waits for them.
     pub fn spend(self, units: f64) {
-        self.pace.owe(units);
+        self.pace.owe(units, self.at);
     }
 }
 
@@ -111,11 +113,11 @@ mod tests {
             turn.spend(50.0);
             at
         };
-        assert_eq!(tokio::join!(page(), page(), page()), (0, 6, 12));
+        assert_eq!(tokio::join!(page(), page(), page()), (0, 5, 10), "the time that a page takes counts");
         drop(pace.turn().await);
-        assert_eq!(begun.elapsed().as_secs(), 18, "a page that was not read costs nothing");
+        assert_eq!(begun.elapsed().as_secs(), 15, "a page that was not read costs nothing");
         pace.turn().await.spend(0.0);
-        assert_eq!(begun.elapsed().as_secs(), 18);
+        assert_eq!(begun.elapsed().as_secs(), 15);
     }
 
     #[tokio::test(start_paused = true)]

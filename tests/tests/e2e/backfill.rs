@@ -24,20 +24,20 @@ const ITEMS: &str = "STREAMDEX_BACKFILL_ITEMS";
 const LOAD: u32 = 500;
 const BATCH: u32 = 25;
 /// What the table is provisioned with: a scan takes half of it, and leaves DynamoDB Local time for all else.
-const READ_UNITS: i64 = 400;
+pub(super) const READ_UNITS: i64 = 400;
 
 fn items() -> u32 {
     std::env::var(ITEMS).ok().and_then(|items| items.parse().ok()).unwrap_or(4_000)
 }
 
 /// Puts and deletes of any item, until it is stopped.
-struct BatchedLoad {
+pub(super) struct BatchedLoad {
     stop: oneshot::Sender<()>,
     task: JoinHandle<u32>,
 }
 
 impl BatchedLoad {
-    fn start(client: Client, table: String, items: u32) -> BatchedLoad {
+    pub(super) fn start(client: Client, table: String, items: u32) -> BatchedLoad {
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let (mut random, mut sessions) = (fastrand::Rng::with_seed(9), Sessions::new(9, now()));
@@ -63,7 +63,7 @@ impl BatchedLoad {
         BatchedLoad { stop, task }
     }
 
-    async fn stop(self) -> u32 {
+    pub(super) async fn stop(self) -> u32 {
         let _ = self.stop.send(());
         self.task.await.unwrap()
     }
@@ -80,7 +80,7 @@ fn delete(key: Item) -> WriteRequest {
 }
 
 impl Lab {
-    async fn provision(&self, read_units: i64) {
+    pub(super) async fn provision(&self, read_units: i64) {
         let throughput = ProvisionedThroughput::builder().read_capacity_units(read_units).write_capacity_units(10_000);
         let call = self.client.update_table().table_name(&self.table.name).billing_mode(BillingMode::Provisioned);
         call.provisioned_throughput(throughput.build().unwrap()).send().await.unwrap();

@@ -8,6 +8,7 @@ mod letters;
 mod outage;
 mod pressure;
 mod program;
+mod rebuild;
 mod replay;
 mod replicas;
 mod resnapshot;

@@ -1,0 +1,307 @@
+//! `rebuild`: the next generation is filled under load, readers move to it when it is equal, and back.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::StreamViewType;
+use opensearch::http::Method;
+use serde_json::{Value, json};
+use streamdex_testkit::workload::Sessions;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::backfill::BatchedLoad;
+use super::program::{Ended, Running};
+use crate::lab::{CONFIG, Lab, Node, id, now};
+
+const VIEW: StreamViewType = StreamViewType::NewAndOldImages;
+/// Items of the table; a full run takes 200,000.
+const ITEMS: &str = "STREAMDEX_REBUILD_ITEMS";
+const NEXT: &str = "next.toml";
+/// Filling, the margin of reads, and comparing.
+const MOVED_WITHIN: Duration = Duration::from_secs(900);
+/// Items that nothing changes, for searches that must always find them.
+const STABLE: u32 = 40;
+
+fn items() -> u32 {
+    std::env::var(ITEMS).ok().and_then(|items| items.parse().ok()).unwrap_or(2_000)
+}
+
+/// The user of an item that the load does not touch.
+fn stable(number: u32) -> u32 {
+    4_000_000 + number
+}
+
+/// Searches, again and again, that must find every stable item, in one generation.
+struct Searches {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<u32>,
+    /// The generations that were seen, in order.
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Searches {
+    async fn start(lab: &Lab) -> Searches {
+        let (stop, mut stopped) = oneshot::channel();
+        let (node, alias) = (Node::new(lab.node()).await, format!("{}-live", lab.index));
+        let ids: Vec<String> = (0..STABLE).map(|number| id(&Sessions::key_of(stable(number), 0))).collect();
+        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            let mut searches = 0;
+            loop {
+                tokio::select! {
+                    _ = &mut stopped => return searches,
+                    () = sleep(Duration::from_millis(50)) => {}
+                }
+                let query = json!({"size": 100, "_source": false, "query": {"ids": {"values": ids}}});
+                let found = node.done(Method::Post, &format!("{alias}/_search"), query).await;
+                let hits = found["hits"]["hits"].as_array().unwrap();
+                let found: BTreeSet<&str> = hits.iter().map(|hit| hit["_id"].as_str().unwrap()).collect();
+                assert_eq!((found.len(), hits.len()), (ids.len(), ids.len()), "after {searches} searches");
+                let indices: BTreeSet<&str> = hits.iter().map(|hit| hit["_index"].as_str().unwrap()).collect();
+                let [index] = indices.into_iter().collect::<Vec<_>>()[..] else { panic!("{hits:?}") };
+                let mut noted = noted.lock().unwrap();
+                if noted.last().is_none_or(|last| last != index) {
+                    noted.push(index.to_owned());
+                }
+                searches += 1;
+            }
+        });
+        Searches { stop, task, seen }
+    }
+
+    /// The generations that were seen, by their last digit.
+    async fn stop(self) -> Vec<char> {
+        let _ = self.stop.send(());
+        let searches = self.task.await.unwrap();
+        assert!(searches > 50, "{searches} searches");
+        self.seen.lock().unwrap().iter().map(|index| index.chars().last().unwrap()).collect()
+    }
+}
+
+impl Lab {
+    /// The configuration of the next generation, with a changed mapping.
+    fn configure_next(&self) {
+        let mapping = json!({"properties": {"city": {"type": "keyword"}}});
+        self.write_file("next.json", &mapping.to_string());
+        let text = self.read_file(CONFIG).replace("[state]\n", "[state]\ngroup = \"next\"\n");
+        self.write_file(NEXT, &format!("{text}generation = 2\nmapping_file = \"next.json\"\n"));
+    }
+
+    async fn start_next(&self, arguments: &[&str]) -> Running {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let mut all = vec!["--config", NEXT];
+        all.extend(arguments);
+        Running::start(self.folder.path(), &number.to_string(), &all, &[]).await
+    }
+
+    async fn end_next(&self, arguments: &[&str]) -> Ended {
+        self.start_next(arguments).await.ended(Duration::from_secs(180)).await
+    }
+
+    async fn rebuild_status(&self) -> Value {
+        let status = self.end_next(&["rebuild", "--status", "--json"]).await;
+        let report: Value = serde_json::from_str(&status.stdout).unwrap_or_else(|_| panic!("{}", status.stderr));
+        report["rebuilds"][0].clone()
+    }
+
+    fn generation(&self, generation: u32) -> String {
+        format!("{}-{generation:06}", self.index)
+    }
+
+    async fn aliases(&self) -> Value {
+        let (_, aliases) = self.ask(Method::Get, &format!("{}-0*/_alias", self.index)).await;
+        aliases
+    }
+
+    /// What the state table holds of the group of the next generation.
+    async fn next_rows(&self) -> usize {
+        self.state_rows("pk", "follow|next|").await.len() + self.state_rows("pk", "letters|next").await.len()
+    }
+
+    /// Settings and mapping of a generation are what the configuration says, whatever was done meanwhile.
+    async fn has_the_settings_of_its_configuration(&self) {
+        let plan = self.end_next(&["index", "plan", "--json"]).await;
+        let plan: Value = serde_json::from_str(&plan.stdout).unwrap_or_else(|_| panic!("{}", plan.stderr));
+        let text = plan.to_string();
+        for finding in ["setting_differs", "field_differs"] {
+            assert!(!text.contains(finding), "{plan}");
+        }
+        let index = self.generation(2);
+        let (_, settings) = self.ask(Method::Get, &format!("{index}/_settings?flat_settings=true")).await;
+        let settings = &settings[&index]["settings"];
+        for name in ["index.refresh_interval", "index.translog.durability"] {
+            assert_eq!(settings.get(name), None, "{settings}");
+        }
+        assert_eq!(settings["index.number_of_replicas"], "0");
+    }
+}
+
+async fn with_stable_items(items: u32) -> Option<Lab> {
+    let lab = Lab::on_opensearch(VIEW).await?;
+    lab.provision(super::backfill::READ_UNITS).await;
+    lab.fill(61, items).await;
+    let mut sessions = Sessions::new(62, now());
+    for number in 0..STABLE {
+        let mut item = sessions.item(Sessions::key_of(stable(number), 0));
+        item.remove("expires_at");
+        lab.put(item).await;
+    }
+    lab.configure_next();
+    Some(lab)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_move_to_the_next_generation_under_load_and_back() {
+    let items = items();
+    let Some(lab) = with_stable_items(items).await else { return };
+    let mut earlier = lab.start(&["run"]).await;
+    lab.until_equal("before", || earlier.stderr()).await;
+    let searches = Searches::start(&lab).await;
+    let load = BatchedLoad::start(lab.client.clone(), lab.table.name.clone(), items + items / 10);
+
+    let mut first = lab.start_next(&["rebuild", "--yes"]).await;
+    let begins = |log: &str| log.contains("reading the table") && log.contains("filling the index");
+    first.until_logged("it fills", MOVED_WITHIN, begins).await;
+    let status = lab.rebuild_status().await;
+    assert_eq!(status["phase"], "filling", "{status}");
+    assert_eq!(status["aliases"][&lab.index], json!([lab.generation(1)]), "{status}");
+    first.kill();
+    let mut rebuild = lab.start_next(&["rebuild", "--yes"]).await;
+    rebuild.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
+    assert!(rebuild.stderr().contains("going on with the rebuild"), "{}", rebuild.stderr());
+    let status = lab.rebuild_status().await;
+    for alias in [lab.index.clone(), format!("{}-live", lab.index)] {
+        assert_eq!(status["aliases"][&alias], json!([lab.generation(2)]), "{status}");
+    }
+    assert!(status["from"]["reader"].is_string() && status["to"]["reader"].is_string(), "both read: {status}");
+    lab.has_the_settings_of_its_configuration().await;
+
+    // `run` with the new configuration takes over.
+    let mut next = lab.start_next(&["run"]).await;
+    next.until_logged("it stands by", Duration::from_secs(60), |log| log.contains("standing by")).await;
+    assert_eq!(rebuild.stop().await.status, 0);
+    next.until_logged("it reads", Duration::from_secs(60), |log| log.contains("reading the table")).await;
+    load.stop().await;
+    lab.until_equal("in the next generation", || next.stderr()).await;
+
+    let back = lab.end_next(&["rebuild", "--rollback"]).await;
+    assert_eq!(back.status, 0, "{}", back.stderr);
+    lab.until_equal("in the earlier generation", || earlier.stderr()).await;
+    assert_eq!(lab.rebuild_status().await["phase"], "returned");
+    assert_eq!(searches.stop().await, ['1', '2', '1']);
+
+    let refused = lab.end_next(&["rebuild", "--abort", "--yes"]).await;
+    assert!(refused.status == 3 && refused.stderr.contains("reads the stream"), "{}", refused.stderr);
+    assert_eq!(next.stop().await.status, 0);
+    let aborted = lab.end_next(&["rebuild", "--abort", "--yes"]).await;
+    assert_eq!(aborted.status, 0, "{}", aborted.stderr);
+    assert_eq!(lab.aliases().await.as_object().unwrap().keys().collect::<Vec<_>>(), [&lab.generation(1)]);
+    assert_eq!((lab.next_rows().await, lab.rebuild_status().await["phase"].clone()), (0, Value::Null));
+    lab.until_equal("in the end", || earlier.stderr()).await;
+    assert_eq!(earlier.stop().await.status, 0);
+    lab.no_letters().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_rebuilt_is_refused_and_an_abort_ends_the_one_that_runs() {
+    let Some(lab) = with_stable_items(100).await else { return };
+    let nothing = lab.end_next(&["rebuild", "--yes"]).await;
+    assert!(nothing.status == 2 && nothing.stderr.contains("readers see nothing"), "{}", nothing.stderr);
+    let mut earlier = lab.start(&["run"]).await;
+    lab.until_equal("before", || earlier.stderr()).await;
+    let same = lab.end(&["rebuild", "--yes"]).await;
+    assert!(same.status == 2 && same.stderr.contains("raise `generation`"), "{}", same.stderr);
+
+    let mut rebuild = lab.start_next(&["rebuild", "--yes"]).await;
+    let waits = |log: &str| log.contains("all items are compared with their documents");
+    rebuild.until_logged("it compares", MOVED_WITHIN, waits).await;
+    let other = lab
+        .read_file(NEXT)
+        .replace("group = \"next\"", "group = \"third\"")
+        .replace("generation = 2", "generation = 3");
+    lab.write_file("third.toml", &other);
+    let third = lab.end(&["rebuild", "--yes", "-c", "third.toml"]).await;
+    assert!(third.status == 2, "{}", third.stderr);
+    let early = lab.end_next(&["rebuild", "--rollback"]).await;
+    assert!(early.status == 2 && early.stderr.contains("is filling"), "{}", early.stderr);
+    // A marked index of somebody else's generation, and one without a mark.
+    let stranger = lab.generation(9);
+    assert_eq!(lab.ask(Method::Put, &stranger).await.0, 200);
+    let aborted = lab.end_next(&["rebuild", "--abort", "--yes"]).await;
+    assert_eq!(aborted.status, 0, "{}", aborted.stderr);
+    let ended = rebuild.ended(Duration::from_secs(30)).await;
+    assert!(ended.status == 0 && ended.stderr.contains("the rebuild was aborted"), "{}", ended.stderr);
+    let left: Vec<String> = lab.aliases().await.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(left, [lab.generation(1), stranger.clone()]);
+    assert_eq!(lab.ask(Method::Get, &format!("_index_template/streamdex-{}", lab.generation(2))).await.0, 404);
+    assert_eq!(lab.next_rows().await, 0);
+    lab.until_equal("in the end", || earlier.stderr()).await;
+    assert_eq!(earlier.stop().await.status, 0);
+    assert_eq!(lab.ask(Method::Delete, &stranger).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_name_of_a_placeholder_is_made_by_one_of_the_two_groups() {
+    let Some(lab) = Lab::on_opensearch(VIEW).await else { return };
+    let text = lab.read_file(CONFIG).replace(&format!("\"{}\"", lab.index), &format!("\"{}-{{city}}\"", lab.index));
+    lab.write_file(
+        CONFIG,
+        &text.replace(&format!("table = \"{}-{{city}}\"", lab.index), &format!("table = \"{}\"", lab.index)),
+    );
+    lab.configure_next();
+    let mut sessions = Sessions::new(63, now());
+    let mut put = async |number: u32, city: &str| {
+        let mut item = sessions.item(Sessions::key_of(number, 0));
+        item.insert("city".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(city.to_owned()));
+        lab.put(item).await;
+    };
+    for number in 0..20 {
+        put(number, ["eu", "us"][usize::from(number % 2 == 0)]).await;
+    }
+    let mut earlier = lab.start(&["run"]).await;
+    lab.until_behind("us", 1).await;
+    let mut rebuild = lab.start_next(&["rebuild", "--yes"]).await;
+    let waits = |log: &str| log.contains("all items are compared with their documents");
+    rebuild.until_logged("it compares", MOVED_WITHIN, waits).await;
+    put(100, "cn").await;
+    lab.until_behind("cn", 1).await;
+    rebuild.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
+    for city in ["eu", "us", "cn"] {
+        lab.until_behind(city, 2).await;
+    }
+    put(101, "jp").await;
+    lab.until_behind("jp", 2).await;
+    let (_, found) = lab.ask(Method::Get, &format!("{}-jp-000001", lab.index)).await;
+    assert!(
+        found.get("error").is_some() || found[format!("{}-jp-000001", lab.index)]["aliases"] == json!({}),
+        "{found}"
+    );
+    assert_eq!(rebuild.stop().await.status, 0);
+    assert_eq!(earlier.stop().await.status, 0);
+}
+
+impl Lab {
+    /// Until the readers of this city's alias see this generation, and nothing else.
+    async fn until_behind(&self, city: &str, generation: u32) {
+        let wanted = format!("{}-{city}-{generation:06}", self.index);
+        let waited = timeout(Duration::from_secs(60), async {
+            loop {
+                let (_, behind) = self.ask(Method::Get, &format!("_alias/{}-{city}", self.index)).await;
+                if behind.as_object().is_some_and(|behind| behind.keys().eq([&wanted])) {
+                    return;
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+        });
+        assert!(
+            waited.await.is_ok(),
+            "{wanted}: {}",
+            self.ask(Method::Get, &format!("{}-*/_alias", self.index)).await.1
+        );
+    }
+}
