@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use streamdex_config::{Config, Source};
 use streamdex_delivery::backfill::BackfillStore;
-use streamdex_delivery::indices::KnownIndices;
+use streamdex_delivery::indices::{IndexSetup, KnownIndices};
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::rebuild::StoredReaders;
-use streamdex_delivery::{ReadMemory, Term};
+use streamdex_delivery::{Delivery, ReadMemory, Term};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::size::TableSize;
 use streamdex_dynamodb::stream::KEPT_SECONDS;
@@ -19,7 +19,7 @@ use streamdex_reconcile::backfill::{self, Backfill};
 use streamdex_reconcile::verify::Lag;
 use streamdex_reconcile::{Mirror, Repair};
 use streamdex_sink::index::TableFacts;
-use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
+use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, Targets, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::connect;
@@ -92,6 +92,24 @@ impl Mirrored {
             patience: Patience::one_shot(),
         };
         Ok(Mirrored { mirror: reached.mirror(size.keys.clone()), size, config: config.clone(), reached })
+    }
+
+    /// What writes all items to `indices` in place of their own, and its dead letters to `letters`.
+    pub(crate) fn dry_run(
+        &self,
+        store: Arc<dyn BackfillStore>,
+        settings: backfill::Settings,
+        (indices, letters): (Arc<impl IndexSetup + Targets>, Arc<dyn DeadLetterStore>),
+        cancel: &CancellationToken,
+    ) -> Backfill {
+        let settings_of_writer = WriterSettings { brake_after: 0, brake_after_field: 0, ..self.writer_settings() };
+        let client = self.reached.client.clone();
+        let writer = BulkWriter::start(client, indices.clone(), settings_of_writer, cancel.clone());
+        let make = |reader| {
+            let delivery = self.reached.delivery(reader, writer);
+            Delivery { indices, letters, ..delivery }
+        };
+        Backfill::through(self.mirror.clone(), store, settings, make)
     }
 
     /// The indices of the configuration.

@@ -1,10 +1,12 @@
 //! Results on stdout, and notes beside them on stderr.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
-use crate::exit::CliError;
+use crate::exit::{CliError, Exit};
 use crate::logging::bars;
 
 /// Writes `text` as it is.
@@ -42,4 +44,20 @@ pub fn print_json(value: &impl Serialize) -> Result<(), CliError> {
     let mut line = serde_json::to_vec(value).map_err(|error| CliError::stdout(error.into()))?;
     line.push(b'\n');
     print_bytes(&line)
+}
+
+/// Where lines are written one by one.
+pub type Lines = BufWriter<Box<dyn Write + Send>>;
+
+/// Opens a file for lines; `-` is stdout.
+///
+/// # Errors
+/// The file cannot be made.
+pub fn file(path: &Path) -> Result<Lines, CliError> {
+    if path == Path::new("-") {
+        return Ok(BufWriter::new(Box::new(io::stdout())));
+    }
+    let failed =
+        |error: io::Error| CliError::new(Exit::Usage, format!("cannot write {}", path.display())).caused_by(error);
+    Ok(BufWriter::new(Box::new(File::create(path).map_err(failed)?)))
 }

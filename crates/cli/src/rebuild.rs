@@ -4,6 +4,7 @@
 //! that. `run` with the new configuration takes over when it ends.
 
 mod others;
+mod plan;
 mod report;
 mod target;
 
@@ -39,6 +40,9 @@ pub(crate) async fn run(global: &Global, arguments: RebuildArgs) -> Result<Exit,
     let mut targets = Vec::new();
     for source in &config.sources {
         targets.push(Box::pin(Target::connect(&config, source, conditions)).await?);
+    }
+    if arguments.plan {
+        return Box::pin(plan::run(global, &targets, &arguments)).await;
     }
     if arguments.status {
         return Box::pin(report::print(global, &targets)).await;
@@ -123,6 +127,8 @@ async fn follow_and_look(
 /// Does what is next, until it is to stop.
 async fn look(target: Arc<Target>, stop: CancellationToken) {
     let mut told = Told::default();
+    // The stream is pinned first, which makes a new beginning of what is recorded.
+    sleep(LOOK_EVERY).await;
     while !stop.is_cancelled() {
         let term = Term { cancel: &stop, until: None };
         match Box::pin(target.rebuild.look(term)).await {
@@ -172,7 +178,8 @@ impl Told {
             RebuildPhase::Equal => tracing::info!(table, "the next generation equals the table"),
             RebuildPhase::Filling => tracing::warn!(table, "the next generation is to be compared once more"),
             RebuildPhase::Moving => tracing::info!(table, "moving the aliases"),
-            RebuildPhase::Moved => tracing::info!(table, "readers see the next generation"),
+            // Each look says so from now on.
+            RebuildPhase::Moved => {}
             phase => tracing::info!(table, phase = phase.name(), "the rebuild goes on"),
         }
     }

@@ -1,8 +1,7 @@
 //! `streamdex verify`: whether the index equals the table.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -190,7 +189,7 @@ fn headline(report: &Report, arguments: &VerifyArgs) -> &'static str {
 
 /// The list of differences: in a file, or the first few by verdict and index.
 struct List {
-    file: Option<Mutex<BufWriter<Box<dyn Write + Send>>>>,
+    file: Option<Mutex<output::Lines>>,
     first: Mutex<Vec<String>>,
 }
 
@@ -198,17 +197,8 @@ struct List {
 
 impl List {
     fn open(path: Option<&Path>) -> Result<List, CliError> {
-        let file: Option<Box<dyn Write + Send>> = match path {
-            None => None,
-            Some(path) if path == Path::new("-") => Some(Box::new(io::stdout())),
-            Some(path) => {
-                let failed = |error: io::Error| {
-                    CliError::new(Exit::Usage, format!("cannot write {}", path.display())).caused_by(error)
-                };
-                Some(Box::new(File::create(path).map_err(failed)?))
-            }
-        };
-        Ok(List { file: file.map(|file| Mutex::new(BufWriter::new(file))), first: Mutex::default() })
+        let file = path.map(output::file).transpose()?;
+        Ok(List { file: file.map(Mutex::new), first: Mutex::default() })
     }
 
     fn finish(&self) -> Result<(), CliError> {

@@ -28,7 +28,7 @@ impl Lab {
     async fn until_compared(&self, replicas: &[Running]) {
         let logs = || replicas.iter().map(Running::stderr).collect::<Vec<_>>().join("\n");
         let waited = timeout(COMPARED_WITHIN, async {
-            while !(logs().contains("the index equals the table again") && self.is_whole().await) {
+            while !(logs().contains("the index equals the table") && self.is_whole().await) {
                 sleep(Duration::from_millis(500)).await;
             }
         });

@@ -2,12 +2,19 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 
 use clap::Args;
 
 /// `streamdex rebuild`
 #[derive(Debug, Clone, Args)]
 pub struct RebuildArgs {
+    /// Write all items to a scratch index of the new mapping, and name those that it refuses or cannot search; move nothing
+    #[arg(long, group = "what")]
+    pub plan: bool,
+    /// Where --plan names each document that is refused, or holds values that no search finds; `-` is stdout
+    #[arg(long, value_name = "FILE", requires = "plan")]
+    pub list: Option<PathBuf>,
     /// Show how far the rebuild is, and who reads
     #[arg(long, group = "what")]
     pub status: bool,

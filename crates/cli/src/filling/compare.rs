@@ -68,7 +68,7 @@ impl Filling {
             table = self.table(),
             items = size.items,
             read_units = size.read_units(),
-            "comparing all items with their documents, since changes were lost"
+            "comparing all items with their documents"
         );
         let ends = CancellationToken::new();
         let _ended = ends.clone().drop_guard();
@@ -112,7 +112,7 @@ impl Filling {
         {
             return Ok(Attempt::Failed);
         }
-        tracing::info!(table = self.table(), checked, repaired, "the index equals the table again");
+        tracing::info!(table = self.table(), checked, repaired, "the index equals the table");
         Ok(Attempt::Done)
     }
 }

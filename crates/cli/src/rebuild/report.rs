@@ -190,6 +190,7 @@ fn aliases(made: &[Made]) -> BTreeMap<String, Vec<String>> {
 impl Side {
     fn new(group: &str, report: &TableReport, generations: BTreeMap<String, u32>) -> Side {
         let filled = report.backfill.as_ref().map(|backfill| (backfill.items, backfill.expected));
+        let filled = filled.filter(|(_, expected)| *expected > 0);
         Side {
             group: group.to_owned(),
             generations,

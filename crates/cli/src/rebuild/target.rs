@@ -14,12 +14,14 @@ use streamdex_dynamodb::state::{Action, Extent, Operation, StateError, text};
 use streamdex_dynamodb::table::TableInfo;
 use streamdex_dynamodb::time::now;
 use streamdex_poller::observe::{LeaseReport, TableReport};
+use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::rebuild::{Before, Conditions, NextGroup, Rebuild, Refusal, TableGenerations, begin};
 use streamdex_reconcile::verify::Lag;
-use streamdex_sink::Patience;
 use streamdex_sink::index::generations::Made;
+use streamdex_sink::{Indices, Patience};
 
 use super::others::Others;
+use crate::backfill_plan::Plan;
 use crate::connect;
 use crate::exit::{CliError, Exit};
 use crate::followed::partition;
@@ -78,8 +80,27 @@ impl Target {
         &self.config.state.group
     }
 
+    /// About how many items the table has.
     pub(super) fn items(&self) -> u64 {
         self.mirrored.size.items
+    }
+
+    /// How many read units a second may be taken.
+    pub(super) fn read_units(&self) -> Option<f64> {
+        Pace::half_of(self.mirrored.size.provisioned_reads)
+    }
+
+    /// What reading all items costs and takes.
+    pub(super) fn plan(&self) -> Plan {
+        Plan::of(self.table(), &self.mirrored.size, self.read_units(), None)
+    }
+
+    pub(super) fn mirrored(&self) -> &Mirrored {
+        &self.mirrored
+    }
+
+    pub(super) fn indices(&self) -> Arc<Indices> {
+        self.mirrored.indices()
     }
 
     /// The record of the rebuild, if there is one.
@@ -95,7 +116,7 @@ impl Target {
     /// # Errors
     /// OpenSearch does not answer, or refuses.
     pub(super) async fn made(&self) -> Result<Vec<Made>, CliError> {
-        Ok(self.mirrored.indices().made(self.table()).await?)
+        Ok(self.indices().made(self.table()).await?)
     }
 
     /// The record that a rebuild begins with.
@@ -103,7 +124,7 @@ impl Target {
     /// # Errors
     /// It cannot begin.
     pub(super) async fn begin(&self, from: Option<&str>) -> Result<RebuildRecord, CliError> {
-        let indices = self.mirrored.indices();
+        let indices = self.indices();
         let (configured, made) = (indices.configured(self.table()), self.made().await?);
         let table_arn = self.info.arn.as_str();
         let before = Before { table_arn, group: self.group(), from, configured: &configured, made: &made, now: now() };

@@ -233,7 +233,7 @@ fn alias_finding(wanted: &Wanted, observed: &Observed, alias: Alias) -> Option<F
         return Some(Finding::new(
             Code::AliasElsewhere,
             format!("the alias {name} points to {elsewhere}, while {} is written", wanted.concrete),
-            "move the alias with POST /_aliases when the new generation is complete",
+            "`streamdex rebuild` moves it when the new generation equals the table; by hand: POST /_aliases",
         ));
     }
     let filter = observed.index(&wanted.concrete)?.aliases.get(&name)?.get("filter");
