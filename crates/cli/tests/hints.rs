@@ -44,7 +44,7 @@ fn unknown_commands_are_found() {
     ] {
         assert_eq!(check(good), Some(true), "{good}");
     }
-    for bad in ["streamdex dlq burn", "dlq burn", "verify --heal", "streamdex rebuild", "streamdex run --fast"] {
+    for bad in ["streamdex dlq burn", "dlq burn", "verify --heal", "streamdex explain", "streamdex run --fast"] {
         assert_eq!(check(bad), Some(false), "{bad}");
     }
     for other in ["generation", "aws dynamodb update-table", "check", "index"] {

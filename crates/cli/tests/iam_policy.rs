@@ -123,6 +123,8 @@ fn one_table_into_one_domain() {
                 &["--for", "verify", "--account", "123456789012"],
                 &["--for", "repair", "--account", "123456789012"],
                 &["--for", "repair", "--opensearch", "--account", "123456789012"],
+                &["--for", "rebuild", "--account", "123456789012"],
+                &["--for", "rebuild", "--opensearch", "--account", "123456789012"],
                 &["--for", "dlq", "--account", "123456789012"],
                 &["--for", "state-create", "--account", "123456789012"],
                 &["--for", "index", "--account", "123456789012"],

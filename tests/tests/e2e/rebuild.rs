@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::StreamViewType;
+use aws_sdk_dynamodb::types::{AttributeValue, StreamViewType};
 use opensearch::http::Method;
 use serde_json::{Value, json};
+use streamdex_testkit::engines::SearchEngine;
+use streamdex_testkit::report::{dynamodb_local, search_node};
 use streamdex_testkit::workload::Sessions;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::backfill::BatchedLoad;
@@ -144,7 +146,7 @@ impl Lab {
 async fn with_stable_items(items: u32) -> Option<Lab> {
     let lab = Lab::on_opensearch(VIEW).await?;
     lab.provision(super::backfill::READ_UNITS).await;
-    lab.fill(61, items).await;
+    lab.hold_before_the_stream(items).await;
     let mut sessions = Sessions::new(62, now());
     for number in 0..STABLE {
         let mut item = sessions.item(Sessions::key_of(stable(number), 0));
@@ -257,7 +259,7 @@ async fn a_new_name_of_a_placeholder_is_made_by_one_of_the_two_groups() {
     let mut sessions = Sessions::new(63, now());
     let mut put = async |number: u32, city: &str| {
         let mut item = sessions.item(Sessions::key_of(number, 0));
-        item.insert("city".to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(city.to_owned()));
+        item.insert("city".to_owned(), AttributeValue::S(city.to_owned()));
         lab.put(item).await;
     };
     for number in 0..20 {
@@ -265,7 +267,7 @@ async fn a_new_name_of_a_placeholder_is_made_by_one_of_the_two_groups() {
     }
     let mut earlier = lab.start(&["run"]).await;
     lab.until_behind("us", 1).await;
-    let mut rebuild = lab.start_next(&["rebuild", "--yes"]).await;
+    let mut rebuild = lab.start_next(&["rebuild", "--yes", "--from", "default"]).await;
     let waits = |log: &str| log.contains("all items are compared with their documents");
     rebuild.until_logged("it compares", MOVED_WITHIN, waits).await;
     put(100, "cn").await;
@@ -285,7 +287,92 @@ async fn a_new_name_of_a_placeholder_is_made_by_one_of_the_two_groups() {
     assert_eq!(earlier.stop().await.status, 0);
 }
 
+/// What a plan says of each document, and what becomes of it then.
+async fn plan_and_move(lab: &Lab) {
+    let mut sessions = Sessions::new(64, now());
+    let mut odd = async |number: u32, name: &str, value: AttributeValue| {
+        let mut item = sessions.item(Sessions::key_of(number, 7));
+        item.insert(name.to_owned(), value);
+        lab.put(item).await;
+    };
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    for number in 0..3 {
+        odd(number, "strict", text("no number")).await;
+        odd(10 + number, "object", text("plain")).await;
+        odd(20 + number, "lenient", text("no number")).await;
+    }
+    let mapping = json!({"properties": {
+        "strict": {"type": "long", "ignore_malformed": false}, "object": {"type": "object"}, "lenient": {"type": "long"}
+    }});
+    lab.write_file("next.json", &mapping.to_string());
+    let mut earlier = lab.start(&["run"]).await;
+    lab.until_equal("before", || earlier.stderr()).await;
+    lab.until_its_group_is_named().await;
+
+    let plan = lab.end_next(&["rebuild", "--plan", "--list", "list.ndjson", "--json"]).await;
+    assert_eq!(plan.status, 1, "{}", plan.stderr);
+    assert_eq!(lab.aliases().await.as_object().unwrap().keys().collect::<Vec<_>>(), [&lab.generation(1)]);
+    let (_, scratch) = lab.ask(Method::Get, "_cat/indices/streamdex-plan-*?format=json").await;
+    let of_table = scratch.to_string().contains(&lab.index);
+    assert!(!of_table, "{scratch}");
+    let listed = lab.read_file("list.ndjson");
+    let named = |verdict: &str| -> BTreeSet<String> {
+        let lines = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["verdict"] == verdict).map(|line| line["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let (refused, ignored) = (named("refused"), named("ignored"));
+    // An older engine ignores what does not fit where the index says so, whatever the field says.
+    assert!([3, 6].contains(&refused.len()), "{listed}");
+    assert!(ignored.len() >= 3, "{listed}");
+
+    let mut waits = lab.start_next(&["rebuild", "--yes"]).await;
+    waits.until_logged("it waits", MOVED_WITHIN, |log| log.contains("the new mapping refuses items")).await;
+    assert_eq!(waits.stop().await.status, 0);
+    let mut rebuild = lab.start_next(&["rebuild", "--yes", "--accept-dead-letters"]).await;
+    rebuild.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
+    let letters = lab.state_rows("pk", "letters|next").await;
+    let letters: BTreeSet<String> = letters.iter().map(|letter| letter["id"].as_s().unwrap().clone()).collect();
+    assert_eq!(letters, refused);
+    let query = json!({"size": 1000, "_source": false, "query": {"exists": {"field": "_ignored"}}});
+    let (_, found) = lab.send(Method::Post, &format!("{}/_search", lab.index), query).await;
+    let hits = found["hits"]["hits"].as_array().unwrap();
+    let found: BTreeSet<String> = hits.iter().map(|hit| hit["_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(found, ignored);
+    assert_eq!(rebuild.stop().await.status, 0);
+    assert_eq!(earlier.stop().await.status, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_refusals_that_a_plan_names_are_those_that_come_on_every_engine() {
+    let Some(dynamodb) = dynamodb_local().await else { return };
+    let mut tried = JoinSet::new();
+    for engine in SearchEngine::REAL {
+        let Some(node) = search_node(engine).await else { continue };
+        let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), VIEW).await;
+        lab.fill(65, 100).await;
+        lab.configure_next();
+        tried.spawn(async move { plan_and_move(&lab).await });
+    }
+    while let Some(tried) = tried.join_next().await {
+        tried.unwrap();
+    }
+}
+
 impl Lab {
+    /// Until the index says which group writes it.
+    async fn until_its_group_is_named(&self) {
+        let waited = timeout(Duration::from_secs(60), async {
+            loop {
+                let (_, mapping) = self.ask(Method::Get, &format!("{}/_mapping", self.generation(1))).await;
+                if mapping.to_string().contains("default|") {
+                    return;
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+        });
+        assert!(waited.await.is_ok());
+    }
+
     /// Until the readers of this city's alias see this generation, and nothing else.
     async fn until_behind(&self, city: &str, generation: u32) {
         let wanted = format!("{}-{city}-{generation:06}", self.index);

@@ -170,6 +170,46 @@ async fn run_that_closes_gaps_is_granted_what_run_and_repair_are() {
     }
 }
 
+/// It follows and compares with the calls of `run` and `verify --repair`, each of which was overheard; what comes with them is
+/// overheard here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rebuild_makes_the_granted_calls_and_no_other() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let lab = &overheard.lab;
+    overheard.needed(&["state", "create"], 0).await;
+    lab.put(Sessions::key_of(50, 0)).await;
+    overheard.needed(&["run", "--until-end"], 0).await;
+    let text = lab.read_file(crate::lab::CONFIG);
+    lab.use_group("next");
+    lab.write_file(crate::lab::CONFIG, &format!("{}generation = 2\n", lab.read_file(crate::lab::CONFIG)));
+    let plan = overheard.needed(&["rebuild", "--plan", "--from", "default"], 0).await;
+    overheard.forget();
+    let mut rebuild = lab.start(&["rebuild", "--yes", "--from", "default"]).await;
+    let compares = |log: &str| log.contains("all items are compared with their documents");
+    rebuild.until_logged("it compares", crate::lab::LONG, compares).await;
+    assert_eq!(rebuild.stop().await.status, 0);
+    let begun = overheard.asked();
+    let status = overheard.needed(&["rebuild", "--status"], 0).await;
+    let abort = overheard.needed(&["rebuild", "--abort", "--yes"], 0).await;
+    let mut needed = both(both(plan, begun), both(status, abort));
+    let follows = both(granted(lab, &["--for", "run"]).await, granted(lab, &["--for", "repair"]).await);
+    let (names, mut granted) = (std::mem::take(&mut needed.names), granted(lab, &["--for", "rebuild"]).await);
+    let patterns = std::mem::take(&mut granted.names);
+    for name in names {
+        let is_granted = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(begin) => name.starts_with(begin),
+            None => name == *pattern,
+        };
+        assert!(patterns.iter().any(is_granted), "{name}: {patterns:?}");
+    }
+    // Of two groups, and of whoever else reads.
+    assert!(granted.partitions.is_empty());
+    needed = both(needed, Rights { partitions: [].into(), names: [].into(), ..follows });
+    needed.partitions.clear();
+    assert_eq!(needed, granted);
+    lab.write_file(crate::lab::CONFIG, &text);
+}
+
 /// An engine without the sort of a point in time is listed with a scroll; which engine there will be is not known.
 fn with_scrolls(mut needed: Rights) -> Rights {
     needed.cluster.extend(["indices:data/read/scroll", "indices:data/read/scroll/clear"].map(str::to_owned));

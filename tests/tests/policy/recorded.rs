@@ -151,6 +151,13 @@ impl Rights {
             }
             ("POST", ["_search"]) => (&[], &["indices:data/read/search"]),
             ("DELETE", ["_search", "point_in_time"]) => (&[], &["indices:data/read/point_in_time/delete"]),
+            ("POST", ["_search", "scroll"]) => (&["indices:data/read/scroll"], &[]),
+            ("DELETE", ["_search", "scroll"]) => (&["indices:data/read/scroll/clear"], &[]),
+            ("DELETE", ["_index_template", _]) => (&["indices:admin/index_template/delete"], &[]),
+            ("DELETE", [name]) => {
+                self.names.insert((*name).to_owned());
+                (&[], &["indices:admin/delete"])
+            }
             // One document is a bulk request of one item.
             ("PUT", [name, "_doc", _]) => {
                 self.names.insert((*name).to_owned());

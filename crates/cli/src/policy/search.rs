@@ -26,7 +26,7 @@
 
 use serde::Serialize;
 use streamdex_config::{Auth, AwsSettings, Config, Manage, OnGap, SigV4Service, Source};
-use streamdex_sink::index::{IndexNames, index_names};
+use streamdex_sink::index::{IndexNames, SCRATCH, index_names};
 use url::Url;
 
 use super::document::Statement;
@@ -147,7 +147,7 @@ impl Use {
         Use { purpose, fills: rebuilds || runs && config.sources.iter().any(is_filled), compares }
     }
 
-    /// The names that are used: a rebuild looks at all generations.
+    /// The names that are used: a rebuild looks at all generations, and plans with scratch indices.
     fn names(self, names: &[IndexNames]) -> Vec<IndexNames> {
         let all = |names: &IndexNames| {
             let concrete = names.concrete.rsplit_once('-').map(|(name, _)| format!("{name}-*"));
@@ -155,7 +155,12 @@ impl Use {
             let concrete = concrete.filter(|_| of_all).unwrap_or_else(|| names.concrete.clone());
             IndexNames { concrete, ..names.clone() }
         };
-        names.iter().map(all).collect()
+        let scratch = (self.purpose == Purpose::Rebuild && makes(names)).then(|| IndexNames {
+            manage: Manage::Create,
+            concrete: format!("{SCRATCH}*"),
+            aliases: Vec::new(),
+        });
+        names.iter().map(all).chain(scratch).collect()
     }
 }
 
@@ -278,8 +283,9 @@ fn cluster_actions(Use { purpose, compares, .. }: Use, names: &[IndexNames]) -> 
         | Purpose::Repair
         | Purpose::Rebuild
         | Purpose::Dlq => {
-            let deletes = (purpose == Purpose::Rebuild).then_some(TEMPLATE_DELETE);
-            let templates = deletes.into_iter().chain(template);
+            let rebuilds = purpose == Purpose::Rebuild && makes(names);
+            let asks = if rebuilds { TEMPLATE_ASK.as_slice() } else { &[] };
+            let templates = rebuilds.then_some(TEMPLATE_DELETE).into_iter().chain(asks.iter().copied()).chain(template);
             [MAIN].into_iter().chain(templates).chain([BULK]).chain(gets).chain(walks.iter().copied()).collect()
         }
         Purpose::Index => {

@@ -121,18 +121,14 @@ struct Scratch {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// How many documents, by what is wrong with them.
+type Counts = BTreeMap<String, u64>;
+
 /// What was refused, and what no search finds.
 struct Found {
     list: Option<Mutex<output::Lines>>,
-    refused: Mutex<BTreeMap<String, Count>>,
-    ignored: Mutex<BTreeMap<String, Count>>,
-}
-
-/// How many, and what the first one is.
-#[derive(Debug, Clone, Default, Serialize)]
-struct Count {
-    count: u64,
-    example: String,
+    refused: Mutex<Counts>,
+    ignored: Mutex<Counts>,
 }
 
 /// What a plan says of one table.
@@ -143,9 +139,9 @@ struct Report {
     /// Items by what came of them.
     outcomes: Tally,
     /// Documents that the new mapping or routes refuse, by reason: they would be dead letters.
-    refused: BTreeMap<String, Count>,
+    refused: Counts,
     /// Documents that hold values which do not fit their fields, by field.
-    ignored: BTreeMap<String, Count>,
+    ignored: Counts,
 }
 
 // === impl Scratch ===
@@ -233,7 +229,7 @@ impl Found {
         let mut ignored = self.ignored.lock().unwrap_or_else(PoisonError::into_inner);
         for document in page {
             for field in &document.fields {
-                ignored.entry(format!("{index}: {field}")).or_default().add(&document.id);
+                *ignored.entry(format!("{index}: {field}")).or_default() += 1;
             }
             self.write(
                 &json!({"verdict": "ignored", "index": index.as_str(), "id": document.id, "fields": document.fields}),
@@ -246,8 +242,7 @@ impl Found {
         let (index, id) = (address.map(|address| address.index.as_str()), address.map(|address| address.id.as_str()));
         let what = format!("{}: {}: {}", index.unwrap_or("-"), letter.reason, letter.error);
         let keys = letter.keys.as_deref().and_then(|keys| serde_json::from_str::<Value>(keys).ok());
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.entry(what).or_default().add(id.unwrap_or("-"));
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
         self.write(&json!({
             "verdict": "refused", "index": index, "id": id, "keys": keys, "reason": letter.reason, "error": letter.error
         }));
@@ -267,9 +262,7 @@ impl Found {
 
     /// What was found for one table; the next one begins with nothing.
     fn report(&self, plan: Plan, outcomes: &Tally) -> Report {
-        let take = |counts: &Mutex<BTreeMap<String, Count>>| {
-            std::mem::take(&mut *counts.lock().unwrap_or_else(PoisonError::into_inner))
-        };
+        let take = |counts: &Mutex<Counts>| std::mem::take(&mut *counts.lock().unwrap_or_else(PoisonError::into_inner));
         Report { plan, outcomes: *outcomes, refused: take(&self.refused), ignored: take(&self.ignored) }
     }
 }
@@ -294,22 +287,11 @@ impl DeadLetterStore for Found {
     }
 }
 
-// === impl Count ===
-
-impl Count {
-    fn add(&mut self, example: &str) {
-        if self.count == 0 {
-            example.clone_into(&mut self.example);
-        }
-        self.count += 1;
-    }
-}
-
 // === impl Report ===
 
 impl Report {
     fn text(&self) -> String {
-        let refused: u64 = self.refused.values().map(|count| count.count).sum();
+        let refused: u64 = self.refused.values().sum();
         let mut text = format!(
             "{} items tried: {} give no document, {refused} are refused\n",
             self.outcomes.records(),
@@ -319,7 +301,7 @@ impl Report {
         for (what, counts) in lines {
             for (reason, count) in counts {
                 // Writing to a string cannot fail.
-                let _ = writeln!(text, "  {:>9}  {what}: {reason}", count.count);
+                let _ = writeln!(text, "  {count:>9}  {what}: {reason}");
             }
         }
         text.push_str(match (self.refused.is_empty(), self.ignored.is_empty()) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{BASIC, ROLES, SERVERLESS, SESSIONS};
 use crate::{end, file, streamdex};
 
-const PURPOSES: [&str; 8] = ["run", "lambda", "replay", "verify", "repair", "dlq", "state-create", "index"];
+const PURPOSES: [&str; 9] = ["run", "lambda", "replay", "verify", "repair", "rebuild", "dlq", "state-create", "index"];
 /// Everything that adds to a policy.
 const ALL_OPTIONS: [&str; 26] = [
     "--view",
