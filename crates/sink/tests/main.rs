@@ -9,6 +9,7 @@
 
 mod engines;
 mod faults;
+mod generations;
 mod plan;
 mod proof;
 mod sigv4;

@@ -275,7 +275,8 @@ async fn template_catches(lab: Arc<Lab>) -> Outcome {
     let (_, shown) = lab.get(&format!("{stray},{next}")).await;
     let number = |index: &str| shown[index]["mappings"]["properties"]["l"]["properties"]["q"]["type"].clone();
     equal("type of the number", number(&stray), json!("double"))?;
-    equal("type of the number in another generation", number(&next), json!("float"))?;
+    // Left to the engine's own mapping, which older ones refuse such a document for.
+    equal("another generation gets it too", number(&next) == json!("double"), false)?;
     equal("owner", shown[&stray]["mappings"].get("_meta"), None)
 }
 

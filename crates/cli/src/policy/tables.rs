@@ -1,7 +1,8 @@
 //! The AWS calls that streamdex makes itself: to the followed tables, their streams and the state table.
 
-use streamdex_config::{AwsSettings, Config, DeadLetterKind, OnGap, Source, TableReference};
+use streamdex_config::{AwsSettings, Config, DeadLetterKind, Manage, OnGap, Source, TableReference};
 use streamdex_dynamodb::state::Partition;
+use streamdex_sink::index::index_names;
 
 use super::document::Statement;
 use super::facts::{Facts, Purpose};
@@ -174,7 +175,8 @@ fn partitions(config: &Config, sources: &[&Source], purpose: Purpose, facts: &Fa
     };
     let follow = |source: &&Source| Partition::Follow { group, table: &arn(source) }.key();
     // Who makes an index asks who makes its aliases.
-    let makes = matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill | Purpose::Repair | Purpose::Dlq);
+    let writes = matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill | Purpose::Repair | Purpose::Dlq);
+    let makes = writes && index_names(config).iter().any(|index| index.manage == Manage::Create);
     let rebuilt = if makes { sources } else { &[] };
     let rebuilt = rebuilt.iter().map(|source| Partition::Rebuild { table: &arn(source) }.key());
     let followed = if purpose == Purpose::Replay { &[] } else { sources };
