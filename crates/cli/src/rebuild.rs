@@ -237,8 +237,8 @@ async fn roll_back(
     match record.phase {
         RebuildPhase::Moved | RebuildPhase::Moving => {}
         RebuildPhase::Returning => {
-            let settled = target.rebuild.look(term).await?;
-            return Ok(report::rolled_back(table, &settled));
+            report::rolled_back(table, &target.rebuild.look(term).await?);
+            return Ok(());
         }
         phase => {
             let message = format!("readers of {table} see what they saw before: the rebuild is {}", phase.name());

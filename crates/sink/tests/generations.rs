@@ -32,7 +32,7 @@ impl Node {
     }
 
     /// The indices of `table` under the route `INDEX-{a}`, in this generation.
-    async fn generation(&self, table: &str, generation: u32) -> Indices {
+    fn generation(&self, table: &str, generation: u32) -> Indices {
         let text = format!(
             "[source]\ntable = \"{table}\"\n[opensearch]\nurl = \"{url}\"\n[[route]]\nindex = \"{index}-{{a}}\"\n\
              ttl = {{ attribute = \"until\" }}\n[index.\"{index}-{{a}}\"]\ngeneration = {generation}\n\
@@ -47,7 +47,7 @@ impl Node {
     }
 
     async fn make(&self, table: &str, generation: u32, value: &str) {
-        self.generation(table, generation).await.ensure(&name(&format!("{}-{value}", self.index))).await.unwrap();
+        self.generation(table, generation).ensure(&name(&format!("{}-{value}", self.index))).await.unwrap();
     }
 
     /// The indices behind each alias of ours.
@@ -83,7 +83,7 @@ async fn n1_readers_move_all_at_once_and_what_is_not_ours_is_left_alone() {
         let meta = json!({"streamdex": {"version_scheme": 1, "table": "sessions", "routes": "r", "generation": 3}});
         node.done(Method::Put, &format!("{}-br-000002", node.index), json!({"mappings": {"_meta": meta}})).await;
 
-        let next = node.generation("sessions", 2).await;
+        let next = node.generation("sessions", 2);
         let made = next.made("sessions").await.unwrap();
         let of = |made: &[Made]| made.iter().map(|made| made.concrete.replace(&node.index, "I")).collect::<Vec<_>>();
         assert_eq!(of(&made), ["I-eu-000001", "I-eu-000002", "I-us-000001"], "{}", engine.label());

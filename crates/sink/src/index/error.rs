@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::readers::OwnerUnknown;
 use crate::classify::PauseReason;
 use crate::client::ClientError;
 use crate::scrub::scrub;
@@ -196,6 +195,14 @@ pub struct VanishedIndex {
     pub expected_uuid: String,
     /// The UUID of the index that has its name now, if there is one.
     pub found_uuid: Option<String>,
+}
+
+/// It is not known which group makes the aliases of an index.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("who makes the aliases of the index is not known: {reason}")]
+pub struct OwnerUnknown {
+    /// Why.
+    pub reason: String,
 }
 
 /// The type of an error that says what is blocked.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use super::error::SetupError;
+use super::error::{OwnerUnknown, SetupError};
 use super::steps::Step;
 use super::wanted::Wanted;
 
@@ -17,14 +17,6 @@ pub trait ReaderAliases: fmt::Debug + Send + Sync {
     /// # Errors
     /// It is not known now.
     async fn are_ours(&self, table_arn: &str, text: &str) -> Result<bool, OwnerUnknown>;
-}
-
-/// It is not known who makes the aliases.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("who makes the aliases of the index is not known: {reason}")]
-pub struct OwnerUnknown {
-    /// Why.
-    pub reason: String,
 }
 
 /// Leaves out of `steps` the aliases that another group makes. Asks only where a step makes one.
