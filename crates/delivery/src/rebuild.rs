@@ -188,7 +188,8 @@ impl RebuildRecord {
         ])
     }
 
-    fn put(&self, follows: Option<u64>) -> Operation {
+    /// Stores it where what is there has the beat `follows`, or where there is none.
+    pub fn put(&self, follows: Option<u64>) -> Operation {
         let condition = follows.map_or(Condition::Missing, has_beat);
         operation(condition, Action::Put(self.attributes()))
     }

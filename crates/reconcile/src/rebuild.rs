@@ -17,7 +17,6 @@ use streamdex_delivery::backfill::{BackfillRecord, BackfillStore, FilledBy, Stor
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::rebuild::{RebuildPhase, RebuildRecord, RebuildStore};
 use streamdex_delivery::{Attempts, DeliveryProgress, Term};
-use streamdex_dynamodb::time::now;
 use streamdex_mapping::IndexName;
 use streamdex_sink::Patience;
 use streamdex_sink::index::generations::{Made, lacking, moves};
@@ -70,6 +69,8 @@ pub struct Rebuild {
     pub patience: Patience,
     /// How that has gone so far.
     pub progress: DeliveryProgress,
+    /// The service's time, in seconds since 1970.
+    pub now: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// What a look at a rebuild came to.
@@ -142,7 +143,7 @@ impl Rebuild {
     /// # Errors
     /// The state table did not answer; [`Fault::Taken`] where another process has changed the record.
     pub async fn enter(&self, record: &RebuildRecord, phase: RebuildPhase) -> Result<Looked, Fault> {
-        let next = record.in_phase(phase, now());
+        let next = record.in_phase(phase, (self.now)());
         match self.store.store(&next, Some(record.beat)).await? {
             Stored::Stored => Ok(Looked::Entered(next)),
             Stored::Refused => Err(Fault::Taken),
@@ -224,7 +225,7 @@ impl Rebuild {
     async fn compare(&self) -> Result<Looked, Fault> {
         let found = self.backfill.load().await?;
         let follows = found.as_ref().map(|found| found.beat);
-        let mut record = BackfillRecord::after_gap(FilledBy::Run, now());
+        let mut record = BackfillRecord::after_gap(FilledBy::Run, (self.now)());
         record.beat = record.beat.max(follows.map_or(0, |beat| beat + 1));
         record.expected = found.map_or(0, |found| found.expected);
         match self.backfill.store(&record, follows).await? {

@@ -142,6 +142,7 @@ impl World {
             conditions: Conditions { max_lag: Duration::from_secs(60), accept_dead_letters: false },
             patience: Patience::one_shot(),
             progress: DeliveryProgress::under_way(),
+            now: Arc::new(|| 7),
         }
     }
 

@@ -67,6 +67,7 @@ impl Target {
             conditions,
             patience: Patience::one_shot(),
             progress: DeliveryProgress::under_way(),
+            now: Arc::new(now),
         };
         Ok(Target { config: config.clone(), source: source.clone(), info, mirrored, letters, rebuild })
     }

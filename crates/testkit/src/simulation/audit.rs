@@ -188,6 +188,18 @@ enum How {
     RepairInTheEnd,
 }
 
+/// Compares all with the table and repairs what differs, as `run` does after a gap.
+pub(super) async fn compare(gate: &Arc<Gate>, world: &Arc<World>, cancel: &CancellationToken) -> Result<Report, Fault> {
+    let (gate, world, cancel) = (Arc::clone(gate), Arc::clone(world), cancel.clone());
+    let mirror = Arc::new(mirror(&gate, &world));
+    Audit { world, gate, mirror, cancel }.verify(How::Repair).await
+}
+
+/// How far behind the workers are, as they are.
+pub(super) fn true_lag(world: &Arc<World>) -> impl Lag + 'static {
+    TrueLag(Arc::clone(world), How::Compare)
+}
+
 /// How far behind the workers are.
 struct TrueLag(Arc<World>, How);
 

@@ -56,6 +56,33 @@ pub(super) fn check_audited(world: &World) {
     }
 }
 
+/// At the moment at which readers move: what they see is what the table holds, but for what was changed a moment ago, is on
+/// its way, or nobody can know.
+pub(super) fn check_moved(world: &World) {
+    let (expected, live) = (expected(world), world.search().live());
+    let (table, now) = (world.table(), world.time.seconds());
+    let is_fresh = |key: &str| table.latest.get(key).is_some_and(|latest| (latest.version >> 31) + SETTLED > now);
+    let is_excused = |key: &str| {
+        table.items.get(key).is_some_and(Item::is_poison)
+            || is_fresh(key)
+            || table.is_on_its_way(key)
+            || table.torn.is_last(key)
+            || table.unrecorded.iter().any(|unrecorded| unrecorded == key)
+    };
+    if !world.search().lost.is_empty() {
+        return;
+    }
+    for address in expected.keys().chain(live.keys()).filter(|address| !is_excused(&address.1)) {
+        if expected.get(address) != live.get(address) {
+            let (index, id) = address;
+            world.trace.violation(format_args!("readers move to {index}, and {id} of it differs from the table"));
+        }
+    }
+}
+
+/// A change is where it belongs after so many seconds, once it has its outcome: deletes are sent again a minute later.
+const SETTLED: u64 = 100;
+
 /// Index and id.
 type Address = (String, String);
 

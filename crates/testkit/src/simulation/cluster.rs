@@ -101,6 +101,11 @@ impl Cluster {
             .plan
             .fill
             .then(|| tokio::spawn(super::fill::fill_until(Arc::clone(&self.world), audits.clone())));
+        let rebuilding = self
+            .world
+            .plan
+            .rebuild
+            .then(|| tokio::spawn(super::rebuild::rebuild_until(Arc::clone(&self.world), audits.clone())));
         let mut end = self.world.plan.head_start + self.world.plan.storm;
         while let Some(((at, serial), step)) = self.agenda.pop_first() {
             if at > end {
@@ -119,7 +124,7 @@ impl Cluster {
         self.writer.cancel();
         let _ = writing.await;
         audits.cancel();
-        for beside in [auditing, filling].into_iter().flatten() {
+        for beside in [auditing, filling, rebuilding].into_iter().flatten() {
             let _ = beside.await;
         }
     }

@@ -51,7 +51,7 @@ pub(super) struct LooksOut {
 }
 
 /// The record of the backfill, as one process reaches it.
-struct SimulatedBackfill(SimulatedState);
+pub(super) struct SimulatedBackfill(pub(super) SimulatedState);
 
 /// Fills until it is done, or `stop`.
 pub(super) async fn fill_until(world: Arc<World>, stop: CancellationToken) {
@@ -80,7 +80,12 @@ pub(super) async fn fill_until(world: Arc<World>, stop: CancellationToken) {
         fill.cancel.cancel();
         match ended {
             None => world.reached.note("backfill: a crash"),
-            Some(Ok(Some(End::Complete))) => return world.reached.note("backfill: complete in the storm"),
+            Some(Ok(Some(End::Complete))) => {
+                world.reached.note("backfill: complete in the storm");
+                if !world.plan.rebuild {
+                    return;
+                }
+            }
             Some(ended) => world.trace.note(format_args!("{} ends: {ended:?}", fill.gate.name)),
         }
     }
@@ -141,7 +146,7 @@ impl Fill {
         tokio::time::sleep(2 * LOOK_EVERY).await;
         let settings = Settings { read_units: Pace::new(Some(0.5)), items: None, most_items: None };
         let mirror = Arc::new(mirror(&self.gate, &self.world));
-        let backfill = Backfill::through(mirror, store, settings, |reader| {
+        let backfill = Backfill::through(mirror, store.clone(), settings, |reader| {
             let (world, gate) = (&self.world, &self.gate);
             let indices = Arc::new(SimulatedIndices::new(Arc::clone(gate), Arc::clone(world)));
             let search = SimulatedSearch { gate: Arc::clone(gate), world: Arc::clone(world) };
@@ -165,7 +170,22 @@ impl Fill {
             }
         });
         let bounds = Bounds::from(self.cancel.clone());
-        Ok(Some(Arc::new(backfill).run(record, bounds, stop.clone()).await?.end))
+        let report = Arc::new(backfill).run(record, bounds, stop.clone()).await?;
+        if report.end == End::Gapped && report.record.after_gap {
+            return self.compare(&*store, &report.record).await.map(Some);
+        }
+        Ok(Some(report.end))
+    }
+
+    /// What only a comparison completes.
+    async fn compare(&self, store: &SimulatedBackfill, record: &BackfillRecord) -> Result<End, Fault> {
+        let report = Box::pin(super::audit::compare(&self.gate, &self.world, &self.cancel)).await?;
+        let complete = record.completed(report.checked, self.world.time.seconds());
+        let is_complete = report.is_whole()
+            && store.gaps().await? == 0
+            && store.store(&complete, Some(record.beat)).await? == Stored::Stored;
+        self.world.reached.note("rebuild: a comparison");
+        Ok(if is_complete { End::Complete } else { End::Stopped })
     }
 }
 

@@ -39,6 +39,7 @@ mod liveness;
 mod lock;
 mod plan;
 mod reached;
+mod rebuild;
 mod search;
 mod seen;
 mod settings;
@@ -187,6 +188,9 @@ async fn settle(world: &Arc<World>, cluster: &mut Cluster) {
     }
     if world.plan.fill {
         cluster.beside(fill::fill_in_the_end(world)).await;
+    }
+    if world.plan.rebuild {
+        cluster.beside(rebuild::rebuild_in_the_end(world)).await;
     }
     cluster.pass(if world.has_late_requests() { AFTER_LATE_REQUESTS } else { AFTERWARDS }).await;
     if !world.plan.audit {

@@ -46,6 +46,8 @@ pub(super) struct Plan {
     pub(super) is_clear: bool,
     /// The table holds items that are in no stream, and is filled beside the workers.
     pub(super) fill: bool,
+    /// Readers see an earlier generation of the index until this one is compared.
+    pub(super) rebuild: bool,
     /// The index is verified and repaired beside the workers, and in the end.
     pub(super) audit: bool,
     /// One worker is in trouble all the time, and nothing else is.
@@ -164,6 +166,7 @@ impl Plan {
             until: Until::Stopped,
             is_clear: false,
             fill: false,
+            rebuild: false,
             audit: false,
             sick: None,
         };
@@ -198,6 +201,7 @@ impl Plan {
         if plan.fill {
             plan.draw_fill(&mut fill);
         }
+        plan.rebuild = plan.fill && Dice::new(seed, "rebuilds").chance(40);
         plan.draw_events(&mut dice);
         plan
     }

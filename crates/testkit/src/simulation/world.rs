@@ -13,6 +13,7 @@ use super::dice::Dice;
 use super::lock::lock;
 use super::plan::Plan;
 use super::reached::Reached;
+use super::rebuild::{Readers, earlier_readers};
 use super::search::{Line, Search};
 use super::seen::Liveness;
 use super::state::items::StateItems;
@@ -51,6 +52,8 @@ pub(super) struct World {
     calm: AtomicBool,
     /// Somebody has changed items of the state table.
     tampered: AtomicBool,
+    /// Which generation readers see.
+    readers: Mutex<Readers>,
 }
 
 /// How the names of processes begin that verify and repair: they write for no shard.
@@ -93,6 +96,7 @@ impl World {
             ended: AtomicBool::new(false),
             calm: AtomicBool::new(false),
             tampered: AtomicBool::new(false),
+            readers: Mutex::new(earlier_readers(plan.two_indices)),
             leases,
             plan,
         })
@@ -109,6 +113,14 @@ impl World {
 
     pub(super) fn search(&self) -> MutexGuard<'_, Search> {
         lock(&self.search)
+    }
+
+    pub(super) fn readers(&self) -> Readers {
+        lock(&self.readers).clone()
+    }
+
+    pub(super) fn set_readers(&self, readers: Readers) {
+        *lock(&self.readers) = readers;
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, StateItems> {

@@ -1,0 +1,304 @@
+//! A rebuild beside the workers: the real state machine of `reconcile`, in a process that crashes, starts again and goes on.
+//! The workers' index is the next generation; readers see an earlier one, which is not simulated, until the aliases move.
+//!
+//! What is checked at the moment at which readers move: each document of theirs is what the table holds, but for changes of
+//! the last minutes and of what is on its way. In the end readers have moved, all aliases together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
+use streamdex_delivery::backfill::Stored;
+use streamdex_delivery::rebuild::{RebuildPhase, RebuildRecord, RebuildStore, Rebuilt};
+use streamdex_delivery::{DeliveryProgress, Term};
+use streamdex_dynamodb::state::{Answer, SortKey, StateError};
+use streamdex_mapping::IndexName;
+use streamdex_poller::state::StateStore;
+use streamdex_reconcile::Fault;
+use streamdex_reconcile::rebuild::{Conditions, Generations, Looked, Rebuild};
+use streamdex_sink::index::SetupError;
+use streamdex_sink::index::generations::{Made, Shown};
+use streamdex_sink::{ClientError, Patience};
+use tokio_util::sync::CancellationToken;
+
+use super::audit::true_lag;
+use super::checks;
+use super::dice::Dice;
+use super::fill::{SimulatedBackfill, fill_in_the_end};
+use super::gate::Gate;
+use super::letters::SimulatedLetters;
+use super::state::SimulatedState;
+use super::time::SECOND;
+use super::weather::{Endpoint, Refusal};
+use super::world::{AUDIT, World};
+
+/// What readers see at first.
+const EARLIER: u32 = 9;
+const NEXT: u32 = 1;
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Readers move within this many rounds, when nothing stands in the way.
+const IN_THE_END: u32 = 60;
+
+/// Which generation readers see, by alias.
+pub(super) type Readers = BTreeMap<String, u32>;
+
+/// One process.
+struct Process {
+    world: Arc<World>,
+    gate: Arc<Gate>,
+    rebuild: Rebuild,
+    cancel: CancellationToken,
+}
+
+struct SimulatedRebuild(SimulatedState);
+
+struct SimulatedGenerations {
+    gate: Arc<Gate>,
+    world: Arc<World>,
+}
+
+/// Looks until `stop`.
+pub(super) async fn rebuild_until(world: Arc<World>, stop: CancellationToken) {
+    let mut dice = Dice::new(world.plan.seed, "rebuild");
+    for number in 1.. {
+        let pause = dice.millis(SECOND..=20 * SECOND);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let process = Process::new(&world, number);
+        if dice.chance(80) {
+            process.gate.crash_after(dice.within(0..=60));
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = process.gate.died() => world.reached.note("rebuild: a crash"),
+            () = process.go_on() => {}
+        }
+        process.cancel.cancel();
+    }
+}
+
+/// When faults have ended, readers move.
+pub(super) async fn rebuild_in_the_end(world: &Arc<World>) {
+    let process = Process::new(world, 1_000);
+    for _ in 0..IN_THE_END {
+        let looked = process.look().await;
+        world.trace.note(format_args!("{}: {looked:?}", process.gate.name));
+        match looked {
+            Ok(Looked::Settled(record)) if record.phase == RebuildPhase::Moved => {
+                let readers = world.readers();
+                if readers.values().any(|generation| *generation != NEXT) {
+                    world.trace.violation(format_args!("readers have moved, and see {readers:?}"));
+                }
+                return;
+            }
+            Ok(Looked::Comparing | Looked::Waiting(_)) => fill_in_the_end(world).await,
+            _ => {}
+        }
+        // Nobody can compare an index that is gone, or what is in no stream.
+        let is_excused =
+            !world.search().lost.is_empty() || world.state().gaps().next().is_some() || world.is_resigned();
+        if is_excused {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    world.trace.violation(format_args!("readers do not move in all that time"));
+}
+
+// === impl Process ===
+
+impl Process {
+    fn new(world: &Arc<World>, number: u64) -> Process {
+        let gate = Gate::new(format!("{AUDIT}-rebuild{number}"), Arc::clone(world));
+        let state = || SimulatedState::new(&gate, world);
+        let clock = Arc::clone(world);
+        let rebuild = Rebuild {
+            store: Arc::new(SimulatedRebuild(state())),
+            backfill: Arc::new(SimulatedBackfill(state())),
+            generations: Arc::new(SimulatedGenerations { gate: Arc::clone(&gate), world: Arc::clone(world) }),
+            letters: Arc::new(SimulatedLetters { gate: Arc::clone(&gate), world: Arc::clone(world) }),
+            table: "sessions".to_owned(),
+            lag: Arc::new(true_lag(world)),
+            conditions: Conditions { max_lag: Duration::from_secs(60), accept_dead_letters: true },
+            patience: Patience::Endless,
+            progress: DeliveryProgress::under_way(),
+            now: Arc::new(move || clock.time.seconds()),
+        };
+        Process { world: Arc::clone(world), gate, rebuild, cancel: CancellationToken::new() }
+    }
+
+    async fn go_on(&self) {
+        loop {
+            let looked = self.look().await;
+            self.world.trace.note(format_args!("{}: {looked:?}", self.gate.name));
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// A look; where there is no record yet, the rebuild begins.
+    async fn look(&self) -> Result<Looked, Fault> {
+        if self.rebuild.store.load().await?.is_none() {
+            self.rebuild.store.store(&begin(&self.world), None).await?;
+        }
+        let looked = self.rebuild.look(Term { cancel: &self.cancel, until: None }).await;
+        if let Ok(Looked::Entered(record)) = &looked {
+            self.world.reached.note(match record.phase {
+                RebuildPhase::Equal => "rebuild: equal",
+                RebuildPhase::Moving => "rebuild: moving",
+                RebuildPhase::Moved => "rebuild: moved",
+                _ => "rebuild: compared once more",
+            });
+        }
+        looked
+    }
+}
+
+fn names(world: &World) -> Vec<&'static str> {
+    if world.plan.two_indices { vec!["sessions", "others"] } else { vec!["sessions"] }
+}
+
+/// What readers see before anything has moved.
+pub(super) fn earlier_readers(two_indices: bool) -> Readers {
+    let others = two_indices.then_some("others");
+    ["sessions"]
+        .into_iter()
+        .chain(others)
+        .flat_map(|name| [name.to_owned(), format!("{name}-live")])
+        .map(|alias| (alias, EARLIER))
+        .collect()
+}
+
+fn begin(world: &World) -> RebuildRecord {
+    let shown = |generation| Shown {
+        generation,
+        aliases: [String::new(), "-live".to_owned()].into_iter().map(|suffix| (suffix, json!({}))).collect(),
+    };
+    let rebuilt = || Rebuilt { from: shown(EARLIER), to: shown(NEXT) };
+    RebuildRecord {
+        phase: RebuildPhase::Filling,
+        beat: 1,
+        began: 0,
+        at: 0,
+        from: "earlier".to_owned(),
+        to: "default".to_owned(),
+        indices: names(world).into_iter().map(|name| (name.to_owned(), rebuilt())).collect(),
+    }
+}
+
+// === impl SimulatedGenerations ===
+
+impl SimulatedGenerations {
+    async fn call<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        serve: impl FnOnce(&World) -> T + Send + 'static,
+    ) -> Result<T, SetupError> {
+        let world = Arc::clone(&self.world);
+        let answer = self.gate.call(Endpoint::Search, DEADLINE, move |refusal| match refusal {
+            None => Ok(serve(&world)),
+            Some(refusal) => {
+                let status = if matches!(refusal, Refusal::Throttled) { 429 } else { 503 };
+                let (action, reason) = (action.to_owned(), "busy".to_owned());
+                Err(SetupError::Refused { action, status, kind: String::new(), reason })
+            }
+        });
+        answer.await.unwrap_or_else(|_| {
+            let endpoint = "opensearch:9200".to_owned();
+            Err(SetupError::Client(ClientError::TimedOut { endpoint, after: DEADLINE }))
+        })
+    }
+}
+
+/// The indices of both generations.
+fn made(world: &World) -> Vec<Made> {
+    let (search, readers) = (world.search(), world.readers());
+    let mut all = Vec::new();
+    for name in names(world) {
+        for generation in [NEXT, EARLIER] {
+            let concrete = format!("{name}-{generation:06}");
+            let uuid = search.indices.get(&concrete).cloned();
+            if generation == NEXT && uuid.is_none() {
+                continue;
+            }
+            let mut aliases = Map::new();
+            for alias in [name.to_owned(), format!("{name}-live")] {
+                if readers.get(&alias) == Some(&generation) {
+                    aliases.insert(alias, json!({}));
+                }
+            }
+            let (text, index) = (name.to_owned(), IndexName::parse(name).unwrap());
+            all.push(Made { text, index, concrete, uuid, generation, groups: Vec::new(), aliases });
+        }
+    }
+    all
+}
+
+#[async_trait]
+impl Generations for SimulatedGenerations {
+    async fn made(&self) -> Result<Vec<Made>, SetupError> {
+        self.call("list the indices", made).await
+    }
+
+    async fn make(&self, index: &IndexName) -> Result<(), SetupError> {
+        let concrete = format!("{index}-{NEXT:06}");
+        self.call("create an index", move |world| drop(world.search().create(&concrete))).await
+    }
+
+    async fn move_aliases(&self, actions: &[Value]) -> Result<(), SetupError> {
+        let actions = actions.to_vec();
+        let name = self.gate.name.clone();
+        self.call("move the aliases", move |world| {
+            world.trace.note(format_args!("{name} moves {actions:?}"));
+            let mut readers = world.readers();
+            for add in actions.iter().filter_map(|action| action.get("add")) {
+                let text = |member: &str| add.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let is_next = text("index").ends_with(&format!("-{NEXT:06}"));
+                readers.insert(text("alias"), if is_next { NEXT } else { EARLIER });
+            }
+            let generations: BTreeSet<u32> = readers.values().copied().collect();
+            world.set_readers(readers);
+            if generations.len() != 1 {
+                world.trace.violation(format_args!("{name} moves some readers, and not all"));
+            }
+            checks::check_moved(world);
+        })
+        .await
+    }
+
+    async fn delete(&self, _made: &Made) -> Result<(), SetupError> {
+        Ok(())
+    }
+}
+
+// === impl SimulatedRebuild ===
+
+#[async_trait]
+impl RebuildStore for SimulatedRebuild {
+    async fn load(&self) -> Result<Option<RebuildRecord>, StateError> {
+        Ok(self.0.get(&SortKey::Rebuild.text()).await?.as_ref().and_then(RebuildRecord::read))
+    }
+
+    async fn store(&self, record: &RebuildRecord, follows: Option<u64>) -> Result<Stored, StateError> {
+        let written = self.0.write(&[record.put(follows)]).await?;
+        let is_stored = match &written.answer {
+            Answer::Stored => true,
+            Answer::Refused(refused) => refused
+                .first()
+                .and_then(|refusal| refusal.found.as_ref())
+                .and_then(RebuildRecord::read)
+                .is_some_and(|found| found == *record),
+        };
+        Ok(if is_stored { Stored::Stored } else { Stored::Refused })
+    }
+
+    async fn remove(&self, _beat: u64) -> Result<Stored, StateError> {
+        Ok(Stored::Refused)
+    }
+}
