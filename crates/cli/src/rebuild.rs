@@ -11,7 +11,7 @@ mod target;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamdex_config::Config;
+use streamdex_config::{Config, OnGap};
 use streamdex_delivery::Term;
 use streamdex_delivery::backfill::Stored;
 use streamdex_delivery::rebuild::{RebuildPhase, RebuildRecord};
@@ -50,19 +50,49 @@ pub(crate) async fn run(global: &Global, arguments: RebuildArgs) -> Result<Exit,
     if arguments.rollback || arguments.abort {
         return Box::pin(take_back(&targets, &arguments)).await;
     }
+    let (mut beginnings, mut again) = (Vec::new(), Vec::new());
     for target in &targets {
-        if !Box::pin(ready(target, &arguments)).await? {
-            return Ok(Exit::Done);
+        match Box::pin(ready(target, &arguments)).await? {
+            Ready::Begins(beginning) => beginnings.push((target, beginning)),
+            Ready::Again(record) => again.push((target, record)),
+            Ready::GoesOn => {}
         }
+    }
+    // Nothing is stored before all tables are ready.
+    if !beginnings.is_empty() && !arguments.yes && !confirm::is_wanted("a rebuild", "Begin?")? {
+        return Ok(Exit::Done);
+    }
+    for (target, beginning) in beginnings {
+        beginning.store(target).await?;
+    }
+    for (target, record) in again {
+        target.rebuild.enter(&record, RebuildPhase::Equal).await?;
+        tracing::info!(table = target.table(), "readers were moved back: they are to move again");
     }
     Box::pin(follow_and_look(global, config, &arguments, targets)).await
 }
 
-/// Begins a rebuild, or goes on with the one that is recorded; whether that is wanted.
-async fn ready(target: &Target, arguments: &RebuildArgs) -> Result<bool, CliError> {
+/// What is done about a table.
+enum Ready {
+    /// A rebuild begins.
+    Begins(Beginning),
+    /// One that readers were moved back from is to move them again.
+    Again(RebuildRecord),
+    /// One goes on.
+    GoesOn,
+}
+
+/// The record of a rebuild that begins, and the one that it follows.
+struct Beginning {
+    record: RebuildRecord,
+    follows: Option<u64>,
+}
+
+/// Finds out what is to be done about a table.
+async fn ready(target: &Target, arguments: &RebuildArgs) -> Result<Ready, CliError> {
     let found = target.record().await?;
     let Some(found) = found.filter(|found| found.to == target.group() || !found.phase.is_over()) else {
-        return Box::pin(begin(target, arguments)).await;
+        return Box::pin(begin(target, arguments)).await.map(Ready::Begins);
     };
     if found.to != target.group() {
         let message = format!("the group {} is being filled for a rebuild of {}", found.to, target.table());
@@ -71,15 +101,14 @@ async fn ready(target: &Target, arguments: &RebuildArgs) -> Result<bool, CliErro
         ));
     }
     match found.phase {
-        RebuildPhase::Returned => {
-            target.rebuild.enter(&found, RebuildPhase::Equal).await?;
-            tracing::info!(table = target.table(), "readers were moved back: they are to move again");
+        RebuildPhase::Returned if arguments.again => Ok(Ready::Again(found)),
+        RebuildPhase::Returning => Err(unfinished("--rollback")),
+        RebuildPhase::Aborting => Err(unfinished("--abort")),
+        phase => {
+            tracing::info!(table = target.table(), phase = phase.name(), "going on with the rebuild");
+            Ok(Ready::GoesOn)
         }
-        RebuildPhase::Returning => return Err(unfinished("--rollback")),
-        RebuildPhase::Aborting => return Err(unfinished("--abort")),
-        phase => tracing::info!(table = target.table(), phase = phase.name(), "going on with the rebuild"),
     }
-    Ok(true)
 }
 
 fn unfinished(option: &str) -> CliError {
@@ -87,20 +116,35 @@ fn unfinished(option: &str) -> CliError {
         .with_hint(format!("run `streamdex rebuild {option}` again: it goes on"))
 }
 
-async fn begin(target: &Target, arguments: &RebuildArgs) -> Result<bool, CliError> {
+async fn begin(target: &Target, arguments: &RebuildArgs) -> Result<Beginning, CliError> {
+    if target.has_letters_in_a_file() && !arguments.accept_dead_letters {
+        let message = "dead letters in a file do not say which group's they are, so refused items would not be noticed";
+        return Err(CliError::new(Exit::Usage, message)
+            .with_hint("leave [dead_letter] out of the new configuration, or say --accept-dead-letters"));
+    }
     let earlier = target.record().await?;
     let record = target.begin(arguments.from.as_deref()).await?;
     let beat = record.beat.max(earlier.as_ref().map_or(0, |earlier| earlier.beat + 1));
     let record = RebuildRecord { beat, ..record };
     target.has_room(&record, arguments.beside_lambda).await?;
     output::note(&report::intention(target, &record));
-    if !arguments.yes && !confirm::is_wanted("a rebuild", "Begin?")? {
-        return Ok(false);
+    for index in target.dropped(&record).await? {
+        output::note(&format!(
+            "  {index}: no route gives this index any more: its alias stays, and shows no changes when the earlier run is stopped\n"
+        ));
     }
-    match target.rebuild.store.store(&record, earlier.map(|earlier| earlier.beat)).await? {
-        Stored::Stored => Ok(true),
-        Stored::Refused => Err(CliError::new(Exit::Unreachable, "another process began a rebuild at the same time")
-            .with_hint("`streamdex rebuild --status` shows it")),
+    Ok(Beginning { record, follows: earlier.map(|earlier| earlier.beat) })
+}
+
+impl Beginning {
+    async fn store(self, target: &Target) -> Result<(), CliError> {
+        match target.rebuild.store.store(&self.record, self.follows).await? {
+            Stored::Stored => Ok(()),
+            Stored::Refused => {
+                Err(CliError::new(Exit::Unreachable, "another process began a rebuild at the same time")
+                    .with_hint("`streamdex rebuild --status` shows it"))
+            }
+        }
     }
 }
 
@@ -112,8 +156,9 @@ async fn follow_and_look(
     targets: Vec<Target>,
 ) -> Result<Exit, CliError> {
     for source in &mut config.sources {
-        // It was asked for, however large the table is.
+        // It was asked for, however large the table is; and what is lost in a gap is compared again.
         source.backfill_at_most = Some(u64::MAX);
+        source.on_gap = OnGap::Resnapshot;
     }
     let run = RunArgs { until_end: false, report_every: arguments.report_every, listen: arguments.listen };
     let beside = move |watched: &mut Watched, stop: &CancellationToken| {
@@ -209,30 +254,38 @@ async fn take_back(targets: &[Target], arguments: &RebuildArgs) -> Result<Exit, 
     let cancel = CancellationToken::new();
     let mut watched = Watched::default();
     watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
+    let term = Term { cancel: &cancel, until: None };
+    let mut failed = None;
+    // One table that cannot be taken back keeps no other one from it.
     for target in targets {
-        let Some(record) = target.record().await? else {
-            let message = format!("there is no rebuild of {}", target.table());
-            return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex rebuild` begins one"));
+        let taken = match arguments.abort {
+            true => Box::pin(abort(target, arguments, term)).await,
+            false => Box::pin(roll_back(target, arguments, term)).await,
         };
-        if record.to != target.group() {
-            let message = format!("the rebuild of {} is that of the group {}", target.table(), record.to);
-            return Err(CliError::new(Exit::Usage, message).with_hint("take the configuration with that state.group"));
-        }
-        let term = Term { cancel: &cancel, until: None };
-        match arguments.abort {
-            true => Box::pin(abort(target, record, arguments, term)).await?,
-            false => Box::pin(roll_back(target, &record, arguments, term)).await?,
+        if let Err(error) = taken
+            && let Some(earlier) = failed.replace(error)
+        {
+            tracing::error!(hint = earlier.hint(), "{earlier}");
         }
     }
-    Ok(Exit::Done)
+    failed.map_or(Ok(Exit::Done), Err)
 }
 
-async fn roll_back(
-    target: &Target,
-    record: &RebuildRecord,
-    arguments: &RebuildArgs,
-    term: Term<'_>,
-) -> Result<(), CliError> {
+/// The record that is to be taken back; none where there is none any more.
+async fn of_this_group(target: &Target) -> Result<Option<RebuildRecord>, CliError> {
+    let Some(record) = target.record().await? else {
+        output::note(&format!("there is no rebuild of {}\n", target.table()));
+        return Ok(None);
+    };
+    if record.to != target.group() {
+        let message = format!("the rebuild of {} is that of the group {}", target.table(), record.to);
+        return Err(CliError::new(Exit::Usage, message).with_hint("take the configuration with that state.group"));
+    }
+    Ok(Some(record))
+}
+
+async fn roll_back(target: &Target, arguments: &RebuildArgs, term: Term<'_>) -> Result<(), CliError> {
+    let Some(record) = of_this_group(target).await? else { return Ok(()) };
     let table = target.table();
     match record.phase {
         RebuildPhase::Moved | RebuildPhase::Moving => {}
@@ -240,23 +293,23 @@ async fn roll_back(
             report::rolled_back(table, &target.rebuild.look(term).await?);
             return Ok(());
         }
+        RebuildPhase::Returned => {
+            output::note(&format!("readers of {table} see what they saw before\n"));
+            return Ok(());
+        }
         phase => {
             let message = format!("readers of {table} see what they saw before: the rebuild is {}", phase.name());
             return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex rebuild --status` shows it"));
         }
     }
-    target.is_current(record, arguments.lag.map(Duration::from_secs), arguments.max_lag).await?;
-    let settled = target.rebuild.go_back(record, term).await?;
-    report::rolled_back(table, &settled);
+    target.is_there(&record).await?;
+    target.is_current(&record, arguments.lag.map(Duration::from_secs), arguments.max_lag).await?;
+    report::rolled_back(table, &target.rebuild.go_back(&record, term).await?);
     Ok(())
 }
 
-async fn abort(
-    target: &Target,
-    record: RebuildRecord,
-    arguments: &RebuildArgs,
-    term: Term<'_>,
-) -> Result<(), CliError> {
+async fn abort(target: &Target, arguments: &RebuildArgs, term: Term<'_>) -> Result<(), CliError> {
+    let Some(record) = of_this_group(target).await? else { return Ok(()) };
     let table = target.table();
     let question =
         format!("Delete the generation of {table} that was filled, and the state of the group {}?", record.to);

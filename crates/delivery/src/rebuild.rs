@@ -10,7 +10,7 @@ use streamdex_dynamodb::state::{
     Action, Answer, Condition, Item, Operation, Partition, SortKey, StateError, StatePartition, StateTable,
     check_format, number, of_number, text,
 };
-use streamdex_sink::index::generations::Shown;
+use streamdex_sink::index::generations::{Absent, Shown};
 use streamdex_sink::index::{OwnerUnknown, ReaderAliases};
 
 use crate::backfill::Stored;
@@ -133,12 +133,14 @@ impl RebuildRecord {
         self.indices.iter().map(|(text, rebuilt)| (text.clone(), shown(rebuilt))).collect()
     }
 
-    /// Whether `group` makes the aliases of what the text of a route gives. One that the record does not speak of does as
-    /// ever.
-    pub fn is_owner(&self, group: &str, text: &str) -> bool {
-        let concerns =
-            self.indices.contains_key(text) && [&self.from, &self.to].into_iter().any(|known| known == group);
-        !concerns || self.owner() == group
+    /// Whether `group` makes the readers' aliases of the table. One that the record does not speak of does as ever.
+    pub fn is_owner(&self, group: &str) -> bool {
+        self.owner() == group || ![&self.from, &self.to].into_iter().any(|known| known == group)
+    }
+
+    /// What becomes of a name that lacks the generation that readers are to see.
+    pub fn absent(&self) -> Absent {
+        if self.phase.shows_next() { Absent::Keep } else { Absent::Hide }
     }
 
     /// The same in the next phase.
@@ -251,10 +253,13 @@ impl StoredReaders {
 
 #[async_trait]
 impl ReaderAliases for StoredReaders {
-    async fn are_ours(&self, table_arn: &str, text: &str) -> Result<bool, OwnerUnknown> {
+    async fn are_ours(&self, table_arn: &str) -> Result<bool, OwnerUnknown> {
         let loaded = StoredRebuild::new(self.0.clone(), table_arn).load().await;
-        let record = loaded.map_err(|error| OwnerUnknown { reason: error.to_string() })?;
-        Ok(record.is_none_or(|record| record.is_owner(self.0.group(), text)))
+        let record = loaded.map_err(|error| OwnerUnknown {
+            reason: error.to_string(),
+            passes: error.aws().is_some_and(|aws| aws.fault().passes_by_itself()),
+        })?;
+        Ok(record.is_none_or(|record| record.is_owner(self.0.group())))
     }
 }
 
@@ -269,6 +274,7 @@ mod tests {
         let shown = |generation| Shown {
             generation,
             aliases: BTreeMap::from([(String::new(), json!({})), ("-live".to_owned(), json!({"filter": {"a": 1}}))]),
+            names: BTreeMap::from([("s-eu".to_owned(), BTreeMap::new())]),
         };
         RebuildRecord {
             phase: RebuildPhase::Filling,
@@ -309,10 +315,9 @@ mod tests {
             let record = record().in_phase(phase, 9);
             let owner = if phase.shows_next() { "blue" } else { "default" };
             for group in ["blue", "default"] {
-                assert_eq!(record.is_owner(group, "s-{r}"), group == owner, "{phase:?}");
-                assert!(record.is_owner(group, "other"), "it does not speak of that index");
+                assert_eq!(record.is_owner(group), group == owner, "{phase:?}");
             }
-            assert!(record.is_owner("third", "s-{r}"));
+            assert!(record.is_owner("third"));
             let generation = if phase.shows_next() { 2 } else { 1 };
             assert_eq!(record.shown()["s-{r}"].generation, generation);
         }

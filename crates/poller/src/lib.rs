@@ -18,6 +18,7 @@ pub mod lease;
 pub mod observe;
 pub mod pace;
 mod retention;
+pub mod retire;
 mod shard;
 pub mod state;
 pub mod status;

@@ -11,10 +11,12 @@ use streamdex_dynamodb::state::{
     StateTable, Written, apply, of_number,
 };
 use streamdex_dynamodb::stream::ShardId;
+use streamdex_dynamodb::time::now;
 use streamdex_mapping::{CreationTime, SequenceNumber};
 use streamdex_poller::clock::{ServiceTime, SystemClock};
 use streamdex_poller::graph::{KeepDone, ReadFrom, ShardProgress};
 use streamdex_poller::lease::{Fenced, WorkerId};
+use streamdex_poller::retire::Retirement;
 use streamdex_poller::state::closing::interrupt;
 use streamdex_poller::state::writes::{Claimant, FIRST_RUN};
 use streamdex_poller::state::{Beat, Checkpoint, Generations, Progress, StateStore, StreamStart};
@@ -535,4 +537,43 @@ fn shown(item: &Item) -> (String, BTreeMap<String, String>) {
     let key = item["sk"].as_s().unwrap().clone();
     assert_ne!(SortKey::parse(&key), SortKey::Other);
     (key, item.iter().map(|(name, value)| (name.clone(), format!("{value:?}"))).collect())
+}
+
+#[tokio::test]
+async fn l4_a_group_is_ended_while_nobody_reads_and_its_last_reader_writes_no_more() {
+    for place in places().await {
+        let retirement = Retirement(Arc::clone(&place.store));
+        assert_eq!(retirement.take(now()).await.unwrap(), None, "{}: nobody ever read", place.name);
+        let reader = place.reader("a").await;
+        assert_eq!(retirement.take(now()).await.unwrap().as_deref(), Some("a"));
+        for concrete in ["sessions-000002", "archive-000001"] {
+            let index = KnownIndex { index: "x".into(), concrete: concrete.into(), uuid: "A".into(), generation: 1 };
+            assert_eq!(reader.index(&index).await.unwrap(), Fenced::Stored);
+        }
+        // It is silent for so long that it is gone.
+        let later = now() + 60;
+        assert_eq!(retirement.take(later).await.unwrap(), None);
+        assert_eq!(retirement.take(later).await.unwrap(), None, "it may be taken again");
+        let index = KnownIndex { index: "x".into(), concrete: "late".into(), uuid: "A".into(), generation: 1 };
+        assert_eq!(reader.index(&index).await.unwrap(), Fenced::Lost, "{}: it was only slow", place.name);
+        let left = ["archive-000001".to_owned()];
+        assert_eq!(retirement.forget(&left).await.unwrap(), None);
+        let keys: Vec<String> = place
+            .store
+            .query(Extent::All)
+            .await
+            .unwrap()
+            .iter()
+            .map(|item| item["sk"].as_s().unwrap().clone())
+            .collect();
+        assert_eq!(keys, ["index|archive-000001"], "{}", place.name);
+
+        // Another worker takes the lease while the items are deleted.
+        place.reader("b").await;
+        assert_eq!(retirement.take(now() + 60).await.unwrap(), None);
+        let seen = place.worker("c").lease().await.unwrap();
+        place.worker("c").take(seen, 0, &Claimant::default()).await.unwrap().expect("it is as it was seen");
+        assert_eq!(retirement.forget(&[]).await.unwrap().as_deref(), Some("c"), "{}", place.name);
+        assert!(place.worker("d").lease().await.unwrap().is_some());
+    }
 }

@@ -177,6 +177,7 @@ impl Filling {
         tokio::pin!(filling);
         loop {
             tokio::select! {
+                biased;
                 filled = &mut filling => return filled,
                 _ = beats.tick() => self.beat().await?,
             }
@@ -214,6 +215,7 @@ impl Filling {
                 next.as_ref().map_or(SegmentProgress::Done, |next| SegmentProgress::At(next.position.clone()));
             self.passed(place, position, tally);
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => {}
                 () = self.backfill.items.spend(approximate(tally.records())) => {}
             }

@@ -84,6 +84,7 @@ impl Mirror {
                 tracing::info!(seconds = left.as_secs(), "waiting: the stream has to be followed for 90 s first");
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return Ok(()),
                 slept = term.sleep(left.min(LONGEST_NAP)) => slept?,
             }

@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use streamdex_delivery::backfill::{BackfillRecord, BackfillStore, FilledBy, Stored};
+use streamdex_delivery::backfill::{BackfillRecord, BackfillState, BackfillStore, FilledBy, Stored};
+use streamdex_delivery::indices::KnownIndices;
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::rebuild::{RebuildPhase, RebuildRecord, RebuildStore};
 use streamdex_delivery::{Attempts, DeliveryProgress, Term};
-use streamdex_mapping::IndexName;
+use streamdex_mapping::{IndexName, READ_MARGIN_SECONDS};
 use streamdex_sink::Patience;
-use streamdex_sink::index::generations::{Made, lacking, moves};
-use streamdex_sink::index::{Indices, SetupError};
+use streamdex_sink::index::generations::{Absent, Made, Shown, lacking, moves};
+use streamdex_sink::index::{Indices, OwnerUnknown, SetupError};
 
 pub use self::abort::{Abort, NextGroup};
 pub use self::begin::{Before, Refusal, begin, groups_of};
@@ -45,12 +46,16 @@ pub trait Generations: Send + Sync {
 pub struct TableGenerations {
     /// The indices of the configuration.
     pub indices: Arc<Indices>,
+    /// Those that the group of the configuration knows: one that is gone is not made again.
+    pub known: KnownIndices,
     /// The table's name.
     pub table: String,
 }
 
 /// A rebuild of the indices of one table.
 pub struct Rebuild {
+    /// The group that fills the next generation: the rebuild of another one is not this one's to move.
+    pub group: String,
     /// Where the record is.
     pub store: Arc<dyn RebuildStore>,
     /// How far the index of the next generation is filled and compared.
@@ -104,11 +109,12 @@ impl Rebuild {
     /// # Errors
     /// A service did not answer, or refused. The next look goes on.
     pub async fn look(&self, term: Term<'_>) -> Result<Looked, Fault> {
-        let Some(record) = self.store.load().await? else { return Ok(Looked::Gone) };
+        let record = self.store.load().await?.filter(|record| record.to == self.group);
+        let Some(record) = record else { return Ok(Looked::Gone) };
         let next = match record.phase {
             RebuildPhase::Filling => filling(&self.seen(term).await?),
             RebuildPhase::Equal => equal(&self.seen(term).await?, self.conditions),
-            RebuildPhase::Moving => return self.arrive(&record, RebuildPhase::Moved, term).await,
+            RebuildPhase::Moving => return self.go_on_moving(&record, term).await,
             RebuildPhase::Returning => return self.arrive(&record, RebuildPhase::Returned, term).await,
             RebuildPhase::Moved | RebuildPhase::Returned => {
                 let is_quiet = self.settle(&record, term).await?;
@@ -120,8 +126,7 @@ impl Rebuild {
             Next::Compare => self.compare().await,
             Next::Enter(phase) => self.enter(&record, phase).await,
             Next::Wait(waiting) => {
-                // A reader's alias that somebody has put on a partial index goes.
-                self.settle(&record, term).await?;
+                self.hide(&record, term).await?;
                 Ok(Looked::Waiting(waiting))
             }
         }
@@ -150,6 +155,29 @@ impl Rebuild {
         }
     }
 
+    /// Goes on where the aliases are to move. As long as none has, what has to be so before they do is looked at once more: the
+    /// process that was to move them may have been gone for days.
+    async fn go_on_moving(&self, record: &RebuildRecord, term: Term<'_>) -> Result<Looked, Fault> {
+        let has_begun = self.made(term).await?.iter().any(|made| is_next(record, made) && made.is_shown());
+        if !has_begun && equal(&self.seen(term).await?, self.conditions) != Next::Enter(RebuildPhase::Moving) {
+            return self.enter(record, RebuildPhase::Equal).await;
+        }
+        self.arrive(record, RebuildPhase::Moved, term).await
+    }
+
+    /// Takes a reader's alias that somebody has put on the next generation off it, and touches nothing else: before readers
+    /// move, what they see is the earlier group's.
+    async fn hide(&self, record: &RebuildRecord, term: Term<'_>) -> Result<(), Fault> {
+        let mut made = self.made(term).await?;
+        made.retain(|made| is_next(record, made));
+        let nothing = record.indices.keys().map(|text| (text.clone(), Shown::nothing())).collect();
+        let actions = moves(&made, &nothing, Absent::Hide);
+        if !actions.is_empty() {
+            self.attempts().make(term, "move the aliases", || self.generations.move_aliases(&actions)).await?;
+        }
+        Ok(())
+    }
+
     /// Moves the aliases, and stores that they have arrived when nothing is left to move for a while.
     async fn arrive(&self, record: &RebuildRecord, phase: RebuildPhase, term: Term<'_>) -> Result<Looked, Fault> {
         let mut quiet = 0;
@@ -173,7 +201,7 @@ impl Rebuild {
                     self.attempts().make(term, "make the index", make).await?;
                 }
             }
-            let actions = moves(&made, &shown);
+            let actions = moves(&made, &shown, record.absent());
             if actions.is_empty() {
                 return Ok(round == 0);
             }
@@ -226,6 +254,11 @@ impl Rebuild {
         let found = self.backfill.load().await?;
         let follows = found.as_ref().map(|found| found.beat);
         let mut record = BackfillRecord::after_gap(FilledBy::Run, (self.now)());
+        // What was filled since the pin of the stream lost nothing: 90 seconds after the pin are enough.
+        if let Some(filled) = found.as_ref().filter(|found| found.state == BackfillState::Complete && !found.after_gap)
+        {
+            record.not_before = filled.began + READ_MARGIN_SECONDS;
+        }
         record.beat = record.beat.max(follows.map_or(0, |beat| beat + 1));
         record.expected = found.map_or(0, |found| found.expected);
         match self.backfill.store(&record, follows).await? {
@@ -233,6 +266,11 @@ impl Rebuild {
             Stored::Refused => Err(Fault::Taken),
         }
     }
+}
+
+/// Whether an index is of the generation that the rebuild fills.
+fn is_next(record: &RebuildRecord, made: &Made) -> bool {
+    record.indices.get(&made.text).is_some_and(|rebuilt| rebuilt.to.generation == made.generation)
 }
 
 // === impl TableGenerations ===
@@ -244,6 +282,9 @@ impl Generations for TableGenerations {
     }
 
     async fn make(&self, index: &IndexName) -> Result<(), SetupError> {
+        let known =
+            self.known.load().await.map_err(|error| OwnerUnknown { reason: error.to_string(), passes: true })?;
+        self.indices.remember(known);
         self.indices.ensure(index).await.map(drop)
     }
 

@@ -73,7 +73,7 @@ fn index(text: &str, name: &str, generation: u32, group: &str) -> Made {
 fn shown(generation: u32, live: bool) -> Shown {
     let mut aliases = BTreeMap::from([(String::new(), json!({}))]);
     aliases.extend(live.then(|| ("-live".to_owned(), json!({"filter": {"until": generation}}))));
-    Shown { generation, aliases }
+    Shown { generation, aliases, names: BTreeMap::new() }
 }
 
 impl World {
@@ -133,6 +133,7 @@ impl World {
     fn rebuild(&self) -> Rebuild {
         let world = Arc::new(self.clone());
         Rebuild {
+            group: "v2".into(),
             store: world.clone(),
             backfill: world.clone(),
             generations: world.clone(),
@@ -319,18 +320,21 @@ impl DeadLetterStore for World {
 
 #[async_trait]
 impl NextGroup for World {
-    async fn reader(&self) -> Result<Option<String>, StateError> {
+    async fn take(&self) -> Result<Option<String>, StateError> {
         Ok(self.call(|state| state.reader.clone()).await)
     }
 
-    async fn forget(&self) -> Result<(), StateError> {
-        self.call(|state| {
-            let next = state.made.values().any(|made| made.groups == [format!("v2|{ARN}")]);
-            assert!(!next, "an index whose group is forgotten is nobody's");
-            state.is_forgotten = true;
-        })
-        .await;
-        Ok(())
+    async fn forget(&self, left: &[String]) -> Result<Option<String>, StateError> {
+        let left = left.to_vec();
+        Ok(self
+            .call(|state| {
+                let next = state.made.values().any(|made| made.groups == [format!("v2|{ARN}")]);
+                assert!(!next, "an index whose group is forgotten is nobody's");
+                assert!(left.iter().eq(state.made.keys()), "{left:?}");
+                state.is_forgotten = state.reader.is_none();
+                state.reader.clone()
+            })
+            .await)
     }
 }
 
@@ -537,4 +541,51 @@ async fn an_older_request_that_arrives_late_is_put_right_by_the_next_look() {
     let mut all = all_see(2);
     all.insert("o-cn".into(), vec![2]);
     assert_eq!(world.readers(), all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rebuild_of_another_group_is_not_this_ones_to_move() {
+    let world = World::new();
+    move_readers(&world).await;
+    // A third group begins, while the process that moved readers to the second one still runs.
+    {
+        let mut state = world.state();
+        let moved = state.rebuild.clone().unwrap();
+        let (from, to, phase) = ("v2".to_owned(), "v3".to_owned(), RebuildPhase::Filling);
+        state.rebuild = Some(RebuildRecord { from, to, phase, beat: moved.beat + 1, ..moved });
+    }
+    let cancel = CancellationToken::new();
+    let looked = world.rebuild().look(Term { cancel: &cancel, until: None }).await.unwrap();
+    assert_eq!((looked, world.phase()), (Looked::Gone, Some(RebuildPhase::Filling)));
+    assert_eq!(world.readers(), all_see(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_on_moving_readers_looks_once_more_whether_they_may_move() {
+    let world = World::new();
+    goes_on(&world, |world, _| world.phase() == Some(RebuildPhase::Moving)).await;
+    // The process that was to move them is gone, and another one comes days later.
+    world.state().lag = Some(Duration::from_secs(100_000));
+    let cancel = CancellationToken::new();
+    let look = async || world.rebuild().look(Term { cancel: &cancel, until: None }).await.unwrap();
+    assert!(matches!(look().await, Looked::Entered(record) if record.phase == RebuildPhase::Equal));
+    assert!(matches!(look().await, Looked::Waiting(Waiting::Lag(_))));
+    assert_eq!(world.readers(), all_see(1));
+    world.state().lag = Some(Duration::ZERO);
+    move_readers(&world).await;
+    assert_eq!(world.readers(), all_see(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_readers_move_what_they_see_is_the_earlier_groups() {
+    let world = World::new();
+    // One name has a filter of its user's, and another one has no live alias yet.
+    let filter = json!({"filter": {"tenant": 7}});
+    world.state().made.get_mut("o-us-000001").unwrap().aliases.insert("o-us".into(), filter.clone());
+    world.state().made.get_mut("s-000001").unwrap().aliases.remove("s-live");
+    world.state().lag = None;
+    goes_on(&world, |_, looked| matches!(looked, Ok(Looked::Waiting(Waiting::Lag(None))))).await;
+    let state = world.state();
+    assert_eq!(state.made["o-us-000001"].aliases["o-us"], filter);
+    assert!(!state.made["s-000001"].aliases.contains_key("s-live"));
 }

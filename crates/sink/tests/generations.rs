@@ -6,7 +6,7 @@ use std::path::Path;
 use opensearch::http::Method;
 use serde_json::{Value, json};
 use streamdex_config::{Auth, Config};
-use streamdex_sink::index::generations::{Made, Shown, lacking, moves};
+use streamdex_sink::index::generations::{Absent, Made, Shown, lacking, moves};
 use streamdex_sink::index::{SetupContext, TableFacts};
 use streamdex_sink::{Client, Indices, SetupError};
 use streamdex_testkit::engines::{SearchEngine, unique_name};
@@ -104,10 +104,10 @@ async fn n1_readers_move_all_at_once_and_what_is_not_ours_is_left_alone() {
         for index in &lacks {
             next.ensure(index).await.unwrap();
         }
-        let actions = moves(&next.made("sessions").await.unwrap(), &shown);
+        let actions = moves(&next.made("sessions").await.unwrap(), &shown, Absent::Keep);
         next.move_aliases(&actions).await.unwrap();
         let made = next.made("sessions").await.unwrap();
-        assert_eq!(moves(&made, &shown), Vec::<Value>::new(), "they are where they were sent");
+        assert_eq!(moves(&made, &shown, Absent::Keep), Vec::<Value>::new(), "they are where they were sent");
         let moved = seen(&[
             ("I-eu", "I-eu-000002"),
             ("I-eu-live", "I-eu-000002"),

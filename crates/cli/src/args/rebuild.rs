@@ -24,6 +24,9 @@ pub struct RebuildArgs {
     /// Delete what the rebuild made, as long as readers have not moved
     #[arg(long, group = "what")]
     pub abort: bool,
+    /// Move readers again after a --rollback
+    #[arg(long, conflicts_with = "what")]
+    pub again: bool,
     /// Do not ask first
     #[arg(long, short)]
     pub yes: bool,

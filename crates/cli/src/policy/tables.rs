@@ -32,6 +32,7 @@ const KEEP_PROGRESS: [&str; 7] = [
 const KEEP_INDICES: [&str; 3] = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 const PUT_LETTERS: [&str; 1] = ["dynamodb:PutItem"];
 const READ_PROGRESS: [&str; 1] = ["dynamodb:Query"];
+const READ_ITEMS_OF_STATE: [&str; 2] = ["dynamodb:GetItem", "dynamodb:Query"];
 /// Who follows the table, how far it was filled, indices and letters.
 const KEEP_BACKFILL: [&str; 4] = ["dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"];
 /// Letters are read, and removed when their documents are right. The refusal of a condition is read too.
@@ -137,8 +138,10 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
         Purpose::Backfill => &KEEP_BACKFILL,
         Purpose::Repair => &KEEP_REPAIR,
         Purpose::Dlq if letters => &KEEP_LETTERS,
+        // Who makes an index asks who makes its aliases.
+        Purpose::Dlq => &READ_ITEMS_OF_STATE,
         // Lag, known indices and letters.
-        Purpose::Verify | Purpose::Dlq | Purpose::Status => &READ_PROGRESS,
+        Purpose::Verify | Purpose::Status => &READ_PROGRESS,
         Purpose::StateCreate => &CREATE_TABLE,
         _ => return,
     };
@@ -160,7 +163,8 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
         _ => statement.when(EACH_KEY, LEADING_KEYS, partitions(config, sources, purpose, facts)),
     };
     grants.allow(&state.aws, statement);
-    let key_actions: &[&str] = if actions == READ_PROGRESS.as_slice() { &DECRYPT } else { &DECRYPT_AND_WRITE };
+    let reads = actions == READ_PROGRESS.as_slice() || actions == READ_ITEMS_OF_STATE.as_slice();
+    let key_actions: &[&str] = if reads { &DECRYPT } else { &DECRYPT_AND_WRITE };
     if let Some(key) = &facts.state_key {
         grants.allow(&state.aws, Statement::new("StateKey", key_actions, key.clone()).via(place.via("dynamodb")));
     }

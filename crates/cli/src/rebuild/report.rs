@@ -54,11 +54,11 @@ pub(super) fn waiting(waiting: &Waiting) -> (String, &'static str) {
         ),
         Waiting::Gaps(gaps) => (
             format!("changes were lost in {gaps} gaps"),
-            "`streamdex gap close` with the new configuration; all is compared once more then",
+            "they are closed, and all is compared once more; what a person has to judge names `streamdex status` with the new configuration",
         ),
         Waiting::Letters => (
             "the new mapping refuses items, which readers would find no more".to_owned(),
-            "`streamdex dlq list` with the new configuration shows why; correct the mapping in a further generation, or begin again with --accept-dead-letters",
+            "`streamdex dlq list` with the new configuration shows why; `rebuild --abort`, correct the mapping and begin again; or start it again with --accept-dead-letters",
         ),
         Waiting::Lag(Some(lag)) => (
             format!("the next generation is {} s behind the table", lag.as_secs()),
@@ -76,7 +76,7 @@ pub(super) fn rest(record: &RebuildRecord) -> (&'static str, &'static str) {
     match record.phase {
         RebuildPhase::Returned => (
             "readers see what they saw before",
-            "stop this one; `streamdex rebuild` moves them again, `streamdex rebuild --abort` deletes what was made",
+            "`streamdex rebuild --again` moves them again; or stop this one, and `streamdex rebuild --abort` deletes what was made",
         ),
         _ => (
             "readers see the next generation",
@@ -130,6 +130,8 @@ struct Side {
     /// Items that are written, and about how many there are, while it is filled.
     #[serde(skip_serializing_if = "Option::is_none")]
     filled: Option<(u64, u64)>,
+    /// All items are compared with their documents.
+    compares: bool,
 }
 
 fn is_zero(number: &usize) -> bool {
@@ -171,7 +173,7 @@ async fn report(target: &Target) -> Result<Report, CliError> {
         from: Some(Side::new(&record.from, &from, generations(|rebuilt| rebuilt.from.generation))),
         to: Some(Side::new(&record.to, &to, generations(|rebuilt| rebuilt.to.generation))),
         aliases,
-        elsewhere: moves(&made, &record.shown()).len(),
+        elsewhere: moves(&made, &record.shown(), record.absent()).len(),
     })
 }
 
@@ -190,7 +192,8 @@ fn aliases(made: &[Made]) -> BTreeMap<String, Vec<String>> {
 impl Side {
     fn new(group: &str, report: &TableReport, generations: BTreeMap<String, u32>) -> Side {
         let filled = report.backfill.as_ref().map(|backfill| (backfill.items, backfill.expected));
-        let filled = filled.filter(|(_, expected)| *expected > 0);
+        let compares = report.backfill.as_ref().is_some_and(|backfill| backfill.after_gap);
+        let filled = filled.filter(|(items, expected)| *expected > 0 && (*items > 0 || !compares));
         Side {
             group: group.to_owned(),
             generations,
@@ -198,6 +201,7 @@ impl Side {
             lag_seconds: lag_of(report).map(|lag| lag.as_secs()),
             gaps: report.gaps.len(),
             filled,
+            compares,
         }
     }
 
@@ -213,6 +217,9 @@ impl Side {
         };
         if let Some((items, expected)) = self.filled {
             let _ = write!(text, "; {items} of about {expected} items");
+        }
+        if self.compares {
+            text.push_str("; compares all items with their documents");
         }
         if self.gaps > 0 {
             let _ = write!(text, "; {} gaps", self.gaps);

@@ -7,13 +7,16 @@ use async_trait::async_trait;
 use streamdex_config::{Config, DeadLetterKind, Source};
 use streamdex_delivery::DeliveryProgress;
 use streamdex_delivery::backfill::StoredBackfill;
+use streamdex_delivery::indices::KnownIndices;
 use streamdex_delivery::letter::DeadLetterStore;
 use streamdex_delivery::rebuild::{RebuildRecord, StoredRebuild};
 use streamdex_dynamodb::clients::SourceClients;
-use streamdex_dynamodb::state::{Action, Extent, Operation, StateError, text};
+use streamdex_dynamodb::state::{Extent, StateError, StateTable};
 use streamdex_dynamodb::table::TableInfo;
 use streamdex_dynamodb::time::now;
+use streamdex_mapping::IndexName;
 use streamdex_poller::observe::{LeaseReport, TableReport};
+use streamdex_poller::retire::Retirement;
 use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::rebuild::{Before, Conditions, NextGroup, Rebuild, Refusal, TableGenerations, begin};
 use streamdex_reconcile::verify::Lag;
@@ -56,8 +59,10 @@ impl Target {
         connect::fits(source, &info)?;
         let state = connect::state_table(config).await;
         connect::within(async { Ok(Box::pin(state.ensure(&info.arn)).await?) }).await?;
-        let generations = TableGenerations { indices: mirrored.indices(), table: info.table.clone() };
+        let known = KnownIndices::new(state.clone(), &info.arn);
+        let generations = TableGenerations { indices: mirrored.indices(), known, table: info.table.clone() };
         let rebuild = Rebuild {
+            group: config.state.group.clone(),
             store: Arc::new(StoredRebuild::new(state.clone(), info.arn.as_str())),
             backfill: Arc::new(StoredBackfill::new(state.clone(), &info.arn)),
             generations: Arc::new(generations),
@@ -79,6 +84,10 @@ impl Target {
     /// The group of the next generation.
     pub(super) fn group(&self) -> &str {
         &self.config.state.group
+    }
+
+    pub(super) fn has_letters_in_a_file(&self) -> bool {
+        matches!(self.config.dead_letter.kind, DeadLetterKind::File(_))
     }
 
     /// About how many items the table has.
@@ -125,6 +134,7 @@ impl Target {
     /// # Errors
     /// It cannot begin.
     pub(super) async fn begin(&self, from: Option<&str>) -> Result<RebuildRecord, CliError> {
+        self.knows(from).await?;
         let indices = self.indices();
         let (configured, made) = (indices.configured(self.table()), self.made().await?);
         let table_arn = self.info.arn.as_str();
@@ -146,6 +156,56 @@ impl Target {
             }
         }
         Err(CliError::new(Exit::Usage, refusal.to_string()).with_hint(refusal.hint()))
+    }
+
+    /// Whether the group that the user names has ever kept anything about the table: a name that is misspelt would leave the
+    /// true one out.
+    async fn knows(&self, from: Option<&str>) -> Result<(), CliError> {
+        let Some(from) = from else { return Ok(()) };
+        let stored = partition(&self.state_of(from).await, &self.info);
+        if !connect::within(async { Ok(stored.query(Extent::All).await?) }).await?.is_empty() {
+            return Ok(());
+        }
+        let message = format!("the state table holds nothing of a group {from} about {}", self.table());
+        Err(CliError::new(Exit::Usage, message).with_hint("--from is state.group of the configuration that runs now"))
+    }
+
+    /// Indices of the earlier group that no route of this configuration gives: their aliases stay where they are.
+    ///
+    /// # Errors
+    /// The state table cannot be read.
+    pub(super) async fn dropped(&self, record: &RebuildRecord) -> Result<Vec<String>, CliError> {
+        let known = KnownIndices::new(self.state_of(&record.from).await, &self.info.arn);
+        let known = connect::within(async { Ok(known.load().await?) }).await?;
+        let indices = self.indices();
+        let is_given = |name: &str| IndexName::parse(name).is_ok_and(|name| indices.concrete_name(&name).is_ok());
+        Ok(known.into_iter().map(|known| known.index).filter(|index| !is_given(index)).collect())
+    }
+
+    async fn state_of(&self, group: &str) -> StateTable {
+        let mut config = self.config.clone();
+        group.clone_into(&mut config.state.group);
+        connect::state_table(&config).await
+    }
+
+    /// Whether what readers saw before is still there.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(super) async fn is_there(&self, record: &RebuildRecord) -> Result<(), CliError> {
+        let made = self.made().await?;
+        for rebuilt in record.indices.values() {
+            let generation = rebuilt.from.generation;
+            let is_there =
+                |name: &str| made.iter().any(|made| made.index.as_str() == name && made.generation == generation);
+            if let Some(gone) = rebuilt.from.names.keys().find(|name| !is_there(name)) {
+                let message = format!("{gone}-{generation:06} is gone: there is nothing for readers to go back to");
+                return Err(CliError::new(Exit::Usage, message).with_hint(
+                    "make another generation: a new `generation` and state.group, and `streamdex rebuild`",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the stream has room for another reader.
@@ -206,9 +266,7 @@ impl Target {
     /// # Errors
     /// The state table cannot be read.
     pub(super) async fn report_of(&self, group: &str) -> Result<TableReport, CliError> {
-        let mut config = self.config.clone();
-        group.clone_into(&mut config.state.group);
-        let state = connect::state_table(&config).await;
+        let state = self.state_of(group).await;
         TableStatus::new(&self.source, self.info.clone(), &state).report().await
     }
 }
@@ -241,28 +299,24 @@ impl Lag for OfReader {
 
 #[async_trait]
 impl NextGroup for Target {
-    async fn reader(&self) -> Result<Option<String>, StateError> {
-        let state = connect::state_table(&self.config).await;
-        let loaded = TableStatus::new(&self.source, self.info.clone(), &state).progress().load().await?;
-        Ok(reader(&TableReport::of(&loaded, now())).map(str::to_owned))
+    async fn take(&self) -> Result<Option<String>, StateError> {
+        self.retirement().await.take(now()).await
     }
 
-    async fn forget(&self) -> Result<(), StateError> {
-        let state = connect::state_table(&self.config).await;
-        let stored = partition(&state, &self.info);
-        for item in stored.query(Extent::All).await? {
-            let Some(sort_key) = text(&item, "sk") else { continue };
-            let delete = Operation { sort_key: sort_key.to_owned(), conditions: Vec::new(), action: Action::Delete };
-            stored.write(&[delete]).await?;
-        }
-        if matches!(self.config.dead_letter.kind, DeadLetterKind::Table) {
+    async fn forget(&self, left: &[String]) -> Result<Option<String>, StateError> {
+        let taken = self.retirement().await.forget(left).await?;
+        if taken.is_none() && matches!(self.config.dead_letter.kind, DeadLetterKind::Table) {
             self.forget_letters().await;
         }
-        Ok(())
+        Ok(taken)
     }
 }
 
 impl Target {
+    async fn retirement(&self) -> Retirement {
+        Retirement(Arc::new(partition(&connect::state_table(&self.config).await, &self.info)))
+    }
+
     /// Letters that cannot be removed are of a group that nobody uses any more.
     async fn forget_letters(&self) {
         let mut after = None;

@@ -94,11 +94,6 @@ impl TableStatus {
         TableStatus { head, progress }
     }
 
-    /// What the group has stored about the table, as it is read.
-    pub(crate) fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
     /// What the group has stored about the table.
     ///
     /// # Errors

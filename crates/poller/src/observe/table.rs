@@ -96,7 +96,8 @@ impl LeaseReport {
         self.beat_seconds_ago > SILENT_SECONDS
     }
 
-    fn of(lease: &StoredLease, now: u64) -> LeaseReport {
+    /// As it is at this second.
+    pub(crate) fn of(lease: &StoredLease, now: u64) -> LeaseReport {
         LeaseReport {
             reader: lease.owner.as_ref().map(ToString::to_string),
             term: lease.term,

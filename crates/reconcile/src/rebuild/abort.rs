@@ -10,16 +10,17 @@ use streamdex_dynamodb::state::StateError;
 use streamdex_sink::index::generations::Made;
 use tokio::time::Instant;
 
-use super::{BETWEEN_LOOKS, Looked, QUIET, Rebuild};
+use super::{BETWEEN_LOOKS, Looked, QUIET, Rebuild, is_next};
 use crate::Fault;
 
 /// The state of the group that fills the next generation.
 #[async_trait]
 pub trait NextGroup: Send + Sync {
-    /// Who reads the stream for it now, if anyone does.
-    async fn reader(&self) -> Result<Option<String>, StateError>;
-    /// Deletes what the state table holds of the group about the table.
-    async fn forget(&self) -> Result<(), StateError>;
+    /// Takes the lease, so that nobody reads the stream for the group; who does, where somebody does. It may be called again.
+    async fn take(&self) -> Result<Option<String>, StateError>;
+    /// Deletes what the state table holds of the group about the table, the lease last and only where it is still this
+    /// one's; who has taken it, where somebody has. Records of indices that are `left` stay: archives.
+    async fn forget(&self, left: &[String]) -> Result<Option<String>, StateError>;
 }
 
 /// How an abort ended.
@@ -58,7 +59,7 @@ impl Rebuild {
             }
         };
         let begun = Instant::now();
-        while let Some(reader) = group.reader().await? {
+        while let Some(reader) = group.take().await? {
             if begun.elapsed() >= ENDS_WITHIN {
                 return Ok(Abort::ReadBy(reader));
             }
@@ -74,11 +75,17 @@ impl Rebuild {
                 let delete = || self.generations.delete(made);
                 self.attempts().make(term, "delete the index", delete).await?;
             }
+            if let Some(reader) = group.take().await? {
+                return Ok(Abort::ReadBy(reader));
+            }
             if quiet < QUIET {
                 term.sleep(BETWEEN_LOOKS).await?;
             }
         }
-        group.forget().await?;
+        let left: Vec<String> = self.made(term).await?.into_iter().map(|made| made.concrete).collect();
+        if let Some(reader) = group.forget(&left).await? {
+            return Ok(Abort::ReadBy(reader));
+        }
         match self.store.remove(record.beat).await? {
             Stored::Stored => Ok(Abort::Done),
             Stored::Refused => Err(Fault::Taken),
@@ -89,11 +96,9 @@ impl Rebuild {
     async fn of_next(&self, record: &RebuildRecord, term: Term<'_>) -> Result<Vec<Made>, Fault> {
         let mut made = self.made(term).await?;
         made.retain(|index| {
-            let is_next =
-                record.indices.get(&index.text).is_some_and(|rebuilt| rebuilt.to.generation == index.generation);
             let is_ours =
                 index.groups.iter().all(|group| group.rsplit_once('|').is_some_and(|(name, _)| name == record.to));
-            is_next && is_ours
+            is_next(record, index) && is_ours
         });
         Ok(made)
     }

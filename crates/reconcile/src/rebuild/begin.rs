@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use streamdex_config::Manage;
 use streamdex_delivery::rebuild::{RebuildPhase, RebuildRecord, Rebuilt};
-use streamdex_sink::index::generations::{Configured, Made, Shown};
+use streamdex_sink::index::generations::{Aliases, Configured, Made, Shown};
 
 /// What is known before a rebuild begins.
 #[derive(Debug, Clone, Copy)]
@@ -53,13 +54,13 @@ pub enum Refusal {
         /// The generation that readers see.
         generation: u32,
     },
-    /// Another group has written to the next generation.
-    #[error("{concrete} is there already, and the group {group} has written to it")]
+    /// The next generation is there already, and it is not the group's alone.
+    #[error("{concrete} is there already, and {} has written to it", .group.as_deref().map_or("nobody says who".to_owned(), |group| format!("the group {group}")))]
     Taken {
         /// The index.
         concrete: String,
-        /// The group.
-        group: String,
+        /// The other group; none where the index names none, as that of a Lambda function.
+        group: Option<String>,
     },
     /// The group of the configuration writes what readers see.
     #[error("the group {0} writes what readers see: the next generation needs a group for itself")]
@@ -113,6 +114,9 @@ pub fn begin(before: Before<'_>) -> Result<RebuildRecord, Refusal> {
     let is_from = |index: &&Made| indices.contains_key(&index.text) && index.is_shown();
     let groups: BTreeSet<String> =
         made.iter().filter(is_from).flat_map(|index| groups_of(index, before.table_arn)).collect();
+    if groups.contains(group) {
+        return Err(Refusal::SameGroup(group.to_owned()));
+    }
     let from = match (before.from, groups.len()) {
         (Some(named), _) => named.to_owned(),
         (None, 1) => groups.first().cloned().unwrap_or_default(),
@@ -141,23 +145,35 @@ fn rebuilt(before: Before<'_>, configured: &Configured) -> Result<Rebuilt, Refus
         return Err(Refusal::Managed(text.clone()));
     }
     let of_text = || before.made.iter().filter(|index| index.text == *text);
-    let mut seen = of_text().filter(|index| index.is_shown());
-    let from = seen.next().map_or_else(Shown::nothing, Made::shown);
-    if seen.any(|index| index.generation != from.generation) {
+    let seen: Vec<&Made> = of_text().filter(|index| index.is_shown()).collect();
+    let generation = seen.first().map_or(0, |index| index.generation);
+    if seen.iter().any(|index| index.generation != generation) {
         return Err(Refusal::Mixed(text.clone()));
     }
-    if from.generation == shown.generation {
-        return Err(Refusal::SameGeneration { text: text.clone(), generation: from.generation });
+    if generation == shown.generation {
+        return Err(Refusal::SameGeneration { text: text.clone(), generation });
     }
     for index in of_text().filter(|index| index.generation == shown.generation) {
-        if let Some(other) = groups_of(index, before.table_arn).find(|group| group != before.group) {
-            return Err(Refusal::Taken { concrete: index.concrete.clone(), group: other });
+        let mut groups = groups_of(index, before.table_arn);
+        if groups.next().as_deref() != Some(before.group) || groups.next().is_some() {
+            let group = groups_of(index, before.table_arn).find(|group| group != before.group);
+            return Err(Refusal::Taken { concrete: index.concrete.clone(), group });
         }
     }
-    // What a user has given the alias stays: a filter, a routing.
-    let mut to = shown.clone();
-    to.aliases.extend(from.aliases.get("").map(|body| (String::new(), body.clone())));
-    Ok(Rebuilt { from, to })
+    let names: BTreeMap<String, Aliases> =
+        seen.iter().map(|index| (index.index.to_string(), index.readers_aliases())).collect();
+    // For names that come later: without what a user has given one of them.
+    let live = names.values().find_map(|aliases| Some(("-live".to_owned(), aliases.get("-live")?.clone())));
+    let aliases = seen.first().map(|_| (String::new(), json!({}))).into_iter().chain(live).collect();
+    // What a user has given an alias stays: a filter, a routing.
+    let kept = |aliases: &Aliases| {
+        let mut kept = shown.aliases.clone();
+        kept.extend(aliases.get("").map(|body| (String::new(), body.clone())));
+        kept
+    };
+    let to =
+        Shown { names: names.iter().map(|(name, aliases)| (name.clone(), kept(aliases))).collect(), ..shown.clone() };
+    Ok(Rebuilt { from: Shown { generation, aliases, names }, to })
 }
 
 /// The groups that have followed this table into the index.
@@ -168,7 +184,7 @@ pub fn groups_of(index: &Made, table_arn: &str) -> impl Iterator<Item = String> 
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
     use streamdex_mapping::IndexName;
 
     use super::*;
@@ -189,7 +205,7 @@ mod tests {
 
     fn configured(text: &str, generation: u32) -> Configured {
         let aliases = BTreeMap::from([(String::new(), json!({})), ("-live".to_owned(), json!({"filter": {"b": 1}}))]);
-        let shown = Shown { generation, aliases };
+        let shown = Shown { generation, aliases, names: BTreeMap::new() };
         Configured { text: text.into(), manage: Manage::Create, is_archive: false, shown }
     }
 
@@ -207,9 +223,10 @@ mod tests {
         assert_eq!(record.indices.keys().collect::<Vec<_>>(), ["new", "s"]);
         let Rebuilt { from, to } = &record.indices["s"];
         assert_eq!((from.generation, to.generation), (1, 2));
-        assert_eq!(from.aliases, BTreeMap::from([(String::new(), json!({"filter": {"mine": 1}}))]));
-        assert_eq!(to.aliases[""], json!({"filter": {"mine": 1}}));
-        assert_eq!(to.aliases["-live"], json!({"filter": {"b": 1}}));
+        let mine = json!({"filter": {"mine": 1}});
+        assert_eq!(from.names, BTreeMap::from([("s".to_owned(), BTreeMap::from([(String::new(), mine.clone())]))]));
+        assert_eq!((&to.of("s")[""], &to.of("s")["-live"]), (&mine, &json!({"filter": {"b": 1}})));
+        assert_eq!((&from.of("later")[""], &to.of("later")[""]), (&json!({}), &json!({})), "it is another name's");
         assert_eq!(record.indices["new"].from, Shown::nothing(), "readers saw nothing of it");
     }
 
@@ -227,7 +244,12 @@ mod tests {
             (
                 vec![configured("s", 2)],
                 vec![shown(1), made("s", 2, "old", json!({}))],
-                Refusal::Taken { concrete: "s-000002".into(), group: "old".into() },
+                Refusal::Taken { concrete: "s-000002".into(), group: Some("old".into()) },
+            ),
+            (
+                vec![configured("s", 2)],
+                vec![shown(1), Made { groups: Vec::new(), ..made("s", 2, "v2", json!({})) }],
+                Refusal::Taken { concrete: "s-000002".into(), group: None },
             ),
             (vec![configured("s", 2)], vec![made("s", 1, "v2", json!({"s": {}}))], Refusal::SameGroup("v2".into())),
             (vec![configured("s", 2)], vec![Made { groups: Vec::new(), ..shown(1) }], Refusal::WhichGroup(Vec::new())),

@@ -55,6 +55,9 @@ pub enum Waiting {
 
 /// What is done next while the next generation is filled.
 pub fn filling(seen: &Seen) -> Next {
+    if seen.gaps > 0 {
+        return Next::Wait(Waiting::Gaps(seen.gaps));
+    }
     let Some(record) = &seen.backfill else { return Next::Compare };
     match (record.state, record.by) {
         (BackfillState::Complete, _) if record.after_gap => Next::Enter(RebuildPhase::Equal),
@@ -112,6 +115,9 @@ mod tests {
         }
         let running = BackfillRecord::after_gap(FilledBy::Run, 7);
         assert_eq!(filling(&seen(Some(running.clone()))), Next::Wait(Waiting::Filled(running.clone())));
+
+        let gapped = Seen { gaps: 1, ..seen(Some(running.clone())) };
+        assert_eq!(filling(&gapped), Next::Wait(Waiting::Gaps(1)), "nothing is compared before it is closed");
 
         let conditions = Conditions { max_lag: Duration::from_secs(60), accept_dead_letters: false };
         let whole = seen(Some(compared));

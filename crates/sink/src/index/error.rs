@@ -203,6 +203,8 @@ pub struct VanishedIndex {
 pub struct OwnerUnknown {
     /// Why.
     pub reason: String,
+    /// Whether asking again may help.
+    pub passes: bool,
 }
 
 /// The type of an error that says what is blocked.
@@ -223,7 +225,7 @@ impl SetupError {
             SetupError::Client(
                 ClientError::Unreachable { .. } | ClientError::TimedOut { .. } | ClientError::Interrupted { .. },
             )
-            | SetupError::OwnerUnknown(_)
+            | SetupError::OwnerUnknown(OwnerUnknown { passes: true, .. })
             | SetupError::Unexpected { .. }
             | SetupError::Unacknowledged { .. }
             | SetupError::Unsettled { .. } => SetupErrorKind::Transient,
@@ -231,7 +233,7 @@ impl SetupError {
                 SetupErrorKind::Endpoint
             }
             SetupError::TooManyIndices { .. } | SetupError::UnusableName { .. } => SetupErrorKind::Record,
-            SetupError::Client(ClientError::Auth(_)) => SetupErrorKind::Credentials,
+            SetupError::Client(ClientError::Auth(_)) | SetupError::OwnerUnknown(_) => SetupErrorKind::Credentials,
             // A block is set and lifted by a person or by the cluster itself, whatever its status.
             SetupError::Refused { kind, .. } if kind == CLUSTER_BLOCK => SetupErrorKind::Transient,
             SetupError::Refused { status: 401 | 403, .. } => SetupErrorKind::Credentials,
@@ -246,7 +248,10 @@ impl SetupError {
     pub fn hint(&self) -> &'static str {
         match self {
             SetupError::Client(error) => error.hint(),
-            SetupError::OwnerUnknown(_) => "look at the state table; it is asked again",
+            SetupError::OwnerUnknown(OwnerUnknown { passes: true, .. }) => "look at the state table; it is asked again",
+            SetupError::OwnerUnknown(_) => {
+                "print the policy again with `streamdex iam-policy`: it grants dynamodb:GetItem on the partition rebuild|TABLE_ARN of the state table"
+            }
             SetupError::Refused { kind, reason, .. } if kind == CLUSTER_BLOCK => blocked(reason).hint(),
             SetupError::Refused { status: 401 | 403, .. } => {
                 "give these credentials the rights to read, create and write the configured indices, their aliases and index templates"

@@ -41,7 +41,22 @@ pub struct Shown {
     /// The generation.
     pub generation: u32,
     /// The aliases as OpenSearch takes them, by what follows the logical name: nothing, or `-live`.
-    pub aliases: BTreeMap<String, Value>,
+    pub aliases: Aliases,
+    /// Those of names that have others, by logical name.
+    #[serde(default)]
+    pub names: BTreeMap<String, Aliases>,
+}
+
+/// Aliases as OpenSearch takes them, by what follows the logical name: nothing, or `-live`.
+pub type Aliases = BTreeMap<String, Value>;
+
+/// What is done about a logical name whose index of the shown generation is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// Its readers see what they see, until the index is made.
+    Keep,
+    /// Its readers see nothing: the earlier generation never had it.
+    Hide,
 }
 
 /// The indices that one text of the routes gives, as the configuration wants them.
@@ -73,10 +88,10 @@ impl Made {
         ALIASES.iter().any(|suffix| self.alias(suffix).is_some())
     }
 
-    /// What readers see of it.
-    pub fn shown(&self) -> Shown {
+    /// The readers' aliases on it.
+    pub fn readers_aliases(&self) -> Aliases {
         let body = |suffix: &str| Some((suffix.to_owned(), self.alias(suffix)?.clone()));
-        Shown { generation: self.generation, aliases: ALIASES.into_iter().filter_map(body).collect() }
+        ALIASES.into_iter().filter_map(body).collect()
     }
 
     fn alias_name(&self, suffix: &str) -> String {
@@ -89,25 +104,41 @@ impl Made {
 impl Shown {
     /// Readers see no index.
     pub fn nothing() -> Shown {
-        Shown { generation: 0, aliases: BTreeMap::new() }
+        Shown { generation: 0, aliases: Aliases::new(), names: BTreeMap::new() }
+    }
+
+    /// The aliases of a logical name.
+    pub fn of(&self, name: &str) -> &Aliases {
+        self.names.get(name).unwrap_or(&self.aliases)
     }
 
     /// Whether readers see no index.
     pub fn is_nothing(&self) -> bool {
-        self.aliases.is_empty()
+        self.aliases.is_empty() && self.names.is_empty()
     }
 }
 
 /// The actions of one `_aliases` request after which readers see what is `shown`, by the texts of the routes: none where
-/// they do. An index whose name lacks that generation stays as it is; see [`lacking`].
-pub fn moves(made: &[Made], shown: &BTreeMap<String, Shown>) -> Vec<Value> {
+/// they do. What becomes of a name that lacks that generation says `absent`; see [`lacking`].
+pub fn moves(made: &[Made], shown: &BTreeMap<String, Shown>, absent: Absent) -> Vec<Value> {
     let mut actions = Vec::new();
     for (index, shown) in made.iter().filter_map(|index| Some((index, shown.get(&index.text)?))) {
-        if !shown.is_nothing() && !has_generation(made, index, shown.generation) {
+        let is_kept = match absent {
+            Absent::Keep => !shown.is_nothing() && !has_generation(made, index, shown.generation),
+            // Readers of the name see nothing else: what it is for them is not ours to change.
+            Absent::Hide => {
+                !made
+                    .iter()
+                    .any(|other| other.index == index.index && other.generation != shown.generation && other.is_shown())
+                    && made.iter().any(|other| other.index == index.index && other.is_shown())
+            }
+        };
+        if is_kept {
             continue;
         }
         for suffix in ALIASES {
-            let wanted = shown.aliases.get(suffix).filter(|_| index.generation == shown.generation);
+            let aliases = shown.of(index.index.as_str());
+            let wanted = aliases.get(suffix).filter(|_| index.generation == shown.generation);
             let (found, alias) = (index.alias(suffix), index.alias_name(suffix));
             match wanted {
                 None if found.is_some() => actions.push(json!({"remove": {"index": index.concrete, "alias": alias}})),
@@ -158,6 +189,7 @@ impl Indices {
                 shown: Shown {
                     generation: wanted.owner.generation,
                     aliases: wanted.aliases().into_iter().map(body).collect(),
+                    names: BTreeMap::new(),
                 },
             }
         });
@@ -263,7 +295,7 @@ mod tests {
 
     fn shown(text: &str, generation: u32, aliases: &[(&str, Value)]) -> BTreeMap<String, Shown> {
         let aliases = aliases.iter().map(|(suffix, body)| ((*suffix).to_owned(), body.clone())).collect();
-        BTreeMap::from([(text.to_owned(), Shown { generation, aliases })])
+        BTreeMap::from([(text.to_owned(), Shown { generation, aliases, names: BTreeMap::new() })])
     }
 
     #[test]
@@ -275,7 +307,7 @@ mod tests {
             made("s", "s", 2, &["other"]),
             made("s-x", "s-x", 1, &["s-x"]),
         ];
-        let actions = moves(&found, &shown("s", 2, &both));
+        let actions = moves(&found, &shown("s", 2, &both), Absent::Keep);
         assert_eq!(
             actions,
             [
@@ -287,9 +319,9 @@ mod tests {
         );
         let mut moved = [made("s", "s", 1, &["theirs"]), made("s", "s", 2, &["other", "s", "s-live"])];
         moved[1].aliases["s-live"] = filter;
-        assert_eq!(moves(&moved, &shown("s", 2, &both)), Vec::<Value>::new());
+        assert_eq!(moves(&moved, &shown("s", 2, &both), Absent::Keep), Vec::<Value>::new());
         // Back again, where the earlier generation had no live alias.
-        let back = moves(&moved, &shown("s", 1, &[("", json!({}))]));
+        let back = moves(&moved, &shown("s", 1, &[("", json!({}))]), Absent::Hide);
         assert_eq!(
             back,
             [
@@ -311,7 +343,7 @@ mod tests {
         ];
         let shown = shown("o-{r}", 2, &[("", json!({}))]);
         assert_eq!(
-            moves(&found, &shown),
+            moves(&found, &shown, Absent::Keep),
             [
                 json!({"remove": {"index": "o-eu-000001", "alias": "o-eu"}}),
                 json!({"add": {"index": "o-eu-000002", "alias": "o-eu"}}),
@@ -319,8 +351,25 @@ mod tests {
             ]
         );
         let nothing = BTreeMap::from([("o-{r}".to_owned(), Shown::nothing())]);
-        assert_eq!(moves(&found[..2], &nothing), [json!({"remove": {"index": "o-eu-000001", "alias": "o-eu"}})]);
+        assert_eq!(
+            moves(&found[..2], &nothing, Absent::Keep),
+            [json!({"remove": {"index": "o-eu-000001", "alias": "o-eu"}})]
+        );
         assert_eq!(lacking(&found, &nothing), BTreeSet::new());
+        // On the way back, a name that the earlier generation never had is seen no more.
+        let mut moved = found[..2].to_vec();
+        moved[1].aliases = std::mem::take(&mut moved[0].aliases);
+        moved.push(made("o-{r}", "o-jp", 2, &["o-jp"]));
+        let mut earlier = Shown { generation: 1, ..shown["o-{r}"].clone() };
+        earlier.names.insert("o-eu".into(), BTreeMap::from([(String::new(), json!({"routing": "7"}))]));
+        assert_eq!(
+            moves(&moved, &BTreeMap::from([("o-{r}".to_owned(), earlier)]), Absent::Hide),
+            [
+                json!({"add": {"index": "o-eu-000001", "alias": "o-eu", "routing": "7"}}),
+                json!({"remove": {"index": "o-eu-000002", "alias": "o-eu"}}),
+                json!({"remove": {"index": "o-jp-000002", "alias": "o-jp"}}),
+            ]
+        );
         assert_eq!(lacking(&found, &shown), BTreeSet::from([IndexName::parse("o-us").unwrap()]));
     }
 }

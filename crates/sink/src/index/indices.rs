@@ -231,7 +231,7 @@ impl Indices {
         }
         self.flavour().await?;
         let expected = self.expected(index);
-        let purpose = Purpose::Write { readers: self.readers.as_deref(), text: &entry.text };
+        let purpose = Purpose::Write { readers: self.readers.as_deref() };
         let set_up = set_up(&self.client, &wanted, expected.as_ref(), purpose).await;
         let SetUp { name, uuid, done, findings, groups } = set_up.map_err(|error| of_value(entry, error))?;
         self.check_state(&wanted, &groups, expected.as_ref())?;

@@ -12,24 +12,23 @@ use super::wanted::Wanted;
 /// none, not even of a name that is new.
 #[async_trait]
 pub trait ReaderAliases: fmt::Debug + Send + Sync {
-    /// Whether this group makes those of the indices that the route's text `text` gives for a table.
+    /// Whether this group makes those of the indices of a table.
     ///
     /// # Errors
     /// It is not known now.
-    async fn are_ours(&self, table_arn: &str, text: &str) -> Result<bool, OwnerUnknown>;
+    async fn are_ours(&self, table_arn: &str) -> Result<bool, OwnerUnknown>;
 }
 
 /// Leaves out of `steps` the aliases that another group makes. Asks only where a step makes one.
 pub(super) async fn without_others(
     readers: Option<&dyn ReaderAliases>,
     wanted: &Wanted,
-    text: &str,
     steps: Vec<Step>,
 ) -> Result<Vec<Step>, SetupError> {
     let makes_any =
         |step: &Step| matches!(step, Step::Create(aliases) | Step::AddAliases(aliases) if !aliases.is_empty());
     let (Some(readers), Some(arn)) = (readers, &wanted.owner.table_arn) else { return Ok(steps) };
-    if !steps.iter().any(makes_any) || readers.are_ours(arn, text).await? {
+    if !steps.iter().any(makes_any) || readers.are_ours(arn).await? {
         return Ok(steps);
     }
     let without = steps.into_iter().filter_map(|step| match step {
@@ -52,7 +51,7 @@ mod tests {
 
     #[async_trait]
     impl ReaderAliases for Says {
-        async fn are_ours(&self, _table_arn: &str, _text: &str) -> Result<bool, OwnerUnknown> {
+        async fn are_ours(&self, _table_arn: &str) -> Result<bool, OwnerUnknown> {
             self.0.clone()
         }
     }
@@ -65,13 +64,13 @@ mod tests {
         let wanted = Wanted::new(catalog.find(&name("sessions")).unwrap(), "sessions", Offering::Cluster);
         let all = vec![Step::Template, Step::Create(vec![Alias::Reader]), Step::AddAliases(vec![Alias::Live])];
         let left = async |says: Option<&dyn ReaderAliases>, steps: &Vec<Step>| {
-            without_others(says, &wanted, "sessions", steps.clone()).await
+            without_others(says, &wanted, steps.clone()).await
         };
         assert_eq!(left(None, &all).await.unwrap(), all);
         assert_eq!(left(Some(&Says(Ok(true))), &all).await.unwrap(), all);
         let others = left(Some(&Says(Ok(false))), &all).await.unwrap();
         assert_eq!(others, [Step::Template, Step::Create(Vec::new())]);
-        let unknown = Says(Err(OwnerUnknown { reason: "x".into() }));
+        let unknown = Says(Err(OwnerUnknown { reason: "x".into(), passes: true }));
         assert!(left(Some(&unknown), &all).await.is_err());
         let none = vec![Step::Create(Vec::new())];
         assert_eq!(left(Some(&unknown), &none).await.unwrap(), none, "nobody is asked");

@@ -38,8 +38,6 @@ pub(super) enum Purpose<'p> {
     Write {
         /// Who makes the aliases; where nobody says, whoever is first.
         readers: Option<&'p dyn ReaderAliases>,
-        /// The text of the route.
-        text: &'p str,
     },
     /// `streamdex index apply`: what [`apply_steps`] finds.
     Apply,
@@ -57,9 +55,7 @@ pub(super) async fn set_up(
     for _ in 0..ROUNDS {
         let observed = observe(client, wanted, expected).await?;
         let missing = match purpose {
-            Purpose::Write { readers, text } => {
-                without_others(readers, wanted, text, steps(wanted, &observed)?).await?
-            }
+            Purpose::Write { readers } => without_others(readers, wanted, steps(wanted, &observed)?).await?,
             Purpose::Apply => apply_steps(wanted, &observed, installed(client, wanted, &done).await?)?,
         };
         if missing.is_empty() {

@@ -172,7 +172,7 @@ impl Fill {
         let bounds = Bounds::from(self.cancel.clone());
         let report = Arc::new(backfill).run(record, bounds, stop.clone()).await?;
         if report.end == End::Gapped && report.record.after_gap {
-            return self.compare(&*store, &report.record).await.map(Some);
+            return self.compare(&store, &report.record).await.map(Some);
         }
         Ok(Some(report.end))
     }
@@ -207,6 +207,7 @@ impl Beside for LooksOut {
                 self.writer.doubt_earlier_requests();
             }
             tokio::select! {
+                biased;
                 () = held.stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }

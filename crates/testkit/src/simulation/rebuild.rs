@@ -120,6 +120,7 @@ impl Process {
         let state = || SimulatedState::new(&gate, world);
         let clock = Arc::clone(world);
         let rebuild = Rebuild {
+            group: "default".to_owned(),
             store: Arc::new(SimulatedRebuild(state())),
             backfill: Arc::new(SimulatedBackfill(state())),
             generations: Arc::new(SimulatedGenerations { gate: Arc::clone(&gate), world: Arc::clone(world) }),
@@ -179,6 +180,7 @@ fn begin(world: &World) -> RebuildRecord {
     let shown = |generation| Shown {
         generation,
         aliases: [String::new(), "-live".to_owned()].into_iter().map(|suffix| (suffix, json!({}))).collect(),
+        names: BTreeMap::new(),
     };
     let rebuilt = || Rebuilt { from: shown(EARLIER), to: shown(NEXT) };
     RebuildRecord {
