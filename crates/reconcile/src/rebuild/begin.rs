@@ -263,5 +263,8 @@ mod tests {
         assert!(matches!(begin(before(&configured, &two)), Err(Refusal::WhichGroup(groups)) if groups == ["a", "b"]));
         let named = begin(Before { from: Some("a"), ..before(&configured, &two) });
         assert_eq!(named.unwrap().from, "a");
+        // Whatever the user names: a group that is in an index which readers see never fills the next one.
+        let own = begin(Before { from: Some("a"), group: "b", ..before(&configured, &two) });
+        assert_eq!(own, Err(Refusal::SameGroup("b".into())));
     }
 }
