@@ -147,6 +147,11 @@ def main(work):
     for problem in [
         *rules.problems(readable),
         *refused.problems(readable),
+        *(
+            f"{name}: {problem}"
+            for name in ("sam/template.yaml", "cloudformation/service.yaml")
+            for problem in rules.endpoints(readable["cloudformation/network.yaml"], readable[name])
+        ),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
         *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),

@@ -131,6 +131,20 @@ def problems(templates):
     return found
 
 
+# The statements of roles, and those of the network's endpoints that must let their actions through.
+BEHIND = {"SourceTable": "Source", "StateTable": "State", "SourceStream": "Streams"}
+
+
+def endpoints(network, template):
+    """What a role may do with DynamoDB and its streams, and no endpoint of the network lets through."""
+    let_through = {statement["Sid"]: set(listed(statement["Action"])) for statement in statements(network)}
+    for statement in statements(template):
+        endpoint = BEHIND.get(statement.get("Sid"))
+        if endpoint is not None:
+            for action in sorted(set(listed(statement["Action"])) - let_through[endpoint]):
+                yield f"the endpoint's statement {endpoint} does not let {action} of {statement['Sid']} through"
+
+
 def variables(given, config):
     """The configuration takes from the environment what the template sets, and nothing else."""
     given = {name for name in given if name.startswith("STREAMDEX_")}

@@ -44,6 +44,15 @@ class Rules(unittest.TestCase):
         found = [text for text in rules.problems({"t.yaml": {"Statement": statement}}) if "WILDCARDS" not in text]
         self.assertEqual(found, ["t.yaml: S: action s3:*", "t.yaml: S: resource *"])
 
+    def test_what_no_endpoint_lets_through_is_a_finding(self):
+        network = [
+            {"Effect": "Allow", "Sid": "Source", "Action": ["dynamodb:DescribeTable"]},
+            {"Effect": "Allow", "Sid": "State", "Action": "dynamodb:Query"},
+        ]
+        role = {"Effect": "Allow", "Sid": "SourceTable", "Action": ["dynamodb:DescribeTable", "dynamodb:Scan"]}
+        found = list(rules.endpoints(network, [role, {**role, "Sid": "Other"}]))
+        self.assertEqual(found, ["the endpoint's statement Source does not let dynamodb:Scan of SourceTable through"])
+
     def test_reasons_that_nothing_needs_are_findings(self):
         self.assertEqual(len(rules.problems({})), len(rules.WILDCARDS))
 
