@@ -309,7 +309,7 @@ async fn users_template(lab: Arc<Lab>) -> Outcome {
 
 async fn equal_priority(lab: Arc<Lab>) -> Outcome {
     let name = unique_name("compat");
-    let template = json!({"index_patterns": [format!("{name}-*")], "priority": 200 + name.len()});
+    let template = json!({"index_patterns": [format!("{name}-*")], "priority": 200 + format!("{name}-000001").len()});
     lab.done(Method::Put, &format!("_index_template/{name}-theirs"), template).await;
     match lab.indices(&name, "").ensure(&logical(&name)).await {
         Err(SetupError::Refused { status: 400, reason, .. }) => {

@@ -181,9 +181,10 @@ impl Fill {
     async fn compare(&self, store: &SimulatedBackfill, record: &BackfillRecord) -> Result<End, Fault> {
         let report = Box::pin(super::audit::compare(&self.gate, &self.world, &self.cancel)).await?;
         let complete = record.completed(report.checked, self.world.time.seconds());
-        let is_complete = report.is_whole()
-            && store.gaps().await? == 0
-            && store.store(&complete, Some(record.beat)).await? == Stored::Stored;
+        if store.gaps().await? > 0 {
+            return Ok(End::Gapped);
+        }
+        let is_complete = report.is_whole() && store.store(&complete, Some(record.beat)).await? == Stored::Stored;
         self.world.reached.note("rebuild: a comparison");
         Ok(if is_complete { End::Complete } else { End::Stopped })
     }

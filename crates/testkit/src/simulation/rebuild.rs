@@ -17,7 +17,7 @@ use streamdex_dynamodb::state::{Answer, SortKey, StateError};
 use streamdex_mapping::IndexName;
 use streamdex_poller::state::StateStore;
 use streamdex_reconcile::Fault;
-use streamdex_reconcile::rebuild::{Conditions, Generations, Looked, Rebuild};
+use streamdex_reconcile::rebuild::{Conditions, Generations, Looked, Rebuild, Waiting};
 use streamdex_sink::index::SetupError;
 use streamdex_sink::index::generations::{Made, Shown};
 use streamdex_sink::{ClientError, Patience};
@@ -89,7 +89,7 @@ pub(super) async fn rebuild_in_the_end(world: &Arc<World>) {
     let process = Process::new(world, 1_000);
     for _ in 0..IN_THE_END {
         let looked = process.look().await;
-        world.trace.note(format_args!("{}: {looked:?}", process.gate.name));
+        world.trace.note(format_args!("{}: {}", process.gate.name, said(&looked)));
         match looked {
             Ok(Looked::Settled(record)) if record.phase == RebuildPhase::Moved => {
                 let readers = world.readers();
@@ -138,7 +138,7 @@ impl Process {
     async fn go_on(&self) {
         loop {
             let looked = self.look().await;
-            self.world.trace.note(format_args!("{}: {looked:?}", self.gate.name));
+            self.world.trace.note(format_args!("{}: {}", self.gate.name, said(&looked)));
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -158,6 +158,20 @@ impl Process {
             });
         }
         looked
+    }
+}
+
+/// In a word: records hold times of a clock outside of the simulation.
+fn said(looked: &Result<Looked, Fault>) -> String {
+    match looked {
+        Ok(Looked::Entered(record)) => format!("enters {}", record.phase.name()),
+        Ok(Looked::Comparing) => "asks for a comparison".to_owned(),
+        Ok(Looked::Waiting(Waiting::Filled(record))) => format!("waits, {} segments are done", record.done()),
+        Ok(Looked::Waiting(waiting)) => format!("waits: {waiting:?}"),
+        Ok(Looked::Settled(record)) => format!("{} and quiet", record.phase.name()),
+        Ok(Looked::Healed(record)) => format!("{} and healed", record.phase.name()),
+        Ok(Looked::Gone) => "there is no rebuild".to_owned(),
+        Err(fault) => format!("fails: {fault}"),
     }
 }
 
