@@ -39,6 +39,7 @@ mod liveness;
 mod lock;
 mod plan;
 mod reached;
+mod readers;
 mod rebuild;
 mod search;
 mod seen;

@@ -29,21 +29,17 @@ use super::dice::Dice;
 use super::fill::{SimulatedBackfill, fill_in_the_end};
 use super::gate::Gate;
 use super::letters::SimulatedLetters;
+use super::readers::EARLIER;
 use super::state::SimulatedState;
 use super::time::SECOND;
 use super::weather::{Endpoint, Refusal};
 use super::world::{AUDIT, World};
 
-/// What readers see at first.
-const EARLIER: u32 = 9;
 const NEXT: u32 = 1;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Readers move within this many rounds, when nothing stands in the way.
 const IN_THE_END: u32 = 60;
-
-/// Which generation readers see, by alias.
-pub(super) type Readers = BTreeMap<String, u32>;
 
 /// One process.
 struct Process {
@@ -177,17 +173,6 @@ fn said(looked: &Result<Looked, Fault>) -> String {
 
 fn names(world: &World) -> Vec<&'static str> {
     if world.plan.two_indices { vec!["sessions", "others"] } else { vec!["sessions"] }
-}
-
-/// What readers see before anything has moved.
-pub(super) fn earlier_readers(two_indices: bool) -> Readers {
-    let others = two_indices.then_some("others");
-    ["sessions"]
-        .into_iter()
-        .chain(others)
-        .flat_map(|name| [name.to_owned(), format!("{name}-live")])
-        .map(|alias| (alias, EARLIER))
-        .collect()
 }
 
 fn begin(world: &World) -> RebuildRecord {

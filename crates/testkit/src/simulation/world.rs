@@ -13,7 +13,7 @@ use super::dice::Dice;
 use super::lock::lock;
 use super::plan::Plan;
 use super::reached::Reached;
-use super::rebuild::{Readers, earlier_readers};
+use super::readers::{Readers, earlier_readers};
 use super::search::{Line, Search};
 use super::seen::Liveness;
 use super::state::items::StateItems;
