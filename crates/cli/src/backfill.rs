@@ -109,7 +109,7 @@ async fn claimed(
 }
 
 /// Fills, and shows how far it is.
-async fn shown(
+pub(crate) async fn shown(
     backfill: Arc<Backfill>,
     record: BackfillRecord,
     bounds: Bounds,

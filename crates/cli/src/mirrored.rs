@@ -14,7 +14,7 @@ use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::size::TableSize;
 use streamdex_dynamodb::stream::KEPT_SECONDS;
 use streamdex_mapping::Mapper;
-use streamdex_poller::observe::{LeaseReport, TableReport};
+use streamdex_poller::observe::TableReport;
 use streamdex_reconcile::backfill::{self, Backfill};
 use streamdex_reconcile::verify::Lag;
 use streamdex_reconcile::{Mirror, Repair};
@@ -198,12 +198,8 @@ impl ReaderLag {
 /// The lag that the lease of a table tells; none where nobody has it, or whoever has it is gone, so that nothing is on its
 /// way. A reader that has read nothing yet may be as far behind as the stream is long.
 fn lag_in(report: &TableReport) -> Option<Duration> {
-    let lives = |lease: &&LeaseReport| lease.reader.is_some() && !lease.is_silent();
-    let lease = report.lease.as_ref().filter(lives)?;
-    let Some(lag) = lease.summary.as_ref().and_then(|summary| summary.lag_seconds) else {
-        return Some(Duration::from_secs(KEPT_SECONDS));
-    };
-    Some(Duration::try_from_secs_f64(lag).unwrap_or_default() + Duration::from_secs(lease.beat_seconds_ago))
+    let lease = report.lease.as_ref().filter(|lease| lease.live_reader().is_some())?;
+    Some(lease.lag().unwrap_or(Duration::from_secs(KEPT_SECONDS)))
 }
 
 #[async_trait]

@@ -90,9 +90,9 @@ struct Beginning {
 
 /// Finds out what is to be done about a table.
 async fn ready(target: &Target, arguments: &RebuildArgs) -> Result<Ready, CliError> {
-    let found = target.record().await?;
-    let Some(found) = found.filter(|found| found.to == target.group() || !found.phase.is_over()) else {
-        return Box::pin(begin(target, arguments)).await.map(Ready::Begins);
+    let found = match target.record().await? {
+        Some(found) if found.to == target.group() || !found.phase.is_over() => found,
+        earlier => return Box::pin(begin(target, earlier, arguments)).await.map(Ready::Begins),
     };
     if found.to != target.group() {
         let message = format!("the group {} is being filled for a rebuild of {}", found.to, target.table());
@@ -116,13 +116,16 @@ fn unfinished(option: &str) -> CliError {
         .with_hint(format!("run `streamdex rebuild {option}` again: it goes on"))
 }
 
-async fn begin(target: &Target, arguments: &RebuildArgs) -> Result<Beginning, CliError> {
+async fn begin(
+    target: &Target,
+    earlier: Option<RebuildRecord>,
+    arguments: &RebuildArgs,
+) -> Result<Beginning, CliError> {
     if target.has_letters_in_a_file() && !arguments.accept_dead_letters {
         let message = "dead letters in a file do not say which group's they are, so refused items would not be noticed";
         return Err(CliError::new(Exit::Usage, message)
             .with_hint("leave [dead_letter] out of the new configuration, or say --accept-dead-letters"));
     }
-    let earlier = target.record().await?;
     let record = target.begin(arguments.from.as_deref()).await?;
     let beat = record.beat.max(earlier.as_ref().map_or(0, |earlier| earlier.beat + 1));
     let record = RebuildRecord { beat, ..record };

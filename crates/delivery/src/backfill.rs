@@ -113,6 +113,15 @@ pub struct StoredBackfill {
 /// A table in so many segments is read fast enough by one process.
 pub const SEGMENTS: u32 = 8;
 
+// === impl Stored ===
+
+impl Stored {
+    /// What came of the one write of a record; `is_own` says whether what is there is the record.
+    pub fn of(answer: &Answer, is_own: impl FnOnce(&Item) -> bool) -> Stored {
+        if answer.is_stored(is_own) { Stored::Stored } else { Stored::Refused }
+    }
+}
+
 // === impl BackfillRecord ===
 
 impl BackfillRecord {
@@ -306,12 +315,8 @@ impl BackfillStore for StoredBackfill {
     }
 
     async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError> {
-        let Answer::Refused(refused) = self.partition.write(&[record.put(follows)]).await?.answer else {
-            return Ok(Stored::Stored);
-        };
-        // One's own value is success: an earlier attempt was carried out.
-        let found = refused.first().and_then(|refusal| refusal.found.as_ref()).and_then(BackfillRecord::read);
-        Ok(if found.as_ref() == Some(record) { Stored::Stored } else { Stored::Refused })
+        let written = self.partition.write(&[record.put(follows)]).await?;
+        Ok(Stored::of(&written.answer, |found| BackfillRecord::read(found).as_ref() == Some(record)))
     }
 
     async fn note(&self, index: &KnownIndex) -> Result<(), StateError> {

@@ -225,12 +225,8 @@ impl RebuildStore for StoredRebuild {
     }
 
     async fn store(&self, record: &RebuildRecord, follows: Option<u64>) -> Result<Stored, StateError> {
-        let Answer::Refused(refused) = self.0.write(&[record.put(follows)]).await?.answer else {
-            return Ok(Stored::Stored);
-        };
-        // One's own value is success: an earlier attempt was carried out.
-        let found = refused.first().and_then(|refusal| refusal.found.as_ref()).and_then(RebuildRecord::read);
-        Ok(if found.as_ref() == Some(record) { Stored::Stored } else { Stored::Refused })
+        let written = self.0.write(&[record.put(follows)]).await?;
+        Ok(Stored::of(&written.answer, |found| RebuildRecord::read(found).as_ref() == Some(record)))
     }
 
     async fn remove(&self, beat: u64) -> Result<Stored, StateError> {

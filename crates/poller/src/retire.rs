@@ -30,8 +30,7 @@ impl Retirement {
         let Some(item) = self.0.get(&sort_key).await? else { return Ok(None) };
         let Some(lease) = read_lease(&item) else { return Err(StateError::Malformed { key: sort_key }) };
         let report = LeaseReport::of(&lease, now);
-        let reader = report.reader.as_deref().filter(|reader| *reader != RETIRED && !report.is_silent());
-        if let Some(reader) = reader {
+        if let Some(reader) = report.live_reader().filter(|reader| *reader != RETIRED) {
             return Ok(Some(reader.to_owned()));
         }
         let set = Item::from([

@@ -24,8 +24,9 @@ use streamdex_sink::index::generations::{Absent, Made, Shown, lacking, moves};
 use streamdex_sink::index::{Indices, OwnerUnknown, SetupError};
 
 pub use self::abort::{Abort, NextGroup};
-pub use self::begin::{Before, Refusal, begin, groups_of};
-pub use self::next::{Conditions, Next, Seen, Waiting, equal, filling};
+pub use self::begin::{Before, Refusal, begin};
+pub use self::next::{Conditions, Waiting};
+use self::next::{Next, Seen, equal, filling};
 use crate::Fault;
 use crate::verify::Lag;
 
@@ -124,7 +125,7 @@ impl Rebuild {
         };
         match next {
             Next::Compare => self.compare().await,
-            Next::Enter(phase) => self.enter(&record, phase).await,
+            Next::Enter(phase) => self.enter(&record, phase).await.map(Looked::Entered),
             Next::Wait(waiting) => {
                 self.hide(&record, term).await?;
                 Ok(Looked::Waiting(waiting))
@@ -137,20 +138,18 @@ impl Rebuild {
     /// # Errors
     /// A service did not answer, or refused; [`Fault::Taken`] where another process has changed the record.
     pub async fn go_back(&self, record: &RebuildRecord, term: Term<'_>) -> Result<Looked, Fault> {
-        match self.enter(record, RebuildPhase::Returning).await? {
-            Looked::Entered(record) => self.arrive(&record, RebuildPhase::Returned, term).await,
-            other => Ok(other),
-        }
+        let record = self.enter(record, RebuildPhase::Returning).await?;
+        self.arrive(&record, RebuildPhase::Returned, term).await
     }
 
     /// Stores the next phase.
     ///
     /// # Errors
     /// The state table did not answer; [`Fault::Taken`] where another process has changed the record.
-    pub async fn enter(&self, record: &RebuildRecord, phase: RebuildPhase) -> Result<Looked, Fault> {
+    pub async fn enter(&self, record: &RebuildRecord, phase: RebuildPhase) -> Result<RebuildRecord, Fault> {
         let next = record.in_phase(phase, (self.now)());
         match self.store.store(&next, Some(record.beat)).await? {
-            Stored::Stored => Ok(Looked::Entered(next)),
+            Stored::Stored => Ok(next),
             Stored::Refused => Err(Fault::Taken),
         }
     }
@@ -160,7 +159,7 @@ impl Rebuild {
     async fn go_on_moving(&self, record: &RebuildRecord, term: Term<'_>) -> Result<Looked, Fault> {
         let has_begun = self.made(term).await?.iter().any(|made| is_next(record, made) && made.is_shown());
         if !has_begun && equal(&self.seen(term).await?, self.conditions) != Next::Enter(RebuildPhase::Moving) {
-            return self.enter(record, RebuildPhase::Equal).await;
+            return self.enter(record, RebuildPhase::Equal).await.map(Looked::Entered);
         }
         self.arrive(record, RebuildPhase::Moved, term).await
     }
@@ -187,7 +186,7 @@ impl Rebuild {
                 term.sleep(BETWEEN_LOOKS).await?;
             }
         }
-        self.enter(record, phase).await
+        self.enter(record, phase).await.map(Looked::Entered)
     }
 
     /// Makes the aliases be where the record says, as long as it is the record; whether they were.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -22,19 +21,16 @@ use streamdex_reconcile::backfill::{End, Settings};
 use streamdex_reconcile::pace::Pace;
 use streamdex_sink::index::{GroupState, IgnoredValues, KnownIndex, VanishedIndex};
 use streamdex_sink::{Indices, SetupError, Target, Targets};
-use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use super::report::intention;
 use super::target::Target as Rebuilt;
 use crate::args::{Global, RebuildArgs};
+use crate::backfill::shown;
 use crate::backfill_plan::Plan;
 use crate::exit::{CliError, Exit};
-use crate::progress::{Progress, dead_letters};
 use crate::watched::Watched;
 use crate::{output, signals};
-
-const TICK: Duration = Duration::from_millis(200);
 
 /// Runs the command.
 pub(super) async fn run(global: &Global, targets: &[Rebuilt], arguments: &RebuildArgs) -> Result<Exit, CliError> {
@@ -89,28 +85,12 @@ async fn dry_run(
     let _ended = cancel.clone().drop_guard();
     let letters: Arc<dyn DeadLetterStore> = found.clone();
     let dry = Arc::new(target.mirrored().dry_run(store, settings, (indices.clone(), letters), &cancel));
-    let progress = dry.progress();
-    let mut shown = Progress::of_items(Some(target.items()).filter(|items| *items > 0));
-    let mut ticks = interval(TICK);
-    let writing = dry.run(record, Bounds { cancel, ..Bounds::default() }, stop.clone());
-    tokio::pin!(writing);
-    let report = loop {
-        tokio::select! {
-            report = &mut writing => break report,
-            _ = ticks.tick() => {
-                let tally = progress.now();
-                shown.set(tally.records(), &dead_letters(&tally).unwrap_or_default());
-            }
-        }
-    };
-    shown.finish();
-    match report? {
-        report if report.end == End::Stopped => {
-            Err(CliError::new(Exit::Unreachable, "stopped: not all items were tried")
-                .with_hint("run it again: it begins at the beginning"))
-        }
-        report => Ok(report.tally),
+    let report = shown(dry, record, Bounds { cancel, ..Bounds::default() }, stop.clone()).await?;
+    if report.end == End::Stopped {
+        return Err(CliError::new(Exit::Unreachable, "stopped: not all items were tried")
+            .with_hint("run it again: it begins at the beginning"));
     }
+    Ok(report.tally)
 }
 
 /// The scratch index of each logical one.

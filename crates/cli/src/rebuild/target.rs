@@ -15,7 +15,7 @@ use streamdex_dynamodb::state::{Extent, StateError, StateTable};
 use streamdex_dynamodb::table::TableInfo;
 use streamdex_dynamodb::time::now;
 use streamdex_mapping::IndexName;
-use streamdex_poller::observe::{LeaseReport, TableReport};
+use streamdex_poller::observe::TableReport;
 use streamdex_poller::retire::Retirement;
 use streamdex_reconcile::pace::Pace;
 use streamdex_reconcile::rebuild::{Before, Conditions, NextGroup, Rebuild, Refusal, TableGenerations, begin};
@@ -273,15 +273,12 @@ impl Target {
 
 /// Who reads the stream for a group now.
 pub(super) fn reader(report: &TableReport) -> Option<&str> {
-    let lease = report.lease.as_ref().filter(|lease| !lease.is_silent())?;
-    lease.reader.as_deref()
+    report.lease.as_ref()?.live_reader()
 }
 
 /// How far behind the worker is that reads now.
 pub(super) fn lag_of(report: &TableReport) -> Option<Duration> {
-    let lease: &LeaseReport = report.lease.as_ref().filter(|lease| lease.reader.is_some() && !lease.is_silent())?;
-    let lag = lease.summary.as_ref()?.lag_seconds?;
-    Some(Duration::try_from_secs_f64(lag).ok()? + Duration::from_secs(lease.beat_seconds_ago))
+    report.lease.as_ref()?.lag()
 }
 
 #[async_trait]

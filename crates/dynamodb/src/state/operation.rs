@@ -99,6 +99,18 @@ pub fn apply(items: &mut BTreeMap<String, Item>, partition: &str, operations: &[
     Answer::Stored
 }
 
+// === impl Answer ===
+
+impl Answer {
+    /// Whether the one write was carried out, now or by an earlier attempt whose answer was lost: then the item is the caller's.
+    pub fn is_stored(&self, is_own: impl FnOnce(&Item) -> bool) -> bool {
+        match self {
+            Answer::Stored => true,
+            Answer::Refused(refused) => refused.first().and_then(|refusal| refusal.found.as_ref()).is_some_and(is_own),
+        }
+    }
+}
+
 // === impl Operation ===
 
 impl Operation {

@@ -1,5 +1,7 @@
 //! What the state table tells of the reader and the shards of one table: for `streamdex status` without an address.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::report::GapReport;
@@ -94,6 +96,18 @@ impl LeaseReport {
     /// Whether the last beat is so long ago that the reader is gone.
     pub fn is_silent(&self) -> bool {
         self.beat_seconds_ago > SILENT_SECONDS
+    }
+
+    /// Who reads now: nobody, where the reader is gone.
+    pub fn live_reader(&self) -> Option<&str> {
+        self.reader.as_deref().filter(|_| !self.is_silent())
+    }
+
+    /// How far behind whoever reads now may be; `None` where it has not said so yet, or nobody reads.
+    pub fn lag(&self) -> Option<Duration> {
+        self.live_reader()?;
+        let lag = self.summary.as_ref()?.lag_seconds?;
+        Some(Duration::try_from_secs_f64(lag).ok()? + Duration::from_secs(self.beat_seconds_ago))
     }
 
     /// As it is at this second.

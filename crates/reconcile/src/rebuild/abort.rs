@@ -10,7 +10,7 @@ use streamdex_dynamodb::state::StateError;
 use streamdex_sink::index::generations::Made;
 use tokio::time::Instant;
 
-use super::{BETWEEN_LOOKS, Looked, QUIET, Rebuild, is_next};
+use super::{BETWEEN_LOOKS, QUIET, Rebuild, is_next};
 use crate::Fault;
 
 /// The state of the group that fills the next generation.
@@ -52,10 +52,7 @@ impl Rebuild {
             }
             RebuildPhase::Aborting => record,
             RebuildPhase::Filling | RebuildPhase::Equal | RebuildPhase::Returned => {
-                match self.enter(&record, RebuildPhase::Aborting).await? {
-                    Looked::Entered(record) => record,
-                    _ => return Err(Fault::Taken),
-                }
+                self.enter(&record, RebuildPhase::Aborting).await?
             }
         };
         let begun = Instant::now();

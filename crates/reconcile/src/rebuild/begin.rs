@@ -154,9 +154,9 @@ fn rebuilt(before: Before<'_>, configured: &Configured) -> Result<Rebuilt, Refus
         return Err(Refusal::SameGeneration { text: text.clone(), generation });
     }
     for index in of_text().filter(|index| index.generation == shown.generation) {
-        let mut groups = groups_of(index, before.table_arn);
-        if groups.next().as_deref() != Some(before.group) || groups.next().is_some() {
-            let group = groups_of(index, before.table_arn).find(|group| group != before.group);
+        let groups: Vec<String> = groups_of(index, before.table_arn).collect();
+        if groups != [before.group] {
+            let group = groups.into_iter().find(|group| group != before.group);
             return Err(Refusal::Taken { concrete: index.concrete.clone(), group });
         }
     }
@@ -177,7 +177,7 @@ fn rebuilt(before: Before<'_>, configured: &Configured) -> Result<Rebuilt, Refus
 }
 
 /// The groups that have followed this table into the index.
-pub fn groups_of(index: &Made, table_arn: &str) -> impl Iterator<Item = String> {
+fn groups_of(index: &Made, table_arn: &str) -> impl Iterator<Item = String> {
     let ending = format!("|{table_arn}");
     index.groups.iter().filter_map(move |group| group.strip_suffix(&ending).map(str::to_owned))
 }

@@ -7,7 +7,7 @@ use streamdex_delivery::rebuild::RebuildPhase;
 
 /// What is known of the group that fills the next generation.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seen {
+pub(super) struct Seen {
     /// How far its index is filled and compared; `None` where nobody has decided that yet.
     pub backfill: Option<BackfillRecord>,
     /// How many gaps of it are open.
@@ -29,7 +29,7 @@ pub struct Conditions {
 
 /// What is done next.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Next {
+pub(super) enum Next {
     /// All items are to be compared with their documents: so it is recorded, and the reader of the stream does it.
     Compare,
     /// The next phase is stored.
@@ -54,7 +54,7 @@ pub enum Waiting {
 }
 
 /// What is done next while the next generation is filled.
-pub fn filling(seen: &Seen) -> Next {
+pub(super) fn filling(seen: &Seen) -> Next {
     if seen.gaps > 0 {
         return Next::Wait(Waiting::Gaps(seen.gaps));
     }
@@ -71,7 +71,7 @@ pub fn filling(seen: &Seen) -> Next {
 }
 
 /// What is done next when it was equal once.
-pub fn equal(seen: &Seen, conditions: Conditions) -> Next {
+pub(super) fn equal(seen: &Seen, conditions: Conditions) -> Next {
     let is_still = |record: &BackfillRecord| record.state == BackfillState::Complete && record.after_gap;
     if !seen.backfill.as_ref().is_some_and(is_still) {
         return Next::Enter(RebuildPhase::Filling);

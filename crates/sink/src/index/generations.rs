@@ -126,12 +126,7 @@ pub fn moves(made: &[Made], shown: &BTreeMap<String, Shown>, absent: Absent) -> 
         let is_kept = match absent {
             Absent::Keep => !shown.is_nothing() && !has_generation(made, index, shown.generation),
             // Readers of the name see nothing else: what it is for them is not ours to change.
-            Absent::Hide => {
-                !made
-                    .iter()
-                    .any(|other| other.index == index.index && other.generation != shown.generation && other.is_shown())
-                    && made.iter().any(|other| other.index == index.index && other.is_shown())
-            }
+            Absent::Hide => seen_of(made, index) == BTreeSet::from([shown.generation]),
         };
         if is_kept {
             continue;
@@ -170,6 +165,12 @@ fn has_generation(made: &[Made], index: &Made, generation: u32) -> bool {
     made.iter().any(|other| other.index == index.index && other.generation == generation)
 }
 
+/// The generations that readers of the index's name see.
+fn seen_of(made: &[Made], index: &Made) -> BTreeSet<u32> {
+    let is_seen = |other: &&Made| other.index == index.index && other.is_shown();
+    made.iter().filter(is_seen).map(|other| other.generation).collect()
+}
+
 // === impl Indices ===
 
 impl Indices {
@@ -204,19 +205,26 @@ impl Indices {
     pub async fn made(&self, table: &str) -> Result<Vec<Made>, SetupError> {
         let mut made = BTreeMap::new();
         for entry in self.catalog.entries().iter().filter(|entry| entry.owner.table == table) {
-            for _ in 0..2 {
-                for (concrete, found) in admin::matching(&self.client, &format!("{}-*", entry.pattern())).await? {
-                    let owner = Owner::of_mapping(&found.mapping).ok().flatten();
-                    let Some(owner) = owner.filter(|owner| owner.table == table) else { continue };
-                    let Some(index) = self.name_of(entry, &concrete, &owner) else { continue };
-                    let (text, uuid) = (entry.text.clone(), found.uuid);
-                    let Owner { generation, groups, .. } = owner;
-                    let (name, aliases) = (concrete.clone(), found.aliases);
-                    made.insert(concrete, Made { text, index, concrete: name, uuid, generation, groups, aliases });
-                }
-            }
+            made.extend(self.made_like(entry, &format!("{}-*", entry.pattern())).await?);
         }
         Ok(made.into_values().collect())
+    }
+
+    /// Those of one text whose own names are like this, by them.
+    async fn made_like(&self, entry: &Entry, pattern: &str) -> Result<BTreeMap<String, Made>, SetupError> {
+        let mut made = BTreeMap::new();
+        for _ in 0..2 {
+            for (concrete, found) in admin::matching(&self.client, pattern).await? {
+                let owner = Owner::of_mapping(&found.mapping).ok().flatten();
+                let Some(owner) = owner.filter(|owner| owner.table == entry.owner.table) else { continue };
+                let Some(index) = self.name_of(entry, &concrete, &owner) else { continue };
+                let (text, uuid) = (entry.text.clone(), found.uuid);
+                let Owner { generation, groups, .. } = owner;
+                let (name, aliases) = (concrete.clone(), found.aliases);
+                made.insert(concrete, Made { text, index, concrete: name, uuid, generation, groups, aliases });
+            }
+        }
+        Ok(made)
     }
 
     /// The indices behind the alias of a text without placeholders, or the index of that name.
@@ -249,8 +257,9 @@ impl Indices {
     /// another one than was seen.
     pub async fn delete(&self, made: &Made) -> Result<(), SetupError> {
         let action = format!("delete the index {}", made.concrete);
-        let table = self.catalog.find(&made.index).map(|entry| entry.owner.table.clone()).unwrap_or_default();
-        let found = self.made(&table).await?.into_iter().find(|found| found.concrete == made.concrete);
+        let entry = self.entry(&made.index)?;
+        // A pattern, since one without a match is no error.
+        let found = self.made_like(entry, &format!("{}*", made.concrete)).await?.remove(&made.concrete);
         if let Some(found) = found {
             if found.is_shown() || found.uuid != made.uuid || found.generation != made.generation {
                 return Err(SetupError::Unsettled { concrete: made.concrete.clone() });

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use streamdex_delivery::backfill::{BackfillRecord, BackfillStore, FilledBy, Stored};
 use streamdex_delivery::{Bounds, Delivery, DeliveryProgress, ReadMemory, Term};
-use streamdex_dynamodb::state::{Answer, Extent, Operation, SortKey, StateError};
+use streamdex_dynamodb::state::{Extent, Operation, SortKey, StateError};
 use streamdex_mapping::READ_MARGIN_SECONDS;
 use streamdex_poller::beside::{Beside, Held, Undecided};
 use streamdex_poller::state::{StateStore, StreamStart};
@@ -226,15 +226,7 @@ impl BackfillStore for SimulatedBackfill {
 
     async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError> {
         let written = self.0.write(&[record.put(follows)]).await?;
-        let is_stored = match &written.answer {
-            Answer::Stored => true,
-            Answer::Refused(refused) => refused
-                .first()
-                .and_then(|refusal| refusal.found.as_ref())
-                .and_then(BackfillRecord::read)
-                .is_some_and(|found| found == *record),
-        };
-        Ok(if is_stored { Stored::Stored } else { Stored::Refused })
+        Ok(Stored::of(&written.answer, |found| BackfillRecord::read(found).as_ref() == Some(record)))
     }
 
     async fn note(&self, _index: &KnownIndex) -> Result<(), StateError> {

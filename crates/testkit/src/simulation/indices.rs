@@ -36,7 +36,7 @@ impl SimulatedIndices {
         SimulatedIndices { gate, world, state: Mutex::default() }
     }
 
-    async fn call<T: Send + 'static>(
+    pub(super) async fn call<T: Send + 'static>(
         &self,
         action: &'static str,
         serve: impl FnOnce(&World) -> T + Send + 'static,

@@ -13,14 +13,14 @@ use serde_json::{Map, Value, json};
 use streamdex_delivery::backfill::Stored;
 use streamdex_delivery::rebuild::{RebuildPhase, RebuildRecord, RebuildStore, Rebuilt};
 use streamdex_delivery::{DeliveryProgress, Term};
-use streamdex_dynamodb::state::{Answer, SortKey, StateError};
+use streamdex_dynamodb::state::{SortKey, StateError};
 use streamdex_mapping::IndexName;
 use streamdex_poller::state::StateStore;
 use streamdex_reconcile::Fault;
 use streamdex_reconcile::rebuild::{Conditions, Generations, Looked, Rebuild, Waiting};
+use streamdex_sink::Patience;
 use streamdex_sink::index::SetupError;
 use streamdex_sink::index::generations::{Made, Shown};
-use streamdex_sink::{ClientError, Patience};
 use tokio_util::sync::CancellationToken;
 
 use super::audit::true_lag;
@@ -28,16 +28,15 @@ use super::checks;
 use super::dice::Dice;
 use super::fill::{SimulatedBackfill, fill_in_the_end};
 use super::gate::Gate;
+use super::indices::SimulatedIndices;
 use super::letters::SimulatedLetters;
 use super::readers::EARLIER;
 use super::state::SimulatedState;
 use super::time::SECOND;
-use super::weather::{Endpoint, Refusal};
 use super::world::{AUDIT, World};
 
 const NEXT: u32 = 1;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-const DEADLINE: Duration = Duration::from_secs(30);
 /// Readers move within this many rounds, when nothing stands in the way.
 const IN_THE_END: u32 = 60;
 
@@ -52,8 +51,8 @@ struct Process {
 struct SimulatedRebuild(SimulatedState);
 
 struct SimulatedGenerations {
-    gate: Arc<Gate>,
-    world: Arc<World>,
+    name: String,
+    indices: SimulatedIndices,
 }
 
 /// Looks until `stop`.
@@ -119,7 +118,10 @@ impl Process {
             group: "default".to_owned(),
             store: Arc::new(SimulatedRebuild(state())),
             backfill: Arc::new(SimulatedBackfill(state())),
-            generations: Arc::new(SimulatedGenerations { gate: Arc::clone(&gate), world: Arc::clone(world) }),
+            generations: Arc::new(SimulatedGenerations {
+                name: gate.name.clone(),
+                indices: SimulatedIndices::new(Arc::clone(&gate), Arc::clone(world)),
+            }),
             letters: Arc::new(SimulatedLetters { gate: Arc::clone(&gate), world: Arc::clone(world) }),
             table: "sessions".to_owned(),
             lag: Arc::new(true_lag(world)),
@@ -193,30 +195,6 @@ fn begin(world: &World) -> RebuildRecord {
     }
 }
 
-// === impl SimulatedGenerations ===
-
-impl SimulatedGenerations {
-    async fn call<T: Send + 'static>(
-        &self,
-        action: &'static str,
-        serve: impl FnOnce(&World) -> T + Send + 'static,
-    ) -> Result<T, SetupError> {
-        let world = Arc::clone(&self.world);
-        let answer = self.gate.call(Endpoint::Search, DEADLINE, move |refusal| match refusal {
-            None => Ok(serve(&world)),
-            Some(refusal) => {
-                let status = if matches!(refusal, Refusal::Throttled) { 429 } else { 503 };
-                let (action, reason) = (action.to_owned(), "busy".to_owned());
-                Err(SetupError::Refused { action, status, kind: String::new(), reason })
-            }
-        });
-        answer.await.unwrap_or_else(|_| {
-            let endpoint = "opensearch:9200".to_owned();
-            Err(SetupError::Client(ClientError::TimedOut { endpoint, after: DEADLINE }))
-        })
-    }
-}
-
 /// The indices of both generations.
 fn made(world: &World) -> Vec<Made> {
     let (search, readers) = (world.search(), world.readers());
@@ -244,33 +222,34 @@ fn made(world: &World) -> Vec<Made> {
 #[async_trait]
 impl Generations for SimulatedGenerations {
     async fn made(&self) -> Result<Vec<Made>, SetupError> {
-        self.call("list the indices", made).await
+        self.indices.call("list the indices", made).await
     }
 
     async fn make(&self, index: &IndexName) -> Result<(), SetupError> {
         let concrete = format!("{index}-{NEXT:06}");
-        self.call("create an index", move |world| drop(world.search().create(&concrete))).await
+        self.indices.call("create an index", move |world| drop(world.search().create(&concrete))).await
     }
 
     async fn move_aliases(&self, actions: &[Value]) -> Result<(), SetupError> {
         let actions = actions.to_vec();
-        let name = self.gate.name.clone();
-        self.call("move the aliases", move |world| {
-            world.trace.note(format_args!("{name} moves {actions:?}"));
-            let mut readers = world.readers();
-            for add in actions.iter().filter_map(|action| action.get("add")) {
-                let text = |member: &str| add.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
-                let is_next = text("index").ends_with(&format!("-{NEXT:06}"));
-                readers.insert(text("alias"), if is_next { NEXT } else { EARLIER });
-            }
-            let generations: BTreeSet<u32> = readers.values().copied().collect();
-            world.set_readers(readers);
-            if generations.len() != 1 {
-                world.trace.violation(format_args!("{name} moves some readers, and not all"));
-            }
-            checks::check_moved(world);
-        })
-        .await
+        let name = self.name.clone();
+        self.indices
+            .call("move the aliases", move |world| {
+                world.trace.note(format_args!("{name} moves {actions:?}"));
+                let mut readers = world.readers();
+                for add in actions.iter().filter_map(|action| action.get("add")) {
+                    let text = |member: &str| add.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
+                    let is_next = text("index").ends_with(&format!("-{NEXT:06}"));
+                    readers.insert(text("alias"), if is_next { NEXT } else { EARLIER });
+                }
+                let generations: BTreeSet<u32> = readers.values().copied().collect();
+                world.set_readers(readers);
+                if generations.len() != 1 {
+                    world.trace.violation(format_args!("{name} moves some readers, and not all"));
+                }
+                checks::check_moved(world);
+            })
+            .await
     }
 
     async fn delete(&self, _made: &Made) -> Result<(), SetupError> {
@@ -288,15 +267,7 @@ impl RebuildStore for SimulatedRebuild {
 
     async fn store(&self, record: &RebuildRecord, follows: Option<u64>) -> Result<Stored, StateError> {
         let written = self.0.write(&[record.put(follows)]).await?;
-        let is_stored = match &written.answer {
-            Answer::Stored => true,
-            Answer::Refused(refused) => refused
-                .first()
-                .and_then(|refusal| refusal.found.as_ref())
-                .and_then(RebuildRecord::read)
-                .is_some_and(|found| found == *record),
-        };
-        Ok(if is_stored { Stored::Stored } else { Stored::Refused })
+        Ok(Stored::of(&written.answer, |found| RebuildRecord::read(found).as_ref() == Some(record)))
     }
 
     async fn remove(&self, _beat: u64) -> Result<Stored, StateError> {
