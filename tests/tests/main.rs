@@ -15,3 +15,4 @@ mod e2e;
 mod lab;
 mod lambda;
 mod policy;
+mod secured;

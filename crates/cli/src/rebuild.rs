@@ -15,6 +15,7 @@ use streamdex_config::{Config, OnGap};
 use streamdex_delivery::Term;
 use streamdex_delivery::backfill::Stored;
 use streamdex_delivery::rebuild::{RebuildPhase, RebuildRecord};
+use streamdex_reconcile::Fault;
 use streamdex_reconcile::rebuild::{Abort, Conditions, Looked, Waiting};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -180,10 +181,17 @@ async fn look(target: Arc<Target>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let term = Term { cancel: &stop, until: None };
         match Box::pin(target.rebuild.look(term)).await {
-            Ok(Looked::Gone) => {
-                tracing::warn!(table = target.table(), "the rebuild was aborted");
-                stop.cancel();
-            }
+            Ok(Looked::Gone) => match told.is_needed(&target, term).await {
+                Ok(true) => told.follows(&target),
+                Ok(false) => {
+                    tracing::warn!(
+                        table = target.table(),
+                        "the rebuild is gone: it was aborted, or another one has replaced it"
+                    );
+                    stop.cancel();
+                }
+                Err(fault) => told.failed(&target, &fault),
+            },
             // The next phase has begun.
             Ok(Looked::Entered(record)) => {
                 told.entered(&target, &record);
@@ -201,10 +209,7 @@ async fn look(target: Arc<Target>, stop: CancellationToken) {
                     "aliases were elsewhere, and were moved"
                 );
             }
-            Err(fault) if fault.is_stop() => {}
-            Err(fault) => {
-                tracing::warn!(table = target.table(), hint = fault.hint(), "the rebuild is looked at again: {fault}");
-            }
+            Err(fault) => told.failed(&target, &fault),
         }
         tokio::select! {
             () = stop.cancelled() => {}
@@ -214,13 +219,31 @@ async fn look(target: Arc<Target>, stop: CancellationToken) {
     std::future::pending().await
 }
 
-/// What was said last, and when.
+/// What was said last, and of what.
 #[derive(Default)]
-struct Told(Option<(String, Instant)>);
+struct Told {
+    last: Option<(String, Instant)>,
+    /// The rebuild that has moved readers.
+    moved: Option<RebuildRecord>,
+}
 
 impl Told {
+    /// Whether readers need this process although its rebuild is gone.
+    async fn is_needed(&self, target: &Target, term: Term<'_>) -> Result<bool, Fault> {
+        match &self.moved {
+            Some(moved) => Box::pin(target.rebuild.is_needed(moved, term)).await,
+            None => Ok(false),
+        }
+    }
+
+    fn failed(&self, target: &Target, fault: &Fault) {
+        if !fault.is_stop() {
+            tracing::warn!(table = target.table(), hint = fault.hint(), "the rebuild is looked at again: {fault}");
+        }
+    }
+
     fn entered(&mut self, target: &Target, record: &RebuildRecord) {
-        self.0 = None;
+        self.last = None;
         let table = target.table();
         match record.phase {
             RebuildPhase::Equal => tracing::info!(table, "the next generation equals the table"),
@@ -238,16 +261,23 @@ impl Told {
     }
 
     fn rests(&mut self, target: &Target, record: &RebuildRecord) {
+        self.moved = (record.phase == RebuildPhase::Moved).then(|| record.clone());
         let (text, hint) = report::rest(record);
+        self.say(text, || tracing::info!(table = target.table(), hint, "{text}"));
+    }
+
+    fn follows(&mut self, target: &Target) {
+        let text = "another rebuild has begun; readers need this generation, so it is kept up to date";
+        let hint = "start `streamdex run` with this configuration, which stands by, and stop this one";
         self.say(text, || tracing::info!(table = target.table(), hint, "{text}"));
     }
 
     /// One line for each change, and a reminder each minute.
     fn say(&mut self, text: &str, log: impl Fn()) {
         let again = |(last, at): &(String, Instant)| last != text || at.elapsed() >= REMINDER;
-        if self.0.as_ref().is_none_or(again) {
+        if self.last.as_ref().is_none_or(again) {
             log();
-            self.0 = Some((text.to_owned(), Instant::now()));
+            self.last = Some((text.to_owned(), Instant::now()));
         }
     }
 }

@@ -92,7 +92,7 @@ pub enum Looked {
     Settled(RebuildRecord),
     /// Aliases were elsewhere, and are where the record says now.
     Healed(RebuildRecord),
-    /// There is no rebuild, or it is being aborted.
+    /// There is no rebuild of this group, or it is being aborted.
     Gone,
 }
 
@@ -130,6 +130,19 @@ impl Rebuild {
                 self.hide(&record, term).await?;
                 Ok(Looked::Waiting(waiting))
             }
+        }
+    }
+
+    /// Whether somebody has to go on following for a group whose rebuild is [gone](Looked::Gone): readers see what it filled, or
+    /// may go back to it, and another rebuild has begun.
+    ///
+    /// # Errors
+    /// A service did not answer, or refused.
+    pub async fn is_needed(&self, gone: &RebuildRecord, term: Term<'_>) -> Result<bool, Fault> {
+        match self.store.load().await? {
+            Some(record) if record.to == self.group => Ok(false),
+            Some(record) if record.from == self.group => Ok(true),
+            _ => Ok(self.made(term).await?.iter().any(|made| is_next(gone, made) && made.is_shown())),
         }
     }
 

@@ -445,24 +445,28 @@ async fn readers_move_back_to_exactly_what_they_saw_whatever_call_crashes() {
 
 #[tokio::test(start_paused = true)]
 async fn an_abort_deletes_what_the_rebuild_made_and_nothing_else_whatever_call_crashes() {
-    let filled = async || {
-        let world = World::new();
-        world.follower_works();
-        // Somebody has put a reader's alias on the next generation.
-        world.state().made.get_mut("s-000002").unwrap().aliases.insert("s-live".into(), json!({}));
-        world
-    };
-    with_a_crash_at_each_call(filled, async |world| {
-        again(&world, abort).await;
-        let left: Vec<String> = world.state().made.keys().cloned().collect();
-        assert_eq!(left, ["o-eu-000001", "o-us-000001", "s-000001", "s-000003"]);
-        assert_eq!(world.readers(), all_see(1));
-        let state = world.state();
-        assert!(state.is_forgotten);
-        let deleted: BTreeSet<&str> = state.deleted.iter().map(String::as_str).collect();
-        assert_eq!(deleted, BTreeSet::from(["o-eu-000002", "s-000002"]));
-    })
-    .await;
+    for phase in [RebuildPhase::Filling, RebuildPhase::Equal, RebuildPhase::Returned, RebuildPhase::Aborting] {
+        let reached = async || {
+            let world = World::new();
+            world.follower_works();
+            let record = world.state().rebuild.clone().unwrap();
+            world.state().rebuild = Some(record.in_phase(phase, 8));
+            // Somebody has put a reader's alias on the next generation.
+            world.state().made.get_mut("s-000002").unwrap().aliases.insert("s-live".into(), json!({}));
+            world
+        };
+        with_a_crash_at_each_call(reached, async |world| {
+            again(&world, abort).await;
+            let left: Vec<String> = world.state().made.keys().cloned().collect();
+            assert_eq!(left, ["o-eu-000001", "o-us-000001", "s-000001", "s-000003"]);
+            assert_eq!(world.readers(), all_see(1));
+            let state = world.state();
+            assert!(state.is_forgotten);
+            let deleted: BTreeSet<&str> = state.deleted.iter().map(String::as_str).collect();
+            assert_eq!(deleted, BTreeSet::from(["o-eu-000002", "s-000002"]));
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -544,20 +548,37 @@ async fn an_older_request_that_arrives_late_is_put_right_by_the_next_look() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rebuild_of_another_group_is_not_this_ones_to_move() {
+async fn the_rebuild_of_another_group_is_not_this_ones_to_move_and_readers_keep_their_writer() {
     let world = World::new();
     move_readers(&world).await;
-    // A third group begins, while the process that moved readers to the second one still runs.
-    {
-        let mut state = world.state();
-        let moved = state.rebuild.clone().unwrap();
-        let (from, to, phase) = ("v2".to_owned(), "v3".to_owned(), RebuildPhase::Filling);
-        state.rebuild = Some(RebuildRecord { from, to, phase, beat: moved.beat + 1, ..moved });
-    }
+    let moved = world.state().rebuild.clone().unwrap();
     let cancel = CancellationToken::new();
-    let looked = world.rebuild().look(Term { cancel: &cancel, until: None }).await.unwrap();
-    assert_eq!((looked, world.phase()), (Looked::Gone, Some(RebuildPhase::Filling)));
-    assert_eq!(world.readers(), all_see(2));
+    let term = Term { cancel: &cancel, until: None };
+    let is_needed = async || {
+        let looked = world.rebuild().look(term).await.unwrap();
+        assert_eq!(looked, Looked::Gone);
+        world.rebuild().is_needed(&moved, term).await.unwrap()
+    };
+    let replace = |from: &str, to: &str, phase| {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let beat = moved.beat + 1;
+        world.state().rebuild = Some(RebuildRecord { from, to, phase, beat, ..moved.clone() });
+    };
+    // A third group begins, while the process that moved readers to the second one still runs.
+    replace("v2", "v3", RebuildPhase::Filling);
+    assert!(is_needed().await, "readers see what it writes");
+    assert_eq!((world.phase(), world.readers()), (Some(RebuildPhase::Filling), all_see(2)));
+    world.state().rebuild = None;
+    assert!(is_needed().await, "the third one was aborted");
+    for made in world.state().made.values_mut() {
+        made.aliases.clear();
+    }
+    replace("v2", "v3", RebuildPhase::Moved);
+    assert!(is_needed().await, "readers may go back");
+    replace("v3", "v4", RebuildPhase::Filling);
+    assert!(!is_needed().await);
+    world.state().rebuild = Some(moved.in_phase(RebuildPhase::Aborting, 9));
+    assert!(!is_needed().await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,11 +65,11 @@ pub enum PauseReason {
     NoAnswer,
     /// TLS failed.
     Tls,
-    /// Requests are answered with 401 or 403.
+    /// Requests are answered with 401, or with a 403 that is not of OpenSearch's roles.
     CredentialsRefused,
     /// There are no credentials to send.
     CredentialsMissing,
-    /// The credentials are good, but not for this index.
+    /// The credentials are good, and their role lacks a permission.
     Forbidden,
     /// The index, or the cluster, is write-protected.
     ReadOnly,
@@ -151,6 +151,7 @@ pub fn classify_request(status: u16, error_type: Option<&str>) -> Class {
         (401, _) => Class::Pause(PauseReason::CredentialsRefused),
         (403, Some("cluster_block_exception")) => Class::Pause(PauseReason::ReadOnly),
         (403, Some(FRONT_END_THROTTLED)) => Class::Retry(Trouble::Overloaded),
+        (403, Some("security_exception")) => Class::Pause(PauseReason::Forbidden),
         (403, _) => Class::Pause(PauseReason::CredentialsRefused),
         (404, Some("index_not_found_exception")) => Class::IndexMissing,
         (413, _) => Class::Split(TooMuch::Bytes),
@@ -287,13 +288,13 @@ impl PauseReason {
                 "renew the server's certificate, or set opensearch.ca_file to the authority that signed it"
             }
             PauseReason::CredentialsRefused => {
-                "check user and password, or role and region, of opensearch.auth; they are read again at each retry"
+                "check user and password, or role and region, of opensearch.auth, which are read again at each retry; and what `streamdex iam-policy` prints for IAM"
             }
             PauseReason::CredentialsMissing => {
                 "give the process credentials: opensearch.auth, [aws], or the role of the task or machine"
             }
             PauseReason::Forbidden => {
-                "allow the user or role indices:data/write/bulk and indices:data/write/* on this index"
+                "`streamdex iam-policy --opensearch` prints the role that is needed and its mapping: put both into OpenSearch"
             }
             PauseReason::ReadOnly => {
                 "remove the block: PUT INDEX/_settings {\"index.blocks.write\": null, \"index.blocks.read_only\": null}"
@@ -350,7 +351,7 @@ impl std::fmt::Display for PauseReason {
             PauseReason::Tls => "TLS with OpenSearch fails",
             PauseReason::CredentialsRefused => "OpenSearch refuses the credentials",
             PauseReason::CredentialsMissing => "there are no credentials for OpenSearch",
-            PauseReason::Forbidden => "the credentials may not write to the index",
+            PauseReason::Forbidden => "the credentials may not write",
             PauseReason::ReadOnly => "the index is write-protected",
             PauseReason::DiskFull => "the index is read-only because a disk is full",
             PauseReason::IndexMissing => "the index is not there",

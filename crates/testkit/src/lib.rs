@@ -14,6 +14,8 @@
 #[cfg(feature = "clients")]
 pub mod bulk_counter;
 #[cfg(feature = "clients")]
+mod certificate;
+#[cfg(feature = "clients")]
 pub mod compare;
 #[cfg(feature = "clients")]
 pub mod emulators;

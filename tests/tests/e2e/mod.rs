@@ -2,12 +2,13 @@
 //! same: index equals table.
 
 mod backfill;
+mod beside_lambda;
 mod brake;
 mod crash;
 mod letters;
 mod outage;
 mod pressure;
-mod program;
+pub(crate) mod program;
 mod rebuild;
 mod replay;
 mod replicas;

@@ -22,9 +22,10 @@ use crate::lab::{CONFIG, Lab, Node, id, now};
 const VIEW: StreamViewType = StreamViewType::NewAndOldImages;
 /// Items of the table; a full run takes 200,000.
 const ITEMS: &str = "STREAMDEX_REBUILD_ITEMS";
-const NEXT: &str = "next.toml";
+pub(super) const NEXT: &str = "next.toml";
+const THIRD: &str = "third.toml";
 /// Filling, the margin of reads, and comparing.
-const MOVED_WITHIN: Duration = Duration::from_secs(900);
+pub(super) const MOVED_WITHIN: Duration = Duration::from_secs(900);
 /// Items that nothing changes, for searches that must always find them.
 const STABLE: u32 = 40;
 
@@ -87,31 +88,38 @@ impl Searches {
 
 impl Lab {
     /// The configuration of the next generation, with a changed mapping.
-    fn configure_next(&self) {
+    pub(super) fn configure_next(&self) {
         let mapping = json!({"properties": {"city": {"type": "keyword"}}});
         self.write_file("next.json", &mapping.to_string());
         let text = self.read_file(CONFIG).replace("[state]\n", "[state]\ngroup = \"next\"\n");
         self.write_file(NEXT, &format!("{text}generation = 2\nmapping_file = \"next.json\"\n"));
     }
 
-    async fn start_next(&self, arguments: &[&str]) -> Running {
+    /// That of the generation after it.
+    fn configure_third(&self) {
+        let text = self.read_file(NEXT);
+        let text = text.replace("group = \"next\"", "group = \"third\"").replace("generation = 2", "generation = 3");
+        self.write_file(THIRD, &text);
+    }
+
+    pub(super) async fn start_next(&self, arguments: &[&str]) -> Running {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let mut all = vec!["--config", NEXT];
         all.extend(arguments);
         Running::start(self.folder.path(), &number.to_string(), &all, &[]).await
     }
 
-    async fn end_next(&self, arguments: &[&str]) -> Ended {
+    pub(super) async fn end_next(&self, arguments: &[&str]) -> Ended {
         self.start_next(arguments).await.ended(Duration::from_secs(180)).await
     }
 
-    async fn rebuild_status(&self) -> Value {
+    pub(super) async fn rebuild_status(&self) -> Value {
         let status = self.end_next(&["rebuild", "--status", "--json"]).await;
         let report: Value = serde_json::from_str(&status.stdout).unwrap_or_else(|_| panic!("{}", status.stderr));
         report["rebuilds"][0].clone()
     }
 
-    fn generation(&self, generation: u32) -> String {
+    pub(super) fn generation(&self, generation: u32) -> String {
         format!("{}-{generation:06}", self.index)
     }
 
@@ -183,6 +191,9 @@ async fn readers_move_to_the_next_generation_under_load_and_back() {
     assert!(status["from"]["reader"].is_string() && status["to"]["reader"].is_string(), "both read: {status}");
     lab.has_the_settings_of_its_configuration().await;
 
+    let shown = lab.end_next(&["rebuild", "--abort", "--yes"]).await;
+    assert!(shown.status == 2 && shown.stderr.contains("--rollback"), "{}", shown.stderr);
+
     // `run` with the new configuration takes over.
     let mut next = lab.start_next(&["run"]).await;
     next.until_logged("it stands by", Duration::from_secs(60), |log| log.contains("standing by")).await;
@@ -222,12 +233,8 @@ async fn what_cannot_be_rebuilt_is_refused_and_an_abort_ends_the_one_that_runs()
     let mut rebuild = lab.start_next(&["rebuild", "--yes"]).await;
     let waits = |log: &str| log.contains("all items are compared with their documents");
     rebuild.until_logged("it compares", MOVED_WITHIN, waits).await;
-    let other = lab
-        .read_file(NEXT)
-        .replace("group = \"next\"", "group = \"third\"")
-        .replace("generation = 2", "generation = 3");
-    lab.write_file("third.toml", &other);
-    let third = lab.end(&["rebuild", "--yes", "-c", "third.toml"]).await;
+    lab.configure_third();
+    let third = lab.end(&["rebuild", "--yes", "-c", THIRD]).await;
     assert!(third.status == 2, "{}", third.stderr);
     let early = lab.end_next(&["rebuild", "--rollback"]).await;
     assert!(early.status == 2 && early.stderr.contains("is filling"), "{}", early.stderr);
@@ -237,7 +244,7 @@ async fn what_cannot_be_rebuilt_is_refused_and_an_abort_ends_the_one_that_runs()
     let aborted = lab.end_next(&["rebuild", "--abort", "--yes"]).await;
     assert_eq!(aborted.status, 0, "{}", aborted.stderr);
     let ended = rebuild.ended(Duration::from_secs(30)).await;
-    assert!(ended.status == 0 && ended.stderr.contains("the rebuild was aborted"), "{}", ended.stderr);
+    assert!(ended.status == 0 && ended.stderr.contains("the rebuild is gone"), "{}", ended.stderr);
     let left: Vec<String> = lab.aliases().await.as_object().unwrap().keys().cloned().collect();
     assert_eq!(left, [lab.generation(1), stranger.clone()]);
     assert_eq!(lab.ask(Method::Get, &format!("_index_template/streamdex-{}", lab.generation(2))).await.0, 404);
@@ -283,12 +290,25 @@ async fn a_new_name_of_a_placeholder_is_made_by_one_of_the_two_groups() {
         found.get("error").is_some() || found[format!("{}-jp-000001", lab.index)]["aliases"] == json!({}),
         "{found}"
     );
-    assert_eq!(rebuild.stop().await.status, 0);
     assert_eq!(earlier.stop().await.status, 0);
+
+    // A third generation begins and is aborted: readers keep who writes what they see.
+    let third = ["--config", THIRD, "rebuild", "--yes", "--from", "next"];
+    lab.configure_third();
+    let mut third = Running::start(lab.folder.path(), "third", &third, &[]).await;
+    let keeps = |log: &str| log.contains("another rebuild has begun");
+    rebuild.until_logged("it keeps on", Duration::from_secs(60), keeps).await;
+    let aborted = lab.end(&["rebuild", "--abort", "--yes", "-c", THIRD]).await;
+    assert_eq!(aborted.status, 0, "{}", aborted.stderr);
+    assert_eq!(third.ended(Duration::from_secs(60)).await.status, 0);
+    sleep(Duration::from_secs(6)).await;
+    put(102, "fr").await;
+    lab.until_behind("fr", 2).await;
+    assert_eq!(rebuild.stop().await.status, 0);
 }
 
 /// What a plan says of each document, and what becomes of it then.
-async fn plan_and_move(lab: &Lab) {
+async fn plan_and_move(lab: &Lab, engine: SearchEngine) {
     let mut sessions = Sessions::new(64, now());
     let mut odd = async |number: u32, name: &str, value: AttributeValue| {
         let mut item = sessions.item(Sessions::key_of(number, 7));
@@ -328,6 +348,14 @@ async fn plan_and_move(lab: &Lab) {
     let mut waits = lab.start_next(&["rebuild", "--yes"]).await;
     waits.until_logged("it waits", MOVED_WITHIN, |log| log.contains("the new mapping refuses items")).await;
     assert_eq!(waits.stop().await.status, 0);
+    let early = lab.end_next(&["rebuild", "--rollback"]).await;
+    assert!(early.status == 2 && early.stderr.contains("is equal"), "{}", early.stderr);
+    if engine == SearchEngine::OpenSearch3 {
+        let aborted = lab.end_next(&["rebuild", "--abort", "--yes"]).await;
+        assert_eq!(aborted.status, 0, "{}", aborted.stderr);
+        assert_eq!(lab.aliases().await.as_object().unwrap().keys().collect::<Vec<_>>(), [&lab.generation(1)]);
+        assert_eq!(lab.next_rows().await, 0);
+    }
     let mut rebuild = lab.start_next(&["rebuild", "--yes", "--accept-dead-letters"]).await;
     rebuild.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
     let letters = lab.state_rows("pk", "letters|next").await;
@@ -351,7 +379,7 @@ async fn the_refusals_that_a_plan_names_are_those_that_come_on_every_engine() {
         let lab = Lab::new(&dynamodb.endpoint_url(), &node.url(), VIEW).await;
         lab.fill(65, 100).await;
         lab.configure_next();
-        tried.spawn(async move { plan_and_move(&lab).await });
+        tried.spawn(async move { plan_and_move(&lab, engine).await });
     }
     while let Some(tried) = tried.join_next().await {
         tried.unwrap();

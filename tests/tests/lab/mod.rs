@@ -43,7 +43,7 @@ pub(crate) struct Lab {
     pub(crate) table: SessionsTable,
     pub(crate) index: String,
     pub(crate) state: String,
-    endpoint: String,
+    pub(crate) endpoint: String,
     /// The node itself, whatever stands in front of it.
     node: Node,
     /// How many programs were started.
@@ -54,6 +54,11 @@ impl Lab {
     /// A table at `endpoint` and an index on `node`, which is written to directly until [`Lab::configure`] says
     /// otherwise.
     pub(crate) async fn new(endpoint: &str, node: &str, view: StreamViewType) -> Lab {
+        Lab::on(endpoint, Node::new(node).await, view).await
+    }
+
+    /// As [`Lab::new`], on a node that this client reaches.
+    pub(crate) async fn on(endpoint: &str, node: Node, view: StreamViewType) -> Lab {
         let client = dynamodb_client(endpoint);
         let table = create_sessions_table(&client, &unique_name("e2e"), view).await;
         let lab = Lab {
@@ -63,10 +68,10 @@ impl Lab {
             state: format!("{}-state", table.name),
             table,
             endpoint: endpoint.to_owned(),
-            node: Node::new(node).await,
+            node,
             started: AtomicU32::new(0),
         };
-        lab.configure(node, "", "");
+        lab.configure(lab.node(), "", "");
         lab
     }
 
@@ -191,6 +196,15 @@ table = "{state}"
         let items = table_items(&self.client, &self.table.name).await.len();
         let counted = self.ask(Method::Get, &format!("{}/_count", self.index)).await.1;
         assert_eq!(counted["count"].as_u64(), u64::try_from(items).ok(), "{what}");
+    }
+
+    /// Waits until the index holds that many documents.
+    pub(crate) async fn until_counted(&self, documents: u64, log: impl Fn() -> String) {
+        let deadline = Instant::now() + LONG;
+        while self.ask(Method::Get, &format!("{}/_count", self.index)).await.1["count"].as_u64() != Some(documents) {
+            assert!(Instant::now() < deadline, "not {documents} documents:\n{}", log());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// One request to the node.

@@ -16,7 +16,13 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn new(url: &str) -> Node {
-        let text = format!("[source]\ntable = \"sessions\"\n[opensearch]\nurl = \"{url}\"\n{}", route("lab"));
+        Node::with(url, "").await
+    }
+
+    /// With more lines of `[opensearch]`.
+    pub(crate) async fn with(url: &str, opensearch: &str) -> Node {
+        let text =
+            format!("[source]\ntable = \"sessions\"\n[opensearch]\nurl = \"{url}\"\n{opensearch}\n{}", route("lab"));
         let config = Config::parse(&text, Path::new(env!("CARGO_MANIFEST_DIR")), &|_| None).unwrap().config;
         let client = Client::connect(&config.opensearch, &config.aws).await.unwrap();
         Node { url: url.to_owned(), client }

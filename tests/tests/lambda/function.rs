@@ -94,7 +94,12 @@ impl Bench {
 
 impl Lab {
     pub(crate) async fn function(&self) -> Function {
-        let config = self.folder.path().join(CONFIG).display().to_string();
+        self.function_of(CONFIG).await
+    }
+
+    /// The function with this configuration.
+    pub(crate) async fn function_of(&self, config: &str) -> Function {
+        let config = self.folder.path().join(config).display().to_string();
         Function::new(BOOTSTRAP.path().await, self.folder.path()).env("STREAMDEX_CONFIG", config)
     }
 

@@ -3,7 +3,7 @@
 mod deadline;
 mod forms;
 mod freeze;
-mod function;
+pub(crate) mod function;
 mod letters;
 mod model;
 mod order;

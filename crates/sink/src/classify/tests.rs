@@ -63,7 +63,7 @@ fn whole_requests() {
         (400, Some("action_request_validation_exception"), Class::Split(TooMuch::Malformed)),
         (400, None, Class::Pause(PauseReason::NotOpenSearch)),
         (401, None, Class::Pause(PauseReason::CredentialsRefused)),
-        (403, Some("security_exception"), Class::Pause(PauseReason::CredentialsRefused)),
+        (403, Some("security_exception"), Class::Pause(PauseReason::Forbidden)),
         (403, None, Class::Pause(PauseReason::CredentialsRefused)),
         (403, Some(FRONT_END_THROTTLED), Class::Retry(Trouble::Overloaded)),
         (403, Some("cluster_block_exception"), Class::Pause(PauseReason::ReadOnly)),

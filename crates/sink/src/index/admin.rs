@@ -43,7 +43,8 @@ pub(crate) async fn engine(client: &Client) -> Result<Engine, SetupError> {
         Ok(answer) => Reply::read(&answer),
         Err(error) => return Err(scheme::recognise(client, error).await.into()),
     };
-    if matches!(reply.status, 408 | 429 | 500..) {
+    // Without a user nothing else is answered either.
+    if matches!(reply.status, 401 | 408 | 429 | 500..) {
         return Err(reply.refused("say its version"));
     }
     if let Some(engine) = Engine::read(reply.status, &reply.body) {

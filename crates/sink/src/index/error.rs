@@ -19,7 +19,7 @@ pub enum SetupError {
     #[error(transparent)]
     OwnerUnknown(#[from] OwnerUnknown),
     /// OpenSearch answered with an error.
-    #[error("OpenSearch refused to {action} ({status} {kind}): {reason}")]
+    #[error("OpenSearch refused to {action} ({}): {reason}", of_kind(*status, kind))]
     Refused {
         /// What was asked, as `create the index sessions-000001`.
         action: String,
@@ -210,6 +210,15 @@ pub struct OwnerUnknown {
 /// The type of an error that says what is blocked.
 const CLUSTER_BLOCK: &str = "cluster_block_exception";
 
+fn of_kind(status: u16, kind: &str) -> String {
+    if kind.is_empty() { status.to_string() } else { format!("{status} {kind}") }
+}
+
+/// Of a 401: OpenSearch does not know who asks.
+pub(crate) const SIGN_IN: &str = "check user and password, or role and region, of opensearch.auth";
+/// Of a 403: it knows who asks, and does not allow it.
+pub(crate) const RIGHTS: &str = "`streamdex iam-policy --for` with this command's purpose prints what IAM must allow these credentials, and with --opensearch the role in OpenSearch and its mapping";
+
 /// What a block holds up, by the number in its reason.
 fn blocked(reason: &str) -> PauseReason {
     let number = scrub(Some(CLUSTER_BLOCK), [reason]).block();
@@ -253,9 +262,8 @@ impl SetupError {
                 "print the policy again with `streamdex iam-policy`: it grants dynamodb:GetItem on the partition rebuild|TABLE_ARN of the state table"
             }
             SetupError::Refused { kind, reason, .. } if kind == CLUSTER_BLOCK => blocked(reason).hint(),
-            SetupError::Refused { status: 401 | 403, .. } => {
-                "give these credentials the rights to read, create and write the configured indices, their aliases and index templates"
-            }
+            SetupError::Refused { status: 401, .. } => SIGN_IN,
+            SetupError::Refused { status: 403, .. } => RIGHTS,
             SetupError::Refused { status: 200..=299 | 408 | 429 | 500.., .. } => {
                 "look at the cluster's health; it is asked again"
             }

@@ -50,8 +50,8 @@ impl Flavour {
     /// Reads the answer to `GET /`; `None` where it is not a search engine's. Serverless does not answer it, and is
     /// known by [`is_serverless`] alone: a 404 is what any web server says.
     pub fn read(status: u16, body: &Value) -> Option<Flavour> {
-        // The credentials may not know the version.
-        if matches!(status, 401 | 403) {
+        // The credentials may not know the version, and may do all else.
+        if status == 403 {
             return Some(Flavour::Unknown);
         }
         let number = body.pointer("/version/number").and_then(Value::as_str).filter(|_| status == 200)?;
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(read(200, &opensearch).as_deref(), Some("OpenSearch 2.19.1"));
         assert_eq!(read(200, &elasticsearch).as_deref(), Some("Elasticsearch 7.10.2"));
         assert_eq!(Flavour::read(403, &json!({"message": "no"})), Some(Flavour::Unknown));
-        assert_eq!(Flavour::read(401, &Value::Null), Some(Flavour::Unknown));
+        assert_eq!(Flavour::read(401, &Value::Null), None, "nobody is signed in");
     }
 
     #[test]

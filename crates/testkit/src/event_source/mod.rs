@@ -4,7 +4,7 @@
 //! add ──▶ EventSource ── next_batch ──▶ function ── Reply ──▶ EventSource ──▶ acknowledged | on failure
 //! ```
 //! Pure and seeded: no clock, no network, and the same seed and replies give the same batches. It drives the real
-//! program as well as a closure. From AWS's documentation:
+//! program as well as a closure; [`EmulatedStream`] adds the records of a real emulator. From AWS's documentation:
 //! - a shard's records are cut into lanes by item (the parallelization factor); a lane has one batch at a time, in
 //!   order, and a child shard begins when its parent is done;
 //! - the lowest number in `batchItemFailures` is the checkpoint: everything from it on comes again. An identifier that
@@ -18,11 +18,13 @@ mod lane;
 mod record;
 mod reply;
 mod source;
+mod stream;
 
 pub use drain::drain;
 pub use record::{OnFailure, Record};
 pub use reply::Reply;
 pub use source::{Batch, EventSource, Settings};
+pub use stream::EmulatedStream;
 
 #[cfg(test)]
 mod tests;

@@ -13,14 +13,14 @@ mod reply;
 mod rule;
 mod serve;
 mod state;
-mod tls;
+
 mod upstream;
 
+pub use crate::certificate::CertificateKind;
 pub use bulk::BulkOperation;
 pub use record::Recorded;
 pub use reply::{ItemError, Reply};
 pub use rule::{Rule, RuleId};
-pub use tls::CertificateKind;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use self::serve::Control;
 use self::state::Shared;
-use self::tls::ServedCertificate;
 use self::upstream::Upstream;
+use crate::certificate::ServedCertificate;
 use crate::server_thread::ServerThread;
 
 /// A running fault server; it ends when dropped.

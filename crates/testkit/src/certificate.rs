@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs
 /// Which certificate the server shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateKind {
-    /// Valid, of the private authority that [`super::FaultServer::trusted_ca`] gives.
+    /// Valid, of the private authority that [`crate::fault::FaultServer::trusted_ca`] gives.
     PrivateCa,
     /// Of that authority, but expired.
     Expired,
@@ -22,7 +22,7 @@ pub enum CertificateKind {
     /// Of that authority, but for another host.
     OtherHost,
     /// Signed by itself and made out as an authority, as `openssl req -x509` makes it; it is what
-    /// [`super::FaultServer::trusted_ca`] gives.
+    /// [`crate::fault::FaultServer::trusted_ca`] gives.
     SelfSigned,
     /// As `SelfSigned`, but expired.
     SelfSignedExpired,
@@ -31,38 +31,48 @@ pub enum CertificateKind {
 }
 
 #[derive(Debug)]
-pub(super) struct ServedCertificate {
+pub(crate) struct ServedCertificate {
     trusted_ca: String,
     chain: Vec<CertificateDer<'static>>,
-    key: PrivatePkcs8KeyDer<'static>,
+    chain_pem: String,
+    key: KeyPair,
 }
 
 impl ServedCertificate {
-    pub(super) fn issue(kind: CertificateKind) -> Self {
+    pub(crate) fn issue(kind: CertificateKind) -> Self {
         let key = KeyPair::generate().expect("a key");
         let parameters = parameters(kind);
         if kind.is_self_signed() {
             let certificate = parameters.self_signed(&key).expect("a certificate");
             let chain = vec![certificate.der().clone()];
-            return Self { trusted_ca: certificate.pem(), chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()) };
+            return Self { trusted_ca: certificate.pem(), chain, chain_pem: certificate.pem(), key };
         }
         let trusted = authority("streamdex test authority");
         let foreign = authority("some other authority");
         let issuer = if kind == CertificateKind::ForeignCa { &foreign } else { &trusted };
         let certificate = parameters.signed_by(&key, issuer).expect("a certificate");
         let chain = vec![certificate.der().clone(), issuer.der().clone()];
-        Self { trusted_ca: trusted.pem(), chain, key: PrivatePkcs8KeyDer::from(key.serialize_der()) }
+        Self { trusted_ca: trusted.pem(), chain, chain_pem: certificate.pem() + &issuer.pem(), key }
     }
 
-    pub(super) fn trusted_ca(&self) -> &str {
+    pub(crate) fn trusted_ca(&self) -> &str {
         &self.trusted_ca
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    /// The server's certificate, and that of who has issued it.
+    pub(crate) fn chain_pem(&self) -> &str {
+        &self.chain_pem
+    }
+
+    pub(crate) fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| {
-                let key = PrivateKeyDer::Pkcs8(self.key.clone_key());
+                let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
                 builder.with_no_client_auth().with_single_cert(self.chain.clone(), key)
             })
             .expect("a configuration for TLS");

@@ -1,0 +1,81 @@
+//! The role of each purpose is enough, and each of its permissions is missed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::lab::{Permission, Secured};
+use super::scenarios::{SCENARIOS, Step};
+
+/// Programs at once: each starts in a moment and then waits.
+const AT_ONCE: usize = 4;
+
+/// What a role came to: whether all was done, and all that was logged.
+async fn try_role(purpose: &str, steps: &[Step], without: Option<&Permission>) -> (bool, String) {
+    let secured = Secured::new().await.unwrap();
+    secured.write_event();
+    let (mut is_good, mut log) = (true, String::new());
+    for step in steps {
+        let is_ready = !matches!(step, Step::Ends(..) | Step::Invoke | Step::RebuildAndAbort);
+        if !is_ready {
+            let printed = secured.printed(purpose).await;
+            secured.allow(&without.map_or(printed.clone(), |permission| printed.without(permission))).await;
+        }
+        let Some(done) = secured.take(*step).await else { continue };
+        log += &format!("--- {step:?}: status {}\n{}", done.ended.status, done.ended.stderr);
+        is_good &= done.is_good;
+        if !is_good {
+            break;
+        }
+    }
+    (is_good, log)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_purpose_does_its_work_with_the_role_that_is_printed() {
+    if Secured::new().await.is_none() {
+        return;
+    }
+    let mut tried = JoinSet::new();
+    for (purpose, steps) in SCENARIOS {
+        tried.spawn(async move {
+            let (is_good, log) = try_role(purpose, steps, None).await;
+            assert!(is_good, "{purpose}: {log}");
+            assert!(!log.contains("security_exception") && !log.contains("no permissions"), "{purpose}: {log}");
+        });
+    }
+    while let Some(tried) = tried.join_next().await {
+        tried.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_permission_that_is_taken_away_is_noticed() {
+    let Some(secured) = Secured::new().await else { return };
+    let at_once = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tried = JoinSet::new();
+    for (purpose, steps) in SCENARIOS {
+        for permission in secured.printed(purpose).await.permissions() {
+            let at_once = Arc::clone(&at_once);
+            tried.spawn(async move {
+                let _turn = at_once.acquire().await.unwrap();
+                let (is_good, log) = try_role(purpose, steps, Some(&permission)).await;
+                let is_noticed = log.contains("iam-policy");
+                println!("{purpose}\t{}\tgood {is_good}\tnoticed {is_noticed}\n{log}", permission.name);
+                (purpose, permission.name, is_noticed)
+            });
+        }
+    }
+    let (mut noticed, mut all) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(tried) = tried.join_next().await {
+        let (purpose, permission, is_noticed) = tried.unwrap();
+        all.insert((purpose, permission.clone()));
+        if is_noticed {
+            noticed.insert((purpose, permission));
+        }
+    }
+    let missed: Vec<_> = all.difference(&noticed).collect();
+    assert!(missed.is_empty(), "{missed:?}");
+}
