@@ -85,7 +85,8 @@ impl IndexCheck {
         let began = Instant::now();
         let answer = timeout(DEADLINE, self.watch.watch()).await;
         let answer = answer.map_err(|_| "the indices could not be looked at within 10 s".to_owned())?;
-        let vanished = answer.map_err(|error| format!("the indices could not be looked at: {error}"))?;
+        let vanished =
+            answer.map_err(|error| format!("the indices could not be looked at: {error}; {}", error.hint()))?;
         let mut seen = self.seen();
         seen.began = Some(began);
         seen.vanished = vanished;

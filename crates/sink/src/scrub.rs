@@ -77,6 +77,11 @@ pub enum Detail {
         /// `index.mapping.depth.limit`.
         limit: String,
     },
+    /// The role lacks a permission.
+    Permission {
+        /// As the Security plugin names it: `indices:data/write/index`.
+        permission: String,
+    },
     /// More fields than the index allows; the next documents will meet it too.
     FieldLimit {
         /// `index.mapping.total_fields.limit`.
@@ -179,6 +184,7 @@ impl Detail {
             .or_else(|| field_names(reason))
             .or_else(|| limits(reason))
             .or_else(|| blocked(reason))
+            .or_else(|| permission(reason))
     }
 }
 
@@ -280,6 +286,14 @@ fn blocked(reason: &str) -> Option<Detail> {
     Some(Detail::Blocked { block: digits(block)?.parse().ok()? })
 }
 
+/// "no permissions for [indices:data/write/index] and User [name=…"
+fn permission(reason: &str) -> Option<Detail> {
+    let (permission, _) = split_after(reason, "no permissions for [", "] and User [")?;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || b":/_*[], ".contains(&byte);
+    let is_safe = permission.len() <= LONGEST_FIELD && permission.bytes().all(allowed);
+    is_safe.then(|| Detail::Permission { permission: permission.to_owned() })
+}
+
 /// `text` = `begin` MIDDLE `end` REST.
 fn split_after<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, &'a str)> {
     text.strip_prefix(begin)?.split_once(end)
@@ -320,6 +334,7 @@ impl fmt::Display for Detail {
             Detail::FieldLimit { limit } => write!(f, "the index would have more than {limit} fields"),
             Detail::TooManyDocuments => f.write_str("the shard cannot hold more documents"),
             Detail::Blocked { block } => write!(f, "block {block}"),
+            Detail::Permission { permission } => write!(f, "no permission {permission}"),
         }
     }
 }

@@ -40,10 +40,19 @@ impl Lab {
 
     /// Starts the program with more in its environment.
     pub(crate) async fn start_with(&self, arguments: &[&str], env: &[(&str, &str)]) -> Running {
+        self.start_of(CONFIG, arguments, env).await
+    }
+
+    /// Starts the program with this configuration.
+    pub(crate) async fn start_of(&self, config: &str, arguments: &[&str], env: &[(&str, &str)]) -> Running {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let mut all = vec!["--config", CONFIG];
-        all.extend(arguments);
+        let all = [&["--config", config], arguments].concat();
         Running::start(self.folder.path(), &format!("{number}"), &all, env).await
+    }
+
+    /// As [`Lab::end`], with this configuration.
+    pub(crate) async fn end_of(&self, config: &str, arguments: &[&str]) -> Ended {
+        self.start_of(config, arguments, &[]).await.ended(COMMAND_LIMIT).await
     }
 
     /// Runs the program to its end.

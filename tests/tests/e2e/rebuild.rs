@@ -1,7 +1,6 @@
 //! `rebuild`: the next generation is filled under load, readers move to it when it is equal, and back.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -103,14 +102,11 @@ impl Lab {
     }
 
     pub(super) async fn start_next(&self, arguments: &[&str]) -> Running {
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let mut all = vec!["--config", NEXT];
-        all.extend(arguments);
-        Running::start(self.folder.path(), &number.to_string(), &all, &[]).await
+        self.start_of(NEXT, arguments, &[]).await
     }
 
     pub(super) async fn end_next(&self, arguments: &[&str]) -> Ended {
-        self.start_next(arguments).await.ended(Duration::from_secs(180)).await
+        self.end_of(NEXT, arguments).await
     }
 
     pub(super) async fn rebuild_status(&self) -> Value {
@@ -234,7 +230,7 @@ async fn what_cannot_be_rebuilt_is_refused_and_an_abort_ends_the_one_that_runs()
     let waits = |log: &str| log.contains("all items are compared with their documents");
     rebuild.until_logged("it compares", MOVED_WITHIN, waits).await;
     lab.configure_third();
-    let third = lab.end(&["rebuild", "--yes", "-c", THIRD]).await;
+    let third = lab.end_of(THIRD, &["rebuild", "--yes"]).await;
     assert!(third.status == 2, "{}", third.stderr);
     let early = lab.end_next(&["rebuild", "--rollback"]).await;
     assert!(early.status == 2 && early.stderr.contains("is filling"), "{}", early.stderr);
@@ -293,12 +289,11 @@ async fn a_new_name_of_a_placeholder_is_made_by_one_of_the_two_groups() {
     assert_eq!(earlier.stop().await.status, 0);
 
     // A third generation begins and is aborted: readers keep who writes what they see.
-    let third = ["--config", THIRD, "rebuild", "--yes", "--from", "next"];
     lab.configure_third();
-    let mut third = Running::start(lab.folder.path(), "third", &third, &[]).await;
+    let mut third = lab.start_of(THIRD, &["rebuild", "--yes", "--from", "next"], &[]).await;
     let keeps = |log: &str| log.contains("another rebuild has begun");
     rebuild.until_logged("it keeps on", Duration::from_secs(60), keeps).await;
-    let aborted = lab.end(&["rebuild", "--abort", "--yes", "-c", THIRD]).await;
+    let aborted = lab.end_of(THIRD, &["rebuild", "--abort", "--yes"]).await;
     assert_eq!(aborted.status, 0, "{}", aborted.stderr);
     assert_eq!(third.ended(Duration::from_secs(60)).await.status, 0);
     sleep(Duration::from_secs(6)).await;

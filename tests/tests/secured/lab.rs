@@ -54,7 +54,7 @@ impl Secured {
         let lab = Lab::on(&dynamodb.endpoint_url(), client, StreamViewType::NewAndOldImages).await;
         lab.configure(&node.url(), &of_administrator, "");
         lab.write_file(ADMINISTRATOR, &lab.read_file(CONFIG));
-        let secured = Secured { user: lab.index.clone(), lab, _administrator: administrator };
+        let secured = Secured { user: format!("{}-writer", lab.index), lab, _administrator: administrator };
         secured.lab.write_file("password", PASSWORD);
         let own = signed_in(&node.ca_file(), &secured.user, Path::new("password"));
         secured.lab.configure(&node.url(), &own, "");
@@ -84,8 +84,12 @@ impl Secured {
         self.put(&own(&access.mapping_path), access.mapping.clone()).await;
     }
 
+    /// All users are one document, and so are all roles: another test may write it at the same time.
     async fn put(&self, path: &str, body: Value) {
-        let (status, answer) = self.lab.send(Method::Put, path, body).await;
+        let (mut status, mut answer) = (409, Value::Null);
+        while status == 409 {
+            (status, answer) = self.lab.send(Method::Put, path, body.clone()).await;
+        }
         assert!([200, 201].contains(&status), "{path}: {status} {answer}");
     }
 }

@@ -310,8 +310,10 @@ fn index_actions(Use { purpose, fills, compares }: Use, manage: Manage) -> Vec<&
     // Whoever compares an index asks whether it is there, whoever makes it.
     let observes = (manage != Manage::Never || gets.is_some() || fills).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
-    let goes_on =
-        matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Backfill | Purpose::Repair | Purpose::Rebuild);
+    let goes_on = matches!(
+        purpose,
+        Purpose::Run | Purpose::Lambda | Purpose::Backfill | Purpose::Repair | Purpose::Rebuild | Purpose::Dlq
+    );
     let watches = (manage != Manage::Never && goes_on).then_some(WATCH);
     // A walk searches too.
     let counts = (!compares && fills || manage != Manage::Never && purpose == Purpose::Index).then_some(SEARCH);

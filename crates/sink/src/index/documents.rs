@@ -76,7 +76,7 @@ pub(super) async fn look(client: &Client, index: &str, settings: &FlatSettings) 
 fn refusal(result: Result<(), SetupError>) -> Result<Option<String>, SetupError> {
     match result {
         Ok(()) => Ok(None),
-        Err(error @ SetupError::Refused { .. }) => Ok(Some(error.to_string())),
+        Err(error @ SetupError::Refused { .. }) => Ok(Some(format!("{error}; {}", error.hint()))),
         Err(error) => Err(error),
     }
 }

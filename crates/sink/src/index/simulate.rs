@@ -93,7 +93,7 @@ fn not_simulated(reply: &Reply) -> Finding {
             "whether another index template applies is not known: the engine answered {} to the simulation",
             reply.status
         ),
-        "allow these credentials to simulate index templates, or look at GET /_index_template by hand",
+        "allow these credentials to simulate index templates (`streamdex iam-policy --for index --opensearch`), or look at GET /_index_template by hand",
     )
 }
 

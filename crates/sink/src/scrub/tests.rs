@@ -110,6 +110,16 @@ fn unknown_reasons_are_dropped() {
 }
 
 #[test]
+fn a_missing_permission_is_named_and_whose_it_is_is_not() {
+    let of = |permission: &str| format!("no permissions for [{permission}] and User [name=S3CRET, backend_roles=[]]");
+    for permission in ["indices:data/write/bulk[s]", "indices:admin/create, indices:admin/aliases"] {
+        let expected = format!("security_exception: no permission {permission}");
+        assert_eq!(text("security_exception", &of(permission)), expected);
+    }
+    assert_eq!(text("security_exception", &of("S3CRET")), "security_exception");
+}
+
+#[test]
 fn a_value_never_passes_for_a_type() {
     let reason = "failed to parse field [age] of type [S3CRET value] in document";
     assert_eq!(text("mapper_parsing_exception", reason), "mapper_parsing_exception: the value of field [age] is no ?");

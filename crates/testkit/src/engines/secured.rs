@@ -30,6 +30,9 @@ pub struct SecuredNode {
     _transport: ReservedPort,
 }
 
+const ROLES_MAPPING: &str =
+    "_meta:\n  type: rolesmapping\n  config_version: 2\nall_access:\n  backend_roles: [admin]\n";
+
 impl SecuredNode {
     /// Name and version.
     pub const LABEL: &str = Package::OPENSEARCH_SECURED.label();
@@ -90,6 +93,8 @@ fn write_settings(package: &Path, folder: &Path, http: u16, transport: u16) -> s
         let file = file?;
         fs::copy(file.path(), of_plugin.join(file.file_name()))?;
     }
+    // The plugin's own one lets everybody do everything with an index of their name.
+    fs::write(of_plugin.join("roles_mapping.yml"), ROLES_MAPPING)?;
     fs::copy(package.join("config/log4j2.properties"), folder.join("log4j2.properties"))?;
     let issued = ServedCertificate::issue(CertificateKind::PrivateCa);
     fs::write(folder.join("ca.pem"), issued.trusted_ca())?;
