@@ -19,7 +19,9 @@ const PROGRAM: &str = "bootstrap";
 /// The name under which the function looks for its configuration.
 const CONFIGURATION: &str = "streamdex.toml";
 /// Keys of the configuration that name files.
-const FILE_KEYS: [&str; 3] = ["ca_file", "mapping_file", "password_file"];
+const FILE_KEYS: [&str; 2] = ["ca_file", "mapping_file"];
+/// It names a secret, which whoever may read the function's code could read in the zip.
+const SECRET_KEY: &str = "password_file";
 /// What Lambda sets. Nothing listens at that address, and it must not come to that.
 const SANDBOX: [(&str, &str); 5] = [
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
@@ -93,11 +95,15 @@ fn start(architecture: Architecture, program: &Path) -> anyhow::Result<()> {
 fn configuration(path: &Path) -> anyhow::Result<Vec<Entry>> {
     check(path)?;
     let text = fs::read_to_string(path)?;
-    let mut named = Vec::new();
-    let table: toml::Table = text.parse()?;
-    for value in table.values() {
-        named_files(value, &mut named);
-    }
+    let table = toml::Value::Table(text.parse()?);
+    let (mut named, mut secrets) = (Vec::new(), Vec::new());
+    named_files(&table, &FILE_KEYS, &mut named);
+    named_files(&table, &[SECRET_KEY], &mut secrets);
+    ensure!(
+        secrets.is_empty(),
+        "{}: {SECRET_KEY} would put the password into the zip in plain text; use password_env, or kind = \"sigv4\"",
+        path.display()
+    );
     named.sort();
     named.dedup();
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -139,19 +145,20 @@ fn check(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn named_files(value: &toml::Value, named: &mut Vec<String>) {
+/// The files that these keys name, anywhere in the configuration.
+fn named_files(value: &toml::Value, keys: &[&str], named: &mut Vec<String>) {
     match value {
         toml::Value::Table(table) => {
             for (key, value) in table {
                 match value {
-                    toml::Value::String(file) if FILE_KEYS.contains(&key.as_str()) && !file.is_empty() => {
+                    toml::Value::String(file) if keys.contains(&key.as_str()) && !file.is_empty() => {
                         named.push(file.clone());
                     }
-                    _ => named_files(value, named),
+                    _ => named_files(value, keys, named),
                 }
             }
         }
-        toml::Value::Array(list) => list.iter().for_each(|value| named_files(value, named)),
+        toml::Value::Array(list) => list.iter().for_each(|value| named_files(value, keys, named)),
         _ => {}
     }
 }
@@ -191,6 +198,9 @@ mod tests {
         assert_eq!(names(folder.path(), TEXT).unwrap(), ["streamdex.toml", "mappings/sessions.json"]);
         let wrong = names(folder.path(), &TEXT.replace("table =", "tabel =")).unwrap_err().to_string();
         assert!(wrong.contains("did you mean") && !wrong.contains("is not set"), "{wrong}");
+        let auth = "9200'\nauth = { kind = 'basic', username = 'u', password_file = 'password' }\n";
+        let secret = names(folder.path(), &TEXT.replace("9200'\n", auth)).unwrap_err().to_string();
+        assert!(secret.contains("plain text") && secret.contains("password_env"), "{secret}");
         let outside = TEXT.replace("mappings/", &format!("{}/mappings/", folder.path().display()));
         assert!(names(folder.path(), &outside).unwrap_err().to_string().contains("would not be in the zip"));
     }

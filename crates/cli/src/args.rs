@@ -100,10 +100,24 @@ pub enum IndexCommand {
 }
 
 /// `streamdex state …`
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub enum StateCommand {
     /// Create the state table, if it is not there
-    Create,
+    Create(StateCreateArgs),
+}
+
+/// `streamdex state create`. Emulators make the table without all of this.
+#[derive(Debug, Clone, Args)]
+pub struct StateCreateArgs {
+    /// Encrypt the table with this KMS key: its id, ARN or alias
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Leave point-in-time recovery off
+    #[arg(long)]
+    pub no_recovery: bool,
+    /// Leave deletion protection off
+    #[arg(long)]
+    pub no_deletion_protection: bool,
 }
 
 /// `streamdex dlq …`

@@ -1,7 +1,7 @@
 //! `streamdex state create`.
 
 use serde_json::json;
-use streamdex_dynamodb::state::Creation;
+use streamdex_dynamodb::state::{Creation, Making};
 
 use crate::args::{Global, StateCommand};
 use crate::exit::{CliError, Exit};
@@ -14,12 +14,17 @@ pub(crate) async fn run(global: &Global, command: StateCommand) -> Result<Exit, 
     preflight(&config, &[Uses::State]).await?;
     let table = connect::state_table(&config).await;
     match command {
-        StateCommand::Create => {
-            let created = Box::pin(table.create()).await? == Creation::Created;
+        StateCommand::Create(arguments) => {
+            let making = Making {
+                key: arguments.key,
+                without_recovery: arguments.no_recovery,
+                without_deletion_protection: arguments.no_deletion_protection,
+            };
+            let created = Box::pin(table.create(&making)).await? == Creation::Created;
             if global.json {
                 output::print_json(&json!({ "table": table.name(), "created": created }))?;
             } else {
-                let what = if created { "created" } else { "is there already" };
+                let what = if created { "created" } else { "is there already, and is left as it is" };
                 output::print(&format!("state table {}: {what}\n", table.name()))?;
             }
             Ok(Exit::Done)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use streamdex_config::{Config, TableArn};
 use streamdex_delivery::BrakeRecords;
-use streamdex_dynamodb::state::StateTable;
+use streamdex_dynamodb::state::{Making, StateTable};
 use streamdex_mapping::{
     Action, Address, CreationTime, DocumentId, ExternalVersion, IndexName, Operation, Origin, Role,
 };
@@ -59,7 +59,7 @@ async fn r4_a_process_that_starts_later_begins_braked_until_a_document_is_accept
     let settings = WriterSettings::new(&config.opensearch, Patience::Endless);
     for engine in engines().await {
         let table = StateTable::new(engine.dynamodb.clone(), unique_name("brakes"), "default");
-        table.create().await.unwrap();
+        table.create(&Making::default()).await.unwrap();
         let sources = ["orders", "carts"]
             .map(|table| TableArn::parse(&format!("arn:aws:dynamodb:eu-west-1:000000000000:table/{table}")).unwrap());
         let records = || BrakeRecords::new(table.clone(), &sources);

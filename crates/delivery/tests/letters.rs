@@ -1,7 +1,7 @@
 use streamdex_delivery::letter::{
     DeadLetter, DeadLetterStore, FORMAT, LetterAddress, LetterKey, LetterRole, TableLetters,
 };
-use streamdex_dynamodb::state::StateTable;
+use streamdex_dynamodb::state::{Making, StateTable};
 use streamdex_testkit::emulators::engines;
 use streamdex_testkit::engines::unique_name;
 
@@ -32,7 +32,7 @@ fn letter(record: usize, at: u64) -> DeadLetter {
 async fn letters_are_stored_once_and_paged() {
     for engine in engines().await {
         let table = StateTable::new(engine.dynamodb.clone(), unique_name("letters"), "default");
-        table.create().await.unwrap();
+        table.create(&Making::default()).await.unwrap();
         let store = TableLetters::new(table);
         let letters: Vec<DeadLetter> = (0..510).map(|record| letter(record, 1)).collect();
         store.put(&letters).await.unwrap();

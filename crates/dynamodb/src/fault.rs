@@ -88,7 +88,8 @@ impl Fault {
             "TrimmedDataAccessException" => Fault::Trimmed,
             "ResourceNotFoundException" | "TableNotFoundException" => Fault::NotFound,
             "ConditionalCheckFailedException" => Fault::Condition,
-            "ResourceInUseException" => Fault::InUse,
+            // A table that was made just now has no backups yet.
+            "ResourceInUseException" | "ContinuousBackupsUnavailableException" => Fault::InUse,
             "InternalServerError"
             | "InternalFailure"
             | "ServiceUnavailable"
@@ -358,6 +359,7 @@ mod tests {
             ("InternalServerError", Fault::Transient),
             ("ConditionalCheckFailedException", Fault::Condition),
             ("ResourceInUseException", Fault::InUse),
+            ("ContinuousBackupsUnavailableException", Fault::InUse),
             ("ExpiredTokenException", Fault::Credentials),
             ("UnrecognizedClientException", Fault::Credentials),
             ("AccessDeniedException", Fault::Denied),

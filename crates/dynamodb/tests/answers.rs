@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use streamdex_config::Config;
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::item::{BatchGetReader, Found, ItemReader};
-use streamdex_dynamodb::state::{Extent, Item, StateTable};
+use streamdex_dynamodb::state::{Creation, Extent, Item, Making, StateTable};
 use streamdex_dynamodb::stream::{Position, SdkStream, ShardId, ShardIterator, StreamSource};
 use streamdex_dynamodb::table::{TableError, TableInfo};
 use streamdex_dynamodb::{AwsError, Fault};
@@ -204,9 +204,9 @@ async fn the_state_table_is_not_read_out_of_nothing() {
     let empty = Scripted::answering(r#"{"Items":[]}"#);
     lacks(empty.state().query("follow|default|x", Extent::All).await.unwrap_err().aws().unwrap(), "ConsumedCapacity");
     // A description without a table is no table without keys.
-    lacks(state.create().await.unwrap_err().aws().unwrap(), "Table");
+    lacks(state.create(&Making::default()).await.unwrap_err().aws().unwrap(), "Table");
     let table = Scripted::answering(r#"{"Table":{"TableName":"state"}}"#);
-    lacks(table.state().create().await.unwrap_err().aws().unwrap(), "Table.TableStatus");
+    lacks(table.state().create(&Making::default()).await.unwrap_err().aws().unwrap(), "Table.TableStatus");
 }
 
 #[tokio::test]
@@ -318,16 +318,67 @@ async fn keys_that_are_all_unprocessed_are_asked_for_again() {
     }
 }
 
+/// A service in which the state table is made with the first call, and has no backups at first.
+fn service(table_arn: &str, first: Option<Rule>) -> FaultServer {
+    let server = FaultServer::scripted();
+    first.map(|rule| server.add(rule));
+    let to = |operation: &'static str| Rule::when(move |request| request.operation() == Some(operation));
+    let refused = |kind: &str| Reply::json(400, format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{kind}"}}"#));
+    let key = |name: &str, kind: &str| format!(r#"{{"AttributeName":"{name}","KeyType":"{kind}"}}"#);
+    let keys = format!("{},{}", key("pk", "HASH"), key("sk", "RANGE"));
+    let table = format!(
+        r#"{{"Table":{{"TableName":"state","TableStatus":"ACTIVE","TableArn":"{table_arn}","KeySchema":[{keys}]}}}}"#
+    );
+    server.add(to("DescribeTable").times(1).answer(refused("ResourceNotFoundException")));
+    server.add(to("DescribeTable").answer(Reply::json(200, table)));
+    server.add(to("UpdateContinuousBackups").times(1).answer(refused("ContinuousBackupsUnavailableException")));
+    let written = r#"{"ConsumedCapacity":{"TableName":"state","CapacityUnits":1.0}}"#;
+    server.add(Rule::any().answer(Reply::json(200, written)));
+    server
+}
+
+#[tokio::test]
+async fn a_state_table_is_protected_outside_emulators() {
+    let on_aws = "arn:aws:dynamodb:eu-west-1:123456789012:table/state";
+    let whole = Making { key: Some("alias/streamdex".to_owned()), ..Making::default() };
+    let plain = Making { without_recovery: true, without_deletion_protection: true, ..Making::default() };
+    let protecting = ["UpdateTable", "UpdateContinuousBackups", "UpdateContinuousBackups"];
+    for (arn, making, expected) in [
+        (on_aws, &whole, &protecting[..]),
+        (on_aws, &plain, &[]),
+        ("arn:aws:dynamodb:ddblocal:000000000000:table/state", &whole, &[]),
+    ] {
+        let server = service(arn, None);
+        let state = StateTable::new(dynamodb_client(&server.url()), "state", "default");
+        assert_eq!(state.create(making).await.unwrap(), Creation::Created);
+        let requests = server.requests();
+        let asked: Vec<&str> = requests.iter().filter_map(|request| request.operation()).collect();
+        let protected: Vec<&str> = asked.iter().copied().filter(|asked| protecting.contains(asked)).collect();
+        assert_eq!(protected, expected, "{asked:?}");
+        let created = requests.iter().find(|request| request.operation() == Some("CreateTable")).unwrap();
+        let created: serde_json::Value = serde_json::from_slice(&created.body).unwrap();
+        assert_eq!(created["SSESpecification"]["KMSMasterKeyId"].as_str(), making.key.as_deref());
+    }
+    // Who may not protect it learns how, and that the table is there.
+    let denied = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"not authorized"}"#;
+    let denies = Rule::when(|request| request.operation() == Some("UpdateTable")).answer(Reply::json(400, denied));
+    let server = service(on_aws, Some(denies));
+    let state = StateTable::new(dynamodb_client(&server.url()), "state", "default");
+    let error = state.create(&whole).await.unwrap_err();
+    assert!(error.to_string().contains("is made, but not protected"), "{error}");
+    assert!(error.hint().contains("aws dynamodb update-table --table-name state"), "{}", error.hint());
+}
+
 #[tokio::test]
 async fn the_mark_of_a_state_table_is_written_once() {
     for engine in engines().await {
         let name = unique_name("state");
         let state = StateTable::new(engine.dynamodb.clone(), &name, "default");
-        state.create().await.unwrap();
+        state.create(&Making::default()).await.unwrap();
         let all = || async { state.query("mark", Extent::All).await.unwrap() };
         let written = all().await;
         assert_eq!(written.len(), 1, "{}", engine.name);
-        state.create().await.unwrap();
+        state.create(&Making::default()).await.unwrap();
         assert_eq!(all().await, written, "{}", engine.name);
     }
 }

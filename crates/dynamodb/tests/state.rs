@@ -1,6 +1,6 @@
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use streamdex_config::{Config, TableArn};
-use streamdex_dynamodb::state::{Creation, Extent, Item, StateError, StateTable, number, text};
+use streamdex_dynamodb::state::{Creation, Extent, Item, Making, StateError, StateTable, number, text};
 use streamdex_testkit::emulators::{engines, n, s};
 use streamdex_testkit::engines::unique_name;
 
@@ -21,9 +21,10 @@ async fn the_table_is_made_once_and_by_itself_in_an_emulator_alone() {
         let load = table.query("follow|default|x", Extent::All).await.unwrap_err();
         assert!(matches!(load, StateError::Missing { .. }), "{}: {load}", engine.name);
         assert_eq!(table.ensure(&arn("000000000000")).await.unwrap(), Creation::Created);
-        assert_eq!(table.create().await.unwrap(), Creation::Existed);
+        assert_eq!(table.create(&Making::default()).await.unwrap(), Creation::Existed);
         let data = engine.table().await;
-        let error = StateTable::new(engine.dynamodb.clone(), data, "default").create().await.unwrap_err();
+        let error =
+            StateTable::new(engine.dynamodb.clone(), data, "default").create(&Making::default()).await.unwrap_err();
         assert!(matches!(error, StateError::OtherKeys(_)), "{}: {error}", engine.name);
     }
 }
@@ -70,9 +71,9 @@ async fn a_source_is_no_state_table_and_others_gain_the_mark() {
         // By its name, by its stream's ARN, and by the ARN that its description shows.
         let described = engine.dynamodb.describe_table().table_name(&name).send().await.unwrap().table.unwrap();
         let table_arn = described.table_arn.unwrap();
-        refused(state(&format!("table = '{name}'")).create().await.unwrap_err());
+        refused(state(&format!("table = '{name}'")).create(&Making::default()).await.unwrap_err());
         let by_stream = format!("stream_arn = '{table_arn}/stream/2026-01-01T00:00:00.000'");
-        refused(state(&by_stream).create().await.unwrap_err());
+        refused(state(&by_stream).create(&Making::default()).await.unwrap_err());
         refused(state("table = 'another'").ensure(&TableArn::parse(&table_arn).unwrap()).await.unwrap_err());
         assert_eq!(items().await.len(), 0, "{}: nothing is written into it", engine.name);
 
@@ -82,10 +83,11 @@ async fn a_source_is_no_state_table_and_others_gain_the_mark() {
         assert_eq!((text(&marks[0], "pk"), text(&marks[0], "sk")), (Some("mark"), Some("state")), "{}", engine.name);
         assert_eq!(number(&marks[0], "v"), Some(1));
         // A mark does not make a source a state table.
-        refused(state(&format!("table = '{name}'")).create().await.unwrap_err());
+        refused(state(&format!("table = '{name}'")).create(&Making::default()).await.unwrap_err());
 
         let numbers = single_table(&engine, ScalarAttributeType::N).await;
-        let error = StateTable::new(engine.dynamodb.clone(), numbers, "default").create().await.unwrap_err();
+        let error =
+            StateTable::new(engine.dynamodb.clone(), numbers, "default").create(&Making::default()).await.unwrap_err();
         assert!(matches!(error, StateError::OtherKeys(_)), "{}: {error}", engine.name);
     }
 }
@@ -94,10 +96,10 @@ async fn a_source_is_no_state_table_and_others_gain_the_mark() {
 async fn a_state_table_of_a_newer_version_is_refused() {
     for engine in engines().await {
         let state = StateTable::new(engine.dynamodb.clone(), unique_name("state"), "default");
-        state.create().await.unwrap();
+        state.create(&Making::default()).await.unwrap();
         let mark = Item::from([("pk".to_owned(), s("mark")), ("sk".to_owned(), s("state")), ("v".to_owned(), n(2))]);
         state.put(mark).await.unwrap();
-        let error = state.create().await.unwrap_err();
+        let error = state.create(&Making::default()).await.unwrap_err();
         assert!(matches!(error, StateError::NewerFormat { .. }), "{}: {error}", engine.name);
     }
 }

@@ -10,7 +10,7 @@ use streamdex_config::{Config, StartPosition, TableArn};
 use streamdex_delivery::Bounds;
 use streamdex_delivery::indices::IndexWatch;
 use streamdex_dynamodb::clients::SourceClients;
-use streamdex_dynamodb::state::{Partition, StatePartition, StateTable};
+use streamdex_dynamodb::state::{Making, Partition, StatePartition, StateTable};
 use streamdex_dynamodb::stream::SdkStream;
 use streamdex_dynamodb::table::TableInfo;
 use streamdex_mapping::{Change, Outcome, RecordError, Trust};
@@ -73,7 +73,7 @@ struct Bench<'a> {
 impl Bench<'_> {
     async fn new(engine: &Engine) -> Bench<'_> {
         let state = StateTable::new(engine.dynamodb.clone(), unique_name("follow"), "default");
-        state.create().await.unwrap();
+        state.create(&Making::default()).await.unwrap();
         Bench { engine, table: engine.table().await, state, notes: Arc::default() }
     }
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_config::StartPosition;
 use streamdex_dynamodb::state::{
-    Action, Answer, Condition, Creation, Extent, Item, Operation, Partition, SortKey, StateError, StatePartition,
-    StateTable, Written, apply, of_number,
+    Action, Answer, Condition, Creation, Extent, Item, Making, Operation, Partition, SortKey, StateError,
+    StatePartition, StateTable, Written, apply, of_number,
 };
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_dynamodb::time::now;
@@ -67,7 +67,7 @@ fn partition() -> String {
 
 async fn state_table(engine: &Engine) -> StateTable {
     let table = StateTable::new(engine.dynamodb.clone(), unique_name("state"), "default");
-    assert_eq!(table.create().await.unwrap(), Creation::Created, "{}", engine.name);
+    assert_eq!(table.create(&Making::default()).await.unwrap(), Creation::Created, "{}", engine.name);
     table
 }
 

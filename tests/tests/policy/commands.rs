@@ -74,7 +74,11 @@ async fn run_asks_whether_the_index_is_empty_and_may_fill_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn state_create_makes_the_granted_calls_and_no_other() {
     let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
-    let needed = overheard.needed(&["state", "create"], 0).await;
+    let mut needed = overheard.needed(&["state", "create"], 0).await;
+    // Outside emulators; see `a_state_table_is_protected_outside_emulators`.
+    for action in ["dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable"] {
+        assert!(needed.actions.insert((action.to_owned(), Resource::State)), "{action}");
+    }
     assert_eq!(needed, granted(&overheard.lab, &["--for", "state-create"]).await);
 }
 

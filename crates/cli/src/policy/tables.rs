@@ -52,12 +52,30 @@ const KEEP_REBUILD: [&str; 8] = [
 ];
 /// The one item that tells a state table from others.
 const KEEP_MARK: [&str; 2] = ["dynamodb:GetItem", "dynamodb:PutItem"];
-const CREATE_TABLE: [&str; 3] = ["dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"];
+const CREATE_TABLE: [&str; 5] = [
+    "dynamodb:CreateTable",
+    "dynamodb:DescribeTable",
+    "dynamodb:UpdateContinuousBackups",
+    "dynamodb:UpdateTable",
+    "dynamodb:UpdateTimeToLive",
+];
 
 const EACH_KEY: &str = "ForAllValues:StringEquals";
 const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
 
 const DECRYPT: [&str; 1] = ["kms:Decrypt"];
+/// What DynamoDB asks of who makes a table with a customer key, at the least:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html>.
+const TAKE_KEY: [&str; 8] = [
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+];
 const DECRYPT_AND_WRITE: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 
 pub(super) fn grant(grants: &mut Grants, config: &Config, sources: &[&Source], purpose: Purpose, facts: &Facts) {
@@ -150,8 +168,11 @@ fn grant_state(grants: &mut Grants, config: &Config, sources: &[&Source], purpos
     let table = place.arn("dynamodb", &format!("table/{}", state.table));
     let statement = Statement::new("StateTable", actions, table.clone());
     if purpose == Purpose::StateCreate {
-        // The table is made without a customer key.
         grants.allow(&state.aws, statement);
+        if let Some(key) = &facts.state_key {
+            let statement = Statement::new("StateKey", &TAKE_KEY, key.clone());
+            grants.allow(&state.aws, statement.via(place.via("dynamodb")));
+        }
         let mark = Statement::new("StateMark", &KEEP_MARK, table);
         let partition = [Partition::Mark.key()];
         return grants.allow(&state.aws, mark.when(EACH_KEY, LEADING_KEYS, partition));

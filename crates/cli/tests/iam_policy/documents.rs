@@ -96,7 +96,14 @@ fn every_action_is_explained_or_tested() {
     let rows = table.lines().filter(|line| line.starts_with("| `"));
     let mut listed = BTreeSet::new();
     let mut tests = String::new();
-    for folder in ["tests/tests/policy", "crates/cli/tests", "crates/cli/tests/iam_policy"] {
+    let folders = [
+        "tests/tests/policy",
+        "tests/tests/secured",
+        "crates/cli/tests",
+        "crates/cli/tests/iam_policy",
+        "crates/dynamodb/tests",
+    ];
+    for folder in folders {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription, TableStatus,
-    TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, PointInTimeRecoverySpecification, ScalarAttributeType,
+    SseSpecification, SseType, TableDescription, TableStatus, TimeToLiveSpecification,
 };
 use streamdex_config::TableArn;
 
@@ -24,20 +24,32 @@ pub enum Creation {
     Existed,
 }
 
+/// How a table is made outside emulators: as the templates make it, where nothing else is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Making {
+    /// The customer's KMS key, by id, ARN or alias; `None` is a key that DynamoDB owns.
+    pub key: Option<String>,
+    /// Without point-in-time recovery.
+    pub without_recovery: bool,
+    /// Without deletion protection.
+    pub without_deletion_protection: bool,
+}
+
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl StateTable {
-    /// Makes the table if it is not there: on demand, with `expires` as its TTL attribute, and with the mark.
+    /// Makes the table if it is not there: on demand, with `expires` as its TTL attribute, and with the mark. A table that is
+    /// there is not changed.
     ///
     /// # Errors
     /// A call failed, or a table of that name is there and is no state table.
-    pub async fn create(&self) -> Result<Creation, StateError> {
+    pub async fn create(&self, making: &Making) -> Result<Creation, StateError> {
         if let Look::There(table) = self.look().await? {
             self.admit(&table).await?;
             return Ok(Creation::Existed);
         }
-        let creation = match Box::pin(self.request_table()).await {
+        let creation = match Box::pin(self.request_table(making)).await {
             Ok(()) => Creation::Created,
             // Another process was faster.
             Err(error) if error.fault() == Fault::InUse => Creation::Existed,
@@ -48,6 +60,10 @@ impl StateTable {
             self.expire_items().await?;
         }
         self.admit(&table).await?;
+        let arn = table.table_arn().and_then(TableArn::parse);
+        if creation == Creation::Created && arn.is_some_and(|arn| !arn.is_emulator()) {
+            self.protect(making).await?;
+        }
         Ok(creation)
     }
 
@@ -60,7 +76,7 @@ impl StateTable {
         match self.look().await? {
             Look::There(table) if table.table_arn() == Some(source.as_str()) => Err(self.is_a_source()),
             Look::There(table) => self.admit(&table).await.map(|()| Creation::Existed),
-            Look::Missing(_) if source.is_emulator() => self.create().await,
+            Look::Missing(_) if source.is_emulator() => self.create(&Making::default()).await,
             Look::Missing(place) => Err(StateError::Missing { table: self.name.clone(), place }),
         }
     }
@@ -84,7 +100,7 @@ impl StateTable {
         }
     }
 
-    async fn request_table(&self) -> Result<(), AwsError> {
+    async fn request_table(&self, making: &Making) -> Result<(), AwsError> {
         let of_call = Call::of("CreateTable");
         let invalid = |_| of_call.fault(Fault::Invalid);
         let mut call = self.client.create_table().table_name(&self.name).billing_mode(BillingMode::PayPerRequest);
@@ -95,8 +111,50 @@ impl StateTable {
                 .attribute_definitions(attribute.build().map_err(invalid)?)
                 .key_schema(key.build().map_err(invalid)?);
         }
-        let call = call.customize().interceptor(of_call.clone());
+        let encryption = making
+            .key
+            .as_ref()
+            .map(|key| SseSpecification::builder().enabled(true).sse_type(SseType::Kms).kms_master_key_id(key).build());
+        let call = call.set_sse_specification(encryption).customize().interceptor(of_call.clone());
         call.send().await.map(drop).map_err(|error| of_call.failed(&error))
+    }
+
+    /// Keeps a new table from being deleted by mistake, and lets it be restored.
+    async fn protect(&self, making: &Making) -> Result<(), StateError> {
+        if !making.without_deletion_protection {
+            let of_call = Call::of("UpdateTable");
+            let call = self.client.update_table().table_name(&self.name).deletion_protection_enabled(true);
+            let sent = Box::pin(call.customize().interceptor(of_call.clone()).send()).await;
+            sent.map_err(|error| self.unprotected(of_call.failed(&error)))?;
+        }
+        if !making.without_recovery {
+            self.let_it_be_restored().await.map_err(|error| self.unprotected(error))?;
+        }
+        Ok(())
+    }
+
+    /// A new table has no backups for some seconds, and says so.
+    async fn let_it_be_restored(&self) -> Result<(), AwsError> {
+        let started = tokio::time::Instant::now();
+        loop {
+            let of_call = Call::of("UpdateContinuousBackups");
+            let specification =
+                PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
+            let specification = specification.map_err(|_| of_call.fault(Fault::Invalid))?;
+            let call = self.client.update_continuous_backups().table_name(&self.name);
+            let call = call.point_in_time_recovery_specification(specification);
+            let sent = Box::pin(call.customize().interceptor(of_call.clone()).send()).await;
+            match sent.map_err(|error| of_call.failed(&error)) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.fault() == Fault::InUse && started.elapsed() < PATIENCE => {}
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn unprotected(&self, source: AwsError) -> StateError {
+        StateError::Unprotected { table: self.name.clone(), source }
     }
 
     async fn wait_until_active(&self) -> Result<TableDescription, StateError> {

@@ -16,6 +16,14 @@ pub enum StateError {
         /// What happened.
         source: AwsError,
     },
+    /// The table was made, and is not protected as it was to be.
+    #[error("state table {table} is made, but not protected: {source}")]
+    Unprotected {
+        /// The table.
+        table: String,
+        /// What happened.
+        source: AwsError,
+    },
     /// There is no such table.
     #[error("there is no state table {table}{place}")]
     Missing {
@@ -53,6 +61,9 @@ impl StateError {
     pub fn hint(&self) -> String {
         match self {
             StateError::Aws { source, .. } => source.hint().to_owned(),
+            StateError::Unprotected { table, .. } => format!(
+                "grant dynamodb:UpdateTable and dynamodb:UpdateContinuousBackups, and run `aws dynamodb update-table --table-name {table} --deletion-protection-enabled` and `aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`"
+            ),
             StateError::Missing { .. } => {
                 "run `streamdex state create`, or name an existing table as state.table".to_owned()
             }
@@ -71,7 +82,7 @@ impl StateError {
     /// The failed call, where that is what it is.
     pub fn aws(&self) -> Option<&AwsError> {
         match self {
-            StateError::Aws { source, .. } => Some(source),
+            StateError::Aws { source, .. } | StateError::Unprotected { source, .. } => Some(source),
             _ => None,
         }
     }
