@@ -202,9 +202,11 @@ impl Client {
     }
 
     /// Whether an answer to [`Client::ping`] can be OpenSearch's: it says its version, or that these credentials may not
-    /// know it. Serverless, which does not answer the question, says anything.
+    /// know it, or that it does not know them. Serverless, which does not answer the question, says anything.
     pub fn is_opensearch(&self, answer: &Answer) -> bool {
-        self.0.is_serverless || Flavour::read(answer.status, &answer.json().unwrap_or_default()).is_some()
+        self.0.is_serverless
+            || answer.status == 401
+            || Flavour::read(answer.status, &answer.json().unwrap_or_default()).is_some()
     }
 
     /// Forgets password or signing credentials, so that the next request reads them again.

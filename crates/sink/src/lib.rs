@@ -1,5 +1,6 @@
 //! Writes document operations to OpenSearch: bulk requests, retries, index set-up.
 
+pub mod access;
 pub mod auth;
 pub mod classify;
 pub mod client;

@@ -1,6 +1,7 @@
 //! What a policy depends on besides the configuration.
 
 use clap::ValueEnum;
+use streamdex_sink::access::Work;
 
 use super::place::Around;
 
@@ -29,13 +30,6 @@ pub(crate) enum Purpose {
     StateCreate,
     /// `streamdex index plan|apply`
     Index,
-}
-
-impl Purpose {
-    /// As `--for` takes it.
-    pub(crate) fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
 }
 
 /// What the table's stream carries.
@@ -89,6 +83,22 @@ pub(crate) struct Facts {
 // === impl Purpose ===
 
 impl Purpose {
+    /// What OpenSearch is asked for; `None` where it is not asked.
+    pub(super) fn work(self) -> Option<Work> {
+        Some(match self {
+            Purpose::Run => Work::Run,
+            Purpose::Lambda => Work::Lambda,
+            Purpose::Replay => Work::Replay,
+            Purpose::Backfill => Work::Backfill,
+            Purpose::Verify => Work::Verify,
+            Purpose::Repair => Work::Repair,
+            Purpose::Rebuild => Work::Rebuild,
+            Purpose::Dlq => Work::Dlq,
+            Purpose::Index => Work::Index,
+            Purpose::Status | Purpose::StateCreate => return None,
+        })
+    }
+
     /// Whether items are read by key.
     pub(super) fn reads_items(self, facts: &Facts) -> bool {
         let keys_alone = matches!(facts.view, View::KeysOnly | View::OldImage);
