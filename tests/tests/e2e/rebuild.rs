@@ -60,7 +60,12 @@ impl Searches {
                     () = sleep(Duration::from_millis(50)) => {}
                 }
                 let query = json!({"size": 100, "_source": false, "query": {"ids": {"values": ids}}});
-                let found = node.done(Method::Post, &format!("{alias}/_search"), query).await;
+                let (status, found) = node.ask(Method::Post, &format!("{alias}/_search"), query).await;
+                // A node of 512 MB asks to come again while it merges: that is no answer, and no partial one.
+                if status == 429 {
+                    continue;
+                }
+                assert_eq!(status, 200, "{found}");
                 let hits = found["hits"]["hits"].as_array().unwrap();
                 let found: BTreeSet<&str> = hits.iter().map(|hit| hit["_id"].as_str().unwrap()).collect();
                 assert_eq!((found.len(), hits.len()), (ids.len(), ids.len()), "after {searches} searches");
