@@ -1,7 +1,7 @@
 """Checks the templates without AWS: `cargo xtask tidy` runs it in its own environment.
 
 1. IAM statements name their resources, except where WILDCARDS says why not; resources say what PROMISES
-   wants; the configuration takes the variables that are set; alarms and dashboard show metrics that are
+   wants; parents pass on what nested templates let one choose; the configuration takes the variables that are set; alarms and dashboard show metrics that are
    written (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
@@ -152,6 +152,7 @@ def main(work):
             for name in ("sam/template.yaml", "cloudformation/service.yaml")
             for problem in rules.endpoints(readable["cloudformation/network.yaml"], readable[name])
         ),
+        *rules.nested(readable),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
         *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),

@@ -1,6 +1,7 @@
 """What the templates promise and no linter looks for."""
 
 import json
+import posixpath
 import re
 
 import yaml
@@ -26,6 +27,13 @@ WILDCARDS = {
 # Statements that allow every account, and the reason.
 OPEN = {
     ("cloudformation/network.yaml", "ImageLayers"): "Amazon ECR signs the addresses of layers, in its own bucket",
+}
+
+# Parameters of nested templates that a parent leaves at their defaults: (template, parameter) and the reason.
+LEFT = {
+    ("cloudformation/network.yaml", "BucketArn"): "a service has no bucket of on-failure records",
+    ("cloudformation/network.yaml", "KmsEndpoint"): "for tools that are not streamdex",
+    ("cloudformation/search-serverless.yaml", "StandbyReplicas"): "an example keeps its standby replicas",
 }
 
 # What resources of a type must say, by path; ANY is any value but none.
@@ -129,6 +137,33 @@ def problems(templates):
         found.extend(f"{name}: {problem}" for problem in texts(template))
     found.extend(f"{name}: {sid} is listed in WILDCARDS, and needs no reason" for name, sid in WILDCARDS.keys() - used)
     return found
+
+
+def nested(templates):
+    """Parameters of nested templates that nobody can choose, that nothing takes, or whose default is another."""
+    left = set()
+    for name, template in templates.items():
+        for logical, resource in template["Resources"].items():
+            if resource["Type"] != "AWS::CloudFormation::Stack":
+                continue
+            child = posixpath.normpath(posixpath.join(posixpath.dirname(name), resource["Properties"]["TemplateURL"]))
+            given = resource["Properties"].get("Parameters", {})
+            taken = templates[child].get("Parameters", {})
+            for parameter in sorted(given.keys() ^ taken.keys()):
+                if (child, parameter) in LEFT:
+                    left.add((child, parameter))
+                elif parameter in taken:
+                    yield f"{name}: {logical}: does not pass {parameter} on"
+                else:
+                    yield f"{name}: {logical}: {child} takes no {parameter}"
+            for parameter, value in given.items():
+                own = template["Parameters"].get(value.get("Ref")) if isinstance(value, dict) else None
+                for key in ("Default", "AllowedValues"):
+                    pair = [one.get(key) for one in (own or {}, taken.get(parameter, {}))]
+                    if None not in pair and pair[0] != pair[1]:
+                        yield f"{name}: {logical}: {key} of {parameter} is {pair[0]} outside and {pair[1]} inside"
+    for child, parameter in sorted(LEFT.keys() - left):
+        yield f"{child}: {parameter} is listed in LEFT, and needs no reason"
 
 
 # The statements of roles, and those of the network's endpoints that must let their actions through.

@@ -53,6 +53,24 @@ class Rules(unittest.TestCase):
         found = list(rules.endpoints(network, [role, {**role, "Sid": "Other"}]))
         self.assertEqual(found, ["the endpoint's statement Source does not let dynamodb:Scan of SourceTable through"])
 
+    def test_what_a_nested_template_lets_one_choose_is_passed_on(self):
+        def found(given, own=None, taken=None):
+            stack = {"TemplateURL": "../b/child.yaml", "Parameters": given}
+            resource = {"Type": "AWS::CloudFormation::Stack", "Properties": stack}
+            parent = {"Parameters": {"P": own or {}}, "Resources": {"R": resource}}
+            templates = {"a/parent.yaml": parent, "b/child.yaml": {"Parameters": {"C": taken or {}}, "Resources": {}}}
+            return [problem for problem in rules.nested(templates) if "LEFT" not in problem]
+
+        self.assertEqual(found({}), ["a/parent.yaml: R: does not pass C on"])
+        self.assertEqual(found({"C": {"Ref": "P"}}), [])
+        self.assertEqual(found({"C": 1, "D": 1}), ["a/parent.yaml: R: b/child.yaml takes no D"])
+        self.assertEqual(found({"C": {"Ref": "P"}}, {"Default": 1}, {"Default": 1}), [])
+        self.assertEqual(
+            found({"C": {"Ref": "P"}}, {"Default": 1}, {"Default": 2}),
+            ["a/parent.yaml: R: Default of C is 1 outside and 2 inside"],
+        )
+        self.assertEqual(len(list(rules.nested({}))), len(rules.LEFT))
+
     def test_reasons_that_nothing_needs_are_findings(self):
         self.assertEqual(len(rules.problems({})), len(rules.WILDCARDS))
 
@@ -147,6 +165,17 @@ class Resolve(unittest.TestCase):
             ({"x": {"Fn::If": ["No", "x", {"Ref": "AWS::NoValue"}]}, "y": 1}, {"y": 1}),
         ]:
             self.assertEqual(stack.resolve(node), expected, node)
+
+    def test_rules_answer_to_parameters(self):
+        few = {"Fn::Contains": [["1", "2"], {"Ref": "N"}]}
+        assertion = {"Assert": {"Fn::Or": [few, {"Fn::Equals": [{"Ref": "M"}, "yes"]}]}, "AssertDescription": "M"}
+        condition = {"Fn::And": [{"Fn::Not": [{"Fn::Equals": [{"Ref": "N"}, "0"]}]}]}
+        template = {
+            "Parameters": {"N": {"Default": 0}, "M": {"Default": "no"}},
+            "Rules": {"R": {"RuleCondition": condition, "Assertions": [assertion]}},
+        }
+        for given, expected in [({}, []), ({"N": 1}, []), ({"N": 3}, ["M"]), ({"N": 3, "M": "yes"}, [])]:
+            self.assertEqual(list(resolve.refusals(template, given)), expected, given)
 
     def test_a_policy_has_lists_everywhere(self):
         statement = {"Effect": "Allow", "Action": "a:B", "Resource": ["r"], "Condition": {"Op": {"key": "v"}}}
