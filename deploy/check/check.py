@@ -4,6 +4,7 @@
    wants; parents pass on what nested templates let one choose; the configuration takes the variables that are set; alarms and dashboard show metrics that are
    written (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
+   The alarms that AWS recommends for a domain are there (alarms.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
@@ -28,10 +29,12 @@ import yaml
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+import alarms
 import containers
 import refused
 import resolve
 import rules
+import test_alarms
 import test_containers
 import test_refused
 import test_rules
@@ -124,7 +127,7 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    rule_tests = unittest.TestSuite([load(test_rules), load(test_containers), load(test_refused)])
+    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -147,6 +150,7 @@ def main(work):
     for problem in [
         *rules.problems(readable),
         *refused.problems(readable),
+        *alarms.problems(readable),
         *(
             f"{name}: {problem}"
             for name in ("sam/template.yaml", "cloudformation/service.yaml")

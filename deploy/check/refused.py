@@ -12,6 +12,8 @@ WITHOUT_PRIVATE_DNS = ("dynamodb-streams",)
 # https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
 STREAM_SECONDS = 86_400
 HOUR = 3_600
+# Templates whose deletion takes documents away.
+HOLD_DATA = ("search-domain.yaml", "search-serverless.yaml")
 # Sizes of a domain that the service takes, and those that it refuses; parameters are named without `Domain`.
 STANDBY = {
     "Standby": "yes",
@@ -87,7 +89,7 @@ def mapping(resource, template):
 def kept(resource, _template):
     """The data of a search cluster outlives its stack; deleting a collection deletes its documents:
     https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-manage.html"""
-    holds_data = "search-" in str(resource.get("Properties", {}).get("TemplateURL", ""))
+    holds_data = str(resource.get("Properties", {}).get("TemplateURL", "")).endswith(HOLD_DATA)
     if holds_data and resource.get("DeletionPolicy") not in ("Retain", "RetainExceptOnCreate"):
         yield "deleting the stack deletes the documents"
 

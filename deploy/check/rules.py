@@ -39,6 +39,7 @@ LEFT = {
 # What resources of a type must say, by path; ANY is any value but none.
 ANY = object()
 PROMISES = {
+    "AWS::CloudWatch::Alarm": {"AlarmActions": ANY, "OKActions": ANY, "TreatMissingData": ANY},
     "AWS::DynamoDB::Table": {
         "DeletionProtectionEnabled": True,
         "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled": True,

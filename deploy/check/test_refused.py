@@ -51,6 +51,7 @@ class Refused(unittest.TestCase):
         stack = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "search-serverless.yaml"}}
         self.assertEqual(len(found(stack)), 1)
         self.assertEqual(found({**stack, "DeletionPolicy": "RetainExceptOnCreate"}), [])
+        self.assertEqual(found({**stack, "Properties": {"TemplateURL": "search-alarms.yaml"}}), [])
 
     def test_sizes_of_a_domain(self):
         names = ("Zones", "DataNodes", "DedicatedManagers", "InstanceType", "ManagerType", "EngineVersion", "Standby")
