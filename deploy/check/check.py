@@ -157,6 +157,11 @@ def main(work):
             for problem in rules.endpoints(readable["cloudformation/network.yaml"], readable[name])
         ),
         *rules.nested(readable),
+        *(
+            f"{name}: {problem}"
+            for name, template in {**readable, "sam/template.yaml": plain}.items()
+            for problem in rules.network(template)
+        ),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
         *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),

@@ -47,6 +47,11 @@ PROMISES = {
         "SSESpecification.SSEEnabled": True,
         "TimeToLiveSpecification.Enabled": True,
     },
+    "AWS::EC2::FlowLog": {
+        "DeliverLogsPermissionArn": ANY,
+        "LogGroupName": ANY,
+        "TrafficType": "ALL",
+    },
     # Without a rule CloudFormation lets everything out.
     "AWS::EC2::SecurityGroup": {"SecurityGroupEgress": ANY},
     "AWS::EC2::VPCEndpoint": {"PolicyDocument": ANY},
@@ -94,6 +99,18 @@ PROMISES = {
         "PublicAccessBlockConfiguration.RestrictPublicBuckets": True,
     },
 }
+# Where resources in a VPC name their security groups. One that names none is in the default group of the VPC, whose
+# rules no template can take away: https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
+GROUPS = {
+    "AWS::EC2::VPCEndpoint": "SecurityGroupIds",
+    "AWS::ECS::Service": "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups",
+    "AWS::Lambda::Function": "VpcConfig.SecurityGroupIds",
+    "AWS::OpenSearchServerless::VpcEndpoint": "SecurityGroupIds",
+    "AWS::OpenSearchService::Domain": "VPCOptions.SecurityGroupIds",
+}
+# What who writes flow logs into a group that is there already may do: what the AWS CDK gives it.
+# https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-cwl.html
+FLOW_LOG_ACTIONS = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
 # Ways out of the VPC.
 WAYS_OUT = ("AWS::EC2::EgressOnlyInternetGateway", "AWS::EC2::InternetGateway", "AWS::EC2::NatGateway")
 
@@ -108,15 +125,51 @@ def promises(templates):
             if kind in WAYS_OUT:
                 yield f"{name}: {logical}: a way out of the VPC"
             for path, wanted in PROMISES.get(kind, {}).items():
-                value = resource.get("Properties", {})
-                for part in path.split("."):
-                    value = value.get(part) if isinstance(value, dict) else None
+                value = at(resource, path)
                 if value is None or wanted not in (ANY, value):
                     yield f"{name}: {logical}: {path} is {value}"
             if kind.startswith("AWS::EC2::SecurityGroup") and "0.0.0.0/0" in json.dumps(resource, default=str):
                 yield f"{name}: {logical}: open to the world"
     for kind in sorted(PROMISES.keys() - seen):
         yield f"no template holds a {kind}"
+
+
+def at(resource, path):
+    """The property at a path, or nothing."""
+    value = resource.get("Properties", {})
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def network(template):
+    """A VPC without flow logs, a role for them that may do more, a resource in the VPC's default group."""
+    resources = template["Resources"]
+    for logical, resource in resources.items():
+        kind = resource["Type"]
+        if kind in GROUPS and not at(resource, GROUPS[kind]) and at(resource, "VpcEndpointType") != "Gateway":
+            yield f"{logical}: names no security group, and so is in the default group of the VPC"
+        if kind == "AWS::EC2::VPC":
+            logs = [one for one in resources.values() if at(one, "ResourceId") == {"Ref": logical}]
+            if not any(one["Type"] == "AWS::EC2::FlowLog" for one in logs):
+                yield f"{logical}: has no flow logs"
+        if kind == "AWS::EC2::FlowLog":
+            role = at(resource, "DeliverLogsPermissionArn")["Fn::GetAtt"]
+            role = resources[role.split(".")[0] if isinstance(role, str) else role[0]]["Properties"]
+            yield from (f"{logical}: its role {problem}" for problem in flow_log_role(role, at(resource, "LogGroupName")))
+
+
+def flow_log_role(role, group):
+    """More than to write into one group, or for more than the flow logs of this account."""
+    for statement in statements(role["Policies"]):
+        if sorted(listed(statement["Action"])) != FLOW_LOG_ACTIONS:
+            yield f"may do {statement['Action']}"
+        if not str(statement["Resource"].get("Fn::Sub")).endswith(":log-group:${%s}:*" % group["Ref"]):
+            yield f"may write to {statement['Resource']}"
+    for statement in statements(role["AssumeRolePolicyDocument"]):
+        account = statement.get("Condition", {}).get("StringEquals", {}).get("aws:SourceAccount")
+        if statement["Principal"] != {"Service": "vpc-flow-logs.amazonaws.com"} or account != {"Ref": "AWS::AccountId"}:
+            yield f"is given to {statement['Principal']} of any account"
 
 
 def problems(templates):

@@ -108,6 +108,47 @@ class Rules(unittest.TestCase):
         self.assertEqual(found(world), ["t.yaml: R: open to the world"])
         self.assertEqual(len(list(rules.promises({}))), len(rules.PROMISES))
 
+    def test_a_vpc_has_flow_logs(self):
+        def found(action, resource, principal="vpc-flow-logs.amazonaws.com"):
+            trust = {
+                "Effect": "Allow",
+                "Principal": {"Service": principal},
+                "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+            }
+            role = {
+                "AssumeRolePolicyDocument": {"Statement": [trust]},
+                "Policies": [{"Effect": "Allow", "Action": action, "Resource": sub(resource)}],
+            }
+            log = {
+                "ResourceId": {"Ref": "V"},
+                "LogGroupName": {"Ref": "G"},
+                "DeliverLogsPermissionArn": {"Fn::GetAtt": ["R", "Arn"]},
+            }
+            resources = {
+                "V": {"Type": "AWS::EC2::VPC"},
+                "R": {"Type": "AWS::IAM::Role", "Properties": role},
+                "L": {"Type": "AWS::EC2::FlowLog", "Properties": log},
+            }
+            return list(rules.network({"Resources": resources}))
+
+        group = "arn:${AWS::Partition}:logs:r:a:log-group:${G}:*"
+        self.assertEqual(found(rules.FLOW_LOG_ACTIONS, group), [])
+        self.assertEqual(found(["logs:PutLogEvents"], group), ["L: its role may do ['logs:PutLogEvents']"])
+        self.assertEqual(len(found([*rules.FLOW_LOG_ACTIONS, "logs:DeleteLogGroup"], group)), 1)
+        self.assertEqual(len(found(rules.FLOW_LOG_ACTIONS, "arn:aws:logs:r:a:log-group:/streamdex/*")), 1)
+        self.assertEqual(len(found(rules.FLOW_LOG_ACTIONS, group, "ec2.amazonaws.com")), 1)
+        vpc = {"Resources": {"V": {"Type": "AWS::EC2::VPC"}}}
+        self.assertEqual(list(rules.network(vpc)), ["V: has no flow logs"])
+
+    def test_nothing_is_in_the_default_group(self):
+        def found(**properties):
+            endpoint = {"Type": "AWS::EC2::VPCEndpoint", "Properties": properties}
+            return len(list(rules.network({"Resources": {"E": endpoint}})))
+
+        self.assertEqual(found(VpcEndpointType="Interface"), 1)
+        self.assertEqual(found(VpcEndpointType="Interface", SecurityGroupIds=[{"Ref": "G"}]), 0)
+        self.assertEqual(found(VpcEndpointType="Gateway"), 0)
+
     def test_variables_are_those_that_are_set(self):
         given = {"STREAMDEX_A", "STREAMDEX_B", "RUST_LOG"}
         found = list(rules.variables(given, 'x = "${STREAMDEX_A}"\ny = "${STREAMDEX_C:-c}"'))
