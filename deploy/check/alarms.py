@@ -49,8 +49,8 @@ def problems(templates):
     ]
     if "search-alarms.yaml" not in nested:
         yield "cloudformation/search-domain.yaml: the domain has no alarms"
-    name = "cloudformation/search-alarms.yaml"
-    yield from (f"{name}: {problem}" for problem in domain(templates[name]))
+    for name, rule in [("cloudformation/search-alarms.yaml", domain), ("sam/monitoring.yaml", polling)]:
+        yield from (f"{name}: {problem}" for problem in rule(templates[name]))
 
 
 def domain(template):
@@ -71,6 +71,22 @@ def domain(template):
                 yield f"{logical}: the condition is {resource.get('Condition')}"
     for metric, statistic in missing:
         yield f"no alarm looks at the {statistic} of {metric}"
+
+
+def polling(template):
+    """An idle stream and a mapping that is off differ in one metric: a mapping that polls reports it, as 0 where there was
+    nothing to read, and a disabled one does not: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    for resource in template["Resources"].values():
+        properties = resource["Properties"]
+        if properties.get("MetricName") == "PolledEventCount":
+            counts = (properties["Statistic"], properties["ComparisonOperator"], properties["Threshold"])
+            if counts != ("SampleCount", "LessThanThreshold", 1):
+                yield f"the alarm on PolledEventCount looks at {counts}, which nothing to read can be too"
+            if properties["TreatMissingData"] != {"Fn::If": ["Feeds", "breaching", "notBreaching"]}:
+                yield "the alarm on PolledEventCount does not fire where the metric is missing"
+            return
+    yield "no alarm tells that the mapping does not poll"
 
 
 def watched(properties):

@@ -4,7 +4,7 @@
    wants; parents pass on what nested templates let one choose; the configuration takes the variables that are set; alarms and dashboard show metrics that are
    written (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
-   The alarms that AWS recommends for a domain are there (alarms.py).
+   The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree

@@ -24,6 +24,25 @@ def recommended():
     return {"Resources": resources}
 
 
+def polling(**other):
+    """A template with an alarm on what the mapping polls."""
+    properties = {
+        "MetricName": "PolledEventCount",
+        "Statistic": "SampleCount",
+        "ComparisonOperator": "LessThanThreshold",
+        "Threshold": 1,
+        "TreatMissingData": {"Fn::If": ["Feeds", "breaching", "notBreaching"]},
+    }
+    return {"Resources": {"A": {"Properties": properties | other}}}
+
+
+class Polling(unittest.TestCase):
+    def test_a_mapping_that_does_not_poll(self):
+        self.assertEqual(list(alarms.polling(polling())), [])
+        for other in [{"Statistic": "Sum"}, {"TreatMissingData": "notBreaching"}, {"MetricName": "InvokedEventCount"}]:
+            self.assertEqual(len(list(alarms.polling(polling(**other)))), 1, other)
+
+
 class Domain(unittest.TestCase):
     def test_what_is_recommended(self):
         self.assertEqual(list(alarms.domain(recommended())), [])
@@ -47,7 +66,11 @@ class Domain(unittest.TestCase):
         self.assertEqual(list(alarms.domain(template)), ["A1: the condition is HasManagers"])
 
     def test_a_domain_has_its_alarms(self):
-        templates = {"cloudformation/search-domain.yaml": {"Resources": {}}, "cloudformation/search-alarms.yaml": recommended()}
+        templates = {
+            "cloudformation/search-domain.yaml": {"Resources": {}},
+            "cloudformation/search-alarms.yaml": recommended(),
+            "sam/monitoring.yaml": polling(),
+        }
         self.assertEqual(list(alarms.problems(templates)), ["cloudformation/search-domain.yaml: the domain has no alarms"])
         nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "search-alarms.yaml"}}
         templates["cloudformation/search-domain.yaml"]["Resources"]["Alarms"] = nested
