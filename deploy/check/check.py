@@ -41,6 +41,7 @@ import test_rules
 
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
+DOCS = DEPLOY.parent / "docs"
 FUNCTION_POLICY = DEPLOY / "check" / "function-policy.json"
 SERVICE_POLICY = DEPLOY / "check" / "service-policy.json"
 SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
@@ -116,7 +117,7 @@ def service_problems(template, monitoring):
         yield from rules.variables(containers.environment(container), config)
     yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in sources))
     yield from containers.compose(yaml.safe_load(COMPOSE.read_text()))
-    yield from containers.examples((DEPLOY.parent / "docs" / "deploy-container.md").read_text(), dockerfile)
+    yield from containers.examples((DOCS / "deploy-container.md").read_text(), dockerfile)
 
 
 def tool(name, *arguments):
@@ -160,8 +161,9 @@ def main(work):
         *(
             f"{name}: {problem}"
             for name, template in {**readable, "sam/template.yaml": plain}.items()
-            for problem in rules.network(template)
+            for problem in [*rules.network(template), *rules.log_keys(template)]
         ),
+        *rules.documented(readable["cloudformation/key.yaml"], (DOCS / "deploy-lambda.md").read_text()),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
         *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),

@@ -6,6 +6,8 @@ import re
 
 import yaml
 
+import resolve
+
 # Statements that name no resource, or a kind of resource instead of one: (template, Sid) and the reason.
 # A reason that no statement needs any more is a finding too.
 WILDCARDS = {
@@ -232,6 +234,26 @@ def endpoints(network, template):
         if endpoint is not None:
             for action in sorted(set(listed(statement["Action"])) - let_through[endpoint]):
                 yield f"the endpoint's statement {endpoint} does not let {action} of {statement['Sid']} through"
+
+
+def log_keys(template):
+    """Keys that encrypt log groups and are given by parameters, whose descriptions do not say what their policies need:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html"""
+    for name, parameter in template.get("Parameters", {}).items():
+        groups = [one for one in template["Resources"].values() if one["Type"] == "AWS::Logs::LogGroup"]
+        used = any(json.dumps({"Ref": name}) in json.dumps(at(group, "KmsKeyId")) for group in groups)
+        if used and "logs.REGION.amazonaws.com" not in parameter.get("Description", ""):
+            yield f"{name}: encrypts logs, and its description does not say that its policy must let the logs use it"
+
+
+def documented(key, page):
+    """A page that names what the policy of a key needs says what the template of a key says."""
+    [statement] = [one for one in statements(key) if one["Sid"] == "LogGroups"]
+    values = {"AWS::Partition": "aws", "AWS::Region": "REGION", "AWS::AccountId": "ACCOUNT"}
+    wanted = resolve.Stack(values, {}).resolve(statement)
+    blocks = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    if wanted not in [json.loads(block) for block in blocks]:
+        yield f"the page does not show the key's statement {json.dumps(wanted)}"
 
 
 def variables(given, config):

@@ -149,6 +149,22 @@ class Rules(unittest.TestCase):
         self.assertEqual(found(VpcEndpointType="Interface", SecurityGroupIds=[{"Ref": "G"}]), 0)
         self.assertEqual(found(VpcEndpointType="Gateway"), 0)
 
+    def test_a_key_of_logs_says_what_its_policy_needs(self):
+        def found(description):
+            group = {"Type": "AWS::Logs::LogGroup", "Properties": {"KmsKeyId": {"Fn::If": ["C", "x", {"Ref": "Key"}]}}}
+            parameters = {"Key": {"Description": description}, "Other": {}}
+            return len(list(rules.log_keys({"Parameters": parameters, "Resources": {"G": group}})))
+
+        self.assertEqual(found("A key."), 1)
+        self.assertEqual(found("A key that logs.REGION.amazonaws.com may use."), 0)
+
+    def test_a_page_shows_the_statement_of_the_key(self):
+        key = {"Effect": "Allow", "Sid": "LogGroups", "Principal": {"Service": sub("logs.${AWS::Region}.amazonaws.com")}}
+        shown = '{"Sid": "LogGroups", "Effect": "Allow", "Principal": {"Service": "logs.REGION.amazonaws.com"}}'
+        self.assertEqual(list(rules.documented(key, f"text\n```json\n{shown}\n```\n")), [])
+        self.assertEqual(len(list(rules.documented(key, shown))), 1)
+        self.assertEqual(len(list(rules.documented(key, f"```json\n{shown.replace('REGION', 'eu-west-1')}\n```"))), 1)
+
     def test_variables_are_those_that_are_set(self):
         given = {"STREAMDEX_A", "STREAMDEX_B", "RUST_LOG"}
         found = list(rules.variables(given, 'x = "${STREAMDEX_A}"\ny = "${STREAMDEX_C:-c}"'))
