@@ -1,9 +1,10 @@
 """Checks the templates without AWS: `cargo xtask tidy` runs it in its own environment.
 
 1. IAM statements name their resources, except where WILDCARDS says why not; resources say what PROMISES
-   wants; the configuration takes the variables that are set; alarms and dashboard show metrics that are
+   wants; parents pass on what nested templates let one choose; the configuration takes the variables that are set; alarms and dashboard show metrics that are
    written (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
+   The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
@@ -28,16 +29,19 @@ import yaml
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+import alarms
 import containers
 import refused
 import resolve
 import rules
+import test_alarms
 import test_containers
 import test_refused
 import test_rules
 
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
+DOCS = DEPLOY.parent / "docs"
 FUNCTION_POLICY = DEPLOY / "check" / "function-policy.json"
 SERVICE_POLICY = DEPLOY / "check" / "service-policy.json"
 SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
@@ -113,7 +117,7 @@ def service_problems(template, monitoring):
         yield from rules.variables(containers.environment(container), config)
     yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in sources))
     yield from containers.compose(yaml.safe_load(COMPOSE.read_text()))
-    yield from containers.examples((DEPLOY.parent / "docs" / "deploy-container.md").read_text(), dockerfile)
+    yield from containers.examples((DOCS / "deploy-container.md").read_text(), dockerfile)
 
 
 def tool(name, *arguments):
@@ -124,7 +128,7 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    rule_tests = unittest.TestSuite([load(test_rules), load(test_containers), load(test_refused)])
+    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -147,11 +151,19 @@ def main(work):
     for problem in [
         *rules.problems(readable),
         *refused.problems(readable),
+        *alarms.problems(readable),
         *(
             f"{name}: {problem}"
             for name in ("sam/template.yaml", "cloudformation/service.yaml")
             for problem in rules.endpoints(readable["cloudformation/network.yaml"], readable[name])
         ),
+        *rules.nested(readable),
+        *(
+            f"{name}: {problem}"
+            for name, template in {**readable, "sam/template.yaml": plain}.items()
+            for problem in [*rules.network(template), *rules.log_keys(template)]
+        ),
+        *rules.documented(readable["cloudformation/key.yaml"], (DOCS / "deploy-lambda.md").read_text()),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
         *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),

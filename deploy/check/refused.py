@@ -3,6 +3,8 @@
 Each rule names the page of AWS that says so.
 """
 
+import resolve
+
 # Services whose interface endpoints have no private DNS name.
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/privatelink-streams.html
 WITHOUT_PRIVATE_DNS = ("dynamodb-streams",)
@@ -10,6 +12,28 @@ WITHOUT_PRIVATE_DNS = ("dynamodb-streams",)
 # https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-eventsourcemapping.html
 STREAM_SECONDS = 86_400
 HOUR = 3_600
+# Templates whose deletion takes documents away.
+HOLD_DATA = ("search-domain.yaml", "search-serverless.yaml")
+# Sizes of a domain that the service takes, and those that it refuses; parameters are named without `Domain`.
+STANDBY = {
+    "Standby": "yes",
+    "Zones": 3,
+    "DataNodes": 3,
+    "DedicatedManagers": "yes",
+    "InstanceType": "r6g.large.search",
+    "ManagerType": "m6g.large.search",
+}
+TAKEN = [{}, {"DataNodes": 4}, {"Zones": 3, "DataNodes": 3}, {"DataNodes": 12, "DedicatedManagers": "yes"}, STANDBY]
+REFUSED = [
+    {"DataNodes": 3},
+    {"Zones": 3, "DataNodes": 4},
+    {"DataNodes": 12},
+    STANDBY | {"Zones": 2, "DataNodes": 2},
+    STANDBY | {"DedicatedManagers": "no"},
+    STANDBY | {"InstanceType": "t3.medium.search"},
+    STANDBY | {"ManagerType": "t3.medium.search"},
+    STANDBY | {"EngineVersion": "OpenSearch_1.2"},
+]
 
 
 def problems(templates):
@@ -18,6 +42,7 @@ def problems(templates):
         for logical, resource in template.get("Resources", {}).items():
             for rule in (private_dns, interfaces, mapping, kept, concurrency):
                 yield from (f"{name}: {logical}: {problem}" for problem in rule(resource, template))
+        yield from (f"{name}: {problem}" for problem in sizes(template))
 
 
 def private_dns(resource, _template):
@@ -64,7 +89,7 @@ def mapping(resource, template):
 def kept(resource, _template):
     """The data of a search cluster outlives its stack; deleting a collection deletes its documents:
     https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-manage.html"""
-    holds_data = "search-" in str(resource.get("Properties", {}).get("TemplateURL", ""))
+    holds_data = str(resource.get("Properties", {}).get("TemplateURL", "")).endswith(HOLD_DATA)
     if holds_data and resource.get("DeletionPolicy") not in ("Retain", "RetainExceptOnCreate"):
         yield "deleting the stack deletes the documents"
 
@@ -80,6 +105,27 @@ def concurrency(resource, template):
     elif reserved is None:
         return
     yield "concurrency is reserved by default, which fails in an account with few concurrent executions"
+
+
+def sizes(template):
+    """Where the size of a domain can be chosen, Rules refuse what the service would refuse half an hour later.
+
+    Standby needs three zones, a multiple of three data nodes, three dedicated managers, OpenSearch 1.3 and instances
+    other than T3: https://docs.aws.amazon.com/opensearch-service/latest/developerguide/managedomains-multiaz.html and
+    https://docs.aws.amazon.com/opensearch-service/latest/developerguide/supported-instance-types.html.
+    More than 10 data nodes need dedicated managers:
+    https://docs.aws.amazon.com/opensearch-service/latest/developerguide/createupdatedomains.html.
+    "You must choose an even number of data nodes for a two Availability Zone deployment" is what the API answers."""
+    if "DomainDataNodes" not in template.get("Parameters", {}):
+        return
+    for choice, wanted in [*((choice, False) for choice in TAKEN), *((choice, True) for choice in REFUSED)]:
+        given = {f"Domain{name}": value for name, value in choice.items()}
+        answers = resolve.refusals(template, given | {"Search": "domain", "Network": "create"})
+        if any(answer.startswith("Domain") for answer in answers) != wanted:
+            yield f"Rules {'take' if wanted else 'refuse'} a domain of {choice}"
+        answers = resolve.refusals(template, given | {"Search": "serverless", "Network": "create"})
+        if any(answer.startswith("Domain") for answer in answers):
+            yield f"without a domain of the template Rules refuse {choice}"
 
 
 def streams(resource):

@@ -1,4 +1,4 @@
-"""What CloudFormation makes of a part of a template, for one choice of parameters."""
+"""What CloudFormation makes of a part of a template, or refuses, for one choice of parameters."""
 
 import re
 
@@ -36,6 +36,31 @@ class Stack:
         text, own = argument if isinstance(argument, list) else (argument, {})
         known = {**self.values, **self.resolve(own)}
         return re.sub(r"\$\{([^}]*)\}", lambda variable: known[variable[1]], text)
+
+
+def refusals(template, given):
+    """What the template's Rules answer to parameters; those that are not given have their defaults."""
+    parameters = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | given
+    for rule in template.get("Rules", {}).values():
+        if "RuleCondition" not in rule or holds(rule["RuleCondition"], parameters):
+            for assertion in rule["Assertions"]:
+                if not holds(assertion["Assert"], parameters):
+                    yield assertion["AssertDescription"]
+
+
+def holds(condition, parameters):
+    """Whether a condition of a rule is true. Parameters are texts, numbers too."""
+
+    def text(node):
+        return str(parameters[node["Ref"]] if isinstance(node, dict) else node)
+
+    [(function, argument)] = condition.items()
+    if function == "Fn::Equals":
+        return text(argument[0]) == text(argument[1])
+    if function == "Fn::Contains":
+        return text(argument[1]) in map(text, argument[0])
+    parts = [holds(part, parameters) for part in argument]
+    return {"Fn::And": all(parts), "Fn::Or": any(parts), "Fn::Not": not parts[0]}[function]
 
 
 def policy(document):

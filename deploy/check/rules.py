@@ -1,9 +1,12 @@
 """What the templates promise and no linter looks for."""
 
 import json
+import posixpath
 import re
 
 import yaml
+
+import resolve
 
 # Statements that name no resource, or a kind of resource instead of one: (template, Sid) and the reason.
 # A reason that no statement needs any more is a finding too.
@@ -28,15 +31,28 @@ OPEN = {
     ("cloudformation/network.yaml", "ImageLayers"): "Amazon ECR signs the addresses of layers, in its own bucket",
 }
 
+# Parameters of nested templates that a parent leaves at their defaults: (template, parameter) and the reason.
+LEFT = {
+    ("cloudformation/network.yaml", "BucketArn"): "a service has no bucket of on-failure records",
+    ("cloudformation/network.yaml", "KmsEndpoint"): "for tools that are not streamdex",
+    ("cloudformation/search-serverless.yaml", "StandbyReplicas"): "an example keeps its standby replicas",
+}
+
 # What resources of a type must say, by path; ANY is any value but none.
 ANY = object()
 PROMISES = {
+    "AWS::CloudWatch::Alarm": {"AlarmActions": ANY, "OKActions": ANY, "TreatMissingData": ANY},
     "AWS::DynamoDB::Table": {
         "DeletionProtectionEnabled": True,
         "PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled": True,
         "SSESpecification.KMSMasterKeyId": ANY,
         "SSESpecification.SSEEnabled": True,
         "TimeToLiveSpecification.Enabled": True,
+    },
+    "AWS::EC2::FlowLog": {
+        "DeliverLogsPermissionArn": ANY,
+        "LogGroupName": ANY,
+        "TrafficType": "ALL",
     },
     # Without a rule CloudFormation lets everything out.
     "AWS::EC2::SecurityGroup": {"SecurityGroupEgress": ANY},
@@ -85,6 +101,18 @@ PROMISES = {
         "PublicAccessBlockConfiguration.RestrictPublicBuckets": True,
     },
 }
+# Where resources in a VPC name their security groups. One that names none is in the default group of the VPC, whose
+# rules no template can take away: https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html
+GROUPS = {
+    "AWS::EC2::VPCEndpoint": "SecurityGroupIds",
+    "AWS::ECS::Service": "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups",
+    "AWS::Lambda::Function": "VpcConfig.SecurityGroupIds",
+    "AWS::OpenSearchServerless::VpcEndpoint": "SecurityGroupIds",
+    "AWS::OpenSearchService::Domain": "VPCOptions.SecurityGroupIds",
+}
+# What who writes flow logs into a group that is there already may do: what the AWS CDK gives it.
+# https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-cwl.html
+FLOW_LOG_ACTIONS = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
 # Ways out of the VPC.
 WAYS_OUT = ("AWS::EC2::EgressOnlyInternetGateway", "AWS::EC2::InternetGateway", "AWS::EC2::NatGateway")
 
@@ -99,15 +127,51 @@ def promises(templates):
             if kind in WAYS_OUT:
                 yield f"{name}: {logical}: a way out of the VPC"
             for path, wanted in PROMISES.get(kind, {}).items():
-                value = resource.get("Properties", {})
-                for part in path.split("."):
-                    value = value.get(part) if isinstance(value, dict) else None
+                value = at(resource, path)
                 if value is None or wanted not in (ANY, value):
                     yield f"{name}: {logical}: {path} is {value}"
             if kind.startswith("AWS::EC2::SecurityGroup") and "0.0.0.0/0" in json.dumps(resource, default=str):
                 yield f"{name}: {logical}: open to the world"
     for kind in sorted(PROMISES.keys() - seen):
         yield f"no template holds a {kind}"
+
+
+def at(resource, path):
+    """The property at a path, or nothing."""
+    value = resource.get("Properties", {})
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def network(template):
+    """A VPC without flow logs, a role for them that may do more, a resource in the VPC's default group."""
+    resources = template["Resources"]
+    for logical, resource in resources.items():
+        kind = resource["Type"]
+        if kind in GROUPS and not at(resource, GROUPS[kind]) and at(resource, "VpcEndpointType") != "Gateway":
+            yield f"{logical}: names no security group, and so is in the default group of the VPC"
+        if kind == "AWS::EC2::VPC":
+            logs = [one for one in resources.values() if at(one, "ResourceId") == {"Ref": logical}]
+            if not any(one["Type"] == "AWS::EC2::FlowLog" for one in logs):
+                yield f"{logical}: has no flow logs"
+        if kind == "AWS::EC2::FlowLog":
+            role = at(resource, "DeliverLogsPermissionArn")["Fn::GetAtt"]
+            role = resources[role.split(".")[0] if isinstance(role, str) else role[0]]["Properties"]
+            yield from (f"{logical}: its role {problem}" for problem in flow_log_role(role, at(resource, "LogGroupName")))
+
+
+def flow_log_role(role, group):
+    """More than to write into one group, or for more than the flow logs of this account."""
+    for statement in statements(role["Policies"]):
+        if sorted(listed(statement["Action"])) != FLOW_LOG_ACTIONS:
+            yield f"may do {statement['Action']}"
+        if not str(statement["Resource"].get("Fn::Sub")).endswith(":log-group:${%s}:*" % group["Ref"]):
+            yield f"may write to {statement['Resource']}"
+    for statement in statements(role["AssumeRolePolicyDocument"]):
+        account = statement.get("Condition", {}).get("StringEquals", {}).get("aws:SourceAccount")
+        if statement["Principal"] != {"Service": "vpc-flow-logs.amazonaws.com"} or account != {"Ref": "AWS::AccountId"}:
+            yield f"is given to {statement['Principal']} of any account"
 
 
 def problems(templates):
@@ -131,6 +195,33 @@ def problems(templates):
     return found
 
 
+def nested(templates):
+    """Parameters of nested templates that nobody can choose, that nothing takes, or whose default is another."""
+    left = set()
+    for name, template in templates.items():
+        for logical, resource in template["Resources"].items():
+            if resource["Type"] != "AWS::CloudFormation::Stack":
+                continue
+            child = posixpath.normpath(posixpath.join(posixpath.dirname(name), resource["Properties"]["TemplateURL"]))
+            given = resource["Properties"].get("Parameters", {})
+            taken = templates[child].get("Parameters", {})
+            for parameter in sorted(given.keys() ^ taken.keys()):
+                if (child, parameter) in LEFT:
+                    left.add((child, parameter))
+                elif parameter in taken:
+                    yield f"{name}: {logical}: does not pass {parameter} on"
+                else:
+                    yield f"{name}: {logical}: {child} takes no {parameter}"
+            for parameter, value in given.items():
+                own = template["Parameters"].get(value.get("Ref")) if isinstance(value, dict) else None
+                for key in ("Default", "AllowedValues"):
+                    pair = [one.get(key) for one in (own or {}, taken.get(parameter, {}))]
+                    if None not in pair and pair[0] != pair[1]:
+                        yield f"{name}: {logical}: {key} of {parameter} is {pair[0]} outside and {pair[1]} inside"
+    for child, parameter in sorted(LEFT.keys() - left):
+        yield f"{child}: {parameter} is listed in LEFT, and needs no reason"
+
+
 # The statements of roles, and those of the network's endpoints that must let their actions through.
 BEHIND = {"SourceTable": "Source", "StateTable": "State", "SourceStream": "Streams"}
 
@@ -143,6 +234,26 @@ def endpoints(network, template):
         if endpoint is not None:
             for action in sorted(set(listed(statement["Action"])) - let_through[endpoint]):
                 yield f"the endpoint's statement {endpoint} does not let {action} of {statement['Sid']} through"
+
+
+def log_keys(template):
+    """Keys that encrypt log groups and are given by parameters, whose descriptions do not say what their policies need:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html"""
+    for name, parameter in template.get("Parameters", {}).items():
+        groups = [one for one in template["Resources"].values() if one["Type"] == "AWS::Logs::LogGroup"]
+        used = any(json.dumps({"Ref": name}) in json.dumps(at(group, "KmsKeyId")) for group in groups)
+        if used and "logs.REGION.amazonaws.com" not in parameter.get("Description", ""):
+            yield f"{name}: encrypts logs, and its description does not say that its policy must let the logs use it"
+
+
+def documented(key, page):
+    """A page that names what the policy of a key needs says what the template of a key says."""
+    [statement] = [one for one in statements(key) if one["Sid"] == "LogGroups"]
+    values = {"AWS::Partition": "aws", "AWS::Region": "REGION", "AWS::AccountId": "ACCOUNT"}
+    wanted = resolve.Stack(values, {}).resolve(statement)
+    blocks = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    if wanted not in [json.loads(block) for block in blocks]:
+        yield f"the page does not show the key's statement {json.dumps(wanted)}"
 
 
 def variables(given, config):

@@ -51,6 +51,19 @@ class Refused(unittest.TestCase):
         stack = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "search-serverless.yaml"}}
         self.assertEqual(len(found(stack)), 1)
         self.assertEqual(found({**stack, "DeletionPolicy": "RetainExceptOnCreate"}), [])
+        self.assertEqual(found({**stack, "Properties": {"TemplateURL": "search-alarms.yaml"}}), [])
+
+    def test_sizes_of_a_domain(self):
+        names = ("Zones", "DataNodes", "DedicatedManagers", "InstanceType", "ManagerType", "EngineVersion", "Standby")
+        parameters = {f"Domain{name}": {"Default": 2} for name in names}
+        found = list(refused.problems({"t.yaml": {"Parameters": parameters}}))
+        self.assertEqual(len(found), len(refused.REFUSED))
+        self.assertIn("t.yaml: Rules take a domain of {'DataNodes': 3}", found)
+        never = {"Assert": {"Fn::Equals": ["a", "b"]}, "AssertDescription": "Domain"}
+        rules = {"Rules": {"R": {"Assertions": [never]}}}
+        found = list(refused.problems({"t.yaml": {"Parameters": parameters, **rules}}))
+        self.assertIn("t.yaml: Rules refuse a domain of {}", found)
+        self.assertIn("t.yaml: without a domain of the template Rules refuse {}", found)
 
     def test_reserved_concurrency(self):
         def function(reserved, of_account):

@@ -53,6 +53,24 @@ class Rules(unittest.TestCase):
         found = list(rules.endpoints(network, [role, {**role, "Sid": "Other"}]))
         self.assertEqual(found, ["the endpoint's statement Source does not let dynamodb:Scan of SourceTable through"])
 
+    def test_what_a_nested_template_lets_one_choose_is_passed_on(self):
+        def found(given, own=None, taken=None):
+            stack = {"TemplateURL": "../b/child.yaml", "Parameters": given}
+            resource = {"Type": "AWS::CloudFormation::Stack", "Properties": stack}
+            parent = {"Parameters": {"P": own or {}}, "Resources": {"R": resource}}
+            templates = {"a/parent.yaml": parent, "b/child.yaml": {"Parameters": {"C": taken or {}}, "Resources": {}}}
+            return [problem for problem in rules.nested(templates) if "LEFT" not in problem]
+
+        self.assertEqual(found({}), ["a/parent.yaml: R: does not pass C on"])
+        self.assertEqual(found({"C": {"Ref": "P"}}), [])
+        self.assertEqual(found({"C": 1, "D": 1}), ["a/parent.yaml: R: b/child.yaml takes no D"])
+        self.assertEqual(found({"C": {"Ref": "P"}}, {"Default": 1}, {"Default": 1}), [])
+        self.assertEqual(
+            found({"C": {"Ref": "P"}}, {"Default": 1}, {"Default": 2}),
+            ["a/parent.yaml: R: Default of C is 1 outside and 2 inside"],
+        )
+        self.assertEqual(len(list(rules.nested({}))), len(rules.LEFT))
+
     def test_reasons_that_nothing_needs_are_findings(self):
         self.assertEqual(len(rules.problems({})), len(rules.WILDCARDS))
 
@@ -89,6 +107,63 @@ class Rules(unittest.TestCase):
         world = {"Type": "AWS::EC2::SecurityGroupEgress", "Properties": {"CidrIp": "0.0.0.0/0"}}
         self.assertEqual(found(world), ["t.yaml: R: open to the world"])
         self.assertEqual(len(list(rules.promises({}))), len(rules.PROMISES))
+
+    def test_a_vpc_has_flow_logs(self):
+        def found(action, resource, principal="vpc-flow-logs.amazonaws.com"):
+            trust = {
+                "Effect": "Allow",
+                "Principal": {"Service": principal},
+                "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+            }
+            role = {
+                "AssumeRolePolicyDocument": {"Statement": [trust]},
+                "Policies": [{"Effect": "Allow", "Action": action, "Resource": sub(resource)}],
+            }
+            log = {
+                "ResourceId": {"Ref": "V"},
+                "LogGroupName": {"Ref": "G"},
+                "DeliverLogsPermissionArn": {"Fn::GetAtt": ["R", "Arn"]},
+            }
+            resources = {
+                "V": {"Type": "AWS::EC2::VPC"},
+                "R": {"Type": "AWS::IAM::Role", "Properties": role},
+                "L": {"Type": "AWS::EC2::FlowLog", "Properties": log},
+            }
+            return list(rules.network({"Resources": resources}))
+
+        group = "arn:${AWS::Partition}:logs:r:a:log-group:${G}:*"
+        self.assertEqual(found(rules.FLOW_LOG_ACTIONS, group), [])
+        self.assertEqual(found(["logs:PutLogEvents"], group), ["L: its role may do ['logs:PutLogEvents']"])
+        self.assertEqual(len(found([*rules.FLOW_LOG_ACTIONS, "logs:DeleteLogGroup"], group)), 1)
+        self.assertEqual(len(found(rules.FLOW_LOG_ACTIONS, "arn:aws:logs:r:a:log-group:/streamdex/*")), 1)
+        self.assertEqual(len(found(rules.FLOW_LOG_ACTIONS, group, "ec2.amazonaws.com")), 1)
+        vpc = {"Resources": {"V": {"Type": "AWS::EC2::VPC"}}}
+        self.assertEqual(list(rules.network(vpc)), ["V: has no flow logs"])
+
+    def test_nothing_is_in_the_default_group(self):
+        def found(**properties):
+            endpoint = {"Type": "AWS::EC2::VPCEndpoint", "Properties": properties}
+            return len(list(rules.network({"Resources": {"E": endpoint}})))
+
+        self.assertEqual(found(VpcEndpointType="Interface"), 1)
+        self.assertEqual(found(VpcEndpointType="Interface", SecurityGroupIds=[{"Ref": "G"}]), 0)
+        self.assertEqual(found(VpcEndpointType="Gateway"), 0)
+
+    def test_a_key_of_logs_says_what_its_policy_needs(self):
+        def found(description):
+            group = {"Type": "AWS::Logs::LogGroup", "Properties": {"KmsKeyId": {"Fn::If": ["C", "x", {"Ref": "Key"}]}}}
+            parameters = {"Key": {"Description": description}, "Other": {}}
+            return len(list(rules.log_keys({"Parameters": parameters, "Resources": {"G": group}})))
+
+        self.assertEqual(found("A key."), 1)
+        self.assertEqual(found("A key that logs.REGION.amazonaws.com may use."), 0)
+
+    def test_a_page_shows_the_statement_of_the_key(self):
+        key = {"Effect": "Allow", "Sid": "LogGroups", "Principal": {"Service": sub("logs.${AWS::Region}.amazonaws.com")}}
+        shown = '{"Sid": "LogGroups", "Effect": "Allow", "Principal": {"Service": "logs.REGION.amazonaws.com"}}'
+        self.assertEqual(list(rules.documented(key, f"text\n```json\n{shown}\n```\n")), [])
+        self.assertEqual(len(list(rules.documented(key, shown))), 1)
+        self.assertEqual(len(list(rules.documented(key, f"```json\n{shown.replace('REGION', 'eu-west-1')}\n```"))), 1)
 
     def test_variables_are_those_that_are_set(self):
         given = {"STREAMDEX_A", "STREAMDEX_B", "RUST_LOG"}
@@ -147,6 +222,17 @@ class Resolve(unittest.TestCase):
             ({"x": {"Fn::If": ["No", "x", {"Ref": "AWS::NoValue"}]}, "y": 1}, {"y": 1}),
         ]:
             self.assertEqual(stack.resolve(node), expected, node)
+
+    def test_rules_answer_to_parameters(self):
+        few = {"Fn::Contains": [["1", "2"], {"Ref": "N"}]}
+        assertion = {"Assert": {"Fn::Or": [few, {"Fn::Equals": [{"Ref": "M"}, "yes"]}]}, "AssertDescription": "M"}
+        condition = {"Fn::And": [{"Fn::Not": [{"Fn::Equals": [{"Ref": "N"}, "0"]}]}]}
+        template = {
+            "Parameters": {"N": {"Default": 0}, "M": {"Default": "no"}},
+            "Rules": {"R": {"RuleCondition": condition, "Assertions": [assertion]}},
+        }
+        for given, expected in [({}, []), ({"N": 1}, []), ({"N": 3}, ["M"]), ({"N": 3, "M": "yes"}, [])]:
+            self.assertEqual(list(resolve.refusals(template, given)), expected, given)
 
     def test_a_policy_has_lists_everywhere(self):
         statement = {"Effect": "Allow", "Action": "a:B", "Resource": ["r"], "Condition": {"Op": {"key": "v"}}}

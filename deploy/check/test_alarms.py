@@ -1,0 +1,77 @@
+"""A missing alarm is found, and one that looks at something else."""
+
+import copy
+import unittest
+
+import alarms
+
+NAMES = {sign: name for name, sign in alarms.OPERATORS.items()}
+
+
+def recommended():
+    """A template with every alarm that is wanted."""
+    resources = {}
+    for number, ((metric, statistic), (sign, threshold, seconds, times)) in enumerate(alarms.DOMAIN.items()):
+        about = {"Namespace": "AWS/ES", "MetricName": metric, "Dimensions": alarms.OF_DOMAIN}
+        properties = {"ComparisonOperator": NAMES[sign], "Threshold": threshold, "EvaluationPeriods": times}
+        if number % 2:
+            properties |= {"Statistic": statistic, "Period": seconds, **about}
+        else:
+            properties["Metrics"] = [{"MetricStat": {"Metric": about, "Stat": statistic, "Period": seconds}}, {"Id": "result"}]
+        resources[f"A{number}"] = {"Properties": properties}
+        if metric.startswith("Master"):
+            resources[f"A{number}"]["Condition"] = "HasManagers"
+    return {"Resources": resources}
+
+
+def polling(**other):
+    """A template with an alarm on what the mapping polls."""
+    properties = {
+        "MetricName": "PolledEventCount",
+        "Statistic": "SampleCount",
+        "ComparisonOperator": "LessThanThreshold",
+        "Threshold": 1,
+        "TreatMissingData": {"Fn::If": ["Feeds", "breaching", "notBreaching"]},
+    }
+    return {"Resources": {"A": {"Properties": properties | other}}}
+
+
+class Polling(unittest.TestCase):
+    def test_a_mapping_that_does_not_poll(self):
+        self.assertEqual(list(alarms.polling(polling())), [])
+        for other in [{"Statistic": "Sum"}, {"TreatMissingData": "notBreaching"}, {"MetricName": "InvokedEventCount"}]:
+            self.assertEqual(len(list(alarms.polling(polling(**other)))), 1, other)
+
+
+class Domain(unittest.TestCase):
+    def test_what_is_recommended(self):
+        self.assertEqual(list(alarms.domain(recommended())), [])
+
+    def test_each_alarm_is_missed(self):
+        for logical in recommended()["Resources"]:
+            template = recommended()
+            del template["Resources"][logical]
+            self.assertEqual(len(list(alarms.domain(template))), 1, logical)
+
+    def test_what_is_other_than_recommended(self):
+        for key, value in [("Threshold", 7), ("EvaluationPeriods", 9), ("Period", 30), ("Namespace", "AWS/Lambda")]:
+            template = recommended()
+            template["Resources"]["A1"]["Properties"][key] = value
+            self.assertEqual(len(list(alarms.domain(template))), 1, key)
+        template = recommended()
+        template["Resources"]["A1"]["Properties"]["Dimensions"] = copy.deepcopy(alarms.OF_DOMAIN[:1])
+        self.assertEqual(len(list(alarms.domain(template))), 1)
+        template = recommended()
+        template["Resources"]["A1"]["Condition"] = "HasManagers"
+        self.assertEqual(list(alarms.domain(template)), ["A1: the condition is HasManagers"])
+
+    def test_a_domain_has_its_alarms(self):
+        templates = {
+            "cloudformation/search-domain.yaml": {"Resources": {}},
+            "cloudformation/search-alarms.yaml": recommended(),
+            "sam/monitoring.yaml": polling(),
+        }
+        self.assertEqual(list(alarms.problems(templates)), ["cloudformation/search-domain.yaml: the domain has no alarms"])
+        nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "search-alarms.yaml"}}
+        templates["cloudformation/search-domain.yaml"]["Resources"]["Alarms"] = nested
+        self.assertEqual(list(alarms.problems(templates)), [])
