@@ -6,8 +6,10 @@ use std::sync::Arc;
 use lambda_runtime::layers::TracingLayer;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, Runtime, service_fn};
 use lambda_runtime_api_client::{PooledClient, body::Body, build_request};
+use serde_json::Value;
 use streamdex_config::Config;
 use streamdex_lambda::body::Bodies;
+use streamdex_lambda::deployment::{self, Deployment};
 use streamdex_lambda::handler::{Handler, Invocation};
 use streamdex_lambda::settings::{self, SettingsError};
 use streamdex_lambda::{logging, metrics};
@@ -43,7 +45,10 @@ fn main() -> ExitCode {
                 let (place, line, hint) = (&warning.path, warning.line, &warning.hint);
                 tracing::warn!(place, line, hint, "configuration: {}", warning.message);
             }
-            runtime.block_on(serve(loaded.config, env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default()))
+            match env(deployment::MODE) {
+                Some(_) => runtime.block_on(set_up(loaded.config)),
+                None => runtime.block_on(serve(loaded.config, env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default())),
+            }
         }
         Err(error) => {
             tell(&error);
@@ -80,6 +85,19 @@ async fn serve(config: Config, function: String) -> Result<(), Error> {
         }
     });
     Runtime::new(service).layer(bodies).layer(TracingLayer::new()).run().await
+}
+
+/// Answers CloudFormation.
+async fn set_up(config: Config) -> Result<(), Error> {
+    let deployment = Arc::new(Deployment::new(config));
+    let service = service_fn(move |event: LambdaEvent<Value>| {
+        let deployment = Arc::clone(&deployment);
+        async move {
+            let handled = Box::pin(deployment.handle(event.payload, event.context.deadline)).await;
+            handled.inspect_err(|error| tracing::error!("{error}"))
+        }
+    });
+    Runtime::new(service).layer(TracingLayer::new()).run().await
 }
 
 /// One line for each problem.

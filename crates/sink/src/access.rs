@@ -55,6 +55,15 @@ const WALK: [&str; 5] = [
 ];
 /// `index plan` counts documents.
 const SEARCH: &str = "indices:data/read/search";
+/// Searches that are no one index's: several at once, and long ones.
+const SEARCH_ALL: [&str; 6] = [
+    MAIN,
+    GET,
+    "indices:data/read/msearch",
+    "indices:data/read/scroll",
+    "indices:data/read/scroll/clear",
+    "indices:data/read/search/template",
+];
 const MAKE: [&str; 2] = ["indices:admin/aliases", "indices:admin/create"];
 
 /// Who asks, and what for.
@@ -230,11 +239,32 @@ pub fn fine_grained(config: &Config, work: Work, who: RoleMapping) -> FineGraine
         .map(|(index_patterns, allowed_actions)| IndexPermission { index_patterns, allowed_actions })
         .collect();
     let role = Role { cluster_permissions: cluster_actions(of, &all), index_permissions };
-    let path = |what: &str| format!("_plugins/_security/api/{what}/{}", role_name(config, work));
+    put(&role_name(config, work), role, who)
+}
+
+fn put(name: &str, role: Role, who: RoleMapping) -> FineGrained {
+    let path = |what: &str| format!("_plugins/_security/api/{what}/{name}");
     FineGrained {
         role: Put { path: path("roles"), body: role },
         role_mapping: Put { path: path("rolesmapping"), body: who },
     }
+}
+
+/// The role of who searches: all generations, since a rebuild moves the aliases, and the plugin takes an alias for its index.
+pub fn searcher(config: &Config, who: RoleMapping) -> FineGrained {
+    let of = |names: IndexNames| {
+        let all = names.concrete.rsplit_once('-').map(|(name, _)| format!("{name}-*"));
+        let concrete = all.filter(|_| names.manage == Manage::Create).unwrap_or(names.concrete);
+        names.aliases.into_iter().chain([concrete])
+    };
+    let mut index_patterns: Vec<String> = index_names(config).into_iter().flat_map(of).collect();
+    index_patterns.sort();
+    index_patterns.dedup();
+    let role = Role {
+        cluster_permissions: SEARCH_ALL.to_vec(),
+        index_permissions: vec![IndexPermission { index_patterns, allowed_actions: vec!["read"] }],
+    };
+    put(&format!("streamdex-{}-search", config.state.group), role, who)
 }
 
 /// The HTTP methods that are used, as IAM names them for a domain.

@@ -1,6 +1,6 @@
 //! A lab whose program has a user and a role on the secured node.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::types::StreamViewType;
 use opensearch::http::Method;
@@ -21,6 +21,7 @@ pub(crate) struct Secured {
     pub(crate) lab: Lab,
     /// The name of the program's user.
     pub(crate) user: String,
+    ca_file: PathBuf,
     _administrator: TempDir,
 }
 
@@ -54,13 +55,23 @@ impl Secured {
         let lab = Lab::on(&dynamodb.endpoint_url(), client, StreamViewType::NewAndOldImages).await;
         lab.configure(&node.url(), &of_administrator, "");
         lab.write_file(ADMINISTRATOR, &lab.read_file(CONFIG));
-        let secured = Secured { user: format!("{}-writer", lab.index), lab, _administrator: administrator };
+        let user = format!("{}-writer", lab.index);
+        let secured = Secured { user, ca_file: node.ca_file(), lab, _administrator: administrator };
         secured.lab.write_file("password", PASSWORD);
-        let own = signed_in(&node.ca_file(), &secured.user, Path::new("password"));
+        let own = signed_in(&secured.ca_file, &secured.user, Path::new("password"));
         secured.lab.configure(&node.url(), &own, "");
-        let user = json!({"password": PASSWORD});
-        secured.put(&format!("{SECURITY}/internalusers/{}", secured.user), user).await;
+        secured.make_user(&secured.user, json!({"password": PASSWORD})).await;
         Some(secured)
+    }
+
+    /// Makes a user of OpenSearch's own.
+    pub(crate) async fn make_user(&self, name: &str, user: Value) {
+        self.put(&format!("{SECURITY}/internalusers/{name}"), user).await;
+    }
+
+    /// Lines of `[opensearch]` with which this user signs in.
+    pub(crate) fn signed_in_as(&self, user: &str) -> String {
+        signed_in(&self.ca_file, user, &self.lab.folder.path().join("password"))
     }
 
     /// What this purpose is to be allowed.

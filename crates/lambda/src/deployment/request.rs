@@ -1,0 +1,126 @@
+//! What CloudFormation asks of a custom resource, and what it wants to hear:
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html>. Pure.
+
+use serde::{Deserialize, Serialize};
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Request {
+    pub(super) request_type: RequestType,
+    /// Where the answer is put.
+    #[serde(rename = "ResponseURL")]
+    pub(super) response_url: String,
+    stack_id: String,
+    request_id: String,
+    logical_resource_id: String,
+    #[serde(default)]
+    pub(super) resource_properties: Properties,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum RequestType {
+    Create,
+    Update,
+    Delete,
+}
+
+/// Who is to have which role. An empty text counts as left out: a parameter may be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Properties {
+    /// Who write: the function's role.
+    pub(super) writer_arns: Vec<String>,
+    /// Who search.
+    pub(super) searcher_arns: Vec<String>,
+    /// Who administer OpenSearch beside the one that sets up.
+    pub(super) administrator_arns: Vec<String>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Reply {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    physical_resource_id: String,
+    stack_id: String,
+    request_id: String,
+    logical_resource_id: String,
+}
+
+/// An answer may have 4,096 bytes.
+const LONGEST_REASON: usize = 1_000;
+
+// === impl Properties ===
+
+impl Properties {
+    /// Those of a list that name somebody.
+    pub(super) fn named(list: &[String]) -> Vec<String> {
+        list.iter().filter(|arn| !arn.is_empty()).cloned().collect()
+    }
+}
+
+// === impl Reply ===
+
+impl Reply {
+    /// `group` is the state's: a deployment under another one is another resource.
+    pub(super) fn new(request: &Request, group: &str, done: Result<(), String>) -> Reply {
+        Reply {
+            status: if done.is_ok() { "SUCCESS" } else { "FAILED" },
+            reason: done.err().map(|reason| reason.chars().take(LONGEST_REASON).collect()),
+            physical_resource_id: format!("streamdex-{group}"),
+            stack_id: request.stack_id.clone(),
+            request_id: request.request_id.clone(),
+            logical_resource_id: request.logical_resource_id.clone(),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        // Text and no maps: it cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "code of tests")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn request(kind: &str) -> Request {
+        let event = json!({
+            "RequestType": kind, "ServiceToken": "arn:aws:lambda:x", "ResponseURL": "https://bucket/answer?signed",
+            "StackId": "arn:aws:cloudformation:s", "RequestId": "r1", "LogicalResourceId": "SetUp",
+            "ResourceType": "Custom::StreamdexSetUp", "PhysicalResourceId": "streamdex-default",
+            "ResourceProperties": {"ServiceToken": "x", "WriterArns": ["arn:w"], "SearcherArns": [""]}
+        });
+        serde_json::from_value(event).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_read_and_answered_for_the_same_resource() {
+        let create = request("Create");
+        assert_eq!(
+            (create.request_type, Properties::named(&create.resource_properties.searcher_arns).len()),
+            (RequestType::Create, 0)
+        );
+        assert_eq!(create.resource_properties.writer_arns, ["arn:w"]);
+        let reply: Value = serde_json::from_str(&Reply::new(&create, "default", Ok(())).to_json()).unwrap();
+        let expected = json!({
+            "Status": "SUCCESS", "PhysicalResourceId": "streamdex-default", "StackId": "arn:aws:cloudformation:s",
+            "RequestId": "r1", "LogicalResourceId": "SetUp"
+        });
+        assert_eq!(reply, expected);
+    }
+
+    #[test]
+    fn a_failure_says_why_and_fits_into_an_answer() {
+        let reply = Reply::new(&request("Update"), "g", Err("é".repeat(5_000))).to_json();
+        assert!(reply.len() < 4_096 && reply.contains(r#""Status":"FAILED""#));
+        assert!(serde_json::from_value::<Request>(json!({"Records": []})).is_err());
+    }
+}
