@@ -29,6 +29,7 @@ WILDCARDS = {
 # Statements that allow every account, and the reason.
 OPEN = {
     ("cloudformation/network.yaml", "ImageLayers"): "Amazon ECR signs the addresses of layers, in its own bucket",
+    ("cloudformation/network.yaml", "Answers"): "CloudFormation signs the address that it is answered at, in its own bucket",
 }
 
 # Parameters of nested templates that a parent leaves at their defaults: (template, parameter) and the reason.

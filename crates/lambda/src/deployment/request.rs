@@ -14,6 +14,8 @@ pub(super) struct Request {
     stack_id: String,
     request_id: String,
     logical_resource_id: String,
+    /// Absent from the first request.
+    physical_resource_id: Option<String>,
     #[serde(default)]
     pub(super) resource_properties: Properties,
 }
@@ -66,12 +68,12 @@ impl Properties {
 // === impl Reply ===
 
 impl Reply {
-    /// `group` is the state's: a deployment under another one is another resource.
+    /// `group` is the state's. A resource keeps the id that its first answer gave it.
     pub(super) fn new(request: &Request, group: &str, done: Result<(), String>) -> Reply {
         Reply {
             status: if done.is_ok() { "SUCCESS" } else { "FAILED" },
             reason: done.err().map(|reason| reason.chars().take(LONGEST_REASON).collect()),
-            physical_resource_id: format!("streamdex-{group}"),
+            physical_resource_id: request.physical_resource_id.clone().unwrap_or_else(|| format!("streamdex-{group}")),
             stack_id: request.stack_id.clone(),
             request_id: request.request_id.clone(),
             logical_resource_id: request.logical_resource_id.clone(),
@@ -109,7 +111,9 @@ mod tests {
             (RequestType::Create, 0)
         );
         assert_eq!(create.resource_properties.writer_arns, ["arn:w"]);
-        let reply: Value = serde_json::from_str(&Reply::new(&create, "default", Ok(())).to_json()).unwrap();
+        let reply: Value = serde_json::from_str(&Reply::new(&create, "renamed", Ok(())).to_json()).unwrap();
+        let first = Request { physical_resource_id: None, ..create };
+        assert_eq!(Reply::new(&first, "renamed", Ok(())).physical_resource_id, "streamdex-renamed");
         let expected = json!({
             "Status": "SUCCESS", "PhysicalResourceId": "streamdex-default", "StackId": "arn:aws:cloudformation:s",
             "RequestId": "r1", "LogicalResourceId": "SetUp"
