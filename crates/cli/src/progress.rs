@@ -98,11 +98,11 @@ impl Progress {
         }
     }
 
-    /// The same with all outcomes, which a line tells as fields for programs to read.
-    pub fn set_outcomes(&mut self, tally: &Tally, lag: Option<Duration>, detail: &str) {
+    /// The same with all outcomes and how many gaps are open, which a line tells as fields for programs to read.
+    pub fn set_outcomes(&mut self, tally: &Tally, lag: Option<Duration>, gaps: usize, detail: &str) {
         if self.line_is_due(tally.records(), detail) {
             let lag_ms = lag.map(|lag| u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
-            with_outcomes!(tally, seconds = self.started.elapsed().as_secs(), lag_ms, "{detail}");
+            with_outcomes!(tally, seconds = self.started.elapsed().as_secs(), lag_ms, gaps, "{detail}");
         }
     }
 

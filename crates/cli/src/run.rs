@@ -158,6 +158,11 @@ impl Total {
         self.statuses.iter().filter_map(Status::lag).max()
     }
 
+    /// Those that this process knows: of a table that another one reads, none.
+    fn gaps(&self) -> usize {
+        self.statuses.iter().map(|status| status.gaps.len()).sum()
+    }
+
     fn detail(&self) -> String {
         let shards: usize = self.statuses.iter().map(|status| status.shards.len()).sum();
         let standing_by = self.statuses.iter().filter(|status| !status.role.is_reader()).count();
@@ -176,6 +181,11 @@ impl Total {
             parts.push(format!("lag {} s", lag.as_secs()));
         }
         parts.extend(dead_letters(&self.tally));
+        match self.gaps() {
+            0 => {}
+            1 => parts.push("1 gap".to_owned()),
+            gaps => parts.push(format!("{gaps} gaps")),
+        }
         let pauses = self.statuses.iter().flat_map(Status::pauses);
         parts.extend(pauses.take(1).map(|pause| format!("paused: {pause}")));
         parts.join(", ")
@@ -191,6 +201,6 @@ async fn show_progress(boards: Vec<StatusBoard>, until: Until, lines_every: Dura
     loop {
         ticks.tick().await;
         let total = Total::of(&boards);
-        progress.set_outcomes(&total.tally, total.lag(), &total.detail());
+        progress.set_outcomes(&total.tally, total.lag(), total.gaps(), &total.detail());
     }
 }
