@@ -9,6 +9,7 @@ mod report;
 mod target;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use streamdex_config::{Config, OnGap};
@@ -166,15 +167,16 @@ async fn follow_and_look(
     }
     let run = RunArgs { until_end: false, report_every: arguments.report_every, listen: arguments.listen };
     let beside = move |watched: &mut Watched, stop: &CancellationToken| {
+        let followed = Arc::new(AtomicUsize::new(targets.len()));
         for target in targets {
-            watched.spawn("looks at the rebuild", look(Arc::new(target), stop.clone()));
+            watched.spawn("looks at the rebuild", look(Arc::new(target), Arc::clone(&followed), stop.clone()));
         }
     };
     follow::follow(global, config, &run, beside).await
 }
 
-/// Does what is next, until it is to stop.
-async fn look(target: Arc<Target>, stop: CancellationToken) {
+/// Does what is next, until it is to stop. `followed` is how many tables still need this process.
+async fn look(target: Arc<Target>, followed: Arc<AtomicUsize>, stop: CancellationToken) {
     let mut told = Told::default();
     // The stream is pinned first, which makes a new beginning of what is recorded.
     sleep(LOOK_EVERY).await;
@@ -184,10 +186,11 @@ async fn look(target: Arc<Target>, stop: CancellationToken) {
             Ok(Looked::Gone) => match told.is_needed(&target, term).await {
                 Ok(true) => told.follows(&target),
                 Ok(false) => {
-                    tracing::warn!(
-                        table = target.table(),
-                        "the rebuild is gone: it was aborted, or another one has replaced it"
-                    );
+                    told.gone(&target);
+                    // As long as one table needs this process, none is left without a reader.
+                    if followed.fetch_sub(1, Ordering::AcqRel) > 1 {
+                        return std::future::pending().await;
+                    }
                     stop.cancel();
                 }
                 Err(fault) => told.failed(&target, &fault),
@@ -203,6 +206,7 @@ async fn look(target: Arc<Target>, stop: CancellationToken) {
             Ok(Looked::Waiting(waiting)) => told.waits(&target, &waiting),
             Ok(Looked::Settled(record)) => told.rests(&target, &record),
             Ok(Looked::Healed(record)) => {
+                told.sees(&record);
                 tracing::warn!(
                     table = target.table(),
                     phase = record.phase.name(),
@@ -236,14 +240,29 @@ impl Told {
         }
     }
 
+    fn gone(&self, target: &Target) {
+        let hint = "of several tables, the others are followed on: stop this one and start it without the table";
+        tracing::warn!(
+            table = target.table(),
+            hint,
+            "the rebuild is gone: it was aborted, or another one has replaced it"
+        );
+    }
+
     fn failed(&self, target: &Target, fault: &Fault) {
         if !fault.is_stop() {
             tracing::warn!(table = target.table(), hint = fault.hint(), "the rebuild is looked at again: {fault}");
         }
     }
 
+    /// Readers see what the group fills, or not.
+    fn sees(&mut self, record: &RebuildRecord) {
+        self.moved = (record.phase == RebuildPhase::Moved).then(|| record.clone());
+    }
+
     fn entered(&mut self, target: &Target, record: &RebuildRecord) {
         self.last = None;
+        self.sees(record);
         let table = target.table();
         match record.phase {
             RebuildPhase::Equal => tracing::info!(table, "the next generation equals the table"),
@@ -261,7 +280,7 @@ impl Told {
     }
 
     fn rests(&mut self, target: &Target, record: &RebuildRecord) {
-        self.moved = (record.phase == RebuildPhase::Moved).then(|| record.clone());
+        self.sees(record);
         let (text, hint) = report::rest(record);
         self.say(text, || tracing::info!(table = target.table(), hint, "{text}"));
     }

@@ -1,7 +1,7 @@
 //! `streamdex state create`.
 
 use serde_json::json;
-use streamdex_dynamodb::state::{Creation, Making};
+use streamdex_dynamodb::state::{Creation, Making, protection_hint};
 
 use crate::args::{Global, StateCommand};
 use crate::exit::{CliError, Exit};
@@ -20,7 +20,12 @@ pub(crate) async fn run(global: &Global, command: StateCommand) -> Result<Exit, 
                 without_recovery: arguments.no_recovery,
                 without_deletion_protection: arguments.no_deletion_protection,
             };
-            let created = Box::pin(table.create(&making)).await? == Creation::Created;
+            let creation = Box::pin(table.create(&making)).await?;
+            if creation == Creation::Unprotected {
+                let hint = protection_hint(table.name());
+                tracing::warn!(hint, "state table {} is there, without deletion protection", table.name());
+            }
+            let created = creation == Creation::Created;
             if global.json {
                 output::print_json(&json!({ "table": table.name(), "created": created }))?;
             } else {

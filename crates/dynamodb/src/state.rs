@@ -16,7 +16,7 @@ mod write;
 
 use aws_sdk_dynamodb::Client;
 
-pub use self::admin::{Creation, Making};
+pub use self::admin::{Creation, Making, protection_hint};
 pub use self::error::StateError;
 use self::followed::FollowedTable;
 pub use self::item::{Item, check_format, number, of_number, stored, text};

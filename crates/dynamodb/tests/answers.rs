@@ -359,6 +359,12 @@ async fn a_state_table_is_protected_outside_emulators() {
         let created: serde_json::Value = serde_json::from_slice(&created.body).unwrap();
         assert_eq!(created["SSESpecification"]["KMSMasterKeyId"].as_str(), making.key.as_deref());
     }
+    // One that was left half made is named, and not changed.
+    let server = service(on_aws, None);
+    let state = StateTable::new(dynamodb_client(&server.url()), "state", "default");
+    assert_eq!(state.create(&plain).await.unwrap(), Creation::Created);
+    assert_eq!(state.create(&whole).await.unwrap(), Creation::Unprotected);
+    assert_eq!(state.create(&plain).await.unwrap(), Creation::Existed);
     // Who may not protect it learns how, and that the table is there.
     let denied = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"not authorized"}"#;
     let denies = Rule::when(|request| request.operation() == Some("UpdateTable")).answer(Reply::json(400, denied));

@@ -3,7 +3,8 @@
 //! writes need not.
 //!
 //! [`request`] is what CloudFormation asks and wants to hear, [`security`] puts the roles. Everything is put again at each
-//! update; nothing is taken away when a stack is deleted.
+//! update; nothing is deleted when a stack is. Who is to have which role is in the environment, and not in the request: whoever
+//! may only call the function decides nothing.
 
 mod request;
 mod security;
@@ -11,15 +12,18 @@ mod security;
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::Diagnostic;
+use reqwest::redirect::Policy;
 use serde_json::Value;
-use streamdex_config::Config;
+use streamdex_config::{Config, is_loopback};
+use streamdex_dynamodb::Fault;
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::table::{TableError, TableInfo};
 use streamdex_sink::index::{SetupErrorKind, TableFacts};
 use streamdex_sink::{Client, ClientError, Indices, SetupContext, SetupError};
 use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
 
-use self::request::{Properties, Reply, Request, RequestType};
+use self::request::{Reply, Request, RequestType};
 use self::security::RefusedPut;
 use crate::deadline::left_until;
 
@@ -28,18 +32,31 @@ pub const MODE: &str = "STREAMDEX_SET_UP";
 
 /// Sets up what the configuration needs.
 pub struct Deployment {
-    config: Config,
+    /// Why there is none, where there is none: CloudFormation waits for an answer all the same.
+    config: Result<Config, String>,
+    people: People,
 }
 
-/// Why a request of CloudFormation has no answer: it waits an hour for one.
+/// Who is to have which role in OpenSearch, by ARNs of IAM roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct People {
+    writers: Vec<String>,
+    searchers: Vec<String>,
+    administrators: Vec<String>,
+}
+
+/// Why a request of CloudFormation has no answer: it waits for one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeploymentError {
     /// It is none.
     #[error("the event is no request of CloudFormation: {0}")]
     NoRequest(serde_json::Error),
+    /// The answer would go to an address that CloudFormation does not use.
+    #[error("the event's ResponseURL is no https address")]
+    Address,
     /// The answer cannot be delivered.
-    #[error("CloudFormation's answer cannot be delivered: {0}")]
+    #[error("CloudFormation's answer cannot be delivered: {0}; the function needs a way to S3")]
     Undelivered(String),
 }
 
@@ -56,19 +73,37 @@ enum NotSetUp {
     Table(#[from] TableError),
 }
 
-/// Kept for the answer.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
-const NO_ANSWER: &str =
-    "OpenSearch or DynamoDB did not answer in the time of the function: check the network and security groups";
+/// Kept for the answer, with a few tries.
+const ANSWER_TIME: Duration = Duration::from_secs(12);
+const ANSWER_TRY: Duration = Duration::from_secs(3);
 /// A domain that was made just now does not know its administrator for a while.
 const AGAIN: Duration = Duration::from_secs(3);
+const NO_ANSWER: &str =
+    "OpenSearch or DynamoDB did not answer in the time of the function: check the network and security groups";
+
+// === impl People ===
+
+impl People {
+    /// From the function's environment; each variable holds ARNs with commas between them, or nothing.
+    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> People {
+        let list = |name: &str| {
+            let text = env(name).unwrap_or_default();
+            text.split(',').map(str::trim).filter(|arn| !arn.is_empty()).map(str::to_owned).collect()
+        };
+        People {
+            writers: list("STREAMDEX_WRITER_ARNS"),
+            searchers: list("STREAMDEX_SEARCHER_ARNS"),
+            administrators: list("STREAMDEX_ADMINISTRATOR_ARNS"),
+        }
+    }
+}
 
 // === impl Deployment ===
 
 impl Deployment {
-    /// For this configuration. No request is made.
-    pub fn new(config: Config) -> Deployment {
-        Deployment { config }
+    /// For this configuration, or for why there is none. No request is made.
+    pub fn new(config: Result<Config, String>, people: People) -> Deployment {
+        Deployment { config, people }
     }
 
     /// Does what CloudFormation asks for, and answers it. `deadline` is when Lambda ends the invocation, in milliseconds
@@ -79,23 +114,22 @@ impl Deployment {
     pub async fn handle(&self, event: Value, deadline: u64) -> Result<(), DeploymentError> {
         let request: Request = serde_json::from_value(event).map_err(DeploymentError::NoRequest)?;
         let left = left_until(deadline, SystemTime::now());
-        let done = match request.request_type {
-            RequestType::Create | RequestType::Update => {
-                self.insist(&request.resource_properties, left.saturating_sub(ANSWER_TIME)).await
-            }
+        let done = match (request.request_type, &self.config) {
             // Roles and indices are needed by what is kept: data, and those who search it.
-            RequestType::Delete => Ok(()),
+            (RequestType::Delete, _) => Ok(()),
+            (_, Ok(config)) => self.insist(config, left.saturating_sub(ANSWER_TIME)).await,
+            (_, Err(reason)) => Err(reason.clone()),
         };
-        let reply = Reply::new(&request, &self.config.state.group, done);
-        deliver(&request.response_url, &reply).await
+        let group = self.config.as_ref().map_or("set-up", |config| config.state.group.as_str());
+        deliver(&request.response_url, &Reply::new(&request, group, done)).await
     }
 
     /// Tries until it is done, cannot be done, or the time is over.
-    async fn insist(&self, properties: &Properties, within: Duration) -> Result<(), String> {
+    async fn insist(&self, config: &Config, within: Duration) -> Result<(), String> {
         let until = Instant::now() + within;
         let mut last = NO_ANSWER.to_owned();
         loop {
-            let Ok(done) = timeout_at(until, Box::pin(self.set_up(properties))).await else { return Err(last) };
+            let Ok(done) = timeout_at(until, Box::pin(self.set_up(config))).await else { return Err(last) };
             let Err(error) = done else { return Ok(()) };
             let hint = error.hint();
             last = format!("{error}; {hint}");
@@ -108,19 +142,25 @@ impl Deployment {
         }
     }
 
-    async fn set_up(&self, properties: &Properties) -> Result<(), NotSetUp> {
-        let client = Client::connect(&self.config.opensearch, &self.config.aws).await?;
-        security::put_roles(&client, &self.config, properties).await?;
+    async fn set_up(&self, config: &Config) -> Result<(), NotSetUp> {
+        let client = Client::connect(&config.opensearch, &config.aws).await?;
+        security::put_roles(&client, config, &self.people).await?;
         let mut context = SetupContext::new();
-        for source in &self.config.sources {
+        for source in &config.sources {
             let info = TableInfo::describe(&SourceClients::connect(source).await, source).await?;
             let facts = TableFacts { arn: Some(info.arn.to_string()), id: info.id, key_attributes: info.keys };
             context = context.with_table(source.name.clone(), facts);
         }
-        for applied in Indices::new(client, &self.config, &context).apply().await {
+        for applied in Indices::new(client, config, &context).apply().await {
+            let index = applied.index;
             match applied.result {
-                Ok(_) => tracing::info!(index = applied.index, "set up"),
-                Err(error) => return Err(NotSetUp::Index { index: applied.index, error }),
+                Ok(applied) => {
+                    tracing::info!(index, "set up");
+                    for finding in applied.findings {
+                        tracing::warn!(index, hint = finding.hint, "{}", finding.message);
+                    }
+                }
+                Err(error) => return Err(NotSetUp::Index { index, error }),
             }
         }
         Ok(())
@@ -128,11 +168,23 @@ impl Deployment {
 }
 
 async fn deliver(url: &str, reply: &Reply) -> Result<(), DeploymentError> {
+    let address = Url::parse(url).map_err(|_| DeploymentError::Address)?;
+    if address.scheme() != "https" && !is_loopback(&address) {
+        return Err(DeploymentError::Address);
+    }
     let failed = |error: reqwest::Error| DeploymentError::Undelivered(error.without_url().to_string());
-    let client = reqwest::Client::builder().timeout(ANSWER_TIME).build().map_err(failed)?;
-    // The address is signed for a request without a content type.
-    let answer = client.put(url).body(reply.to_json()).send().await.map_err(failed)?;
-    answer.error_for_status().map(drop).map_err(failed)
+    let client = reqwest::Client::builder().timeout(ANSWER_TRY).redirect(Policy::none()).build().map_err(failed)?;
+    let until = Instant::now() + ANSWER_TIME - ANSWER_TRY;
+    loop {
+        // The address is signed for a request without a content type.
+        let sent = client.put(address.clone()).body(reply.to_json()).send().await;
+        match sent.and_then(reqwest::Response::error_for_status) {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() >= until => return Err(failed(error)),
+            Err(error) => tracing::warn!("the answer is sent again: {}", error.without_url()),
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 // === impl DeploymentError ===
@@ -155,13 +207,44 @@ impl NotSetUp {
         }
     }
 
-    /// Whether it may be done later without a change: the domain was made just now.
+    /// Whether it may be done later without a change: domain and rights were made just now.
     fn passes(&self) -> bool {
+        let passes = |kind| matches!(kind, SetupErrorKind::Transient | SetupErrorKind::Credentials);
         match self {
-            NotSetUp::Client(_) | NotSetUp::Put(_) | NotSetUp::Table(_) => true,
-            NotSetUp::Index { error, .. } => {
-                matches!(error.kind(), SetupErrorKind::Transient | SetupErrorKind::Credentials)
+            NotSetUp::Client(error) => can_pass(error),
+            NotSetUp::Put(error) => error.passes(),
+            NotSetUp::Index { error, .. } => passes(error.kind()),
+            NotSetUp::Table(TableError::Aws(error)) => {
+                error.fault().passes_by_itself() || matches!(error.fault(), Fault::Denied | Fault::Credentials)
             }
+            NotSetUp::Table(_) => false,
         }
+    }
+}
+
+/// Names of a new domain, and rights of a new role, take a while to be known.
+fn can_pass(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Unreachable { .. }
+            | ClientError::TimedOut { .. }
+            | ClientError::Interrupted { .. }
+            | ClientError::Auth(_)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_to_have_which_role_is_in_the_environment() {
+        let env = |name: &str| match name {
+            "STREAMDEX_WRITER_ARNS" => Some("arn:a, arn:b".to_owned()),
+            "STREAMDEX_SEARCHER_ARNS" => Some(String::new()),
+            _ => None,
+        };
+        let expected = People { writers: vec!["arn:a".into(), "arn:b".into()], ..People::default() };
+        assert_eq!(People::from_env(&env), expected);
     }
 }

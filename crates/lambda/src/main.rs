@@ -9,7 +9,7 @@ use lambda_runtime_api_client::{PooledClient, body::Body, build_request};
 use serde_json::Value;
 use streamdex_config::Config;
 use streamdex_lambda::body::Bodies;
-use streamdex_lambda::deployment::{self, Deployment};
+use streamdex_lambda::deployment::{self, Deployment, People};
 use streamdex_lambda::handler::{Handler, Invocation};
 use streamdex_lambda::settings::{self, SettingsError};
 use streamdex_lambda::{logging, metrics};
@@ -39,21 +39,26 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = match settings::load(&env) {
+    let loaded = settings::load(&env);
+    match &loaded {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 let (place, line, hint) = (&warning.path, warning.line, &warning.hint);
                 tracing::warn!(place, line, hint, "configuration: {}", warning.message);
             }
-            match env(deployment::MODE) {
-                Some(_) => runtime.block_on(set_up(loaded.config)),
-                None => runtime.block_on(serve(loaded.config, env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default())),
-            }
         }
-        Err(error) => {
-            tell(&error);
-            let reported = runtime.block_on(report(&error));
-            if let Err(error) = reported {
+        Err(error) => tell(error),
+    }
+    let ended = match (env(deployment::MODE), loaded) {
+        (Some(_), loaded) => {
+            let config = loaded.map(|loaded| loaded.config).map_err(|error| format!("{error}; {}", error.hint()));
+            runtime.block_on(set_up(Deployment::new(config, People::from_env(&env))))
+        }
+        (None, Ok(loaded)) => {
+            runtime.block_on(serve(loaded.config, env("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default()))
+        }
+        (None, Err(error)) => {
+            if let Err(error) = runtime.block_on(report(&error)) {
                 tracing::error!("the error cannot be reported to Lambda: {error}");
             }
             return ExitCode::FAILURE;
@@ -87,9 +92,9 @@ async fn serve(config: Config, function: String) -> Result<(), Error> {
     Runtime::new(service).layer(bodies).layer(TracingLayer::new()).run().await
 }
 
-/// Answers CloudFormation.
-async fn set_up(config: Config) -> Result<(), Error> {
-    let deployment = Arc::new(Deployment::new(config));
+/// Answers CloudFormation, also where there is no configuration: without an answer it waits.
+async fn set_up(deployment: Deployment) -> Result<(), Error> {
+    let deployment = Arc::new(deployment);
     let service = service_fn(move |event: LambdaEvent<Value>| {
         let deployment = Arc::clone(&deployment);
         async move {

@@ -64,6 +64,8 @@ const SEARCH_ALL: [&str; 6] = [
     "indices:data/read/scroll/clear",
     "indices:data/read/search/template",
 ];
+/// A generation has six digits.
+const ANY_GENERATION: &str = "??????";
 const MAKE: [&str; 2] = ["indices:admin/aliases", "indices:admin/create"];
 
 /// Who asks, and what for.
@@ -134,10 +136,12 @@ pub struct IndexPermission {
 /// Who has a role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RoleMapping {
+    /// IAM roles, by their ARNs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    backend_roles: Vec<String>,
+    pub backend_roles: Vec<String>,
+    /// Users of OpenSearch's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    users: Vec<String>,
+    pub users: Vec<String>,
 }
 
 /// One element of a data access policy.
@@ -251,19 +255,20 @@ fn put(name: &str, role: Role, who: RoleMapping) -> FineGrained {
 }
 
 /// The role of who searches: all generations, since a rebuild moves the aliases, and the plugin takes an alias for its index.
+/// An index whose name is placeholders alone is left out: its pattern would be every index of the cluster.
 pub fn searcher(config: &Config, who: RoleMapping) -> FineGrained {
     let of = |names: IndexNames| {
-        let all = names.concrete.rsplit_once('-').map(|(name, _)| format!("{name}-*"));
+        let all = names.concrete.rsplit_once('-').map(|(name, _)| format!("{name}-{ANY_GENERATION}"));
         let concrete = all.filter(|_| names.manage == Manage::Create).unwrap_or(names.concrete);
         names.aliases.into_iter().chain([concrete])
     };
-    let mut index_patterns: Vec<String> = index_names(config).into_iter().flat_map(of).collect();
+    let is_named = |pattern: &String| pattern.replace("-live", "").contains(char::is_alphanumeric);
+    let mut index_patterns: Vec<String> = index_names(config).into_iter().flat_map(of).filter(is_named).collect();
     index_patterns.sort();
     index_patterns.dedup();
-    let role = Role {
-        cluster_permissions: SEARCH_ALL.to_vec(),
-        index_permissions: vec![IndexPermission { index_patterns, allowed_actions: vec!["read"] }],
-    };
+    let read = IndexPermission { index_patterns, allowed_actions: vec!["read"] };
+    let index_permissions = if read.index_patterns.is_empty() { Vec::new() } else { vec![read] };
+    let role = Role { cluster_permissions: SEARCH_ALL.to_vec(), index_permissions };
     put(&format!("streamdex-{}-search", config.state.group), role, who)
 }
 
@@ -390,4 +395,26 @@ fn serverless_actions(Use { work, fills, compares }: Use, manage: Manage) -> Vec
     let counts = (counts || reads).then_some("aoss:ReadDocument");
     let deletes = (work == Work::Rebuild).then_some("aoss:DeleteIndex");
     creates.into_iter().chain(deletes).chain(describes).chain(counts).chain(writes.iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn who_searches_reads_all_generations_of_these_indices_and_no_others() {
+        let patterns = |index: &str| {
+            let text = format!(
+                "source = {{ table = 't' }}\nopensearch = {{ url = 'http://127.0.0.1' }}\nroute = [{{ index = '{index}' }}]"
+            );
+            let config = Config::parse(&text, Path::new(""), &|_| None).unwrap().config;
+            let role = searcher(&config, RoleMapping::of_roles([])).role.body;
+            role.index_permissions.into_iter().flat_map(|permission| permission.index_patterns).collect::<Vec<_>>()
+        };
+        assert_eq!(patterns("sessions"), ["sessions", "sessions-??????"]);
+        assert_eq!(patterns("orders-{region}"), ["orders-*", "orders-*-??????"]);
+        assert_eq!(patterns("{tenant}"), Vec::<String>::new());
+    }
 }

@@ -31,12 +31,12 @@ impl Stack {
             "RequestType": request, "ResponseURL": format!("{}/answer?signed", self.answers.url()),
             "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/s/1", "RequestId": "r1",
             "LogicalResourceId": "SetUp", "ResourceType": "Custom::StreamdexSetUp",
-            "ResourceProperties": {
-                "ServiceToken": "arn", "WriterArns": [self.writer], "SearcherArns": [self.searcher, ""],
-                "AdministratorArns": [self.administrator]
-            }
+            "ResourceProperties": {"ServiceToken": "arn", "Endpoint": "another one is an update"}
         });
         let function = secured.lab.function_of(config).await.env("STREAMDEX_SET_UP", "1");
+        let function = function.env("STREAMDEX_WRITER_ARNS", &self.writer);
+        let function = function.env("STREAMDEX_SEARCHER_ARNS", &self.searcher);
+        let function = function.env("STREAMDEX_ADMINISTRATOR_ARNS", &self.administrator);
         let mut sandbox = function.start();
         sandbox.invoke(event.to_string(), time).await
     }
@@ -101,10 +101,19 @@ async fn a_deployment_sets_up_who_writes_and_who_searches() {
         (200, true, true)
     );
 
-    for request in ["Update", "Delete"] {
-        stack.invoke(&secured, ADMINISTRATOR, request, AMPLE).await;
-        assert_eq!(stack.answer()["Status"], "SUCCESS");
+    // Nobody is to search, and a file that is no configuration keeps no stack from being deleted.
+    let nobody = Stack { searcher: String::new(), ..stack };
+    lab.write_file("broken.toml", "[[[");
+    for (request, config, expected) in [
+        ("Update", ADMINISTRATOR, "SUCCESS"),
+        ("Update", "broken.toml", "FAILED"),
+        ("Delete", "broken.toml", "SUCCESS"),
+    ] {
+        nobody.invoke(&secured, config, request, AMPLE).await;
+        assert_eq!(nobody.answer()["Status"], expected, "{request}: {}", nobody.answer());
     }
+    let (status, _) = searcher.ask(Method::Get, &format!("{}/_search", lab.index), Value::Null).await;
+    assert_eq!(status, 403);
     assert_eq!(lab.ask(Method::Post, &format!("{}/_refresh", lab.index)).await.0, 200);
     assert_eq!(lab.ask(Method::Get, &format!("{}/_count", lab.index)).await.1["count"], 1, "nothing is taken away");
 }

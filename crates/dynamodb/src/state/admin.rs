@@ -22,6 +22,8 @@ pub enum Creation {
     Created,
     /// It was there.
     Existed,
+    /// It was there, and can be deleted by mistake.
+    Unprotected,
 }
 
 /// How a table is made outside emulators: as the templates make it, where nothing else is said.
@@ -47,23 +49,23 @@ impl StateTable {
     pub async fn create(&self, making: &Making) -> Result<Creation, StateError> {
         if let Look::There(table) = self.look().await? {
             self.admit(&table).await?;
-            return Ok(Creation::Existed);
+            // A command that was stopped may have left it so.
+            let is_open = table.deletion_protection_enabled != Some(true) && !is_emulated(&table);
+            let is_meant = making.without_deletion_protection;
+            return Ok(if is_open && !is_meant { Creation::Unprotected } else { Creation::Existed });
         }
         let creation = match Box::pin(self.request_table(making)).await {
             Ok(()) => Creation::Created,
-            // Another process was faster.
+            // Another process was faster, or an answer was lost: what follows can be done twice.
             Err(error) if error.fault() == Fault::InUse => Creation::Existed,
             Err(error) => return Err(self.failed(error)),
         };
         let table = self.wait_until_active().await?;
-        if creation == Creation::Created {
-            self.expire_items().await?;
-        }
-        self.admit(&table).await?;
-        let arn = table.table_arn().and_then(TableArn::parse);
-        if creation == Creation::Created && arn.is_some_and(|arn| !arn.is_emulator()) {
+        if !is_emulated(&table) {
             self.protect(making).await?;
         }
+        self.expire_items().await?;
+        self.admit(&table).await?;
         Ok(creation)
     }
 
@@ -194,6 +196,17 @@ impl StateTable {
 enum Look {
     There(Box<TableDescription>),
     Missing(Place),
+}
+
+fn is_emulated(table: &TableDescription) -> bool {
+    table.table_arn().and_then(TableArn::parse).is_none_or(|arn| arn.is_emulator())
+}
+
+/// The commands that protect a state table.
+pub fn protection_hint(table: &str) -> String {
+    format!(
+        "grant dynamodb:UpdateTable and dynamodb:UpdateContinuousBackups; where you want both, run `aws dynamodb update-table --table-name {table} --deletion-protection-enabled` and `aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`"
+    )
 }
 
 fn has_our_keys(table: &TableDescription) -> bool {

@@ -1,5 +1,6 @@
 //! Why the state table cannot be used.
 
+use super::admin::protection_hint;
 use super::keys::FORMAT;
 use crate::fault::AwsError;
 use crate::place::Place;
@@ -61,9 +62,7 @@ impl StateError {
     pub fn hint(&self) -> String {
         match self {
             StateError::Aws { source, .. } => source.hint().to_owned(),
-            StateError::Unprotected { table, .. } => format!(
-                "grant dynamodb:UpdateTable and dynamodb:UpdateContinuousBackups, and run `aws dynamodb update-table --table-name {table} --deletion-protection-enabled` and `aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`"
-            ),
+            StateError::Unprotected { table, .. } => protection_hint(table),
             StateError::Missing { .. } => {
                 "run `streamdex state create`, or name an existing table as state.table".to_owned()
             }

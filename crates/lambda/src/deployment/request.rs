@@ -16,8 +16,6 @@ pub(super) struct Request {
     logical_resource_id: String,
     /// Absent from the first request.
     physical_resource_id: Option<String>,
-    #[serde(default)]
-    pub(super) resource_properties: Properties,
 }
 
 /// What is to be done.
@@ -26,18 +24,6 @@ pub(super) enum RequestType {
     Create,
     Update,
     Delete,
-}
-
-/// Who is to have which role. An empty text counts as left out: a parameter may be empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(super) struct Properties {
-    /// Who write: the function's role.
-    pub(super) writer_arns: Vec<String>,
-    /// Who search.
-    pub(super) searcher_arns: Vec<String>,
-    /// Who administer OpenSearch beside the one that sets up.
-    pub(super) administrator_arns: Vec<String>,
 }
 
 /// An answer.
@@ -55,15 +41,6 @@ pub(super) struct Reply {
 
 /// An answer may have 4,096 bytes.
 const LONGEST_REASON: usize = 1_000;
-
-// === impl Properties ===
-
-impl Properties {
-    /// Those of a list that name somebody.
-    pub(super) fn named(list: &[String]) -> Vec<String> {
-        list.iter().filter(|arn| !arn.is_empty()).cloned().collect()
-    }
-}
 
 // === impl Reply ===
 
@@ -98,7 +75,7 @@ mod tests {
             "RequestType": kind, "ServiceToken": "arn:aws:lambda:x", "ResponseURL": "https://bucket/answer?signed",
             "StackId": "arn:aws:cloudformation:s", "RequestId": "r1", "LogicalResourceId": "SetUp",
             "ResourceType": "Custom::StreamdexSetUp", "PhysicalResourceId": "streamdex-default",
-            "ResourceProperties": {"ServiceToken": "x", "WriterArns": ["arn:w"], "SearcherArns": [""]}
+            "ResourceProperties": {"ServiceToken": "x", "WriterArns": ["arn:of an attacker"]}
         });
         serde_json::from_value(event).unwrap()
     }
@@ -106,11 +83,7 @@ mod tests {
     #[test]
     fn a_request_is_read_and_answered_for_the_same_resource() {
         let create = request("Create");
-        assert_eq!(
-            (create.request_type, Properties::named(&create.resource_properties.searcher_arns).len()),
-            (RequestType::Create, 0)
-        );
-        assert_eq!(create.resource_properties.writer_arns, ["arn:w"]);
+        assert_eq!(create.request_type, RequestType::Create);
         let reply: Value = serde_json::from_str(&Reply::new(&create, "renamed", Ok(())).to_json()).unwrap();
         let first = Request { physical_resource_id: None, ..create };
         assert_eq!(Reply::new(&first, "renamed", Ok(())).physical_resource_id, "streamdex-renamed");

@@ -6,7 +6,7 @@ use streamdex_config::{Auth, Config, SigV4Service};
 use streamdex_sink::access::{FineGrained, RoleMapping, Work, fine_grained, searcher};
 use streamdex_sink::{Client, ClientError};
 
-use super::request::Properties;
+use super::People;
 
 /// Why a role is not there.
 #[derive(Debug, thiserror::Error)]
@@ -21,30 +21,28 @@ pub(super) enum RefusedPut {
 const OF_ADMINISTRATORS: [&str; 2] = ["all_access", "security_manager"];
 const MAPPINGS: &str = "_plugins/_security/api/rolesmapping";
 
-/// Puts the roles of those who write and search, and adds those who administer. Nobody loses a role. A collection of
-/// OpenSearch Serverless has data access policies instead.
-pub(super) async fn put_roles(client: &Client, config: &Config, properties: &Properties) -> Result<(), RefusedPut> {
+/// Puts the roles of those who write and search, in place of what has these names, and adds those who administer. Whoever
+/// writes does not administer. A collection of OpenSearch Serverless has data access policies instead.
+pub(super) async fn put_roles(client: &Client, config: &Config, people: &People) -> Result<(), RefusedPut> {
     if matches!(config.opensearch.auth, Auth::None | Auth::SigV4 { service: SigV4Service::Aoss, .. }) {
         return Ok(());
     }
-    let administrators = Properties::named(&properties.administrator_arns);
-    if !administrators.is_empty() {
-        for role in OF_ADMINISTRATORS {
-            add(client, role, &administrators).await?;
-        }
+    for role in OF_ADMINISTRATORS {
+        change(client, role, people).await?;
     }
-    let writers = RoleMapping::of_roles(Properties::named(&properties.writer_arns));
-    let searchers = RoleMapping::of_roles(Properties::named(&properties.searcher_arns));
+    let writers = RoleMapping::of_roles(people.writers.clone());
+    let searchers = RoleMapping::of_roles(people.searchers.clone());
     for FineGrained { role, role_mapping } in [fine_grained(config, Work::Lambda, writers), searcher(config, searchers)]
     {
         put(client, &role.path, &json!(role.body)).await?;
-        put(client, &role_mapping.path, &json!(role_mapping.body)).await?;
+        // Nobody is said too: a mapping without anything in it is refused.
+        put(client, &role_mapping.path, &json!({"backend_roles": role_mapping.body.backend_roles})).await?;
     }
     Ok(())
 }
 
-/// Adds to who has a role.
-async fn add(client: &Client, role: &str, arns: &[String]) -> Result<(), RefusedPut> {
+/// Changes who administers, where that is another set than before.
+async fn change(client: &Client, role: &str, people: &People) -> Result<(), RefusedPut> {
     let path = format!("{MAPPINGS}/{role}");
     let answer = client.json(Method::Get, &path, None).await?;
     let found: Value = answer.json().unwrap_or_default();
@@ -53,30 +51,34 @@ async fn add(client: &Client, role: &str, arns: &[String]) -> Result<(), Refused
         (404, _) => Map::new(),
         _ => return Err(refused(&path, answer.status, &found)),
     };
-    match put(client, &path, &with(&found, arns)).await {
+    let Some(changed) = changed(&found, people) else { return Ok(()) };
+    match put(client, &path, &changed).await {
         // There is no such role.
         Err(RefusedPut::Refused { status: 404, .. }) => Ok(()),
         put => put,
     }
 }
 
-/// The mapping as it was, with these backend roles.
-fn with(found: &Map<String, Value>, arns: &[String]) -> Value {
+/// The mapping with those who administer and without those who write; `None` where it is so already.
+fn changed(found: &Map<String, Value>, people: &People) -> Option<Value> {
     let list = |name: &str| found.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut roles = list("backend_roles");
-    roles.extend(arns.iter().map(|arn| Value::from(arn.as_str())));
-    let mut known = Vec::new();
-    roles.retain(|role| {
-        !known.contains(role) && {
-            known.push(role.clone());
-            true
+    let before = list("backend_roles");
+    let is_writer =
+        |role: &&Value| role.as_str().is_some_and(|role| people.writers.iter().any(|writer| writer == role));
+    let mut roles: Vec<Value> = before.iter().filter(|role| !is_writer(role)).cloned().collect();
+    for administrator in &people.administrators {
+        if !roles.iter().any(|role| role == administrator.as_str()) {
+            roles.push(administrator.as_str().into());
         }
-    });
+    }
+    if roles == before {
+        return None;
+    }
     let mut body = json!({"backend_roles": roles, "hosts": list("hosts"), "users": list("users")});
     if let (Some(both), Some(body)) = (found.get("and_backend_roles"), body.as_object_mut()) {
         body.insert("and_backend_roles".to_owned(), both.clone());
     }
-    body
+    Some(body)
 }
 
 /// All roles are one document, which somebody else may have written meanwhile: that is answered with 409.
@@ -96,6 +98,15 @@ fn refused(path: &str, status: u16, body: &Value) -> RefusedPut {
 // === impl RefusedPut ===
 
 impl RefusedPut {
+    /// Whether it may be done later without a change. A new domain does not know its administrator at first, and somebody else
+    /// may write the roles at the same time.
+    pub(super) fn passes(&self) -> bool {
+        match self {
+            RefusedPut::Client(error) => super::can_pass(error),
+            RefusedPut::Refused { status, .. } => matches!(status, 401 | 403 | 404 | 409 | 429 | 500..),
+        }
+    }
+
     pub(super) fn hint(&self) -> &'static str {
         match self {
             RefusedPut::Client(error) => error.hint(),
@@ -108,17 +119,25 @@ impl RefusedPut {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "code of tests")]
 mod tests {
     use super::*;
 
     #[test]
-    fn administrators_are_added_once_and_nobody_is_taken_out() {
-        let found = json!({"backend_roles": ["arn:a"], "users": ["u"], "hosts": [], "reserved": false, "and_backend_roles": ["x"]});
-        let found = found.as_object().cloned().unwrap_or_default();
-        let body = with(&found, &["arn:b".to_owned(), "arn:a".to_owned()]);
+    fn administrators_are_added_once_and_writers_are_none() {
+        let people = People {
+            writers: vec!["arn:w".to_owned()],
+            administrators: vec!["arn:b".to_owned(), "arn:a".to_owned()],
+            ..People::default()
+        };
+        let found = json!({
+            "backend_roles": ["arn:a", "arn:w"], "users": ["u"], "hosts": [], "reserved": false, "and_backend_roles": ["x"]
+        });
+        let body = changed(found.as_object().unwrap(), &people).unwrap();
         let expected =
             json!({"backend_roles": ["arn:a", "arn:b"], "users": ["u"], "hosts": [], "and_backend_roles": ["x"]});
         assert_eq!(body, expected);
-        assert_eq!(with(&Map::new(), &["arn:b".to_owned()])["backend_roles"], json!(["arn:b"]));
+        assert_eq!(changed(body.as_object().unwrap(), &people), None);
+        assert_eq!(changed(&Map::new(), &people).unwrap()["backend_roles"], json!(["arn:b", "arn:a"]));
     }
 }
