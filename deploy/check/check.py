@@ -5,6 +5,7 @@
    written (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
    The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
+   What stays when a stack is deleted is named by the page about removal (removal.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
@@ -32,11 +33,13 @@ from samtranslator.yaml_helper import yaml_parse
 import alarms
 import containers
 import refused
+import removal
 import resolve
 import rules
 import test_alarms
 import test_containers
 import test_refused
+import test_removal
 import test_rules
 
 DEPLOY = Path(__file__).resolve().parent.parent
@@ -128,7 +131,7 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms]))
+    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms, test_removal]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -152,6 +155,7 @@ def main(work):
         *rules.problems(readable),
         *refused.problems(readable),
         *alarms.problems(readable),
+        *removal.problems(readable, (DOCS / "removing.md").read_text()),
         *(
             f"{name}: {problem}"
             for name in ("sam/template.yaml", "cloudformation/service.yaml")
