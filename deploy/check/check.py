@@ -5,6 +5,7 @@
    written (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
    The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
+   Names do not collide with those of a second deployment, or of a second region (names.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
@@ -32,12 +33,14 @@ from samtranslator.yaml_helper import yaml_parse
 
 import alarms
 import containers
+import names
 import refused
 import removal
 import resolve
 import rules
 import test_alarms
 import test_containers
+import test_names
 import test_refused
 import test_removal
 import test_rules
@@ -131,7 +134,7 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms, test_removal]))
+    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -154,6 +157,7 @@ def main(work):
     for problem in [
         *rules.problems(readable),
         *refused.problems(readable),
+        *names.problems(readable),
         *alarms.problems(readable),
         *removal.problems(readable, (DOCS / "removing.md").read_text()),
         *(
