@@ -175,6 +175,10 @@ def main(work):
             for name in ("sam/template.yaml", "cloudformation/service.yaml")
             for problem in rules.endpoints(readable["cloudformation/network.yaml"], readable[name])
         ),
+        *(
+            f"cloudformation/network.yaml: {problem}"
+            for problem in rules.shared(readable["cloudformation/network.yaml"])
+        ),
         *rules.nested(readable),
         *(
             f"{name}: {problem}"
