@@ -5,6 +5,9 @@
    written (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
    The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
+   Names do not collide with those of a second deployment, or of a second region (names.py).
+   The parameters of a second region fit the template (parameters.py).
+   What stays when a stack is deleted is named by the page about removal (removal.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
@@ -31,12 +34,18 @@ from samtranslator.yaml_helper import yaml_parse
 
 import alarms
 import containers
+import names
+import parameters
 import refused
+import removal
 import resolve
 import rules
 import test_alarms
 import test_containers
+import test_names
+import test_parameters
 import test_refused
+import test_removal
 import test_rules
 
 DEPLOY = Path(__file__).resolve().parent.parent
@@ -45,6 +54,7 @@ DOCS = DEPLOY.parent / "docs"
 FUNCTION_POLICY = DEPLOY / "check" / "function-policy.json"
 SERVICE_POLICY = DEPLOY / "check" / "service-policy.json"
 SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
+SECOND_REGION = DEPLOY / "sam" / "second-region.toml"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
 
@@ -128,7 +138,7 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms]))
+    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -151,11 +161,23 @@ def main(work):
     for problem in [
         *rules.problems(readable),
         *refused.problems(readable),
+        *names.problems(readable),
         *alarms.problems(readable),
+        *(
+            f"{SECOND_REGION.name}: {problem}"
+            for problem in parameters.problems(
+                SECOND_REGION.read_text(), readable["sam/template.yaml"], parameters.SECOND_REGION
+            )
+        ),
+        *removal.problems(readable, (DOCS / "removing.md").read_text()),
         *(
             f"{name}: {problem}"
             for name in ("sam/template.yaml", "cloudformation/service.yaml")
             for problem in rules.endpoints(readable["cloudformation/network.yaml"], readable[name])
+        ),
+        *(
+            f"cloudformation/network.yaml: {problem}"
+            for problem in rules.shared(readable["cloudformation/network.yaml"])
         ),
         *rules.nested(readable),
         *(

@@ -29,6 +29,10 @@ class Stack:
                 return self.resolve(yes if self.conditions[condition] else no)
             if function == "Fn::Sub":
                 return self.substitute(argument)
+            if function == "Fn::Join":
+                return argument[0].join(self.resolve(argument[1]))
+            if function == "Fn::Split":
+                return self.resolve(argument[1]).split(argument[0])
         resolved = {key: self.resolve(value) for key, value in node.items()}
         return {key: value for key, value in resolved.items() if value is not GONE}
 

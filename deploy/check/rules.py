@@ -197,7 +197,9 @@ def problems(templates):
 
 
 def nested(templates):
-    """Parameters of nested templates that nobody can choose, that nothing takes, or whose default is another."""
+    """Parameters of nested templates that nobody can choose, that nothing takes, or whose default is another; lists,
+    which a nested stack takes as a text alone: https://repost.aws/knowledge-center/cloudformation-parameters-nested-stacks
+    """
     left = set()
     for name, template in templates.items():
         for logical, resource in template["Resources"].items():
@@ -215,6 +217,8 @@ def nested(templates):
                     yield f"{name}: {logical}: {child} takes no {parameter}"
             for parameter, value in given.items():
                 own = template["Parameters"].get(value.get("Ref")) if isinstance(value, dict) else None
+                if own is not None and (own.get("Type") == "CommaDelimitedList" or "List<" in own.get("Type", "")):
+                    yield f"{name}: {logical}: {parameter} is passed on as a list"
                 for key in ("Default", "AllowedValues"):
                     pair = [one.get(key) for one in (own or {}, taken.get(parameter, {}))]
                     if None not in pair and pair[0] != pair[1]:
@@ -235,6 +239,26 @@ def endpoints(network, template):
         if endpoint is not None:
             for action in sorted(set(listed(statement["Action"])) - let_through[endpoint]):
                 yield f"the endpoint's statement {endpoint} does not let {action} of {statement['Sid']} through"
+
+
+# What the endpoints of a network let through for each table that it is given: the statement, and what follows the ARN.
+OF_TABLES = {"Source": "", "Streams": "/stream/*"}
+
+
+def shared(network):
+    """Tables of a network that one of its endpoints does not let through. Several deployments share a network, so it is
+    given a list: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html"""
+    if network["Parameters"].get("SourceTableArns", {}).get("Type") != "CommaDelimitedList":
+        yield "SourceTableArns is no list of tables"
+        return
+    tables = [f"arn:aws:dynamodb:eu-west-1:123456789012:table/{name}" for name in ("one", "two")]
+    for statement in statements(network):
+        if statement["Sid"] in OF_TABLES:
+            for given in (tables[:1], tables):
+                found = listed(resolve.Stack({"SourceTableArns": given}, {}).resolve(statement["Resource"]))
+                wanted = [table + OF_TABLES[statement["Sid"]] for table in given]
+                if found != wanted:
+                    yield f"{statement['Sid']} lets {found} through, of {wanted}"
 
 
 def log_keys(template):

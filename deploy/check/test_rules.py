@@ -53,6 +53,21 @@ class Rules(unittest.TestCase):
         found = list(rules.endpoints(network, [role, {**role, "Sid": "Other"}]))
         self.assertEqual(found, ["the endpoint's statement Source does not let dynamodb:Scan of SourceTable through"])
 
+    def test_endpoints_let_each_table_of_a_list_through(self):
+        def found(streams, kind="CommaDelimitedList"):
+            endpoints = [
+                {"Effect": "Allow", "Sid": "Source", "Resource": {"Ref": "SourceTableArns"}},
+                {"Effect": "Allow", "Sid": "Streams", "Resource": streams},
+            ]
+            return list(rules.shared({"Parameters": {"SourceTableArns": {"Type": kind}}, "Resources": endpoints}))
+
+        joined = {"Fn::Join": ["/stream/*,", {"Ref": "SourceTableArns"}]}
+        each = {"Fn::Split": [",", {"Fn::Sub": ["${Tables}/stream/*", {"Tables": joined}]}]}
+        self.assertEqual(found(each), [])
+        self.assertEqual(found(each, "String"), ["SourceTableArns is no list of tables"])
+        last = {"Fn::Sub": ["${Tables}/stream/*", {"Tables": {"Fn::Join": [",", {"Ref": "SourceTableArns"}]}}]}
+        self.assertEqual(len(found(last)), 1)
+
     def test_what_a_nested_template_lets_one_choose_is_passed_on(self):
         def found(given, own=None, taken=None):
             stack = {"TemplateURL": "../b/child.yaml", "Parameters": given}
@@ -68,6 +83,9 @@ class Rules(unittest.TestCase):
         self.assertEqual(
             found({"C": {"Ref": "P"}}, {"Default": 1}, {"Default": 2}),
             ["a/parent.yaml: R: Default of C is 1 outside and 2 inside"],
+        )
+        self.assertEqual(
+            found({"C": {"Ref": "P"}}, {"Type": "CommaDelimitedList"}), ["a/parent.yaml: R: C is passed on as a list"]
         )
         self.assertEqual(len(list(rules.nested({}))), len(rules.LEFT))
 
@@ -218,6 +236,8 @@ class Resolve(unittest.TestCase):
             (sub("${Key.Arn}/${AWS::Region}"), "k/r"),
             ({"Fn::Sub": ["${Own}-${A}", {"Own": {"Ref": "A"}}]}, "a-a"),
             ({"Fn::If": ["Yes", {"Ref": "A"}, "b"]}, "a"),
+            ({"Fn::Join": [",", [{"Ref": "A"}, "b"]]}, "a,b"),
+            ({"Fn::Split": [",", sub("${A},b")]}, ["a", "b"]),
             ([{"Fn::If": ["No", "x", {"Ref": "AWS::NoValue"}]}, "y"], ["y"]),
             ({"x": {"Fn::If": ["No", "x", {"Ref": "AWS::NoValue"}]}, "y": 1}, {"y": 1}),
         ]:

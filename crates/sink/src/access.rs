@@ -407,7 +407,7 @@ mod tests {
     fn who_searches_reads_all_generations_of_these_indices_and_no_others() {
         let patterns = |index: &str| {
             let text = format!(
-                "source = {{ table = 't' }}\nopensearch = {{ url = 'http://127.0.0.1' }}\nroute = [{{ index = '{index}' }}]"
+                "source = {{ table = 'orders' }}\nopensearch = {{ url = 'http://127.0.0.1' }}\nroute = [{{ index = '{index}' }}]"
             );
             let config = Config::parse(&text, Path::new(""), &|_| None).unwrap().config;
             let role = searcher(&config, RoleMapping::of_roles([])).role.body;
