@@ -106,9 +106,10 @@ async fn readers_move_and_go_back_where_a_function_writes_what_they_see() {
     next.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
     assert!(earlier.stop().await > 300, "it was the second reader all the time");
     let deployed = Deployed::start(&lab, NEXT).await;
+    let (mut writer, _) = load.stop().await;
     lab.until_equal("both write the next generation", || next.stderr()).await;
     assert_eq!(next.stop().await.status, 0);
-    load.stop().await;
+    writer.write(50).await;
     lab.until_equal("by the function alone", String::new).await;
     assert!(deployed.stop().await > 300, "it has read from the beginning");
     lab.no_letters().await;

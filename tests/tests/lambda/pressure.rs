@@ -149,7 +149,8 @@ async fn a_blocked_index_and_refused_credentials_are_pauses_with_their_reason() 
     let refused = r#"{"error":{"type":"security_exception","reason":"no permissions"},"status":403}"#;
     for (reason, rule) in [
         ("read_only", Rule::bulk().withhold_items(blocked, |_, _| true)),
-        ("credentials_refused", Rule::bulk().answer(Reply::json(403, refused))),
+        ("forbidden", Rule::bulk().answer(Reply::json(403, refused))),
+        ("credentials_refused", Rule::bulk().answer(Reply::html(401, "Unauthorized"))),
     ] {
         let rule = bench.front.add(rule);
         let records = bench.stream.put_small(5, reason);

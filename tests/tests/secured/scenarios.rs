@@ -44,7 +44,7 @@ pub(crate) const SCENARIOS: [(&str, &[Step]); 10] = [
     ("run", &[STATE, Put(1), Put(2), Delete(2), Ends(&["run", "--until-end"], 0)]),
     // Whether an index that is there is to be filled, its documents say.
     ("run", &[STATE, Older, Before(&["index", "apply"], 0), Put(1), Ends(&["run", "--until-end"], 0)]),
-    ("lambda", &[STATE, Invoke, Invoke]),
+    ("lambda", &[STATE, Invoke]),
     ("backfill", &[STATE, Put(1), Ends(&["backfill", "--yes", "--no-stream"], 0)]),
     ("verify", &[STATE, Put(1), FOLLOWED, Ends(&["verify", "--full"], 0)]),
     (
