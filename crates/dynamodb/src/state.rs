@@ -16,8 +16,8 @@ mod write;
 
 use aws_sdk_dynamodb::Client;
 
-pub use self::admin::{Creation, Making, protection_hint};
-pub use self::error::StateError;
+pub use self::admin::{Creation, Making};
+pub use self::error::{StateError, protection_hint};
 use self::followed::FollowedTable;
 pub use self::item::{Item, check_format, number, of_number, stored, text};
 pub use self::keys::{BEHIND_DONE, FORMAT, MARK_SORT_KEY, Partition, SortKey, group_of, letter_sort_key};

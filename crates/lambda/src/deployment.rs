@@ -6,6 +6,7 @@
 //! update; nothing is deleted when a stack is. Who is to have which role is in the environment, and not in the request: whoever
 //! may only call the function decides nothing.
 
+mod people;
 mod request;
 mod security;
 
@@ -23,8 +24,9 @@ use streamdex_sink::{Client, ClientError, Indices, SetupContext, SetupError};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
+pub use self::people::People;
 use self::request::{Reply, Request, RequestType};
-use self::security::RefusedPut;
+use self::security::{RefusedPut, can_pass};
 use crate::deadline::left_until;
 
 /// Says that a function sets up, and takes no records.
@@ -35,14 +37,6 @@ pub struct Deployment {
     /// Why there is none, where there is none: CloudFormation waits for an answer all the same.
     config: Result<Config, String>,
     people: People,
-}
-
-/// Who is to have which role in OpenSearch, by ARNs of IAM roles.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct People {
-    writers: Vec<String>,
-    searchers: Vec<String>,
-    administrators: Vec<String>,
 }
 
 /// Why a request of CloudFormation has no answer: it waits for one.
@@ -80,23 +74,6 @@ const ANSWER_TRY: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_secs(3);
 const NO_ANSWER: &str =
     "OpenSearch or DynamoDB did not answer in the time of the function: check the network and security groups";
-
-// === impl People ===
-
-impl People {
-    /// From the function's environment; each variable holds ARNs with commas between them, or nothing.
-    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> People {
-        let list = |name: &str| {
-            let text = env(name).unwrap_or_default();
-            text.split(',').map(str::trim).filter(|arn| !arn.is_empty()).map(str::to_owned).collect()
-        };
-        People {
-            writers: list("STREAMDEX_WRITER_ARNS"),
-            searchers: list("STREAMDEX_SEARCHER_ARNS"),
-            administrators: list("STREAMDEX_ADMINISTRATOR_ARNS"),
-        }
-    }
-}
 
 // === impl Deployment ===
 
@@ -219,32 +196,5 @@ impl NotSetUp {
             }
             NotSetUp::Table(_) => false,
         }
-    }
-}
-
-/// Names of a new domain, and rights of a new role, take a while to be known.
-fn can_pass(error: &ClientError) -> bool {
-    matches!(
-        error,
-        ClientError::Unreachable { .. }
-            | ClientError::TimedOut { .. }
-            | ClientError::Interrupted { .. }
-            | ClientError::Auth(_)
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_to_have_which_role_is_in_the_environment() {
-        let env = |name: &str| match name {
-            "STREAMDEX_WRITER_ARNS" => Some("arn:a, arn:b".to_owned()),
-            "STREAMDEX_SEARCHER_ARNS" => Some(String::new()),
-            _ => None,
-        };
-        let expected = People { writers: vec!["arn:a".into(), "arn:b".into()], ..People::default() };
-        assert_eq!(People::from_env(&env), expected);
     }
 }

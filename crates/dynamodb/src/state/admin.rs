@@ -202,13 +202,6 @@ fn is_emulated(table: &TableDescription) -> bool {
     table.table_arn().and_then(TableArn::parse).is_none_or(|arn| arn.is_emulator())
 }
 
-/// The commands that protect a state table.
-pub fn protection_hint(table: &str) -> String {
-    format!(
-        "grant dynamodb:UpdateTable and dynamodb:UpdateContinuousBackups; where you want both, run `aws dynamodb update-table --table-name {table} --deletion-protection-enabled` and `aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`"
-    )
-}
-
 fn has_our_keys(table: &TableDescription) -> bool {
     let is = |name: &str, kind: KeyType| {
         let key = table.key_schema().iter().find(|key| key.key_type == kind);

@@ -1,6 +1,5 @@
 //! Why the state table cannot be used.
 
-use super::admin::protection_hint;
 use super::keys::FORMAT;
 use crate::fault::AwsError;
 use crate::place::Place;
@@ -55,6 +54,13 @@ pub enum StateError {
         /// Its sort key.
         key: String,
     },
+}
+
+/// The commands that protect a state table.
+pub fn protection_hint(table: &str) -> String {
+    format!(
+        "grant dynamodb:UpdateTable and dynamodb:UpdateContinuousBackups; where you want both, run `aws dynamodb update-table --table-name {table} --deletion-protection-enabled` and `aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`"
+    )
 }
 
 impl StateError {

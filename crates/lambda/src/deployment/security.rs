@@ -6,7 +6,7 @@ use streamdex_config::{Auth, Config, SigV4Service};
 use streamdex_sink::access::{FineGrained, RoleMapping, Work, fine_grained, searcher};
 use streamdex_sink::{Client, ClientError};
 
-use super::People;
+use super::people::People;
 
 /// Why a role is not there.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +102,7 @@ impl RefusedPut {
     /// may write the roles at the same time.
     pub(super) fn passes(&self) -> bool {
         match self {
-            RefusedPut::Client(error) => super::can_pass(error),
+            RefusedPut::Client(error) => can_pass(error),
             RefusedPut::Refused { status, .. } => matches!(status, 401 | 403 | 404 | 409 | 429 | 500..),
         }
     }
@@ -116,6 +116,17 @@ impl RefusedPut {
             RefusedPut::Refused { .. } => "it is tried again; look at the domain's health",
         }
     }
+}
+
+/// Names of a new domain, and rights of a new role, take a while to be known.
+pub(super) fn can_pass(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Unreachable { .. }
+            | ClientError::TimedOut { .. }
+            | ClientError::Interrupted { .. }
+            | ClientError::Auth(_)
+    )
 }
 
 #[cfg(test)]
