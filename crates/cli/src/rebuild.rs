@@ -223,7 +223,7 @@ async fn look(target: Arc<Target>, followed: Arc<AtomicUsize>, stop: Cancellatio
     std::future::pending().await
 }
 
-/// What was said last, and of what.
+/// What was said last and when, and what that knows of readers.
 #[derive(Default)]
 struct Told {
     last: Option<(String, Instant)>,

@@ -26,7 +26,6 @@ use url::Url;
 
 pub use self::people::People;
 use self::request::{Reply, Request, RequestType};
-use self::security::{RefusedPut, can_pass};
 use crate::deadline::left_until;
 
 /// Says that a function sets up, and takes no records.
@@ -60,7 +59,7 @@ enum NotSetUp {
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error(transparent)]
-    Put(#[from] RefusedPut),
+    Roles(SetupError),
     #[error("{index}: {error}")]
     Index { index: String, error: SetupError },
     #[error(transparent)]
@@ -121,7 +120,7 @@ impl Deployment {
 
     async fn set_up(&self, config: &Config) -> Result<(), NotSetUp> {
         let client = Client::connect(&config.opensearch, &config.aws).await?;
-        security::put_roles(&client, config, &self.people).await?;
+        security::put_roles(&client, config, &self.people).await.map_err(NotSetUp::Roles)?;
         let mut context = SetupContext::new();
         for source in &config.sources {
             let info = TableInfo::describe(&SourceClients::connect(source).await, source).await?;
@@ -178,7 +177,7 @@ impl NotSetUp {
     fn hint(&self) -> String {
         match self {
             NotSetUp::Client(error) => error.hint().to_owned(),
-            NotSetUp::Put(error) => error.hint().to_owned(),
+            NotSetUp::Roles(error) => security::hint(error).to_owned(),
             NotSetUp::Index { error, .. } => error.hint().to_owned(),
             NotSetUp::Table(error) => error.hint(),
         }
@@ -186,11 +185,12 @@ impl NotSetUp {
 
     /// Whether it may be done later without a change: domain and rights were made just now.
     fn passes(&self) -> bool {
-        let passes = |kind| matches!(kind, SetupErrorKind::Transient | SetupErrorKind::Credentials);
+        let can_pass =
+            |error: &SetupError| matches!(error.kind(), SetupErrorKind::Transient | SetupErrorKind::Credentials);
         match self {
-            NotSetUp::Client(error) => can_pass(error),
-            NotSetUp::Put(error) => error.passes(),
-            NotSetUp::Index { error, .. } => passes(error.kind()),
+            NotSetUp::Client(error) => can_pass(&error.clone().into()),
+            NotSetUp::Roles(error) => security::passes(error),
+            NotSetUp::Index { error, .. } => can_pass(error),
             NotSetUp::Table(TableError::Aws(error)) => {
                 error.fault().passes_by_itself() || matches!(error.fault(), Fault::Denied | Fault::Credentials)
             }

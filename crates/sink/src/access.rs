@@ -55,15 +55,8 @@ const WALK: [&str; 5] = [
 ];
 /// `index plan` counts documents.
 const SEARCH: &str = "indices:data/read/search";
-/// Searches that are no one index's: several at once, and long ones.
-const SEARCH_ALL: [&str; 6] = [
-    MAIN,
-    GET,
-    "indices:data/read/msearch",
-    "indices:data/read/scroll",
-    "indices:data/read/scroll/clear",
-    "indices:data/read/search/template",
-];
+/// What else is searched with that is no one index's.
+const SEARCH_ALL: [&str; 2] = ["indices:data/read/msearch", "indices:data/read/search/template"];
 /// A generation has six digits.
 const ANY_GENERATION: &str = "??????";
 const MAKE: [&str; 2] = ["indices:admin/aliases", "indices:admin/create"];
@@ -89,16 +82,6 @@ pub enum Work {
     Dlq,
     /// `index plan` and `index apply`.
     Index,
-}
-
-/// What OpenSearch itself must allow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Access {
-    /// A domain or cluster with the security plugin.
-    FineGrained(Box<FineGrained>),
-    /// The data access policy of a Serverless collection.
-    DataAccess([DataAccess; 1]),
 }
 
 /// A role and its mapping, with the paths to put them at.
@@ -219,18 +202,24 @@ impl Use {
 
     /// The names that are used: a rebuild looks at all generations, and plans with scratch indices.
     fn names(self, names: &[IndexNames]) -> Vec<IndexNames> {
-        let all = |names: &IndexNames| {
-            let concrete = names.concrete.rsplit_once('-').map(|(name, _)| format!("{name}-*"));
-            let of_all = names.manage == Manage::Create && self.work == Work::Rebuild;
-            let concrete = concrete.filter(|_| of_all).unwrap_or_else(|| names.concrete.clone());
-            IndexNames { concrete, ..names.clone() }
-        };
+        let used =
+            |names: &IndexNames| if self.work == Work::Rebuild { in_generations(names, "*") } else { names.clone() };
         let scratch = (self.work == Work::Rebuild && makes(names)).then(|| IndexNames {
             manage: Manage::Create,
             concrete: format!("{SCRATCH}*"),
             aliases: Vec::new(),
         });
-        names.iter().map(all).chain(scratch).collect()
+        names.iter().map(used).chain(scratch).collect()
+    }
+}
+
+/// The names with this pattern in place of the generation, where there are generations.
+fn in_generations(names: &IndexNames, pattern: &str) -> IndexNames {
+    match names.concrete.rsplit_once('-') {
+        Some((name, _)) if names.manage == Manage::Create => {
+            IndexNames { concrete: format!("{name}-{pattern}"), ..names.clone() }
+        }
+        _ => names.clone(),
     }
 }
 
@@ -243,7 +232,7 @@ pub fn fine_grained(config: &Config, work: Work, who: RoleMapping) -> FineGraine
         .map(|(index_patterns, allowed_actions)| IndexPermission { index_patterns, allowed_actions })
         .collect();
     let role = Role { cluster_permissions: cluster_actions(of, &all), index_permissions };
-    put(&role_name(config, work), role, who)
+    put(&role_name(config, work.name()), role, who)
 }
 
 fn put(name: &str, role: Role, who: RoleMapping) -> FineGrained {
@@ -257,19 +246,14 @@ fn put(name: &str, role: Role, who: RoleMapping) -> FineGrained {
 /// The role of who searches: all generations, since a rebuild moves the aliases, and the plugin takes an alias for its index.
 /// An index whose name is placeholders alone is left out: its pattern would be every index of the cluster.
 pub fn searcher(config: &Config, who: RoleMapping) -> FineGrained {
-    let of = |names: IndexNames| {
-        let all = names.concrete.rsplit_once('-').map(|(name, _)| format!("{name}-{ANY_GENERATION}"));
-        let concrete = all.filter(|_| names.manage == Manage::Create).unwrap_or(names.concrete);
-        names.aliases.into_iter().chain([concrete])
-    };
     let is_named = |pattern: &String| pattern.replace("-live", "").contains(char::is_alphanumeric);
-    let mut index_patterns: Vec<String> = index_names(config).into_iter().flat_map(of).filter(is_named).collect();
-    index_patterns.sort();
-    index_patterns.dedup();
+    let all = index_names(config);
+    let mut index_patterns = patterns(all.iter().map(|names| in_generations(names, ANY_GENERATION)));
+    index_patterns.retain(is_named);
     let read = IndexPermission { index_patterns, allowed_actions: vec!["read"] };
     let index_permissions = if read.index_patterns.is_empty() { Vec::new() } else { vec![read] };
-    let role = Role { cluster_permissions: SEARCH_ALL.to_vec(), index_permissions };
-    put(&format!("streamdex-{}-search", config.state.group), role, who)
+    let cluster_permissions = [MAIN, GET].into_iter().chain(SCROLL).chain(SEARCH_ALL).collect();
+    put(&role_name(config, "search"), Role { cluster_permissions, index_permissions }, who)
 }
 
 /// The HTTP methods that are used, as IAM names them for a domain.
@@ -308,12 +292,20 @@ pub fn data_access(config: &Config, work: Work, principal: String, collection: &
         let resource = vec![format!("collection/{collection}")];
         rules.push(Rule { resource_type: "collection", resource, permission });
     }
-    DataAccess { description: role_name(config, work), rules, principal: vec![principal] }
+    DataAccess { description: role_name(config, work.name()), rules, principal: vec![principal] }
 }
 
-/// The name of role and mapping, by group and work: to put one replaces what has its name.
-fn role_name(config: &Config, work: Work) -> String {
-    format!("streamdex-{}-{}", config.state.group, work.name())
+/// The name of role and mapping, by group and purpose: to put one replaces what has its name.
+fn role_name(config: &Config, purpose: &str) -> String {
+    format!("streamdex-{}-{purpose}", config.state.group)
+}
+
+/// What aliases and indices are called.
+fn patterns(names: impl Iterator<Item = IndexNames>) -> Vec<String> {
+    let mut patterns: Vec<String> = names.flat_map(|names| names.aliases.into_iter().chain([names.concrete])).collect();
+    patterns.sort();
+    patterns.dedup();
+    patterns
 }
 
 /// Patterns and what is allowed on them, for each way in which an index can be managed.
@@ -322,11 +314,7 @@ fn by_manage(
     actions: impl Fn(Manage) -> Vec<&'static str>,
 ) -> Vec<(Vec<String>, Vec<&'static str>)> {
     let permission = |manage| {
-        let of_manage = names.iter().filter(|names| names.manage == manage);
-        let mut patterns: Vec<String> =
-            of_manage.flat_map(|names| names.aliases.iter().chain([&names.concrete])).cloned().collect();
-        patterns.sort();
-        patterns.dedup();
+        let patterns = patterns(names.iter().filter(|names| names.manage == manage).cloned());
         let actions = actions(manage);
         (!patterns.is_empty() && !actions.is_empty()).then_some((patterns, actions))
     };
@@ -337,7 +325,7 @@ fn makes(names: &[IndexNames]) -> bool {
     names.iter().any(|names| names.manage == Manage::Create)
 }
 
-/// Permissions that no index limits; empty where OpenSearch is not asked.
+/// Permissions that no index limits.
 fn cluster_actions(Use { work, compares, .. }: Use, names: &[IndexNames]) -> Vec<&'static str> {
     let template = makes(names).then_some(TEMPLATE_PUT);
     let gets = (compares || work == Work::Dlq).then_some(GET);

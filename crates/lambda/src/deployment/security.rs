@@ -4,18 +4,10 @@ use opensearch::http::Method;
 use serde_json::{Map, Value, json};
 use streamdex_config::{Auth, Config, SigV4Service};
 use streamdex_sink::access::{FineGrained, RoleMapping, Work, fine_grained, searcher};
-use streamdex_sink::{Client, ClientError};
+use streamdex_sink::index::{SetupErrorKind, refusal};
+use streamdex_sink::{Answer, Client, SetupError};
 
 use super::people::People;
-
-/// Why a role is not there.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RefusedPut {
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error("OpenSearch refused to put {path} ({status}): {reason}")]
-    Refused { path: String, status: u16, reason: String },
-}
 
 /// What whoever administers OpenSearch has; the second one is Amazon OpenSearch Service's own.
 const OF_ADMINISTRATORS: [&str; 2] = ["all_access", "security_manager"];
@@ -23,7 +15,7 @@ const MAPPINGS: &str = "_plugins/_security/api/rolesmapping";
 
 /// Puts the roles of those who write and search, in place of what has these names, and adds those who administer. Whoever
 /// writes does not administer. A collection of OpenSearch Serverless has data access policies instead.
-pub(super) async fn put_roles(client: &Client, config: &Config, people: &People) -> Result<(), RefusedPut> {
+pub(super) async fn put_roles(client: &Client, config: &Config, people: &People) -> Result<(), SetupError> {
     if matches!(config.opensearch.auth, Auth::None | Auth::SigV4 { service: SigV4Service::Aoss, .. }) {
         return Ok(());
     }
@@ -42,20 +34,21 @@ pub(super) async fn put_roles(client: &Client, config: &Config, people: &People)
 }
 
 /// Changes who administers, where that is another set than before.
-async fn change(client: &Client, role: &str, people: &People) -> Result<(), RefusedPut> {
+async fn change(client: &Client, role: &str, people: &People) -> Result<(), SetupError> {
     let path = format!("{MAPPINGS}/{role}");
     let answer = client.json(Method::Get, &path, None).await?;
-    let found: Value = answer.json().unwrap_or_default();
-    let found = match (answer.status, found.get(role).and_then(Value::as_object)) {
+    let body: Value = answer.json().unwrap_or_default();
+    let found = match (answer.status, body.get(role).and_then(Value::as_object)) {
         (200, Some(found)) => found.clone(),
         (404, _) => Map::new(),
-        _ => return Err(refused(&path, answer.status, &found)),
+        _ => return Err(refusal(&answer, format!("say who has the role {role}"))),
     };
     let Some(changed) = changed(&found, people) else { return Ok(()) };
-    match put(client, &path, &changed).await {
+    let answer = client.json(Method::Put, &path, Some(&changed)).await?;
+    match answer.status {
         // There is no such role.
-        Err(RefusedPut::Refused { status: 404, .. }) => Ok(()),
-        put => put,
+        404 => Ok(()),
+        _ => done(&answer, &path),
     }
 }
 
@@ -82,51 +75,30 @@ fn changed(found: &Map<String, Value>, people: &People) -> Option<Value> {
 }
 
 /// All roles are one document, which somebody else may have written meanwhile: that is answered with 409.
-async fn put(client: &Client, path: &str, body: &Value) -> Result<(), RefusedPut> {
-    let answer = client.json(Method::Put, path, Some(body)).await?;
-    match answer.status {
-        200..=299 => Ok(()),
-        status => Err(refused(path, status, &answer.json().unwrap_or_default())),
-    }
+async fn put(client: &Client, path: &str, body: &Value) -> Result<(), SetupError> {
+    done(&client.json(Method::Put, path, Some(body)).await?, path)
 }
 
-fn refused(path: &str, status: u16, body: &Value) -> RefusedPut {
-    let reason = ["/error/reason", "/message", "/Message"].iter().find_map(|path| body.pointer(path)?.as_str());
-    RefusedPut::Refused { path: path.to_owned(), status, reason: reason.unwrap_or("no reason was given").to_owned() }
+fn done(answer: &Answer, path: &str) -> Result<(), SetupError> {
+    if (200..300).contains(&answer.status) { Ok(()) } else { Err(refusal(answer, format!("put {path}"))) }
 }
 
-// === impl RefusedPut ===
+/// Whether it may be done later without a change. A new domain does not know its administrator at first, and somebody else may
+/// write the roles at the same time.
+pub(super) fn passes(error: &SetupError) -> bool {
+    matches!(error.kind(), SetupErrorKind::Transient | SetupErrorKind::Credentials)
+        || matches!(error, SetupError::Refused { status: 404 | 409, .. })
+}
 
-impl RefusedPut {
-    /// Whether it may be done later without a change. A new domain does not know its administrator at first, and somebody else
-    /// may write the roles at the same time.
-    pub(super) fn passes(&self) -> bool {
-        match self {
-            RefusedPut::Client(error) => can_pass(error),
-            RefusedPut::Refused { status, .. } => matches!(status, 401 | 403 | 404 | 409 | 429 | 500..),
+/// What to do about it.
+pub(super) fn hint(error: &SetupError) -> &'static str {
+    match error {
+        SetupError::Refused { status: 401 | 403, .. } => {
+            "the role of the function that sets up must administer the domain (MasterUserARN), and its access policy must let the role reach _plugins/_security"
         }
+        SetupError::Refused { .. } => "it is tried again; look at the domain's health",
+        error => error.hint(),
     }
-
-    pub(super) fn hint(&self) -> &'static str {
-        match self {
-            RefusedPut::Client(error) => error.hint(),
-            RefusedPut::Refused { status: 401 | 403, .. } => {
-                "the role of the function that sets up must administer the domain (MasterUserARN), and its access policy must let the role reach _plugins/_security"
-            }
-            RefusedPut::Refused { .. } => "it is tried again; look at the domain's health",
-        }
-    }
-}
-
-/// Names of a new domain, and rights of a new role, take a while to be known.
-pub(super) fn can_pass(error: &ClientError) -> bool {
-    matches!(
-        error,
-        ClientError::Unreachable { .. }
-            | ClientError::TimedOut { .. }
-            | ClientError::Interrupted { .. }
-            | ClientError::Auth(_)
-    )
 }
 
 #[cfg(test)]

@@ -53,5 +53,6 @@ pub use known::{KnownIndex, Target};
 pub use names::{ConcreteNames, IndexNames, index_names};
 pub use readers::ReaderAliases;
 pub(crate) use reply::Reply;
+pub use reply::refusal;
 pub use report::{Applied, IndexApplied, IndexPlan, Plan};
 pub use scratch::{IgnoredValues, SCRATCH};

@@ -17,6 +17,11 @@ pub(crate) struct Reply {
     what: &'static str,
 }
 
+/// An answer that is no success, as the error of what was asked.
+pub fn refusal(answer: &Answer, action: impl Into<String>) -> SetupError {
+    Reply::read(answer).refused(action)
+}
+
 // === impl Reply ===
 
 impl Reply {

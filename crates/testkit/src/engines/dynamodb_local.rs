@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::blocking;
 use super::error::EngineError;
 use super::folders::RunFolder;
 use super::health::{get, wait_until_up};
 use super::package::Package;
 use super::ports::{DYNAMODB_PORTS, ReservedPort};
+use super::{SharedEngine, blocking, shared};
 use crate::process::Supervised;
 
 /// A running DynamoDB Local, in memory, killed when dropped.
@@ -57,12 +57,8 @@ impl DynamoDbLocal {
     /// # Errors
     /// As [`DynamoDbLocal::start`]; a failure is remembered.
     pub async fn shared() -> Result<Arc<Self>, EngineError> {
-        static SHARED: Mutex<Option<Result<Arc<DynamoDbLocal>, EngineError>>> = Mutex::new(None);
-        blocking(|| {
-            let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.get_or_insert_with(|| Self::start_blocking().map(Arc::new)).clone()
-        })
-        .await
+        static SHARED: SharedEngine<DynamoDbLocal> = Mutex::new(None);
+        shared(&SHARED, Self::start_blocking).await
     }
 
     /// `http://127.0.0.1:PORT`, for tables and streams.

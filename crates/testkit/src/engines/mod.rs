@@ -37,6 +37,7 @@ pub use search::{NodeOptions, SearchEngine, SearchNode};
 pub use secured::SecuredNode;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A name that no other test of this machine uses, for indices and tables on a shared engine: lower-case letters,
 /// digits and `-`.
@@ -45,6 +46,21 @@ pub fn unique_name(prefix: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("{prefix}-{}-{count}", std::process::id())
+}
+
+/// An engine that all tests of this process share; a failure is remembered, so that a hundred tests do not wait for it in turn.
+type SharedEngine<T> = Mutex<Option<Result<Arc<T>, EngineError>>>;
+
+/// The shared engine, started at the first call.
+async fn shared<T: Send + Sync + 'static>(
+    slot: &'static SharedEngine<T>,
+    start: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<Arc<T>, EngineError> {
+    blocking(move || {
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get_or_insert_with(|| start().map(Arc::new)).clone()
+    })
+    .await
 }
 
 /// Runs blocking work of this module beside the asynchronous runtime.

@@ -8,13 +8,12 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::blocking;
 use super::error::EngineError;
 use super::folders::RunFolder;
 use super::health::{get, wait_until_up};
 use super::package::Package;
 use super::ports::{ReservedPort, SEARCH_PORTS};
-use super::unique_name;
+use super::{SharedEngine, blocking, shared, unique_name};
 use crate::process::Supervised;
 
 const STOP_GRACE: Duration = Duration::from_secs(20);
@@ -156,13 +155,10 @@ impl SearchNode {
     /// # Errors
     /// As [`SearchNode::start`]; a failure is remembered, so that a hundred tests do not wait for it in turn.
     pub async fn shared(engine: SearchEngine) -> Result<Arc<Self>, EngineError> {
-        static SHARED: [SharedNode; SearchEngine::ALL.len()] = [const { Mutex::new(None) }; SearchEngine::ALL.len()];
+        static SHARED: [SharedEngine<SearchNode>; SearchEngine::ALL.len()] =
+            [const { Mutex::new(None) }; SearchEngine::ALL.len()];
         let slot = &SHARED[SearchEngine::ALL.iter().position(|each| *each == engine).unwrap()];
-        blocking(move || {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.get_or_insert_with(|| Self::start_blocking(engine, NodeOptions::default()).map(Arc::new)).clone()
-        })
-        .await
+        shared(slot, move || Self::start_blocking(engine, NodeOptions::default())).await
     }
 
     /// Which engine this is.
@@ -307,8 +303,6 @@ impl SearchNode {
         write_file(&folder, self.engine.settings_file(), &text)
     }
 }
-
-type SharedNode = Mutex<Option<Result<Arc<SearchNode>, EngineError>>>;
 
 fn write_file(folder: &Path, name: &str, text: &str) -> Result<(), EngineError> {
     fs::create_dir_all(folder)

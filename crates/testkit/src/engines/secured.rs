@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use super::blocking;
 use super::error::EngineError;
 use super::folders::RunFolder;
 use super::health::wait_until_up;
 use super::package::Package;
 use super::ports::{ReservedPort, SEARCH_PORTS};
+use super::{SharedEngine, shared};
 use crate::certificate::{CertificateKind, ServedCertificate};
 use crate::process::Supervised;
 
@@ -46,12 +46,8 @@ impl SecuredNode {
     /// # Errors
     /// When a tool is missing, the download fails, or the node does not come up; a failure is remembered.
     pub async fn shared() -> Result<Arc<Self>, EngineError> {
-        static SHARED: Mutex<Option<Result<Arc<SecuredNode>, EngineError>>> = Mutex::new(None);
-        blocking(|| {
-            let mut slot = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.get_or_insert_with(|| Self::start().map(Arc::new)).clone()
-        })
-        .await
+        static SHARED: SharedEngine<SecuredNode> = Mutex::new(None);
+        shared(&SHARED, Self::start).await
     }
 
     /// `https://localhost:PORT`.

@@ -13,14 +13,14 @@ mod reply;
 mod rule;
 mod serve;
 mod state;
-
 mod upstream;
 
-pub use crate::certificate::CertificateKind;
 pub use bulk::BulkOperation;
 pub use record::Recorded;
 pub use reply::{ItemError, Reply};
 pub use rule::{Rule, RuleId};
+
+pub use crate::certificate::CertificateKind;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
