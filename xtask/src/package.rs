@@ -101,7 +101,7 @@ fn configuration(path: &Path) -> anyhow::Result<Vec<Entry>> {
     named_files(&table, &[SECRET_KEY], &mut secrets);
     ensure!(
         secrets.is_empty(),
-        "{}: {SECRET_KEY} would put the password into the zip in plain text; use password_env, or kind = \"sigv4\"",
+        "{}: {SECRET_KEY} would put the password into the zip in plain text; use password_secret, or kind = \"sigv4\"",
         path.display()
     );
     named.sort();
@@ -200,7 +200,7 @@ mod tests {
         assert!(wrong.contains("did you mean") && !wrong.contains("is not set"), "{wrong}");
         let auth = "9200'\nauth = { kind = 'basic', username = 'u', password_file = 'password' }\n";
         let secret = names(folder.path(), &TEXT.replace("9200'\n", auth)).unwrap_err().to_string();
-        assert!(secret.contains("plain text") && secret.contains("password_env"), "{secret}");
+        assert!(secret.contains("plain text") && secret.contains("password_secret"), "{secret}");
         let outside = TEXT.replace("mappings/", &format!("{}/mappings/", folder.path().display()));
         assert!(names(folder.path(), &outside).unwrap_err().to_string().contains("would not be in the zip"));
     }

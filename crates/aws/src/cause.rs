@@ -5,6 +5,9 @@ use std::io;
 use std::iter::successors;
 
 use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// An error and its causes, outermost first. The outer ones of an SDK or an HTTP client say only "dispatch failure".
 pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -19,6 +22,24 @@ pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a 
 /// The innermost cause; the error itself where it has none.
 pub fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     causes(error).last().unwrap_or(error)
+}
+
+/// What a service answered to a call, or why there was no answer, in one line.
+pub fn call_reason<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    if let Some(credentials) = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
+        return format!("no AWS credentials: {}", credentials_reason(credentials));
+    }
+    match error.as_service_error().map(|refusal| (refusal.code(), refusal.message())) {
+        Some((Some(code), Some(message))) => format!("{code}: {message}"),
+        Some((Some(code), None)) => code.to_owned(),
+        _ => match error.raw_response().map(|answer| answer.status().as_u16()) {
+            Some(status) => format!("an answer with status {status} that is not the service's"),
+            None => root_cause(error).to_string(),
+        },
+    }
 }
 
 /// Why there are no credentials, in one line. The SDK's own text lists every provider of its chain.

@@ -1,6 +1,6 @@
 //! How streamdex finds credentials and region, and what an error of the SDK comes from.
 //!
-//! DynamoDB, its streams, the state table and a signed OpenSearch all ask [`sdk_config`], so that `profile`,
+//! DynamoDB, its streams, the state table, secrets, buckets and a signed OpenSearch all ask [`sdk_config`], so that `profile`,
 //! `role_arn` and `external_id` mean the same to each of them.
 
 mod cause;
@@ -14,7 +14,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use streamdex_config::AwsSettings;
 
-pub use self::cause::{causes, credentials_reason, root_cause};
+pub use self::cause::{call_reason, causes, credentials_reason, root_cause};
 pub use self::check::{SettingsError, check};
 
 /// A deadline on each attempt; the SDK tries most calls up to three times within the second one.

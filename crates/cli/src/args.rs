@@ -1,5 +1,6 @@
 //! The argument tree.
 
+mod iam_policy;
 mod rebuild;
 
 use std::net::SocketAddr;
@@ -10,9 +11,9 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use url::Url;
 
+pub use self::iam_policy::IamPolicyArgs;
 pub use self::rebuild::RebuildArgs;
 use crate::logging::LogFormat;
-use crate::policy::{Purpose, View};
 
 /// Keeps an OpenSearch index equal to a DynamoDB table, from the table's stream.
 #[derive(Debug, Parser)]
@@ -257,12 +258,15 @@ pub struct MapArgs {
 /// `streamdex replay`
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
-    /// Files of captured records; `-` is stdin
+    /// Files of captured records, or s3://BUCKET/PREFIX for all objects that begin so; `-` is stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Take the images as they were recorded, in place of reading the items; makes no AWS call
     #[arg(long)]
     pub images: bool,
+    /// Remove each object of S3 when all of its records have an outcome
+    #[arg(long, conflicts_with = "images")]
+    pub remove: bool,
     /// The source whose routes are taken, where records do not tell
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
@@ -368,71 +372,6 @@ pub struct VerifyArgs {
     /// Read the table in so many segments at the same time
     #[arg(long, value_name = "N", default_value = "8")]
     pub segments: NonZeroU32,
-}
-
-/// `streamdex iam-policy`
-#[derive(Debug, Clone, Args)]
-pub struct IamPolicyArgs {
-    /// What the policy is for
-    #[arg(long = "for", value_name = "PURPOSE", value_enum)]
-    pub(crate) purpose: Purpose,
-    /// Print what OpenSearch itself must allow: role and role mapping, or the Serverless data access policy
-    #[arg(long)]
-    pub opensearch: bool,
-    /// What the stream carries: without new images, items are read [taken if not given: NEW_AND_OLD_IMAGES]
-    #[arg(long, value_name = "VIEW", value_enum, hide_possible_values = true)]
-    pub(crate) view: Option<View>,
-    /// lambda: on-failure records are sent to the function again, which reads their items
-    #[arg(long)]
-    pub redrive: bool,
-    /// The account, where neither a stream's ARN nor a role tells it
-    #[arg(long, value_name = "ID")]
-    pub account: Option<String>,
-    /// The region, where the configuration names none
-    #[arg(long, value_name = "REGION", env = "AWS_REGION", hide_env_values = true)]
-    pub region: Option<String>,
-    /// The customer key of the source table; may be given several times
-    #[arg(long, value_name = "ARN")]
-    pub source_key: Vec<String>,
-    /// The customer key of the state table
-    #[arg(long, value_name = "ARN")]
-    pub state_key: Option<String>,
-    /// lambda: the bucket for batches that are given up
-    #[arg(long, value_name = "NAME")]
-    pub on_failure_bucket: Option<String>,
-    /// lambda: the customer key of that bucket
-    #[arg(long, value_name = "ARN", requires = "on_failure_bucket")]
-    pub bucket_key: Option<String>,
-    /// lambda: the function's log group
-    #[arg(long, value_name = "NAME")]
-    pub log_group: Option<String>,
-    /// lambda: the customer key of the function's environment
-    #[arg(long, value_name = "ARN")]
-    pub function_key: Option<String>,
-    /// lambda: the function's name, to keep its code from what its VPC needs
-    #[arg(long, value_name = "NAME")]
-    pub function: Option<String>,
-    /// lambda: a subnet of the function; may be given several times
-    #[arg(long, value_name = "ID", requires = "security_group")]
-    pub subnet: Vec<String>,
-    /// lambda: a security group of the function; may be given several times
-    #[arg(long, value_name = "ID", requires = "subnet")]
-    pub security_group: Vec<String>,
-    /// The OpenSearch domain, where opensearch.url is not its own address
-    #[arg(long, value_name = "NAME")]
-    pub domain: Option<String>,
-    /// The name of the Serverless collection
-    #[arg(long, value_name = "NAME")]
-    pub collection: Option<String>,
-    /// --opensearch: the ARN of the role that signs, where the configuration names none
-    #[arg(long, value_name = "ARN")]
-    pub principal: Option<String>,
-    /// Print the policy of this role, which the configuration assumes
-    #[arg(long, value_name = "ARN", conflicts_with = "profile")]
-    pub role: Option<String>,
-    /// Print the policy of this profile, which the configuration names
-    #[arg(long, value_name = "NAME")]
-    pub profile: Option<String>,
 }
 
 /// The address of a worker, as a command line argument.

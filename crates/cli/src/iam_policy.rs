@@ -119,6 +119,7 @@ fn facts(config: &Config, arguments: &IamPolicyArgs) -> Facts {
         },
         source_keys: arguments.source_key.clone(),
         state_key: arguments.state_key.clone(),
+        secret_key: arguments.secret_key.clone(),
         failure_bucket: arguments.on_failure_bucket.clone(),
         bucket_key: arguments.bucket_key.clone(),
         log_group: arguments.log_group.clone(),

@@ -66,6 +66,11 @@ impl Input {
         paths.iter().map(|path| Input::open(path)).collect()
     }
 
+    /// Of what was fetched into a file.
+    pub(crate) fn of_file(name: &str, file: File) -> Result<Input, CliError> {
+        Input::new(name, LineReader::new(file))
+    }
+
     fn new(name: &str, reader: io::Result<LineReader>) -> Result<Input, CliError> {
         let reader = reader.map_err(|error| unreadable(name, error))?;
         Ok(Input { name: name.to_owned(), reader, form: Form::Unknown, ahead: VecDeque::new(), lines: 0 })

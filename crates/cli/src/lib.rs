@@ -8,6 +8,7 @@ pub mod args;
 mod backfill;
 mod backfill_plan;
 mod broken;
+mod bucket;
 mod captured;
 mod closing;
 mod completions;

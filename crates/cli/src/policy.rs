@@ -1,12 +1,13 @@
 //! The least that a configuration must be granted: pure, from the configuration and what it does not hold.
 //!
-//! [`tables`] has one line for each AWS call that the crates make, [`search`] one for each request to OpenSearch,
-//! [`lambda`] what AWS Lambda itself does under a function's role. `docs/iam.md` names the test that each action
+//! [`tables`] has one line for each call to DynamoDB that the crates make, [`search`] one for each request to OpenSearch,
+//! [`bucket`] what `replay` asks of S3, and [`lambda`] what AWS Lambda itself does under a function's role. `docs/iam.md` names the test that each action
 //! stands against; the tests read the calls off the program's own traffic, so that neither list can drift.
 //!
 //! [`grants`] collects statements by [`Principal`]: a `role_arn` anywhere in the configuration makes another one, and
 //! lets the process's own credentials assume it.
 
+mod bucket;
 mod document;
 mod effect;
 mod facts;
@@ -32,6 +33,9 @@ pub(crate) fn policies(config: &Config, purpose: Purpose, facts: &Facts) -> Poli
     let mut grants = Grants::default();
     if purpose == Purpose::Lambda {
         lambda::grant(&mut grants, &sources, facts);
+    }
+    if purpose == Purpose::Replay {
+        bucket::grant(&mut grants, config, facts);
     }
     tables::grant(&mut grants, config, &sources, purpose, facts);
     search::grant(&mut grants, config, purpose, facts);

@@ -58,6 +58,9 @@ async fn state(config: &Config) -> Result<(), CliError> {
 async fn opensearch(config: &Config) -> Result<(), CliError> {
     match &config.opensearch.auth {
         Auth::None => Ok(()),
+        Auth::Basic { password: PasswordSource::Secret(secret), .. } => {
+            settings((&secret.aws, Some(&secret.region), MissingRegion::Required), "the secret", "[aws]").await
+        }
         Auth::Basic { password, .. } => self::password(password),
         Auth::SigV4 { region, aws, .. } => {
             let local = streamdex_config::is_loopback(&config.opensearch.url) && region.is_some();
@@ -94,5 +97,7 @@ fn password(source: &PasswordSource) -> Result<(), CliError> {
             let read = std::fs::read_to_string(path);
             read.map(drop).map_err(|error| CliError::new(Exit::Usage, message).caused_by(error).with_hint(hint))
         }
+        // Only a call shows it.
+        PasswordSource::Secret(_) => Ok(()),
     }
 }

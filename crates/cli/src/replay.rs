@@ -1,7 +1,10 @@
 //! `streamdex replay`: applies captured records.
 
+mod objects;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +23,7 @@ use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, Writer
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Global, ReplayArgs};
+use crate::bucket::Location;
 use crate::captured::{CapturedFor, Capturer};
 use crate::exit::{CliError, Exit};
 use crate::input::Input;
@@ -40,7 +44,7 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
     let what_for = if arguments.images { CapturedFor::Images } else { CapturedFor::Reads };
     let trust = what_for.trust();
     let mut capturer = Capturer::new(&config, arguments.source.as_deref(), what_for)?;
-    let inputs = Input::open_all(&arguments.files)?;
+    let inputs = Captured::open_all(&arguments.files, arguments)?;
     // With --images no AWS call is made but the one that the configuration asks for.
     let uses: &[Uses] = match what_for {
         CapturedFor::Reads => &[Uses::Sources, Uses::Letters, Uses::OpenSearch],
@@ -48,18 +52,38 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
         _ => &[Uses::OpenSearch],
     };
     preflight(&config, uses).await?;
+    if inputs.iter().any(|input| matches!(input, Captured::Objects(_))) {
+        preflight(&config, &[Uses::State]).await?;
+    }
     let cancel = CancellationToken::new();
     let mut watched = Watched::default();
     watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
     let deliveries = Box::pin(deliveries(&config, &mut capturer, trust, &cancel)).await?;
     let mut replay = Replay::new(deliveries, cancel);
     let ended = tokio::select! {
-        ended = Box::pin(replay.work_off(inputs, &capturer)) => ended,
+        ended = Box::pin(replay.work_off(inputs, (&config, &capturer, arguments.remove))) => ended,
         broken = watched.one_ended() => Err(broken),
     };
     // What was handed over is brought to its end even after a failure, so that the summary is true.
     while replay.take_one().await.is_some() {}
     replay.finish(global, ended)
+}
+
+/// What an input held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Records, all handed over.
+    Records,
+    /// No record.
+    Nothing,
+    /// It was not read to its end.
+    Unread,
+}
+
+/// Where captured records are.
+enum Captured {
+    File(Input),
+    Objects(Location),
 }
 
 /// The state of one replay.
@@ -75,6 +99,34 @@ struct Replay {
     fault: Option<DeliveryFault>,
     started: Instant,
     progress: Progress,
+}
+
+// === impl Captured ===
+
+impl Captured {
+    /// Opens files; objects are asked for when it is their turn.
+    fn open_all(paths: &[PathBuf], arguments: &ReplayArgs) -> Result<Vec<Captured>, CliError> {
+        let open = |path: &PathBuf| match path.to_str().map_or(Ok(None), Location::parse)? {
+            None => Input::open(path).map(Captured::File),
+            Some(location) if arguments.images => Err(images_of(&location)),
+            Some(location) => Ok(Captured::Objects(location)),
+        };
+        let inputs: Vec<Captured> = paths.iter().map(open).collect::<Result<_, _>>()?;
+        if arguments.remove && inputs.iter().any(|input| matches!(input, Captured::File(_))) {
+            let message = "--remove is for objects of S3, and a file is given";
+            return Err(
+                CliError::new(Exit::Usage, message).with_hint("leave --remove out, or give s3://BUCKET/PREFIX alone")
+            );
+        }
+        Ok(inputs)
+    }
+}
+
+/// Old images are for captures that a person has looked at.
+fn images_of(location: &Location) -> CliError {
+    CliError::new(Exit::Usage, format!("--images makes no AWS call, and {location} needs some")).with_hint(format!(
+        "leave --images out, which reads each item from the table; or copy the objects: aws s3 cp --recursive {location} ."
+    ))
 }
 
 // === impl Replay ===
@@ -95,27 +147,52 @@ impl Replay {
         }
     }
 
-    async fn work_off(&mut self, inputs: Vec<Input>, capturer: &Capturer) -> Result<(), CliError> {
-        for mut input in inputs {
-            let mut is_empty = true;
-            while let Some(piece) = input.next_piece()? {
-                let pages = capturer.capture(&input.name, &piece)?;
-                is_empty &= pages.order.is_empty() && pages.items.is_empty();
-                if !pages.items.is_empty() {
-                    return Err(items(&input.name, capturer.trust()));
+    async fn work_off(
+        &mut self,
+        inputs: Vec<Captured>,
+        (config, capturer, remove): (&Config, &Capturer, bool),
+    ) -> Result<(), CliError> {
+        for input in inputs {
+            match input {
+                Captured::File(input) => {
+                    let name = input.name.clone();
+                    if self.apply(input, capturer).await? == Found::Nothing {
+                        output::note(&format!("{name}: no records\n"));
+                    }
                 }
-                for (source, page) in pages.pages {
-                    self.submit(source, page).await;
-                }
-                if self.fault.is_some() || self.cancel.is_cancelled() {
-                    return Ok(());
-                }
+                Captured::Objects(location) => self.work_off_objects(config, capturer, location, remove).await?,
             }
-            if is_empty {
-                output::note(&format!("{}: no records\n", input.name));
+            if self.is_over() {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// Hands over what is in one input, until there is no use in going on.
+    async fn apply(&mut self, mut input: Input, capturer: &Capturer) -> Result<Found, CliError> {
+        let mut found = Found::Nothing;
+        while let Some(piece) = input.next_piece()? {
+            let pages = capturer.capture(&input.name, &piece)?;
+            if !pages.items.is_empty() {
+                return Err(items(&input.name, capturer.trust()));
+            }
+            if !pages.order.is_empty() {
+                found = Found::Records;
+            }
+            for (source, page) in pages.pages {
+                self.submit(source, page).await;
+            }
+            if self.is_over() {
+                return Ok(Found::Unread);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether nothing more is to be sent.
+    fn is_over(&self) -> bool {
+        self.fault.is_some() || self.cancel.is_cancelled()
     }
 
     /// Hands a page over as soon as no page in flight shares a key with it.

@@ -77,6 +77,17 @@ index = "sessions"
 manage = "never"
 "#;
 
+const SECRET: &str = r#"
+[source]
+table = "sessions"
+region = "eu-west-1"
+[opensearch]
+url = "https://search.example"
+auth = { kind = "basic", username = "streamdex", password_secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:search" }
+[[route]]
+index = "sessions"
+"#;
+
 fn run(folder: &Path, arguments: &[&str]) -> Ended {
     end(streamdex(&["iam-policy", "-c", "streamdex.toml"]).args(arguments).current_dir(folder))
 }
@@ -214,6 +225,14 @@ fn a_user_and_an_index_of_ones_own() {
 }
 
 #[test]
+fn a_secret_and_a_bucket() {
+    let key = "arn:aws:kms:eu-west-1:123456789012:key/1";
+    let bucket = ["--on-failure-bucket", "given-up", "--bucket-key", key];
+    let secret = ["--for", "replay", "--account", "123456789012", "--secret-key", key];
+    insta::assert_snapshot!("secret", printed(SECRET, &[&[&secret[..], &bucket[..]].concat()]));
+}
+
+#[test]
 fn what_needs_no_policy_is_said() {
     let folder = tempfile::tempdir().unwrap();
     file(folder.path(), "streamdex.toml", SERVERLESS);
@@ -250,7 +269,7 @@ fn options_that_change_nothing_are_named() {
             .filter_map(|line| line.split_once(" changes nothing of what ")?.0.split(' ').next_back());
         lines.map(str::to_owned).collect()
     };
-    let rows: [(&str, &[&str], &[&str]); 15] = [
+    let rows: [(&str, &[&str], &[&str]); 16] = [
         (SESSIONS, &["--for", "run", "--redrive", "--log-group", "g"], &["--redrive", "--log-group"]),
         (
             SESSIONS,
@@ -258,6 +277,7 @@ fn options_that_change_nothing_are_named() {
             &["--on-failure-bucket", "--bucket-key"],
         ),
         (SESSIONS, &["--for", "index", "--state-key", key], &["--state-key"]),
+        (SESSIONS, &["--for", "run", "--secret-key", key], &["--secret-key"]),
         (SESSIONS, &["--for", "status", "--source-key", key, "--view", "KEYS_ONLY"], &["--source-key", "--view"]),
         (SESSIONS, &["--for", "dlq", "--source-key", key, "--view", "KEYS_ONLY"], &["--view"]),
         (SESSIONS, &["--for", "lambda", "--function", "f"], &["--function"]),

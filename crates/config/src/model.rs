@@ -159,6 +159,19 @@ pub enum PasswordSource {
     Environment(String),
     /// A file; a final line break is cut off.
     File(PathBuf),
+    /// AWS Secrets Manager.
+    Secret(Secret),
+}
+
+/// A secret of AWS Secrets Manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// `arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME`.
+    pub arn: String,
+    /// The region in the ARN.
+    pub region: String,
+    /// Credentials to read it with: `[aws]`.
+    pub aws: AwsSettings,
 }
 
 /// The signing name of an OpenSearch flavour.

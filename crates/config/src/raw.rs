@@ -139,6 +139,9 @@ tables! {
         /// `basic`: the file that holds the password. It is read when it is needed; a final line break is cut
         /// off.
         password_file: String,
+        /// `basic`: the ARN of a secret in AWS Secrets Manager: the password itself, or a JSON object with a member
+        /// `password`. It is read with the credentials of `[aws]` when it is needed, and again when it is refused.
+        password_secret: String,
         /// `sigv4`: the signing name. Default: the one in an `amazonaws.com` host name, else `es`.
         service: ServiceWord,
         /// `sigv4`: the signing region. Default: the one in an `amazonaws.com` host name, else the sole source's,
@@ -328,7 +331,7 @@ words! {
     words AuthWord {
         /// No authentication.
         None = "none",
-        /// HTTP basic: `username`, and `password_env` or `password_file`.
+        /// HTTP basic: `username`, and `password_env`, `password_file` or `password_secret`.
         Basic = "basic",
         /// AWS Signature Version 4.
         SigV4 = "sigv4",

@@ -113,6 +113,9 @@ fn auth(auth: &Auth) -> Value {
         Auth::Basic { username, password: PasswordSource::File(path) } => {
             json!({ "kind": "basic", "username": username, "password_file": path })
         }
+        Auth::Basic { username, password: PasswordSource::Secret(secret) } => {
+            json!({ "kind": "basic", "username": username, "password_secret": secret.arn })
+        }
         Auth::SigV4 { service, region, aws: credentials } => {
             let service = match service {
                 SigV4Service::Es => "es",

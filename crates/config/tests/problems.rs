@@ -154,12 +154,31 @@ fn authentication() {
     only(&auth("username = 'u'"), "opensearch.auth.kind", "missing");
     only(&auth("kind = 'sigv5'"), "opensearch.auth.kind", "did you mean \"sigv4\"");
     only(&auth("kind = 'basic', password_env = 'P'"), "opensearch.auth.username", "missing");
-    only(&auth("kind = 'basic', username = 'u'"), "opensearch.auth", "password_env, or a file in password_file");
+    only(
+        &auth("kind = 'basic', username = 'u'"),
+        "opensearch.auth",
+        "password_env, a file in password_file, or the ARN",
+    );
     only(
         &auth("kind = 'basic', username = 'u', password_env = 'P', password_file = 'p'"),
         "opensearch.auth.password_file",
         "exclude",
     );
+    only(
+        &auth("kind = 'basic', username = 'u', password_env = 'P', password_secret = 'p'"),
+        "opensearch.auth.password_secret",
+        "password_env and password_secret exclude",
+    );
+    for wrong in [
+        "search",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:search",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:",
+        "arn:aws:secretsmanager::123456789012:secret:search",
+        "arn:aws:ssm:eu-west-1:123456789012:secret:search",
+    ] {
+        let secret = auth(&format!("kind = 'basic', username = 'u', password_secret = '{wrong}'"));
+        only(&secret, "opensearch.auth.password_secret", "no ARN of a secret");
+    }
     only(
         &auth("kind = 'basic', username = 'u', password_env = 'P', service = 'es'"),
         "opensearch.auth.service",

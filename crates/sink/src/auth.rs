@@ -5,17 +5,23 @@
 //! them *and* builds the provider chain again, since the SDK's providers read files only once.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use aws_types::region::Region;
+use futures::FutureExt;
 use opensearch::http::headers::HeaderValue;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use streamdex_aws::{MissingRegion, credentials_reason, sdk_config};
 use streamdex_config::{AwsSettings, PasswordSource};
 use tokio::sync::OnceCell;
+
+pub use crate::secret::SecretError;
+use crate::secret::read_secret;
 
 /// Credentials are replaced this long before they expire, so that none expires on the way.
 const RENEW_BEFORE: Duration = Duration::from_secs(60);
@@ -50,6 +56,20 @@ pub enum AuthError {
     /// The password cannot be put into a header.
     #[error("the OpenSearch password cannot be sent in a header")]
     Header,
+    /// The secret that should hold the password cannot be read.
+    #[error("the OpenSearch password cannot be read: {0}")]
+    Secret(#[from] SecretError),
+    /// The secret is a JSON object without a password.
+    #[error("the secret {0} is a JSON object without a text \"password\"")]
+    NoPassword(String),
+    /// The secret says that the password is somebody else's.
+    #[error("the secret {arn} holds the password of another user than {username:?}, which opensearch.auth names")]
+    OtherUser {
+        /// The secret's ARN.
+        arn: String,
+        /// The configured user.
+        username: String,
+    },
     /// No provider of the chain has credentials, or the one that should failed.
     #[error("no AWS credentials for OpenSearch: {reason}")]
     Aws {
@@ -69,7 +89,8 @@ pub enum AuthError {
 pub(crate) struct BasicAuth {
     username: String,
     password: PasswordSource,
-    header: Mutex<Option<HeaderValue>>,
+    /// As [`Cache::current`].
+    header: Mutex<Arc<OnceCell<HeaderValue>>>,
 }
 
 /// Where signing credentials come from.
@@ -102,6 +123,13 @@ impl AuthError {
             AuthError::File { .. } => {
                 "check that the file that opensearch.auth.password_file names exists and may be read"
             }
+            AuthError::Secret(_) => {
+                "check opensearch.auth.password_secret, and that secretsmanager:GetSecretValue and a way to Secrets Manager are there; `streamdex iam-policy` prints the permission"
+            }
+            AuthError::NoPassword(_) => {
+                "make the secret the password itself, or an object with the members username and password"
+            }
+            AuthError::OtherUser { .. } => "correct username or password_secret under opensearch.auth",
             AuthError::Header => "a password must not hold line breaks or control characters",
             AuthError::Aws { .. } => {
                 "check the profile, role_arn and external_id of opensearch.auth or [aws], or the task's or machine's role"
@@ -115,36 +143,68 @@ impl AuthError {
 
 impl BasicAuth {
     pub(crate) fn new(username: &str, password: &PasswordSource) -> BasicAuth {
-        BasicAuth { username: username.to_owned(), password: password.clone(), header: Mutex::new(None) }
+        BasicAuth { username: username.to_owned(), password: password.clone(), header: Mutex::default() }
     }
 
     /// The `Authorization` header; the password is read at the first call and after a [`BasicAuth::forget`].
-    pub(crate) fn header(&self) -> Result<HeaderValue, AuthError> {
-        let mut kept = self.header.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(header) = kept.as_ref() {
-            return Ok(header.clone());
-        }
-        let header = basic_header(&self.username, &read_password(&self.password)?)?;
-        *kept = Some(header.clone());
-        Ok(header)
+    pub(crate) async fn header(&self) -> Result<HeaderValue, AuthError> {
+        let cell = Arc::clone(&self.kept());
+        cell.get_or_try_init(|| self.read()).await.cloned()
     }
 
     /// Makes the next request read the password again: it may have been rotated.
     pub(crate) fn forget(&self) {
-        *self.header.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.kept() = Arc::default();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Arc<OnceCell<HeaderValue>>> {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(&self) -> Result<HeaderValue, AuthError> {
+        let password = match &self.password {
+            PasswordSource::Environment(name) => std::env::var(name).map_err(|_| AuthError::Variable(name.clone()))?,
+            PasswordSource::File(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| AuthError::File { path: path.clone(), source: Arc::new(error) })?;
+                without_line_break(&text).to_owned()
+            }
+            PasswordSource::Secret(secret) => {
+                // Behind a pointer: the SDK's types are too deep for what waits for it.
+                let text = read_secret(secret).boxed().await?;
+                password_in(&text, &self.username, &secret.arn)?
+            }
+        };
+        basic_header(&self.username, &password)
     }
 }
 
-fn read_password(source: &PasswordSource) -> Result<String, AuthError> {
-    match source {
-        PasswordSource::Environment(name) => std::env::var(name).map_err(|_| AuthError::Variable(name.clone())),
-        PasswordSource::File(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| AuthError::File { path: path.clone(), source: Arc::new(error) })?;
-            let line = text.strip_suffix('\n').unwrap_or(&text);
-            Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
-        }
+/// What a secret may hold beside the password, as the service's own forms have it.
+#[derive(Deserialize)]
+struct UserSecret {
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    password: Option<String>,
+}
+
+/// The password in the text of a secret: a member of a JSON object, else the text itself.
+fn password_in(text: &str, username: &str, arn: &str) -> Result<String, AuthError> {
+    if serde_json::from_str::<Map<String, Value>>(text).is_err() {
+        return Ok(without_line_break(text).to_owned());
     }
+    let no_password = || AuthError::NoPassword(arn.to_owned());
+    let secret: UserSecret = serde_json::from_str(text).map_err(|_| no_password())?;
+    if secret.username.is_some_and(|named| named != username) {
+        return Err(AuthError::OtherUser { arn: arn.to_owned(), username: username.to_owned() });
+    }
+    secret.password.ok_or_else(no_password)
+}
+
+/// The text without a final line break.
+fn without_line_break(text: &str) -> &str {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 fn basic_header(username: &str, password: &str) -> Result<HeaderValue, AuthError> {
@@ -280,25 +340,47 @@ mod tests {
         assert_eq!(credentials.get().await.unwrap().access_key_id(), "key1");
     }
 
-    #[test]
-    fn a_rotated_password_is_read_again() {
+    #[tokio::test]
+    async fn a_rotated_password_is_read_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("password");
         std::fs::write(&path, "old\n").unwrap();
         let basic = BasicAuth::new("admin", &PasswordSource::File(path.clone()));
-        let old = basic.header().unwrap();
+        let old = basic.header().await.unwrap();
         assert_eq!(old.to_str().unwrap(), "Basic YWRtaW46b2xk");
         std::fs::write(&path, "new").unwrap();
-        assert_eq!(basic.header().unwrap(), old);
+        assert_eq!(basic.header().await.unwrap(), old);
         basic.forget();
-        assert_eq!(basic.header().unwrap().to_str().unwrap(), "Basic YWRtaW46bmV3");
+        assert_eq!(basic.header().await.unwrap().to_str().unwrap(), "Basic YWRtaW46bmV3");
+    }
+
+    #[tokio::test]
+    async fn a_missing_password_is_told_without_a_secret() {
+        let basic = BasicAuth::new("admin", &PasswordSource::Environment("STREAMDEX_NO_SUCH_VARIABLE".into()));
+        let error = basic.header().await.unwrap_err();
+        assert!(error.to_string().contains("STREAMDEX_NO_SUCH_VARIABLE"));
+        assert!(!error.hint().is_empty());
     }
 
     #[test]
-    fn a_missing_password_is_told_without_a_secret() {
-        let basic = BasicAuth::new("admin", &PasswordSource::Environment("STREAMDEX_NO_SUCH_VARIABLE".into()));
-        let error = basic.header().unwrap_err();
-        assert!(error.to_string().contains("STREAMDEX_NO_SUCH_VARIABLE"));
-        assert!(!error.hint().is_empty());
+    fn a_secret_is_the_password_or_an_object_that_holds_it() {
+        let password = |text: &str| password_in(text, "writer", "arn:x");
+        for (text, expected) in [
+            ("hunter2", "hunter2"),
+            ("hunter2\r\n", "hunter2"),
+            ("12345", "12345"),
+            ("\"quoted\"", "\"quoted\""),
+            ("{not json", "{not json"),
+            (r#"{"password":"hunter2"}"#, "hunter2"),
+            (r#"{"username":"writer","password":"hunter2","engine":"opensearch"}"#, "hunter2"),
+        ] {
+            assert_eq!(password(text).unwrap(), expected, "{text}");
+        }
+        for text in ["{}", r#"{"Password":"hunter2"}"#, r#"{"password":7}"#] {
+            let error = password(text).unwrap_err();
+            assert!(matches!(error, AuthError::NoPassword(_)) && !error.to_string().contains("hunter2"), "{error}");
+        }
+        let other = password(r#"{"username":"reader","password":"hunter2"}"#).unwrap_err();
+        assert!(matches!(other, AuthError::OtherUser { .. }) && !other.to_string().contains("hunter2"), "{other}");
     }
 }

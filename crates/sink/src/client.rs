@@ -252,7 +252,7 @@ impl Client {
         match &self.0.authentication {
             Authentication::None => {}
             Authentication::Basic(basic) => {
-                headers.insert(AUTHORIZATION, basic.header()?);
+                headers.insert(AUTHORIZATION, basic.header().await?);
             }
             Authentication::Signed(cached) => credentials = Some(cached.get().await?),
         }

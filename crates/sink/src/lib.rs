@@ -14,6 +14,7 @@ pub mod retry;
 mod retry_after;
 mod scheme;
 pub mod scrub;
+mod secret;
 mod signing;
 mod tls;
 pub mod writer;

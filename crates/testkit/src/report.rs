@@ -13,7 +13,7 @@ use std::thread;
 
 #[cfg(feature = "clients")]
 use crate::engines::Dynoxide;
-use crate::engines::{DynamoDbLocal, EngineError, SearchEngine, SearchNode, target_folder};
+use crate::engines::{DynamoDbLocal, EngineError, Moto, SearchEngine, SearchNode, target_folder};
 
 /// Set by CI: a machine that must have every engine.
 pub const REQUIRE_ENGINES: &str = "STREAMDEX_REQUIRE_ENGINES";
@@ -45,6 +45,14 @@ pub async fn search_node(engine: SearchEngine) -> Option<Arc<SearchNode>> {
 /// As [`search_node`].
 pub async fn dynamodb_local() -> Option<Arc<DynamoDbLocal>> {
     needs(DynamoDbLocal::LABEL, DynamoDbLocal::shared().await)
+}
+
+/// The shared moto, or `None` after noting that this test is skipped.
+///
+/// # Panics
+/// As [`search_node`].
+pub async fn moto() -> Option<Arc<Moto>> {
+    needs(Moto::LABEL, Moto::shared().await)
 }
 
 /// A dynoxide of this test's own.

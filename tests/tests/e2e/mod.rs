@@ -6,6 +6,7 @@ mod beside_lambda;
 mod brake;
 mod crash;
 mod letters;
+mod objects;
 mod outage;
 mod pressure;
 pub(crate) mod program;

@@ -1,5 +1,6 @@
 //! One table, one index and one state table of a test's own, and the configuration that joins them.
 
+pub(crate) mod buckets;
 pub(crate) mod event;
 mod expected;
 mod load;

@@ -1,12 +1,17 @@
 //! The commands of the program.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::types::{AttributeValue, StreamViewType};
 use opensearch::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
+use streamdex_testkit::fault::FaultServer;
+use streamdex_testkit::report::moto;
 use streamdex_testkit::workload::{Item, Sessions};
 
 use super::granted::{Resource, Rights, granted};
 use super::recorded::Overheard;
+use crate::lab::buckets::Bucket;
 use crate::lab::event::{event, insert};
 use crate::lab::{number, text};
 
@@ -122,6 +127,50 @@ async fn replay_and_dlq_make_the_granted_calls_and_no_other() {
     // Of an index that `run` has noted; see the test on a secured node.
     assert!(needed.index.insert("indices:monitor/settings/get".to_owned()));
     assert_eq!(needed, granted(lab, &["--for", "dlq"]).await);
+}
+
+/// As Lambda lays it: the records inside a text.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_of_a_bucket_makes_the_granted_calls_and_no_other() {
+    let Some(moto) = moto().await else { return };
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let lab = &overheard.lab;
+    overheard.needed(&["state", "create"], 0).await;
+    let bucket = Bucket::new(&moto).await;
+    let records = [insert(&lab.table.stream_arn, 1_001, "gone", "")];
+    bucket.put("1.json", &json!({ "payload": event(&records) }).to_string()).await;
+    let front = FaultServer::in_front_of(&moto.endpoint_url());
+    let address = format!("s3://{}/", bucket.name);
+    let arguments = ["replay", &address, "--remove"];
+    let ended = lab.end_with(&arguments, &[("AWS_ENDPOINT_URL_S3", &front.url())]).await;
+    assert_eq!((ended.status, bucket.keys().await.len()), (0, 0), "{}", ended.stderr);
+    let asked: BTreeSet<(&str, bool)> = front
+        .requests()
+        .iter()
+        .map(|request| {
+            let of_an_object = request.path.contains("1.json");
+            let action = match (request.method.as_str(), of_an_object) {
+                ("GET", true) => "s3:GetObject",
+                ("DELETE", true) => "s3:DeleteObject",
+                ("GET", false) if request.path.contains("list-type=2") => "s3:ListBucket",
+                other => panic!("{other:?}: {request:?}"),
+            };
+            (action, of_an_object)
+        })
+        .collect();
+    let printed = lab.end(&["iam-policy", "--for", "replay", "--on-failure-bucket", &bucket.name]).await;
+    let policy: Value = serde_json::from_str(&printed.stdout).unwrap();
+    let mut granted = BTreeSet::new();
+    for statement in policy["Statement"].as_array().unwrap() {
+        let Some(of_bucket) = statement["Resource"][0].as_str().unwrap().strip_prefix("arn:aws:s3:::") else {
+            continue;
+        };
+        assert!(of_bucket.starts_with(&bucket.name), "{statement}");
+        for action in statement["Action"].as_array().unwrap() {
+            granted.insert((action.as_str().unwrap(), of_bucket.ends_with("/*")));
+        }
+    }
+    assert_eq!(asked, granted);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

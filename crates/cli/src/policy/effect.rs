@@ -12,7 +12,7 @@ pub(crate) struct Fact {
 
 /// All facts but account and region, which are for what the configuration leaves open. The view is a fact once it is
 /// given, so its caller tells.
-pub(crate) const FACTS: [Fact; 13] = [
+pub(crate) const FACTS: [Fact; 14] = [
     Fact { option: "--redrive", given: |f| f.redrive, one: |f| f.redrive = true, other: |f| f.redrive = false },
     Fact {
         option: "--source-key",
@@ -25,6 +25,12 @@ pub(crate) const FACTS: [Fact; 13] = [
         given: |f| f.state_key.is_some(),
         one: |f| f.state_key = Some(KEY.to_owned()),
         other: |f| f.state_key = None,
+    },
+    Fact {
+        option: "--secret-key",
+        given: |f| f.secret_key.is_some(),
+        one: |f| f.secret_key = Some(KEY.to_owned()),
+        other: |f| f.secret_key = None,
     },
     Fact {
         option: "--on-failure-bucket",

@@ -59,6 +59,8 @@ pub(crate) struct Facts {
     pub(crate) source_keys: Vec<String>,
     /// The customer key of the state table.
     pub(crate) state_key: Option<String>,
+    /// The customer key of the secret with the OpenSearch password.
+    pub(crate) secret_key: Option<String>,
     /// The bucket for batches that Lambda gives up.
     pub(crate) failure_bucket: Option<String>,
     /// The customer key of that bucket.

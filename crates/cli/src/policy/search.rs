@@ -2,7 +2,7 @@
 //! [`streamdex_sink::access`] says.
 
 use serde::Serialize;
-use streamdex_config::{Auth, AwsSettings, Config, SigV4Service};
+use streamdex_config::{Arn, Auth, AwsSettings, Config, PasswordSource, Secret, SigV4Service};
 use streamdex_sink::access::{DataAccess, FineGrained, RoleMapping, data_access, fine_grained, methods};
 use url::Url;
 
@@ -25,10 +25,14 @@ pub(crate) enum Access {
     DataAccess([DataAccess; 1]),
 }
 
-/// The IAM statement of requests that are signed.
+/// The IAM statement of requests that are signed, or of the password that they carry.
 pub(super) fn grant(grants: &mut Grants, config: &Config, purpose: Purpose, facts: &Facts) {
-    let Auth::SigV4 { service, region, aws } = &config.opensearch.auth else { return };
     let Some(work) = purpose.work() else { return };
+    let (service, region, aws) = match &config.opensearch.auth {
+        Auth::SigV4 { service, region, aws } => (service, region, aws),
+        Auth::Basic { password: PasswordSource::Secret(secret), .. } => return grant_secret(grants, secret, facts),
+        Auth::Basic { .. } | Auth::None => return,
+    };
     let place = Place::new(&facts.around, region.as_deref(), aws);
     let statement = match service {
         SigV4Service::Es => {
@@ -41,6 +45,24 @@ pub(super) fn grant(grants: &mut Grants, config: &Config, purpose: Purpose, fact
         }
     };
     grants.allow(aws, statement);
+}
+
+fn grant_secret(grants: &mut Grants, secret: &Secret, facts: &Facts) {
+    // Without the six characters that Secrets Manager adds, an ARN names the same secret to it, and another one to IAM.
+    let whole = Arn::parse(&secret.arn).is_some_and(|arn| has_suffix(arn.resource));
+    let resource = if whole { secret.arn.clone() } else { format!("{}-??????", secret.arn) };
+    grants.allow(&secret.aws, Statement::new("Password", &["secretsmanager:GetSecretValue"], resource));
+    if let Some(key) = &facts.secret_key {
+        let place = Place::new(&facts.around, Some(&secret.region), &secret.aws);
+        let statement = Statement::new("PasswordKey", &["kms:Decrypt"], key.clone());
+        grants.allow(&secret.aws, statement.via(place.via("secretsmanager")));
+    }
+}
+
+/// Whether the resource ends as Secrets Manager ends it: a hyphen and six letters or digits.
+fn has_suffix(resource: &str) -> bool {
+    let suffix = resource.rsplit_once('-').map(|(_, suffix)| suffix);
+    suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// What OpenSearch itself must allow; `None` where it asks nobody who he is, or is not asked for anything.

@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{BASIC, ROLES, SERVERLESS, SESSIONS};
+use super::{BASIC, ROLES, SECRET, SERVERLESS, SESSIONS};
 use crate::{end, file, streamdex};
 
 const PURPOSES: [&str; 9] = ["run", "lambda", "replay", "verify", "repair", "rebuild", "dlq", "state-create", "index"];
 /// Everything that adds to a policy.
-const ALL_OPTIONS: [&str; 26] = [
+const ALL_OPTIONS: [&str; 28] = [
     "--view",
     "KEYS_ONLY",
     "--source-key",
     "k",
     "--state-key",
+    "k",
+    "--secret-key",
     "k",
     "--on-failure-bucket",
     "b",
@@ -52,7 +54,7 @@ fn read(path: &str) -> String {
 fn all_granted() -> BTreeSet<String> {
     let folder = tempfile::tempdir().unwrap();
     let mut granted = BTreeSet::new();
-    for configuration in [SESSIONS, ROLES, SERVERLESS, BASIC] {
+    for configuration in [SESSIONS, ROLES, SERVERLESS, BASIC, SECRET] {
         file(folder.path(), "streamdex.toml", configuration);
         for purpose in PURPOSES {
             let arguments = ["iam-policy", "-c", "streamdex.toml", "--for", purpose];

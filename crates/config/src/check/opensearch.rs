@@ -8,7 +8,10 @@ use url::Url;
 
 use super::credentials::credentials;
 use super::{endpoint, region};
-use crate::model::{Auth, AwsSettings, Compression, LARGEST_BODY, OpenSearch, PasswordSource, SigV4Service, Source};
+use crate::Arn;
+use crate::model::{
+    Auth, AwsSettings, Compression, LARGEST_BODY, OpenSearch, PasswordSource, Secret, SigV4Service, Source,
+};
 use crate::problem::Problems;
 use crate::raw::{AuthTable, AuthWord, CompressionWord, OpenSearchTable, ServiceWord};
 use crate::read::{Key, Located};
@@ -127,7 +130,7 @@ fn auth(table: &OpenSearchTable, url: Option<&Url>, around: &Surroundings<'_>, p
     refuse_foreign_keys(auth, kind.value, problems);
     let result = match kind.value {
         AuthWord::None => Auth::None,
-        AuthWord::Basic => basic(auth, around.base_dir, problems).unwrap_or(Auth::None),
+        AuthWord::Basic => basic(auth, around, problems).unwrap_or(Auth::None),
         AuthWord::SigV4 => sigv4(auth, url, around, problems),
     };
     if let (Some(url), false) = (url, kind.value == AuthWord::None)
@@ -141,7 +144,7 @@ fn auth(table: &OpenSearchTable, url: Option<&Url>, around: &Surroundings<'_>, p
 
 /// A key that belongs to another kind of authentication is a mistake, not a comment.
 fn refuse_foreign_keys(auth: &AuthTable, kind: AuthWord, problems: &mut Problems) {
-    let of_basic = [&auth.username, &auth.password_env, &auth.password_file]
+    let of_basic = [&auth.username, &auth.password_env, &auth.password_file, &auth.password_secret]
         .map(|key| (AuthWord::Basic, key.given().map(|text| &text.place)));
     let of_sigv4 = [&auth.region, &auth.profile, &auth.role_arn, &auth.external_id]
         .map(|key| (AuthWord::SigV4, key.given().map(|text| &text.place)));
@@ -158,28 +161,51 @@ fn refuse_foreign_keys(auth: &AuthTable, kind: AuthWord, problems: &mut Problems
     }
 }
 
-fn basic(auth: &Located<AuthTable>, base_dir: &Path, problems: &mut Problems) -> Option<Auth> {
+fn basic(auth: &Located<AuthTable>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Auth> {
     let username = auth.username.required(&auth.place, "username", problems).map(|name| name.value.clone());
-    let password = match (auth.password_env.given(), auth.password_file.given()) {
-        (Some(variable), None) => Some(PasswordSource::Environment(variable.value.clone())),
-        (None, Some(file)) => Some(PasswordSource::File(base_dir.join(&file.value))),
-        (Some(_), Some(file)) => {
-            problems.error_with_hint(
-                &file.place,
-                "password_env and password_file exclude each other",
-                "keep one of them",
-            );
-            None
-        }
-        (None, None) => {
-            if auth.password_env.is_absent() && auth.password_file.is_absent() {
-                let hint = "name an environment variable in password_env, or a file in password_file";
+    Some(Auth::Basic { password: password(auth, around, problems)?, username: username? })
+}
+
+/// Where the password is: exactly one of three keys says so.
+fn password(auth: &Located<AuthTable>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<PasswordSource> {
+    let keys = [
+        ("password_env", &auth.password_env),
+        ("password_file", &auth.password_file),
+        ("password_secret", &auth.password_secret),
+    ];
+    let given: Vec<_> = keys.iter().filter_map(|(name, key)| Some((*name, key.given()?))).collect();
+    match given.as_slice() {
+        [("password_env", variable)] => Some(PasswordSource::Environment(variable.value.clone())),
+        [("password_file", file)] => Some(PasswordSource::File(around.base_dir.join(&file.value))),
+        [(_, arn)] => secret(arn, around, problems).map(PasswordSource::Secret),
+        [] => {
+            if keys.iter().all(|(_, key)| key.is_absent()) {
+                let hint = "name an environment variable in password_env, a file in password_file, or the ARN of a secret in password_secret";
                 problems.error_with_hint(&auth.place, "the password's place is missing", hint);
             }
             None
         }
+        [(one, _), (other, second), ..] => {
+            let message = format!("{one} and {other} exclude each other");
+            problems.error_with_hint(&second.place, message, "keep one of them");
+            None
+        }
+    }
+}
+
+fn secret(arn: &Located<String>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Secret> {
+    let is_secret = |parsed: &Arn<'_>| {
+        let name = parsed.resource.strip_prefix("secret:");
+        parsed.service == "secretsmanager"
+            && region::is_region(parsed.region)
+            && name.is_some_and(|name| !name.is_empty())
     };
-    Some(Auth::Basic { username: username?, password: password? })
+    let Some(parsed) = Arn::parse(&arn.value).filter(is_secret) else {
+        let hint = "a secret's ARN reads arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX; `aws secretsmanager describe-secret --secret-id NAME --query ARN` prints it";
+        problems.error_with_hint(&arn.place, "this is no ARN of a secret", hint);
+        return None;
+    };
+    Some(Secret { arn: arn.value.clone(), region: parsed.region.to_owned(), aws: around.aws.clone() })
 }
 
 fn sigv4(auth: &AuthTable, url: Option<&Url>, around: &Surroundings<'_>, problems: &mut Problems) -> Auth {

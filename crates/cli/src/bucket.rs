@@ -1,0 +1,169 @@
+//! Objects of Amazon S3 that begin with a prefix.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Seek, Write};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use streamdex_aws::{MissingRegion, call_reason, root_cause, sdk_config};
+use streamdex_config::State;
+
+use crate::exit::{CliError, Exit};
+
+const SCHEME: &str = "s3://";
+
+/// `s3://BUCKET/PREFIX`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Location {
+    bucket: String,
+    prefix: String,
+}
+
+/// A bucket, and what is wanted of it.
+pub(crate) struct Bucket {
+    client: Client,
+    location: Location,
+}
+
+/// One page of a listing.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// Keys of objects.
+    pub(crate) keys: Vec<String>,
+    /// Where the listing goes on.
+    pub(crate) next: Option<String>,
+}
+
+/// An object in a file without a name.
+pub(crate) struct Fetched {
+    pub(crate) file: File,
+    /// The entity tag of what was fetched.
+    pub(crate) tag: String,
+}
+
+// === impl Location ===
+
+impl Location {
+    /// The place that `text` names; `None` where it is no address of S3.
+    ///
+    /// # Errors
+    /// There is no bucket in it.
+    pub(crate) fn parse(text: &str) -> Result<Option<Location>, CliError> {
+        let Some(place) = text.strip_prefix(SCHEME) else { return Ok(None) };
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        if bucket.is_empty() {
+            let error = CliError::new(Exit::Usage, format!("{text} names no bucket"));
+            return Err(error.with_hint("write it as s3://BUCKET/PREFIX, or s3://BUCKET for all of it"));
+        }
+        Ok(Some(Location { bucket: bucket.to_owned(), prefix: prefix.to_owned() }))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{SCHEME}{}/{}", self.bucket, self.prefix)
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    /// A bucket in the region of the state table, asked for with the same credentials. Nothing is sent.
+    pub(crate) async fn connect(state: &State, location: Location) -> Bucket {
+        let shared = Box::pin(sdk_config(&state.aws, state.region.as_deref(), MissingRegion::Required)).await;
+        Bucket { client: Client::new(&shared), location }
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The address of an object, for messages.
+    pub(crate) fn address(&self, key: &str) -> String {
+        format!("{SCHEME}{}/{key}", self.location.bucket)
+    }
+
+    /// The next page of keys; those that end in a slash are what a console makes for folders, and left out.
+    pub(crate) async fn list(&self, next: Option<String>) -> Result<Page, CliError> {
+        let request = self.client.list_objects_v2().bucket(&self.location.bucket).prefix(&self.location.prefix);
+        let answer = Box::pin(request.set_continuation_token(next).send()).await;
+        let answer = answer.map_err(|error| self.refused("listed", &self.location.to_string(), &error))?;
+        let truncated = answer.is_truncated == Some(true);
+        let next = answer.next_continuation_token;
+        if truncated && next.is_none() {
+            let message = format!("{} cannot be listed: S3 says that there is more, and not where", self.location);
+            return Err(CliError::new(Exit::Unreachable, message));
+        }
+        let keys = answer.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
+        Ok(Page { keys: keys.filter(|key| !key.ends_with('/')).collect(), next: next.filter(|_| truncated) })
+    }
+
+    /// Fetches an object; `None` where there is none of this name any more.
+    pub(crate) async fn fetch(&self, key: &str) -> Result<Option<Fetched>, CliError> {
+        let request = self.client.get_object().bucket(&self.location.bucket).key(key);
+        match Box::pin(request.send()).await {
+            Ok(answer) => Box::pin(self.save(key, answer)).await.map(Some),
+            Err(error) if error.as_service_error().is_some_and(|refusal| refusal.is_no_such_key()) => Ok(None),
+            Err(error) => Err(self.refused("read", &self.address(key), &error)),
+        }
+    }
+
+    async fn save(&self, key: &str, answer: GetObjectOutput) -> Result<Fetched, CliError> {
+        let address = self.address(key);
+        let unsaved = |error: std::io::Error| {
+            let hint = "objects go through a temporary file; name a folder with room in TMPDIR";
+            CliError::new(Exit::Unreachable, format!("{address} cannot be saved")).caused_by(error).with_hint(hint)
+        };
+        let mut file = tempfile::tempfile().map_err(unsaved)?;
+        let (mut body, tag) = (answer.body, answer.e_tag.unwrap_or_default());
+        while let Some(part) = body.next().await {
+            let part = part.map_err(|error| {
+                let message = format!("{address} was not read to its end: {}", root_cause(&error));
+                CliError::new(Exit::Unreachable, message).with_hint("run the command again")
+            })?;
+            file.write_all(&part).map_err(unsaved)?;
+        }
+        file.rewind().map_err(unsaved)?;
+        Ok(Fetched { file, tag })
+    }
+
+    /// Removes an object that is still what was fetched; whether it was there to be removed.
+    pub(crate) async fn remove(&self, key: &str, tag: &str) -> Result<bool, CliError> {
+        let request = self.client.delete_object().bucket(&self.location.bucket).key(key);
+        let unchanged = (!tag.is_empty()).then(|| tag.to_owned());
+        match Box::pin(request.set_if_match(unchanged).send()).await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if matches!(error.code(), Some("NoSuchKey" | "PreconditionFailed" | "ConditionalRequestConflict")) =>
+            {
+                tracing::warn!(
+                    object = self.address(key),
+                    "an object was written again while it was replayed, and stays"
+                );
+                Ok(false)
+            }
+            Err(error) => Err(self.refused("removed", &self.address(key), &error)),
+        }
+    }
+
+    fn refused<E>(&self, done: &str, what: &str, error: &SdkError<E>) -> CliError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let message = format!("{what} cannot be {done}: {}", call_reason(error));
+        let hint = match error.code() {
+            Some("AccessDenied") => format!(
+                "`streamdex iam-policy --for replay --on-failure-bucket {}` prints what is needed; a bucket under a customer key wants --bucket-key too",
+                self.location.bucket
+            ),
+            Some("NoSuchBucket") => "correct the bucket's name, as s3://BUCKET/PREFIX".to_owned(),
+            Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => {
+                "the bucket is in another region: set AWS_REGION, or region under [state]".to_owned()
+            }
+            _ => "check credentials, region, and the way to S3 (from a VPC: a gateway endpoint)".to_owned(),
+        };
+        CliError::new(Exit::Unreachable, message).with_hint(hint)
+    }
+}
