@@ -5,6 +5,7 @@
    written (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
    The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
+   Policies and templates are not longer than AWS takes (limits.py).
    Names do not collide with those of a second deployment, or of a second region (names.py).
    The parameters of a second region fit the template (parameters.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
@@ -34,6 +35,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 import alarms
 import containers
+import limits
 import names
 import parameters
 import refused
@@ -42,6 +44,7 @@ import resolve
 import rules
 import test_alarms
 import test_containers
+import test_limits
 import test_names
 import test_parameters
 import test_refused
@@ -114,8 +117,9 @@ def function_problems(template, monitoring):
     yield from rules.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
 
 
-def service_problems(template, monitoring):
+def service_problems(template, network, monitoring):
     """The service: its roles, its image, its environment, its log lines."""
+    page = (DOCS / "deploy-container.md").read_text()
     dockerfile = DOCKERFILE.read_text()
     config = (DEPLOY / "cloudformation" / "streamdex.toml").read_text()
     sources = (path for crate in ("cli", "poller", "sink") for path in sorted((CRATES / crate / "src").rglob("*.rs")))
@@ -125,9 +129,11 @@ def service_problems(template, monitoring):
     for task in ("TaskDefinition", "CommandTask"):
         [container] = template["Resources"][task]["Properties"]["ContainerDefinitions"]
         yield from rules.variables(containers.environment(container), config)
+    yield from limits.problems(template, network)
+    yield from limits.body(template, page)
     yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in sources))
     yield from containers.compose(yaml.safe_load(COMPOSE.read_text()))
-    yield from containers.examples((DOCS / "deploy-container.md").read_text(), dockerfile)
+    yield from containers.examples(page, dockerfile)
 
 
 def tool(name, *arguments):
@@ -138,7 +144,8 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]))
+    tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
+    rule_tests = unittest.TestSuite(map(load, [*tests, test_limits]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -188,7 +195,12 @@ def main(work):
         *rules.documented(readable["cloudformation/key.yaml"], (DOCS / "deploy-lambda.md").read_text()),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
-        *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),
+        *limits.body(readable["sam/template.yaml"], (DOCS / "deploy-lambda.md").read_text()),
+        *service_problems(
+            readable["cloudformation/service.yaml"],
+            readable["cloudformation/network.yaml"],
+            readable["cloudformation/service-monitoring.yaml"],
+        ),
     ]:
         print(problem)
         passed = False
