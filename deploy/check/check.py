@@ -6,6 +6,7 @@
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
    The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
    Policies and templates are not longer than AWS takes (limits.py).
+   The endpoints of a network name all tables that are followed (sources.py).
    Names do not collide with those of a second deployment, or of a second region (names.py).
    The parameters of a second region fit the template (parameters.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
@@ -42,6 +43,7 @@ import refused
 import removal
 import resolve
 import rules
+import sources
 import test_alarms
 import test_containers
 import test_limits
@@ -50,6 +52,7 @@ import test_parameters
 import test_refused
 import test_removal
 import test_rules
+import test_sources
 
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
@@ -122,7 +125,7 @@ def service_problems(template, network, monitoring):
     page = (DOCS / "deploy-container.md").read_text()
     dockerfile = DOCKERFILE.read_text()
     config = (DEPLOY / "cloudformation" / "streamdex.toml").read_text()
-    sources = (path for crate in ("cli", "poller", "sink") for path in sorted((CRATES / crate / "src").rglob("*.rs")))
+    program = (path for crate in ("cli", "poller", "sink") for path in sorted((CRATES / crate / "src").rglob("*.rs")))
     yield from roles(SERVICE_POLICY, template)
     yield from containers.image(dockerfile)
     yield from containers.tasks(template, dockerfile)
@@ -131,7 +134,7 @@ def service_problems(template, network, monitoring):
         yield from rules.variables(containers.environment(container), config)
     yield from limits.problems(template, network)
     yield from limits.body(template, page)
-    yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in sources))
+    yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in program))
     yield from containers.compose(yaml.safe_load(COMPOSE.read_text()))
     yield from containers.examples(page, dockerfile)
 
@@ -145,7 +148,7 @@ def tool(name, *arguments):
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
     tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
-    rule_tests = unittest.TestSuite(map(load, [*tests, test_limits]))
+    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -180,11 +183,11 @@ def main(work):
         *(
             f"{name}: {problem}"
             for name in ("sam/template.yaml", "cloudformation/service.yaml")
-            for problem in rules.endpoints(readable["cloudformation/network.yaml"], readable[name])
+            for problem in sources.endpoints(readable["cloudformation/network.yaml"], readable[name])
         ),
         *(
             f"cloudformation/network.yaml: {problem}"
-            for problem in rules.shared(readable["cloudformation/network.yaml"])
+            for problem in sources.shared(readable["cloudformation/network.yaml"])
         ),
         *rules.nested(readable),
         *(
