@@ -6,7 +6,7 @@
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
    The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
    Policies and templates are not longer than AWS takes (limits.py).
-   The endpoints of a network name all tables that are followed (sources.py).
+   Roles and endpoints name all tables that are followed (sources.py).
    Names do not collide with those of a second deployment, or of a second region (names.py).
    The parameters of a second region fit the template (parameters.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
@@ -66,7 +66,7 @@ COMPOSE = DEPLOY / "compose" / "compose.yaml"
 
 
 class NoManagedPolicies:
-    """The transform would ask IAM for the names of managed policies. The templates use none."""
+    """The transform would ask IAM for the names of AWS's managed policies. The templates use none."""
 
     def load(self):
         return {}
@@ -108,6 +108,8 @@ def roles(path, template):
         for policy in template["Resources"][role]["Properties"]["Policies"]:
             if (role, policy["PolicyName"]) not in named:
                 yield f"{path.name}: nothing holds policy {policy['PolicyName']} of {role}"
+        if any(stack.resolve([template["Resources"][role]["Properties"].get("ManagedPolicyArns", [])])):
+            yield f"{path.name}: nothing holds the managed policies of {role}"
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(json.dumps(expected, indent=2) + "\n")
 
@@ -121,7 +123,7 @@ def function_problems(template, monitoring):
 
 
 def service_problems(template, network, monitoring):
-    """The service: its roles, its image, its environment, its log lines."""
+    """The service: its roles and tables, its image, its environment, its log lines."""
     page = (DOCS / "deploy-container.md").read_text()
     dockerfile = DOCKERFILE.read_text()
     config = (DEPLOY / "cloudformation" / "streamdex.toml").read_text()
@@ -132,6 +134,8 @@ def service_problems(template, network, monitoring):
     for task in ("TaskDefinition", "CommandTask"):
         [container] = template["Resources"][task]["Properties"]["ContainerDefinitions"]
         yield from rules.variables(containers.environment(container), config)
+        yield from sources.example(page, containers.environment(container))
+    yield from sources.problems(template)
     yield from limits.problems(template, network)
     yield from limits.body(template, page)
     yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in program))

@@ -76,9 +76,10 @@ def role_problems(resources, role, stack):
     if len(attached) > MANAGED_OF_A_ROLE:
         yield f"it has {len(attached)} managed policies, and may have {MANAGED_OF_A_ROLE}"
     for name in attached:
-        managed = size(stack.resolve(resources[name]["Properties"]["PolicyDocument"]))
-        if managed > MANAGED:
-            yield f"{name} has {managed} characters, and may have {MANAGED}"
+        if name in resources:
+            managed = size(stack.resolve(resources[name]["Properties"]["PolicyDocument"]))
+            if managed > MANAGED:
+                yield f"{name} has {managed} characters, and may have {MANAGED}"
 
 
 def size(document):

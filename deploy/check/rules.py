@@ -333,16 +333,31 @@ def texts(node):
             yield from texts(value)
 
 
-def managed(node):
-    """Managed policies that a role or function takes."""
+def managed(template):
+    """Managed policies that a role or function takes, and its template does not make."""
+    resources = template.get("Resources", {})
+    made = {name for name, resource in resources.items() if resource.get("Type") == "AWS::IAM::ManagedPolicy"}
+    yield from (arns for arns in each(template, "ManagedPolicyArns") if not made_here(arns, made))
+
+
+def made_here(arns, made):
+    """Whether all that a value can be is among the policies that are made, or nothing."""
+    if isinstance(arns, list):
+        return all(made_here(one, made) for one in arns)
+    if isinstance(arns, dict) and "Fn::If" in arns:
+        return made_here(arns["Fn::If"][1:], made)
+    return isinstance(arns, dict) and arns.get("Ref") in made | {"AWS::NoValue"}
+
+
+def each(node, key):
+    """The values of a key, wherever it is."""
     if isinstance(node, dict):
-        if "ManagedPolicyArns" in node:
-            yield node["ManagedPolicyArns"]
-        for value in node.values():
-            yield from managed(value)
-    elif isinstance(node, list):
+        if key in node:
+            yield node[key]
+        node = list(node.values())
+    if isinstance(node, list):
         for value in node:
-            yield from managed(value)
+            yield from each(value, key)
 
 
 def too_wide(statement):
@@ -363,6 +378,8 @@ def names_one(resource):
     if isinstance(resource, dict):
         if "Fn::If" in resource:
             return all(names_one(branch) for branch in resource["Fn::If"][1:])
+        if "Fn::Split" in resource:
+            return names_one(resource["Fn::Split"][1])
         if "Fn::Sub" not in resource:
             # A reference: a parameter or an attribute, which is one thing.
             return True

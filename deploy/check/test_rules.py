@@ -19,6 +19,8 @@ class Rules(unittest.TestCase):
             sub("arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${Table}/stream/*"),
             sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Logs}:*"),
             {"Fn::If": ["Made", {"Ref": "KeyArn"}, {"Fn::GetAtt": ["Key", "Arn"]}]},
+            {"Fn::Split": [",", {"Ref": "TableArns"}]},
+            {"Fn::Split": [",", sub("${TableArns}/stream/*")]},
         ]:
             self.assertTrue(rules.names_one(resource), resource)
 
@@ -31,6 +33,7 @@ class Rules(unittest.TestCase):
             sub("arn:${AWS::Partition}:dynamodb:${AWS::Region}:*:table/x"),
             sub("arn:aws:ec2:x:y:subnet/*"),
             {"Fn::If": ["Made", "*", {"Ref": "KeyArn"}]},
+            {"Fn::Split": [",", "*"]},
         ]:
             self.assertFalse(rules.names_one(resource), resource)
 
@@ -77,7 +80,14 @@ class Rules(unittest.TestCase):
         self.assertFalse(rules.open_to_all({**statement, "Effect": "Deny"}))
 
     def test_managed_policies_are_found(self):
-        self.assertEqual(list(rules.managed({"R": {"ManagedPolicyArns": ["arn"]}})), [["arn"]])
+        def found(arns, kind="AWS::IAM::ManagedPolicy"):
+            return list(rules.managed({"Resources": {"P": {"Type": kind}, "R": {"ManagedPolicyArns": arns}}}))
+
+        nothing, made = {"Ref": "AWS::NoValue"}, {"Fn::If": ["C", [{"Ref": "P"}], {"Ref": "AWS::NoValue"}]}
+        self.assertEqual(found(["arn"]), [["arn"]])
+        self.assertEqual([found([{"Ref": "P"}]), found(made), found(nothing)], [[], [], []])
+        self.assertEqual(found(made, "AWS::IAM::Role"), [made])
+        self.assertEqual(len(found({"Fn::If": ["C", ["arn"], nothing]})), 1)
 
     def test_aliases_are_found(self):
         self.assertEqual(list(rules.aliases("a: &x 1\nb: *x\n")), ["line 2: a YAML alias"])
