@@ -5,6 +5,8 @@
    written (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
    The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
+   Policies and templates are not longer than AWS takes (limits.py).
+   Roles and endpoints name all tables that are followed (sources.py).
    Names do not collide with those of a second deployment, or of a second region (names.py).
    The parameters of a second region fit the template (parameters.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
@@ -34,19 +36,23 @@ from samtranslator.yaml_helper import yaml_parse
 
 import alarms
 import containers
+import limits
 import names
 import parameters
 import refused
 import removal
 import resolve
 import rules
+import sources
 import test_alarms
 import test_containers
+import test_limits
 import test_names
 import test_parameters
 import test_refused
 import test_removal
 import test_rules
+import test_sources
 
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
@@ -60,7 +66,7 @@ COMPOSE = DEPLOY / "compose" / "compose.yaml"
 
 
 class NoManagedPolicies:
-    """The transform would ask IAM for the names of managed policies. The templates use none."""
+    """The transform would ask IAM for the names of AWS's managed policies. The templates use none."""
 
     def load(self):
         return {}
@@ -102,6 +108,8 @@ def roles(path, template):
         for policy in template["Resources"][role]["Properties"]["Policies"]:
             if (role, policy["PolicyName"]) not in named:
                 yield f"{path.name}: nothing holds policy {policy['PolicyName']} of {role}"
+        if any(stack.resolve([template["Resources"][role]["Properties"].get("ManagedPolicyArns", [])])):
+            yield f"{path.name}: nothing holds the managed policies of {role}"
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(json.dumps(expected, indent=2) + "\n")
 
@@ -114,20 +122,25 @@ def function_problems(template, monitoring):
     yield from rules.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
 
 
-def service_problems(template, monitoring):
-    """The service: its roles, its image, its environment, its log lines."""
+def service_problems(template, network, monitoring):
+    """The service: its roles and tables, its image, its environment, its log lines."""
+    page = (DOCS / "deploy-container.md").read_text()
     dockerfile = DOCKERFILE.read_text()
     config = (DEPLOY / "cloudformation" / "streamdex.toml").read_text()
-    sources = (path for crate in ("cli", "poller", "sink") for path in sorted((CRATES / crate / "src").rglob("*.rs")))
+    program = (path for crate in ("cli", "poller", "sink") for path in sorted((CRATES / crate / "src").rglob("*.rs")))
     yield from roles(SERVICE_POLICY, template)
     yield from containers.image(dockerfile)
     yield from containers.tasks(template, dockerfile)
     for task in ("TaskDefinition", "CommandTask"):
         [container] = template["Resources"][task]["Properties"]["ContainerDefinitions"]
         yield from rules.variables(containers.environment(container), config)
-    yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in sources))
+        yield from sources.example(page, containers.environment(container))
+    yield from sources.problems(template)
+    yield from limits.problems(template, network)
+    yield from limits.body(template, page)
+    yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in program))
     yield from containers.compose(yaml.safe_load(COMPOSE.read_text()))
-    yield from containers.examples((DOCS / "deploy-container.md").read_text(), dockerfile)
+    yield from containers.examples(page, dockerfile)
 
 
 def tool(name, *arguments):
@@ -138,7 +151,8 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]))
+    tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
+    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -173,11 +187,11 @@ def main(work):
         *(
             f"{name}: {problem}"
             for name in ("sam/template.yaml", "cloudformation/service.yaml")
-            for problem in rules.endpoints(readable["cloudformation/network.yaml"], readable[name])
+            for problem in sources.endpoints(readable["cloudformation/network.yaml"], readable[name])
         ),
         *(
             f"cloudformation/network.yaml: {problem}"
-            for problem in rules.shared(readable["cloudformation/network.yaml"])
+            for problem in sources.shared(readable["cloudformation/network.yaml"])
         ),
         *rules.nested(readable),
         *(
@@ -188,7 +202,12 @@ def main(work):
         *rules.documented(readable["cloudformation/key.yaml"], (DOCS / "deploy-lambda.md").read_text()),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
-        *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),
+        *limits.body(readable["sam/template.yaml"], (DOCS / "deploy-lambda.md").read_text()),
+        *service_problems(
+            readable["cloudformation/service.yaml"],
+            readable["cloudformation/network.yaml"],
+            readable["cloudformation/service-monitoring.yaml"],
+        ),
     ]:
         print(problem)
         passed = False

@@ -108,7 +108,7 @@ def can_be_left_out(resource, template):
     """Whether a parameter says that what exists is taken: `existing…`, or what it is, where the default is nothing."""
     if "Condition" not in resource:
         return False
-    condition = expanded({"Condition": resource["Condition"]}, template)
+    condition = resolve.expanded({"Condition": resource["Condition"]}, template)
     defaults = {name: one.get("Default", "") for name, one in template["Parameters"].items()}
     choices = [
         (name, value)
@@ -117,16 +117,6 @@ def can_be_left_out(resource, template):
         if value == "x" or str(value).startswith("existing")
     ]
     return any(not resolve.holds(condition, defaults | {name: value}) for name, value in choices)
-
-
-def expanded(condition, template):
-    """A condition without names of others."""
-    [(function, argument)] = condition.items()
-    if function == "Condition":
-        return expanded(template["Conditions"][argument], template)
-    if function in ("Fn::And", "Fn::Or", "Fn::Not"):
-        return {function: [expanded(part, template) for part in argument]}
-    return condition
 
 
 def variables(value):

@@ -52,4 +52,6 @@ def is_taken(value, parameter):
         if not re.fullmatch(r"-?\d+", value):
             return False
         return parameter.get("MinValue", int(value)) <= int(value) <= parameter.get("MaxValue", int(value))
+    if len(value) > parameter.get("MaxLength", len(value)):
+        return False
     return re.fullmatch(parameter.get("AllowedPattern", ".*"), value) is not None

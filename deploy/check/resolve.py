@@ -42,6 +42,25 @@ class Stack:
         return re.sub(r"\$\{([^}]*)\}", lambda variable: known[variable[1]], text)
 
 
+def deployment(template, given, values):
+    """The stack that CloudFormation makes with parameters, those that are not given at their defaults. `values` are those
+    of attributes and pseudo parameters."""
+    parameters = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | given
+    conditions = template.get("Conditions", {})
+    met = {name: holds(expanded(condition, template), parameters) for name, condition in conditions.items()}
+    return Stack(parameters | values, met)
+
+
+def expanded(condition, template):
+    """A condition without names of others."""
+    [(function, argument)] = condition.items()
+    if function == "Condition":
+        return expanded(template["Conditions"][argument], template)
+    if function in ("Fn::And", "Fn::Or", "Fn::Not"):
+        return {function: [expanded(part, template) for part in argument]}
+    return condition
+
+
 def refusals(template, given):
     """What the template's Rules answer to parameters; those that are not given have their defaults."""
     parameters = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | given

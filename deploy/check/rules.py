@@ -227,40 +227,6 @@ def nested(templates):
         yield f"{child}: {parameter} is listed in LEFT, and needs no reason"
 
 
-# The statements of roles, and those of the network's endpoints that must let their actions through.
-BEHIND = {"SourceTable": "Source", "StateTable": "State", "SourceStream": "Streams"}
-
-
-def endpoints(network, template):
-    """What a role may do with DynamoDB and its streams, and no endpoint of the network lets through."""
-    let_through = {statement["Sid"]: set(listed(statement["Action"])) for statement in statements(network)}
-    for statement in statements(template):
-        endpoint = BEHIND.get(statement.get("Sid"))
-        if endpoint is not None:
-            for action in sorted(set(listed(statement["Action"])) - let_through[endpoint]):
-                yield f"the endpoint's statement {endpoint} does not let {action} of {statement['Sid']} through"
-
-
-# What the endpoints of a network let through for each table that it is given: the statement, and what follows the ARN.
-OF_TABLES = {"Source": "", "Streams": "/stream/*"}
-
-
-def shared(network):
-    """Tables of a network that one of its endpoints does not let through. Several deployments share a network, so it is
-    given a list: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html"""
-    if network["Parameters"].get("SourceTableArns", {}).get("Type") != "CommaDelimitedList":
-        yield "SourceTableArns is no list of tables"
-        return
-    tables = [f"arn:aws:dynamodb:eu-west-1:123456789012:table/{name}" for name in ("one", "two")]
-    for statement in statements(network):
-        if statement["Sid"] in OF_TABLES:
-            for given in (tables[:1], tables):
-                found = listed(resolve.Stack({"SourceTableArns": given}, {}).resolve(statement["Resource"]))
-                wanted = [table + OF_TABLES[statement["Sid"]] for table in given]
-                if found != wanted:
-                    yield f"{statement['Sid']} lets {found} through, of {wanted}"
-
-
 def log_keys(template):
     """Keys that encrypt log groups and are given by parameters, whose descriptions do not say what their policies need:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html"""
@@ -367,16 +333,31 @@ def texts(node):
             yield from texts(value)
 
 
-def managed(node):
-    """Managed policies that a role or function takes."""
+def managed(template):
+    """Managed policies that a role or function takes, and its template does not make."""
+    resources = template.get("Resources", {})
+    made = {name for name, resource in resources.items() if resource.get("Type") == "AWS::IAM::ManagedPolicy"}
+    yield from (arns for arns in each(template, "ManagedPolicyArns") if not made_here(arns, made))
+
+
+def made_here(arns, made):
+    """Whether all that a value can be is among the policies that are made, or nothing."""
+    if isinstance(arns, list):
+        return all(made_here(one, made) for one in arns)
+    if isinstance(arns, dict) and "Fn::If" in arns:
+        return made_here(arns["Fn::If"][1:], made)
+    return isinstance(arns, dict) and arns.get("Ref") in made | {"AWS::NoValue"}
+
+
+def each(node, key):
+    """The values of a key, wherever it is."""
     if isinstance(node, dict):
-        if "ManagedPolicyArns" in node:
-            yield node["ManagedPolicyArns"]
-        for value in node.values():
-            yield from managed(value)
-    elif isinstance(node, list):
+        if key in node:
+            yield node[key]
+        node = list(node.values())
+    if isinstance(node, list):
         for value in node:
-            yield from managed(value)
+            yield from each(value, key)
 
 
 def too_wide(statement):
@@ -397,6 +378,8 @@ def names_one(resource):
     if isinstance(resource, dict):
         if "Fn::If" in resource:
             return all(names_one(branch) for branch in resource["Fn::If"][1:])
+        if "Fn::Split" in resource:
+            return names_one(resource["Fn::Split"][1])
         if "Fn::Sub" not in resource:
             # A reference: a parameter or an attribute, which is one thing.
             return True
