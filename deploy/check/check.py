@@ -7,7 +7,8 @@
    The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
    Policies and templates are not longer than AWS takes (limits.py).
    Roles and endpoints name all tables that are followed (sources.py).
-   Names do not collide with those of a second deployment, or of a second region (names.py).
+   Names do not collide with those of a second deployment, of a second region, or on a domain (names.py).
+   Rules for five places of the first templates, which passed every linter, find them (test_first_templates.py).
    The parameters of a second region fit the template (parameters.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
@@ -46,6 +47,7 @@ import rules
 import sources
 import test_alarms
 import test_containers
+import test_first_templates
 import test_limits
 import test_names
 import test_parameters
@@ -89,6 +91,12 @@ def transformed():
     # W3002: nested templates become addresses in S3 when they are packaged.
     whole["Metadata"]["cfn-lint"]["config"]["ignore_checks"].append("W3002")
     return whole
+
+
+def printed_names():
+    """What the command line tool prints of roles, held to it by its own tests, and the pages that say where to put it."""
+    places = [*(CRATES / "cli" / "tests" / "snapshots").glob("*iam_policy*.snap"), *DOCS.glob("*.md")]
+    return {place.name: place.read_text() for place in sorted(places)}
 
 
 def roles(path, template):
@@ -152,7 +160,7 @@ def tool(name, *arguments):
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
     tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
-    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits]))
+    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_first_templates]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -176,6 +184,7 @@ def main(work):
         *rules.problems(readable),
         *refused.problems(readable),
         *names.problems(readable),
+        *names.on_domain(printed_names()),
         *alarms.problems(readable),
         *(
             f"{SECOND_REGION.name}: {problem}"

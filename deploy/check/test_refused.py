@@ -30,6 +30,22 @@ class Refused(unittest.TestCase):
         self.assertEqual(len(found(role(head + "network-interface/*"))), 1)
         self.assertEqual(found(role(head + "*/*")), [])
 
+    def test_rights_of_a_function_in_a_vpc(self):
+        def found(*actions, **more):
+            statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+            role = {"Policies": [{"PolicyDocument": {"Statement": [statement]}}]}
+            resources = {
+                "F": {"Type": "AWS::Serverless::Function", "Properties": {"Role": {"Fn::GetAtt": ["R", "Arn"]}, **more}},
+                "R": {"Type": "AWS::IAM::Role", "Properties": role},
+            }
+            return list(refused.rights_in_vpc(resources["F"], {"Resources": resources}))
+
+        self.assertEqual(found(*refused.FOR_VPC, VpcConfig={}), [])
+        self.assertEqual(found(), [])
+        for action in refused.FOR_VPC:
+            others = [one for one in refused.FOR_VPC if one != action]
+            self.assertEqual(found(*others, VpcConfig={}), [f"is in a VPC, and its role does not allow {action}"])
+
     def test_records_of_the_first_day(self):
         def function(age, start="TRIM_HORIZON", retries=-1):
             stream = {
