@@ -11,6 +11,7 @@
    Rules for five places of the first templates, which passed every linter, find them (test_first_templates.py).
    The parameters of a second region fit the template (parameters.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
+   Tools and CloudFormation take the commands of the pages (pages.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
@@ -39,6 +40,7 @@ import alarms
 import containers
 import limits
 import names
+import pages
 import parameters
 import refused
 import removal
@@ -50,6 +52,7 @@ import test_containers
 import test_first_templates
 import test_limits
 import test_names
+import test_pages
 import test_parameters
 import test_refused
 import test_removal
@@ -160,7 +163,7 @@ def tool(name, *arguments):
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
     tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
-    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_first_templates]))
+    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_first_templates, test_pages]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -193,6 +196,7 @@ def main(work):
             )
         ),
         *removal.problems(readable, (DOCS / "removing.md").read_text()),
+        *pages.problems({page.name: page.read_text() for page in sorted(DOCS.glob("*.md"))}, readable),
         *(
             f"{name}: {problem}"
             for name in ("sam/template.yaml", "cloudformation/service.yaml")
