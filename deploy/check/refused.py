@@ -19,6 +19,13 @@ FOR_VPC = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
+# The memory, in MiB, that Fargate takes with each number of CPU units.
+FARGATE = {
+    256: (512, 1024, 2048),
+    512: range(1024, 4097, 1024),
+    1024: range(2048, 8193, 1024),
+    2048: range(4096, 16_385, 1024),
+}
 # Templates whose deletion takes documents away.
 HOLD_DATA = ("search-domain.yaml", "search-serverless.yaml")
 # Sizes of a domain that the service takes, and those that it refuses; parameters are named without `Domain`.
@@ -174,6 +181,22 @@ def sizes(template):
             yield f"without a domain of the template Rules refuse {choice}"
 
 
+def tasks(template):
+    """Where the size of a task can be chosen, Rules refuse what Fargate would refuse when the domain is there already.
+
+    "For task definitions that specify FARGATE [...] you must use one of the values in the following table":
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html"""
+    parameters = template.get("Parameters", {})
+    if not {"Cpu", "MemoryMiB"} <= parameters.keys():
+        return
+    for cpu in parameters["Cpu"]["AllowedValues"]:
+        for memory in parameters["MemoryMiB"]["AllowedValues"]:
+            answers = resolve.refusals(template, {"Cpu": cpu, "MemoryMiB": memory})
+            refused = any("MemoryMiB" in answer for answer in answers)
+            if refused == (int(memory) in FARGATE[int(cpu)]):
+                yield f"Rules {'refuse' if refused else 'take'} a task of {cpu} CPU units and {memory} MiB"
+
+
 def streams(resource):
     """The properties of every event source mapping in a resource."""
     if resource["Type"] == "AWS::Lambda::EventSourceMapping":
@@ -200,4 +223,4 @@ def listed(value):
 
 
 OF_RESOURCES = (private_dns, interfaces, rights_in_vpc, mapping, kept, concurrency)
-OF_TEMPLATES = (sizes,)
+OF_TEMPLATES = (sizes, tasks)

@@ -81,6 +81,16 @@ class Refused(unittest.TestCase):
         self.assertIn("t.yaml: Rules refuse a domain of {}", found)
         self.assertIn("t.yaml: without a domain of the template Rules refuse {}", found)
 
+    def test_sizes_of_a_task(self):
+        def found(*memory):
+            parameters = {"Cpu": {"AllowedValues": ["1024"]}, "MemoryMiB": {"AllowedValues": ["512", "2048"]}}
+            one = {"Assert": {"Fn::Contains": [list(memory), {"Ref": "MemoryMiB"}]}, "AssertDescription": "MemoryMiB"}
+            return list(refused.tasks({"Parameters": parameters, "Rules": {"R": {"Assertions": [one]}}}))
+
+        self.assertEqual(found("2048"), [])
+        self.assertEqual(found("512", "2048"), ["Rules take a task of 1024 CPU units and 512 MiB"])
+        self.assertEqual(found(), ["Rules refuse a task of 1024 CPU units and 2048 MiB"])
+
     def test_reserved_concurrency(self):
         def function(reserved, of_account):
             properties = {"ReservedConcurrentExecutions": reserved}
