@@ -12,6 +12,7 @@
    The parameters of a second region fit the template (parameters.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
    Tools and CloudFormation take the commands of the pages (pages.py).
+   What somebody needs to reach the search, and the program its services, is handed on (reach.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
@@ -42,6 +43,7 @@ import limits
 import names
 import pages
 import parameters
+import reach
 import refused
 import removal
 import resolve
@@ -54,6 +56,7 @@ import test_limits
 import test_names
 import test_pages
 import test_parameters
+import test_reach
 import test_refused
 import test_removal
 import test_rules
@@ -163,7 +166,7 @@ def tool(name, *arguments):
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
     tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
-    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_first_templates, test_pages]))
+    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_first_templates, test_pages, test_reach]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -189,6 +192,7 @@ def main(work):
         *names.problems(readable),
         *names.on_domain(printed_names()),
         *alarms.problems(readable),
+        *reach.problems(readable),
         *(
             f"{SECOND_REGION.name}: {problem}"
             for problem in parameters.problems(
