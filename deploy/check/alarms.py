@@ -49,7 +49,11 @@ def problems(templates):
     ]
     if "search-alarms.yaml" not in nested:
         yield "cloudformation/search-domain.yaml: the domain has no alarms"
-    for name, rule in [("cloudformation/search-alarms.yaml", domain), ("sam/monitoring.yaml", polling)]:
+    for name, rule in [
+        ("cloudformation/search-alarms.yaml", domain),
+        ("cloudformation/service-monitoring.yaml", gaps),
+        ("sam/monitoring.yaml", polling),
+    ]:
         yield from (f"{name}: {problem}" for problem in rule(templates[name]))
 
 
@@ -87,6 +91,23 @@ def polling(template):
                 yield "the alarm on PolledEventCount does not fire where the metric is missing"
             return
     yield "no alarm tells that the mapping does not poll"
+
+
+def gaps(template):
+    """An alarm that goes off while a gap is open: it counts the line of the moment when one is found, and not that of each
+    minute, or looks at one period alone, in which the next report can be missing. It is on while one period of several
+    has a report: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html"""
+    resources = [resource["Properties"] for resource in template["Resources"].values()]
+    for properties in resources:
+        counted = [one["MetricName"] for one in properties.get("MetricTransformations", [])]
+        if "Gaps" in counted and "$.gaps > 0" not in properties["FilterPattern"]:
+            yield "what is counted as Gaps is not what each minute's report says"
+    for properties in resources:
+        if properties.get("MetricName") == "Gaps":
+            if properties["EvaluationPeriods"] < 2 or properties["DatapointsToAlarm"] != 1:
+                yield "the alarm on Gaps goes off when one report is late"
+            return
+    yield "no alarm tells of gaps"
 
 
 def watched(properties):

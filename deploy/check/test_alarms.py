@@ -43,6 +43,22 @@ class Polling(unittest.TestCase):
             self.assertEqual(len(list(alarms.polling(polling(**other)))), 1, other)
 
 
+def gaps(pattern='{ ($.gap = "*") || ($.gaps > 0) }', periods=3):
+    """A template with an alarm on gaps."""
+    counting = {"FilterPattern": pattern, "MetricTransformations": [{"MetricName": "Gaps"}]}
+    alarm = {"MetricName": "Gaps", "EvaluationPeriods": periods, "DatapointsToAlarm": 1}
+    return {"Resources": {"F": {"Properties": counting}, "A": {"Properties": alarm}}}
+
+
+class Gaps(unittest.TestCase):
+    def test_an_alarm_stays_on_as_long_as_a_gap_is_open(self):
+        self.assertEqual(list(alarms.gaps(gaps())), [])
+        found = list(alarms.gaps(gaps('{ $.gap = "*" }')))
+        self.assertEqual(found, ["what is counted as Gaps is not what each minute's report says"])
+        self.assertEqual(list(alarms.gaps(gaps(periods=1))), ["the alarm on Gaps goes off when one report is late"])
+        self.assertEqual(list(alarms.gaps({"Resources": {}})), ["no alarm tells of gaps"])
+
+
 class Domain(unittest.TestCase):
     def test_what_is_recommended(self):
         self.assertEqual(list(alarms.domain(recommended())), [])
@@ -69,6 +85,7 @@ class Domain(unittest.TestCase):
         templates = {
             "cloudformation/search-domain.yaml": {"Resources": {}},
             "cloudformation/search-alarms.yaml": recommended(),
+            "cloudformation/service-monitoring.yaml": gaps(),
             "sam/monitoring.yaml": polling(),
         }
         self.assertEqual(list(alarms.problems(templates)), ["cloudformation/search-domain.yaml: the domain has no alarms"])
