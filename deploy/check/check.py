@@ -155,6 +155,7 @@ def service_problems(template, network, monitoring):
     yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in program))
     yield from containers.compose(yaml.safe_load(COMPOSE.read_text()))
     yield from containers.examples(page, dockerfile)
+    yield from pages.streams_endpoint(page)
 
 
 def tool(name, *arguments):
@@ -216,6 +217,7 @@ def main(work):
             for name, template in {**readable, "sam/template.yaml": plain}.items()
             for problem in [*rules.network(template), *rules.log_keys(template)]
         ),
+        *pages.audit_logs((DOCS / "deploy-lambda.md").read_text()),
         *rules.documented(readable["cloudformation/key.yaml"], (DOCS / "deploy-lambda.md").read_text()),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),

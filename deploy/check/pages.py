@@ -1,11 +1,14 @@
 """The commands of the pages: what tools and CloudFormation refuse before anything is made."""
 
+import json
 import posixpath
 import re
 
 import parameters
 import resolve
 
+# Who follows a stream, as the page about the stream's own endpoint calls them.
+FOLLOWERS = ("service of these templates", "Kubernetes", "on premises", "Lambda function")
 # One with its continuation lines, or between backticks.
 COMMAND = re.compile(r"(?:aws cloudformation|sam) deploy (?:[^\n`]*\\\n)*[^\n`]*")
 GIVEN = re.compile(r"(?<=[\s\"])([A-Z][A-Za-z0-9]+)=([^\s\"]*)")
@@ -81,6 +84,35 @@ def given(text, templates):
             elif value and "$" not in value and not parameters.is_taken(value, one):
                 yield f"{parameter} of {name} cannot be {value}"
         yield from resolve.refusals(templates[name], {one: value for one, value in chosen.items() if one in known})
+
+
+def audit_logs(text):
+    """A page that does not show the second half of audit logs, or shows it wrongly: the domain publishes them, and OpenSearch
+    itself has to be asked to write them:
+    https://docs.aws.amazon.com/opensearch-service/latest/developerguide/audit-logs.html"""
+    block = re.search(r"_plugins/_security/api/audit/config\" [^\n]*<<'JSON'\n(.*?)\nJSON\n", text, re.DOTALL)
+    if block is None:
+        yield "the page does not show how audit logs are switched on"
+        return
+    try:
+        config = json.loads(block[1])
+    except ValueError as error:
+        yield f"the configuration of audit logs is no JSON: {error}"
+        return
+    if not config.get("enabled") or config["audit"]["log_request_body"]:
+        yield "the configuration of audit logs does not switch them on, or writes bodies, which hold items"
+
+
+def streams_endpoint(text):
+    """A page that leaves somebody out who follows a stream from a network without a way to the internet:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/privatelink-streams.html"""
+    section = text.partition("## The stream's own endpoint\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
+    for follower in FOLLOWERS:
+        if not any(follower in row for row in rows):
+            yield f"the page does not say where the {follower} finds the stream"
+    if "streams_endpoint_url" not in section or "describe-vpc-endpoints" not in section:
+        yield "the page does not say what the endpoint's name is, and where it goes"
 
 
 def deployments(text, templates):

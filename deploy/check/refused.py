@@ -3,6 +3,8 @@
 Each rule quotes the page of AWS that says so; test_first_templates.py looks for that.
 """
 
+import re
+
 import resolve
 
 # Services whose interface endpoints have no private DNS name.
@@ -26,6 +28,8 @@ FARGATE = {
     1024: range(2048, 8193, 1024),
     2048: range(4096, 16_385, 1024),
 }
+# The longest name of a policy of OpenSearch Serverless.
+POLICY_NAME = 32
 # Templates whose deletion takes documents away.
 HOLD_DATA = ("search-domain.yaml", "search-serverless.yaml")
 # Sizes of a domain that the service takes, and those that it refuses; parameters are named without `Domain`.
@@ -143,6 +147,26 @@ def kept(resource, _template):
         yield "deleting the stack deletes the documents"
 
 
+def policy_name(resource, template):
+    """A policy of OpenSearch Serverless whose name is too long once a parameter has its longest value.
+
+    "Length Constraints: Minimum length of 3. Maximum length of 32":
+    https://docs.aws.amazon.com/opensearch-service/latest/ServerlessAPIReference/API_CreateAccessPolicy.html"""
+    if resource["Type"] not in ("AWS::OpenSearchServerless::AccessPolicy", "AWS::OpenSearchServerless::SecurityPolicy"):
+        return
+    name = resource["Properties"]["Name"]
+    name = name["Fn::Sub"] if "Fn::Sub" in name else "${%s}" % name["Ref"]
+    longest = re.sub(r"\$\{(\w+)\}", lambda one: longest_value(template["Parameters"][one[1]]), name)
+    if len(longest) > POLICY_NAME:
+        yield f"its name can have {len(longest)} characters, and may have {POLICY_NAME}"
+
+
+def longest_value(parameter):
+    """A value as long as a pattern like `[a-z][a-z0-9-]{2,27}` lets it be."""
+    [most] = re.findall(r"^\[[^]]+\]\[[^]]+\]\{\d+,(\d+)\}$", parameter["AllowedPattern"])
+    return "x" * (1 + int(most))
+
+
 def concurrency(resource, template):
     """New accounts have few concurrent executions, and some of them cannot be reserved.
 
@@ -222,5 +246,5 @@ def listed(value):
     return value if isinstance(value, list) else [value]
 
 
-OF_RESOURCES = (private_dns, interfaces, rights_in_vpc, mapping, kept, concurrency)
+OF_RESOURCES = (private_dns, interfaces, rights_in_vpc, mapping, kept, policy_name, concurrency)
 OF_TEMPLATES = (sizes, tasks)

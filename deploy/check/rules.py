@@ -92,6 +92,7 @@ PROMISES = {
         "DomainEndpointOptions.TLSSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10",
         "EncryptionAtRestOptions.Enabled": True,
         "EncryptionAtRestOptions.KmsKeyId": ANY,
+        "LogPublishingOptions.AUDIT_LOGS.Enabled": True,
         "NodeToNodeEncryptionOptions.Enabled": True,
         "VPCOptions.SubnetIds": ANY,
     },

@@ -52,3 +52,20 @@ class Pages(unittest.TestCase):
         self.assertEqual(given("Tag=1 Mode=y Other=1"), ["p: a/parent.yaml has no parameter Other"])
         self.assertEqual(given("Tag=1"), ["p: Mode is y."])
         self.assertEqual(given("Tag=1 Mode=z"), ["p: Mode of a/parent.yaml cannot be z", "p: Mode is y."])
+
+    def test_audit_logs_are_switched_on(self):
+        def shown(config):
+            return list(pages.audit_logs(f"""search -X PUT "$E/_plugins/_security/api/audit/config" -d @- <<'JSON'\n{config}\nJSON\n"""))
+
+        self.assertEqual(shown('{"enabled": true, "audit": {"log_request_body": false}}'), [])
+        self.assertEqual(len(shown('{"enabled": false, "audit": {"log_request_body": false}}')), 1)
+        self.assertEqual(len(shown('{"enabled": true, "audit": {"log_request_body": true}}')), 1)
+        self.assertEqual(len(shown('{"enabled": true,}')), 1)
+        self.assertEqual(list(pages.audit_logs("")), ["the page does not show how audit logs are switched on"])
+
+    def test_everybody_who_follows_finds_the_stream(self):
+        rows = "\n".join(f"| {follower} | x |" for follower in pages.FOLLOWERS)
+        page = f"## The stream's own endpoint\ndescribe-vpc-endpoints streams_endpoint_url\n{rows}\n## Other"
+        self.assertEqual(list(pages.streams_endpoint(page)), [])
+        self.assertEqual(len(list(pages.streams_endpoint(page.replace("Kubernetes", "x")))), 1)
+        self.assertEqual(len(list(pages.streams_endpoint("## Other"))), len(pages.FOLLOWERS) + 1)

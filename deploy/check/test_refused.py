@@ -69,6 +69,16 @@ class Refused(unittest.TestCase):
         self.assertEqual(found({**stack, "DeletionPolicy": "RetainExceptOnCreate"}), [])
         self.assertEqual(found({**stack, "Properties": {"TemplateURL": "search-alarms.yaml"}}), [])
 
+    def test_names_of_policies(self):
+        def policy(name):
+            resource = {"Type": "AWS::OpenSearchServerless::AccessPolicy", "Properties": {"Name": name}}
+            return found(resource, {"Collection": {"AllowedPattern": "[a-z][a-z0-9-]{2,27}"}})
+
+        self.assertEqual(policy({"Fn::Sub": "${Collection}-put"}), [])
+        self.assertEqual(policy({"Ref": "Collection"}), [])
+        too_long = policy({"Fn::Sub": "${Collection}-write"})
+        self.assertEqual(too_long, ["t.yaml: R: its name can have 34 characters, and may have 32"])
+
     def test_sizes_of_a_domain(self):
         names = ("Zones", "DataNodes", "DedicatedManagers", "InstanceType", "ManagerType", "EngineVersion", "Standby")
         parameters = {f"Domain{name}": {"Default": 2} for name in names}
