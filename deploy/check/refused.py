@@ -28,6 +28,8 @@ FARGATE = {
     1024: range(2048, 8193, 1024),
     2048: range(4096, 16_385, 1024),
 }
+# The days that CloudWatch Logs keeps a group for.
+RETENTION = {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653}
 # The longest name of a policy of OpenSearch Serverless.
 POLICY_NAME = 32
 # Templates whose deletion takes documents away.
@@ -161,6 +163,18 @@ def policy_name(resource, template):
         yield f"its name can have {len(longest)} characters, and may have {POLICY_NAME}"
 
 
+def retention(resource, template):
+    """A log group that can be given another number of days than the service knows.
+
+    "Possible values are: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, [...]":
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
+    days = resource.get("Properties", {}).get("RetentionInDays")
+    if resource["Type"] == "AWS::Logs::LogGroup" and isinstance(days, dict):
+        allowed = set(template["Parameters"][days["Ref"]].get("AllowedValues", []))
+        if not allowed or allowed - RETENTION:
+            yield f"{days['Ref']} takes days that are refused"
+
+
 def longest_value(parameter):
     """A value as long as a pattern like `[a-z][a-z0-9-]{2,27}` lets it be."""
     [most] = re.findall(r"^\[[^]]+\]\[[^]]+\]\{\d+,(\d+)\}$", parameter["AllowedPattern"])
@@ -246,5 +260,5 @@ def listed(value):
     return value if isinstance(value, list) else [value]
 
 
-OF_RESOURCES = (private_dns, interfaces, rights_in_vpc, mapping, kept, policy_name, concurrency)
+OF_RESOURCES = (private_dns, interfaces, rights_in_vpc, mapping, kept, policy_name, retention, concurrency)
 OF_TEMPLATES = (sizes, tasks)

@@ -79,6 +79,15 @@ class Refused(unittest.TestCase):
         too_long = policy({"Fn::Sub": "${Collection}-write"})
         self.assertEqual(too_long, ["t.yaml: R: its name can have 34 characters, and may have 32"])
 
+    def test_days_of_logs(self):
+        def logs(**days):
+            group = {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": {"Ref": "Days"}}}
+            return found(group, {"Days": {"Default": 30, **days}})
+
+        self.assertEqual(logs(AllowedValues=[7, 30]), [])
+        self.assertEqual(logs(AllowedValues=[7, 31]), ["t.yaml: R: Days takes days that are refused"])
+        self.assertEqual(len(logs()), 1)
+
     def test_sizes_of_a_domain(self):
         names = ("Zones", "DataNodes", "DedicatedManagers", "InstanceType", "ManagerType", "EngineVersion", "Standby")
         parameters = {f"Domain{name}": {"Default": 2} for name in names}
