@@ -73,6 +73,18 @@ DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
 
 
+# What Lambda does in the name of a function's role.
+OF_LAMBDA = {
+    "FunctionKey",
+    "Logs",
+    "Network",
+    "NetworkInterfaceDelete",
+    "NetworkInterfaces",
+    "NetworkLists",
+    "NetworkNotFromCode",
+}
+
+
 class NoManagedPolicies:
     """The transform would ask IAM for the names of AWS's managed policies. The templates use none."""
 
@@ -128,10 +140,25 @@ def roles(path, template):
         path.write_text(json.dumps(expected, indent=2) + "\n")
 
 
+def set_up_role(template, function, service):
+    """The role of the function that sets up may do what `iam-policy --for index` prints, which the command role of the service
+    is held to, and what Lambda does in its name."""
+    stack = resolve.Stack(function["values"] | {"SetUpLogs": "logs"}, function["conditions"])
+    [policy] = stack.resolve(template["Resources"]["SetUpRole"]["Properties"]["Policies"])
+    found = {statement["Sid"]: statement for statement in resolve.policy(policy["PolicyDocument"])["Statement"]}
+    [printed] = [one["policy"]["Statement"] for one in service["policies"] if one["name"] == "index"]
+    for wanted in printed:
+        if found.pop(wanted["Sid"], None) != wanted:
+            yield f"SetUpRole: {wanted['Sid']} is not what iam-policy --for index prints"
+    for sid in sorted(found.keys() - OF_LAMBDA):
+        yield f"SetUpRole: nothing needs {sid}"
+
+
 def function_problems(template, monitoring):
     """The function: its role, its environment, its metrics."""
     variables = template["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
     yield from roles(FUNCTION_POLICY, template)
+    yield from set_up_role(template, *(json.loads(path.read_text()) for path in (FUNCTION_POLICY, SERVICE_POLICY)))
     yield from rules.variables(variables, (DEPLOY / "sam" / "streamdex.toml").read_text())
     yield from rules.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
 
