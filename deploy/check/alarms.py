@@ -1,4 +1,8 @@
-"""Alarms that must be there, with what they look at."""
+"""Alarms that must be there, with what they look at, and that something is there to look at."""
+
+import re
+
+from rules import as_json
 
 # What AWS recommends for a domain: metric and statistic; comparison, threshold, seconds, and how often in a row.
 # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html
@@ -108,6 +112,38 @@ def gaps(template):
                 yield "the alarm on Gaps goes off when one report is late"
             return
     yield "no alarm tells of gaps"
+
+
+def metrics(monitoring, source):
+    """Alarms and dashboard show metrics that the function writes."""
+    alarms = [resource["Properties"] for resource in monitoring["Resources"].values()]
+    shown = {alarm["MetricName"] for alarm in alarms if alarm.get("Namespace") == "streamdex"}
+    dashboard = as_json(monitoring["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    for widget in dashboard["widgets"]:
+        lines = widget["properties"].get("metrics", [])
+        shown |= {line[1] for line in lines if line[0] == "streamdex"}
+    for name in sorted(name for name in shown if f'"{name}"' not in source):
+        yield f"the function writes no metric {name}"
+
+
+def log_filters(monitoring, source):
+    """What filters look for in log lines is written by the program; alarms look at what filters count."""
+    counted = set()
+    for name, resource in monitoring["Resources"].items():
+        if resource["Type"] != "AWS::Logs::MetricFilter":
+            continue
+        properties = resource["Properties"]
+        counted |= {transformation["MetricName"] for transformation in properties["MetricTransformations"]}
+        for field, text in re.findall(r'\$\.(\w+) *[=><]+ *(?:"([^"*]*)\*?")?', properties["FilterPattern"]):
+            # A field of an event stands before `=` or, under its own name, before a comma.
+            written = f'"{text}' in source if field == "message" else re.search(rf"\b{field}(,| = )", source)
+            if not written:
+                yield f"{name}: nothing writes {field} {text}".rstrip()
+    for name, resource in monitoring["Resources"].items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            properties = resource["Properties"]
+            if isinstance(properties["Namespace"], dict) and properties["MetricName"] not in counted:
+                yield f"{name}: nothing counts {properties['MetricName']}"
 
 
 def watched(properties):

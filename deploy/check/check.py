@@ -1,10 +1,11 @@
 """Checks the templates without AWS: `cargo xtask tidy` runs it in its own environment.
 
 1. IAM statements name their resources, except where WILDCARDS says why not; resources say what PROMISES
-   wants; parents pass on what nested templates let one choose; the configuration takes the variables that are set; alarms and dashboard show metrics that are
-   written (rules.py).
+   wants; parents pass on what nested templates let one choose; the configuration takes the variables that are set
+   (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
-   The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
+   The alarms that AWS recommends for a domain are there, and those for gaps and for a mapping that does not poll; alarms and
+   dashboard show metrics that are written (alarms.py).
    Policies and templates are not longer than AWS takes (limits.py).
    Roles and endpoints name all tables that are followed (sources.py).
    Names do not collide with those of a second deployment, of a second region, or on a domain (names.py).
@@ -160,7 +161,7 @@ def function_problems(template, monitoring):
     yield from roles(FUNCTION_POLICY, template)
     yield from set_up_role(template, *(json.loads(path.read_text()) for path in (FUNCTION_POLICY, SERVICE_POLICY)))
     yield from rules.variables(variables, (DEPLOY / "sam" / "streamdex.toml").read_text())
-    yield from rules.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
+    yield from alarms.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
 
 
 def service_problems(template, network, monitoring):
@@ -179,7 +180,7 @@ def service_problems(template, network, monitoring):
     yield from sources.problems(template)
     yield from limits.problems(template, network)
     yield from limits.body(template, page)
-    yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in program))
+    yield from alarms.log_filters(monitoring, "\n".join(path.read_text() for path in program))
     yield from containers.compose(yaml.safe_load(COMPOSE.read_text()))
     yield from containers.examples(page, dockerfile)
     yield from pages.streams_endpoint(page)

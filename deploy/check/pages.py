@@ -25,7 +25,7 @@ def regions(text, _templates):
     """Commands whose region is set in AWS_REGION alone, which not every tool of AWS reads.
 
     The SAM CLI answers "Please provide a region via the --region parameter or by the AWS_DEFAULT_REGION environment
-    variable", or takes another one of its own configuration. Who reads which:
+    variable", or takes the region of its configuration file. Who reads which:
     https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html"""
     for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
         calls = [place for place in (block.find("aws "), block.find("sam ")) if place >= 0]
