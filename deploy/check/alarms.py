@@ -1,4 +1,8 @@
-"""Alarms that must be there, with what they look at."""
+"""Alarms that must be there, with what they look at, and that something is there to look at."""
+
+import re
+
+from rules import as_json
 
 # What AWS recommends for a domain: metric and statistic; comparison, threshold, seconds, and how often in a row.
 # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/cloudwatch-alarms.html
@@ -49,7 +53,11 @@ def problems(templates):
     ]
     if "search-alarms.yaml" not in nested:
         yield "cloudformation/search-domain.yaml: the domain has no alarms"
-    for name, rule in [("cloudformation/search-alarms.yaml", domain), ("sam/monitoring.yaml", polling)]:
+    for name, rule in [
+        ("cloudformation/search-alarms.yaml", domain),
+        ("cloudformation/service-monitoring.yaml", gaps),
+        ("sam/monitoring.yaml", polling),
+    ]:
         yield from (f"{name}: {problem}" for problem in rule(templates[name]))
 
 
@@ -87,6 +95,55 @@ def polling(template):
                 yield "the alarm on PolledEventCount does not fire where the metric is missing"
             return
     yield "no alarm tells that the mapping does not poll"
+
+
+def gaps(template):
+    """An alarm that goes off while a gap is open: it counts the line of the moment when one is found, and not that of each
+    minute, or looks at one period alone, in which the next report can be missing. It is on while one period of several
+    has a report: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html"""
+    resources = [resource["Properties"] for resource in template["Resources"].values()]
+    for properties in resources:
+        counted = [one["MetricName"] for one in properties.get("MetricTransformations", [])]
+        if "Gaps" in counted and "$.gaps > 0" not in properties["FilterPattern"]:
+            yield "what is counted as Gaps is not what each minute's report says"
+    for properties in resources:
+        if properties.get("MetricName") == "Gaps":
+            if properties["EvaluationPeriods"] < 2 or properties["DatapointsToAlarm"] != 1:
+                yield "the alarm on Gaps goes off when one report is late"
+            return
+    yield "no alarm tells of gaps"
+
+
+def metrics(monitoring, source):
+    """Alarms and dashboard show metrics that the function writes."""
+    alarms = [resource["Properties"] for resource in monitoring["Resources"].values()]
+    shown = {alarm["MetricName"] for alarm in alarms if alarm.get("Namespace") == "streamdex"}
+    dashboard = as_json(monitoring["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    for widget in dashboard["widgets"]:
+        lines = widget["properties"].get("metrics", [])
+        shown |= {line[1] for line in lines if line[0] == "streamdex"}
+    for name in sorted(name for name in shown if f'"{name}"' not in source):
+        yield f"the function writes no metric {name}"
+
+
+def log_filters(monitoring, source):
+    """What filters look for in log lines is written by the program; alarms look at what filters count."""
+    counted = set()
+    for name, resource in monitoring["Resources"].items():
+        if resource["Type"] != "AWS::Logs::MetricFilter":
+            continue
+        properties = resource["Properties"]
+        counted |= {transformation["MetricName"] for transformation in properties["MetricTransformations"]}
+        for field, text in re.findall(r'\$\.(\w+) *[=><]+ *(?:"([^"*]*)\*?")?', properties["FilterPattern"]):
+            # A field of an event stands before `=` or, under its own name, before a comma.
+            written = f'"{text}' in source if field == "message" else re.search(rf"\b{field}(,| = )", source)
+            if not written:
+                yield f"{name}: nothing writes {field} {text}".rstrip()
+    for name, resource in monitoring["Resources"].items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            properties = resource["Properties"]
+            if isinstance(properties["Namespace"], dict) and properties["MetricName"] not in counted:
+                yield f"{name}: nothing counts {properties['MetricName']}"
 
 
 def watched(properties):

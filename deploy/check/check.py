@@ -1,15 +1,19 @@
 """Checks the templates without AWS: `cargo xtask tidy` runs it in its own environment.
 
 1. IAM statements name their resources, except where WILDCARDS says why not; resources say what PROMISES
-   wants; parents pass on what nested templates let one choose; the configuration takes the variables that are set; alarms and dashboard show metrics that are
-   written (rules.py).
+   wants; parents pass on what nested templates let one choose; the configuration takes the variables that are set
+   (rules.py).
    Nothing in them is what AWS refuses, or takes and does something else with (refused.py).
-   The alarms that AWS recommends for a domain are there, and one for a mapping that does not poll (alarms.py).
+   The alarms that AWS recommends for a domain are there, and those for gaps and for a mapping that does not poll; alarms and
+   dashboard show metrics that are written (alarms.py).
    Policies and templates are not longer than AWS takes (limits.py).
    Roles and endpoints name all tables that are followed (sources.py).
-   Names do not collide with those of a second deployment, or of a second region (names.py).
+   Names do not collide with those of a second deployment, of a second region, or on a domain (names.py).
+   Rules for five places of the first templates, which passed every linter, find them (test_first_templates.py).
    The parameters of a second region fit the template (parameters.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
+   Tools and CloudFormation take the commands of the pages (pages.py).
+   What somebody needs to reach the search, and the program its services, is handed on (reach.py).
 2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
@@ -38,7 +42,9 @@ import alarms
 import containers
 import limits
 import names
+import pages
 import parameters
+import reach
 import refused
 import removal
 import resolve
@@ -46,9 +52,12 @@ import rules
 import sources
 import test_alarms
 import test_containers
+import test_first_templates
 import test_limits
 import test_names
+import test_pages
 import test_parameters
+import test_reach
 import test_refused
 import test_removal
 import test_rules
@@ -63,6 +72,18 @@ SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
 SECOND_REGION = DEPLOY / "sam" / "second-region.toml"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
+
+
+# What Lambda does in the name of a function's role.
+OF_LAMBDA = {
+    "FunctionKey",
+    "Logs",
+    "Network",
+    "NetworkInterfaceDelete",
+    "NetworkInterfaces",
+    "NetworkLists",
+    "NetworkNotFromCode",
+}
 
 
 class NoManagedPolicies:
@@ -91,6 +112,12 @@ def transformed():
     return whole
 
 
+def printed_names():
+    """What the command line tool prints of roles, held to it by its own tests, and the pages that say where to put it."""
+    places = [*(CRATES / "cli" / "tests" / "snapshots").glob("*iam_policy*.snap"), *DOCS.glob("*.md")]
+    return {place.name: place.read_text() for place in sorted(places)}
+
+
 def roles(path, template):
     """The roles of a template against the policies that the command line tool prints for the same deployment."""
     expected = json.loads(path.read_text())
@@ -114,12 +141,27 @@ def roles(path, template):
         path.write_text(json.dumps(expected, indent=2) + "\n")
 
 
+def set_up_role(template, function, service):
+    """The role of the function that sets up may do what `iam-policy --for index` prints, which the command role of the service
+    is held to, and what Lambda does in its name."""
+    stack = resolve.Stack(function["values"] | {"SetUpLogs": "logs"}, function["conditions"])
+    [policy] = stack.resolve(template["Resources"]["SetUpRole"]["Properties"]["Policies"])
+    found = {statement["Sid"]: statement for statement in resolve.policy(policy["PolicyDocument"])["Statement"]}
+    [printed] = [one["policy"]["Statement"] for one in service["policies"] if one["name"] == "index"]
+    for wanted in printed:
+        if found.pop(wanted["Sid"], None) != wanted:
+            yield f"SetUpRole: {wanted['Sid']} is not what iam-policy --for index prints"
+    for sid in sorted(found.keys() - OF_LAMBDA):
+        yield f"SetUpRole: nothing needs {sid}"
+
+
 def function_problems(template, monitoring):
     """The function: its role, its environment, its metrics."""
     variables = template["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
     yield from roles(FUNCTION_POLICY, template)
+    yield from set_up_role(template, *(json.loads(path.read_text()) for path in (FUNCTION_POLICY, SERVICE_POLICY)))
     yield from rules.variables(variables, (DEPLOY / "sam" / "streamdex.toml").read_text())
-    yield from rules.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
+    yield from alarms.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
 
 
 def service_problems(template, network, monitoring):
@@ -138,9 +180,10 @@ def service_problems(template, network, monitoring):
     yield from sources.problems(template)
     yield from limits.problems(template, network)
     yield from limits.body(template, page)
-    yield from rules.log_filters(monitoring, "\n".join(path.read_text() for path in program))
+    yield from alarms.log_filters(monitoring, "\n".join(path.read_text() for path in program))
     yield from containers.compose(yaml.safe_load(COMPOSE.read_text()))
     yield from containers.examples(page, dockerfile)
+    yield from pages.streams_endpoint(page)
 
 
 def tool(name, *arguments):
@@ -152,7 +195,7 @@ def tool(name, *arguments):
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
     tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
-    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits]))
+    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_first_templates, test_pages, test_reach]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -176,7 +219,9 @@ def main(work):
         *rules.problems(readable),
         *refused.problems(readable),
         *names.problems(readable),
+        *names.on_domain(printed_names()),
         *alarms.problems(readable),
+        *reach.problems(readable),
         *(
             f"{SECOND_REGION.name}: {problem}"
             for problem in parameters.problems(
@@ -184,6 +229,7 @@ def main(work):
             )
         ),
         *removal.problems(readable, (DOCS / "removing.md").read_text()),
+        *pages.problems({page.name: page.read_text() for page in sorted(DOCS.glob("*.md"))}, readable),
         *(
             f"{name}: {problem}"
             for name in ("sam/template.yaml", "cloudformation/service.yaml")
@@ -199,6 +245,7 @@ def main(work):
             for name, template in {**readable, "sam/template.yaml": plain}.items()
             for problem in [*rules.network(template), *rules.log_keys(template)]
         ),
+        *pages.audit_logs((DOCS / "deploy-lambda.md").read_text()),
         *rules.documented(readable["cloudformation/key.yaml"], (DOCS / "deploy-lambda.md").read_text()),
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),

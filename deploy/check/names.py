@@ -1,4 +1,5 @@
-"""Names that a second deployment of a template, or the same one in a second region, would want too.
+"""Names that a second deployment of a template, or the same one in a second region, would want too; and those that two
+deployments would put on one domain.
 
 "Resource names must be unique across all your active stacks. If you reuse templates to create multiple stacks, you must
 change or remove custom names": https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
@@ -57,7 +58,10 @@ WIDER = {REGION: set(), ACCOUNT: {"AWS::Region"}, PARTITION: {"AWS::Region", "AW
 
 
 def problems(templates):
-    """All findings in templates, a mapping of name to content."""
+    """All findings in templates, a mapping of name to content.
+
+    "Resource names must be unique across all your active stacks":
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html"""
     for name, template in templates.items():
         for logical, resource in template.get("Resources", {}).items():
             for key, value in resource.get("Properties", {}).items():
@@ -72,6 +76,26 @@ def problems(templates):
                     yield f"{name}: {logical}: {key} collides between regions or accounts without {', '.join(sorted(missing))}"
                 if value != NONE and not is_own(value, resource, (name, template), templates):
                     yield f"{name}: {logical}: {key} is the same in a second deployment"
+
+
+# Where a command, or what `iam-policy --opensearch` prints, names a role of a domain or a data access policy.
+PUT = re.compile(r"_security/api/(?:roles|rolesmapping|\$kind)/([^\s\"'`)]+)|-access-policy [^\n`]*?--name ([^\s`]+)")
+
+
+def on_domain(texts):
+    """Roles of a domain, and data access policies, that two deployments would put under one name. Texts are a mapping of
+    name to content.
+
+    A domain replaces what has the name, "Creates or replaces the specified role":
+    https://docs.opensearch.org/latest/security/access-control/api/, which is a domain's API too:
+    https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html
+    OpenSearch Serverless refuses it, "a resource with the same name already exists":
+    https://docs.aws.amazon.com/opensearch-service/latest/ServerlessAPIReference/API_CreateAccessPolicy.html"""
+    for where, text in texts.items():
+        for role, policy in PUT.findall(text):
+            name = (role or policy).strip('"')
+            if not re.fullmatch(r"streamdex-.+-.+", name):
+                yield f"{where}: {name} names neither group nor purpose, so that another deployment's takes its place"
 
 
 def is_own(value, resource, place, templates):

@@ -92,6 +92,7 @@ PROMISES = {
         "DomainEndpointOptions.TLSSecurityPolicy": "Policy-Min-TLS-1-2-PFS-2023-10",
         "EncryptionAtRestOptions.Enabled": True,
         "EncryptionAtRestOptions.KmsKeyId": ANY,
+        "LogPublishingOptions.AUDIT_LOGS.Enabled": True,
         "NodeToNodeEncryptionOptions.Enabled": True,
         "VPCOptions.SubnetIds": ANY,
     },
@@ -253,38 +254,6 @@ def variables(given, config):
     taken = set(re.findall(r"\$\{(\w+)", config))
     for name in sorted(given ^ taken):
         yield f"{name} is " + ("set, and not used by streamdex.toml" if name in given else "not set by the template")
-
-
-def metrics(monitoring, source):
-    """Alarms and dashboard show metrics that the function writes."""
-    alarms = [resource["Properties"] for resource in monitoring["Resources"].values()]
-    shown = {alarm["MetricName"] for alarm in alarms if alarm.get("Namespace") == "streamdex"}
-    dashboard = as_json(monitoring["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-    for widget in dashboard["widgets"]:
-        lines = widget["properties"].get("metrics", [])
-        shown |= {line[1] for line in lines if line[0] == "streamdex"}
-    for name in sorted(name for name in shown if f'"{name}"' not in source):
-        yield f"the function writes no metric {name}"
-
-
-def log_filters(monitoring, source):
-    """What filters look for in log lines is written by the program; alarms look at what filters count."""
-    counted = set()
-    for name, resource in monitoring["Resources"].items():
-        if resource["Type"] != "AWS::Logs::MetricFilter":
-            continue
-        properties = resource["Properties"]
-        counted |= {transformation["MetricName"] for transformation in properties["MetricTransformations"]}
-        for field, text in re.findall(r'\$\.(\w+) *[=><]+ *(?:"([^"*]*)\*?")?', properties["FilterPattern"]):
-            # A field of an event stands before `=` or, under its own name, before a comma.
-            written = f'"{text}' in source if field == "message" else re.search(rf"\b{field}(,| = )", source)
-            if not written:
-                yield f"{name}: nothing writes {field} {text}".rstrip()
-    for name, resource in monitoring["Resources"].items():
-        if resource["Type"] == "AWS::CloudWatch::Alarm":
-            properties = resource["Properties"]
-            if isinstance(properties["Namespace"], dict) and properties["MetricName"] not in counted:
-                yield f"{name}: nothing counts {properties['MetricName']}"
 
 
 def aliases(text):

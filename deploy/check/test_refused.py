@@ -30,6 +30,22 @@ class Refused(unittest.TestCase):
         self.assertEqual(len(found(role(head + "network-interface/*"))), 1)
         self.assertEqual(found(role(head + "*/*")), [])
 
+    def test_rights_of_a_function_in_a_vpc(self):
+        def found(*actions, **more):
+            statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+            role = {"Policies": [{"PolicyDocument": {"Statement": [statement]}}]}
+            resources = {
+                "F": {"Type": "AWS::Serverless::Function", "Properties": {"Role": {"Fn::GetAtt": ["R", "Arn"]}, **more}},
+                "R": {"Type": "AWS::IAM::Role", "Properties": role},
+            }
+            return list(refused.rights_in_vpc(resources["F"], {"Resources": resources}))
+
+        self.assertEqual(found(*refused.FOR_VPC, VpcConfig={}), [])
+        self.assertEqual(found(), [])
+        for action in refused.FOR_VPC:
+            others = [one for one in refused.FOR_VPC if one != action]
+            self.assertEqual(found(*others, VpcConfig={}), [f"is in a VPC, and its role does not allow {action}"])
+
     def test_records_of_the_first_day(self):
         def function(age, start="TRIM_HORIZON", retries=-1):
             stream = {
@@ -53,6 +69,25 @@ class Refused(unittest.TestCase):
         self.assertEqual(found({**stack, "DeletionPolicy": "RetainExceptOnCreate"}), [])
         self.assertEqual(found({**stack, "Properties": {"TemplateURL": "search-alarms.yaml"}}), [])
 
+    def test_names_of_policies(self):
+        def policy(name):
+            resource = {"Type": "AWS::OpenSearchServerless::AccessPolicy", "Properties": {"Name": name}}
+            return found(resource, {"Collection": {"AllowedPattern": "[a-z][a-z0-9-]{2,27}"}})
+
+        self.assertEqual(policy({"Fn::Sub": "${Collection}-put"}), [])
+        self.assertEqual(policy({"Ref": "Collection"}), [])
+        too_long = policy({"Fn::Sub": "${Collection}-write"})
+        self.assertEqual(too_long, ["t.yaml: R: its name can have 34 characters, and may have 32"])
+
+    def test_days_of_logs(self):
+        def logs(**days):
+            group = {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": {"Ref": "Days"}}}
+            return found(group, {"Days": {"Default": 30, **days}})
+
+        self.assertEqual(logs(AllowedValues=[7, 30]), [])
+        self.assertEqual(logs(AllowedValues=[7, 31]), ["t.yaml: R: Days takes days that are refused"])
+        self.assertEqual(len(logs()), 1)
+
     def test_sizes_of_a_domain(self):
         names = ("Zones", "DataNodes", "DedicatedManagers", "InstanceType", "ManagerType", "EngineVersion", "Standby")
         parameters = {f"Domain{name}": {"Default": 2} for name in names}
@@ -64,6 +99,16 @@ class Refused(unittest.TestCase):
         found = list(refused.problems({"t.yaml": {"Parameters": parameters, **rules}}))
         self.assertIn("t.yaml: Rules refuse a domain of {}", found)
         self.assertIn("t.yaml: without a domain of the template Rules refuse {}", found)
+
+    def test_sizes_of_a_task(self):
+        def found(*memory):
+            parameters = {"Cpu": {"AllowedValues": ["1024"]}, "MemoryMiB": {"AllowedValues": ["512", "2048"]}}
+            one = {"Assert": {"Fn::Contains": [list(memory), {"Ref": "MemoryMiB"}]}, "AssertDescription": "MemoryMiB"}
+            return list(refused.tasks({"Parameters": parameters, "Rules": {"R": {"Assertions": [one]}}}))
+
+        self.assertEqual(found("2048"), [])
+        self.assertEqual(found("512", "2048"), ["Rules take a task of 1024 CPU units and 512 MiB"])
+        self.assertEqual(found(), ["Rules refuse a task of 1024 CPU units and 2048 MiB"])
 
     def test_reserved_concurrency(self):
         def function(reserved, of_account):

@@ -176,42 +176,6 @@ class Rules(unittest.TestCase):
             found, ["STREAMDEX_B is set, and not used by streamdex.toml", "STREAMDEX_C is not set by the template"]
         )
 
-    def test_metrics_are_those_that_are_written(self):
-        body = '{"widgets": [{"properties": {"metrics": [["streamdex", "Applied", "x"], ["AWS/Lambda", "Errors"]]}}]}'
-        monitoring = {
-            "Resources": {
-                "Alarm": {"Properties": {"Namespace": "streamdex", "MetricName": "Pauses"}},
-                "Dashboard": {"Properties": {"DashboardBody": sub(body)}},
-            }
-        }
-        self.assertEqual(list(rules.metrics(monitoring, '"Applied"')), ["the function writes no metric Pauses"])
-
-
-    def test_log_filters_look_for_what_is_written(self):
-        def filtering(pattern):
-            transformations = [{"MetricName": "Seen"}]
-            properties = {"FilterPattern": pattern, "MetricTransformations": transformations}
-            alarm = {"Namespace": sub("streamdex/x"), "MetricName": "Seen"}
-            monitoring = {
-                "Resources": {
-                    "F": {"Type": "AWS::Logs::MetricFilter", "Properties": properties},
-                    "A": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm},
-                }
-            }
-            return list(rules.log_filters(monitoring, 'info!(lag_ms, gap = name, "paused: {reason}")'))
-
-        for pattern in ["{ $.lag_ms >= 0 }", '{ $.gap = "*" }', '{ $.message = "paused*" }']:
-            self.assertEqual(filtering(pattern), [], pattern)
-        self.assertEqual(filtering("{ $.lag >= 0 }"), ["F: nothing writes lag"])
-        self.assertEqual(
-            filtering('{ ($.message = "paused*") || ($.message = "gone*") }'), ["F: nothing writes message gone"]
-        )
-
-    def test_alarms_look_at_what_is_counted(self):
-        alarm = {"Namespace": sub("streamdex/x"), "MetricName": "Lag"}
-        monitoring = {"Resources": {"A": {"Type": "AWS::CloudWatch::Alarm", "Properties": alarm}}}
-        self.assertEqual(list(rules.log_filters(monitoring, "")), ["A: nothing counts Lag"])
-
 
 class Resolve(unittest.TestCase):
     def test_functions_are_carried_out(self):
