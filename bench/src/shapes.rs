@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 
-use streamdex_mapping::{Condition, Mapper, Route, Test};
+use streamdex_mapping::{Condition, Constant, Dots, FieldValue, Mapper, Path, Route, Test};
 use streamdex_testkit::workload::{StreamRecord, lambda_event_of};
 
 use crate::curve;
@@ -52,6 +52,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     println!(
         "100 routes of 3 conditions, of which the last one takes every item, against one route: {ratio}, at most 1.5.\n"
     );
+    shaped(&mut body)?;
     curve::run()?;
     page::run(&plain).await
 }
@@ -83,7 +84,7 @@ fn changes(event_name: &'static str, with_old: bool) -> String {
 }
 
 fn projecting() -> anyhow::Result<Mapper> {
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let names = |names: &[&str]| names.iter().map(|name| Path::from(*name)).collect::<Vec<_>>();
     let kept = ["user_id", "session_id", "kind", "device", "started_at", "last_seen", "user_agent", "note", "address"];
     Ok(Mapper::new(vec![Route {
         when: vec![condition("kind", Test::EqualsString("session".to_owned()))],
@@ -92,6 +93,67 @@ fn projecting() -> anyhow::Result<Mapper> {
         rename: [("user_agent".to_owned(), "agent".to_owned())].into(),
         ..plain_route()?
     }]))
+}
+
+/// What shaping costs: a route with one key, and one with all of them, against a plain one.
+fn shaped(body: &mut Vec<u8>) -> anyhow::Result<()> {
+    println!("| shaped by | both images, ratio to a plain route | inserts | at most |");
+    println!("|---|---|---|---|");
+    let plain = mapper()?;
+    let events = [changes("MODIFY", true), changes("INSERT", false)];
+    for (title, at_most, route) in shaping()? {
+        let mapper = Mapper::new(vec![route]);
+        let mut ratios = Vec::new();
+        for event in &events {
+            let (mut shaped, mut one) = (Vec::new(), Vec::new());
+            for _ in 0..ROUNDS {
+                shaped.push(milliseconds(|| bulk_body(black_box(event), &mapper, body))?);
+                one.push(milliseconds(|| bulk_body(black_box(event), &plain, body))?);
+            }
+            ratios.push(format!("{:.2} ({})", median_ratio(&shaped, &one), spread(&shaped, &one)));
+        }
+        println!("| {title} | {} | {at_most} |", ratios.join(" | "));
+    }
+    println!();
+    Ok(())
+}
+
+/// Every key that shapes documents, and all of them together.
+fn shaping() -> anyhow::Result<Vec<(&'static str, &'static str, Route)>> {
+    let paths = |texts: &[&str]| texts.iter().map(|text| Path::parse(text)).collect::<Result<Vec<_>, _>>();
+    let from = |path: &str| anyhow::Ok(FieldValue::From(Path::parse(path)?));
+    let set = [
+        ("number".to_owned(), FieldValue::After { from: Path::parse("user_id")?, mark: "user-".to_owned() }),
+        ("entity".to_owned(), FieldValue::Constant(Constant::String("session".to_owned()))),
+        ("town".to_owned(), from("address.city")?),
+        (
+            "place".to_owned(),
+            FieldValue::Point { lat: Path::parse("address.at.lat")?, lon: Path::parse("address.at.lon")? },
+        ),
+    ];
+    let all = Route {
+        exclude: paths(&["note", "address.house"])?,
+        as_json: paths(&["visits"])?,
+        numbers_as_string: paths(&["requests"])?,
+        dates: paths(&["started_at", "last_seen"])?,
+        dots: Dots::Underscore,
+        set: set.into(),
+        ..plain_route()?
+    };
+    let one = |change: fn(&mut Route, &Route)| {
+        let mut route = plain_route()?;
+        change(&mut route, &all);
+        anyhow::Ok(route)
+    };
+    Ok(vec![
+        ("two paths left out", "", one(|route, all| route.exclude.clone_from(&all.exclude))?),
+        ("a list as JSON text", "", one(|route, all| route.as_json.clone_from(&all.as_json))?),
+        ("a number as a string", "", one(|route, all| route.numbers_as_string.clone_from(&all.numbers_as_string))?),
+        ("two dates", "", one(|route, all| route.dates.clone_from(&all.dates))?),
+        ("dots as underscores", "", one(|route, all| route.dots = all.dots)?),
+        ("four fields of set", "", one(|route, all| route.set.clone_from(&all.set))?),
+        ("all of it", "1.3", all.clone()),
+    ])
 }
 
 fn condition(attribute: &str, test: Test) -> Condition {

@@ -55,3 +55,14 @@ fn records_of_another_table_are_not_mapped_by_accident() {
     let forced = end(streamdex(&["--config", "odd.toml", "map", "--source", "odd", path]).current_dir(&folder));
     assert_eq!(forced.status, 1);
 }
+
+/// The page of the example shows this file.
+#[test]
+fn one_table_is_taken_apart_into_three_indices() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = root.join("examples/single-table");
+    let ended = end(streamdex(&["--config", "streamdex.toml", "map", "items.json"]).current_dir(&folder));
+    let expected = std::fs::read_to_string(folder.join("expected.ndjson")).unwrap();
+    assert_eq!((ended.status, ended.stdout.as_str()), (0, expected.as_str()), "{}", ended.stderr);
+    assert!(ended.stderr.contains("item 6: filtered"), "{}", ended.stderr);
+}

@@ -11,13 +11,13 @@ use crate::{end, file, streamdex};
 const NO_TABLE: &str =
     r#"{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"no table"}"#;
 const WRONG_KEYS: &str = r#"{"Table":{"TableName":"sessions","TableArn":"arn:aws:dynamodb:eu-west-1:000000000000:table/sessions","TableStatus":"ACTIVE",
-    "KeySchema":[{"AttributeName":"_id","KeyType":"HASH"}],"LatestStreamArn":"arn:aws:dynamodb:eu-west-1:000000000000:table/sessions/stream/2026-01-01T00:00:00.000",
+    "KeySchema":[{"AttributeName":"expired_at","KeyType":"HASH"}],"LatestStreamArn":"arn:aws:dynamodb:eu-west-1:000000000000:table/sessions/stream/2026-01-01T00:00:00.000",
     "StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_AND_OLD_IMAGES"}}}"#;
 const CLUSTER: &str = r#"{"name":"n","cluster_name":"c","version":{"distribution":"opensearch","number":"3.8.0"}}"#;
 
 fn configuration(source: &str, opensearch: &str) -> String {
     format!(
-        "[source]\ntable = 'sessions'\n{source}\n[opensearch]\nurl = '{opensearch}'\n[[route]]\nindex = 'sessions'\n"
+        "[source]\ntable = 'sessions'\n{source}\n[opensearch]\nurl = '{opensearch}'\n[[route]]\nindex = 'sessions'\nttl = {{ attribute = 't', on_expiry = 'archive', archive_index = 'old' }}\n"
     )
 }
 
@@ -29,7 +29,7 @@ fn index_apply_changes_nothing_for_a_table_that_it_cannot_look_at() {
     let endpoint = |address: &str| format!("endpoint_url = '{address}'");
     for (source, status, part) in [
         (endpoint(&missing.address), 2, "there is no table sessions"),
-        (endpoint(&keys.address), 2, "reserved one"),
+        (endpoint(&keys.address), 2, "say when they expired"),
         (endpoint(nobody), 3, "DescribeTable"),
         ("region = 'eu-west-1'".to_owned(), 3, "no AWS credentials"),
     ] {
@@ -51,7 +51,9 @@ fn index_apply_changes_nothing_for_a_table_that_it_cannot_look_at() {
 fn index_plan_refuses_what_run_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let opensearch = Service::answering(200, CLUSTER);
-    for (answer, status, part) in [(NO_TABLE, 400, "there is no table sessions"), (WRONG_KEYS, 200, "reserved one")] {
+    for (answer, status, part) in
+        [(NO_TABLE, 400, "there is no table sessions"), (WRONG_KEYS, 200, "say when they expired")]
+    {
         let table = Service::answering(status, answer);
         let source = format!("endpoint_url = '{}'", table.address);
         file(folder.path(), "streamdex.toml", &configuration(&source, &opensearch.address));

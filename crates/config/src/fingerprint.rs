@@ -9,7 +9,7 @@
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use streamdex_mapping::{Condition, IdForm, NumberForm, OnExpiry, Route, Test, Ttl};
+use streamdex_mapping::{Condition, Constant, Dots, FieldValue, IdForm, NumberForm, OnExpiry, Path, Route, Test, Ttl};
 
 use crate::model::Source;
 
@@ -17,6 +17,8 @@ const FORMAT: &str = "streamdex routes 1\n";
 
 /// A condition's number stays text, so that no digit depends on how JSON numbers are kept.
 pub(crate) const EQUALS_NUMBER: &str = "equals_number";
+/// The one member of what stands in place of a number; nothing of a user's has this name.
+pub(crate) const NUMBER: &str = "";
 
 /// The fingerprint of a source's ordered routes: 64 hexadecimal digits.
 pub fn fingerprint(source: &Source) -> String {
@@ -43,8 +45,8 @@ pub(crate) enum ListOrder {
 
 /// A route in the words of the configuration file, keys at their default left out.
 pub(crate) fn route_json(route: &Route, order: &ListOrder) -> Value {
-    let names = |list: &[String]| {
-        let mut list = list.to_vec();
+    let names = |list: &[Path]| {
+        let mut list: Vec<String> = list.iter().map(Path::to_string).collect();
         if matches!(order, ListOrder::Sorted) {
             list.sort();
             list.dedup();
@@ -53,6 +55,9 @@ pub(crate) fn route_json(route: &Route, order: &ListOrder) -> Value {
     };
     let max_indices = Some(route.max_indices).filter(|most| *most != Route::DEFAULT_MAX_INDICES);
     let entries = [
+        ("as_json", names(&route.as_json)),
+        ("dates", names(&route.dates)),
+        ("dots", dots_json(route.dots)),
         ("exclude", names(&route.exclude)),
         ("id", route.id.as_ref().map(|id| json!(id))),
         ("id_form", (route.id_form == IdForm::Hash).then(|| json!("hash"))),
@@ -60,12 +65,41 @@ pub(crate) fn route_json(route: &Route, order: &ListOrder) -> Value {
         ("index", Some(json!(route.index.text()))),
         ("max_indices", max_indices.filter(|_| matches!(order, ListOrder::Written)).map(|most| json!(most))),
         ("numbers", (route.numbers == NumberForm::String).then(|| json!("string"))),
+        ("numbers_as_string", names(&route.numbers_as_string)),
         ("rename", (!route.rename.is_empty()).then(|| json!(route.rename))),
         ("routing", route.routing.as_ref().map(|routing| json!(routing))),
+        ("set", (!route.set.is_empty()).then(|| set_json(route))),
         ("ttl", route.ttl.as_ref().map(ttl_json)),
         ("when", (!route.when.is_empty()).then(|| route.when.iter().map(condition_json).collect())),
     ];
     object(entries)
+}
+
+fn dots_json(dots: Dots) -> Option<Value> {
+    match dots {
+        Dots::Keep => None,
+        Dots::Expand => Some(json!("expand")),
+        Dots::Underscore => Some(json!("underscore")),
+    }
+}
+
+fn set_json(route: &Route) -> Value {
+    let of = |value: &FieldValue| match value {
+        FieldValue::From(path) => json!({"from": path.to_string()}),
+        FieldValue::After { from, mark } => json!({"after": mark, "from": from.to_string()}),
+        FieldValue::Constant(constant) => json!({"value": constant_json(constant)}),
+        FieldValue::Point { lat, lon } => json!({"lat": lat.to_string(), "lon": lon.to_string()}),
+    };
+    route.set.iter().map(|(field, value)| (field.clone(), of(value))).collect::<Map<_, _>>().into()
+}
+
+/// A number keeps the digits that were written, and is told from a string by its form.
+fn constant_json(constant: &Constant) -> Value {
+    match constant {
+        Constant::String(text) => json!(text),
+        Constant::Number(digits) => json!({NUMBER: digits}),
+        Constant::Bool(value) => json!(value),
+    }
 }
 
 fn condition_json(condition: &Condition) -> Value {
@@ -75,6 +109,8 @@ fn condition_json(condition: &Condition) -> Value {
         Test::EqualsBool(boolean) => ("equals", json!(boolean)),
         Test::StartsWith(text) => ("starts_with", json!(text)),
         Test::Exists(exists) => ("exists", json!(exists)),
+        Test::OneOf(values) => ("one_of", values.iter().map(constant_json).collect::<Vec<_>>().into()),
+        Test::Like(parts) => ("like", json!(parts.join("*"))),
     };
     object([
         ("attribute", Some(json!(condition.attribute))),

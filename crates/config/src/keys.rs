@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use streamdex_mapping::document::{EXPIRED_AT, is_reserved_field};
+use streamdex_mapping::document::EXPIRED_AT;
 use streamdex_mapping::{OnExpiry, Route};
 
 /// What does not fit.
@@ -15,7 +15,7 @@ pub enum KeyMismatch {
     NoKey(String),
     /// `routing` names this attribute, which is no key.
     Routing(String),
-    /// This key attribute would be written to a field that no document of the route can have, as `_id`.
+    /// This key attribute would be written to a field that no document of the route can have: `expired_at`, of archived ones.
     FieldName(String),
 }
 
@@ -28,7 +28,7 @@ pub fn key_mismatches(route: &Route, key_names: &[String]) -> Vec<KeyMismatch> {
     }
     let routing = route.routing.iter().filter(|name| !key_names.contains(name));
     mismatches.extend(routing.cloned().map(KeyMismatch::Routing));
-    let unusable = key_names.iter().filter(|name| route.field_of(name).is_some_and(|field| is_unusable(field, route)));
+    let unusable = key_names.iter().filter(|name| route.field_of(name).is_some_and(|field| is_unusable(&field, route)));
     mismatches.extend(unusable.cloned().map(KeyMismatch::FieldName));
     mismatches
 }
@@ -36,7 +36,7 @@ pub fn key_mismatches(route: &Route, key_names: &[String]) -> Vec<KeyMismatch> {
 /// Every item has its keys, so each would be a dead letter.
 fn is_unusable(field: &str, route: &Route) -> bool {
     let archives = route.ttl.as_ref().is_some_and(|ttl| matches!(ttl.on_expiry, OnExpiry::Archive(_)));
-    is_reserved_field(field) || (archives && field == EXPIRED_AT)
+    archives && field == EXPIRED_AT
 }
 
 impl KeyMismatch {
@@ -48,7 +48,7 @@ impl KeyMismatch {
             }
             KeyMismatch::Routing(_) => "name a key attribute of the table in routing, or leave it out",
             KeyMismatch::FieldName(_) => {
-                "give its field another name in the route, as rename = { _id = \"x_id\" }, or leave it out with exclude"
+                "give its field another name in the route, as rename = { expired_at = \"ended_at\" }, or leave it out with exclude"
             }
         }
     }
@@ -60,7 +60,10 @@ impl fmt::Display for KeyMismatch {
             KeyMismatch::Omitted(name) => write!(f, "id leaves out the key attribute {name:?}"),
             KeyMismatch::NoKey(name) => write!(f, "id names {name:?}, which is no key attribute of the table"),
             KeyMismatch::FieldName(name) => {
-                write!(f, "the key attribute {name:?} cannot be written under its name, which is a reserved one")
+                write!(
+                    f,
+                    "the key attribute {name:?} cannot be written under its name, in which archived documents say when they expired"
+                )
             }
             KeyMismatch::Routing(name) => write!(f, "routing names {name:?}, which is no key attribute of the table"),
         }

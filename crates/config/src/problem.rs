@@ -138,11 +138,6 @@ impl Problems {
         self.warnings.push(problem(place, message.into(), Some(hint.into())));
     }
 
-    /// A key or value that a later version knows.
-    pub(crate) fn later(&mut self, place: &Place, what: &str) {
-        self.errors.push(problem(place, format!("{what} is not in this version"), Some("leave it out".to_owned())));
-    }
-
     /// A key that has to be there.
     pub(crate) fn missing(&mut self, table: &Place, key: &str) {
         let hint = if table.path.is_empty() { format!("add [{key}]") } else { format!("add {key} = …") };

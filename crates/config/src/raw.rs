@@ -31,7 +31,6 @@ tables! {
         /// How an index is made, by the text that a route gives as `index` or `archive_index`.
         index: Named<IndexTable>,
     }
-    later []
 
     /// AWS credentials.
     table AwsTable {
@@ -42,7 +41,6 @@ tables! {
         /// The external id that the role asks for.
         external_id: String,
     }
-    later []
 
     /// A DynamoDB table with a stream. Either `table` or `stream_arn` is needed.
     table SourceTable {
@@ -84,7 +82,6 @@ tables! {
         /// The external id that the role asks for.
         external_id: String,
     }
-    later []
 
     /// OpenSearch: the address, and how to write to it.
     #[schemars(extend("required" = ["url"]))]
@@ -125,7 +122,6 @@ tables! {
         #[schemars(extend("default" = "60s"))]
         request_timeout: Duration,
     }
-    later []
 
     /// How requests to OpenSearch are authenticated.
     #[schemars(extend("required" = ["kind"]))]
@@ -154,7 +150,6 @@ tables! {
         /// `sigv4`: the external id that the role asks for.
         external_id: String,
     }
-    later []
 
     /// The DynamoDB table that holds checkpoints and dead letters. Region, endpoint and credentials are
     /// its own, else the sole source's, else those of `[aws]`.
@@ -176,7 +171,6 @@ tables! {
         /// The external id that the role asks for.
         external_id: String,
     }
-    later []
 
     /// Where records go that can never be indexed.
     table DeadLetterTable {
@@ -186,7 +180,6 @@ tables! {
         /// `file`: the file to append to.
         path: String,
     }
-    later []
 
     /// How the Lambda function works; nothing else looks at it.
     table LambdaTable {
@@ -195,7 +188,6 @@ tables! {
         #[schemars(extend("default" = "2s"))]
         deadline_margin: Duration,
     }
-    later []
 
     /// Where `streamdex run` answers probes and tells its metrics; nothing else looks at it.
     table HttpTable {
@@ -205,7 +197,6 @@ tables! {
         /// listened on. `streamdex run --listen` and `STREAMDEX_LISTEN` go before it.
         listen: String,
     }
-    later []
 
     /// Which items go to one index, and how. All names are of top-level attributes of the table.
     #[schemars(extend("required" = ["index"]))]
@@ -229,36 +220,66 @@ tables! {
         /// The key attribute whose value is the document's routing. Routes that can write to one index share it, as they
         /// share `id` and `id_form`.
         routing: String,
-        /// Attributes to keep. Default, and when empty: all.
+        /// What to keep, as paths: an attribute (`user`), or a member of a map (`user.name`), through lists too (`lines.sku`). A
+        /// dot inside a name is written `\\.`. Default, and when empty: everything.
         include: Vec<Located<String>>,
-        /// Attributes to leave out.
+        /// What to leave out, as paths. It wins over `include`.
         exclude: Vec<Located<String>>,
         /// Attribute name to field name.
         rename: Named<String>,
+        /// What is written as the text of its JSON, as paths: for maps with ever new members.
+        as_json: Vec<Located<String>>,
         /// How numbers are written.
         #[schemars(extend("default" = "exact"))]
         numbers: NumbersWord,
+        /// Where numbers are written as strings, as paths; what is inside counts too.
+        numbers_as_string: Vec<Located<String>>,
+        /// Times, as paths. A number of seconds or milliseconds since 1970 is written in milliseconds, text stays as it is, and
+        /// the field is mapped as a date.
+        dates: Vec<Located<String>>,
+        /// What becomes of names with dots, which OpenSearch takes for paths.
+        #[schemars(extend("default" = "keep"))]
+        dots: DotsWord,
+        /// Fields that are made of other values, by their names.
+        set: Named<SetTable>,
         /// The TTL attribute of the table, and what an expiry does.
         ttl: TtlTable,
     }
-    later ["as_json", "set", "dots", "numbers_as_string"]
 
-    /// A condition on one top-level attribute: exactly one of `equals`, `starts_with` and `exists`.
+    /// A field that is made of another value: exactly one of `from`, `value`, and `lat` with `lon`. Where there is nothing to make
+    /// it of, there is no field. It takes the place of an attribute of the same name.
+    table SetTable {
+        /// The path of the value.
+        from: String,
+        /// `from`: what stands behind the first of these characters in the string, as `"CUSTOMER#"`.
+        after: String,
+        /// This value, of every document.
+        value: Scalar,
+        /// The path of the latitude of a `geo_point`, a number or a string that is one.
+        lat: String,
+        /// The path of the longitude.
+        lon: String,
+    }
+
+    /// A condition on one top-level attribute: exactly one of `equals`, `one_of`, `starts_with`, `like` and `exists`.
     #[schemars(extend("required" = ["attribute"]))]
     table ConditionTable {
         /// The attribute.
         attribute: String,
         /// The attribute has this value; the TOML type picks string, number or boolean.
         equals: Scalar,
+        /// The attribute has one of these values.
+        one_of: Vec<Located<Scalar>>,
         /// The attribute is a string that starts so.
         starts_with: String,
+        /// The attribute is a string of this form, in which `*` is any text, as `"ORDER#*#LINE#*"`.
+        like: String,
         /// The attribute is there (`true`) or not (`false`).
         exists: bool,
         /// The condition must fail instead.
         #[schemars(extend("default" = false))]
         not: bool,
     }
-    later ["one_of", "like"]
 
     /// The TTL attribute of the table, and what an expiry does.
     #[schemars(extend("required" = ["attribute"]))]
@@ -275,7 +296,6 @@ tables! {
         #[schemars(extend("default" = false))]
         infer_expiry: bool,
     }
-    later []
 
     /// How an index is made.
     table IndexTable {
@@ -290,7 +310,6 @@ tables! {
         /// `create`: a JSON file with a mapping, merged over that of streamdex.
         mapping_file: String,
     }
-    later []
 }
 
 words! {
@@ -317,6 +336,16 @@ words! {
         /// `streamdex run` closes the gap, goes on with what is left, and then compares all items with their documents:
         /// what was lost is written, and documents whose items are gone are removed.
         Resnapshot = "resnapshot",
+    }
+
+    /// What becomes of names with dots.
+    words DotsWord {
+        /// They stay as they are.
+        Keep = "keep",
+        /// `a.b` is written as a member `b` of an object `a`.
+        Expand = "expand",
+        /// `a.b` is written as `a_b`.
+        Underscore = "underscore",
     }
 
     /// Compression of request bodies, and of answers.

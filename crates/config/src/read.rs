@@ -69,13 +69,11 @@ pub(crate) struct ByteSize(pub(crate) u64);
 pub(crate) struct Duration(pub(crate) std::time::Duration);
 
 /// Declares tables: each becomes a struct of [`Key`]s with a reader and, where it is asked for, a JSON Schema with what
-/// is written here of them. Keys named after
-/// `later` belong to a later version, and are answered so.
+/// is written here of them.
 macro_rules! tables {
     ($(
         $(#[$meta:meta])*
         table $name:ident { $( $(#[$key_meta:meta])* $key:ident: $type:ty, )* }
-        later [ $($later:literal),* ]
     )*) => { $(
         #[derive(Debug, Clone, Default)]
         #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "some keys are there for their words alone"))]
@@ -89,7 +87,7 @@ macro_rules! tables {
         impl crate::read::Read for $name {
             fn read(node: &crate::tree::Node, problems: &mut crate::problem::Problems) -> Option<Self> {
                 let table = crate::read::Table::of(node, problems)?;
-                table.refuse_unknown(&[$(stringify!($key)),*], &[$($later),*], problems);
+                table.refuse_unknown(&[$(stringify!($key)),*], problems);
                 Some($name { $( $key: table.key(stringify!($key), problems), )* })
             }
         }
@@ -135,11 +133,9 @@ impl<'a> Table<'a> {
         }
     }
 
-    pub(crate) fn refuse_unknown(&self, known: &[&str], later: &[&str], problems: &mut Problems) {
+    pub(crate) fn refuse_unknown(&self, known: &[&str], problems: &mut Problems) {
         for Entry { key, key_place, .. } in self.entries {
-            if later.contains(&key.as_str()) {
-                problems.later(key_place, "this key");
-            } else if !known.contains(&key.as_str()) {
+            if !known.contains(&key.as_str()) {
                 let hint = match nearest(key, known) {
                     Some(near) => format!("did you mean {near:?}?"),
                     None => format!("known here: {}", known.join(", ")),

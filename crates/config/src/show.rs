@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::fingerprint::{EQUALS_NUMBER, ListOrder, route_json};
+use crate::fingerprint::{EQUALS_NUMBER, ListOrder, NUMBER, route_json};
 use crate::model::{
     Auth, AwsSettings, Compression, Config, DeadLetterKind, Http, IndexSettings, Manage, OnGap, OpenSearch,
     PasswordSource, SigV4Service, Source, StartPosition, State, TableReference,
@@ -210,6 +210,9 @@ fn toml_of(value: Value) -> toml::Value {
             (None, None) => toml::Value::String(number.to_string()),
         },
         Value::Array(elements) => toml::Value::Array(elements.into_iter().map(toml_of).collect()),
+        Value::Object(entries) if entries.contains_key(NUMBER) => {
+            toml_number(entries.get(NUMBER).and_then(Value::as_str).unwrap_or_default())
+        }
         Value::Object(entries) => {
             let entries = entries.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| {
                 match (key.as_str(), &value) {
@@ -265,6 +268,14 @@ mod tests {
             [[route]]
             source = "other"
             index = "others"
+            when = [{ attribute = "pk", like = "ORDER#*" }, { attribute = "kind", one_of = ["a", 1.50, true] }]
+            include = ["user.name", 'a\.b', "at", "prefs", "no"]
+            exclude = ["user.name.secret"]
+            as_json = ["prefs"]
+            numbers_as_string = ["no"]
+            dates = ["at"]
+            dots = "expand"
+            set = { place = { lat = "geo.lat", lon = "geo.lon" }, id = { from = "pk", after = "-" }, kind = { value = 7 }, name = { from = "user.name" } }
             [index."orders-{region}"]
             settings = { number_of_shards = 3, analysis = { secret_key = "hush-2" } }
         "#;

@@ -114,9 +114,10 @@ fn kind(property: &Value) -> String {
     }
     match &property["type"] {
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
-        Value::String(kind) if kind == "array" => {
-            format!("list of {}s", property["items"]["type"].as_str().unwrap())
-        }
+        Value::String(kind) if kind == "array" => match property["items"]["type"].as_str() {
+            Some(kind) => format!("list of {kind}s"),
+            None => "list of strings, numbers or booleans".to_owned(),
+        },
         Value::String(kind) if kind == "object" => "table".to_owned(),
         Value::String(kind) => kind.clone(),
         _ => words(property),

@@ -70,6 +70,7 @@ fn every_property_of_the_schema_is_described_and_known_to_the_loader() {
         "opensearch",
         "opensearch.auth",
         "route",
+        "route.set.NAME",
         "route.ttl",
         "route.when",
         "source",

@@ -82,6 +82,46 @@ fn field_lists_that_say_nothing() {
     let place = |text: &str| warned(text).into_iter().map(|(path, _)| path).collect::<Vec<_>>();
     assert_eq!(place(&route("include = ['a']\nexclude = ['b']")), ["route[0].exclude[0]"]);
     assert_eq!(place(&route("rename = { a = 'a' }")), ["route[0].rename.a"]);
+    assert_eq!(place(&route("include = ['a.b', 'a']")), ["route[0].include[1]"]);
+    assert_eq!(place(&route("include = ['a.b']\nexclude = ['a.b.c', 'a.c']")), ["route[0].exclude[1]"]);
+    assert_eq!(place(&route("exclude = ['a']\ndates = ['a.b', 'c']")), ["route[0].dates[0]"]);
+    assert_eq!(place(&route("include = ['a']\nas_json = ['b']")), ["route[0].as_json[0]"]);
+}
+
+#[test]
+fn a_route_behind_one_that_takes_all_of_its_items() {
+    let routes = |first: &str, second: &str| {
+        let route = |when: &str| if when.is_empty() { String::new() } else { format!("when = {when}") };
+        let text = format!("index = 'one'\n{}\n[[route]]\nindex = 'two'\n{}", route(first), route(second));
+        warned(&with_route(&text))
+    };
+    let kind = |test: &str| format!("{{ attribute = 'kind', {test} }}");
+    let hidden = [
+        ("", kind("equals = 'a'")),
+        (&kind("exists = true"), kind("equals = 'a'")),
+        (&kind("starts_with = 'a'"), kind("starts_with = 'ab'")),
+        (&kind("like = 'a*'"), kind("one_of = ['a', 'ab']")),
+        (&kind("one_of = ['a', 1]"), kind("equals = 1.0")),
+        (
+            &kind("equals = 'a', not = true"),
+            format!("[{}, {}]", kind("equals = 'a', not = true"), kind("exists = true")),
+        ),
+    ]
+    .map(|(first, second): (&str, String)| (first.to_owned(), second));
+    for (first, second) in hidden {
+        let warned = routes(&first, &second);
+        assert_eq!(warned.len(), 1, "{first} {second}: {warned:?}");
+        assert!(warned[0].0 == "route[1]" && warned[0].1.contains("route[0] takes every item"), "{warned:?}");
+    }
+    for (first, second) in [
+        (kind("equals = 'a'"), String::new()),
+        (kind("one_of = ['a', 'b']"), kind("one_of = ['a', 'c']")),
+        (kind("starts_with = 'ab'"), kind("starts_with = 'a'")),
+        (kind("equals = 'b', not = true"), kind("equals = 'a'")),
+        (format!("[{}, {}]", kind("equals = 'a'"), "{ attribute = 'x', exists = true }"), kind("equals = 'a'")),
+    ] {
+        assert_eq!(routes(&first, &second), [], "{first} {second}");
+    }
 }
 
 #[test]

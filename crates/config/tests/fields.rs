@@ -34,37 +34,22 @@ fn no_attribute_of_an_archived_route_is_written_to_expired_at() {
 }
 
 #[test]
-fn reserved_names_are_refused_where_the_route_names_them() {
-    for (line, path) in [
-        ("id = ['_id']", "route[0].id[0]"),
-        ("routing = '_routing'", "route[0].routing"),
-        ("include = ['_source']", "route[0].include[0]"),
-        ("ttl = { attribute = '_version' }", "route[0].ttl.attribute"),
-        ("when = { attribute = '_type', equals = 'order' }", "route[0].when.attribute"),
-    ] {
-        only(&route(line), path, "a name that OpenSearch keeps for itself");
-        only(&route(line), path, "rename = { _");
-    }
-    only(&with_route("index = 'app-{_index}'"), "route[0].index", "keeps for itself");
-    only(&route("id = ['_id']"), "route[0].id[0]", "rename = { _id = \"x_id\" }, or leave it out with exclude");
-    assert!(parse(&route("id = ['_id']\nrename = { _id = 'x_id' }")).is_ok());
-    assert!(parse(&route("id = ['_id']\nexclude = ['_id']")).is_ok());
-    assert!(parse(&route("exclude = ['_id']")).is_ok());
+fn names_that_opensearch_keeps_may_be_those_of_attributes() {
+    let config = parse(&route("id = ['_id']\nrouting = '_id'\ninclude = ['_id', '_source']")).unwrap().config;
+    assert_eq!(config.sources[0].routes[0].field_of("_id").unwrap(), "x_id");
+    assert_eq!(key_mismatches(&config.sources[0].routes[0], &["_id".to_owned()]), []);
 }
 
 #[test]
-fn reserved_names_are_refused_where_the_table_shows_them() {
+fn a_key_that_no_archived_document_can_have_is_refused_where_the_table_shows_it() {
     let mismatches = |line: &str, keys: &[&str]| {
         let config: Config = parse(&route(line)).unwrap().config;
         let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
         key_mismatches(&config.sources[0].routes[0], &keys)
     };
-    let reserved = mismatches("", &["pk", "_id"]);
-    assert_eq!(reserved, [KeyMismatch::FieldName("_id".into())]);
-    assert!(reserved[0].to_string().contains("\"_id\"") && reserved[0].hint().contains("rename"), "{}", reserved[0]);
-    assert_eq!(mismatches("rename = { _id = 'x' }", &["pk", "_id"]), []);
-    assert_eq!(mismatches("exclude = ['_id']", &["pk", "_id"]), []);
     assert_eq!(mismatches("", &["expired_at"]), []);
     let archived = format!("ttl = {{ attribute = 't', {ARCHIVE} }}");
-    assert_eq!(mismatches(&archived, &["expired_at"]), [KeyMismatch::FieldName("expired_at".into())]);
+    let refused = mismatches(&archived, &["expired_at"]);
+    assert_eq!(refused, [KeyMismatch::FieldName("expired_at".into())]);
+    assert!(refused[0].hint().contains("rename"), "{}", refused[0]);
 }

@@ -1,4 +1,4 @@
-//! Values in a wrong form: the message shows the right one. And what belongs to a later version.
+//! Values in a wrong form: the message shows the right one.
 
 use crate::support::{OPENSEARCH, ROUTE, SOURCE, only, problems_of, with, with_opensearch, with_route, with_source};
 
@@ -14,6 +14,7 @@ fn values_in_a_wrong_form_get_an_example_of_the_right_one() {
     only(&route("routing = ['pk']"), "route[0].routing", "write routing = \"pk\"");
     only(&route("when = 'kind = order'"), "route[0].when", "when = { attribute = \"kind\", equals");
     only(&route("ttl = 'expires_at'"), "route[0].ttl", "ttl = { attribute = ");
+    only(&route("set = { city = 'address.city' }"), "route[0].set.city", "write city = { from =");
     only(&route("rename = ['ua']"), "route[0].rename", "rename = { ua = ");
     only(&format!("source = 'app'\n{OPENSEARCH}{ROUTE}"), "source", "[source] with table = ");
     only(&format!("opensearch = 'http://localhost'\n{SOURCE}{ROUTE}"), "opensearch", "[opensearch] with url = ");
@@ -32,24 +33,6 @@ fn a_list_of_tables_written_as_one_table() {
     assert!(mixed.iter().any(|problem| problem.to_string().contains("[[route]]")), "{mixed:#?}");
     let sources = problems_of(&format!("{SOURCE}[source]\ntable = 'b'\n{OPENSEARCH}{ROUTE}"));
     assert!(sources[0].to_string().contains("[[source]]"), "{sources:#?}");
-}
-
-#[test]
-fn what_belongs_to_a_later_version_says_so() {
-    let route = |line: &str| with_route(&format!("index = 'app'\n{line}"));
-    let rows = [
-        (route("set = { a = { value = 'b' } }"), "route[0].set"),
-        (route("[route.set]\ncity = { from = 'address.city' }"), "route[0].set"),
-        (route("as_json = ['a']"), "route[0].as_json"),
-        (route("dots = 'expand'"), "route[0].dots"),
-        (route("numbers_as_string = ['a']"), "route[0].numbers_as_string"),
-        (route("when = { attribute = 'a', like = 'x*' }"), "route[0].when.like"),
-        (route("when = { attribute = 'a', one_of = ['x'] }"), "route[0].when.one_of"),
-        (route("include = ['address.city']"), "route[0].include[0]"),
-    ];
-    for (text, path) in rows {
-        only(&text, path, "not in this version");
-    }
 }
 
 #[test]

@@ -206,19 +206,42 @@ fn routes() {
             "{bad}: {problems:#?}"
         );
     }
-    only(&with_route("index = 'x-{a.b}'"), "route[0].index", "not in this version");
+    only(&with_route("index = 'x-{a.b}'"), "route[0].index", "name a whole attribute");
     let route = |line: &str| with_route(&format!("index = 'app'\n{line}"));
     only(&route("id = []"), "route[0].id", "no attribute");
     only(&route("id = ['a', 'b', 'c']"), "route[0].id", "partition key");
     only(&route("id = ['a', 'a']"), "route[0].id[1]", "given twice");
     only(&route("id = ['a']\nrouting = 'b'"), "route[0].routing", "name one of a");
     only(&route("id_form = 'hashed'"), "route[0].id_form", "did you mean \"hash\"");
-    only(&route("exclude = ['address.street']"), "route[0].exclude[0]", "not in this version");
-    only(&route("include = ['a\\b']"), "route[0].include[0]", "not in this version");
+    only(&route("exclude = ['address..street']"), "route[0].exclude[0]", "cannot be empty");
+    only(&route("include = ['a\\b']"), "route[0].include[0]", "a dot inside a name is written");
     only(&route("include = 'a'"), "route[0].include", "expected an array, found a string");
-    for later in ["as_json = []", "dots = 'expand'", "numbers_as_string = ['a']", "set = { a = { value = 'b' } }"] {
-        only(&route(later), &format!("route[0].{}", later.split(' ').next().unwrap()), "not in this version");
-    }
+}
+
+#[test]
+fn the_shape_of_documents() {
+    let route = |line: &str| with_route(&format!("index = 'app'\n{line}"));
+    let ttl = "ttl = { attribute = 't' }";
+    only(&route("as_json = ['a', 'a']"), "route[0].as_json[1]", "given twice");
+    only(&route("dots = 'split'"), "route[0].dots", "\"keep\", \"expand\", \"underscore\"");
+    only(&route(&format!("dates = ['t']\n{ttl}")), "route[0].dates[0]", "the TTL attribute");
+    only(&route(&format!("as_json = ['t']\n{ttl}")), "route[0].as_json[0]", "the TTL attribute");
+    only(&route("dates = ['a.b']\nas_json = ['a']"), "route[0].dates[0]", "the text of its JSON");
+    only(&route("set = { a = {} }"), "route[0].set.a", "give one of from, value, and lat with lon");
+    only(&route("set = { a = { from = 'b', value = 1 } }"), "route[0].set.a", "made of one thing");
+    only(&route("set = { a = { lat = 'b' } }"), "route[0].set.a.lon", "missing");
+    only(&route("set = { a = { value = 1, after = 'x' } }"), "route[0].set.a.after", "belongs to from");
+    only(&route("set = { a = { from = 'b', after = '' } }"), "route[0].set.a.after", "before everything");
+    only(&route("set = { a = { from = 'b.' } }"), "route[0].set.a.from", "cannot be empty");
+    only(&route("set = { _id = { value = 1 } }"), "route[0].set._id", "keeps for itself");
+    only(&route("set = { b = { value = 1 } }\nrename = { a = 'b' }"), "route[0].set.b", "set takes its place");
+    only(&route(&format!("set = {{ t = {{ value = 1 }} }}\n{ttl}")), "route[0].ttl.attribute", "not in the document");
+    let archive = "ttl = { attribute = 't', on_expiry = 'archive', archive_index = 'old' }";
+    only(
+        &route(&format!("set = {{ expired_at = {{ value = 1 }} }}\n{archive}")),
+        "route[0].set.expired_at",
+        "when they expired",
+    );
 }
 
 #[test]
@@ -227,8 +250,8 @@ fn renames() {
     only(&route("rename = { a = 'c', b = 'c' }"), "route[0].rename.b", "\"a\" is renamed to \"c\" too");
     only(&route("rename = { a = 'b' }\nid = ['b']"), "route[0].rename.a", "the attribute \"b\" has this field's name");
     only(&route("rename = { a = '_id' }"), "route[0].rename.a", "keeps for itself");
-    only(&route("rename = { a = 'b.c' }"), "route[0].rename.a", "not in this version");
-    only(&route("rename = { 'a.b' = 'c' }"), "route[0].rename.\"a.b\"", "not in this version");
+    only(&route("rename = { a = 'b.c' }"), "route[0].rename.a", "name a whole attribute");
+    only(&route("rename = { 'a.b' = 'c' }"), "route[0].rename.\"a.b\"", "name a whole attribute");
     let archive = "ttl = { attribute = 't', on_expiry = 'archive', archive_index = 'old' }";
     only(&route(&format!("rename = {{ t = 'expired_at' }}\n{archive}")), "route[0].rename.t", "when they expired");
     assert!(parse(&route("rename = { a = 'b', b = 'a' }\nid = ['a', 'b']")).is_ok());
@@ -246,9 +269,12 @@ fn conditions() {
     );
     only(&when("{ attribute = 'a', equals = [1] }"), "route[0].when.equals", "found an array");
     only(&when("{ attribute = 'a', equals = nan }"), "route[0].when.equals", "found a float");
-    only(&when("{ attribute = 'a', one_of = [1] }"), "route[0].when.one_of", "not in this version");
-    only(&when("{ attribute = 'a', like = 'x*' }"), "route[0].when.like", "not in this version");
-    only(&when("{ attribute = 'a.b', exists = true }"), "route[0].when.attribute", "not in this version");
+    only(&when("{ attribute = 'a', one_of = [] }"), "route[0].when.one_of", "without values");
+    only(&when("{ attribute = 'a', one_of = [[1]] }"), "route[0].when.one_of[0]", "found an array");
+    only(&when("{ attribute = 'a', like = 'x' }"), "route[0].when.like", "write equals = \"x\"");
+    only(&when("{ attribute = 'a', like = 'x*', one_of = ['x'] }"), "route[0].when", "several tests");
+    only(&when("{ attribute = 'a.b', exists = true }"), "route[0].when.attribute", "name a whole attribute");
+    assert!(parse(&when("{ attribute = 'a', one_of = ['x', 1, true] }")).is_ok());
     only(&when("'kind = order'"), "route[0].when", "expected a table, or an array of tables");
 }
 

@@ -1,5 +1,7 @@
 //! Decimal numbers compared by value, whatever their spelling.
 
+use crate::json::is_number;
+
 /// Sign, significant digits and exponent: equal values have equal ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Decimal {
@@ -30,6 +32,39 @@ pub(crate) fn whole_seconds(number: &str) -> Option<u64> {
     let zeros = usize::try_from(exponent).ok().filter(|zeros| *zeros < 20)?;
     digits.push_str(&"0".repeat(zeros));
     digits.parse().ok()
+}
+
+/// A time in seconds or milliseconds since 1970, in whole milliseconds. What is below 100,000,000,000, which is the year
+/// 5138 in seconds and March 1973 in milliseconds, counts as seconds; `None` where it is no number, or past all times.
+pub(crate) fn milliseconds(number: &str) -> Option<String> {
+    const SECONDS_DIGITS: usize = 11;
+    const SECONDS_END: i64 = 100_000_000_000;
+    const PLACES: i64 = 3;
+    // Nearly all are whole and positive.
+    match number.as_bytes() {
+        [b'1'..=b'9', rest @ ..] if rest.len() < 18 && rest.iter().all(u8::is_ascii_digit) => {
+            return Some(if number.len() <= SECONDS_DIGITS { format!("{number}000") } else { number.to_owned() });
+        }
+        _ if !is_number(number) => return None,
+        _ => {}
+    }
+    let decimal = normal(number)?;
+    let whole = |places: i64| {
+        let exponent = decimal.exponent.checked_add(places)?;
+        let mut digits = decimal.digits.clone();
+        match usize::try_from(exponent) {
+            Ok(zeros) if zeros < 20 => digits.push_str(&"0".repeat(zeros)),
+            Ok(_) => return None,
+            Err(_) => digits.truncate(digits.len().saturating_sub(usize::try_from(-exponent).ok()?)),
+        }
+        if digits.is_empty() { Some(0) } else { digits.parse::<i64>().ok() }
+    };
+    if decimal.digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    let plain = whole(0)?;
+    let time = if plain < SECONDS_END { whole(PLACES)? } else { plain };
+    Some((if decimal.negative { -time } else { time }).to_string())
 }
 
 impl Decimal {
@@ -73,6 +108,27 @@ mod tests {
         }
         for (left, right) in [("1", "-1"), ("1", "10"), ("1.0000000000000000000000000000000000001", "1")] {
             assert!(!same_value(left, right), "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn times_are_told_by_their_size() {
+        for (number, expected) in [
+            ("1700000000", Some(1_700_000_000_000)),
+            ("1700000000000", Some(1_700_000_000_000)),
+            ("1700000000.1234", Some(1_700_000_000_123)),
+            ("1700000000123.9", Some(1_700_000_000_123)),
+            ("1.7E9", Some(1_700_000_000_000)),
+            ("99999999999", Some(99_999_999_999_000)),
+            ("100000000000", Some(100_000_000_000)),
+            ("-86400.5", Some(-86_400_500)),
+            ("0", Some(0)),
+            ("0.0001", Some(0)),
+            ("1E+30", None),
+            ("2026-11-28", None),
+            ("", None),
+        ] {
+            assert_eq!(milliseconds(number), expected.map(|time: i64| time.to_string()), "{number}");
         }
     }
 

@@ -2,21 +2,15 @@
 
 use bytes::Bytes;
 
-use crate::event::item::write_value;
-use crate::image::{Attribute, Image};
-use crate::project::{Projected, is_plain, project};
-use crate::route::{NumberForm, Route};
-use crate::text::{Text, write_json_string};
+use crate::image::Image;
+use crate::shape::Shaped;
 
 /// Why an item gives no document. It names the field, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DocumentError {
-    /// A field name that means something else to OpenSearch, as `_id`.
-    #[error("field {0:?} is a reserved name: rename or exclude the attribute in the route")]
-    ReservedName(String),
-    /// Two attributes would be written to one field.
-    #[error("two attributes are written to field {0:?}: rename or exclude one of them in the route")]
+    /// Two values would be written to one field.
+    #[error("two values are written to field {0:?}: rename or exclude an attribute in the route")]
     Collision(String),
 }
 
@@ -46,7 +40,8 @@ const RESERVED: [&str; 18] = [
     "_version",
 ];
 
-/// Whether a root field of this name would be metadata to OpenSearch; the configuration refuses to rename to it.
+/// Whether a root field of this name would be metadata to OpenSearch. An attribute of this name is written to another field
+/// ([`crate::route::RESERVED_PREFIX`]), and the configuration refuses to rename to it.
 pub fn is_reserved_field(name: &str) -> bool {
     RESERVED.contains(&name)
 }
@@ -55,94 +50,30 @@ pub fn is_reserved_field(name: &str) -> bool {
 ///
 /// The text is one JSON object without a line break: attribute order as it came, numbers verbatim. Where the route says
 /// nothing of fields, that is how the image was written when it was read.
-pub(crate) fn document(route: &Route, image: &Image<'_>) -> Result<Bytes, DocumentError> {
-    if let Some(whole) = image.whole.clone().filter(|_| route.numbers == NumberForm::Exact)
-        && is_written_whole(route, image)?
-    {
+pub(crate) fn document(route: &Shaped, image: &Image<'_>) -> Result<Bytes, DocumentError> {
+    if let Some(whole) = image.whole.clone().filter(|_| route.shape.is_plain() && !image.has_special_names) {
         return Ok(image.written.slice(whole));
     }
     let mut out = Vec::with_capacity(image.written.len());
-    write_members(route, image, &mut out)?;
+    route.shape.write_members(route, image, &mut out)?;
     out.push(b'}');
     Ok(out.into())
 }
 
 /// The archive copy: the document and the second at which it expired.
-pub(crate) fn archive_document(route: &Route, image: &Image<'_>, seconds: u32) -> Result<Bytes, DocumentError> {
-    if image.attributes.iter().any(|attribute| route.field_of(&attribute.name.decode()) == Some(EXPIRED_AT)) {
+pub(crate) fn archive_document(route: &Shaped, image: &Image<'_>, seconds: u32) -> Result<Bytes, DocumentError> {
+    let is_taken = image.attributes.iter().any(|attribute| {
+        let name = attribute.name.decode();
+        route.field_of(&name).is_some_and(|field| field == EXPIRED_AT)
+    });
+    if is_taken || route.set.contains_key(EXPIRED_AT) {
         return Err(DocumentError::Collision(EXPIRED_AT.to_owned()));
     }
     let mut out = Vec::with_capacity(image.written.len() + 32);
-    write_members(route, image, &mut out)?;
+    route.shape.write_members(route, image, &mut out)?;
     let separator = if out.len() > 1 { "," } else { "" };
     out.extend_from_slice(format!("{separator}\"{EXPIRED_AT}\":{seconds}}}").as_bytes());
     Ok(out.into())
-}
-
-/// Whether every attribute goes to the field of its own name.
-fn is_written_whole(route: &Route, image: &Image<'_>) -> Result<bool, DocumentError> {
-    if is_plain(route) && !image.has_special_names {
-        return Ok(true);
-    }
-    for Attribute { name, .. } in &image.attributes {
-        if project(route, *name) != Projected::Same {
-            return Ok(false);
-        }
-        refuse_reserved(*name)?;
-    }
-    Ok(true)
-}
-
-fn write_members(route: &Route, image: &Image<'_>, out: &mut Vec<u8>) -> Result<(), DocumentError> {
-    refuse_collisions(route, image)?;
-    out.push(b'{');
-    for attribute in &image.attributes {
-        let projected = project(route, attribute.name);
-        if projected == Projected::LeftOut {
-            continue;
-        }
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        match projected {
-            Projected::Renamed(field) => {
-                refuse_reserved_field(field)?;
-                write_json_string(field, out);
-            }
-            _ => {
-                refuse_reserved(attribute.name)?;
-                out.extend_from_slice(attribute.name.literal().as_bytes());
-            }
-        }
-        out.push(b':');
-        match route.numbers {
-            NumberForm::Exact => out.extend_from_slice(image.written_value(attribute)),
-            NumberForm::String => write_value(attribute, route.numbers, out),
-        }
-    }
-    Ok(())
-}
-
-fn refuse_reserved(name: Text<'_>) -> Result<(), DocumentError> {
-    if !matches!(name.inner().as_bytes().first(), Some(b'_' | b'\\')) {
-        return Ok(());
-    }
-    refuse_reserved_field(&name.decode())
-}
-
-fn refuse_reserved_field(field: &str) -> Result<(), DocumentError> {
-    if is_reserved_field(field) { Err(DocumentError::ReservedName(field.to_owned())) } else { Ok(()) }
-}
-
-/// Only `rename` can send two attributes to one field.
-fn refuse_collisions(route: &Route, image: &Image<'_>) -> Result<(), DocumentError> {
-    for (from, to) in &route.rename {
-        let taken = from != to && route.field_of(to) == Some(to) && image.get(to).is_some();
-        if taken && image.get(from).is_some() && route.field_of(from).is_some() {
-            return Err(DocumentError::Collision(to.clone()));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -150,13 +81,15 @@ mod tests {
     use super::*;
     use crate::event::read_item;
     use crate::operation::IndexName;
+    use crate::route::{NumberForm, Route};
 
     fn route() -> Route {
         Route::to(IndexName::parse("i").unwrap())
     }
 
     fn render(route: &Route, item: &str) -> Result<String, DocumentError> {
-        document(route, &read_item(item).unwrap()).map(|text| String::from_utf8(text.into()).unwrap())
+        document(&Shaped::new(route.clone()), &read_item(item).unwrap())
+            .map(|text| String::from_utf8(text.into()).unwrap())
     }
 
     #[test]
@@ -188,19 +121,22 @@ mod tests {
     }
 
     #[test]
-    fn reserved_names_are_refused_at_the_root_alone() {
-        assert_eq!(render(&route(), r#"{"_id":{"S":"x"}}"#), Err(DocumentError::ReservedName("_id".into())));
-        assert!(render(&route(), r#"{"m":{"M":{"_id":{"S":"x"}}},"_own":{"S":"x"}}"#).is_ok());
+    fn names_that_opensearch_keeps_get_a_prefix_at_the_root_alone() {
+        let item = r#"{"_id":{"S":"x"},"\u005ftype":{"S":"y"},"_own":{"S":"z"},"m":{"M":{"_id":{"S":"x"}}}}"#;
+        let expected = r#"{"x_id":"x","x_type":"y","_own":"z","m":{"_id":"x"}}"#;
+        assert_eq!(render(&route(), item).unwrap(), expected);
+        let taken = r#"{"_id":{"S":"x"},"x_id":{"S":"y"}}"#;
+        assert_eq!(render(&route(), taken), Err(DocumentError::Collision("x_id".into())));
         let renamed = Route { rename: [("_id".to_owned(), "old_id".to_owned())].into(), ..route() };
-        assert_eq!(render(&renamed, r#"{"_id":{"S":"x"}}"#).unwrap(), r#"{"old_id":"x"}"#);
+        assert_eq!(render(&renamed, taken).unwrap(), r#"{"old_id":"x","x_id":"y"}"#);
     }
 
     #[test]
     fn an_archive_copy_says_when_it_expired() {
         let image = read_item(r#"{"a":{"S":"x"}}"#).unwrap();
-        assert_eq!(archive_document(&route(), &image, 17).unwrap(), r#"{"a":"x","expired_at":17}"#);
-        assert_eq!(archive_document(&route(), &Image::default(), 17).unwrap(), r#"{"expired_at":17}"#);
+        assert_eq!(archive_document(&Shaped::new(route()), &image, 17).unwrap(), r#"{"a":"x","expired_at":17}"#);
+        assert_eq!(archive_document(&Shaped::new(route()), &Image::default(), 17).unwrap(), r#"{"expired_at":17}"#);
         let renamed = Route { rename: [("a".to_owned(), EXPIRED_AT.to_owned())].into(), ..route() };
-        assert!(archive_document(&renamed, &image, 17).is_err());
+        assert!(archive_document(&Shaped::new(renamed), &image, 17).is_err());
     }
 }

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::event::read_item;
@@ -58,7 +59,7 @@ pub(crate) fn is_hashed(route: &Route, id: &str) -> bool {
 }
 
 /// The fields that hold a table's key; `None` where `route` leaves one out.
-fn key_fields<'a>(route: &'a Route, keys: &'a [KeyAttribute]) -> Option<Vec<&'a str>> {
+fn key_fields<'a>(route: &'a Route, keys: &'a [KeyAttribute]) -> Option<Vec<Cow<'a, str>>> {
     keys.iter().map(|key| route.field_of(&key.name)).collect()
 }
 
@@ -117,8 +118,8 @@ fn parts_of(id: &str) -> Option<Vec<String>> {
 fn texts_of_fields(route: &Route, keys: &[KeyAttribute], source: &[u8]) -> Option<Vec<String>> {
     let fields: HashMap<String, &RawValue> = serde_json::from_slice(source).ok()?;
     let names = key_fields(route, keys)?;
-    let text = |(key, name): (&KeyAttribute, &str)| {
-        let raw = fields.get(name)?.get();
+    let text = |(key, name): (&KeyAttribute, Cow<'_, str>)| {
+        let raw = fields.get(name.as_ref())?.get();
         let text = match raw.strip_prefix('"') {
             Some(_) => serde_json::from_str::<String>(raw).ok()?,
             None => raw.to_owned(),

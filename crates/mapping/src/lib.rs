@@ -26,11 +26,12 @@ mod names;
 pub mod operation;
 pub mod order;
 pub mod outcome;
+pub mod path;
 mod placing;
-mod project;
 pub mod refusal;
 pub mod route;
 mod routes;
+mod shape;
 mod text;
 pub mod version;
 
@@ -46,6 +47,9 @@ pub use mapper::{Mapper, Trust};
 pub use operation::{Action, Address, DocumentId, IndexName, IndexNameError, LONGEST_ID, Operation, Origin, Role};
 pub use order::{ItemOrder, Raised};
 pub use outcome::{Outcome, Tally};
+pub use path::{Path, PathError};
 pub use refusal::{MapError, Refusal, Remains};
-pub use route::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, PatternPart, Route, Test, Ttl};
+pub use route::{
+    Condition, Constant, Dots, FieldValue, IdForm, IndexPattern, NumberForm, OnExpiry, PatternPart, Route, Test, Ttl,
+};
 pub use version::{CreationTime, ExternalVersion, READ_MARGIN_SECONDS, SequenceNumber};

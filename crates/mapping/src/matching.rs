@@ -3,7 +3,8 @@
 use crate::decimal;
 use crate::image::{Attribute, AttributeProblem, Image, Scalar};
 use crate::operation::{IndexName, IndexNameError};
-use crate::route::{Condition, IndexPattern, PatternPart, Route, Test};
+use crate::route::{Condition, Constant, IndexPattern, PatternPart, Route, Test};
+use crate::shape::Shaped;
 
 /// Why an image that a route takes has no index. Values do not appear in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +35,10 @@ pub enum PatternError {
 ///
 /// # Errors
 /// That depends on an attribute that cannot be read.
-pub(crate) fn first_by_one<'r>(routes: &'r [Route], image: &Image<'_>) -> Result<Option<&'r Route>, AttributeProblem> {
+pub(crate) fn first_by_one<'r>(
+    routes: &'r [Shaped],
+    image: &Image<'_>,
+) -> Result<Option<&'r Shaped>, AttributeProblem> {
     for route in routes {
         match verdict(route, image) {
             Verdict::Taken => return Ok(Some(route)),
@@ -46,7 +50,7 @@ pub(crate) fn first_by_one<'r>(routes: &'r [Route], image: &Image<'_>) -> Result
 }
 
 /// Every route that may be the first one whose conditions hold for `image`.
-pub(crate) fn possible_by_one<'r>(routes: &'r [Route], image: &Image<'_>) -> Vec<&'r Route> {
+pub(crate) fn possible_by_one<'r>(routes: &'r [Shaped], image: &Image<'_>) -> Vec<&'r Shaped> {
     let mut possible = Vec::new();
     for route in routes {
         match verdict(route, image) {
@@ -96,9 +100,54 @@ fn holds(condition: &Condition, image: &Image<'_>) -> Result<bool, AttributeProb
         (Test::EqualsNumber(wanted), Some(Scalar::Number(digits))) => decimal::same_value(&digits.decode(), wanted),
         (Test::EqualsBool(wanted), Some(Scalar::Bool(found))) => found == *wanted,
         (Test::StartsWith(prefix), Some(Scalar::String(text))) => text.decode().starts_with(prefix.as_str()),
+        (Test::Like(parts), Some(Scalar::String(text))) => is_like(&text.decode(), parts),
+        (Test::OneOf(values), Some(scalar)) => values.iter().any(|value| is_constant(scalar, value)),
         _ => false,
     };
     Ok(plain != condition.not)
+}
+
+impl Test {
+    /// Whether an attribute with this value meets the test.
+    pub fn takes(&self, value: &Constant) -> bool {
+        match (self, value) {
+            (Test::EqualsString(wanted), Constant::String(text)) => text == wanted,
+            (Test::EqualsNumber(wanted), Constant::Number(digits)) => decimal::same_value(digits, wanted),
+            (Test::EqualsBool(wanted), Constant::Bool(found)) => found == wanted,
+            (Test::StartsWith(prefix), Constant::String(text)) => text.starts_with(prefix.as_str()),
+            (Test::Like(parts), Constant::String(text)) => is_like(text, parts),
+            (Test::OneOf(values), _) => values.iter().any(|wanted| is_same(value, wanted)),
+            (Test::Exists(there), _) => *there,
+            _ => false,
+        }
+    }
+}
+
+fn is_same(left: &Constant, right: &Constant) -> bool {
+    match (left, right) {
+        (Constant::Number(left), Constant::Number(right)) => decimal::same_value(left, right),
+        (left, right) => left == right,
+    }
+}
+
+fn is_constant(scalar: Scalar<'_>, wanted: &Constant) -> bool {
+    match (wanted, scalar) {
+        (Constant::String(wanted), Scalar::String(text)) => text.is(wanted),
+        (Constant::Number(wanted), Scalar::Number(digits)) => decimal::same_value(&digits.decode(), wanted),
+        (Constant::Bool(wanted), Scalar::Bool(found)) => found == *wanted,
+        _ => false,
+    }
+}
+
+/// Whether `text` is the parts in their order, with anything between them.
+pub(crate) fn is_like(text: &str, parts: &[String]) -> bool {
+    let [first, middle @ .., last] = parts else { return false };
+    let Some(rest) = text.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str())) else {
+        return false;
+    };
+    // Taking the first place of each leaves the most for those behind it.
+    let behind = |rest: &str, part: &String| rest.split_once(part.as_str()).map(|(_, rest)| rest.to_owned());
+    middle.iter().try_fold(rest.to_owned(), |rest, part| behind(&rest, part)).is_some()
 }
 
 /// The index that `route` sends `image` to.
@@ -149,6 +198,10 @@ mod tests {
         read_item(text).unwrap()
     }
 
+    fn like(pattern: &str) -> Test {
+        Test::Like(pattern.split('*').map(str::to_owned).collect())
+    }
+
     #[test]
     fn conditions() {
         let image = image(r#"{"s":{"S":"ses\u0073ion"},"n":{"N":"1.0"},"b":{"BOOL":true},"z":{"NULL":true}}"#);
@@ -162,6 +215,17 @@ mod tests {
             ("b", Test::EqualsBool(false), false),
             ("s", Test::StartsWith("ses".into()), true),
             ("s", Test::StartsWith("x".into()), false),
+            ("s", Test::OneOf(vec![Constant::Bool(true), Constant::String("session".into())]), true),
+            ("s", Test::OneOf(vec![Constant::Number("1".into())]), false),
+            ("n", Test::OneOf(vec![Constant::Number("1".into())]), true),
+            ("z", Test::OneOf(Vec::new()), false),
+            ("s", like("ses*"), true),
+            ("s", like("*ss*on"), true),
+            ("s", like("*s*s*s*"), true),
+            ("s", like("*s*s*s*s*"), false),
+            ("s", like("session*session"), false),
+            ("s", like("s*x*n"), false),
+            ("n", like("*"), false),
             ("z", Test::Exists(true), true),
             ("q", Test::Exists(true), false),
             ("q", Test::Exists(false), true),

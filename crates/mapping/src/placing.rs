@@ -7,10 +7,11 @@ use crate::operation::{Address, IndexName};
 use crate::refusal::MapError;
 use crate::route::Route;
 use crate::routes::Routes;
+use crate::shape::Shaped;
 
 /// An image and where it belongs.
 pub(crate) struct Placed<'r, 'i, 'a> {
-    pub(crate) route: &'r Route,
+    pub(crate) route: &'r Shaped,
     pub(crate) image: &'i Image<'a>,
     pub(crate) address: Address,
 }

@@ -96,7 +96,6 @@ impl MapError {
             MapError::Attribute(problem) => problem.kind.name(),
             MapError::Key(_) => "no_document_id",
             MapError::Pattern(_) => "no_index_name",
-            MapError::Document(DocumentError::ReservedName(_)) => "reserved_field_name",
             MapError::Document(DocumentError::Collision(_)) => "colliding_field_name",
             MapError::NothingToArchive => "nothing_to_archive",
         }

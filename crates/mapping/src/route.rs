@@ -1,8 +1,11 @@
 //! Routes: which items go to which index, and how. Checked and filled in by `streamdex-config`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::document::is_reserved_field;
 use crate::operation::IndexName;
+use crate::path::Path;
 
 /// One `[[route]]`. The first route of a source whose conditions all hold takes an image.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,14 +20,24 @@ pub struct Route {
     pub id_form: IdForm,
     /// The key attribute whose value routes the document to its shard of the index.
     pub routing: Option<String>,
-    /// Attributes to keep; empty keeps all.
-    pub include: Vec<String>,
-    /// Attributes to leave out.
-    pub exclude: Vec<String>,
+    /// What to keep; empty keeps all.
+    pub include: Vec<Path>,
+    /// What to leave out.
+    pub exclude: Vec<Path>,
     /// Attribute name to field name, top level.
     pub rename: BTreeMap<String, String>,
+    /// What is written as the text of its JSON, members in ascending order of their names.
+    pub as_json: Vec<Path>,
     /// How numbers are written.
     pub numbers: NumberForm,
+    /// Where numbers are written as JSON strings, those inside included.
+    pub numbers_as_string: Vec<Path>,
+    /// Where numbers are times, and written in milliseconds since 1970.
+    pub dates: Vec<Path>,
+    /// What becomes of names with dots.
+    pub dots: Dots,
+    /// Fields that are made of other values. Each takes the place of an attribute that would be written to it.
+    pub set: BTreeMap<String, FieldValue>,
     /// The TTL attribute and what its expiries do.
     pub ttl: Option<Ttl>,
     /// How many indices the placeholders of `index` may give.
@@ -66,7 +79,7 @@ pub struct Condition {
 }
 
 /// What a [`Condition`] asks.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Test {
     /// The attribute is a string with exactly this text.
     EqualsString(String),
@@ -78,6 +91,56 @@ pub enum Test {
     StartsWith(String),
     /// The attribute is there (`true`) or not (`false`).
     Exists(bool),
+    /// The attribute has one of these values; each is compared as its own test would.
+    OneOf(Vec<Constant>),
+    /// The attribute is a string that is these parts with anything between them; at least two.
+    Like(Vec<String>),
+}
+
+/// A value of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Constant {
+    /// A string.
+    String(String),
+    /// A number, as it was written.
+    Number(String),
+    /// A boolean.
+    Bool(bool),
+}
+
+/// Where the value of a field comes from that no attribute is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldValue {
+    /// What is at this place, through lists a list of it; without it there is no field.
+    From(Path),
+    /// What stands behind the first `mark` in the string at this place; without both there is no field.
+    After {
+        /// The place of the string.
+        from: Path,
+        /// What stands before the value.
+        mark: String,
+    },
+    /// This.
+    Constant(Constant),
+    /// A `geo_point` of two numbers, or strings that are numbers; without both there is no field.
+    Point {
+        /// The latitude.
+        lat: Path,
+        /// The longitude.
+        lon: Path,
+    },
+}
+
+/// What becomes of names with dots, which OpenSearch takes for paths.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dots {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// `a.b` becomes a member `b` of an object `a`.
+    Expand,
+    /// `a.b` becomes `a_b`.
+    Underscore,
 }
 
 /// How the document id is written.
@@ -137,25 +200,46 @@ impl Route {
             include: Vec::new(),
             exclude: Vec::new(),
             rename: BTreeMap::new(),
+            as_json: Vec::new(),
             numbers: NumberForm::default(),
+            numbers_as_string: Vec::new(),
+            dates: Vec::new(),
+            dots: Dots::default(),
+            set: BTreeMap::new(),
             ttl: None,
             max_indices: Route::DEFAULT_MAX_INDICES,
         }
     }
 
-    /// The field that `attribute` is written to, or `None` where it is left out.
-    pub fn field_of<'a>(&'a self, attribute: &'a str) -> Option<&'a str> {
-        let kept = self.include.is_empty() || self.include.iter().any(|name| name == attribute);
-        let dropped = self.exclude.iter().any(|name| name == attribute) || attribute.starts_with(REPLICATION_PREFIX);
-        if !kept || dropped {
+    /// The field that `attribute` is written to, or `None` where it is left out. Under [`Dots::Expand`] the dots in it part
+    /// the names of objects.
+    pub fn field_of<'a>(&'a self, attribute: &'a str) -> Option<Cow<'a, str>> {
+        let kept = self.include.is_empty() || self.include.iter().any(|path| path.attribute() == attribute);
+        let dropped = self.exclude.iter().any(|path| path.is_attribute() && path.attribute() == attribute);
+        if !kept || dropped || attribute.starts_with(REPLICATION_PREFIX) {
             return None;
         }
-        Some(self.rename.get(attribute).map_or(attribute, String::as_str))
+        let renamed = self.rename.get(attribute).map_or(attribute, String::as_str);
+        let field = root_name(with_dots(Cow::Borrowed(renamed), self.dots));
+        (!self.set.contains_key(field.as_ref())).then_some(field)
     }
 }
 
+/// A name of a member, as `dots` has it; what is to be expanded stays as it is.
+pub(crate) fn with_dots(name: Cow<'_, str>, dots: Dots) -> Cow<'_, str> {
+    if dots == Dots::Underscore && name.contains('.') { Cow::Owned(name.replace('.', "_")) } else { name }
+}
+
+/// A name at the root of a document: what OpenSearch keeps for itself gets a prefix.
+pub(crate) fn root_name(name: Cow<'_, str>) -> Cow<'_, str> {
+    if is_reserved_field(&name) { Cow::Owned(format!("{RESERVED_PREFIX}{name}")) } else { name }
+}
+
+/// Before the names of attributes that OpenSearch keeps for itself: `_id` is written to `x_id`.
+pub const RESERVED_PREFIX: &str = "x";
+
 /// Attributes that global tables of version 2017.11.29 add to each item; they are never written.
-const REPLICATION_PREFIX: &str = "aws:rep:";
+pub(crate) const REPLICATION_PREFIX: &str = "aws:rep:";
 
 /// Whether some values of the attributes make `parts` into `name`. Names are lower-cased whole.
 pub fn could_give(parts: &[PatternPart], name: &str) -> bool {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use crate::decimal::Decimal;
 use crate::image::{AttributeProblem, Image, Scalar};
-use crate::matching::{first_by_one, possible_by_one};
-use crate::route::{Route, Test};
+use crate::matching::{first_by_one, is_like, possible_by_one};
+use crate::route::{Constant, Route, Test};
+use crate::shape::Shaped;
 
 /// The routes of a source, in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Routes {
-    routes: Vec<Route>,
+    routes: Vec<Shaped>,
     /// What each route asks, by its place.
     asked: Vec<Vec<Asked>>,
     /// The attributes that are asked about.
@@ -29,11 +30,14 @@ struct Asked {
 #[derive(Debug, Clone, Default)]
 struct Tested {
     name: String,
+    /// All of them, so that one that several routes ask is asked once.
+    numbers_of: HashMap<Test, usize>,
     exists: Option<usize>,
-    strings: HashMap<String, usize>,
-    numbers: HashMap<Decimal, usize>,
-    bools: HashMap<bool, usize>,
+    strings: HashMap<String, Vec<usize>>,
+    numbers: HashMap<Decimal, Vec<usize>>,
+    bools: HashMap<bool, Vec<usize>>,
     prefixes: Vec<(String, usize)>,
+    likes: Vec<(Vec<String>, usize)>,
 }
 
 // === impl Routes ===
@@ -49,19 +53,19 @@ impl Routes {
             let asked = asked.collect();
             prepared.asked.push(asked);
         }
-        Routes { routes, ..prepared }
+        Routes { routes: routes.into_iter().map(Shaped::new).collect(), ..prepared }
     }
 
     /// The routes, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.routes.iter()
+        self.routes.iter().map(|shaped| &shaped.route)
     }
 
     /// The first route whose conditions all hold for `image`.
     ///
     /// # Errors
     /// That depends on an attribute that cannot be read.
-    pub(crate) fn first_match(&self, image: &Image<'_>) -> Result<Option<&Route>, AttributeProblem> {
+    pub(crate) fn first_match(&self, image: &Image<'_>) -> Result<Option<&Shaped>, AttributeProblem> {
         if image.problem().is_some() {
             return first_by_one(&self.routes, image);
         }
@@ -74,7 +78,7 @@ impl Routes {
     }
 
     /// Every route that may be the first one whose conditions hold for `image`.
-    pub(crate) fn possible_matches(&self, image: &Image<'_>) -> Vec<&Route> {
+    pub(crate) fn possible_matches(&self, image: &Image<'_>) -> Vec<&Shaped> {
         possible_by_one(&self.routes, image)
     }
 
@@ -86,47 +90,65 @@ impl Routes {
         }
         let next = self.tests;
         let Some(tested) = self.attributes.get_mut(place) else { return (next, true) };
-        let number = match test {
-            Test::Exists(_) => *tested.exists.get_or_insert(next),
-            Test::EqualsString(wanted) => *tested.strings.entry(wanted.clone()).or_insert(next),
-            Test::EqualsNumber(wanted) => *tested.numbers.entry(Decimal::of(wanted)).or_insert(next),
-            Test::EqualsBool(wanted) => *tested.bools.entry(*wanted).or_insert(next),
-            Test::StartsWith(prefix) => match tested.prefixes.iter().find(|(known, _)| known == prefix) {
-                Some((_, number)) => *number,
-                None => {
-                    tested.prefixes.push((prefix.clone(), next));
-                    next
-                }
-            },
-        };
+        let wanted = *test != Test::Exists(false);
+        let test = if wanted { test.clone() } else { Test::Exists(true) };
+        let number = tested.number_of(test, next);
         self.tests = self.tests.max(number + 1);
-        (number, *test != Test::Exists(false))
+        (number, wanted)
     }
 }
 
 // === impl Tested ===
 
 impl Tested {
+    /// The number of a test: a known one, or `next`.
+    fn number_of(&mut self, test: Test, next: usize) -> usize {
+        if let Some(known) = self.numbers_of.get(&test) {
+            return *known;
+        }
+        match &test {
+            Test::Exists(_) => self.exists = Some(next),
+            Test::EqualsString(wanted) => self.note_constant(&Constant::String(wanted.clone()), next),
+            Test::EqualsNumber(wanted) => self.note_constant(&Constant::Number(wanted.clone()), next),
+            Test::EqualsBool(wanted) => self.note_constant(&Constant::Bool(*wanted), next),
+            Test::OneOf(values) => values.iter().for_each(|value| self.note_constant(value, next)),
+            Test::StartsWith(prefix) => self.prefixes.push((prefix.clone(), next)),
+            Test::Like(parts) => self.likes.push((parts.clone(), next)),
+        }
+        self.numbers_of.insert(test, next);
+        next
+    }
+
+    fn note_constant(&mut self, value: &Constant, number: usize) {
+        match value {
+            Constant::String(text) => self.strings.entry(text.clone()).or_default().push(number),
+            Constant::Number(digits) => self.numbers.entry(Decimal::of(digits)).or_default().push(number),
+            Constant::Bool(value) => self.bools.entry(*value).or_default().push(number),
+        }
+    }
+
     /// Notes which of the tests hold for an image that can be read.
     fn note(&self, image: &Image<'_>, holding: &mut [bool]) {
         let Some(attribute) = image.get(&self.name) else { return };
-        let mut note = |number: Option<&usize>| {
-            if let Some(place) = number.and_then(|number| holding.get_mut(*number)) {
+        let mut note = |number: &usize| {
+            if let Some(place) = holding.get_mut(*number) {
                 *place = true;
             }
         };
-        note(self.exists.as_ref());
+        self.exists.iter().for_each(&mut note);
         match attribute.scalar() {
             Some(Scalar::String(text)) => {
                 let text = text.decode();
-                note(self.strings.get(text.as_ref()));
+                self.strings.get(text.as_ref()).into_iter().flatten().for_each(&mut note);
                 let starts = |(prefix, _): &&(String, usize)| text.starts_with(prefix.as_str());
-                self.prefixes.iter().filter(starts).for_each(|(_, number)| note(Some(number)));
+                self.prefixes.iter().filter(starts).for_each(|(_, number)| note(number));
+                let like = |(parts, _): &&(Vec<String>, usize)| is_like(&text, parts);
+                self.likes.iter().filter(like).for_each(|(_, number)| note(number));
             }
             Some(Scalar::Number(digits)) if !self.numbers.is_empty() => {
-                note(self.numbers.get(&Decimal::of(&digits.decode())));
+                self.numbers.get(&Decimal::of(&digits.decode())).into_iter().flatten().for_each(&mut note);
             }
-            Some(Scalar::Bool(found)) => note(self.bools.get(&found)),
+            Some(Scalar::Bool(found)) => self.bools.get(&found).into_iter().flatten().for_each(&mut note),
             Some(Scalar::Number(_) | Scalar::Binary(_)) | None => {}
         }
     }
@@ -152,6 +174,17 @@ mod tests {
             number.prop_map(|number| Test::EqualsNumber(number.to_owned())),
             any::<bool>().prop_map(Test::EqualsBool),
             word().prop_map(Test::StartsWith),
+            vec(constant(), 0..4).prop_map(Test::OneOf),
+            vec(word(), 2..4).prop_map(Test::Like),
+        ]
+    }
+
+    fn constant() -> impl Strategy<Value = Constant> {
+        let number = proptest::sample::select(vec!["1", "1.0", "2", "0"]);
+        prop_oneof![
+            "[ab]{0,2}".prop_map(Constant::String),
+            number.prop_map(|number| Constant::Number(number.to_owned())),
+            any::<bool>().prop_map(Constant::Bool),
         ]
     }
 
@@ -185,8 +218,9 @@ mod tests {
             let image = image_of(item.into_iter().collect());
             let prepared = Routes::new(routes.clone());
             let place = |found: &Route| routes.iter().position(|route| route == found);
-            let one_by_one = first_by_one(&routes, &image).map(|route| route.and_then(place));
-            prop_assert_eq!(prepared.first_match(&image).map(|route| route.and_then(place)), one_by_one);
+            let one_by_one = first_by_one(&prepared.routes, &image).map(|route| route.and_then(|found| place(found)));
+            let found = prepared.first_match(&image).map(|route| route.and_then(|found| place(found)));
+            prop_assert_eq!(found, one_by_one);
         }
     }
 }

@@ -16,6 +16,7 @@ mod replicas;
 mod resnapshot;
 mod scrub;
 mod services;
+mod shapes;
 mod sick;
 mod switched;
 mod vanished;

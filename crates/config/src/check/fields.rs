@@ -1,19 +1,23 @@
-//! Under which fields the attributes of a route are written: what its keys say about the same attribute, and names
-//! that cannot be fields.
+//! Under which fields the attributes of a route are written: what its keys say about the same place, and names that
+//! cannot be fields.
 
 use std::collections::BTreeMap;
 
-use streamdex_mapping::document::{EXPIRED_AT, is_reserved_field};
+use streamdex_mapping::document::EXPIRED_AT;
 use streamdex_mapping::route::PatternPart;
-use streamdex_mapping::{IndexPattern, OnExpiry, Route, Ttl};
+use streamdex_mapping::{IndexPattern, OnExpiry, Path, Route, Ttl};
 
 use crate::problem::{Place, Problems};
 use crate::raw::{ConditionTable, RouteTable};
-use crate::read::OneOrMany;
+use crate::read::{Key, Located, OneOrMany};
 
-/// Checks `include`, `exclude`, `rename`, `ttl`, and every name that the route says is in the table.
+/// Checks `include`, `exclude`, `rename`, `set`, `ttl`, what is said of places that are not written, and every name that
+/// the route says is in the table.
 pub(super) fn check(table: &RouteTable, route: &Route, problems: &mut Problems) {
     excludes(table, route, problems);
+    unwritten(table, route, problems);
+    times(table, route, problems);
+    made(table, route, problems);
     if let (Some(ttl), Some(attribute)) = (&route.ttl, table.ttl.get().and_then(|ttl| ttl.attribute.given()))
         && route.field_of(&ttl.attribute).is_none()
     {
@@ -33,16 +37,69 @@ pub(super) fn check(table: &RouteTable, route: &Route, problems: &mut Problems) 
 
 /// `exclude` beside `include`.
 fn excludes(table: &RouteTable, route: &Route, problems: &mut Problems) {
-    for name in table.exclude.get().into_iter().flatten() {
-        if route.include.contains(name) {
-            problems.warning(
-                &name.place,
-                format!("{:?} is in include too", name.value),
-                "exclude wins; take it out of one of them",
-            );
-        } else if !route.include.is_empty() {
-            let message = format!("{:?} is not in include, so it is left out already", name.value);
-            problems.warning(&name.place, message, "take it out of exclude");
+    for (text, path) in located(&table.exclude) {
+        if route.include.contains(&path) {
+            let message = format!("{:?} is in include too", text.value);
+            problems.warning(&text.place, message, "exclude wins; take it out of one of them");
+        } else if !route.include.is_empty() && !is_included(route, &path) {
+            let message = format!("{:?} is not in include, so it is left out already", text.value);
+            problems.warning(&text.place, message, "take it out of exclude");
+        }
+    }
+}
+
+/// The paths of a list that can be read, and where they stand.
+fn located(list: &Key<Vec<Located<String>>>) -> impl Iterator<Item = (&Located<String>, Path)> {
+    list.get().into_iter().flatten().filter_map(|text| Some((text, Path::parse(text).ok()?)))
+}
+
+/// Whether `include` names the place, something around it, or something inside.
+fn is_included(route: &Route, path: &Path) -> bool {
+    route.include.is_empty() || route.include.iter().any(|kept| kept.holds(path) || path.holds(kept))
+}
+
+/// What is said of the form of a place that is left out.
+fn unwritten(table: &RouteTable, route: &Route, problems: &mut Problems) {
+    let lists = [("as_json", &table.as_json), ("numbers_as_string", &table.numbers_as_string), ("dates", &table.dates)];
+    for (key, list) in lists {
+        for (text, path) in located(list) {
+            if !is_included(route, &path) || route.exclude.iter().any(|dropped| dropped.holds(&path)) {
+                let message = format!("{:?} is not in the document", text.value);
+                problems.warning(&text.place, message, format!("take it out of {key}, or out of exclude"));
+            }
+        }
+    }
+}
+
+/// A field is mapped as a date by one of `dates` and `ttl` alone, and not what is in a text.
+fn times(table: &RouteTable, route: &Route, problems: &mut Problems) {
+    for (text, path) in located(&table.dates) {
+        if route.ttl.as_ref().is_some_and(|ttl| Path::from(ttl.attribute.as_str()) == path) {
+            let hint =
+                "take it out of dates: it is mapped as a date already, in seconds, which the live alias compares";
+            problems.error_with_hint(&text.place, format!("{:?} is the TTL attribute", text.value), hint);
+        }
+        if route.as_json.iter().any(|json| json.holds(&path)) {
+            let message = format!("{:?} is written as the text of its JSON", text.value);
+            problems.error_with_hint(&text.place, message, "take it out of dates, or out of as_json");
+        }
+    }
+    for (text, path) in located(&table.as_json) {
+        if route.ttl.as_ref().is_some_and(|ttl| Path::from(ttl.attribute.as_str()) == path) {
+            let message = format!("{:?} is the TTL attribute, and the live alias compares it", text.value);
+            problems.error_with_hint(&text.place, message, "take it out of as_json");
+        }
+    }
+}
+
+/// Fields of `set` beside those that other keys give.
+fn made(table: &RouteTable, route: &Route, problems: &mut Problems) {
+    for (field, value) in table.set.get().map_or([].as_slice(), |set| set.0.as_slice()) {
+        if archives(route) && field == EXPIRED_AT {
+            problems.error_with_hint(&value.place, says_when_expired(), "give it another name");
+        } else if let Some((attribute, _)) = route.rename.iter().find(|(_, renamed)| *renamed == field) {
+            let message = format!("{attribute:?} is renamed to {field:?}, and set takes its place");
+            problems.error_with_hint(&value.place, message, "take it out of one of them");
         }
     }
 }
@@ -59,7 +116,9 @@ fn renames(table: &RouteTable, route: &Route, named: &BTreeMap<String, Place>, p
             problems.warning(&field.place, format!("{attribute:?} keeps its name"), "take it out of rename");
         } else if archives(route) && field.value == EXPIRED_AT {
             problems.error_with_hint(&field.place, says_when_expired(), "give it another name");
-        } else if named.contains_key(field.as_str()) && route.field_of(field) == Some(field.as_str()) {
+        } else if named.contains_key(field.as_str())
+            && route.field_of(field).is_some_and(|other| other == field.as_str())
+        {
             problems.error_with_hint(
                 &field.place,
                 format!("the attribute {:?} has this field's name", field.value),
@@ -76,13 +135,11 @@ fn unusable_field(attribute: &str, place: &Place, route: &Route, problems: &mut 
         return;
     }
     let message = match route.field_of(attribute) {
-        Some(field) if is_reserved_field(field) => format!("{field:?} is a name that OpenSearch keeps for itself"),
         Some(field) if field == EXPIRED_AT && archives(route) => says_when_expired(),
         _ => return,
     };
     let is_ttl = route.ttl.as_ref().is_some_and(|ttl| ttl.attribute == attribute);
-    // The prefix that reserved names get in a later version.
-    let other = if attribute == EXPIRED_AT { "expires_at".to_owned() } else { format!("x{attribute}") };
+    let other = "expires_at";
     let or_exclude = if is_ttl { "" } else { ", or leave it out with exclude" };
     problems.error_with_hint(
         place,
@@ -105,9 +162,12 @@ fn named_attributes(table: &RouteTable, route: &Route) -> BTreeMap<String, Place
     let mut note = |name: &str, place: &Place| {
         named.entry(name.to_owned()).or_insert_with(|| place.clone());
     };
-    let listed = [table.id.get(), table.include.get()].into_iter().flatten().flatten();
+    let listed = table.id.get().into_iter().flatten();
     let tested = conditions(table).into_iter().filter_map(|condition| condition.attribute.given());
     let ttl = table.ttl.get().and_then(|ttl| ttl.attribute.given());
+    for (text, path) in located(&table.include) {
+        note(path.attribute(), &text.place);
+    }
     for name in listed.chain(table.routing.given()).chain(ttl).chain(tested) {
         note(name, &name.place);
     }

@@ -3,12 +3,14 @@
 //! A check reports and goes on with a default, so that one bad key hides no other problem. The result
 //! counts only where nothing was reported.
 
+mod condition;
 mod credentials;
 mod endpoint;
 mod fields;
 mod http;
 mod indices;
 mod lambda;
+mod made;
 mod name;
 mod opensearch;
 mod overlap;

@@ -1,18 +1,20 @@
 //! Names of attributes, fields, tables and deployments.
 
+use streamdex_mapping::Path;
 use streamdex_mapping::document::is_reserved_field;
 
 use crate::problem::{Place, Problems};
 use crate::read::Located;
 
-/// A top-level attribute. `.` and `\` belong to the path grammar of a later version.
+/// A top-level attribute. `.` and `\` are of paths.
 pub(super) fn is_attribute(name: &str, place: &Place, problems: &mut Problems) -> bool {
     if name.is_empty() {
         problems.error(place, "an attribute's name cannot be empty");
         return false;
     }
     if name.contains(['.', '\\']) {
-        problems.later(place, &format!("a name with '.' or '\\' ({name:?})"));
+        let hint = "name a whole attribute; include, exclude, as_json, numbers_as_string, dates and set take paths";
+        problems.error_with_hint(place, format!("a path where an attribute's name is wanted ({name:?})"), hint);
         return false;
     }
     true
@@ -32,6 +34,35 @@ pub(super) fn attributes(list: &[Located<String>], problems: &mut Problems) -> V
         }
     }
     names
+}
+
+/// A place in an item.
+pub(super) fn path(text: &Located<String>, problems: &mut Problems) -> Option<Path> {
+    let parsed = Path::parse(text);
+    if let Err(error) = parsed {
+        let hint = r"names are joined by dots, as user.name; a dot inside a name is written \., as a\.b";
+        problems.error_with_hint(&text.place, error.to_string(), hint);
+    }
+    parsed.ok()
+}
+
+/// The paths of `list`; what is given twice, or lies inside another, is reported.
+pub(super) fn paths(list: &[Located<String>], problems: &mut Problems) -> Vec<Path> {
+    let mut paths: Vec<Path> = Vec::with_capacity(list.len());
+    for text in list {
+        let Some(path) = path(text, problems) else { continue };
+        if paths.contains(&path) {
+            problems.error(&text.place, format!("{:?} is given twice", text.value));
+            continue;
+        }
+        if let Some(other) = paths.iter().find(|other| other.holds(&path) || path.holds(other)) {
+            let (inner, outer) = if other.holds(&path) { (&path, other) } else { (other, &path) };
+            let message = format!("{:?} is in {:?} already", inner.to_string(), outer.to_string());
+            problems.warning(&text.place, message, "take one of them out");
+        }
+        paths.push(path);
+    }
+    paths
 }
 
 /// A name for a field of the document.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use streamdex_mapping::{Condition, IdForm, IndexPattern, NumberForm, OnExpiry, Route, Test, Ttl};
+use streamdex_mapping::{Dots, IdForm, IndexPattern, NumberForm, OnExpiry, Route, Ttl};
 
-use super::{fields, name, pattern};
+use super::{condition, fields, made, name, pattern};
 use crate::model::Source;
 use crate::problem::{Place, Problems};
-use crate::raw::{ConditionTable, IdFormWord, NumbersWord, OnExpiryWord, Root, RouteTable, TtlTable};
-use crate::read::{Key, Located, OneOrMany, Scalar};
+use crate::raw::{DotsWord, IdFormWord, NumbersWord, OnExpiryWord, Root, RouteTable, TtlTable};
+use crate::read::{Key, Located};
 
 /// A table has a partition key, and may have a sort key.
 const MOST_KEY_ATTRIBUTES: usize = 2;
@@ -97,11 +97,11 @@ fn source_of(table: &Located<RouteTable>, sources: &[Source], problems: &mut Pro
 /// One route; `None` where it has no usable index.
 fn route(table: &Located<RouteTable>, problems: &mut Problems) -> Option<Route> {
     let index = table.index.required(&table.place, "index", problems).and_then(|text| pattern::pattern(text, problems));
-    let list = |key: Option<&Vec<Located<String>>>, problems: &mut Problems| {
-        key.map_or_else(Vec::new, |list| name::attributes(list, problems))
+    let list = |key: &Key<Vec<Located<String>>>, problems: &mut Problems| {
+        key.get().map_or_else(Vec::new, |list| name::paths(list, problems))
     };
     let route = Route {
-        when: conditions(table, problems),
+        when: condition::conditions(table, problems),
         id: id(table, problems),
         id_form: match table.id_form.get() {
             Some(IdFormWord::Hash) => IdForm::Hash,
@@ -112,13 +112,22 @@ fn route(table: &Located<RouteTable>, problems: &mut Problems) -> Option<Route> 
             .given()
             .filter(|name| name::is_attribute(name, &name.place, problems))
             .map(|name| name.value.clone()),
-        include: list(table.include.get(), problems),
-        exclude: list(table.exclude.get(), problems),
+        include: list(&table.include, problems),
+        exclude: list(&table.exclude, problems),
         rename: rename(table, problems),
+        as_json: list(&table.as_json, problems),
         numbers: match table.numbers.get() {
             Some(NumbersWord::String) => NumberForm::String,
             Some(NumbersWord::Exact) | None => NumberForm::Exact,
         },
+        numbers_as_string: list(&table.numbers_as_string, problems),
+        dates: list(&table.dates, problems),
+        dots: match table.dots.get() {
+            Some(DotsWord::Expand) => Dots::Expand,
+            Some(DotsWord::Underscore) => Dots::Underscore,
+            Some(DotsWord::Keep) | None => Dots::Keep,
+        },
+        set: made::fields(table, problems),
         ttl: table.ttl.given().and_then(|ttl| time_to_live(ttl, problems)),
         max_indices: max_indices(table, index.as_ref(), problems),
         index: index?,
@@ -232,37 +241,4 @@ fn archive_index(text: &Located<String>, problems: &mut Problems) -> Option<stre
         return None;
     }
     pattern::fixed(text, problems)
-}
-
-fn conditions(table: &RouteTable, problems: &mut Problems) -> Vec<Condition> {
-    match table.when.get() {
-        None => Vec::new(),
-        Some(OneOrMany::One(one)) => condition(one, problems).into_iter().collect(),
-        Some(OneOrMany::Many(many)) => many.iter().filter_map(|one| condition(one, problems)).collect(),
-    }
-}
-
-fn condition(table: &Located<ConditionTable>, problems: &mut Problems) -> Option<Condition> {
-    let attribute = table
-        .attribute
-        .required(&table.place, "attribute", problems)
-        .filter(|name| name::is_attribute(name, &name.place, problems));
-    let equals = table.equals.given().map(|scalar| match &scalar.value {
-        Scalar::Text(text) => Test::EqualsString(text.clone()),
-        Scalar::Number(text) => Test::EqualsNumber(text.clone()),
-        Scalar::Boolean(boolean) => Test::EqualsBool(*boolean),
-    });
-    let starts_with = table.starts_with.get().map(|text| Test::StartsWith(text.clone()));
-    let exists = table.exists.get().map(|exists| Test::Exists(*exists));
-    let mut tests = [equals, starts_with, exists].into_iter().flatten();
-    let test = tests.next();
-    let hint = "give one of equals, starts_with and exists; several conditions are a list: when = [{ … }, { … }]";
-    if tests.next().is_some() {
-        problems.error_with_hint(&table.place, "a condition with several tests", hint);
-    }
-    let none_given = table.equals.is_absent() && table.starts_with.is_absent() && table.exists.is_absent();
-    if test.is_none() && none_given && !problems.any_below(&table.place.path) {
-        problems.error_with_hint(&table.place, "a condition without a test", hint);
-    }
-    Some(Condition { attribute: attribute?.value.clone(), test: test?, not: table.not.get().copied().unwrap_or(false) })
 }

@@ -3,7 +3,7 @@
 use crate::tree::{Node, Value};
 
 /// Tables that are often written as a single value, and how they are written.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 15] = [
     ("aws", "[aws] with profile = \"…\" or role_arn = \"…\""),
     ("source", "[source] with table = \"…\""),
     ("opensearch", "[opensearch] with url = \"https://…\""),
@@ -19,6 +19,11 @@ const TABLES: [(&str, &str); 13] = [
     ("route", "[[route]] with index = \"…\""),
     ("route.when", "when = { attribute = \"kind\", equals = \"order\" }"),
     ("route.rename", "rename = { ua = \"user_agent\" }"),
+    ("route.set", "set = { city = { from = \"address.city\" } }"),
+    (
+        "route.set.*",
+        "city = { from = \"address.city\" }, place = { lat = \"lat\", lon = \"lon\" }, or kind = { value = \"order\" }",
+    ),
     ("route.ttl", "ttl = { attribute = \"expires_at\" }"),
 ];
 
@@ -27,7 +32,8 @@ pub(super) fn example(node: &Node, expected: &str) -> Option<String> {
     let path = without_positions(&node.place.path);
     let key = path.rsplit('.').next().unwrap_or_default();
     if expected.contains("table") || path == "route" {
-        return TABLES.iter().find(|(table, _)| *table == path).map(|(_, form)| format!("write {form}"));
+        let is_it = |table: &str| table == path || table.strip_suffix('*').is_some_and(|start| path.starts_with(start));
+        return TABLES.iter().find(|(table, _)| is_it(table)).map(|(_, form)| format!("write {form}"));
     }
     let is_element = node.place.path.ends_with(']');
     match (&node.value, expected) {

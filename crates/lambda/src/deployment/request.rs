@@ -39,8 +39,8 @@ pub(super) struct Reply {
     logical_resource_id: String,
 }
 
-/// An answer may have 4,096 bytes.
-const LONGEST_REASON: usize = 1_000;
+/// An answer may have 4,096 bytes, of which so many are for the reason, as JSON.
+const LONGEST_REASON: usize = 2_500;
 
 // === impl Reply ===
 
@@ -49,7 +49,7 @@ impl Reply {
     pub(super) fn new(request: &Request, group: &str, done: Result<(), String>) -> Reply {
         Reply {
             status: if done.is_ok() { "SUCCESS" } else { "FAILED" },
-            reason: done.err().map(|reason| reason.chars().take(LONGEST_REASON).collect()),
+            reason: done.err().map(shortened),
             physical_resource_id: request.physical_resource_id.clone().unwrap_or_else(|| format!("streamdex-{group}")),
             stack_id: request.stack_id.clone(),
             request_id: request.request_id.clone(),
@@ -61,6 +61,15 @@ impl Reply {
         // Text and no maps: it cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
+}
+
+/// As much of the beginning as there is room for: CloudFormation takes no longer answer, and would wait for another one.
+fn shortened(mut reason: String) -> String {
+    while serde_json::to_string(&reason).map_or(0, |json| json.len()) > LONGEST_REASON {
+        let kept = reason.chars().count() * 9 / 10;
+        reason = reason.chars().take(kept).collect();
+    }
+    reason
 }
 
 #[cfg(test)]
@@ -96,8 +105,11 @@ mod tests {
 
     #[test]
     fn a_failure_says_why_and_fits_into_an_answer() {
-        let reply = Reply::new(&request("Update"), "g", Err("é".repeat(5_000))).to_json();
-        assert!(reply.len() < 4_096 && reply.contains(r#""Status":"FAILED""#));
+        for letter in ["e", "é", "😀", "\"", "\u{1}"] {
+            let reply = Reply::new(&request("Update"), "g", Err(letter.repeat(5_000))).to_json();
+            assert!(reply.len() < 4_096 && reply.contains(r#""Status":"FAILED""#), "{letter:?}: {}", reply.len());
+            assert!(reply.len() > 2_000, "{letter:?}: {}", reply.len());
+        }
         assert!(serde_json::from_value::<Request>(json!({"Records": []})).is_err());
     }
 }

@@ -5,7 +5,6 @@ use crate::change::RecordProblem;
 use crate::image::{Attribute, AttributeProblem, Image, is_special};
 use crate::json::Fault;
 use crate::names::{has_duplicates, keep_last};
-use crate::route::NumberForm;
 
 /// Reads one item (`{"pk": {"S": "…"}, …}`).
 ///
@@ -18,17 +17,6 @@ pub fn read_item(text: &str) -> Result<Image<'_>, RecordProblem> {
     read.map_err(|fault| RecordProblem::malformed(fault, reader.cursor.since(0)))?;
     image.written = reader.out.into();
     Ok(image)
-}
-
-/// Writes the value of `attribute` with its numbers in this form.
-pub(crate) fn write_value(attribute: &Attribute<'_>, numbers: NumberForm, out: &mut Vec<u8>) {
-    let mut reader = Reader::new(attribute.source);
-    reader.numbers = numbers;
-    let name = reader.cursor.literal().and_then(|_| reader.cursor.take(b':'));
-    // It was read before, so it can be read again.
-    if name.is_ok() && reader.value().is_ok() {
-        out.extend_from_slice(&reader.out);
-    }
 }
 
 impl<'a> Image<'a> {

@@ -177,7 +177,7 @@ fn document_of(item: &str) -> String {
     let image = read_item(item).unwrap();
     assert!(image.problem().is_none(), "{item}: {:?}", image.problem());
     let route = crate::route::Route::to(crate::operation::IndexName::parse("i").unwrap());
-    String::from_utf8(crate::document::document(&route, &image).unwrap().into()).unwrap()
+    String::from_utf8(crate::document::document(&crate::shape::Shaped::new(route), &image).unwrap().into()).unwrap()
 }
 
 #[test]

@@ -5,14 +5,12 @@ use std::ops::Range;
 use crate::image::{AttributeProblemKind, Tag};
 use crate::json::{Cursor, Fault, is_number, plain};
 use crate::names::{has_duplicates, keep_last};
-use crate::route::NumberForm;
 use crate::text::Text;
 
 /// Reads items, and writes the values of their attributes as plain JSON.
 pub(super) struct Reader<'a> {
     pub(super) cursor: Cursor<'a>,
     pub(super) out: Vec<u8>,
-    pub(super) numbers: NumberForm,
     /// How many objects and lists are open inside the attribute.
     depth: usize,
     /// The members so far of the maps that are open.
@@ -43,14 +41,7 @@ const DEEPEST: usize = 127;
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Reader<'a> {
-        Reader {
-            cursor: Cursor::new(text),
-            out: Vec::new(),
-            numbers: NumberForm::Exact,
-            depth: 0,
-            members: Vec::new(),
-            elements: Vec::new(),
-        }
+        Reader { cursor: Cursor::new(text), out: Vec::new(), depth: 0, members: Vec::new(), elements: Vec::new() }
     }
 
     /// Reads and writes a string, number or binary value as nearly all are: without space, escapes or faults. Where it is
@@ -74,7 +65,7 @@ impl<'a> Reader<'a> {
             b'B' => (Tag::B, content),
             _ => (Tag::N, content.get(1..=length)?),
         };
-        if tag == Tag::N && (self.numbers != NumberForm::Exact || !is_number(written)) {
+        if tag == Tag::N && !is_number(written) {
             self.cursor.move_to(at);
             return None;
         }
@@ -298,20 +289,13 @@ impl<'a> Reader<'a> {
         Ok(problem)
     }
 
-    /// Writes a number as it came, escapes resolved, or in quotes.
+    /// Writes a number as it came, escapes resolved.
     fn write_number(&mut self, digits: Text<'_>) -> Option<AttributeProblemKind> {
         let digits = digits.decode();
         if !is_number(&digits) {
             return Some(AttributeProblemKind::NotANumber);
         }
-        match self.numbers {
-            NumberForm::Exact => self.out.extend_from_slice(digits.as_bytes()),
-            NumberForm::String => {
-                self.out.push(b'"');
-                self.out.extend_from_slice(digits.as_bytes());
-                self.out.push(b'"');
-            }
-        }
+        self.out.extend_from_slice(digits.as_bytes());
         None
     }
 

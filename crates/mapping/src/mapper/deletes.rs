@@ -96,7 +96,7 @@ fn d1_the_old_address_is_deleted_when_the_new_one_is_another_or_known_to_be_none
     for (routes, old, new, kind) in [
         (split(), X, format!("{Y}{BAD}"), "unknown_type_tag"),
         (split().into_iter().take(1).collect(), X, format!("{Y}{BAD}"), "unknown_type_tag"),
-        (split(), X, format!(r#"{Y},"_id":{{"S":"1"}}"#), "reserved_field_name"),
+        (split(), X, format!(r#"{Y},"_id":{{"S":"1"}},"x_id":{{"S":"1"}}"#), "colliding_field_name"),
     ] {
         assert_eq!(refused(routes, "MODIFY", &both(old, &new)), (kind, words(&["-x/a"]), Remains::Moved), "{new}");
     }
@@ -110,8 +110,8 @@ fn d1_the_old_address_is_deleted_when_the_new_one_is_another_or_known_to_be_none
 
 #[test]
 fn d1_a_document_that_cannot_be_made_leaves_the_old_one_at_the_same_address() {
-    let reserved = both("", r#","_id":{"S":"1"}"#);
-    assert_eq!(refused(vec![to("i")], "MODIFY", &reserved), ("reserved_field_name", Vec::new(), Remains::Stale));
+    let twice = both("", r#","_id":{"S":"1"},"x_id":{"S":"1"}"#);
+    assert_eq!(refused(vec![to("i")], "MODIFY", &twice), ("colliding_field_name", Vec::new(), Remains::Stale));
 }
 
 #[test]

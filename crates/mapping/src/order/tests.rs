@@ -235,7 +235,7 @@ fn expected(log: &Log) -> BTreeMap<Place, String> {
         let Some(change) = log.change(at) else { continue };
         shown.retain(|(index, known): &Place, _| index == "gone" || *known != id);
         let line = |image: &Image<'_>, route| crate::document::document(route, image).unwrap();
-        let route = Route::to(IndexName::parse("x").unwrap());
+        let route = crate::shape::Shaped::new(Route::to(IndexName::parse("x").unwrap()));
         match (step.index, &change.new_image, &change.old_image) {
             (Some(index), Some(image), _) => {
                 shown.insert((format!("i-{index}"), id), String::from_utf8(line(image, &route).into()).unwrap());

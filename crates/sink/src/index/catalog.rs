@@ -1,10 +1,11 @@
 //! The indices that a configuration speaks of, and which of them a logical name belongs to.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use streamdex_config::{Config, IndexSettings, Manage, Source};
 use streamdex_mapping::route::{PatternPart, could_give};
-use streamdex_mapping::{Condition, IndexName, IndexPattern, OnExpiry, Route, Test};
+use streamdex_mapping::{Condition, Constant, Dots, FieldValue, IndexName, IndexPattern, OnExpiry, Path, Route, Test};
 
 use super::owner::{Owner, VERSION_SCHEME};
 
@@ -63,7 +64,11 @@ enum NameShape {
 pub struct Fields {
     /// Key, routing and `when` attributes: looked up whole.
     pub keywords: BTreeSet<String>,
-    /// TTL attributes: dates.
+    /// Times of `dates`, each by the names that lead to it.
+    pub dates: BTreeSet<Vec<String>>,
+    /// Points of `set`.
+    pub points: BTreeSet<String>,
+    /// TTL attributes: dates in seconds.
     pub ttl: BTreeSet<String>,
     /// TTL attributes that the `-live` alias hides by; empty where there is none.
     pub live: BTreeSet<String>,
@@ -236,13 +241,15 @@ impl NameShape {
 
 impl Fields {
     fn of_route(route: &Route, facts: &TableFacts) -> Fields {
-        let field = |attribute: &str| route.field_of(attribute).map(str::to_owned);
+        let field = |attribute: &str| route.field_of(attribute).map(Cow::into_owned);
         let keys = route.id.as_ref().unwrap_or(&facts.key_attributes);
         let conditions = route.when.iter().filter(|condition| is_of_one_scalar_type(condition));
         let attributes = keys.iter().chain(&route.routing).chain(conditions.map(|condition| &condition.attribute));
         let ttl: BTreeSet<String> = route.ttl.iter().filter_map(|ttl| field(&ttl.attribute)).collect();
         Fields {
-            keywords: attributes.filter_map(|attribute| field(attribute)).collect(),
+            keywords: attributes.filter_map(|attribute| field(attribute)).chain(made_keywords(route)).collect(),
+            dates: route.dates.iter().filter_map(|path| field_at(route, path)).collect(),
+            points: made_points(route),
             live: ttl.clone(),
             ttl,
             archive: false,
@@ -259,11 +266,42 @@ impl Fields {
     fn join(&mut self, other: Fields) {
         self.keywords.extend(other.keywords);
         self.ttl.extend(other.ttl);
+        self.dates.extend(other.dates);
+        self.points.extend(other.points);
         self.live.extend(other.live);
         self.archive |= other.archive;
         self.unrouted |= other.unrouted;
         self.keys_unknown |= other.keys_unknown;
     }
+}
+
+/// The names that lead to the field at `path`; `None` where that is no field of its own.
+fn field_at(route: &Route, path: &Path) -> Option<Vec<String>> {
+    let is_left_out = |dropped: &Path| dropped.holds(path);
+    let is_kept = |kept: &Path| kept.holds(path) || path.holds(kept);
+    let kept = route.include.is_empty() || route.include.iter().any(is_kept);
+    if !kept || route.exclude.iter().any(is_left_out) || route.as_json.iter().any(|json| json.holds(path)) {
+        return None;
+    }
+    let inside = path.names().iter().skip(1).map(|name| match route.dots {
+        Dots::Underscore => name.replace('.', "_"),
+        Dots::Keep | Dots::Expand => name.clone(),
+    });
+    let names = std::iter::once(route.field_of(path.attribute())?.into_owned()).chain(inside);
+    // OpenSearch takes a dot for a step into an object.
+    Some(names.flat_map(|name| name.split('.').map(str::to_owned).collect::<Vec<_>>()).collect())
+}
+
+/// Fields of `set` that hold short texts.
+fn made_keywords(route: &Route) -> impl Iterator<Item = String> {
+    let is_text =
+        |value: &FieldValue| matches!(value, FieldValue::After { .. } | FieldValue::Constant(Constant::String(_)));
+    route.set.iter().filter(move |(_, value)| is_text(value)).map(|(field, _)| field.clone())
+}
+
+fn made_points(route: &Route) -> BTreeSet<String> {
+    let points = route.set.iter().filter(|(_, value)| matches!(value, FieldValue::Point { .. }));
+    points.map(|(field, _)| field.clone()).collect()
 }
 
 /// Only a condition that asks for a string, number or boolean says that the field holds nothing else: a

@@ -131,23 +131,26 @@ fn of_documents(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &
     let source = mapping.get("_source").and_then(Value::as_object);
     let disabled =
         source.is_some_and(|source| source.get("enabled").is_some_and(|enabled| text_of(enabled) == "false"));
-    let cut = source.is_some_and(|source| source.contains_key("includes") || source.contains_key("excludes"));
-    if disabled || cut {
+    let says = |key: &str| source.is_some_and(|source| source.contains_key(key));
+    let pipelines: Vec<(&str, String)> = ["index.default_pipeline", "index.final_pipeline"]
+        .into_iter()
+        .filter_map(|name| Some((name, settings.get(name).map(text_of).filter(|pipeline| pipeline != "_none")?)))
+        .collect();
+    // What a pipeline adds is kept out of `_source`, so that documents are what their items give.
+    let leaves_out_what_is_added = says("excludes") && !pipelines.is_empty();
+    if disabled || says("includes") || says("excludes") && !leaves_out_what_is_added {
         findings.push(Finding::new(
             Code::SourceChanged,
             "the index does not keep whole documents (`_source`), so it cannot be compared with the table",
             "take `_source` out of the mapping; leave attributes out with `exclude` in the route",
         ));
     }
-    for name in ["index.default_pipeline", "index.final_pipeline"] {
-        let pipeline = settings.get(name).map(text_of).filter(|pipeline| pipeline != "_none");
-        if let Some(pipeline) = pipeline {
-            findings.push(Finding::new(
-                Code::Pipeline,
-                format!("`{name}` is {pipeline:?}: what it changes will differ from the table"),
-                "take the pipeline off the index, or expect differences in the fields that it changes",
-            ));
-        }
+    for (name, pipeline) in pipelines.iter().filter(|_| !leaves_out_what_is_added) {
+        findings.push(Finding::new(
+            Code::Pipeline,
+            format!("`{name}` is {pipeline:?}: what it changes will differ from the table"),
+            "keep the fields that it adds out of `_source` (docs/mappings.md), or take the pipeline off the index",
+        ));
     }
     let required = mapping
         .get("_routing")

@@ -160,6 +160,10 @@ fn safe_mapping(fields: &Fields) -> Map<String, Value> {
     let ttl = json!({"type": "date", "format": "epoch_second", "ignore_malformed": true});
     let mut properties = Map::new();
     properties.extend(fields.keywords.iter().map(|field| (field.clone(), keyword.clone())));
+    for path in &fields.dates {
+        insert_at(&mut properties, path, date());
+    }
+    properties.extend(fields.points.iter().map(|field| (field.clone(), json!({"type": "geo_point"}))));
     properties.extend(fields.ttl.iter().map(|field| (field.clone(), ttl.clone())));
     if fields.archive {
         let date =
@@ -178,6 +182,25 @@ fn safe_mapping(fields: &Fields) -> Map<String, Value> {
         ("dynamic_templates".to_owned(), templates),
         ("properties".to_owned(), Value::Object(properties)),
     ])
+}
+
+/// A time of `dates`: milliseconds, or text as people and programs write it.
+fn date() -> Value {
+    json!({"type": "date", "format": "strict_date_optional_time||epoch_millis", "ignore_malformed": true})
+}
+
+/// Maps the field that these names lead to.
+fn insert_at(properties: &mut Map<String, Value>, path: &[String], mapping: Value) {
+    match path {
+        [] => {}
+        [field] => drop(properties.insert(field.clone(), mapping)),
+        [object, inside @ ..] => {
+            let object = properties.entry(object.clone()).or_insert_with(|| json!({"properties": {}}));
+            if let Some(inner) = object.get_mut("properties").and_then(Value::as_object_mut) {
+                insert_at(inner, inside, mapping);
+            }
+        }
+    }
 }
 
 /// The user's settings and mapping. A mapping file may also be a whole index body, as `GET /NAME` or

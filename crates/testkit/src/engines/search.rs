@@ -1,5 +1,6 @@
 //! Search nodes: OpenSearch, Elasticsearch, and the in-memory stand-in for machines without a JDK.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -73,17 +74,22 @@ impl SearchEngine {
     }
 }
 
+/// A program that starts the runner's node with one role more; Java runs it from its source.
+const RUNNER: &str = include_str!("Runner.java");
+const RUNNER_FILE: &str = "Runner.java";
+
 /// How a node differs from the plain one. `osmem-server` takes no options.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
     settings: Vec<(String, String)>,
     heap_megabytes: u32,
+    runs_pipelines: bool,
 }
 
 impl Default for NodeOptions {
     /// No extra settings, 512 MB of heap: enough for tests of some thousand documents.
     fn default() -> Self {
-        Self { settings: Vec::new(), heap_megabytes: 512 }
+        Self { settings: Vec::new(), heap_megabytes: 512, runs_pipelines: false }
     }
 }
 
@@ -93,6 +99,13 @@ impl NodeOptions {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Ingest pipelines are run, of OpenSearch alone: the runner gives its nodes no such role.
+    #[must_use]
+    pub fn runs_pipelines(mut self) -> Self {
+        self.runs_pipelines = true;
         self
     }
 
@@ -277,7 +290,7 @@ impl SearchNode {
             .arg(format!("-Djava.io.tmpdir={}", temporary.display()))
             .arg("-cp")
             .arg(self.package.join("lib/*"))
-            .arg(self.engine.main_class())
+            .arg(self.main()?)
             .arg("-basePath")
             .arg(self.folder.path().join("node"))
             .args(["-numOfNode", "1", "-clusterName", &self.cluster_name])
@@ -287,6 +300,15 @@ impl SearchNode {
             .arg(self.settings_folder())
             .arg("-printOnFailure");
         Ok(command)
+    }
+
+    /// The class to start, or the source of one.
+    fn main(&self) -> Result<OsString, EngineError> {
+        if !self.options.runs_pipelines {
+            return Ok(self.engine.main_class().into());
+        }
+        write_file(self.folder.path(), RUNNER_FILE, RUNNER)?;
+        Ok(self.folder.path().join(RUNNER_FILE).into())
     }
 
     fn settings_folder(&self) -> PathBuf {

@@ -78,6 +78,10 @@ fn each_change_is_found() {
         (mapping(json!({"dynamic": "strict"})), Code::StrictDynamic),
         (mapping(json!({"_source": {"enabled": false}})), Code::SourceChanged),
         (mapping(json!({"_source": {"excludes": ["a"]}})), Code::SourceChanged),
+        (
+            (json!({"default_pipeline": "stamp"}), json!({"_source": {"includes": ["a"], "excludes": ["b"]}})),
+            Code::SourceChanged,
+        ),
         (mapping(json!({"_routing": {"required": true}})), Code::RoutingRequired),
         (mapping(json!({"properties": {"price": {"type": "float"}}})), Code::FloatFields),
         (mapping(json!({"properties": {"user_id": {"type": "text"}}})), Code::NotKeyword),
@@ -103,6 +107,19 @@ fn each_change_is_found() {
         assert_eq!(codes(findings.clone()), [code], "{findings:?}");
         assert!(findings.iter().all(|finding| !finding.hint.is_empty()));
     }
+}
+
+/// What a pipeline adds is searched and not kept, so documents are what their items give.
+#[test]
+fn a_pipeline_whose_fields_are_not_kept_changes_no_document() {
+    let wanted = wanted();
+    let settings = super::super::merge::merge_settings(
+        wanted.settings,
+        &flatten_settings(&object(json!({"default_pipeline": "stamp"}))),
+    );
+    let mapping =
+        super::super::merge::merge_mapping(wanted.mapping, &object(json!({"_source": {"excludes": ["vector"]}})));
+    assert_eq!(codes(inspect(&settings, &mapping, &wanted.fields)), []);
 }
 
 #[test]
