@@ -9,9 +9,9 @@
    Roles and endpoints name all tables that are followed (sources.py).
    Names do not collide with those of a second deployment, or of a second region (names.py).
    The parameters of a second region fit the template (parameters.py).
+   A password is read from one secret, and is in no command of a page (passwords.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
-2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
-   iam-policy` prints.
+2. The roles of function and service are those of the files …-policy.json, which are what `streamdex iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
    (containers.py).
 4. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
@@ -39,6 +39,7 @@ import containers
 import limits
 import names
 import parameters
+import passwords
 import refused
 import removal
 import resolve
@@ -49,6 +50,7 @@ import test_containers
 import test_limits
 import test_names
 import test_parameters
+import test_passwords
 import test_refused
 import test_removal
 import test_rules
@@ -57,8 +59,9 @@ import test_sources
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
 DOCS = DEPLOY.parent / "docs"
-FUNCTION_POLICY = DEPLOY / "check" / "function-policy.json"
-SERVICE_POLICY = DEPLOY / "check" / "service-policy.json"
+# What roles are held to, by deployment: with a signature, and with a password.
+FUNCTION_POLICIES = [DEPLOY / "check" / f"function-{name}.json" for name in ("policy", "password-policy")]
+SERVICE_POLICIES = [DEPLOY / "check" / f"service-{name}.json" for name in ("policy", "password-policy")]
 SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
 SECOND_REGION = DEPLOY / "sam" / "second-region.toml"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
@@ -92,24 +95,27 @@ def transformed():
 
 
 def roles(path, template):
-    """The roles of a template against the policies that the command line tool prints for the same deployment."""
+    """The roles of a template against the policies that the command line tool prints for the same deployment. Managed
+    policies of the template add to each inline one."""
     expected = json.loads(path.read_text())
-    stack = resolve.Stack(expected["values"], expected["conditions"])
+    resources = template["Resources"]
+    made = {name: name for name, one in resources.items() if one["Type"] == "AWS::IAM::ManagedPolicy"}
+    stack = resolve.Stack(made | expected["values"], expected["conditions"])
     for one in expected["policies"]:
-        policies = stack.resolve(template["Resources"][one["role"]]["Properties"]["Policies"])
-        [policy] = [policy for policy in policies if policy["PolicyName"] == one["name"]]
-        policy = resolve.policy(policy["PolicyDocument"])
+        role = stack.resolve(resources[one["role"]]["Properties"])
+        [policy] = [policy["PolicyDocument"] for policy in role["Policies"] if policy["PolicyName"] == one["name"]]
+        for name in role.get("ManagedPolicyArns", []):
+            policy["Statement"] += stack.resolve(resources[name]["Properties"]["PolicyDocument"]["Statement"])
+        policy = resolve.policy(policy)
         if os.environ.get("UPDATE_DOCS"):
             one["policy"] = policy
         elif policy != one["policy"]:
             yield f"{path.name}: policy {one['name']} of {one['role']} is another: UPDATE_DOCS=1 cargo xtask templates"
     named = {(one["role"], one["name"]) for one in expected["policies"]}
     for role in {one["role"] for one in expected["policies"]}:
-        for policy in template["Resources"][role]["Properties"]["Policies"]:
+        for policy in resources[role]["Properties"]["Policies"]:
             if (role, policy["PolicyName"]) not in named:
                 yield f"{path.name}: nothing holds policy {policy['PolicyName']} of {role}"
-        if any(stack.resolve([template["Resources"][role]["Properties"].get("ManagedPolicyArns", [])])):
-            yield f"{path.name}: nothing holds the managed policies of {role}"
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(json.dumps(expected, indent=2) + "\n")
 
@@ -117,7 +123,7 @@ def roles(path, template):
 def function_problems(template, monitoring):
     """The function: its role, its environment, its metrics."""
     variables = template["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
-    yield from roles(FUNCTION_POLICY, template)
+    yield from (problem for path in FUNCTION_POLICIES for problem in roles(path, template))
     yield from rules.variables(variables, (DEPLOY / "sam" / "streamdex.toml").read_text())
     yield from rules.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
 
@@ -128,7 +134,7 @@ def service_problems(template, network, monitoring):
     dockerfile = DOCKERFILE.read_text()
     config = (DEPLOY / "cloudformation" / "streamdex.toml").read_text()
     program = (path for crate in ("cli", "poller", "sink") for path in sorted((CRATES / crate / "src").rglob("*.rs")))
-    yield from roles(SERVICE_POLICY, template)
+    yield from (problem for path in SERVICE_POLICIES for problem in roles(path, template))
     yield from containers.image(dockerfile)
     yield from containers.tasks(template, dockerfile)
     for task in ("TaskDefinition", "CommandTask"):
@@ -152,7 +158,7 @@ def tool(name, *arguments):
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
     tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
-    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits]))
+    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_passwords]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -184,6 +190,8 @@ def main(work):
             )
         ),
         *removal.problems(readable, (DOCS / "removing.md").read_text()),
+        *passwords.problems(readable),
+        *passwords.documented((DOCS / "deploy-lambda.md").read_text()),
         *(
             f"{name}: {problem}"
             for name in ("sam/template.yaml", "cloudformation/service.yaml")

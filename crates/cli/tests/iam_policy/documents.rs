@@ -133,7 +133,9 @@ fn every_action_is_explained_or_tested() {
 fn the_deployed_role_is_what_is_printed() {
     for (file, template) in [
         ("deploy/check/function-policy.json", "deploy/sam/template.yaml"),
+        ("deploy/check/function-password-policy.json", "deploy/sam/template.yaml"),
         ("deploy/check/service-policy.json", "deploy/cloudformation/service.yaml"),
+        ("deploy/check/service-password-policy.json", "deploy/cloudformation/service.yaml"),
     ] {
         let deployed: Value = serde_json::from_str(&read(file)).unwrap();
         let words = |of: &Value| -> Vec<String> { serde_json::from_value(of["arguments"].clone()).unwrap() };
