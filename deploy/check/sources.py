@@ -17,6 +17,8 @@ from rules import listed, statements
 
 # The statements of roles, and those of the network's endpoints that must let their actions through.
 BEHIND = {
+    "GivenUp": "OnFailureRecords",
+    "GivenUpBucket": "OnFailureRecords",
     "Password": "Password",
     "SourceStream": "Streams",
     "SourceTable": "Source",
@@ -162,12 +164,12 @@ def example(page, variables):
 
 
 def endpoints(network, template):
-    """What a role may do with DynamoDB, its streams or a secret, and no endpoint of the network lets through."""
+    """What a role may do with DynamoDB, its streams, a bucket or a secret, and no endpoint of the network lets through."""
     let_through = {statement["Sid"]: set(listed(statement["Action"])) for statement in statements(network)}
     for statement in statements(template):
         endpoint = BEHIND.get(statement.get("Sid"))
         if endpoint is not None:
-            for action in sorted(set(listed(statement["Action"])) - let_through[endpoint]):
+            for action in sorted(set(listed(statement["Action"])) - let_through.get(endpoint, set())):
                 yield f"the endpoint's statement {endpoint} does not let {action} of {statement['Sid']} through"
 
 
