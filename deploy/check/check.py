@@ -10,6 +10,7 @@
    Names do not collide with those of a second deployment, or of a second region (names.py).
    The parameters of a second region fit the template (parameters.py).
    A password is read from one secret, and is in no command of a page (passwords.py).
+   What Lambda gave up is taken by a task that its schedule may start, and a run that fails is noticed (redrive.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
 2. The roles of function and service are those of the files …-policy.json, which are what `streamdex iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
@@ -40,6 +41,7 @@ import limits
 import names
 import parameters
 import passwords
+import redrive
 import refused
 import removal
 import resolve
@@ -51,6 +53,7 @@ import test_limits
 import test_names
 import test_parameters
 import test_passwords
+import test_redrive
 import test_refused
 import test_removal
 import test_rules
@@ -59,9 +62,10 @@ import test_sources
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
 DOCS = DEPLOY.parent / "docs"
-# What roles are held to, by deployment: with a signature, and with a password.
+# What roles are held to, by deployment: with a signature, with a password, and for a collection.
 FUNCTION_POLICIES = [DEPLOY / "check" / f"function-{name}.json" for name in ("policy", "password-policy")]
 SERVICE_POLICIES = [DEPLOY / "check" / f"service-{name}.json" for name in ("policy", "password-policy")]
+REDRIVE_POLICIES = [DEPLOY / "check" / f"redrive-{name}.json" for name in ("policy", "password-policy", "collection-policy")]
 SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
 SECOND_REGION = DEPLOY / "sam" / "second-region.toml"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
@@ -149,6 +153,19 @@ def service_problems(template, network, monitoring):
     yield from containers.examples(page, dockerfile)
 
 
+def redrive_problems(readable):
+    """The redrive: its role and task, its environment, its schedule, and what it needs of the function's stack."""
+    template, function = readable["cloudformation/redrive.yaml"], readable["sam/template.yaml"]
+    [container] = template["Resources"]["Task"]["Properties"]["ContainerDefinitions"]
+    yield from (problem for path in REDRIVE_POLICIES for problem in roles(path, template))
+    yield from containers.tasks(template, DOCKERFILE.read_text())
+    yield from rules.variables(containers.environment(container), (DEPLOY / "sam" / "streamdex.toml").read_text())
+    yield from redrive.problems(template)
+    yield from redrive.writers(function)
+    size = (DEPLOY / "cloudformation" / "redrive.yaml").stat().st_size
+    yield from redrive.page((DOCS / "deploy-lambda.md").read_text(), readable, size)
+
+
 def tool(name, *arguments):
     """Runs a tool of this environment; whether it found nothing."""
     program = Path(sys.executable).parent / name
@@ -158,7 +175,7 @@ def tool(name, *arguments):
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
     tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
-    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_passwords]))
+    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_passwords, test_redrive]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -194,7 +211,7 @@ def main(work):
         *passwords.documented((DOCS / "deploy-lambda.md").read_text()),
         *(
             f"{name}: {problem}"
-            for name in ("sam/template.yaml", "cloudformation/service.yaml")
+            for name in ("sam/template.yaml", "cloudformation/service.yaml", "cloudformation/redrive.yaml")
             for problem in sources.endpoints(readable["cloudformation/network.yaml"], readable[name])
         ),
         *(
@@ -216,6 +233,7 @@ def main(work):
             readable["cloudformation/network.yaml"],
             readable["cloudformation/service-monitoring.yaml"],
         ),
+        *redrive_problems(readable),
     ]:
         print(problem)
         passed = False

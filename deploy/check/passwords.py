@@ -9,6 +9,8 @@ import tomllib
 import parameters
 import resolve
 
+# Templates whose program may have a password, and their network.
+TAKE = ("sam/template.yaml", "cloudformation/service.yaml", "cloudformation/redrive.yaml", "cloudformation/network.yaml")
 SERVICE = ".secretsmanager"
 ITSELF = {"Ref": "PasswordSecretArn"}
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:streamdex/opensearch-AbCdEf"
@@ -26,11 +28,12 @@ REFUSED = {
 
 def problems(templates):
     """All findings in templates, a mapping of name to content."""
-    for name, template in templates.items():
-        if "PasswordSecretArn" not in template.get("Parameters", {}):
+    for name in TAKE:
+        if "PasswordSecretArn" not in templates[name]["Parameters"]:
+            yield f"{name}: takes no password"
             continue
         rules = [endpoint] if name.endswith("network.yaml") else [taken, needed]
-        yield from (f"{name}: {problem}" for rule in rules for problem in rule(template))
+        yield from (f"{name}: {problem}" for rule in rules for problem in rule(templates[name]))
 
 
 def endpoint(network):

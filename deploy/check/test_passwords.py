@@ -93,10 +93,12 @@ class Passwords(unittest.TestCase):
         found = list(passwords.needed(template(rules=("Key",), **collection)))
         self.assertEqual(found, ["Rules take a password for a collection"])
 
-    def test_templates_without_a_password_are_none_of_its_business(self):
-        self.assertEqual(list(passwords.problems({"a/other.yaml": {"Resources": {}}})), [])
-        both = {"a/network.yaml": network(), "b/template.yaml": template()}
-        self.assertEqual(list(passwords.problems(both)), [])
+    def test_templates_take_a_password(self):
+        good = {name: network() if name.endswith("network.yaml") else template() for name in passwords.TAKE}
+        self.assertEqual(list(passwords.problems(good)), [])
+        for name in passwords.TAKE:
+            found = list(passwords.problems(good | {name: {"Parameters": {}}}))
+            self.assertEqual(found, [f"{name}: takes no password"])
 
     def test_a_page_keeps_passwords_out_of_commands(self):
         self.assertEqual(list(passwords.documented(PAGE)), [])
