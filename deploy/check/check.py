@@ -62,9 +62,11 @@ import test_sources
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
 DOCS = DEPLOY.parent / "docs"
-# What roles are held to, by deployment: with a signature, with a password, and for a collection.
-FUNCTION_POLICIES = [DEPLOY / "check" / f"function-{name}.json" for name in ("policy", "password-policy")]
-SERVICE_POLICIES = [DEPLOY / "check" / f"service-{name}.json" for name in ("policy", "password-policy")]
+FUNCTION_POLICY = DEPLOY / "check" / "function-policy.json"
+SERVICE_POLICY = DEPLOY / "check" / "service-policy.json"
+# The same roles with a password.
+FUNCTION_PASSWORD_POLICY = DEPLOY / "check" / "function-password-policy.json"
+SERVICE_PASSWORD_POLICY = DEPLOY / "check" / "service-password-policy.json"
 REDRIVE_POLICIES = [DEPLOY / "check" / f"redrive-{name}.json" for name in ("policy", "password-policy", "collection-policy")]
 SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
 SECOND_REGION = DEPLOY / "sam" / "second-region.toml"
@@ -127,7 +129,8 @@ def roles(path, template):
 def function_problems(template, monitoring):
     """The function: its role, its environment, its metrics."""
     variables = template["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
-    yield from (problem for path in FUNCTION_POLICIES for problem in roles(path, template))
+    yield from roles(FUNCTION_POLICY, template)
+    yield from roles(FUNCTION_PASSWORD_POLICY, template)
     yield from rules.variables(variables, (DEPLOY / "sam" / "streamdex.toml").read_text())
     yield from rules.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
 
@@ -138,7 +141,8 @@ def service_problems(template, network, monitoring):
     dockerfile = DOCKERFILE.read_text()
     config = (DEPLOY / "cloudformation" / "streamdex.toml").read_text()
     program = (path for crate in ("cli", "poller", "sink") for path in sorted((CRATES / crate / "src").rglob("*.rs")))
-    yield from (problem for path in SERVICE_POLICIES for problem in roles(path, template))
+    yield from roles(SERVICE_POLICY, template)
+    yield from roles(SERVICE_PASSWORD_POLICY, template)
     yield from containers.image(dockerfile)
     yield from containers.tasks(template, dockerfile)
     for task in ("TaskDefinition", "CommandTask"):

@@ -170,7 +170,8 @@ fn the_deployed_data_access_is_what_is_printed() {
     ] {
         let template = read(file);
         let deployed = template.split_once(from).unwrap().1.split_once(to).unwrap().0;
-        let mut command = streamdex(&["iam-policy", "--for", purpose, "--opensearch", "--collection", "streamdex", "-c"]);
+        let mut command =
+            streamdex(&["iam-policy", "--for", purpose, "--opensearch", "--collection", "streamdex", "-c"]);
         command.arg(root().join("deploy/sam/streamdex.toml"));
         command.env("STREAMDEX_TABLE", "sessions").env("STREAMDEX_OPENSEARCH_SERVICE", "aoss");
         let ended = end(command.env("STREAMDEX_OPENSEARCH_URL", "https://abc.eu-west-1.aoss.amazonaws.com"));
