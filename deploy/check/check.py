@@ -11,11 +11,12 @@
    Names do not collide with those of a second deployment, of a second region, or on a domain (names.py).
    Rules for five places of the first templates, which passed every linter, find them (test_first_templates.py).
    The parameters of a second region fit the template (parameters.py).
+   A password is read from one secret, and is in no command of a page (passwords.py).
+   What Lambda gave up is taken by a task that its schedule may start, and a run that fails is noticed (redrive.py).
    What stays when a stack is deleted is named by the page about removal (removal.py).
    Tools and CloudFormation take the commands of the pages (pages.py).
    What somebody needs to reach the search, and the program its services, is handed on (reach.py).
-2. The roles of function and service are function-policy.json and service-policy.json, which are what `streamdex
-   iam-policy` prints.
+2. The roles of function and service are those of the files …-policy.json, which are what `streamdex iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
    (containers.py).
 4. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
@@ -44,7 +45,9 @@ import limits
 import names
 import pages
 import parameters
+import passwords
 import reach
+import redrive
 import refused
 import removal
 import resolve
@@ -57,7 +60,9 @@ import test_limits
 import test_names
 import test_pages
 import test_parameters
+import test_passwords
 import test_reach
+import test_redrive
 import test_refused
 import test_removal
 import test_rules
@@ -68,6 +73,10 @@ CRATES = DEPLOY.parent / "crates"
 DOCS = DEPLOY.parent / "docs"
 FUNCTION_POLICY = DEPLOY / "check" / "function-policy.json"
 SERVICE_POLICY = DEPLOY / "check" / "service-policy.json"
+# The same roles with a password.
+FUNCTION_PASSWORD_POLICY = DEPLOY / "check" / "function-password-policy.json"
+SERVICE_PASSWORD_POLICY = DEPLOY / "check" / "service-password-policy.json"
+REDRIVE_POLICIES = [DEPLOY / "check" / f"redrive-{name}.json" for name in ("policy", "password-policy", "collection-policy")]
 SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
 SECOND_REGION = DEPLOY / "sam" / "second-region.toml"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
@@ -119,24 +128,27 @@ def printed_names():
 
 
 def roles(path, template):
-    """The roles of a template against the policies that the command line tool prints for the same deployment."""
+    """The roles of a template against the policies that the command line tool prints for the same deployment. Managed
+    policies of the template add to each inline one."""
     expected = json.loads(path.read_text())
-    stack = resolve.Stack(expected["values"], expected["conditions"])
+    resources = template["Resources"]
+    made = {name: name for name, one in resources.items() if one["Type"] == "AWS::IAM::ManagedPolicy"}
+    stack = resolve.Stack(made | expected["values"], expected["conditions"])
     for one in expected["policies"]:
-        policies = stack.resolve(template["Resources"][one["role"]]["Properties"]["Policies"])
-        [policy] = [policy for policy in policies if policy["PolicyName"] == one["name"]]
-        policy = resolve.policy(policy["PolicyDocument"])
+        role = stack.resolve(resources[one["role"]]["Properties"])
+        [policy] = [policy["PolicyDocument"] for policy in role["Policies"] if policy["PolicyName"] == one["name"]]
+        for name in role.get("ManagedPolicyArns", []):
+            policy["Statement"] += stack.resolve(resources[name]["Properties"]["PolicyDocument"]["Statement"])
+        policy = resolve.policy(policy)
         if os.environ.get("UPDATE_DOCS"):
             one["policy"] = policy
         elif policy != one["policy"]:
             yield f"{path.name}: policy {one['name']} of {one['role']} is another: UPDATE_DOCS=1 cargo xtask templates"
     named = {(one["role"], one["name"]) for one in expected["policies"]}
     for role in {one["role"] for one in expected["policies"]}:
-        for policy in template["Resources"][role]["Properties"]["Policies"]:
+        for policy in resources[role]["Properties"]["Policies"]:
             if (role, policy["PolicyName"]) not in named:
                 yield f"{path.name}: nothing holds policy {policy['PolicyName']} of {role}"
-        if any(stack.resolve([template["Resources"][role]["Properties"].get("ManagedPolicyArns", [])])):
-            yield f"{path.name}: nothing holds the managed policies of {role}"
     if os.environ.get("UPDATE_DOCS"):
         path.write_text(json.dumps(expected, indent=2) + "\n")
 
@@ -160,6 +172,7 @@ def function_problems(template, monitoring):
     variables = template["Resources"]["Function"]["Properties"]["Environment"]["Variables"]
     yield from roles(FUNCTION_POLICY, template)
     yield from set_up_role(template, *(json.loads(path.read_text()) for path in (FUNCTION_POLICY, SERVICE_POLICY)))
+    yield from roles(FUNCTION_PASSWORD_POLICY, template)
     yield from rules.variables(variables, (DEPLOY / "sam" / "streamdex.toml").read_text())
     yield from alarms.metrics(monitoring, (CRATES / "lambda" / "src" / "metrics.rs").read_text())
 
@@ -171,6 +184,7 @@ def service_problems(template, network, monitoring):
     config = (DEPLOY / "cloudformation" / "streamdex.toml").read_text()
     program = (path for crate in ("cli", "poller", "sink") for path in sorted((CRATES / crate / "src").rglob("*.rs")))
     yield from roles(SERVICE_POLICY, template)
+    yield from roles(SERVICE_PASSWORD_POLICY, template)
     yield from containers.image(dockerfile)
     yield from containers.tasks(template, dockerfile)
     for task in ("TaskDefinition", "CommandTask"):
@@ -186,6 +200,19 @@ def service_problems(template, network, monitoring):
     yield from pages.streams_endpoint(page)
 
 
+def redrive_problems(readable):
+    """The redrive: its role and task, its environment, its schedule, and what it needs of the function's stack."""
+    template, function = readable["cloudformation/redrive.yaml"], readable["sam/template.yaml"]
+    [container] = template["Resources"]["Task"]["Properties"]["ContainerDefinitions"]
+    yield from (problem for path in REDRIVE_POLICIES for problem in roles(path, template))
+    yield from containers.tasks(template, DOCKERFILE.read_text())
+    yield from rules.variables(containers.environment(container), (DEPLOY / "sam" / "streamdex.toml").read_text())
+    yield from redrive.problems(template)
+    yield from redrive.writers(function)
+    size = (DEPLOY / "cloudformation" / "redrive.yaml").stat().st_size
+    yield from redrive.page((DOCS / "deploy-lambda.md").read_text(), readable, size)
+
+
 def tool(name, *arguments):
     """Runs a tool of this environment; whether it found nothing."""
     program = Path(sys.executable).parent / name
@@ -195,7 +222,8 @@ def tool(name, *arguments):
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
     tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
-    rule_tests = unittest.TestSuite(map(load, [*tests, test_sources, test_limits, test_first_templates, test_pages, test_reach]))
+    others = [test_sources, test_limits, test_first_templates, test_pages, test_reach, test_passwords, test_redrive]
+    rule_tests = unittest.TestSuite(map(load, [*tests, *others]))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -230,9 +258,11 @@ def main(work):
         ),
         *removal.problems(readable, (DOCS / "removing.md").read_text()),
         *pages.problems({page.name: page.read_text() for page in sorted(DOCS.glob("*.md"))}, readable),
+        *passwords.problems(readable),
+        *passwords.documented((DOCS / "deploy-lambda.md").read_text()),
         *(
             f"{name}: {problem}"
-            for name in ("sam/template.yaml", "cloudformation/service.yaml")
+            for name in ("sam/template.yaml", "cloudformation/service.yaml", "cloudformation/redrive.yaml")
             for problem in sources.endpoints(readable["cloudformation/network.yaml"], readable[name])
         ),
         *(
@@ -255,6 +285,7 @@ def main(work):
             readable["cloudformation/network.yaml"],
             readable["cloudformation/service-monitoring.yaml"],
         ),
+        *redrive_problems(readable),
     ]:
         print(problem)
         passed = False

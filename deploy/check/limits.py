@@ -45,13 +45,17 @@ NAMES = {"TaskRole": LONGEST, "CommandRole": LONG, "ExecutionRole": LONGEST}
 # Members as short as they can be, since each takes more than its own length.
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/abc"
 LISTS = {"AdditionalTableArns": TABLE, "AdditionalTableKeyArns": "arn:aws:kms:us-east-1:123456789012:key/1"}
+SECRET = {
+    "PasswordSecretArn": "arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:" + 512 * "p" + "-AbCdEf",
+    "PasswordSecretKeyArn": KEY,
+}
 
 
 def problems(template, network):
     """All findings in the template of the service and in that of its network."""
     lists = {name: ",".join(filled(one, length(template, name))) for name, one in LISTS.items()}
     for role, names in NAMES.items():
-        for more in ({}, lists):
+        for more in ({}, lists, lists | SECRET):
             stack = stack_of(template, names | more)
             yield from (f"{role}: {problem}" for problem in role_problems(template["Resources"], role, stack))
     tables = resolve.Stack(VALUES | {"SourceTableArns": filled(TABLE, PARAMETER), "StateTableArn": TABLE}, {})
@@ -101,7 +105,8 @@ def body(template, page):
     packaged = {**template, "Resources": {name: in_s3(one) for name, one in template["Resources"].items()}}
     written = len(yaml.safe_dump(packaged, default_flow_style=False))
     for command in re.findall(r"aws cloudformation deploy (?:[^\n]*\\\n)*[^\n]*", page):
-        if written > BODY and "--s3-bucket" not in command:
+        # What is deployed as it is has nothing nested.
+        if written > BODY and not re.search("--s3-bucket|--template-file deploy/", command):
             yield f"{written} bytes need --s3-bucket where they are deployed, as more than {BODY}"
 
 

@@ -49,6 +49,7 @@ OTHERS = {
     ("AWS::IAM::RolePolicy", "PolicyName"),
     ("AWS::IAM::RolePolicy", "RoleName"),
     ("AWS::Logs::MetricFilter", "LogGroupName"),
+    ("AWS::Scheduler::Schedule", "GroupName"),
 }
 # The stack's name is unique in an account and region, its id everywhere.
 STACK = ("AWS::StackName", "AWS::StackId")

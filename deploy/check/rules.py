@@ -14,6 +14,7 @@ WILDCARDS = {
     ("cloudformation/key.yaml", "Account"): "in a key policy `*` is the key itself, and IAM policies decide further",
     ("cloudformation/key.yaml", "LogGroups"): "in a key policy `*` is the key itself",
     ("cloudformation/network.yaml", "Token"): "ecr:GetAuthorizationToken takes no resource",
+    ("cloudformation/redrive.yaml", "RegistryToken"): "ecr:GetAuthorizationToken takes no resource",
     ("cloudformation/search-domain.yaml", "FunctionIsNoAdministrator"): "a Deny",
     ("cloudformation/search-domain.yaml", "Administrator"): "every method, of one domain, for who administers it",
     ("cloudformation/service.yaml", "RegistryToken"): "ecr:GetAuthorizationToken takes no resource",

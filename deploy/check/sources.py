@@ -16,7 +16,14 @@ import resolve
 from rules import listed, statements
 
 # The statements of roles, and those of the network's endpoints that must let their actions through.
-BEHIND = {"SourceTable": "Source", "StateTable": "State", "SourceStream": "Streams"}
+BEHIND = {
+    "GivenUp": "OnFailureRecords",
+    "GivenUpBucket": "OnFailureRecords",
+    "Password": "Password",
+    "SourceStream": "Streams",
+    "SourceTable": "Source",
+    "StateTable": "State",
+}
 # What the endpoints of a network let through for each table that it is given: the statement, and what follows the ARN.
 OF_TABLES = {"Source": "", "Streams": "/stream/*"}
 
@@ -157,12 +164,12 @@ def example(page, variables):
 
 
 def endpoints(network, template):
-    """What a role may do with DynamoDB and its streams, and no endpoint of the network lets through."""
+    """What a role may do with DynamoDB, its streams, a bucket or a secret, and no endpoint of the network lets through."""
     let_through = {statement["Sid"]: set(listed(statement["Action"])) for statement in statements(network)}
     for statement in statements(template):
         endpoint = BEHIND.get(statement.get("Sid"))
         if endpoint is not None:
-            for action in sorted(set(listed(statement["Action"])) - let_through[endpoint]):
+            for action in sorted(set(listed(statement["Action"])) - let_through.get(endpoint, set())):
                 yield f"the endpoint's statement {endpoint} does not let {action} of {statement['Sid']} through"
 
 

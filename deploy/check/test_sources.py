@@ -135,6 +135,10 @@ class Network(unittest.TestCase):
         role = {"Effect": "Allow", "Sid": "SourceTable", "Action": ["dynamodb:DescribeTable", "dynamodb:Scan"]}
         found = list(sources.endpoints(network, [role, {**role, "Sid": "Other"}]))
         self.assertEqual(found, ["the endpoint's statement Source does not let dynamodb:Scan of SourceTable through"])
+        bucket = {"Effect": "Allow", "Sid": "OnFailureRecords", "Action": ["s3:GetObject"]}
+        role = {"Effect": "Allow", "Sid": "GivenUp", "Action": ["s3:DeleteObject", "s3:GetObject"]}
+        found = list(sources.endpoints([bucket], [role]))
+        self.assertEqual(found, ["the endpoint's statement OnFailureRecords does not let s3:DeleteObject of GivenUp through"])
 
     def test_endpoints_let_each_table_of_a_list_through(self):
         def found(streams, kind="CommaDelimitedList"):

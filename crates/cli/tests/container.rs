@@ -35,15 +35,17 @@ fn the_image_starts_and_asks_what_the_program_knows() {
 }
 
 #[test]
-fn the_service_starts_what_the_program_knows() {
-    let template = read("deploy/cloudformation/service.yaml");
-    let lists = template.lines().filter_map(|line| line.trim().strip_prefix("Command: ")).map(words);
-    let mut count = 0;
-    for list in lists {
-        // The health check names the program.
-        let program = list.iter().position(|word| word == "/usr/local/bin/streamdex");
-        assert_taken(&list[program.map_or(0, |place| place + 1)..]);
-        count += 1;
+fn the_templates_start_what_the_program_knows() {
+    for (file, commands) in [("service.yaml", 3), ("redrive.yaml", 1)] {
+        let template = read(&format!("deploy/cloudformation/{file}"));
+        let lists = template.lines().filter_map(|line| line.trim().strip_prefix("Command: ")).map(words);
+        let mut count = 0;
+        for list in lists {
+            // The health check names the program.
+            let program = list.iter().position(|word| word == "/usr/local/bin/streamdex");
+            assert_taken(&list[program.map_or(0, |place| place + 1)..]);
+            count += 1;
+        }
+        assert_eq!(count, commands, "{file}");
     }
-    assert_eq!(count, 3);
 }

@@ -133,7 +133,12 @@ fn every_action_is_explained_or_tested() {
 fn the_deployed_role_is_what_is_printed() {
     for (file, template) in [
         ("deploy/check/function-policy.json", "deploy/sam/template.yaml"),
+        ("deploy/check/function-password-policy.json", "deploy/sam/template.yaml"),
         ("deploy/check/service-policy.json", "deploy/cloudformation/service.yaml"),
+        ("deploy/check/service-password-policy.json", "deploy/cloudformation/service.yaml"),
+        ("deploy/check/redrive-policy.json", "deploy/cloudformation/redrive.yaml"),
+        ("deploy/check/redrive-password-policy.json", "deploy/cloudformation/redrive.yaml"),
+        ("deploy/check/redrive-collection-policy.json", "deploy/cloudformation/redrive.yaml"),
     ] {
         let deployed: Value = serde_json::from_str(&read(file)).unwrap();
         let words = |of: &Value| -> Vec<String> { serde_json::from_value(of["arguments"].clone()).unwrap() };
@@ -155,16 +160,22 @@ fn the_deployed_role_is_what_is_printed() {
 /// The collection's policy is JSON inside YAML; its permissions are compared, its indices are all of the collection.
 #[test]
 fn the_deployed_data_access_is_what_is_printed() {
-    let template = read("deploy/cloudformation/search-serverless.yaml");
-    let function = template.split_once("FunctionAccess:").unwrap().1.split_once("AdminAccess:").unwrap().0;
     let permissions = |text: &str| -> BTreeSet<String> {
         let words = text.split('"').filter(|word| word.starts_with("aoss:"));
         words.map(str::to_owned).collect()
     };
-    let mut command = streamdex(&["iam-policy", "--for", "lambda", "--opensearch", "--collection", "streamdex", "-c"]);
-    command.arg(root().join("deploy/sam/streamdex.toml"));
-    command.env("STREAMDEX_TABLE", "sessions").env("STREAMDEX_OPENSEARCH_SERVICE", "aoss");
-    let ended = end(command.env("STREAMDEX_OPENSEARCH_URL", "https://abc.eu-west-1.aoss.amazonaws.com"));
-    assert_eq!(ended.status, 0, "{}", ended.stderr);
-    assert_eq!(permissions(function), permissions(&ended.stdout));
+    for (purpose, file, from, to) in [
+        ("lambda", "deploy/cloudformation/search-serverless.yaml", "FunctionAccess:", "AdminAccess:"),
+        ("replay", "deploy/cloudformation/redrive.yaml", "ReplayAccess:", "Cluster:"),
+    ] {
+        let template = read(file);
+        let deployed = template.split_once(from).unwrap().1.split_once(to).unwrap().0;
+        let mut command =
+            streamdex(&["iam-policy", "--for", purpose, "--opensearch", "--collection", "streamdex", "-c"]);
+        command.arg(root().join("deploy/sam/streamdex.toml"));
+        command.env("STREAMDEX_TABLE", "sessions").env("STREAMDEX_OPENSEARCH_SERVICE", "aoss");
+        let ended = end(command.env("STREAMDEX_OPENSEARCH_URL", "https://abc.eu-west-1.aoss.amazonaws.com"));
+        assert_eq!(ended.status, 0, "{}", ended.stderr);
+        assert_eq!(permissions(deployed), permissions(&ended.stdout), "{file}");
+    }
 }
