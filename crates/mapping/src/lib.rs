@@ -15,6 +15,7 @@ pub mod document;
 pub mod event;
 pub mod expiry;
 pub mod fetch;
+mod field;
 pub mod id;
 pub mod image;
 mod json;

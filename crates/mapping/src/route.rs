@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::document::is_reserved_field;
+use crate::field::is_reserved_field;
 use crate::operation::IndexName;
 use crate::path::Path;
 

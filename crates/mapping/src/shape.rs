@@ -15,7 +15,7 @@ use std::ops::Deref;
 
 use hashbrown::HashMap;
 
-use crate::document::DocumentError;
+use crate::field::DocumentError;
 use crate::image::{Attribute, Image, is_special};
 use crate::path::Path;
 use crate::route::{Dots, FieldValue, NumberForm, REPLICATION_PREFIX, Route, root_name, with_dots};

@@ -1,6 +1,6 @@
 //! Names with dots, made into objects: `{"a.b":1,"a.c":2}` becomes `{"a":{"b":1,"c":2}}`.
 
-use crate::document::DocumentError;
+use crate::field::DocumentError;
 use crate::json::Cursor;
 use crate::route::root_name;
 use crate::text::write_json_string;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Around, Shape, separate};
-use crate::document::DocumentError;
+use crate::field::DocumentError;
 use crate::image::{Attribute, Image};
 use crate::json::{Cursor, Fault, is_number};
 use crate::path::Path;

@@ -8,8 +8,9 @@ use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
 use super::Shaped;
-use crate::document::{DocumentError, document};
+use crate::document::document;
 use crate::event::read_item;
+use crate::field::DocumentError;
 use crate::operation::IndexName;
 use crate::path::Path;
 use crate::route::{Constant, Dots, FieldValue, NumberForm, Route};

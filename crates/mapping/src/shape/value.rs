@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Around, Shape, begin_literal, begin_member, expand, separate};
 use crate::compare::canonical_json;
 use crate::decimal::milliseconds;
-use crate::document::DocumentError;
+use crate::field::DocumentError;
 use crate::json::{Cursor, Fault};
 use crate::route::{Dots, with_dots};
 use crate::text::{Text, write_json_string};
