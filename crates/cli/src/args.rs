@@ -1,5 +1,6 @@
 //! The argument tree.
 
+mod explain;
 mod iam_policy;
 mod rebuild;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use url::Url;
 
+pub use self::explain::ExplainArgs;
 pub use self::iam_policy::IamPolicyArgs;
 pub use self::rebuild::RebuildArgs;
 use crate::logging::LogFormat;
@@ -71,6 +73,8 @@ pub enum Command {
     Backfill(BackfillArgs),
     /// Compare the index with the table, and repair it
     Verify(VerifyArgs),
+    /// Say of one item where its document is, or why it has none
+    Explain(ExplainArgs),
     /// Fill the next generation of an index, and move readers to it when it is equal
     Rebuild(RebuildArgs),
     /// Records that can never be indexed

@@ -18,6 +18,7 @@ mod connect;
 mod decode;
 mod dlq;
 pub mod exit;
+mod explain;
 mod filling;
 mod follow;
 mod followed;
@@ -91,6 +92,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Command::State(command) => block_on(state::run(&global, command)),
         Command::Backfill(arguments) => block_on(backfill::run(&global, &arguments)),
         Command::Verify(arguments) => block_on(verify::run(&global, &arguments)),
+        Command::Explain(arguments) => block_on(explain::run(&global, &arguments)),
         Command::Rebuild(arguments) => block_on(rebuild::run(&global, arguments)),
         Command::Dlq(command) => block_on(dlq::run(&global, command)),
         Command::Gap(command) => block_on(gap::run(&global, command)),

@@ -5,6 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::exit::{CliError, Exit};
 use crate::logging::bars;
@@ -34,6 +36,13 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
 pub fn note(lines: &str) {
     // Where this fails, nobody is left to report it to.
     let _ = bars().suspend(|| io::stderr().lock().write_all(lines.as_bytes()));
+}
+
+/// A time for people: seconds since 1970 as `2026-11-28T10:00:00Z`.
+pub fn date(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).ok();
+    let date = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    date.and_then(|date| date.format(&Rfc3339).ok()).unwrap_or_else(|| "an unknown time".to_owned())
 }
 
 /// Writes one JSON object and a line break.

@@ -132,7 +132,42 @@ fn texts_of_fields(route: &Route, keys: &[KeyAttribute], source: &[u8]) -> Optio
     keys.iter().zip(names).map(text).collect()
 }
 
+/// The key whose attributes have these values as text: a number as its digits, binary in base64.
+///
+/// # Errors
+/// What is wrong, in words: an attribute of the key is missing, comes twice, or has no such value; or there is another one.
+pub fn key_of_texts(keys: &[KeyAttribute], texts: &[(String, String)]) -> Result<Key, String> {
+    let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+    let names = names.join(", ");
+    if let Some((other, _)) = texts.iter().find(|(name, _)| !keys.iter().any(|key| key.name == *name)) {
+        return Err(format!("{other} is no key attribute of the table: {names}"));
+    }
+    let mut item = Map::new();
+    for key in keys {
+        let mut given = texts.iter().filter(|(name, _)| *name == key.name);
+        let (Some((_, text)), None) = (given.next(), given.next()) else {
+            return Err(format!("{} is needed once; the table's key is {names}", key.name));
+        };
+        let value = match key.kind {
+            KeyType::Binary => STANDARD.decode(text).ok().map(|_| json!({ "B": text })),
+            KeyType::String | KeyType::Number => key.kind.value(text.clone()),
+        };
+        item.insert(key.name.clone(), value.ok_or_else(|| format!("{} is {}", key.name, key.kind.wanted()))?);
+    }
+    let item = Value::Object(item).to_string();
+    let image = read_item(&item).map_err(|problem| problem.to_string())?;
+    Key::from_image(&image).map_err(|error| error.to_string())
+}
+
 impl KeyType {
+    fn wanted(self) -> &'static str {
+        match self {
+            KeyType::String => "a string",
+            KeyType::Number => "a number: give its digits",
+            KeyType::Binary => "binary: give it in base64",
+        }
+    }
+
     /// From DynamoDB's name for it.
     pub fn parse(name: &str) -> Option<KeyType> {
         match name {

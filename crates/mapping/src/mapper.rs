@@ -22,7 +22,7 @@ use crate::version::ExternalVersion;
 /// Turns changes into operations under the routes of one source.
 #[derive(Debug, Clone)]
 pub struct Mapper {
-    routes: Routes,
+    pub(crate) routes: Routes,
 }
 
 /// Whether a change may be written from its own images (DESIGN: the law of reads, ADR 0003).

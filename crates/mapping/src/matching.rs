@@ -87,7 +87,11 @@ fn verdict(route: &Route, image: &Image<'_>) -> Verdict {
     unknown.map_or(Verdict::Taken, Verdict::Unknown)
 }
 
-fn holds(condition: &Condition, image: &Image<'_>) -> Result<bool, AttributeProblem> {
+/// Whether `condition` holds for `image`.
+///
+/// # Errors
+/// Its attribute cannot be read.
+pub(crate) fn holds(condition: &Condition, image: &Image<'_>) -> Result<bool, AttributeProblem> {
     let value = image.get(&condition.attribute);
     if let (Test::Exists(wanted), false) = (&condition.test, image.unreadable) {
         return Ok((value.is_some() == *wanted) != condition.not);

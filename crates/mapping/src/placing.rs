@@ -75,7 +75,7 @@ pub(crate) fn trace<'r, 'i, 'a>(
     Traces { exactly: None, possibly: addresses.collect(), error: Some(error) }
 }
 
-fn address(route: &Route, index: IndexName, keys: &Image<'_>) -> Result<Address, MapError> {
+pub(crate) fn address(route: &Route, index: IndexName, keys: &Image<'_>) -> Result<Address, MapError> {
     let id = id_text(route, keys)?.live();
     let routing = routing(route, keys)?;
     Ok(Address { index, id, routing })

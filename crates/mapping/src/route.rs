@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::field::is_reserved_field;
 use crate::operation::IndexName;
@@ -181,6 +182,39 @@ pub enum OnExpiry {
     Delete,
     /// It is deleted, and its last form is written to this index.
     Archive(IndexName),
+}
+
+// === impl Condition ===
+
+/// What it asks, in words; the attribute is not repeated.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.not {
+            f.write_str("not ")?;
+        }
+        match &self.test {
+            Test::EqualsString(text) => write!(f, "equals {text:?}"),
+            Test::EqualsNumber(digits) => write!(f, "equals {digits}"),
+            Test::EqualsBool(value) => write!(f, "equals {value}"),
+            Test::StartsWith(prefix) => write!(f, "starts_with {prefix:?}"),
+            Test::Exists(exists) => write!(f, "exists {exists}"),
+            Test::Like(parts) => write!(f, "like {:?}", parts.join("*")),
+            Test::OneOf(values) => {
+                let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+                write!(f, "one_of [{}]", values.join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Constant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Constant::String(text) => write!(f, "{text:?}"),
+            Constant::Number(digits) => f.write_str(digits),
+            Constant::Bool(value) => write!(f, "{value}"),
+        }
+    }
 }
 
 // === impl Route ===

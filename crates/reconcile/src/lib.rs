@@ -7,6 +7,7 @@
 pub mod backfill;
 mod digest;
 mod expected;
+pub mod explain;
 mod fault;
 mod ids;
 pub mod letters;

@@ -5,6 +5,7 @@ mod backfill;
 mod beside_lambda;
 mod brake;
 mod crash;
+mod explain;
 mod letters;
 mod objects;
 mod outage;

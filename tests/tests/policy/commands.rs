@@ -211,7 +211,14 @@ async fn verify_makes_the_granted_calls_and_no_other() {
     assert_eq!(repaired, granted(lab, &["--for", "repair"]).await);
     lab.put(Sessions::key_of(51, 0)).await;
     let needed = with_scrolls(overheard.needed(&["verify", "--full", "--patience", "1"], 1).await);
-    assert_eq!(needed, granted(lab, &["--for", "verify"]).await);
+    let granted = granted(lab, &["--for", "verify"]).await;
+    assert_eq!(needed, granted);
+    // One item is read as all of them are, and by no other right.
+    let explain = ["explain", "--key", "user_id=user-000051", "--key", "session_id=s|00000000", "--patience", "0"];
+    let asked = overheard.needed(&explain, 1).await;
+    assert!(asked.actions.is_subset(&granted.actions), "{:?}", asked.actions);
+    assert!(asked.partitions.is_subset(&granted.partitions), "{:?}", asked.partitions);
+    assert!(asked.cluster.is_subset(&granted.cluster) && asked.index.is_subset(&granted.index), "{asked:?}");
 }
 
 /// It closes gaps with the calls of `run`, and compares with those of `verify --repair`, each of which was overheard.

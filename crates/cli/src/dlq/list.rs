@@ -4,13 +4,11 @@ use serde_json::{Value, json};
 use streamdex_delivery::letter::{DeadLetter, LetterKey};
 use streamdex_dynamodb::time::now;
 use streamdex_reconcile::letters::{Fate, Selection};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::store::{KEY_HINT, Store};
 use crate::args::Global;
 use crate::exit::{CliError, Exit};
-use crate::output;
+use crate::output::{self, date};
 
 /// Keys of a letter that tell whose record it is; `show` alone prints them.
 const PRIVATE: [&str; 4] = ["keys", "id", "routing", "document"];
@@ -115,9 +113,4 @@ fn document(letter: &DeadLetter) -> Option<String> {
         return Some("too large, it was not kept".to_owned());
     }
     letter.document().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn date(seconds: u64) -> String {
-    let date = i64::try_from(seconds).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    date.and_then(|date| date.format(&Rfc3339).ok()).unwrap_or_else(|| seconds.to_string())
 }

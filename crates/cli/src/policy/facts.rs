@@ -16,7 +16,7 @@ pub(crate) enum Purpose {
     Replay,
     /// `streamdex backfill`
     Backfill,
-    /// `streamdex verify`
+    /// `streamdex verify` and `explain`
     Verify,
     /// `streamdex verify --repair`
     Repair,

@@ -1,0 +1,154 @@
+//! `streamdex explain`: what is true of one item, and why.
+
+mod render;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use streamdex_delivery::Term;
+use streamdex_mapping::{Address, DocumentId, Key, key_of_texts};
+use streamdex_reconcile::Mirror;
+use streamdex_reconcile::explain::{Explained, Place, explain};
+use streamdex_reconcile::verdict::Verdict;
+use streamdex_reconcile::verify::Lag;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{ExplainArgs, Global};
+use crate::exit::{CliError, Exit};
+use crate::mirrored::{Mirrored, ReaderLag};
+use crate::preflight::{Uses, preflight};
+use crate::{connect, output, settings};
+
+/// A difference is looked at again so often.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// An item as it is, and how far behind the index may be.
+struct Answer {
+    explained: Explained,
+    /// Verdict::Pending where the reader has not come to the difference.
+    verdict: Verdict,
+    lag: Option<Duration>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, arguments: &ExplainArgs) -> Result<Exit, CliError> {
+    let config = settings::configuration(global)?;
+    let source = settings::source(&config, arguments.source.as_deref())?;
+    preflight(&config, &[Uses::Sources, Uses::Letters, Uses::OpenSearch]).await?;
+    let letters = connect::letters(&config).await;
+    let mirrored = Box::pin(Mirrored::connect(&config, source, letters)).await?;
+    let cancel = CancellationToken::new();
+    let term = Term { cancel: &cancel, until: None };
+    let key = match &arguments.id {
+        Some(id) => key_of_id(&mirrored.mirror, id).await?,
+        None => key_of_texts(&mirrored.mirror.keys, &arguments.key).map_err(|problem| {
+            CliError::new(Exit::Usage, problem).with_hint("give --key NAME=VALUE for each key attribute of the table")
+        })?,
+    };
+    let lag = Box::pin(ReaderLag::connect(&config, source, None)).await.ok();
+    let answer = settled(&mirrored.mirror, &key, lag, Duration::from_secs(arguments.patience), term).await?;
+    if global.json {
+        output::print_json(&document(&answer, arguments.show_values))?;
+    } else {
+        output::print(&render::text(&answer, arguments.show_values))?;
+    }
+    Ok(answer.exit())
+}
+
+/// Looks; and where there is a difference, again until the reader has passed it, or patience is over.
+async fn settled(
+    mirror: &Mirror,
+    key: &Key,
+    reader: Option<ReaderLag>,
+    patience: Duration,
+    term: Term<'_>,
+) -> Result<Answer, CliError> {
+    let begun = Instant::now();
+    let mut explained = explain(mirror, key, term).await?;
+    loop {
+        let lag = match &reader {
+            Some(reader) => reader.lag().await,
+            None => None,
+        };
+        // What was there at the last look has been passed by a reader that is behind by less than the time since.
+        let is_passed = lag.is_none_or(|lag| lag < begun.elapsed());
+        if !explained.differs() || is_passed {
+            let verdict = explained.verdict;
+            return Ok(Answer { explained, verdict, lag });
+        }
+        if begun.elapsed() >= patience {
+            return Ok(Answer { explained, verdict: Verdict::Pending, lag });
+        }
+        tokio::time::sleep(AGAIN).await;
+        explained = explain(mirror, key, term).await?;
+    }
+}
+
+/// The key of the item that has its document under `id`, in some index of the table.
+async fn key_of_id(mirror: &Mirror, id: &str) -> Result<Key, CliError> {
+    let wrong = |message: String| {
+        CliError::new(Exit::Usage, message).with_hint("give the item's key in place of it: --key NAME=VALUE")
+    };
+    let id = DocumentId::parse(id).map_err(|error| wrong(error.to_string()))?;
+    let held = mirror.index.held(&mirror.table).await?;
+    for index in held.iter().filter(|index| !index.is_archive) {
+        let address = Address { index: index.index.clone(), id: id.clone(), routing: None };
+        let is_hashed = mirror.mapper.is_hashed(&index.index, id.as_str());
+        let stored = if is_hashed { mirror.index.get(&[address]).await?.pop().flatten() } else { None };
+        let source = stored.as_ref().map(|stored| &*stored.source);
+        if let Some(key) = mirror.mapper.key_of(&index.index, id.as_str(), &mirror.keys, source) {
+            return Ok(key);
+        }
+    }
+    Err(wrong("no item of the table has a document with this id, or the id does not tell which one".to_owned()))
+}
+
+/// For programs. Values are there where they are asked for.
+fn document(answer: &Answer, values: bool) -> Value {
+    let explained = &answer.explained;
+    let raw = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap_or_default();
+    let place = |place: &Place| {
+        json!({
+            "index": place.address.index.as_str(),
+            "id": place.address.id.as_str(),
+            "routing": place.address.routing.as_deref(),
+            "verdict": place.verdict,
+            "kind": place.kind,
+            "version": place.stored.as_ref().map(|stored| stored.version),
+            "written": place.stored.as_ref().map(|stored| render::second_of(stored.version)),
+            "document": place.stored.as_ref().filter(|_| values).map(|stored| raw(&stored.source)),
+        })
+    };
+    json!({
+        "verdict": answer.verdict,
+        "says": render::sentence(answer),
+        "item": explained.item.is_some(),
+        "read_at": explained.read_at,
+        "expires": explained.expires,
+        "routes": explained.routes,
+        "refused": explained.refused,
+        "belongs": explained.belongs.as_ref().map(|(address, _)| json!({
+            "index": address.index.as_str(), "id": address.id.as_str(), "routing": address.routing.as_deref(),
+        })),
+        "places": explained.places.iter().map(place).collect::<Vec<_>>(),
+        "dead_letters": explained.letters.iter().map(|letter| json!({
+            "key": letter.key.to_string(), "at": letter.at, "reason": letter.reason, "error": letter.error,
+        })).collect::<Vec<_>>(),
+        "lag_seconds": answer.lag.map(|lag| lag.as_secs()),
+        "item_text": explained.item.as_deref().filter(|_| values).map(|item| raw(item.as_bytes())),
+        "document": explained.belongs.as_ref().filter(|_| values).map(|(_, text)| raw(text)),
+    })
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// 0 where nothing is wrong with the index: a document that no item stands behind is.
+    fn exit(&self) -> Exit {
+        match self.verdict {
+            Verdict::InSync | Verdict::Filtered | Verdict::Expired => Exit::Done,
+            Verdict::NotInTable if !self.explained.differs() => Exit::Done,
+            _ => Exit::DeadLetters,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The answer of `explain`, for people. Pure.
+
+use std::fmt::Write as _;
+
+use streamdex_mapping::{ConditionVerdict, ExternalVersion, RouteVerdict};
+use streamdex_reconcile::explain::Place;
+use streamdex_reconcile::verdict::Verdict;
+
+use super::Answer;
+use crate::output::date;
+
+/// All of it, the verdict last.
+pub(super) fn text(answer: &Answer, values: bool) -> String {
+    let explained = &answer.explained;
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let mut line = |name: &str, said: String| {
+        let _ = writeln!(text, "{name:<10} {said}");
+    };
+    let read = date(explained.read_at);
+    match &explained.item {
+        None => line("item", format!("none (read {read})")),
+        Some(item) if values => line("item", item.to_string()),
+        Some(item) => line("item", format!("{} bytes of JSON (read {read}); --show-values prints it", item.len())),
+    }
+    if let Some(expires) = explained.expires {
+        line("expires", date(expires));
+    }
+    explained.routes.iter().for_each(|verdict| line("route", route(verdict)));
+    if let Some(reason) = explained.refused {
+        line("refused", format!("the item gives no document: {reason}"));
+    }
+    if let Some((address, document)) = &explained.belongs {
+        let routing = address.routing.as_ref().map(|routing| format!(", routing {routing}")).unwrap_or_default();
+        line("belongs", format!("{} under {:?}{routing}", address.index.as_str(), address.id.as_str()));
+        if values {
+            line("", String::from_utf8_lossy(document).into_owned());
+        }
+    }
+    explained.places.iter().for_each(|shown| line("index", place(shown, values)));
+    for letter in &explained.letters {
+        line("letter", format!("{}  {}  {}: {}", letter.key, date(letter.at), letter.reason, letter.error));
+    }
+    line(
+        "reader",
+        match answer.lag {
+            Some(lag) => format!("{} s behind", lag.as_secs()),
+            None => "nobody says how far behind it is".to_owned(),
+        },
+    );
+    line("verdict", format!("{}: {}", answer.verdict.name(), sentence(answer)));
+    text
+}
+
+fn route(verdict: &RouteVerdict) -> String {
+    let RouteVerdict { index, conditions, takes } = verdict;
+    let one = |condition: &ConditionVerdict| {
+        let holds = match condition.holds {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "cannot be read",
+        };
+        format!("{} {}: {holds}", condition.attribute, condition.asks)
+    };
+    let said: Vec<String> = conditions.iter().map(one).collect();
+    let said = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
+    let holds = conditions.iter().all(|condition| condition.holds == Some(true));
+    let outcome = match (takes, holds) {
+        (true, _) => "takes it",
+        (false, true) => "would take it, and an earlier one does",
+        (false, false) => "does not take it",
+    };
+    format!("{index}: {outcome}{said}")
+}
+
+fn place(place: &Place, values: bool) -> String {
+    let index = place.address.index.as_str();
+    let Some(stored) = &place.stored else { return format!("{index}: no document ({})", place.verdict.name()) };
+    let second = second_of(stored.version);
+    let mut text = format!(
+        "{index}: a document of {} bytes, version {} of {} ({})",
+        stored.source.len(),
+        stored.version,
+        date(second),
+        place.verdict.name()
+    );
+    if values {
+        let _ = write!(text, "\n{:<10} {}", "", String::from_utf8_lossy(&stored.source));
+    }
+    text
+}
+
+/// What is true, and what helps.
+pub(super) fn sentence(answer: &Answer) -> String {
+    let explained = &answer.explained;
+    match answer.verdict {
+        Verdict::InSync => "the document is what the item gives".to_owned(),
+        Verdict::Pending => {
+            "it differs, and the reader has not come to it yet: ask again, or raise --patience".to_owned()
+        }
+        Verdict::Filtered => {
+            "no route takes the item, so it has no document; change `when` of a route to have one".to_owned()
+        }
+        Verdict::DeadLettered => {
+            "its change is a dead letter: correct item or mapping, then `streamdex dlq replay`".to_owned()
+        }
+        Verdict::NotInTable if explained.differs() => {
+            "there is no item, and a document: `streamdex verify --full --repair` removes it".to_owned()
+        }
+        Verdict::NotInTable => "there is no item with this key, and rightly no document".to_owned(),
+        Verdict::Expired => "the item is past its time to live, and DynamoDB has not removed it yet".to_owned(),
+        Verdict::OtherAddress => {
+            "there is a document where the item's does not belong: `streamdex verify --full --repair` removes it"
+                .to_owned()
+        }
+        Verdict::Stale => {
+            "the index was made with other routes: `streamdex rebuild` makes the next generation with these".to_owned()
+        }
+        Verdict::Missing if explained.refused.is_some() => {
+            "the item cannot be mapped, and no dead letter says so: `streamdex verify --full` looks at all items"
+                .to_owned()
+        }
+        Verdict::Missing | Verdict::Different => {
+            "the index is not what the table says: `streamdex verify --full --repair` writes what differs".to_owned()
+        }
+        Verdict::Inconclusive => "it could not be decided; ask again".to_owned(),
+    }
+}
+
+/// The second that a document's version was made of.
+pub(super) fn second_of(version: u64) -> u64 {
+    ExternalVersion::second_of(version)
+}
