@@ -12,10 +12,11 @@
    iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
    (containers.py).
-4. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
-5. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
+4. moto makes every stack, in several deployments, and deletes it again (create.py).
+5. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
+6. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
    resource.
-6. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
+7. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
 
 Usage: check.py FOLDER, where the transformed template may be written to.
 """
@@ -34,6 +35,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 import alarms
 import containers
+import create
 import names
 import parameters
 import refused
@@ -42,12 +44,23 @@ import resolve
 import rules
 import test_alarms
 import test_containers
+import test_create
 import test_names
 import test_parameters
 import test_refused
 import test_removal
 import test_rules
 
+TESTS = [
+    test_rules,
+    test_containers,
+    test_refused,
+    test_alarms,
+    test_removal,
+    test_names,
+    test_parameters,
+    test_create,
+]
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
 DOCS = DEPLOY.parent / "docs"
@@ -138,7 +151,7 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    rule_tests = unittest.TestSuite(map(load, [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]))
+    rule_tests = unittest.TestSuite(map(load, TESTS))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -189,6 +202,7 @@ def main(work):
         *rules.promises({**readable, "sam/template.yaml": plain}),
         *function_problems(readable["sam/template.yaml"], readable["sam/monitoring.yaml"]),
         *service_problems(readable["cloudformation/service.yaml"], readable["cloudformation/service-monitoring.yaml"]),
+        *create.problems({**readable, "sam/template.yaml": plain}, (DOCS / "removing.md").read_text()),
     ]:
         print(problem)
         passed = False
