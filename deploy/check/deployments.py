@@ -8,6 +8,7 @@ of each template once true and once false.
 from services import ACCOUNT, REGION, ask
 
 FUNCTION, SERVICE = "sam/template.yaml", "cloudformation/service.yaml"
+REDRIVE = "cloudformation/redrive.yaml"
 PREFIX_LISTS = {"DynamoDbPrefixListId": "@prefix-list.dynamodb", "S3PrefixListId": "@prefix-list.s3"}
 # docs/deploy-lambda.md, "A second deployment in the same VPC".
 SECOND = {
@@ -56,6 +57,13 @@ NETWORK = {
     "SourceTableArns": "@tables.Arns",
     "StateTableArn": "@state.TableArn",
 }
+# Those that containers need.
+ENDPOINTS = {
+    "LogsEndpoint": "yes",
+    "RegistryEndpoints": "yes",
+    "RepositoryArn": "@repository.Arn",
+    "StreamsEndpoint": "yes",
+}
 # What the search templates need by themselves.
 INSIDE = {
     "FunctionRoleArn": "@role.writer",
@@ -71,6 +79,30 @@ MORE = {
     "AssumedRoleArn": "@role.assumed",
     "OtherTableArns": "@tables.Arns",
     "SearchAdminArn": "@role.administrator",
+}
+# What a redrive takes from the function's stack: docs/deploy-lambda.md, "The bucket on a schedule".
+OF_FUNCTION = {
+    "BucketName": "@first.OnFailureBucket",
+    "ImageTag": "1",
+    "KeyArn": "@first.KeyArn",
+    "SearchEndpoint": "@first.SearchEndpoint",
+    "SecurityGroupId": "@first.FunctionSecurityGroupId",
+    "SubnetA": "@first.SubnetA",
+    "SubnetB": "@first.SubnetB",
+}
+# Of a service that follows another table too.
+ADDITIONAL = {
+    "AdditionalTableArns": "@invoices.Arn",
+    "AdditionalTableKeyArns": "@invoices.KeyArn",
+    "Configuration": "[[source]]",
+}
+# A table and a domain that are there, with the password of a user.
+WITH_PASSWORD = {
+    "PasswordSecretArn": "@secret.Arn",
+    "PasswordSecretKeyArn": "@secret.KeyArn",
+    "SearchEndpoint": "@domain.Endpoint",
+    "SearchName": "users",
+    "TableName": "orders",
 }
 # What a function that archives has besides.
 ARCHIVES = {"Feeding": "disabled", "Records": "expiries", "ReservedConcurrency": "5"}
@@ -102,7 +134,7 @@ ALL = {
         ),
     ],
     "a service, and in its VPC another one": [
-        ("first", SERVICE, {**PREFIX_LISTS, **MORE, "ImageTag": "1"}),
+        ("first", SERVICE, {**PREFIX_LISTS, **MORE, **ADDITIONAL, "ImageTag": "1"}),
         (
             "second",
             SERVICE,
@@ -117,11 +149,28 @@ ALL = {
             },
         ),
     ],
-    "a function with a collection, which archives": [
+    "a function with a collection, which archives, and its redrive on demand": [
         ("first", FUNCTION, {**PREFIX_LISTS, **MORE, **ARCHIVES, "PollerEndpoints": "yes", "Search": "serverless"}),
+        (
+            "redrive",
+            REDRIVE,
+            {
+                **OF_FUNCTION,
+                "AlarmTopicArn": "@topic.Arn",
+                "AssumedRoleArn": "@role.assumed",
+                "CollectionArn": "@first.CollectionArn",
+                "Schedule": "off",
+                "TableKeyArn": "@first.KeyArn",
+            },
+        ),
     ],
-    "a function with a large domain": [
-        ("first", FUNCTION, {**PREFIX_LISTS, **DOMAIN}),
+    "a function with a large domain, and its redrive": [
+        (
+            "first",
+            FUNCTION,
+            {**PREFIX_LISTS, **DOMAIN, "AdditionalWriterArns": "@role.writer", "PollerEndpoints": "commands"},
+        ),
+        ("redrive", REDRIVE, {**OF_FUNCTION, "Configuration": "[[source]]", "TableKeyArn": "@first.KeyArn"}),
     ],
     "a service with a large domain": [
         ("first", SERVICE, {**PREFIX_LISTS, **DOMAIN, "ImageTag": "1"}),
@@ -153,6 +202,37 @@ ALL = {
             },
         ),
     ],
+    "a network, and in it a function, its redrive and a service, with a password": [
+        *SHARED[:2],
+        ("network", "cloudformation/network.yaml", {**NETWORK, **ENDPOINTS, "PasswordSecretArn": "@secret.Arn"}),
+        (
+            "first",
+            FUNCTION,
+            {
+                **APART,
+                **WITH_PASSWORD,
+                "FunctionSecurityGroupId": "@network.FunctionSecurityGroupId",
+                "Search": "existing-domain",
+                "StreamArn": "@orders.StreamArn",
+            },
+        ),
+        ("redrive", REDRIVE, {**OF_FUNCTION, **WITH_PASSWORD, "StateTableName": "@state.TableName"}),
+        (
+            "second",
+            SERVICE,
+            {
+                **APART,
+                **ADDITIONAL,
+                **WITH_PASSWORD,
+                "Group": "second",
+                "ImageTag": "1",
+                "Search": "existing-domain",
+                "SecurityGroupId": "@network.FunctionSecurityGroupId",
+                "StreamsEndpointUrl": "@network.StreamsEndpointUrl",
+                "Table": "existing",
+            },
+        ),
+    ],
     "a domain and a collection by themselves": [
         *SHARED[:2],
         ("network", "cloudformation/network.yaml", NETWORK),
@@ -178,7 +258,12 @@ def before():
         }
         made = ask("dynamodb", "create_table", table)["TableDescription"]
         values |= {f"{name}.Arn": made["TableArn"], f"{name}.StreamArn": made["LatestStreamArn"]}
-    values["orders.KeyArn"] = ask("kms", "create_key", {})["KeyMetadata"]["Arn"]
+    for name in ("invoices", "orders", "secret"):
+        values[f"{name}.KeyArn"] = ask("kms", "create_key", {})["KeyMetadata"]["Arn"]
+    secret = {"Name": "streamdex/password", "SecretString": "x", "KmsKeyId": values["secret.KeyArn"]}
+    values["secret.Arn"] = ask("secretsmanager", "create_secret", secret)["ARN"]
+    domain = ask("opensearch", "create_domain", {"DomainName": "users"})["DomainStatus"]
+    values["domain.Endpoint"] = f"https://{domain['Endpoint']}"
     values["tables.Arns"] = f"{values['orders.Arn']},{values['invoices.Arn']}"
     repository = ask("ecr", "create_repository", {"RepositoryName": "streamdex"})["repository"]
     values["repository.Arn"] = repository["repositoryArn"]

@@ -3,12 +3,13 @@
 import re
 
 import jmespath
+from botocore.exceptions import ClientError
 
 import services
-from services import ACCOUNT, REGION
+from services import ACCOUNT, REGION, ask
 
 RULES = ("ec2", "describe_security_group_rules", "SecurityGroupRules[].SecurityGroupRuleId")
-# How the resources of a type are listed: the request, and the way to their ids in the answer.
+# How the resources of a type are listed: the request, the way to their ids in the answer, and what the request says.
 LISTS = {
     "AWS::CloudFormation::Stack": ("cloudformation", "describe_stacks", "Stacks[].StackName"),
     "AWS::CloudWatch::Alarm": ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName"),
@@ -28,6 +29,8 @@ LISTS = {
     "AWS::EC2::VPC": ("ec2", "describe_vpcs", "Vpcs[].VpcId"),
     "AWS::EC2::VPCEndpoint": ("ec2", "describe_vpc_endpoints", "VpcEndpoints[?State!='deleted'].VpcEndpointId"),
     "AWS::ECS::TaskDefinition": ("ecs", "list_task_definitions", "taskDefinitionArns"),
+    "AWS::Events::Rule": ("events", "list_rules", "Rules[].Name"),
+    "AWS::IAM::ManagedPolicy": ("iam", "list_policies", "Policies[].Arn", {"Scope": "Local"}),
     "AWS::IAM::Role": ("iam", "list_roles", "Roles[].RoleName"),
     "AWS::KMS::Key": ("kms", "list_keys", "Keys[].KeyId"),
     "AWS::Lambda::EventSourceMapping": ("lambda", "list_event_source_mappings", "EventSourceMappings[].UUID"),
@@ -38,7 +41,12 @@ LISTS = {
     "AWS::OpenSearchServerless::Collection": ("opensearchserverless", "list_collections", "collectionSummaries[].id"),
     "AWS::OpenSearchService::Domain": ("opensearch", "list_domain_names", "DomainNames[].DomainName"),
     "AWS::S3::Bucket": ("s3", "list_buckets", "Buckets[].Name"),
+    "AWS::SQS::Queue": ("sqs", "list_queues", "QueueUrls"),
+    "AWS::Scheduler::Schedule": ("scheduler", "list_schedules", "Schedules[].Name"),
+    "AWS::Scheduler::ScheduleGroup": ("scheduler", "list_schedule_groups", "ScheduleGroups[].Name"),
 }
+# What has the id of another resource, whose part it is: that one's type, and the request for the part.
+PARTS = {"AWS::S3::BucketPolicy": ("AWS::S3::Bucket", "s3", "get_bucket_policy", "Bucket")}
 # Types that are not looked for, and why.
 NOT_LISTED = {
     "AWS::ECS::Cluster": "moto lists it as before when it is deleted",
@@ -46,7 +54,7 @@ NOT_LISTED = {
     "AWS::IAM::RolePolicy": "a part of its role",
     "AWS::OpenSearchServerless::SecurityPolicy": "moto has no request that deletes it",
     "AWS::OpenSearchServerless::VpcEndpoint": "moto has no requests that list and delete it",
-    "AWS::S3::BucketPolicy": "a part of its bucket",
+    "AWS::SQS::QueuePolicy": "a part of its queue, and goes with it",
 }
 # What resources name and no deployment makes: how it begins, and why.
 ELSEWHERE = {
@@ -61,13 +69,27 @@ NAMES = re.compile(r"arn:aws:[^\s\",]+|\b(?:pl|rtb|sg|subnet|vpc|vpce)-[0-9a-f]+
 
 def there(kind):
     """The ids of all resources of a type."""
-    service, operation, path = LISTS[kind]
+    if kind in PARTS:
+        whole, *request = PARTS[kind]
+        return {identity for identity in there(whole) if has_part(identity, *request)}
+    service, operation, path, *about = LISTS[kind]
+    given = about[0] if about else {}
     client = services.client(service)
     if client.can_paginate(operation):
-        answer = client.get_paginator(operation).paginate().build_full_result()
+        answer = client.get_paginator(operation).paginate(**given).build_full_result()
     else:
-        answer = getattr(client, operation)()
+        answer = getattr(client, operation)(**given)
     return set(jmespath.search(path, answer) or [])
+
+
+def has_part(identity, service, operation, argument):
+    try:
+        ask(service, operation, {argument: identity})
+    except ClientError as error:
+        if error.response["Error"]["Code"].startswith("NoSuch"):
+            return False
+        raise
+    return True
 
 
 def listed(every):

@@ -1,6 +1,8 @@
 """What the services say about what was made, held against what is promised."""
 
 import jmespath
+from botocore.exceptions import ClientError
+from jmespath.exceptions import JMESPathTypeError
 
 from services import ask
 
@@ -11,8 +13,15 @@ GROUPS = {
     "AWS::Lambda::Function": ("VpcConfig", "SecurityGroupIds"),
     "AWS::OpenSearchServerless::VpcEndpoint": ("SecurityGroupIds",),
     "AWS::OpenSearchService::Domain": ("VPCOptions", "SecurityGroupIds"),
+    "AWS::Scheduler::Schedule": (
+        "Target",
+        "EcsParameters",
+        "NetworkConfiguration",
+        "AwsvpcConfiguration",
+        "SecurityGroups",
+    ),
 }
-WRITERS = ("AWS::ECS::Service", "AWS::Lambda::Function")
+WRITERS = ("AWS::ECS::Service", "AWS::Lambda::Function", "AWS::Scheduler::Schedule")
 
 
 def problems(every):
@@ -21,14 +30,23 @@ def problems(every):
     for one in every:
         if one.is_made:
             for request, wanted in PROMISES.get(one.kind, lambda *_: [])(one, key):
-                yield from (f"{one}: {problem}" for problem in differences(ask(*request), wanted))
+                yield from (f"{one}: {problem}" for problem in differences(request, wanted))
     yield from ways(every)
 
 
-def differences(answer, wanted):
-    """Where an answer is another than wanted, a mapping of paths to values."""
+def differences(request, wanted):
+    """Where the answer to a request is another than wanted, a mapping of paths to values."""
+    try:
+        answer = ask(*request)
+    except ClientError as error:
+        yield str(error)
+        return
     for path, value in wanted.items():
-        found = jmespath.search(path, answer)
+        try:
+            found = jmespath.search(path, answer)
+        except JMESPathTypeError:
+            # A function of what is not there.
+            found = None
         if found != value:
             yield f"{path} is {found}, not {value}"
 
@@ -60,6 +78,8 @@ def bucket(one, key):
     yield ("s3", "get_public_access_block", named), {"values(PublicAccessBlockConfiguration)": [True] * 4}
     yield ("s3", "get_bucket_lifecycle_configuration", named), {"Rules[].Status": ["Enabled"]}
     yield ("s3", "get_bucket_versioning", named), {"Status": "Enabled"}
+    refused = {"contains(Policy, 'aws:SecureTransport')": True, "contains(Policy, 's3:TlsVersion')": True}
+    yield ("s3", "get_bucket_policy", named), refused
 
 
 def rotation(one, _key):
@@ -93,20 +113,50 @@ def security_group(one, _key):
     yield ("ec2", "describe_security_groups", {"GroupIds": [one.made.identity]}), {blocks: []}
 
 
+def managed_policy(one, _key):
+    # The service's role, and that of its commands.
+    request = ("iam", "list_entities_for_policy", {"PolicyArn": one.made.identity})
+    yield request, {"length(PolicyRoles)": 2}
+
+
+def queue(one, _key):
+    request = ("sqs", "get_queue_attributes", {"QueueUrl": one.made.identity, "AttributeNames": ["All"]})
+    days = {"Attributes.MessageRetentionPeriod": str(14 * 24 * 60 * 60)}
+    sends = {"contains(Attributes.Policy, 'events.amazonaws.com')": True}
+    yield request, {"Attributes.SqsManagedSseEnabled": "true", **days, **sends}
+
+
+def event_rule(one, _key):
+    named = {"Name": one.made.identity}
+    yield ("events", "describe_rule", named), {"State": "ENABLED"}
+    sent = {"Targets[].starts_with(Arn, 'arn:aws:sqs:')": [True]}
+    yield ("events", "list_targets_by_rule", {"Rule": one.made.identity}), sent
+
+
+def schedule(one, _key):
+    named = {"Name": one.made.identity, "GroupName": one.properties["GroupName"]}
+    network = "Target.EcsParameters.NetworkConfiguration.awsvpcConfiguration.AssignPublicIp"
+    yield ("scheduler", "get_schedule", named), {"State": "ENABLED", network: "DISABLED"}
+
+
 PROMISES = {
     "AWS::DynamoDB::Table": table,
     "AWS::EC2::SecurityGroup": security_group,
+    "AWS::Events::Rule": event_rule,
+    "AWS::IAM::ManagedPolicy": managed_policy,
     "AWS::KMS::Key": rotation,
     "AWS::Lambda::EventSourceMapping": mapping,
     "AWS::Lambda::Function": function,
     "AWS::Logs::LogGroup": log_group,
     "AWS::OpenSearchService::Domain": domain,
     "AWS::S3::Bucket": bucket,
+    "AWS::SQS::Queue": queue,
+    "AWS::Scheduler::Schedule": schedule,
 }
 
 
 def ways(every):
-    """Functions and services that cannot reach a domain, collection or endpoint in the VPC, or are not let in there."""
+    """Functions, services and schedules that cannot reach a domain, collection or endpoint in the VPC, or are not let in."""
     names = {one.made.identity: one for one in every if one.kind == "AWS::EC2::SecurityGroup"}
     groups = {one: groups_of(one) for one in every if one.kind in GROUPS}
     listeners = {group for one, its in groups.items() if one.kind not in WRITERS for group in its}

@@ -1,16 +1,16 @@
 """How moto makes each resource: with the requests that CloudFormation would send to the resource's service.
 
 moto's own CloudFormation knows no alarms, domains or bucket policies, and drops most properties of what it knows, such
-as the time to live of a table. So each type has a maker here. A maker takes out what needs a request of another kind;
-the rest goes into one request, which fails if the service does not know a property. botocore looks at the form of each
+as the time to live of a table. So each type has a maker, here or in schedules.py. botocore looks at the form of each
 request, and moto at policies, ids and names as far as it can.
 """
 
 import collections
 import copy
 
-import jmespath
-
+# Imported for its makers.
+import schedules  # noqa: F401
+from makers import MAKERS, Made, makes, plain, renamed
 from services import PLACE, arn, ask
 
 # Types, or types with a `Type`, that moto does not make, and why. References to them have an invented value.
@@ -19,20 +19,6 @@ NOT_MADE = {
     "AWS::OpenSearchServerless::SecurityPolicy network": "moto then looks for the collection's key in it, and fails",
     "Custom::StreamdexSetUp": "moto would have to run the function. It only has to exist",
 }
-MAKERS = {}
-
-
-class Made:
-    """A resource's id (what `Ref` is), its attributes, and the requests that take it away."""
-
-    def __init__(self, identity, attributes=None, undo=()):
-        self.identity = identity
-        self.attributes = attributes or {}
-        self.undo = undo
-
-    def remove(self):
-        for request in self.undo:
-            ask(*request)
 
 
 class NotMade(Made):
@@ -43,16 +29,6 @@ class NotMade(Made):
         self.what = what
 
 
-def makes(kind):
-    """Makes a function (properties, name) the maker of a type."""
-
-    def register(maker):
-        MAKERS[kind] = maker
-        return maker
-
-    return register
-
-
 def make(kind, name, properties):
     """Makes a resource, under this name where the properties give none."""
     for what in (kind, f"{kind} {properties.get('Type')}"):
@@ -61,12 +37,8 @@ def make(kind, name, properties):
                 ask("lambda", "get_function", {"FunctionName": properties["ServiceToken"]})
             return NotMade(name, what)
     if kind not in MAKERS:
-        raise LookupError(f"{kind} has no maker in resources.py, and no reason in NOT_MADE")
+        raise LookupError(f"{kind} has no maker, and no reason in NOT_MADE")
     return MAKERS[kind](copy.deepcopy(properties), name)
-
-
-def renamed(properties, **names):
-    return {names.get(key, key): value for key, value in properties.items()}
 
 
 # === Key and tables
@@ -101,21 +73,6 @@ def table(p, _name):
 
 
 # === Network
-
-
-def plain(kind, operation, path, delete, argument, service="ec2"):
-    """The maker of what is made and deleted with one request each. The path leads to the id in the answer."""
-
-    @makes(kind)
-    def maker(p, _name):
-        tags = p.pop("Tags", [])
-        identity = jmespath.search(path, ask(service, operation, p))
-        if tags:
-            ask("ec2", "create_tags", {"Resources": [identity], "Tags": tags})
-        attributes = {"Arn": arn("ec2", f"{kind.rpartition('::')[2].lower()}/{identity}")} if service == "ec2" else {}
-        return Made(identity, attributes, [(service, delete, {argument: identity})])
-
-    return maker
 
 
 plain("AWS::EC2::Subnet", "create_subnet", "Subnet.SubnetId", "delete_subnet", "SubnetId")
@@ -208,12 +165,21 @@ def ingress(p, _name):
 # === Roles and logs
 
 
+@makes("AWS::IAM::ManagedPolicy")
+def managed_policy(p, name):
+    made = ask("iam", "create_policy", {"PolicyName": name, **renamed(p, ManagedPolicyName="PolicyName")})["Policy"]
+    return Made(made["Arn"], undo=[("iam", "delete_policy", {"PolicyArn": made["Arn"]})])
+
+
 @makes("AWS::IAM::Role")
 def role(p, name):
-    policies = p.pop("Policies", [])
+    policies, managed = p.pop("Policies", []), p.pop("ManagedPolicyArns", [])
     made = ask("iam", "create_role", {"RoleName": name, **p})["Role"]
     named = {"RoleName": made["RoleName"]}
     undo = [("iam", "delete_role", named)]
+    for policy in managed:
+        ask("iam", "attach_role_policy", {**named, "PolicyArn": policy})
+        undo.insert(0, ("iam", "detach_role_policy", {**named, "PolicyArn": policy}))
     for policy in policies:
         ask("iam", "put_role_policy", {**named, **policy})
         undo.insert(0, ("iam", "delete_role_policy", {**named, "PolicyName": policy["PolicyName"]}))

@@ -39,6 +39,10 @@ def fit(value, shape, path):
     if shape.type_name == "list" and isinstance(value, list):
         return [fit(one, shape.member, path) for one in value]
     if shape.type_name == "map" and isinstance(value, dict):
+        known = getattr(shape.key, "enum", []) or list(value)
+        unknown = [key for key in value if key not in known]
+        if unknown:
+            raise LookupError(f"{path} takes no {', '.join(unknown)}")
         return {key: fit(one, shape.value, f"{path}.{key}") for key, one in value.items()}
     if shape.type_name in ("integer", "long"):
         return int(value)

@@ -68,6 +68,7 @@ TWO = {
     },
     "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Table", "Arn"]}}},
 }
+NO_POLICY = "arn:aws:iam::123456789012:policy/none"
 STEPS = [("first", "a/one.yaml", {}), ("second", "a/one.yaml", {"Table": "others"})]
 
 
@@ -75,6 +76,10 @@ def found(change=lambda one, two: None, steps=STEPS, page=PAGE):
     one, two = copy.deepcopy(ONE), copy.deepcopy(TWO)
     change(one, two)
     return list(create.problems({"a/one.yaml": one, "b/two.yaml": two}, page, {"t": steps}))
+
+
+def queue(**properties):
+    return {"Type": "AWS::SQS::Queue", "Properties": properties}
 
 
 def at(template, logical):
@@ -114,7 +119,9 @@ class Create(unittest.TestCase):
             (lambda one, two: at(two, "Table").update(Colour="red"), "b/two.yaml: Table: create_table takes no Colour"),
             (lambda one, two: at(two, "Table").update(KeySchema=[]), "Invalid length"),
             (lambda one, two: at(one, "Role")["Policies"][0].update(PolicyDocument={}), "MalformedPolicyDocument"),
-            (lambda one, two: two["Resources"].update(Q={"Type": "AWS::SQS::Queue"}), "AWS::SQS::Queue has no maker"),
+            (lambda one, two: two["Resources"].update(T={"Type": "AWS::SNS::Topic"}), "AWS::SNS::Topic has no maker"),
+            (lambda one, two: two["Resources"].update(Q=queue(Colour="red")), "Q: create_queue.Attributes takes no Colour"),
+            (lambda one, two: at(one, "Role").update(ManagedPolicyArns=[NO_POLICY]), f"Policy {NO_POLICY} does not exist"),
         ]:
             [problem] = found(change)
             self.assertIn(expected, problem)
@@ -164,6 +171,42 @@ class Create(unittest.TestCase):
         never = {"AttributeName": "expires", "Enabled": False}
         self.assertEqual(found(lambda one, two: at(two, "Table").update(TimeToLiveSpecification=never)), [broken] * 2)
 
+    def test_what_has_no_promised_part_is_found(self):
+        problems = found(lambda one, two: one["Resources"].update(Q=queue()), STEPS[:1])
+        self.assertEqual(
+            problems,
+            [
+                "t: a/one.yaml: Q: Attributes.MessageRetentionPeriod is 345600, not 1209600",
+                "t: a/one.yaml: Q: contains(Attributes.Policy, 'events.amazonaws.com') is None, not True",
+            ],
+        )
+
+    def test_a_role_has_its_managed_policies(self):
+        def change(one, _two):
+            statement = {"Effect": "Allow", "Action": "dynamodb:Scan", "Resource": "*"}
+            document = {"Version": "2012-10-17", "Statement": [statement]}
+            policy = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
+            one["Resources"]["Policy"] = policy
+            at(one, "Role")["ManagedPolicyArns"] = [{"Ref": "Policy"}]
+            one["Resources"]["Other"] = copy.deepcopy(one["Resources"]["Role"])
+
+        def for_one(one, two):
+            change(one, two)
+            del at(one, "Other")["ManagedPolicyArns"]
+
+        self.assertEqual(found(change), [])
+        self.assertEqual(found(for_one), ["t: a/one.yaml: Policy: length(PolicyRoles) is 1, not 2"] * 2)
+
+    def test_a_kept_bucket_has_its_policy(self):
+        with stacks.account([]):
+            named = {"Bucket": "kept"}
+            services.ask("s3", "create_bucket", {**named, "CreateBucketConfiguration": services.PLACE})
+            self.assertEqual(inventory.there("AWS::S3::BucketPolicy"), set())
+            statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::kept"}
+            policy = {"Version": "2012-10-17", "Statement": [statement]}
+            services.ask("s3", "put_bucket_policy", {**named, "Policy": policy})
+            self.assertEqual(inventory.there("AWS::S3::BucketPolicy"), {"kept"})
+
     def test_what_stays_is_named(self):
         def deleted(**properties):
             def change(_one, two):
@@ -188,5 +231,6 @@ class Create(unittest.TestCase):
         self.assertEqual(unused[0], "a/one.yaml: no deployment of deployments.py makes it")
 
     def test_each_type_is_listed_or_not_for_a_reason(self):
-        self.assertEqual(set(resources.MAKERS), set(inventory.LISTS) - {stacks.STACK} | set(inventory.NOT_LISTED))
+        listed = {*inventory.LISTS, *inventory.PARTS, *inventory.NOT_LISTED} - {stacks.STACK}
+        self.assertEqual(set(resources.MAKERS), listed)
         self.assertEqual(set(made.PROMISES) - set(resources.MAKERS), set())
