@@ -19,10 +19,11 @@
 2. The roles of function and service are those of the files …-policy.json, which are what `streamdex iam-policy` prints.
 3. The image, the compose file, the task definitions and the page about them keep what they promise, and agree
    (containers.py).
-4. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
-5. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
+4. moto makes every stack, in several deployments, and deletes it again (create.py).
+5. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
+6. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
    resource.
-6. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
+7. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
 
 Usage: check.py FOLDER, where the transformed template may be written to.
 """
@@ -41,6 +42,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 import alarms
 import containers
+import create
 import limits
 import names
 import pages
@@ -55,6 +57,7 @@ import rules
 import sources
 import test_alarms
 import test_containers
+import test_create
 import test_first_templates
 import test_limits
 import test_names
@@ -68,6 +71,23 @@ import test_removal
 import test_rules
 import test_sources
 
+TESTS = [
+    test_rules,
+    test_containers,
+    test_refused,
+    test_alarms,
+    test_removal,
+    test_names,
+    test_parameters,
+    test_sources,
+    test_limits,
+    test_first_templates,
+    test_pages,
+    test_reach,
+    test_passwords,
+    test_redrive,
+    test_create,
+]
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
 DOCS = DEPLOY.parent / "docs"
@@ -221,9 +241,7 @@ def tool(name, *arguments):
 
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
-    tests = [test_rules, test_containers, test_refused, test_alarms, test_removal, test_names, test_parameters]
-    others = [test_sources, test_limits, test_first_templates, test_pages, test_reach, test_passwords, test_redrive]
-    rule_tests = unittest.TestSuite(map(load, [*tests, *others]))
+    rule_tests = unittest.TestSuite(map(load, TESTS))
     passed = unittest.TextTestRunner(verbosity=0).run(rule_tests).wasSuccessful()
 
     shutil.rmtree(work, ignore_errors=True)
@@ -286,6 +304,7 @@ def main(work):
             readable["cloudformation/service-monitoring.yaml"],
         ),
         *redrive_problems(readable),
+        *create.problems({**readable, "sam/template.yaml": plain}, (DOCS / "removing.md").read_text()),
     ]:
         print(problem)
         passed = False

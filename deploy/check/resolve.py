@@ -1,5 +1,7 @@
 """What CloudFormation makes of a part of a template, or refuses, for one choice of parameters."""
 
+import ipaddress
+import itertools
 import re
 
 GONE = object()
@@ -33,13 +35,26 @@ class Stack:
                 return argument[0].join(self.resolve(argument[1]))
             if function == "Fn::Split":
                 return self.resolve(argument[1]).split(argument[0])
+            if function == "Fn::Select":
+                return self.resolve(argument[1])[int(argument[0])]
+            if function == "Fn::Cidr":
+                return blocks(*map(self.resolve, argument))
+            if function == "Fn::GetAZs":
+                region = self.resolve(argument) or self.values["AWS::Region"]
+                return [f"{region}{letter}" for letter in "abc"]
         resolved = {key: self.resolve(value) for key, value in node.items()}
         return {key: value for key, value in resolved.items() if value is not GONE}
 
     def substitute(self, argument):
         text, own = argument if isinstance(argument, list) else (argument, {})
-        known = {**self.values, **self.resolve(own)}
-        return re.sub(r"\$\{([^}]*)\}", lambda variable: known[variable[1]], text)
+        known = self.resolve(own)
+        return re.sub(r"\$\{([^}]*)\}", lambda one: str(known[one[1]] if one[1] in known else self.values[one[1]]), text)
+
+
+def blocks(block, count, bits):
+    """The first blocks of addresses in a block, each with so many bits for addresses."""
+    subnets = ipaddress.ip_network(block).subnets(new_prefix=32 - int(bits))
+    return [str(subnet) for subnet in itertools.islice(subnets, int(count))]
 
 
 def deployment(template, given, values):
@@ -63,7 +78,7 @@ def expanded(condition, template):
 
 def refusals(template, given):
     """What the template's Rules answer to parameters; those that are not given have their defaults."""
-    parameters = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()} | given
+    parameters = {name: parameter.get("Default") for name, parameter in template.get("Parameters", {}).items()} | given
     for rule in template.get("Rules", {}).values():
         if "RuleCondition" not in rule or holds(rule["RuleCondition"], parameters):
             for assertion in rule["Assertions"]:

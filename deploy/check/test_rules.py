@@ -188,6 +188,9 @@ class Resolve(unittest.TestCase):
             ({"Fn::If": ["Yes", {"Ref": "A"}, "b"]}, "a"),
             ({"Fn::Join": [",", [{"Ref": "A"}, "b"]]}, "a,b"),
             ({"Fn::Split": [",", sub("${A},b")]}, ["a", "b"]),
+            ({"Fn::Select": [1, {"Fn::Cidr": ["10.1.0.0/24", 2, 6]}]}, "10.1.0.64/26"),
+            ({"Fn::Select": ["0", {"Fn::GetAZs": ""}]}, "ra"),
+            ({"Fn::Sub": ["${Number}", {"Number": 3}]}, "3"),
             ([{"Fn::If": ["No", "x", {"Ref": "AWS::NoValue"}]}, "y"], ["y"]),
             ({"x": {"Fn::If": ["No", "x", {"Ref": "AWS::NoValue"}]}, "y": 1}, {"y": 1}),
         ]:

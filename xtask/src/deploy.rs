@@ -11,7 +11,7 @@ use streamdex_testkit::engines::{target_folder, workspace_folder};
 use crate::step::{self, Outcome};
 use crate::tools::python_environment;
 
-/// cfn-lint, checkov, the SAM transform, hadolint and our own rules.
+/// cfn-lint, checkov, the SAM transform, moto, hadolint and our own rules.
 pub(crate) fn templates(name: &str) -> Outcome {
     let python = Command::new("python3").args(["-c", "import venv"]).stderr(Stdio::null()).status();
     if !python.is_ok_and(|status| status.success()) {
