@@ -204,3 +204,50 @@ async fn show_progress(boards: Vec<StatusBoard>, until: Until, lines_every: Dura
         progress.set_outcomes(&total.tally, total.lag(), total.gaps(), &total.detail());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use streamdex_poller::{Gap, GapKind};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// An alarm stays on as long as each report has the number; docs/metrics.md.
+    #[test]
+    fn every_report_carries_the_gaps_that_are_open() {
+        let gaps = vec![Gap::new(GapKind::Trimmed, "one"), Gap::new(GapKind::Unread, "two")];
+        let statuses = vec![Status { gaps, ..Status::default() }, Status::default()];
+        let total = Total { statuses, tally: Tally::default(), undecided: 0 };
+        assert_eq!(total.gaps(), 2);
+        assert!(total.detail().contains("2 gaps"), "{}", total.detail());
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut progress = Progress::start(None).with_lines_every(Duration::ZERO);
+            for _ in 0..2 {
+                progress.set_outcomes(&total.tally, total.lag(), total.gaps(), &total.detail());
+            }
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let reports: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<_> = reports.iter().map(|report| report["fields"]["gaps"].as_u64()).collect();
+        assert_eq!(told, [Some(2), Some(2)], "{text}");
+    }
+}
