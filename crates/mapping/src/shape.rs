@@ -44,6 +44,8 @@ struct Plan {
     is_used: bool,
     /// What `rename` says.
     renamed: Option<String>,
+    /// Whether `set` makes a field of this name.
+    is_set: bool,
 }
 
 /// What a route says of one place.
@@ -112,6 +114,9 @@ impl Shape {
         for attribute in used_attributes(route) {
             known.entry(attribute).or_default().is_used = true;
         }
+        for field in route.set.keys() {
+            known.entry(field.clone()).or_default().is_set = true;
+        }
         for plan in known.values_mut() {
             plan.is_kept = !plan.node.left_out && (keeps_all || plan.node.keeps_something());
         }
@@ -163,7 +168,11 @@ impl Shape {
                 continue;
             }
             let field = self.field(plan, &name, image.has_special_names);
-            if route.set.contains_key(field.as_deref().unwrap_or(&name)) {
+            let is_set = match &field {
+                Some(field) => route.set.contains_key(field.as_ref()),
+                None => plan.is_some_and(|plan| plan.is_set),
+            };
+            if is_set {
                 continue;
             }
             is_dotted |= self.dots == Dots::Expand && field.as_deref().unwrap_or(&name).contains('.');
@@ -200,13 +209,19 @@ impl Shape {
         let node = plan.map(|plan| &plan.node);
         let around = Around { node, all: self.keeps_all, strings: self.numbers == NumberForm::String }.enter();
         let value = image.written_value(attribute);
+        let first = value.first().copied();
+        let has_dots = || self.may_hold_dots(first) && value.contains(&b'.');
+        let is_copied = !Shape::says_something(around, first) && !has_dots();
+        if is_copied && field.is_none() {
+            separate(out);
+            out.extend_from_slice(image.written.get(attribute.written.clone()).unwrap_or_default());
+            return Ok(true);
+        }
         let begins = match field {
             Some(field) => begin_member(field, out),
             None => begin_literal(attribute.name, out),
         };
-        let first = value.first().copied();
-        let has_dots = || self.may_hold_dots(first) && value.contains(&b'.');
-        if !Shape::says_something(around, first) && !has_dots() {
+        if is_copied {
             out.extend_from_slice(value);
             return Ok(true);
         }
