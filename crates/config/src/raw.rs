@@ -198,7 +198,7 @@ tables! {
         listen: String,
     }
 
-    /// Which items go to one index, and how. All names are of top-level attributes of the table.
+    /// Which items go to one index, and how. Names are of top-level attributes of the table, unless a key takes paths.
     #[schemars(extend("required" = ["index"]))]
     table RouteTable {
         /// The name of the source; needed where there are several.
@@ -221,7 +221,7 @@ tables! {
         /// share `id` and `id_form`.
         routing: String,
         /// What to keep, as paths: an attribute (`user`), or a member of a map (`user.name`), through lists too (`lines.sku`). A
-        /// dot inside a name is written `\\.`. Default, and when empty: everything.
+        /// dot inside a name is written with a backslash before it, as `'a\.b'`. Default, and when empty: everything.
         include: Vec<Located<String>>,
         /// What to leave out, as paths. It wins over `include`.
         exclude: Vec<Located<String>>,

@@ -203,7 +203,8 @@ fn toml_of(value: Value) -> toml::Value {
     match value {
         Value::Null => toml::Value::String(String::new()),
         Value::Bool(boolean) => toml::Value::Boolean(boolean),
-        Value::String(text) => toml::Value::String(text),
+        // A text that was resolved is not to be resolved again.
+        Value::String(text) => toml::Value::String(text.replace("${", "$${")),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => toml::Value::Integer(integer),
             (None, Some(float)) => toml::Value::Float(float),

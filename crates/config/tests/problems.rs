@@ -233,6 +233,12 @@ fn the_shape_of_documents() {
     only(&route("set = { a = { value = 1, after = 'x' } }"), "route[0].set.a.after", "belongs to from");
     only(&route("set = { a = { from = 'b', after = '' } }"), "route[0].set.a.after", "before everything");
     only(&route("set = { a = { from = 'b.' } }"), "route[0].set.a.from", "cannot be empty");
+    only(
+        &route("set = { a = { value = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF } }"),
+        "route[0].set.a.value",
+        "out of range",
+    );
+    only(&route("include = ['t.x']\nttl = { attribute = 't' }"), "route[0].ttl.attribute", "not in the document");
     only(&route("set = { _id = { value = 1 } }"), "route[0].set._id", "keeps for itself");
     only(&route("set = { b = { value = 1 } }\nrename = { a = 'b' }"), "route[0].set.b", "set takes its place");
     only(&route(&format!("set = {{ t = {{ value = 1 }} }}\n{ttl}")), "route[0].ttl.attribute", "not in the document");

@@ -55,7 +55,7 @@ pub(crate) fn milliseconds(number: &str) -> Option<String> {
         match usize::try_from(exponent) {
             Ok(zeros) if zeros < 20 => digits.push_str(&"0".repeat(zeros)),
             Ok(_) => return None,
-            Err(_) => digits.truncate(digits.len().saturating_sub(usize::try_from(-exponent).ok()?)),
+            Err(_) => digits.truncate(digits.len().saturating_sub(usize::try_from(exponent.unsigned_abs()).ok()?)),
         }
         if digits.is_empty() { Some(0) } else { digits.parse::<i64>().ok() }
     };

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::image::Image;
+use crate::route::Dots;
 use crate::shape::Shaped;
 
 pub use crate::field::{DocumentError, EXPIRED_AT, is_reserved_field};
@@ -25,7 +26,12 @@ pub(crate) fn document(route: &Shaped, image: &Image<'_>) -> Result<Bytes, Docum
 pub(crate) fn archive_document(route: &Shaped, image: &Image<'_>, seconds: u32) -> Result<Bytes, DocumentError> {
     let is_taken = image.attributes.iter().any(|attribute| {
         let name = attribute.name.decode();
-        route.field_of(&name).is_some_and(|field| field == EXPIRED_AT)
+        let field = route.field_of(&name);
+        let root = field.as_deref().map(|field| match route.dots {
+            Dots::Expand => field.split('.').next().unwrap_or_default(),
+            Dots::Keep | Dots::Underscore => field,
+        });
+        root == Some(EXPIRED_AT)
     });
     if is_taken || route.set.contains_key(EXPIRED_AT) {
         return Err(DocumentError::Collision(EXPIRED_AT.to_owned()));
@@ -99,5 +105,8 @@ mod tests {
         assert_eq!(archive_document(&Shaped::new(route()), &Image::default(), 17).unwrap(), r#"{"expired_at":17}"#);
         let renamed = Route { rename: [("a".to_owned(), EXPIRED_AT.to_owned())].into(), ..route() };
         assert!(archive_document(&Shaped::new(renamed), &image, 17).is_err());
+        let expanded = Shaped::new(Route { dots: Dots::Expand, ..route() });
+        let inside = read_item(r#"{"expired_at.x":{"S":"x"}}"#).unwrap();
+        assert!(archive_document(&expanded, &inside, 17).is_err());
     }
 }

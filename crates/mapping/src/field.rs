@@ -1,12 +1,17 @@
 //! Names of fields: those that mean something else, and two values for one.
 
+use crate::image::short_name;
+
 /// Why an item gives no document. It names the field, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DocumentError {
     /// Two values would be written to one field.
-    #[error("two values are written to field {0:?}: rename or exclude an attribute in the route")]
+    #[error("two values are written to field {:?}: rename or exclude an attribute in the route", short_name(.0))]
     Collision(String),
+    /// A name with more dots than OpenSearch takes levels of objects.
+    #[error("the name of field {:?} has too many dots to be written as objects: exclude the attribute in the route", short_name(.0))]
+    TooDeep(String),
 }
 
 /// The time at which an archived item expired, as a field of its archive copy.

@@ -97,6 +97,7 @@ impl MapError {
             MapError::Key(_) => "no_document_id",
             MapError::Pattern(_) => "no_index_name",
             MapError::Document(DocumentError::Collision(_)) => "colliding_field_name",
+            MapError::Document(DocumentError::TooDeep(_)) => "deep_field_name",
             MapError::NothingToArchive => "nothing_to_archive",
         }
     }

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Deref;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::field::DocumentError;
 use crate::image::{Attribute, Image, is_special};
@@ -26,6 +26,8 @@ use crate::text::{Text, write_json_string};
 pub(crate) struct Shape {
     /// The attributes and fields that it names, so that an attribute is looked up once.
     known: HashMap<String, Plan>,
+    /// What is left out of the values that `set` copies, by their fields.
+    copied: HashMap<String, Node>,
     /// Whether it keeps what it does not name.
     keeps_all: bool,
     numbers: NumberForm,
@@ -104,11 +106,16 @@ impl Shape {
         route.numbers_as_string.iter().for_each(|path| root.at(path).as_string = true);
         route.dates.iter().for_each(|path| root.at(path).date = true);
         let keeps_all = route.include.is_empty();
+        let copied = route.set.iter().filter_map(|(field, value)| match value {
+            FieldValue::From(path) => Some((field.clone(), root.find(path)?.only_left_out())),
+            _ => None,
+        });
+        let copied = copied.collect();
         let mut known: HashMap<String, Plan> = HashMap::new();
         for (name, node) in root.members {
             known.entry(name).or_default().node = node;
         }
-        for (attribute, field) in &route.rename {
+        for (attribute, field) in route.rename.iter().filter(|(attribute, field)| attribute != field) {
             known.entry(attribute.clone()).or_default().renamed = Some(field.clone());
         }
         for attribute in used_attributes(route) {
@@ -125,7 +132,7 @@ impl Shape {
             && route.dots == Dots::Keep
             && route.numbers == NumberForm::Exact
             && keeps_all;
-        Shape { known, keeps_all, numbers: route.numbers, dots: route.dots, is_plain }
+        Shape { known, copied, keeps_all, numbers: route.numbers, dots: route.dots, is_plain }
     }
 
     /// Whether it says nothing of fields.
@@ -185,7 +192,7 @@ impl Shape {
         self.refuse_collisions(route, image, changed)?;
         for (field, value) in &route.set {
             let begins = begin_member(field, out);
-            if !self.write_set(value, image, &used, out)? {
+            if !self.write_set((field, value), image, &used, out)? {
                 out.truncate(begins);
             }
         }
@@ -210,7 +217,7 @@ impl Shape {
         let around = Around { node, all: self.keeps_all, strings: self.numbers == NumberForm::String }.enter();
         let value = image.written_value(attribute);
         let first = value.first().copied();
-        let has_dots = || self.may_hold_dots(first) && value.contains(&b'.');
+        let has_dots = || self.may_hold_dots(first) && value.iter().any(|byte| matches!(byte, b'.' | b'\\'));
         let is_copied = !Shape::says_something(around, first) && !has_dots();
         if is_copied && field.is_none() {
             separate(out);
@@ -225,7 +232,12 @@ impl Shape {
             out.extend_from_slice(value);
             return Ok(true);
         }
-        let kept = self.write_value(around, value, out)?;
+        // Names inside of a map are content, which no message has.
+        let of_attribute = |error| match error {
+            DocumentError::Collision(_) => DocumentError::Collision(attribute.name.decode().into_owned()),
+            DocumentError::TooDeep(_) => DocumentError::TooDeep(attribute.name.decode().into_owned()),
+        };
+        let kept = self.write_value(around, value, out).map_err(of_attribute)?;
         if !kept {
             out.truncate(begins);
         }
@@ -250,13 +262,22 @@ impl Shape {
         image: &Image<'_>,
         mut changed: Vec<String>,
     ) -> Result<(), DocumentError> {
+        if changed.is_empty() {
+            return Ok(());
+        }
         changed.sort_unstable();
+        // A search of its own for each name would be slow where many are changed.
+        let names: HashSet<Cow<'_, str>> = match changed.len() {
+            0..=4 => HashSet::new(),
+            _ => image.attribute_names().collect(),
+        };
+        let is_there = |field: &str| if names.is_empty() { image.get(field).is_some() } else { names.contains(field) };
         let twice = changed.windows(2).find(|pair| matches!(pair, [left, right] if left == right));
         let taken = || {
             changed.iter().find(|field| {
                 let plan = self.known.get(field.as_str());
                 let is_kept = plan.map_or(self.keeps_all, |plan| plan.is_kept && plan.renamed.is_none());
-                is_kept && image.get(field).is_some() && route.field_of(field).is_some_and(|own| own == field.as_str())
+                is_kept && is_there(field) && route.field_of(field).is_some_and(|own| own == field.as_str())
             })
         };
         match twice.and_then(<[String]>::first).or_else(taken) {
@@ -274,7 +295,6 @@ impl Shape {
         match first {
             Some(b'{' | b'[') => around.strings || of_node(|node| node.date || !node.members.is_empty()),
             Some(b'-' | b'0'..=b'9') => around.strings || of_node(|node| node.date),
-            Some(b'"') => of_node(|node| node.date),
             _ => false,
         }
     }
@@ -329,6 +349,18 @@ impl Node {
     /// The node of a place, made where there is none.
     fn at(&mut self, path: &Path) -> &mut Node {
         path.names().iter().fold(self, |node, name| node.members.entry(name.clone()).or_default())
+    }
+
+    /// The node of a place that is named, or around one that is.
+    fn find(&self, path: &Path) -> Option<&Node> {
+        path.names().iter().try_fold(self, |node, name| node.members.get(name))
+    }
+
+    /// What it says of places inside it that are left out, and nothing else.
+    fn only_left_out(&self) -> Node {
+        let inside = self.members.iter().map(|(name, node)| (name.clone(), node));
+        let members = inside.map(|(name, node)| (name, Node { left_out: node.left_out, ..node.only_left_out() }));
+        Node { members: members.collect(), ..Node::default() }
     }
 
     /// Whether `include` names it, or something inside.

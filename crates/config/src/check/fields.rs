@@ -19,7 +19,7 @@ pub(super) fn check(table: &RouteTable, route: &Route, problems: &mut Problems) 
     times(table, route, problems);
     made(table, route, problems);
     if let (Some(ttl), Some(attribute)) = (&route.ttl, table.ttl.get().and_then(|ttl| ttl.attribute.given()))
-        && route.field_of(&ttl.attribute).is_none()
+        && !is_whole(route, &ttl.attribute)
     {
         let hint = "take it out of exclude, or put it into include: the live alias needs it";
         problems.error_with_hint(
@@ -33,6 +33,12 @@ pub(super) fn check(table: &RouteTable, route: &Route, problems: &mut Problems) 
     for (attribute, place) in &named {
         unusable_field(attribute, place, route, problems);
     }
+}
+
+/// Whether the attribute is written, and not merely a part of it.
+fn is_whole(route: &Route, attribute: &str) -> bool {
+    let included = route.include.is_empty() || route.include.contains(&Path::from(attribute));
+    included && route.field_of(attribute).is_some()
 }
 
 /// `exclude` beside `include`.

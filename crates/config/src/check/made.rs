@@ -7,7 +7,7 @@ use streamdex_mapping::{FieldValue, Path};
 use super::{condition, name};
 use crate::problem::Problems;
 use crate::raw::{RouteTable, SetTable};
-use crate::read::{Key, Located};
+use crate::read::{Key, Located, Scalar};
 
 /// All fields of `set`, by their names.
 pub(super) fn fields(table: &RouteTable, problems: &mut Problems) -> BTreeMap<String, FieldValue> {
@@ -51,6 +51,16 @@ fn value(table: &Located<SetTable>, problems: &mut Problems) -> Option<FieldValu
         return Some(FieldValue::Point { lat: lat?, lon: lon? });
     }
     if let Some(value) = table.value.value.given() {
+        if let Scalar::Number(digits) = &value.value
+            && serde_json::from_str::<serde_json::Number>(digits).is_err()
+        {
+            problems.error_with_hint(
+                &value.place,
+                "this number is out of range",
+                "write it in decimal digits, or as a string",
+            );
+            return None;
+        }
         return Some(FieldValue::Constant(condition::constant(value)));
     }
     let from = path(&table.from, problems);

@@ -1,14 +1,20 @@
 //! Names with dots, made into objects: `{"a.b":1,"a.c":2}` becomes `{"a":{"b":1,"c":2}}`.
 
+use hashbrown::HashMap;
+
 use crate::field::DocumentError;
 use crate::json::Cursor;
 use crate::route::root_name;
 use crate::text::write_json_string;
 
+/// So many parts may a name have: OpenSearch takes no deeper objects from an index of ours.
+const MOST_PARTS: usize = 40;
+
 /// An object whose members have no dots in their names, in the order in which they came.
 #[derive(Default)]
 struct Tree<'a> {
     members: Vec<(String, Branch<'a>)>,
+    places: HashMap<String, usize>,
 }
 
 enum Branch<'a> {
@@ -19,7 +25,7 @@ enum Branch<'a> {
 /// Writes the object that begins at `from` again.
 ///
 /// # Errors
-/// A name has a value and members, or comes twice.
+/// A name has a value and members, or comes twice, or has too many parts.
 pub(super) fn rewrite(out: &mut Vec<u8>, from: usize) -> Result<(), DocumentError> {
     let object = out.split_off(from);
     let text = String::from_utf8_lossy(&object);
@@ -30,9 +36,7 @@ pub(super) fn rewrite(out: &mut Vec<u8>, from: usize) -> Result<(), DocumentErro
     if cursor.take(b'{').is_ok() {
         while let Ok(Some(name)) = cursor.next_member(&mut first) {
             let Ok(value) = cursor.skip() else { break };
-            let name = name.decode();
-            let is_root = from == 0;
-            tree.insert(&name, &name, value, is_root)?;
+            tree.insert(&name.decode(), value, from == 0)?;
         }
     }
     tree.write(out);
@@ -40,24 +44,40 @@ pub(super) fn rewrite(out: &mut Vec<u8>, from: usize) -> Result<(), DocumentErro
 }
 
 impl<'a> Tree<'a> {
-    fn insert(&mut self, whole: &str, name: &str, value: &'a str, is_root: bool) -> Result<(), DocumentError> {
-        let collision = || DocumentError::Collision(whole.to_owned());
-        // A name with nothing before, between or behind its dots names no object; OpenSearch says so.
-        let parts = if whole.split('.').any(str::is_empty) { None } else { name.split_once('.') };
-        let (head, rest) = parts.map_or((name, None), |(head, rest)| (head, Some(rest)));
-        let head = if is_root { root_name(head.into()).into_owned() } else { head.to_owned() };
-        let known = self.members.iter_mut().find(|(other, _)| *other == head);
-        match (known, rest) {
-            (None, None) => self.members.push((head, Branch::Value(value))),
-            (None, Some(rest)) => {
-                let mut tree = Tree::default();
-                tree.insert(whole, rest, value, false)?;
-                self.members.push((head, Branch::Tree(tree)));
-            }
-            (Some((_, Branch::Tree(tree))), Some(rest)) => tree.insert(whole, rest, value, false)?,
-            (Some(_), _) => return Err(collision()),
+    fn insert(&mut self, name: &str, value: &'a str, is_root: bool) -> Result<(), DocumentError> {
+        let collision = || DocumentError::Collision(name.to_owned());
+        let parts: Vec<&str> = name.split('.').take(MOST_PARTS + 1).collect();
+        if parts.len() > MOST_PARTS {
+            return Err(DocumentError::TooDeep(name.to_owned()));
         }
+        // A name with nothing before, between or behind its dots names no object; OpenSearch says so.
+        let parts = if parts.iter().any(|part| part.is_empty()) { vec![name] } else { parts };
+        let Some((last, heads)) = parts.split_last() else { return Ok(()) };
+        let mut tree = self;
+        for (level, head) in heads.iter().enumerate() {
+            let place = tree.place(&field(head, is_root && level == 0), || Branch::Tree(Tree::default()));
+            match tree.members.get_mut(place) {
+                Some((_, Branch::Tree(inner))) => tree = inner,
+                _ => return Err(collision()),
+            }
+        }
+        let last = field(last, is_root && heads.is_empty());
+        if tree.places.contains_key(&last) {
+            return Err(collision());
+        }
+        tree.place(&last, || Branch::Value(value));
         Ok(())
+    }
+
+    /// The place of a member, which is made where there is none.
+    fn place(&mut self, name: &str, make: impl FnOnce() -> Branch<'a>) -> usize {
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let place = self.members.len();
+        self.members.push((name.to_owned(), make()));
+        self.places.insert(name.to_owned(), place);
+        place
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -75,4 +95,8 @@ impl<'a> Tree<'a> {
         }
         out.push(b'}');
     }
+}
+
+fn field(part: &str, is_root: bool) -> String {
+    if is_root { root_name(part.into()).into_owned() } else { part.to_owned() }
 }

@@ -15,7 +15,7 @@ impl Shape {
     /// made of.
     pub(super) fn write_set(
         &self,
-        value: &FieldValue,
+        (field, value): (&str, &FieldValue),
         image: &Image<'_>,
         used: &[&Attribute<'_>],
         out: &mut Vec<u8>,
@@ -25,7 +25,7 @@ impl Shape {
             FieldValue::From(path) => {
                 let Some(found) = find(path) else { return Ok(false) };
                 let strings = self.numbers == NumberForm::String;
-                self.write_value(Around { node: None, all: true, strings }, found.as_bytes(), out)
+                self.write_value(Around { node: self.copied.get(field), all: true, strings }, found.as_bytes(), out)
             }
             FieldValue::After { from, mark } => {
                 let found = find(from);

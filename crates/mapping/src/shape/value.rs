@@ -1,14 +1,12 @@
 //! Values: plain JSON in, plain JSON out, as a route has it.
 
-use std::borrow::Cow;
-
 use super::{Around, Shape, begin_literal, begin_member, expand, separate};
 use crate::compare::canonical_json;
 use crate::decimal::milliseconds;
 use crate::field::DocumentError;
 use crate::json::{Cursor, Fault};
 use crate::route::{Dots, with_dots};
-use crate::text::{Text, write_json_string};
+use crate::text::write_json_string;
 
 /// Why a value was not written.
 enum Stop {
@@ -124,11 +122,11 @@ impl Shape {
 
 fn write_scalar(around: Around<'_>, first: u8, scalar: &str, out: &mut Vec<u8>) {
     let is_number = matches!(first, b'-' | b'0'..=b'9');
-    if around.node.is_some_and(|node| node.date) {
-        let digits = if is_number { Cow::Borrowed(scalar) } else { Text::of_literal(scalar).decode() };
-        if let Some(time) = milliseconds(&digits).filter(|_| is_number || first == b'"') {
-            return out.extend_from_slice(time.as_bytes());
-        }
+    if is_number
+        && around.node.is_some_and(|node| node.date)
+        && let Some(time) = milliseconds(scalar)
+    {
+        return out.extend_from_slice(time.as_bytes());
     }
     if is_number && around.strings {
         out.push(b'"');

@@ -262,6 +262,13 @@ impl Fields {
         Fields { live: BTreeSet::new(), archive: true, ..self }
     }
 
+    /// Those of the keywords that are mapped as nothing else.
+    pub(crate) fn only_keywords(&self) -> impl Iterator<Item = &String> {
+        let is_date = |field: &String| self.dates.iter().any(|path| matches!(path.as_slice(), [name] if name == field));
+        let is_other = move |field: &String| self.ttl.contains(field) || self.points.contains(field) || is_date(field);
+        self.keywords.iter().filter(move |field| !is_other(field))
+    }
+
     /// Adds the fields of another route into the same index.
     fn join(&mut self, other: Fields) {
         self.keywords.extend(other.keywords);

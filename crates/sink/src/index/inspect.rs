@@ -180,7 +180,7 @@ fn of_fields(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &Fie
             ));
         }
     }
-    for field in fields.keywords.difference(&fields.ttl) {
+    for field in fields.only_keywords() {
         let whole = property(field).and_then(|property| property.get("type")).and_then(Value::as_str);
         if !matches!(whole, Some("keyword" | "constant_keyword" | "wildcard")) {
             findings.push(Finding::new(

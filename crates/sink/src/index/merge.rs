@@ -89,6 +89,14 @@ fn merge_properties(mut ours: Map<String, Value>, theirs: &Map<String, Value>) -
 }
 
 fn merge_field(ours: Map<String, Value>, theirs: &Map<String, Value>) -> Map<String, Value> {
+    // Fields inside of an object that has no word of its own in ours: as `nested`, they are the same ones.
+    if let (None, Some(Value::Object(mine)), Some(Value::Object(users))) =
+        (ours.get("type"), ours.get("properties"), theirs.get("properties"))
+    {
+        let mut merged = theirs.clone();
+        merged.insert("properties".to_owned(), merge_properties(mine.clone(), users).into());
+        return merged;
+    }
     let other_type = theirs.get("type").is_some_and(|kind| ours.get("type") != Some(kind));
     // A field with `properties` and no type is an object.
     if other_type || theirs.contains_key("properties") { theirs.clone() } else { merge_objects(ours, theirs) }
