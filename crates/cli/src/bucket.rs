@@ -1,8 +1,7 @@
 //! Objects of Amazon S3 that begin with a prefix.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{Seek, Write};
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -13,6 +12,9 @@ use streamdex_config::State;
 use crate::exit::{CliError, Exit};
 
 const SCHEME: &str = "s3://";
+/// An invocation has at most 6 MB of payload, which is a text inside of a text.
+const LARGEST: usize = 64 << 20;
+const FETCHED_WITHIN: Duration = Duration::from_secs(120);
 
 /// `s3://BUCKET/PREFIX`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +38,10 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// An object in a file without a name.
+/// An object that was fetched.
 pub(crate) struct Fetched {
-    pub(crate) file: File,
+    /// Its text; what is none is replaced, so that it is read as something else.
+    pub(crate) text: String,
     /// The entity tag of what was fetched.
     pub(crate) tag: String,
 }
@@ -102,42 +105,53 @@ impl Bucket {
 
     /// Fetches an object; `None` where there is none of this name any more.
     pub(crate) async fn fetch(&self, key: &str) -> Result<Option<Fetched>, CliError> {
+        let slow = |_| {
+            let message = format!("{} was not read within {} s", self.address(key), FETCHED_WITHIN.as_secs());
+            Err(CliError::new(Exit::Unreachable, message).with_hint("run the command again"))
+        };
+        tokio::time::timeout(FETCHED_WITHIN, self.fetch_all(key)).await.unwrap_or_else(slow)
+    }
+
+    async fn fetch_all(&self, key: &str) -> Result<Option<Fetched>, CliError> {
         let request = self.client.get_object().bucket(&self.location.bucket).key(key);
         match Box::pin(request.send()).await {
-            Ok(answer) => Box::pin(self.save(key, answer)).await.map(Some),
+            Ok(answer) => Box::pin(self.take(key, answer)).await.map(Some),
             Err(error) if error.as_service_error().is_some_and(|refusal| refusal.is_no_such_key()) => Ok(None),
             Err(error) => Err(self.refused("read", &self.address(key), &error)),
         }
     }
 
-    async fn save(&self, key: &str, answer: GetObjectOutput) -> Result<Fetched, CliError> {
+    async fn take(&self, key: &str, answer: GetObjectOutput) -> Result<Fetched, CliError> {
         let address = self.address(key);
-        let unsaved = |error: std::io::Error| {
-            let hint = "objects go through a temporary file; name a folder with room in TMPDIR";
-            CliError::new(Exit::Unreachable, format!("{address} cannot be saved")).caused_by(error).with_hint(hint)
-        };
-        let mut file = tempfile::tempfile().map_err(unsaved)?;
-        let (mut body, tag) = (answer.body, answer.e_tag.unwrap_or_default());
+        let (mut bytes, mut body, tag) = (Vec::new(), answer.body, answer.e_tag.unwrap_or_default());
         while let Some(part) = body.next().await {
             let part = part.map_err(|error| {
                 let message = format!("{address} was not read to its end: {}", root_cause(&error));
                 CliError::new(Exit::Unreachable, message).with_hint("run the command again")
             })?;
-            file.write_all(&part).map_err(unsaved)?;
+            bytes.extend_from_slice(&part);
+            if bytes.len() > LARGEST {
+                let message =
+                    format!("{address} is larger than {} MiB, which nothing is that Lambda gives up", LARGEST >> 20);
+                return Err(CliError::new(Exit::Unreachable, message).with_hint("move it away"));
+            }
         }
-        file.rewind().map_err(unsaved)?;
-        Ok(Fetched { file, tag })
+        Ok(Fetched { text: String::from_utf8_lossy(&bytes).into_owned(), tag })
     }
 
     /// Removes an object that is still what was fetched; whether it was there to be removed.
     pub(crate) async fn remove(&self, key: &str, tag: &str) -> Result<bool, CliError> {
         let request = self.client.delete_object().bucket(&self.location.bucket).key(key);
-        let unchanged = (!tag.is_empty()).then(|| tag.to_owned());
-        match Box::pin(request.set_if_match(unchanged).send()).await {
+        if tag.is_empty() {
+            let message =
+                format!("{} stays: S3 gave no entity tag, so it may be another object by now", self.address(key));
+            return Err(CliError::new(Exit::Unreachable, message).with_hint("remove it by hand"));
+        }
+        match Box::pin(request.if_match(tag).send()).await {
             Ok(_) => Ok(true),
-            Err(error)
-                if matches!(error.code(), Some("NoSuchKey" | "PreconditionFailed" | "ConditionalRequestConflict")) =>
-            {
+            // Another replay has removed it.
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(true),
+            Err(error) if matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict")) => {
                 tracing::warn!(
                     object = self.address(key),
                     "an object was written again while it was replayed, and stays"
@@ -158,6 +172,8 @@ impl Bucket {
                 "`streamdex iam-policy --for replay --on-failure-bucket {}` prints what is needed; a bucket under a customer key wants --bucket-key too",
                 self.location.bucket
             ),
+            Some("InvalidObjectState") => "the object is in an archive class: restore it, or move it away".to_owned(),
+            Some(code) if code.starts_with("KMS.") => "look at the key of the bucket".to_owned(),
             Some("NoSuchBucket") => "correct the bucket's name, as s3://BUCKET/PREFIX".to_owned(),
             Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => {
                 "the bucket is in another region: set AWS_REGION, or region under [state]".to_owned()

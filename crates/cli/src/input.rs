@@ -47,6 +47,15 @@ enum Form {
     Ended,
 }
 
+// === impl Piece ===
+
+impl Piece {
+    /// One JSON text.
+    pub(crate) fn of_text(text: String) -> Piece {
+        Piece::Whole(Decoded { text, broken: Vec::new() })
+    }
+}
+
 // === impl Input ===
 
 impl Input {
@@ -64,11 +73,6 @@ impl Input {
     /// Opens several.
     pub(crate) fn open_all(paths: &[PathBuf]) -> Result<Vec<Input>, CliError> {
         paths.iter().map(|path| Input::open(path)).collect()
-    }
-
-    /// Of what was fetched into a file.
-    pub(crate) fn of_file(name: &str, file: File) -> Result<Input, CliError> {
-        Input::new(name, LineReader::new(file))
     }
 
     fn new(name: &str, reader: io::Result<LineReader>) -> Result<Input, CliError> {

@@ -1,5 +1,6 @@
 //! `streamdex replay`: applies captured records.
 
+mod given_up;
 mod objects;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -10,7 +11,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use streamdex_config::{Config, Source};
+use streamdex_config::{Config, DeadLetterKind, Source, TableArn};
 use streamdex_delivery::letter::{DeadLetterStore, FileLetters};
 use streamdex_delivery::page::Page;
 use streamdex_delivery::{Bounds, Delivery, DeliveryFault, DeliveryProgress, PageOutcome, ReadMemory};
@@ -22,11 +23,12 @@ use streamdex_mapping::{Mapper, Tally, Trust};
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
+use self::given_up::Followed;
 use crate::args::{Global, ReplayArgs};
 use crate::bucket::Location;
 use crate::captured::{CapturedFor, Capturer};
 use crate::exit::{CliError, Exit};
-use crate::input::Input;
+use crate::input::{Input, Piece};
 use crate::preflight::{Uses, preflight};
 use crate::progress::{Progress, dead_letters};
 use crate::summary::Summary;
@@ -55,11 +57,21 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
     if inputs.iter().any(|input| matches!(input, Captured::Objects(_))) {
         preflight(&config, &[Uses::State]).await?;
     }
+    if arguments.remove && config.dead_letter.kind != DeadLetterKind::Table {
+        let message = "--remove, and dead letters go to a file, which may be gone with this machine";
+        return Err(
+            CliError::new(Exit::Usage, message).with_hint("leave [dead_letter] kind = \"file\" out, or --remove")
+        );
+    }
     let cancel = CancellationToken::new();
     let mut watched = Watched::default();
     watched.spawn("listens for signals", signals::cancel_on_signals(cancel.clone())?);
-    let deliveries = Box::pin(deliveries(&config, &mut capturer, trust, &cancel)).await?;
-    let mut replay = Replay::new(deliveries, cancel);
+    let (deliveries, mut tables) = Box::pin(deliveries(&config, &mut capturer, trust, &cancel)).await?;
+    if let Some(only) = &arguments.source {
+        let named = config.sources.iter().zip(tables).filter(|(source, _)| source.name == *only);
+        tables = named.map(|(_, table)| table).collect();
+    }
+    let mut replay = Replay::new(deliveries, tables, cancel);
     let ended = tokio::select! {
         ended = Box::pin(replay.work_off(inputs, (&config, &capturer, arguments.remove))) => ended,
         broken = watched.one_ended() => Err(broken),
@@ -69,15 +81,12 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
     replay.finish(global, ended)
 }
 
-/// What an input held.
+/// How many records a piece held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// Records, all handed over.
-    Records,
-    /// No record.
-    Nothing,
-    /// It was not read to its end.
-    Unread,
+struct Found {
+    records: usize,
+    /// Those that cannot be mapped.
+    unreadable: usize,
 }
 
 /// Where captured records are.
@@ -89,6 +98,8 @@ enum Captured {
 /// The state of one replay.
 struct Replay {
     deliveries: BTreeMap<usize, Arc<Delivery>>,
+    /// The tables whose records objects may hold.
+    tables: Vec<Followed>,
     in_flight: FuturesOrdered<tokio::task::JoinHandle<PageOutcome>>,
     /// The keys of each page in flight, hashed, and the number of its records; oldest first.
     busy: VecDeque<(HashSet<u64>, usize)>,
@@ -132,9 +143,10 @@ fn images_of(location: &Location) -> CliError {
 // === impl Replay ===
 
 impl Replay {
-    fn new(deliveries: BTreeMap<usize, Arc<Delivery>>, cancel: CancellationToken) -> Replay {
+    fn new(deliveries: BTreeMap<usize, Arc<Delivery>>, tables: Vec<Followed>, cancel: CancellationToken) -> Replay {
         Replay {
             deliveries,
+            tables,
             in_flight: FuturesOrdered::new(),
             busy: VecDeque::new(),
             hasher: RandomState::new(),
@@ -152,40 +164,48 @@ impl Replay {
         inputs: Vec<Captured>,
         (config, capturer, remove): (&Config, &Capturer, bool),
     ) -> Result<(), CliError> {
+        let mut left = None;
         for input in inputs {
             match input {
-                Captured::File(input) => {
-                    let name = input.name.clone();
-                    if self.apply(input, capturer).await? == Found::Nothing {
-                        output::note(&format!("{name}: no records\n"));
-                    }
+                Captured::File(input) => self.apply(input, capturer).await?,
+                // What is left of one bucket keeps nobody from the next one.
+                Captured::Objects(location) => {
+                    let ended = self.work_off_objects(&config.state, capturer, location, remove).await;
+                    left = left.or(ended.err());
                 }
-                Captured::Objects(location) => self.work_off_objects(config, capturer, location, remove).await?,
             }
             if self.is_over() {
                 break;
             }
         }
+        left.map_or(Ok(()), Err)
+    }
+
+    /// Hands over what is in one file, until there is no use in going on.
+    async fn apply(&mut self, mut input: Input, capturer: &Capturer) -> Result<(), CliError> {
+        let mut records = 0;
+        while let Some(piece) = input.next_piece()? {
+            records += self.apply_piece(&input.name, &piece, capturer).await?.records;
+            if self.is_over() {
+                return Ok(());
+            }
+        }
+        if records == 0 {
+            output::note(&format!("{}: no records\n", input.name));
+        }
         Ok(())
     }
 
-    /// Hands over what is in one input, until there is no use in going on.
-    async fn apply(&mut self, mut input: Input, capturer: &Capturer) -> Result<Found, CliError> {
-        let mut found = Found::Nothing;
-        while let Some(piece) = input.next_piece()? {
-            let pages = capturer.capture(&input.name, &piece)?;
-            if !pages.items.is_empty() {
-                return Err(items(&input.name, capturer.trust()));
-            }
-            if !pages.order.is_empty() {
-                found = Found::Records;
-            }
-            for (source, page) in pages.pages {
-                self.submit(source, page).await;
-            }
-            if self.is_over() {
-                return Ok(Found::Unread);
-            }
+    /// Hands over what is in one piece of an input.
+    async fn apply_piece(&mut self, name: &str, piece: &Piece, capturer: &Capturer) -> Result<Found, CliError> {
+        let capture = capturer.capture(name, piece)?;
+        if !capture.items.is_empty() {
+            return Err(items(name, capturer.trust()));
+        }
+        let unreadable = capture.pages.values().map(Page::refused).sum();
+        let found = Found { records: capture.order.len(), unreadable };
+        for (source, page) in capture.pages {
+            self.submit(source, page).await;
         }
         Ok(found)
     }
@@ -243,6 +263,10 @@ impl Replay {
         let summary = Summary::new(self.tally, self.undecided, self.started.elapsed());
         summary.print(global.json)?;
         ended?;
+        if self.cancel.is_cancelled() && self.fault.is_none() {
+            let message = "stopped: not everything was looked at";
+            return Err(CliError::new(Exit::Unreachable, message).with_hint("run it again; what is done stays done"));
+        }
         match self.fault {
             None => Ok(summary.exit()),
             Some(fault) => Err(fault.into()),
@@ -268,14 +292,14 @@ async fn deliveries(
     capturer: &mut Capturer,
     trust: Trust,
     cancel: &CancellationToken,
-) -> Result<BTreeMap<usize, Arc<Delivery>>, CliError> {
+) -> Result<(BTreeMap<usize, Arc<Delivery>>, Vec<Followed>), CliError> {
     let client = Client::connect(&config.opensearch, &config.aws).await?;
     let context = match trust {
         Trust::InOrder => SetupContext::new(),
         Trust::ReadItem => Box::pin(connect::table_facts(config, |_| true)).await?,
     };
     let letters = letters(config, trust).await;
-    let readers = Box::pin(readers(config, capturer, trust)).await?;
+    let (readers, tables) = Box::pin(readers(config, capturer, trust)).await?;
     let indices = Arc::new(Indices::new(client.clone(), config, &context));
     connect::opensearch(&indices).await?;
     let patience = Patience::one_shot();
@@ -298,7 +322,7 @@ async fn deliveries(
         };
         deliveries.insert(place, Arc::new(delivery));
     }
-    Ok(deliveries)
+    Ok((deliveries, tables))
 }
 
 /// `--images` makes no AWS call, so its letters go to a file unless the configuration says otherwise.
@@ -309,40 +333,40 @@ async fn letters(config: &Config, trust: Trust) -> Arc<dyn DeadLetterStore> {
     connect::letters(config).await
 }
 
+type Readers = Vec<Option<Arc<dyn ItemReader>>>;
+
 /// A reader for each source, whose table is asked for first: without it nothing can be replayed.
-async fn readers(
-    config: &Config,
-    capturer: &mut Capturer,
-    trust: Trust,
-) -> Result<Vec<Option<Arc<dyn ItemReader>>>, CliError> {
-    let mut readers: Vec<Option<Arc<dyn ItemReader>>> = Vec::new();
+async fn readers(config: &Config, capturer: &mut Capturer, trust: Trust) -> Result<(Readers, Vec<Followed>), CliError> {
+    let (mut readers, mut tables) = (Readers::new(), Vec::new());
     for (place, source) in config.sources.iter().enumerate() {
         if trust == Trust::InOrder {
             readers.push(None);
             continue;
         }
         let clients = SourceClients::connect(source).await;
-        capturer.set_keys(place, Box::pin(reach(&clients, source)).await?);
+        let (keys, arn) = Box::pin(reach(&clients, source)).await?;
+        capturer.set_keys(place, keys);
+        tables.push(Followed { name: source.table.table_name().to_owned(), arn });
         readers.push(Some(Arc::new(BatchGetReader::new(clients.dynamodb, source.table.table_name()))));
     }
-    Ok(readers)
+    Ok((readers, tables))
 }
 
-/// Checks that items can be read from the table; its key attributes.
-async fn reach(clients: &SourceClients, source: &Source) -> Result<Vec<String>, CliError> {
+/// Checks that items can be read from the table; its key attributes and its ARN.
+async fn reach(clients: &SourceClients, source: &Source) -> Result<(Vec<String>, Option<TableArn>), CliError> {
     let described = async {
         match Box::pin(TableInfo::describe(clients, source)).await {
-            Ok(info) => Ok(info.keys),
+            Ok(info) => Ok((info.keys, Some(info.arn))),
             // Items are read from the table alone; its stream may be off or gone.
             Err(TableError::StreamDisabled(table)) => {
                 let size = Box::pin(TableSize::describe(&clients.dynamodb, &table)).await;
-                size.map(|size| size.key_names()).map_err(TableError::Aws)
+                size.map(|size| (size.key_names(), size.arn)).map_err(TableError::Aws)
             }
             Err(error) => Err(error),
         }
     };
     let problem = match tokio::time::timeout(connect::PATIENCE, described).await {
-        Ok(Ok(keys)) => return Ok(keys),
+        Ok(Ok(reached)) => return Ok(reached),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "DynamoDB did not answer".to_owned(),
     };

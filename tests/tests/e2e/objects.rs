@@ -9,7 +9,7 @@ use streamdex_testkit::report::moto;
 use super::program::Ended;
 use crate::lab::buckets::Bucket;
 use crate::lab::event::{event, insert};
-use crate::lab::{Lab, text};
+use crate::lab::{CONFIG, Lab, text};
 
 /// As Lambda names its objects, but for a sign that must be escaped.
 const PREFIX: &str = "aws/lambda/4b9a+c1 d2/shardId-1/2026/11/28/";
@@ -54,11 +54,28 @@ async fn what_lambda_gave_up_is_replayed_and_removed_and_the_rest_stays() {
     // More than an invocation of the function takes.
     let large = insert(arn, 1_100, "user", &format!(r#""page":{{"S":"{}"}}"#, "ten bytes ".repeat(1_000_000)));
     bucket.put(&format!("{PREFIX}large.json"), &given_up(&[large])).await;
-    let strangers = ["empty.json", "log.json", "of-another-table.json", "text"].map(|name| format!("{PREFIX}{name}"));
-    bucket.put(&strangers[0], "").await;
-    bucket.put(&strangers[1], r#"{"level":"info"}"#).await;
-    bucket.put(&strangers[2], &given_up(&[record(1_200).replace(&lab.table.name, "another")])).await;
-    bucket.put(&strangers[3], "not a record\n").await;
+    let strangers = [
+        "empty.json",
+        "export.json",
+        "log.json",
+        "of-another-account.json",
+        "of-another-table.json",
+        "other.json",
+        "text",
+    ]
+    .map(|name| format!("{PREFIX}{name}"));
+    let texts = [
+        String::new(),
+        r#"{"Item":{"user_id":{"S":"user"},"session_id":{"S":"1001"}}}"#.to_owned(),
+        format!("{}\nanother line\n", record(1_001)),
+        given_up(&[record(1_200).replace(":000000000000:table", ":111111111111:table")]),
+        given_up(&[record(1_200).replace(&lab.table.name, "another")]),
+        r#"{"payload":"order 17 confirmed"}"#.to_owned(),
+        "not a record\n".to_owned(),
+    ];
+    for (stranger, text) in strangers.iter().zip(&texts) {
+        bucket.put(stranger, text).await;
+    }
     bucket.put(PREFIX, "").await;
     bucket.put("elsewhere/1.json", &given_up(&[record(1_300)])).await;
     let address = format!("s3://{}/aws/lambda/", bucket.name);
@@ -66,22 +83,25 @@ async fn what_lambda_gave_up_is_replayed_and_removed_and_the_rest_stays() {
     let kept = replay(&lab, &moto.endpoint_url(), &[&address]).await;
     assert_eq!(kept.status, 1, "{}", kept.stderr);
     assert_eq!(kept.summary()["records"], 15, "{}", kept.stderr);
-    assert!(kept.stderr.contains("8 objects replayed, 0 removed, 4 refused"), "{}", kept.stderr);
+    assert!(kept.stderr.contains("8 objects replayed, 0 removed, 7 left, 0 failed"), "{}", kept.stderr);
     for stranger in &strangers {
         assert!(kept.stderr.contains(&format!("s3://{}/{stranger}", bucket.name)), "{stranger}: {}", kept.stderr);
     }
-    assert_eq!(bucket.keys().await.len(), 14);
+    assert_eq!(bucket.keys().await.len(), 17);
 
-    let removed = replay(&lab, &moto.endpoint_url(), &[&address, "--remove"]).await;
+    // What is left of one prefix keeps nobody from the next one.
+    let elsewhere = format!("s3://{}/elsewhere/", bucket.name);
+    put(&lab, 1_300).await;
+    let removed = replay(&lab, &moto.endpoint_url(), &[&address, &elsewhere, "--remove"]).await;
     assert_eq!(removed.status, 1, "{}", removed.stderr);
     let outcomes = &removed.summary()["outcomes"];
-    assert_eq!((&removed.summary()["records"], &outcomes["dead_lettered"]), (&15.into(), &0.into()), "{outcomes}");
+    assert_eq!((&removed.summary()["records"], &outcomes["dead_lettered"]), (&16.into(), &0.into()), "{outcomes}");
     let mut left: Vec<String> = strangers.to_vec();
-    left.extend([PREFIX.to_owned(), "elsewhere/1.json".to_owned()]);
+    left.push(PREFIX.to_owned());
     left.sort();
     assert_eq!(bucket.keys().await, left, "{}", removed.stderr);
     for (session, city) in
-        [(1_001, Some("Turku")), (1_007, Some("Turku")), (1_100, Some("Turku")), (1_014, None), (1_300, None)]
+        [(1_001, Some("Turku")), (1_007, Some("Turku")), (1_100, Some("Turku")), (1_014, None), (1_300, Some("Turku"))]
     {
         let document = found(&lab, "user", session).await;
         assert_eq!(document.as_ref().and_then(|document| document["city"].as_str()), city, "{session}");
@@ -112,10 +132,15 @@ async fn an_object_stays_until_all_of_its_records_are_decided() {
     assert_eq!(undecided.status, 3, "{}", undecided.stderr);
     assert_eq!(bucket.keys().await, ["1.json", "2.json"], "{}", undecided.stderr);
     lab.configure(lab.node(), "", "");
-    // A dead letter is an outcome.
+    // A dead letter that does not tell its item cannot be healed: the object is all that there is of it.
     let decided = replay(&lab, &moto.endpoint_url(), &[&address, "--remove"]).await;
-    assert_eq!((decided.status, bucket.keys().await.len()), (1, 0), "{}", decided.stderr);
+    assert_eq!((decided.status, bucket.keys().await), (1, vec!["2.json".to_owned()]), "{}", decided.stderr);
     assert_eq!(decided.summary()["outcomes"]["dead_lettered"], 1, "{}", decided.stdout);
+    // Nor is one that goes to a file of this machine.
+    let file = "\n[dead_letter]\nkind = \"file\"\npath = \"letters.ndjson\"\n";
+    lab.write_file(CONFIG, &format!("{}{file}", lab.read_file(CONFIG)));
+    let refused = replay(&lab, &moto.endpoint_url(), &[&address, "--remove"]).await;
+    assert!(refused.status == 2 && refused.stderr.contains("dead letters go to a file"), "{}", refused.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

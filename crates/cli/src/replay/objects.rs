@@ -1,103 +1,175 @@
 //! Objects of S3, one after the other.
 //!
-//! What cannot be read as captured records stays where it is and stops nobody else. What all of whose records have an
-//! outcome is removed where that is asked for: their items are in the index, or dead letters of the store.
+//! What Lambda did not lay there stays and stops nobody else, and so does what cannot be fetched. What all of whose records
+//! have an outcome that can be found again is removed where that is asked for: their items are in the index, or dead letters
+//! that `dlq replay` can heal.
 
-use streamdex_config::Config;
-
-use super::{Found, Replay};
-use crate::bucket::{Bucket, Fetched, Location};
+use super::Replay;
+use super::given_up::event_in;
+use crate::bucket::{Bucket, Location};
 use crate::captured::Capturer;
 use crate::exit::{CliError, Exit};
-use crate::input::Input;
+use crate::input::Piece;
 use crate::output;
+use streamdex_config::State;
+
+/// So many objects in a row that cannot be fetched or removed are everybody's problem.
+const MOST_FAILURES: u32 = 10;
 
 /// What became of the objects.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Counts {
     replayed: u64,
     removed: u64,
-    refused: u64,
+    /// Not what Lambda gave up, or with records that no dead letter can heal, or written again meanwhile.
+    left: u64,
+    /// Not fetched, or not removed.
+    failed: u64,
+    /// Failures since the last object that was fetched.
+    in_a_row: u32,
+}
+
+/// What became of one object.
+enum Fate {
+    Replayed,
+    Removed,
+    Left,
+    Gone,
+    /// It is not known what becomes of its records.
+    Undecided,
 }
 
 impl Replay {
     pub(super) async fn work_off_objects(
         &mut self,
-        config: &Config,
+        state: &State,
         capturer: &Capturer,
         location: Location,
         remove: bool,
     ) -> Result<(), CliError> {
-        let bucket = Bucket::connect(&config.state, location).await;
+        let bucket = Bucket::connect(state, location).await;
         let mut counts = Counts::default();
+        let ended = self.work_off_listing(&bucket, capturer, remove, &mut counts).await;
+        let Counts { replayed, removed, left, failed, .. } = counts;
+        let place = bucket.location();
+        output::note(&format!(
+            "{place}: {replayed} objects replayed, {removed} removed, {left} left, {failed} failed\n"
+        ));
+        ended?;
+        counts.end(place)
+    }
+
+    async fn work_off_listing(
+        &mut self,
+        bucket: &Bucket,
+        capturer: &Capturer,
+        remove: bool,
+        counts: &mut Counts,
+    ) -> Result<(), CliError> {
         let mut page = bucket.list(None).await?;
         loop {
             for key in page.keys {
-                self.work_off_object(&bucket, &key, capturer, remove, &mut counts).await?;
+                match self.work_off_object(bucket, &key, capturer, remove).await {
+                    Ok(fate) => counts.note(&fate),
+                    Err(error) => {
+                        tracing::error!(hint = error.hint(), "{error}");
+                        counts.failed += 1;
+                        counts.in_a_row += 1;
+                        if counts.in_a_row >= MOST_FAILURES {
+                            return Err(error);
+                        }
+                    }
+                }
                 if self.is_over() {
                     return Ok(());
                 }
             }
-            let Some(next) = page.next else { break };
+            let Some(next) = page.next else { return Ok(()) };
             page = bucket.list(Some(next)).await?;
         }
-        counts.end(bucket.location())
     }
 
+    /// # Errors
+    /// The object cannot be fetched or removed.
     async fn work_off_object(
         &mut self,
         bucket: &Bucket,
         key: &str,
         capturer: &Capturer,
         remove: bool,
-        counts: &mut Counts,
-    ) -> Result<(), CliError> {
-        let Some(Fetched { file, tag }) = bucket.fetch(key).await? else {
+    ) -> Result<Fate, CliError> {
+        let address = bucket.address(key);
+        let cancel = self.cancel.clone();
+        let fetched = tokio::select! {
+            fetched = bucket.fetch(key) => fetched?,
+            () = cancel.cancelled() => return Ok(Fate::Undecided),
+        };
+        let Some(fetched) = fetched else {
             // Another replay, or a rule of the bucket, has removed it.
-            tracing::info!(object = bucket.address(key), "an object is gone since it was listed");
-            return Ok(());
+            tracing::info!(object = address, "an object is gone since it was listed");
+            return Ok(Fate::Gone);
+        };
+        let event = match event_in(&fetched.text, &self.tables) {
+            Ok(event) => event,
+            Err(problem) => {
+                let hint = "it stays there; move it away, or correct the prefix, the configuration or --source";
+                tracing::error!(hint, "{address}: {problem}");
+                return Ok(Fate::Left);
+            }
         };
         let undecided = self.undecided;
-        let input = Input::of_file(&bucket.address(key), file);
-        let found = match input {
-            Ok(input) => self.apply(input, capturer).await,
-            Err(error) => Err(error),
-        };
+        let applied = self.apply_piece(&address, &Piece::of_text(event), capturer).await;
         // Only what is decided may be removed.
         while self.take_one().await.is_some() {}
-        match found {
-            Ok(Found::Records) if self.undecided == undecided && self.fault.is_none() => counts.replayed += 1,
-            Ok(Found::Records | Found::Unread) => return Ok(()),
-            Ok(Found::Nothing) => {
-                tracing::error!("{}: no records", bucket.address(key));
-                counts.refused += 1;
-                return Ok(());
-            }
+        let unreadable = match applied {
+            Ok(applied) => applied.unreadable,
             Err(error) => {
                 tracing::error!(hint = error.hint(), "{error}");
-                counts.refused += 1;
-                return Ok(());
+                return Ok(Fate::Left);
             }
+        };
+        if self.undecided > undecided || self.is_over() {
+            return Ok(Fate::Undecided);
         }
-        if remove && bucket.remove(key, &tag).await? {
-            counts.removed += 1;
+        if unreadable > 0 {
+            let hint = "their dead letters do not tell which items they are about, so the object is kept";
+            tracing::error!(hint, "{address}: {unreadable} records cannot be read");
+            return Ok(Fate::Left);
         }
-        Ok(())
+        if !remove {
+            return Ok(Fate::Replayed);
+        }
+        if bucket.remove(key, &fetched.tag).await? { Ok(Fate::Removed) } else { Ok(Fate::Left) }
     }
 }
 
 // === impl Counts ===
 
 impl Counts {
-    /// Says what became of them; an error where some were refused.
-    fn end(self, location: &Location) -> Result<(), CliError> {
-        let Counts { replayed, removed, refused } = self;
-        output::note(&format!("{location}: {replayed} objects replayed, {removed} removed, {refused} refused\n"));
-        if refused == 0 {
-            return Ok(());
+    fn note(&mut self, fate: &Fate) {
+        self.in_a_row = 0;
+        match fate {
+            Fate::Replayed => self.replayed += 1,
+            Fate::Removed => {
+                self.replayed += 1;
+                self.removed += 1;
+            }
+            Fate::Left => self.left += 1,
+            Fate::Gone | Fate::Undecided => {}
         }
-        let message = format!("{refused} objects of {location} hold no records that can be read, and stay there");
-        Err(CliError::new(Exit::DeadLetters, message)
-            .with_hint("the lines above say why; move them away, or correct the configuration and run this again"))
+    }
+
+    /// An error where some could not be taken, or were not to be.
+    fn end(self, location: &Location) -> Result<(), CliError> {
+        let hint = "the lines above name them, and say why; run this again afterwards";
+        if self.failed > 0 {
+            let message = format!("{} objects of {location} could not be fetched or removed", self.failed);
+            return Err(CliError::new(Exit::Unreachable, message).with_hint(hint));
+        }
+        if self.left > 0 {
+            let message = format!("{} objects of {location} stay there", self.left);
+            return Err(CliError::new(Exit::DeadLetters, message).with_hint(hint));
+        }
+        Ok(())
     }
 }
