@@ -19,6 +19,8 @@ use crate::mirrored::{Mirrored, ReaderLag};
 use crate::preflight::{Uses, preflight};
 use crate::{connect, output, settings};
 
+/// The lag is in whole seconds, and as old as the reader's last beat.
+const MARGIN: Duration = Duration::from_secs(3);
 /// A difference is looked at again so often.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -55,7 +57,8 @@ pub(crate) async fn run(global: &Global, arguments: &ExplainArgs) -> Result<Exit
     Ok(answer.exit())
 }
 
-/// Looks; and where there is a difference, again until the reader has passed it, or patience is over.
+/// Looks; and where there is a difference, again until it has stood unchanged for longer than the reader is behind, or
+/// patience is over.
 async fn settled(
     mirror: &Mirror,
     key: &Key,
@@ -65,22 +68,27 @@ async fn settled(
 ) -> Result<Answer, CliError> {
     let begun = Instant::now();
     let mut explained = explain(mirror, key, term).await?;
+    // The end of the look at which it was first seen as it is now.
+    let mut unchanged_since = Instant::now();
     loop {
         let lag = match &reader {
             Some(reader) => reader.lag().await,
             None => None,
         };
-        // What was there at the last look has been passed by a reader that is behind by less than the time since.
-        let is_passed = lag.is_none_or(|lag| lag < begun.elapsed());
-        if !explained.differs() || is_passed {
-            let verdict = explained.verdict;
+        let is_passed = lag.is_some_and(|lag| unchanged_since.elapsed() > lag + MARGIN);
+        let is_over = begun.elapsed() >= patience;
+        if !explained.differs() || is_passed || is_over {
+            // Nobody says how far behind the index may be: it is as it was seen, and that is said.
+            let is_pending = explained.differs() && !is_passed && lag.is_some();
+            let verdict = if is_pending { Verdict::Pending } else { explained.verdict };
             return Ok(Answer { explained, verdict, lag });
         }
-        if begun.elapsed() >= patience {
-            return Ok(Answer { explained, verdict: Verdict::Pending, lag });
-        }
         tokio::time::sleep(AGAIN).await;
-        explained = explain(mirror, key, term).await?;
+        let again = explain(mirror, key, term).await?;
+        if !again.is_unchanged_since(&explained) {
+            unchanged_since = Instant::now();
+        }
+        explained = again;
     }
 }
 
@@ -91,16 +99,32 @@ async fn key_of_id(mirror: &Mirror, id: &str) -> Result<Key, CliError> {
     };
     let id = DocumentId::parse(id).map_err(|error| wrong(error.to_string()))?;
     let held = mirror.index.held(&mirror.table).await?;
+    let (mut found, mut possible) = (Vec::new(), Vec::new());
     for index in held.iter().filter(|index| !index.is_archive) {
         let address = Address { index: index.index.clone(), id: id.clone(), routing: None };
         let is_hashed = mirror.mapper.is_hashed(&index.index, id.as_str());
         let stored = if is_hashed { mirror.index.get(&[address]).await?.pop().flatten() } else { None };
         let source = stored.as_ref().map(|stored| &*stored.source);
-        if let Some(key) = mirror.mapper.key_of(&index.index, id.as_str(), &mirror.keys, source) {
-            return Ok(key);
+        let Some(key) = mirror.mapper.key_of(&index.index, id.as_str(), &mirror.keys, source) else { continue };
+        let there = mirror.mapper.address_in(&index.index, &key);
+        let is_there = match there {
+            Some(address) => mirror.index.get(&[address]).await?.pop().flatten().is_some(),
+            None => false,
+        };
+        let keys = if is_there { &mut found } else { &mut possible };
+        if !keys.contains(&key) {
+            keys.push(key);
         }
     }
-    Err(wrong("no item of the table has a document with this id, or the id does not tell which one".to_owned()))
+    // One id can be that of two items in two indices; the one whose document is there is meant.
+    let mut keys = if found.is_empty() { possible } else { found };
+    match (keys.pop(), keys.is_empty()) {
+        (Some(key), true) => Ok(key),
+        (Some(_), false) => Err(wrong("several items can have a document with this id".to_owned())),
+        (None, _) => {
+            Err(wrong("no item of the table has a document with this id, or the id does not tell which one".to_owned()))
+        }
+    }
 }
 
 /// For programs. Values are there where they are asked for.
@@ -111,7 +135,7 @@ fn document(answer: &Answer, values: bool) -> Value {
         json!({
             "index": place.address.index.as_str(),
             "id": place.address.id.as_str(),
-            "routing": place.address.routing.as_deref(),
+            "routing": place.address.routing.as_deref().filter(|_| values),
             "verdict": place.verdict,
             "kind": place.kind,
             "version": place.stored.as_ref().map(|stored| stored.version),
@@ -128,7 +152,7 @@ fn document(answer: &Answer, values: bool) -> Value {
         "routes": explained.routes,
         "refused": explained.refused,
         "belongs": explained.belongs.as_ref().map(|(address, _)| json!({
-            "index": address.index.as_str(), "id": address.id.as_str(), "routing": address.routing.as_deref(),
+            "index": address.index.as_str(), "id": address.id.as_str(), "routing": address.routing.as_deref().filter(|_| values),
         })),
         "places": explained.places.iter().map(place).collect::<Vec<_>>(),
         "dead_letters": explained.letters.iter().map(|letter| json!({

@@ -173,6 +173,7 @@ fn authentication() {
         "search",
         "arn:aws:secretsmanager:eu-west-1:123456789012:search",
         "arn:aws:secretsmanager:eu-west-1:123456789012:secret:",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:search-Ab12Cd:password::",
         "arn:aws:secretsmanager::123456789012:secret:search",
         "arn:aws:ssm:eu-west-1:123456789012:secret:search",
     ] {

@@ -67,6 +67,29 @@ pub(crate) fn milliseconds(number: &str) -> Option<String> {
     Some((if decimal.negative { -time } else { time }).to_string())
 }
 
+/// A number as DynamoDB writes it, in digits alone; `None` where it is none, or would have more than 38 of them.
+pub(crate) fn plain(number: &str) -> Option<String> {
+    const MOST_DIGITS: i64 = 38;
+    let Decimal { negative, digits, exponent } = Some(number).filter(|number| is_number(number)).and_then(normal)?;
+    if digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    let length = i64::try_from(digits.len()).ok()?;
+    if exponent.unsigned_abs() > 38 || length + exponent.max(0) > MOST_DIGITS {
+        return None;
+    }
+    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or_default());
+    let text = match length + exponent {
+        _ if exponent >= 0 => digits + &zeros(exponent),
+        whole @ 1.. => {
+            let (whole, fraction) = digits.split_at(usize::try_from(whole).ok()?);
+            format!("{whole}.{fraction}")
+        }
+        missing => format!("0.{}{digits}", zeros(-missing)),
+    };
+    Some(if negative { format!("-{text}") } else { text })
+}
+
 impl Decimal {
     /// Of a JSON number. One whose exponent is out of all bounds equals its own text alone.
     pub(crate) fn of(number: &str) -> Decimal {
@@ -130,6 +153,23 @@ mod tests {
         ] {
             assert_eq!(milliseconds(number), expected.map(|time: i64| time.to_string()), "{number}");
         }
+    }
+
+    #[test]
+    fn numbers_are_written_as_dynamodb_writes_them() {
+        for (number, expected) in [
+            ("7.0", "7"),
+            ("7e0", "7"),
+            ("-70E-1", "-7"),
+            ("1e3", "1000"),
+            ("0.50", "0.5"),
+            ("12.340", "12.34"),
+            ("5e-3", "0.005"),
+            ("-0", "0"),
+        ] {
+            assert_eq!(plain(number).as_deref(), Some(expected), "{number}");
+        }
+        assert_eq!((plain("1e100"), plain("x"), plain("1e-9223372036854775808")), (None, None, None));
     }
 
     #[test]

@@ -150,7 +150,8 @@ pub fn key_of_texts(keys: &[KeyAttribute], texts: &[(String, String)]) -> Result
         };
         let value = match key.kind {
             KeyType::Binary => STANDARD.decode(text).ok().map(|_| json!({ "B": text })),
-            KeyType::String | KeyType::Number => key.kind.value(text.clone()),
+            KeyType::Number => key.kind.value(crate::decimal::plain(text).unwrap_or_else(|| text.clone())),
+            KeyType::String => key.kind.value(text.clone()),
         };
         item.insert(key.name.clone(), value.ok_or_else(|| format!("{} is {}", key.name, key.kind.wanted()))?);
     }

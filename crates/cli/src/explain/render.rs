@@ -31,7 +31,8 @@ pub(super) fn text(answer: &Answer, values: bool) -> String {
         line("refused", format!("the item gives no document: {reason}"));
     }
     if let Some((address, document)) = &explained.belongs {
-        let routing = address.routing.as_ref().map(|routing| format!(", routing {routing}")).unwrap_or_default();
+        let routing = address.routing.as_ref().filter(|_| values);
+        let routing = routing.map(|routing| format!(", routing {routing}")).unwrap_or_default();
         line("belongs", format!("{} under {:?}{routing}", address.index.as_str(), address.id.as_str()));
         if values {
             line("", String::from_utf8_lossy(document).into_owned());
@@ -107,8 +108,10 @@ pub(super) fn sentence(answer: &Answer) -> String {
         Verdict::NotInTable if explained.differs() => {
             "there is no item, and a document: `streamdex verify --full --repair` removes it".to_owned()
         }
-        Verdict::NotInTable => "there is no item with this key, and rightly no document".to_owned(),
-        Verdict::Expired => "the item is past its time to live, and DynamoDB has not removed it yet".to_owned(),
+        Verdict::NotInTable => "there is no item with this key, and no document of it in the indices of the table".to_owned(),
+        Verdict::Expired => {
+            "the document differs, and the item is past its time to live: DynamoDB removes it within days".to_owned()
+        }
         Verdict::OtherAddress => {
             "there is a document where the item's does not belong: `streamdex verify --full --repair` removes it"
                 .to_owned()
@@ -116,9 +119,12 @@ pub(super) fn sentence(answer: &Answer) -> String {
         Verdict::Stale => {
             "the index was made with other routes: `streamdex rebuild` makes the next generation with these".to_owned()
         }
-        Verdict::Missing if explained.refused.is_some() => {
+        Verdict::Missing | Verdict::Different if explained.refused.is_some() => {
             "the item cannot be mapped, and no dead letter says so: `streamdex verify --full` looks at all items"
                 .to_owned()
+        }
+        Verdict::Missing | Verdict::Different if answer.lag.is_none() => {
+            "the index is not what the table says, and nobody says how far behind it is: `streamdex status` shows who reads; where nothing is on its way, `streamdex verify --full --repair` writes what differs".to_owned()
         }
         Verdict::Missing | Verdict::Different => {
             "the index is not what the table says: `streamdex verify --full --repair` writes what differs".to_owned()

@@ -198,7 +198,7 @@ fn secret(arn: &Located<String>, around: &Surroundings<'_>, problems: &mut Probl
         let name = parsed.resource.strip_prefix("secret:");
         parsed.service == "secretsmanager"
             && region::is_region(parsed.region)
-            && name.is_some_and(|name| !name.is_empty())
+            && name.is_some_and(|name| !name.is_empty() && !name.contains(':'))
     };
     let Some(parsed) = Arn::parse(&arn.value).filter(is_secret) else {
         let hint = "a secret's ARN reads arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX; `aws secretsmanager describe-secret --secret-id NAME --query ARN` prints it";
