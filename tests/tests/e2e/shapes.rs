@@ -9,7 +9,7 @@ use streamdex_testkit::engines::{NodeOptions, SearchEngine, SearchNode, unique_n
 use streamdex_testkit::report::{dynamodb_local, needs};
 use streamdex_testkit::workload::Sessions;
 
-use crate::lab::Lab;
+use crate::lab::{CONFIG, Lab, number};
 
 /// A block of the page: what stands behind its three backticks, and its lines.
 struct Block {
@@ -78,7 +78,8 @@ async fn run(lab: &Lab, title: &str, blocks: &[Block]) -> usize {
     let ended = lab.end_of("shown.toml", &["replay", "--images", "--json", "items.ndjson"]).await;
     assert_eq!(ended.status, 0, "{title}: {}", ended.stderr);
     assert_eq!(ended.summary()["outcomes"]["applied"], items.len(), "{title}: {}", ended.stdout);
-    assert_eq!(ended.stderr.matches(" WARN ").count(), 0, "{title}: {}", ended.stderr);
+    let warned = ended.stderr.lines().filter(|line| line.contains(" WARN ") && !line.contains("decimals")).count();
+    assert_eq!(warned, 0, "{title}: {}", ended.stderr);
     lab.send(Method::Post, &format!("{index}/_refresh"), Value::Null).await;
     for (expected, query) in &searches {
         let (status, answer) = lab.send(Method::Post, &format!("{index}/_search"), query.clone()).await;
@@ -109,7 +110,8 @@ async fn the_examples_of_the_page_are_found_by_their_searches() {
     assert_eq!(searches, [3, 2, 1, 2, 1, 1]);
 }
 
-/// What a pipeline adds is compared where the index keeps it, and not where it is left out of `_source`.
+/// What a pipeline adds is compared where the index keeps it, and not where it is left out of `_source`. Either way OpenSearch
+/// writes decimals anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_pipeline_adds_differs_unless_it_is_left_out_of_the_source() {
     let Some((lab, _node)) = lab_with_pipelines().await else { return };
@@ -121,14 +123,20 @@ async fn what_a_pipeline_adds_differs_unless_it_is_left_out_of_the_source() {
         r#"{"_source": {"excludes": ["stamp"]}, "properties": {"stamp": {"type": "integer"}}}"#,
     );
     assert_eq!(lab.end(&["state", "create"]).await.status, 0);
-    lab.put(Sessions::key_of(1, 1)).await;
-    for (file, generation, status) in [("kept.json", 1, 1), ("left-out.json", 2, 0)] {
+    let mut item = Sessions::key_of(1, 1);
+    item.insert("price".to_owned(), number("12345678.9"));
+    lab.put(item).await;
+    for (file, generation, status, numbers) in
+        [("kept.json", 1, 1, "string"), ("left-out.json", 2, 0, "string"), ("left-out.json", 3, 1, "exact")]
+    {
         let settings = format!("settings = {{ number_of_replicas = 0, default_pipeline = \"{}\" }}", lab.index);
         lab.configure(lab.node(), "", &format!("{settings}\nmapping_file = \"{file}\"\ngeneration = {generation}"));
-        lab.use_group(file);
+        lab.use_group(&format!("g{generation}"));
+        let numbers = format!("[[route]]\nnumbers = \"{numbers}\"\n");
+        lab.write_file(CONFIG, &lab.read_file(CONFIG).replace("[[route]]\n", &numbers));
         let ended = lab.end(&["run", "--until-end"]).await;
         assert_eq!(ended.status, 0, "{file}: {}", ended.stderr);
-        let verified = lab.end(&["verify", "--full", "--lag", "0"]).await;
+        let verified = lab.end(&["verify", "--full", "--lag", "0", "--patience", "1"]).await;
         assert_eq!(verified.status, status, "{file}: {}{}", verified.stdout, verified.stderr);
         let (_, count) = lab
             .send(

@@ -145,12 +145,21 @@ fn of_documents(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &
             "take `_source` out of the mapping; leave attributes out with `exclude` in the route",
         ));
     }
-    for (name, pipeline) in pipelines.iter().filter(|_| !leaves_out_what_is_added) {
-        findings.push(Finding::new(
-            Code::Pipeline,
-            format!("`{name}` is {pipeline:?}: what it changes will differ from the table"),
-            "keep the fields that it adds out of `_source` (docs/mappings.md), or take the pipeline off the index",
-        ));
+    for (name, pipeline) in &pipelines {
+        let (changes, hint) = if leaves_out_what_is_added {
+            // Seen on OpenSearch 3.8: 12345678.9 is kept as 1.23456789E7.
+            (
+                "OpenSearch writes decimals anew",
+                "write decimals as strings: `numbers = \"string\"`, or `numbers_as_string`",
+            )
+        } else {
+            (
+                "it changes documents",
+                "keep the fields that it adds out of `_source` (docs/mappings.md), or take the pipeline off the index",
+            )
+        };
+        let message = format!("`{name}` is {pipeline:?}: {changes}, so documents will differ from the table");
+        findings.push(Finding::new(Code::Pipeline, message, hint));
     }
     let required = mapping
         .get("_routing")
