@@ -1,5 +1,6 @@
 //! `streamdex explain`: what is true of one item, and why.
 
+mod answer;
 mod render;
 
 use std::time::{Duration, Instant};
@@ -8,11 +9,12 @@ use serde_json::{Value, json};
 use streamdex_delivery::Term;
 use streamdex_mapping::{Address, DocumentId, Key, key_of_texts};
 use streamdex_reconcile::Mirror;
-use streamdex_reconcile::explain::{Explained, Place, explain};
+use streamdex_reconcile::explain::{Place, explain};
 use streamdex_reconcile::verdict::Verdict;
 use streamdex_reconcile::verify::Lag;
 use tokio_util::sync::CancellationToken;
 
+use self::answer::Answer;
 use crate::args::{ExplainArgs, Global};
 use crate::exit::{CliError, Exit};
 use crate::mirrored::{Mirrored, ReaderLag};
@@ -23,14 +25,6 @@ use crate::{connect, output, settings};
 const MARGIN: Duration = Duration::from_secs(3);
 /// A difference is looked at again so often.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// An item as it is, and how far behind the index may be.
-struct Answer {
-    explained: Explained,
-    /// Verdict::Pending where the reader has not come to the difference.
-    verdict: Verdict,
-    lag: Option<Duration>,
-}
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: &ExplainArgs) -> Result<Exit, CliError> {
@@ -162,17 +156,4 @@ fn document(answer: &Answer, values: bool) -> Value {
         "item_text": explained.item.as_deref().filter(|_| values).map(|item| raw(item.as_bytes())),
         "document": explained.belongs.as_ref().filter(|_| values).map(|(_, text)| raw(text)),
     })
-}
-
-// === impl Answer ===
-
-impl Answer {
-    /// 0 where nothing is wrong with the index: a document that no item stands behind is.
-    fn exit(&self) -> Exit {
-        match self.verdict {
-            Verdict::InSync | Verdict::Filtered | Verdict::Expired => Exit::Done,
-            Verdict::NotInTable if !self.explained.differs() => Exit::Done,
-            _ => Exit::DeadLetters,
-        }
-    }
 }

@@ -6,7 +6,7 @@ use streamdex_mapping::{ConditionVerdict, ExternalVersion, RouteVerdict};
 use streamdex_reconcile::explain::Place;
 use streamdex_reconcile::verdict::Verdict;
 
-use super::Answer;
+use super::answer::Answer;
 use crate::output::date;
 
 /// All of it, the verdict last.
