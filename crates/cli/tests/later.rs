@@ -4,7 +4,7 @@ use crate::{end, streamdex};
 
 #[test]
 fn commands_of_later_versions_say_so() {
-    for arguments in [&["await"][..], &["explain"], &["init"]] {
+    for arguments in [&["await"][..], &["check"], &["init"]] {
         let ended = end(&mut streamdex(arguments));
         assert_eq!((ended.status, ended.stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(ended.stderr.contains("is not in this version"), "{arguments:?}: {}", ended.stderr);
