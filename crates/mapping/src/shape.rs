@@ -232,12 +232,7 @@ impl Shape {
             out.extend_from_slice(value);
             return Ok(true);
         }
-        // Names inside of a map are content, which no message has.
-        let of_attribute = |error| match error {
-            DocumentError::Collision(_) => DocumentError::Collision(attribute.name.decode().into_owned()),
-            DocumentError::TooDeep(_) => DocumentError::TooDeep(attribute.name.decode().into_owned()),
-        };
-        let kept = self.write_value(around, value, out).map_err(of_attribute)?;
+        let kept = self.write_value(&attribute.name.decode(), around, value, out)?;
         if !kept {
             out.truncate(begins);
         }

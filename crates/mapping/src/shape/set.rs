@@ -25,7 +25,12 @@ impl Shape {
             FieldValue::From(path) => {
                 let Some(found) = find(path) else { return Ok(false) };
                 let strings = self.numbers == NumberForm::String;
-                self.write_value(Around { node: self.copied.get(field), all: true, strings }, found.as_bytes(), out)
+                self.write_value(
+                    field,
+                    Around { node: self.copied.get(field), all: true, strings },
+                    found.as_bytes(),
+                    out,
+                )
             }
             FieldValue::After { from, mark } => {
                 let found = find(from);

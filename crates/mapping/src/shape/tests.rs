@@ -175,6 +175,13 @@ fn names_inside_of_a_map_are_in_no_message() {
     let item = r#"{"m":{"M":{"ann@x.y":{"N":"1"},"ann@x_y":{"N":"2"}}}}"#;
     let refused = written(&Route { dots: Dots::Underscore, ..to() }, item).unwrap_err();
     assert_eq!(refused, DocumentError::Collision("m".into()));
+    let copied = Route {
+        exclude: paths(&["m"]),
+        set: set([("copy", FieldValue::From(path("m")))]),
+        dots: Dots::Underscore,
+        ..to()
+    };
+    assert_eq!(written(&copied, item).unwrap_err(), DocumentError::Collision("copy".into()));
 }
 
 // === a reference on trees ===

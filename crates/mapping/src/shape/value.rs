@@ -5,6 +5,7 @@ use crate::compare::canonical_json;
 use crate::decimal::milliseconds;
 use crate::field::DocumentError;
 use crate::json::{Cursor, Fault};
+use crate::names::has_duplicates;
 use crate::route::{Dots, with_dots};
 use crate::text::write_json_string;
 
@@ -22,9 +23,11 @@ impl From<Fault> for Stop {
 }
 
 impl Shape {
-    /// Writes `value`; whether any of it is kept. `around` is what holds inside of it.
+    /// Writes `value`; whether any of it is kept. `around` is what holds inside of it, and `whose` the attribute or field
+    /// that an error names: names inside of a map are content, which no message has.
     pub(super) fn write_value(
         &self,
+        whose: &str,
         around: Around<'_>,
         value: &[u8],
         out: &mut Vec<u8>,
@@ -32,7 +35,8 @@ impl Shape {
         let Ok(text) = std::str::from_utf8(value) else { return Ok(false) };
         match self.value(around, &mut Cursor::new(text), out) {
             Ok(kept) => Ok(kept),
-            Err(Stop::Document(error)) => Err(error),
+            Err(Stop::Document(DocumentError::Collision(_))) => Err(DocumentError::Collision(whose.to_owned())),
+            Err(Stop::Document(DocumentError::TooDeep(_))) => Err(DocumentError::TooDeep(whose.to_owned())),
             Err(Stop::NoJson) => Ok(false),
         }
     }
@@ -149,12 +153,9 @@ fn refuse_twice(object: &[u8]) -> Result<(), Stop> {
     let (mut cursor, mut first, mut names) = (Cursor::new(&text), true, Vec::new());
     cursor.take(b'{')?;
     while let Some(name) = cursor.next_member(&mut first)? {
-        names.push(name.decode());
+        names.push(name);
         cursor.skip()?;
     }
-    names.sort_unstable();
-    match names.windows(2).find(|pair| matches!(pair, [left, right] if left == right)) {
-        Some([name, ..]) => Err(Stop::Document(DocumentError::Collision(name.clone().into_owned()))),
-        _ => Ok(()),
-    }
+    let twice = || Stop::Document(DocumentError::Collision(String::new()));
+    if has_duplicates(&names, |name| *name) { Err(twice()) } else { Ok(()) }
 }
