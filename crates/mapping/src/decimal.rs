@@ -17,21 +17,8 @@ pub(crate) fn same_value(left: &str, right: &str) -> bool {
 
 /// The whole seconds of a TTL number; `None` where it is no number of seconds since 1970.
 pub(crate) fn whole_seconds(number: &str) -> Option<u64> {
-    let Decimal { negative: false, mut digits, exponent } = normal(number)? else {
-        return None;
-    };
-    if digits.is_empty() {
-        return Some(0);
-    }
-    if exponent < 0 {
-        let cut = usize::try_from(-exponent).ok()?;
-        let kept = digits.len().saturating_sub(cut);
-        digits.truncate(kept);
-        return if digits.is_empty() { Some(0) } else { digits.parse().ok() };
-    }
-    let zeros = usize::try_from(exponent).ok().filter(|zeros| *zeros < 20)?;
-    digits.push_str(&"0".repeat(zeros));
-    digits.parse().ok()
+    let decimal = normal(number)?;
+    if decimal.negative { None } else { decimal.shifted(0) }
 }
 
 /// A time in seconds or milliseconds since 1970, in whole milliseconds. What is below 100,000,000,000, which is the year
@@ -49,19 +36,7 @@ pub(crate) fn milliseconds(number: &str) -> Option<String> {
         _ => {}
     }
     let decimal = normal(number)?;
-    let whole = |places: i64| {
-        let exponent = decimal.exponent.checked_add(places)?;
-        let mut digits = decimal.digits.clone();
-        match usize::try_from(exponent) {
-            Ok(zeros) if zeros < 20 => digits.push_str(&"0".repeat(zeros)),
-            Ok(_) => return None,
-            Err(_) => digits.truncate(digits.len().saturating_sub(usize::try_from(exponent.unsigned_abs()).ok()?)),
-        }
-        if digits.is_empty() { Some(0) } else { digits.parse::<i64>().ok() }
-    };
-    if decimal.digits.is_empty() {
-        return Some("0".to_owned());
-    }
+    let whole = |places| i64::try_from(decimal.shifted(places)?).ok();
     let plain = whole(0)?;
     let time = if plain < SECONDS_END { whole(PLACES)? } else { plain };
     Some((if decimal.negative { -time } else { time }).to_string())
@@ -75,7 +50,7 @@ pub(crate) fn plain(number: &str) -> Option<String> {
         return Some("0".to_owned());
     }
     let length = i64::try_from(digits.len()).ok()?;
-    if exponent.unsigned_abs() > 38 || length + exponent.max(0) > MOST_DIGITS {
+    if exponent.unsigned_abs() > MOST_DIGITS.unsigned_abs() || length + exponent.max(0) > MOST_DIGITS {
         return None;
     }
     let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or_default());
@@ -91,6 +66,21 @@ pub(crate) fn plain(number: &str) -> Option<String> {
 }
 
 impl Decimal {
+    /// Its amount times ten to the power of `places`, rounded down; `None` where it has more than 20 digits.
+    fn shifted(&self, places: i64) -> Option<u64> {
+        if self.digits.is_empty() {
+            return Some(0);
+        }
+        let exponent = self.exponent.checked_add(places)?;
+        let mut digits = self.digits.clone();
+        match usize::try_from(exponent) {
+            Ok(zeros) if zeros < 20 => digits.push_str(&"0".repeat(zeros)),
+            Ok(_) => return None,
+            Err(_) => digits.truncate(digits.len().saturating_sub(usize::try_from(exponent.unsigned_abs()).ok()?)),
+        }
+        if digits.is_empty() { Some(0) } else { digits.parse().ok() }
+    }
+
     /// Of a JSON number. One whose exponent is out of all bounds equals its own text alone.
     pub(crate) fn of(number: &str) -> Decimal {
         normal(number).unwrap_or_else(|| Decimal { negative: false, digits: number.to_owned(), exponent: i64::MIN })

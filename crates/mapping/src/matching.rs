@@ -99,19 +99,22 @@ pub(crate) fn holds(condition: &Condition, image: &Image<'_>) -> Result<bool, At
     if let Some(problem) = image.problem_of(&condition.attribute) {
         return Err(problem);
     }
-    let plain = match (&condition.test, value.and_then(Attribute::scalar)) {
-        (Test::EqualsString(wanted), Some(Scalar::String(text))) => text.is(wanted),
-        (Test::EqualsNumber(wanted), Some(Scalar::Number(digits))) => decimal::same_value(&digits.decode(), wanted),
-        (Test::EqualsBool(wanted), Some(Scalar::Bool(found))) => found == *wanted,
-        (Test::StartsWith(prefix), Some(Scalar::String(text))) => text.decode().starts_with(prefix.as_str()),
-        (Test::Like(parts), Some(Scalar::String(text))) => is_like(&text.decode(), parts),
-        (Test::OneOf(values), Some(scalar)) => values.iter().any(|value| is_constant(scalar, value)),
-        _ => false,
-    };
+    let plain = value.and_then(constant_of).is_some_and(|value| condition.test.takes(&value));
     Ok(plain != condition.not)
 }
 
 impl Test {
+    /// The values that it lets through, where it names them.
+    pub fn values(&self) -> Vec<Constant> {
+        match self {
+            Test::EqualsString(text) => vec![Constant::String(text.clone())],
+            Test::EqualsNumber(digits) => vec![Constant::Number(digits.clone())],
+            Test::EqualsBool(value) => vec![Constant::Bool(*value)],
+            Test::OneOf(values) => values.clone(),
+            Test::StartsWith(_) | Test::Like(_) | Test::Exists(_) => Vec::new(),
+        }
+    }
+
     /// Whether an attribute with this value meets the test.
     pub fn takes(&self, value: &Constant) -> bool {
         match (self, value) {
@@ -134,12 +137,13 @@ fn is_same(left: &Constant, right: &Constant) -> bool {
     }
 }
 
-fn is_constant(scalar: Scalar<'_>, wanted: &Constant) -> bool {
-    match (wanted, scalar) {
-        (Constant::String(wanted), Scalar::String(text)) => text.is(wanted),
-        (Constant::Number(wanted), Scalar::Number(digits)) => decimal::same_value(&digits.decode(), wanted),
-        (Constant::Bool(wanted), Scalar::Bool(found)) => found == *wanted,
-        _ => false,
+/// The value of an attribute, where a condition can ask about it.
+fn constant_of(attribute: &Attribute<'_>) -> Option<Constant> {
+    match attribute.scalar()? {
+        Scalar::String(text) => Some(Constant::String(text.decode().into_owned())),
+        Scalar::Number(digits) => Some(Constant::Number(digits.decode().into_owned())),
+        Scalar::Bool(value) => Some(Constant::Bool(value)),
+        Scalar::Binary(_) => None,
     }
 }
 

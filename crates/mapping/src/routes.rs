@@ -108,12 +108,11 @@ impl Tested {
         }
         match &test {
             Test::Exists(_) => self.exists = Some(next),
-            Test::EqualsString(wanted) => self.note_constant(&Constant::String(wanted.clone()), next),
-            Test::EqualsNumber(wanted) => self.note_constant(&Constant::Number(wanted.clone()), next),
-            Test::EqualsBool(wanted) => self.note_constant(&Constant::Bool(*wanted), next),
-            Test::OneOf(values) => values.iter().for_each(|value| self.note_constant(value, next)),
             Test::StartsWith(prefix) => self.prefixes.push((prefix.clone(), next)),
             Test::Like(parts) => self.likes.push((parts.clone(), next)),
+            Test::EqualsString(_) | Test::EqualsNumber(_) | Test::EqualsBool(_) | Test::OneOf(_) => {
+                test.values().iter().for_each(|value| self.note_constant(value, next));
+            }
         }
         self.numbers_of.insert(test, next);
         next

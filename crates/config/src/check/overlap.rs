@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use streamdex_mapping::{Condition, Constant, IndexName, IndexPattern, OnExpiry, Route, Test};
+use streamdex_mapping::{Condition, IndexName, IndexPattern, OnExpiry, Route, Test};
 
 use super::pattern::may_meet;
 use super::route::Checked;
@@ -166,18 +166,7 @@ fn implies(narrower: &Condition, wider: &Condition) -> bool {
         (_, Test::Exists(exists)) => *exists,
         (Test::StartsWith(text), Test::StartsWith(start)) => text.starts_with(start.as_str()),
         (Test::StartsWith(_) | Test::Like(_), _) => false,
-        (test, wider) => values(test).iter().all(|value| wider.takes(value)),
-    }
-}
-
-/// The values that a test lets through, where they are few.
-fn values(test: &Test) -> Vec<Constant> {
-    match test {
-        Test::EqualsString(text) => vec![Constant::String(text.clone())],
-        Test::EqualsNumber(digits) => vec![Constant::Number(digits.clone())],
-        Test::EqualsBool(value) => vec![Constant::Bool(*value)],
-        Test::OneOf(values) => values.clone(),
-        Test::StartsWith(_) | Test::Like(_) | Test::Exists(_) => Vec::new(),
+        (test, wider) => test.values().iter().all(|value| wider.takes(value)),
     }
 }
 
