@@ -29,8 +29,8 @@ pub fn call_reason<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    if let Some(credentials) = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
-        return format!("no AWS credentials: {}", credentials_reason(credentials));
+    if let Some(missing) = missing_credentials(error) {
+        return missing;
     }
     match error.as_service_error().map(|refusal| (refusal.code(), refusal.message())) {
         Some((Some(code), Some(message))) => format!("{code}: {message}"),
@@ -40,6 +40,12 @@ where
             None => root_cause(error).to_string(),
         },
     }
+}
+
+/// What is said where a call failed for want of credentials; `None` where it had some.
+pub fn missing_credentials(error: &(dyn Error + 'static)) -> Option<String> {
+    let credentials = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
+    Some(format!("no AWS credentials: {}", credentials_reason(credentials)))
 }
 
 /// Why there are no credentials, in one line. The SDK's own text lists every provider of its chain.

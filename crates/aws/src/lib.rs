@@ -14,7 +14,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use streamdex_config::AwsSettings;
 
-pub use self::cause::{call_reason, causes, credentials_reason, root_cause};
+pub use self::cause::{call_reason, causes, credentials_reason, missing_credentials, root_cause};
 pub use self::check::{SettingsError, check};
 
 /// A deadline on each attempt; the SDK tries most calls up to three times within the second one.

@@ -3,11 +3,10 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use streamdex_aws::{causes, credentials_reason, root_cause};
+use streamdex_aws::{causes, missing_credentials, root_cause};
 
 use crate::place::Place;
 
@@ -183,9 +182,8 @@ impl AwsError {
     /// There is no answer, or none that can be read.
     fn of_silence<E: StdError + 'static>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> AwsError {
         let new = |fault| AwsError::new(fault, operation);
-        if let Some(credentials) = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
-            return new(Fault::Credentials)
-                .with_detail(format!("no AWS credentials: {}", credentials_reason(credentials)));
+        if let Some(missing) = missing_credentials(error) {
+            return new(Fault::Credentials).with_detail(missing);
         }
         if causes(error).any(is_plain_for_tls) {
             let odd = AwsError { oddity: Some(Oddity::NotTls), ..new(Fault::Transient) };

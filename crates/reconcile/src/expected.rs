@@ -1,6 +1,7 @@
 //! What the table says of a document. Pure.
 
 use bytes::Bytes;
+use streamdex_dynamodb::item::Found;
 use streamdex_mapping::{Address, Image, Mapper};
 
 /// What an item gives.
@@ -29,6 +30,15 @@ impl Expected {
             Ok(Some((address, text))) => Expected::Document { address, text, expires: mapper.time_to_live(&image) },
             Ok(None) => Expected::Filtered,
             Err(error) => Expected::Refused { reason: error.name() },
+        }
+    }
+
+    /// What was found under a key gives.
+    pub(crate) fn of_found(mapper: &Mapper, names: &[String], found: &Found) -> Expected {
+        match found {
+            Found::Item(item) => Expected::of(mapper, names, item),
+            Found::Absent => Expected::NoItem,
+            Found::Refused(_) => Expected::Refused { reason: "item_not_readable" },
         }
     }
 

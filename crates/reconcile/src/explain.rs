@@ -75,13 +75,10 @@ pub async fn explain(mirror: &Mirror, key: &Key, term: Term<'_>) -> Result<Expla
     let mut reads = attempts.make(term, "read the item", || mirror.items.read(keys)).await?;
     let read = reads.pop().ok_or(Fault::Broken)?;
     let held = mirror.held(term).await?;
-    let (item, expected) = match read.found {
-        Found::Item(item) => {
-            let expected = Expected::of(&mirror.mapper, &mirror.key_names(), &item);
-            (Some(item), expected)
-        }
-        Found::Absent => (None, Expected::NoItem),
-        Found::Refused(_) => (None, Expected::Refused { reason: "item_not_readable" }),
+    let expected = Expected::of_found(&mirror.mapper, &mirror.key_names(), &read.found);
+    let item = match read.found {
+        Found::Item(item) => Some(item),
+        Found::Absent | Found::Refused(_) => None,
     };
     let elsewhere = held.iter().filter(|index| !index.is_archive);
     let mut addresses: Vec<Address> =

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use streamdex_delivery::Term;
-use streamdex_dynamodb::item::Found;
 use streamdex_mapping::{Address, IndexName, Key};
 use streamdex_sink::read::StoredDocument;
 
@@ -73,11 +72,7 @@ impl Look<'_> {
         let names = self.mirror.key_names();
         let mut all = Vec::with_capacity(suspects.len());
         for ((suspect, key), read) in suspects.into_iter().zip(&keys).zip(&reads) {
-            let expected = match &read.found {
-                Found::Item(item) => Expected::of(&self.mirror.mapper, &names, item),
-                Found::Absent => Expected::NoItem,
-                Found::Refused(_) => Expected::Refused { reason: "item_not_readable" },
-            };
+            let expected = Expected::of_found(&self.mirror.mapper, &names, &read.found);
             // Where the address is not given, the document is looked at where the item belongs.
             let address = suspect.address.or_else(|| expected.address().cloned());
             let suspect = Suspect { address, ..suspect };

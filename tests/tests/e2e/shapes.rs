@@ -111,7 +111,7 @@ async fn the_examples_of_the_page_are_found_by_their_searches() {
 }
 
 /// What a pipeline adds is compared where the index keeps it, and not where it is left out of `_source`. Either way OpenSearch
-/// writes decimals anew.
+/// writes decimals in its own way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_pipeline_adds_differs_unless_it_is_left_out_of_the_source() {
     let Some((lab, _node)) = lab_with_pipelines().await else { return };

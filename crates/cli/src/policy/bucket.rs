@@ -16,10 +16,10 @@ pub(super) fn grant(grants: &mut Grants, config: &Config, facts: &Facts) {
     let state = &config.state;
     let place = Place::new(&facts.around, state.region.as_deref(), &state.aws);
     let arn = format!("arn:{}:s3:::{bucket}", place.partition);
-    // Whoever guesses the name of a bucket that is gone cannot have records replayed.
-    let own = |statement: Statement| statement.when("StringEquals", "s3:ResourceAccount", [place.account.clone()]);
-    grants.allow(&state.aws, own(Statement::new("GivenUp", &TAKE_OBJECTS, format!("{arn}/*"))));
-    grants.allow(&state.aws, own(Statement::new("GivenUpBucket", &["s3:ListBucket"], arn)));
+    let taken = Statement::new("GivenUp", &TAKE_OBJECTS, format!("{arn}/*")).in_account(&place.account);
+    grants.allow(&state.aws, taken);
+    let listed = Statement::new("GivenUpBucket", &["s3:ListBucket"], arn).in_account(&place.account);
+    grants.allow(&state.aws, listed);
     if let Some(key) = &facts.bucket_key {
         let statement = Statement::new("GivenUpKey", &["kms:Decrypt"], key.clone());
         grants.allow(&state.aws, statement.via(place.via("s3")));

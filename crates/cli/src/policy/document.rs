@@ -100,6 +100,11 @@ impl Statement {
         self
     }
 
+    /// Only in this account: whoever makes a bucket of a name that is free again gets nothing.
+    pub(crate) fn in_account(self, account: &str) -> Statement {
+        self.when("StringEquals", "s3:ResourceAccount", [account.to_owned()])
+    }
+
     /// Only by way of this service, as `dynamodb.eu-west-1.amazonaws.com`: a key is of no use to the credentials
     /// themselves.
     pub(crate) fn via(self, service: String) -> Statement {

@@ -29,9 +29,8 @@ pub(super) fn grant(grants: &mut Grants, sources: &[&Source], facts: &Facts) {
     let mut allow = |statement| grants.allow(&role, statement);
     if let Some(bucket) = &facts.failure_bucket {
         let arn = format!("arn:{}:s3:::{bucket}", place.partition);
-        let own = |statement: Statement| statement.when("StringEquals", "s3:ResourceAccount", [place.account.clone()]);
-        allow(own(Statement::new("OnFailure", &["s3:PutObject"], format!("{arn}/*"))));
-        allow(own(Statement::new("OnFailureBucket", &["s3:ListBucket"], arn)));
+        allow(Statement::new("OnFailure", &["s3:PutObject"], format!("{arn}/*")).in_account(&place.account));
+        allow(Statement::new("OnFailureBucket", &["s3:ListBucket"], arn).in_account(&place.account));
     }
     if let Some(key) = &facts.bucket_key {
         allow(Statement::new("OnFailureKey", &["kms:GenerateDataKey"], key.clone()).via(place.via("s3")));

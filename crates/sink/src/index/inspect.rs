@@ -149,7 +149,7 @@ fn of_documents(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &
         let (changes, hint) = if leaves_out_what_is_added {
             // Seen on OpenSearch 3.8: 12345678.9 is kept as 1.23456789E7.
             (
-                "OpenSearch writes decimals anew",
+                "OpenSearch changes how decimals are written",
                 "write decimals as strings: `numbers = \"string\"`, or `numbers_as_string`",
             )
         } else {
