@@ -2,6 +2,7 @@
 
 mod explain;
 mod iam_policy;
+mod init;
 mod rebuild;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use url::Url;
 
 pub use self::explain::ExplainArgs;
 pub use self::iam_policy::IamPolicyArgs;
+pub use self::init::InitArgs;
 pub use self::rebuild::RebuildArgs;
 use crate::logging::LogFormat;
 
@@ -55,6 +57,8 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a configuration for a table, from its description and a sample of its items
+    Init(InitArgs),
     /// Apply captured records to the index
     Replay(ReplayArgs),
     /// Show the bulk body that records would give, and send nothing

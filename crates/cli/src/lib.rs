@@ -26,6 +26,7 @@ mod following;
 mod gap;
 mod iam_policy;
 mod index;
+mod init;
 mod input;
 mod kinesis;
 mod later;
@@ -84,6 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(cli: Cli) -> Result<Exit, CliError> {
     let Cli { global, command } = cli;
     match command {
+        Command::Init(arguments) => block_on(init::run(&global, arguments)),
         Command::Map(arguments) => map::run(&global, &arguments),
         Command::Replay(arguments) => block_on(replay::run(&global, &arguments)),
         Command::Run(arguments) => block_on(run::run(&global, arguments)),

@@ -1,7 +1,7 @@
 //! DynamoDB as streamdex uses it.
 //!
 //! [`clients`] are made from the configuration; [`table`] describes what is followed; [`stream`] has its shards and
-//! pages of [`records`]; [`item`] reads items as they are now; [`state`] is the one
+//! pages of [`records`]; [`survey`] is for whoever sets streamdex up; [`item`] reads items as they are now; [`state`] is the one
 //! table that outlives a process. [`call`] is one call: where it went and whether its answer
 //! is whole; [`fault`] says what a failed one means.
 
@@ -16,6 +16,7 @@ pub mod scan;
 pub mod size;
 pub mod state;
 pub mod stream;
+pub mod survey;
 pub mod table;
 pub mod time;
 

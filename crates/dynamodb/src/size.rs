@@ -57,7 +57,7 @@ impl TableSize {
     }
 }
 
-fn read(table: &TableDescription) -> Option<TableSize> {
+pub(crate) fn read(table: &TableDescription) -> Option<TableSize> {
     let attributes = table.attribute_definitions();
     let mut schema: Vec<_> = table.key_schema().iter().collect();
     schema.sort_by_key(|key| key.key_type != KeyRole::Hash);

@@ -1,0 +1,184 @@
+//! `streamdex init`: a configuration for a table, from its description and a sample of its items.
+
+mod draft;
+mod fields;
+mod kinds;
+
+use std::fs::OpenOptions;
+use std::io::{IsTerminal, Write, stderr, stdin};
+use std::path::Path;
+
+use serde_json::json;
+use streamdex_config::Config;
+use streamdex_dynamodb::clients::SourceClients;
+use streamdex_dynamodb::scan::{ScanSource, Segment, TableScan};
+use streamdex_dynamodb::survey::Survey;
+use streamdex_dynamodb::{AwsError, Fault};
+use url::Url;
+
+use self::draft::Facts;
+use self::kinds::{Item, kinds};
+use crate::args::{Global, InitArgs};
+use crate::exit::{CliError, Exit};
+use crate::preflight::{Uses, preflight};
+use crate::{connect, output};
+
+/// The sample comes from so many places of the table, spread by the hash of the partition key.
+const SEGMENTS: u32 = 4;
+/// Pages of a segment; a page has up to 1 MB.
+const PAGES: usize = 8;
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, CliError> {
+    let is_stdout = arguments.output == Path::new("-");
+    if !is_stdout && !arguments.force && arguments.output.exists() {
+        let message = format!("{} is there already", arguments.output.display());
+        return Err(CliError::new(Exit::Usage, message).with_hint("give another --output, or --force to replace it"));
+    }
+    let (table, opensearch) =
+        (asked(arguments.table.clone(), "--table", "The DynamoDB table")?, opensearch(&arguments)?);
+    let source = source_of(&arguments, &table, &opensearch)?;
+    preflight(&source, &[Uses::Sources]).await?;
+    let [source] = source.sources.as_slice() else {
+        return Err(CliError::new(Exit::Usage, "the table cannot be told from others"));
+    };
+    let clients = SourceClients::connect(source).await;
+    let survey = connect::within(async { Ok(Survey::of(&clients.dynamodb, &table).await?) }).await?;
+    let ttl = ttl(&clients, &table).await?;
+    let sample = sample(&clients, &table, arguments.sample).await?;
+    let keys = survey.size.key_names();
+    let facts = Facts {
+        survey: &survey,
+        ttl: ttl.as_deref(),
+        region: arguments.region.as_deref(),
+        endpoint: arguments.endpoint_url.as_ref(),
+        opensearch: &opensearch,
+        kinds: &kinds(&sample, &keys),
+    };
+    let text = facts.text();
+    is_valid(&text)?;
+    if is_stdout {
+        output::print(&text)?;
+    } else {
+        write(&arguments.output, &text, arguments.force)?;
+        say(global, &arguments.output, &facts)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What an argument says; on a terminal, who does not say it is asked.
+fn asked(given: Option<String>, argument: &str, question: &str) -> Result<String, CliError> {
+    if let Some(given) = given {
+        return Ok(given);
+    }
+    let missing =
+        || CliError::new(Exit::Usage, format!("{argument} is missing")).with_hint("see streamdex init --help");
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return Err(missing());
+    }
+    output::note(&format!("{question}: "));
+    let mut answer = String::new();
+    stdin().read_line(&mut answer).map_err(|error| missing().caused_by(error))?;
+    let answer = answer.trim();
+    if answer.is_empty() { Err(missing()) } else { Ok(answer.to_owned()) }
+}
+
+fn opensearch(arguments: &InitArgs) -> Result<Url, CliError> {
+    if let Some(url) = &arguments.opensearch {
+        return Ok(url.clone());
+    }
+    let text = asked(None, "--opensearch", "The address of OpenSearch, as https://search.example")?;
+    text.parse().map_err(|error: url::ParseError| {
+        CliError::new(Exit::Usage, format!("{text:?} is no address")).caused_by(error)
+    })
+}
+
+/// The least configuration, to ask the table with.
+fn source_of(arguments: &InitArgs, table: &str, opensearch: &Url) -> Result<Config, CliError> {
+    let mut source = toml_table([("table", table)]);
+    let endpoint = arguments.endpoint_url.as_ref().map(Url::as_str);
+    let more = [("region", arguments.region.as_deref()), ("endpoint_url", endpoint)];
+    source += &toml_table(more.into_iter().filter_map(|(key, value)| Some((key, value?))));
+    let opensearch = toml_table([("url", opensearch.as_str())]);
+    let text = format!("[source]\n{source}[opensearch]\n{opensearch}[[route]]\nindex = \"x\"\n");
+    Ok(Config::parse(&text, Path::new(""), &|_| None)?.config)
+}
+
+fn toml_table<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    values.into_iter().map(|(key, value)| format!("{key} = {}\n", draft::quoted(value))).collect()
+}
+
+/// The TTL attribute. Who may not ask gets a configuration without one, and is told.
+async fn ttl(clients: &SourceClients, table: &str) -> Result<Option<String>, CliError> {
+    let refused = |error: AwsError| match error.fault() {
+        Fault::Denied => {
+            let hint = "add ttl = { attribute = \"…\" } to the routes, if items expire";
+            tracing::warn!(hint, "the table was not asked for its TTL: {error}");
+            Ok(None)
+        }
+        _ => Err(error.into()),
+    };
+    connect::within(async { Survey::ttl(&clients.dynamodb, table).await.or_else(refused) }).await
+}
+
+/// About `most` items.
+async fn sample(clients: &SourceClients, table: &str, most: u32) -> Result<Vec<Item>, CliError> {
+    let scan = TableScan::new(clients.dynamodb.clone(), table);
+    let mut items = Vec::new();
+    for segment in Segment::all(SEGMENTS) {
+        let mut left = most.div_ceil(SEGMENTS);
+        let mut next = None;
+        for _ in 0..PAGES {
+            let page = connect::within(async { Ok(scan.page(segment, next.as_ref(), Some(left)).await?) }).await?;
+            left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
+            items.extend(page.items.iter().filter_map(|item| serde_json::from_str::<Item>(item).ok()));
+            next = page.next;
+            if left == 0 || next.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(items)
+}
+
+/// Nothing is handed out that this program would not take.
+fn is_valid(text: &str) -> Result<(), CliError> {
+    let parsed = Config::parse(text, Path::new(""), &|_| None);
+    parsed.map(drop).map_err(|error| {
+        let message = format!("the configuration that this table gives is not valid, which is a defect: {error}");
+        CliError::new(Exit::Usage, message).with_hint("report it; --output - prints it, to correct it by hand")
+    })
+}
+
+fn write(path: &Path, text: &str, replace: bool) -> Result<(), CliError> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    if replace {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| CliError::new(Exit::Usage, format!("cannot write {}", path.display())).caused_by(error))
+}
+
+fn say(global: &Global, path: &Path, facts: &Facts<'_>) -> Result<(), CliError> {
+    let file = path.display();
+    let before = facts.before();
+    let next = ["check --online", "run", "verify"].map(|command| format!("streamdex {command} -c {file}"));
+    let size = &facts.survey.size;
+    if global.json {
+        return output::print_json(&json!({
+            "file": path, "table": facts.survey.table, "items": size.items, "bytes": size.bytes,
+            "indices": facts.indices(), "before": before, "next": next,
+        }));
+    }
+    let mut text = format!("{file} is written: {} into {}\n", facts.survey.table, facts.indices().join(", "));
+    if !before.is_empty() {
+        text.push_str("\nbefore it can be used:\n");
+        before.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+    }
+    text.push_str("\nread it, then:\n");
+    next.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+    output::print(&text)
+}

@@ -1,0 +1,253 @@
+//! The text of a configuration for a table: pure.
+
+use std::fmt::Write;
+
+use streamdex_dynamodb::survey::Survey;
+use streamdex_mapping::{KeyType, StreamView};
+use url::Url;
+
+use super::fields::{Suited, sounds_secret, suited};
+use super::kinds::{Condition, Kind, index_part};
+
+/// What is known of a table and its cluster.
+pub(super) struct Facts<'a> {
+    pub(super) survey: &'a Survey,
+    /// The attribute whose time items expire at.
+    pub(super) ttl: Option<&'a str>,
+    pub(super) region: Option<&'a str>,
+    pub(super) endpoint: Option<&'a Url>,
+    pub(super) opensearch: &'a Url,
+    pub(super) kinds: &'a [Kind<'a>],
+}
+
+/// OpenSearch's own advice is 10 to 50 GB a shard ("Choosing the number of shards", Amazon OpenSearch Service).
+const BYTES_A_SHARD: f64 = 30e9;
+
+impl Facts<'_> {
+    /// The text.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    /// What to do before the configuration can be used.
+    pub(super) fn before(&self) -> Vec<String> {
+        let table = &self.survey.table;
+        let mut before = Vec::new();
+        match &self.survey.stream {
+            None => before.push(format!(
+                "switch the table's stream on: aws dynamodb update-table --table-name {table} --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
+            )),
+            Some((_, StreamView::NewAndOldImages)) => {}
+            Some((_, view)) => before.push(format!(
+                "the stream carries {}: conditions on other attributes than keys, and archives, need NEW_AND_OLD_IMAGES",
+                view.name()
+            )),
+        }
+        if let Some(key) = &self.survey.kms_key {
+            before.push(format!("the table has a customer key: streamdex iam-policy --for run --source-key {key}"));
+        }
+        if !self.survey.replicas.is_empty() {
+            let regions = self.survey.replicas.join(", ");
+            before.push(format!(
+                "the table has replicas ({regions}): follow it in one region; docs/global-tables.md says more"
+            ));
+        }
+        before
+    }
+
+    /// The names of the routes' indices, in their order.
+    pub(super) fn indices(&self) -> Vec<String> {
+        let table = index_part(&self.survey.table);
+        let table = if table.is_empty() { "items".to_owned() } else { table };
+        let name = |kind: &Kind<'_>| match kind.name.as_str() {
+            "" => table.clone(),
+            name => format!("{table}-{name}"),
+        };
+        self.kinds.iter().map(name).collect()
+    }
+
+    fn sampled(&self) -> usize {
+        self.kinds.iter().map(|kind| kind.items.len()).sum()
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        let Survey { table, size, .. } = self.survey;
+        writeln!(
+            text,
+            "# Written by `streamdex init` for a table of about {} items, {}, from a sample of {} items.",
+            size.items,
+            bytes(size.bytes),
+            self.sampled()
+        )?;
+        writeln!(
+            text,
+            "# A `#` before a line takes it out. All keys: `streamdex config schema`, or docs/configuration.md.\n"
+        )?;
+        let keys: Vec<String> = size.keys.iter().map(|key| format!("{} ({})", key.name, kind_name(key.kind))).collect();
+        writeln!(text, "[source]\ntable = {} # its key: {}", quoted(table), keys.join(", "))?;
+        if let Some(region) = self.region {
+            writeln!(text, "region = {}", quoted(region))?;
+        }
+        if let Some(endpoint) = self.endpoint {
+            writeln!(text, "endpoint_url = {}", quoted(endpoint.as_str()))?;
+        }
+        writeln!(text, "\n[opensearch]\nurl = {}", quoted(self.opensearch.as_str()))?;
+        writeln!(text, "{}\n", self.auth())?;
+        if self.kinds.len() > 1 {
+            writeln!(
+                text,
+                "# The first route whose conditions hold takes an item. What no route takes is in no index."
+            )?;
+        }
+        let indices = self.indices();
+        for (place, (kind, index)) in self.kinds.iter().zip(&indices).enumerate() {
+            self.write_route(text, kind, index)?;
+            // Kinds whose names differ in signs alone go to one index.
+            if !indices.iter().take(place).any(|earlier| earlier == index) {
+                self.write_index(text, kind, index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn auth(&self) -> &'static str {
+        let host = self.opensearch.host_str().unwrap_or_default();
+        if self.is_serverless() {
+            "auth = { kind = \"sigv4\", service = \"aoss\" }"
+        } else if host.ends_with(".es.amazonaws.com") || host.ends_with(".es.amazonaws.com.cn") {
+            "auth = { kind = \"sigv4\", service = \"es\" }   # or { kind = \"basic\", username = \"…\", password_env = \"OPENSEARCH_PASSWORD\" }"
+        } else {
+            "# auth = { kind = \"basic\", username = \"…\", password_env = \"OPENSEARCH_PASSWORD\" }"
+        }
+    }
+
+    fn is_serverless(&self) -> bool {
+        self.opensearch.host_str().is_some_and(|host| host.ends_with(".aoss.amazonaws.com"))
+    }
+
+    fn write_route(&self, text: &mut String, kind: &Kind<'_>, index: &str) -> std::fmt::Result {
+        let keys = self.survey.size.key_names();
+        let told_by = kind.when.iter().map(|condition| condition.attribute.as_str());
+        let fixed: Vec<&str> = keys.iter().map(String::as_str).chain(self.ttl).chain(told_by).collect();
+        let Suited { dates, as_json, numbers_as_string, exclude, points } = suited(&kind.items, &fixed);
+        if self.kinds.len() > 1 {
+            writeln!(text, "\n# {} of the {} items of the sample.", kind.items.len(), self.sampled())?;
+        }
+        writeln!(text, "[[route]]\nindex = {}", quoted(index))?;
+        match kind.when.as_slice() {
+            [] => {}
+            [one] => writeln!(text, "when = {}", condition(one))?,
+            several => {
+                writeln!(text, "when = [{}]", several.iter().map(condition).collect::<Vec<_>>().join(", "))?;
+            }
+        }
+        writeln!(text, "id = {}", list(&keys))?;
+        if keys.iter().any(|key| sounds_secret(key)) {
+            writeln!(
+                text,
+                "# Ids of documents are seen by more people than documents. Where the key is a secret, hash it:"
+            )?;
+            writeln!(text, "# id_form = \"hash\"")?;
+        }
+        if let Some(ttl) = self.ttl {
+            writeln!(text, "ttl = {{ attribute = {} }}", quoted(ttl))?;
+        }
+        for (key, paths, why) in [
+            ("exclude", &exclude, "Left out, because of their names."),
+            ("dates", &dates, "Times."),
+            (
+                "as_json",
+                &as_json,
+                "Kept as one text: maps with ever new members, or a map in one item and no map in the next.",
+            ),
+            ("numbers_as_string", &numbers_as_string, "More digits than a search tells apart, or text in other items."),
+        ] {
+            if !paths.is_empty() {
+                writeln!(text, "# {why}\n{key} = {}", list(paths))?;
+            }
+        }
+        let fields = set(kind, &points);
+        if !fields.is_empty() {
+            writeln!(text, "set = {{ {} }}", fields.join(", "))?;
+        }
+        Ok(())
+    }
+
+    fn write_index(&self, text: &mut String, kind: &Kind<'_>, index: &str) -> std::fmt::Result {
+        if self.is_serverless() {
+            return Ok(());
+        }
+        let share = number(kind.items.len()) / number(self.sampled()).max(1.0);
+        let bytes_here = as_number(self.survey.size.bytes) * share;
+        let shards = (bytes_here / BYTES_A_SHARD).ceil().max(1.0);
+        writeln!(
+            text,
+            "\n[index.{}]\nsettings = {{ number_of_shards = {shards} }}   # about {}; 30 GB a shard",
+            quoted(index),
+            human(bytes_here)
+        )
+    }
+}
+
+/// The fields that are made of others.
+fn set(kind: &Kind<'_>, points: &[(String, String)]) -> Vec<String> {
+    let is_free = |name: &str| !kind.items.iter().any(|item| item.contains_key(name));
+    let parts = kind.parts.iter().filter(|part| is_free(&part.name));
+    let part = |part: &super::kinds::Part| {
+        format!("{} = {{ from = {}, after = {} }}", quoted(&part.name), quoted(&part.attribute), quoted(&part.after))
+    };
+    let point =
+        |(lat, lon): &(String, String)| format!("location = {{ lat = {}, lon = {} }}", quoted(lat), quoted(lon));
+    parts.map(part).chain(points.iter().filter(|_| is_free("location")).map(point)).collect()
+}
+
+fn condition(condition: &Condition) -> String {
+    format!("{{ attribute = {}, {} = {} }}", quoted(&condition.attribute), condition.test, quoted(&condition.value))
+}
+
+/// A TOML string. Those of JSON are such; `${` would be a variable.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace("${", "$${")
+}
+
+fn list(names: &[String]) -> String {
+    format!("[{}]", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "))
+}
+
+fn kind_name(kind: KeyType) -> &'static str {
+    match kind {
+        KeyType::String => "string",
+        KeyType::Number => "number",
+        KeyType::Binary => "binary",
+    }
+}
+
+fn number(count: usize) -> f64 {
+    as_number(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// To the precision that a size for people has.
+fn as_number(count: u64) -> f64 {
+    let (high, low) =
+        (u32::try_from(count >> 32).unwrap_or(u32::MAX), u32::try_from(count & 0xFFFF_FFFF).unwrap_or(u32::MAX));
+    f64::from(high) * 4_294_967_296.0 + f64::from(low)
+}
+
+fn bytes(count: u64) -> String {
+    human(as_number(count))
+}
+
+fn human(bytes: f64) -> String {
+    for (unit, name) in [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")] {
+        if bytes >= unit {
+            return format!("{:.1} {name}", bytes / unit);
+        }
+    }
+    format!("{bytes:.0} bytes")
+}
+
+#[cfg(test)]
+mod tests;
