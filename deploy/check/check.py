@@ -23,7 +23,8 @@
 5. cfn-lint on every template, and on what the SAM transform makes of sam/template.yaml.
 6. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
    resource.
-7. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
+7. Alert rules, their tests and the dashboard ask for metrics that are served, and promtool passes the tests (prometheus.py).
+8. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
 
 Usage: check.py FOLDER, where the transformed template may be written to.
 """
@@ -48,6 +49,7 @@ import names
 import pages
 import parameters
 import passwords
+import prometheus
 import reach
 import redrive
 import refused
@@ -64,6 +66,7 @@ import test_names
 import test_pages
 import test_parameters
 import test_passwords
+import test_prometheus
 import test_reach
 import test_redrive
 import test_refused
@@ -85,6 +88,7 @@ TESTS = [
     test_pages,
     test_reach,
     test_passwords,
+    test_prometheus,
     test_redrive,
     test_create,
 ]
@@ -101,6 +105,7 @@ SAM_TEMPLATE = DEPLOY / "sam" / "template.yaml"
 SECOND_REGION = DEPLOY / "sam" / "second-region.toml"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
+GRAFANA = DEPLOY / "grafana"
 
 
 # What Lambda does in the name of a function's role.
@@ -233,6 +238,17 @@ def redrive_problems(readable):
     yield from redrive.page((DOCS / "deploy-lambda.md").read_text(), readable, size)
 
 
+def prometheus_problems():
+    """Alert rules and dashboard, which read what `run` serves."""
+    rules_and_tests = (yaml.safe_load((GRAFANA / name).read_text()) for name in ("alerts.yaml", "alerts_test.yaml"))
+    dashboard = json.loads((GRAFANA / "streamdex.json").read_text())
+    root = DEPLOY.parent
+    docs = {str(page.relative_to(root)): page.read_text() for page in [root / "README.md", *sorted(DOCS.glob("*.md"))]}
+    served = prometheus.metrics(docs["docs/metrics.md"], CRATES)
+    found = [*prometheus.problems(*rules_and_tests, dashboard, served, docs), *prometheus.accepted(GRAFANA)]
+    yield from (f"grafana: {problem}" for problem in found)
+
+
 def tool(name, *arguments):
     """Runs a tool of this environment; whether it found nothing."""
     program = Path(sys.executable).parent / name
@@ -304,6 +320,7 @@ def main(work):
             readable["cloudformation/service-monitoring.yaml"],
         ),
         *redrive_problems(readable),
+        *prometheus_problems(),
         *create.problems({**readable, "sam/template.yaml": plain}, (DOCS / "removing.md").read_text()),
     ]:
         print(problem)
