@@ -8,9 +8,10 @@ mod check;
 
 use std::time::Duration;
 
+pub use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use streamdex_config::AwsSettings;
 

@@ -1,5 +1,6 @@
 //! The argument tree.
 
+mod check;
 mod explain;
 mod iam_policy;
 mod init;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use url::Url;
 
+pub use self::check::CheckArgs;
 pub use self::explain::ExplainArgs;
 pub use self::iam_policy::IamPolicyArgs;
 pub use self::init::InitArgs;
@@ -59,6 +61,8 @@ pub struct Global {
 pub enum Command {
     /// Write a configuration for a table, from its description and a sample of its items
     Init(InitArgs),
+    /// Look whether everything is ready: the configuration, and what it leads to
+    Check(CheckArgs),
     /// Apply captured records to the index
     Replay(ReplayArgs),
     /// Show the bulk body that records would give, and send nothing

@@ -11,7 +11,6 @@ use std::path::Path;
 use serde_json::json;
 use streamdex_config::Config;
 use streamdex_dynamodb::clients::SourceClients;
-use streamdex_dynamodb::scan::{ScanSource, Segment, TableScan};
 use streamdex_dynamodb::survey::Survey;
 use streamdex_dynamodb::{AwsError, Fault};
 use url::Url;
@@ -21,12 +20,8 @@ use self::kinds::{Item, kinds};
 use crate::args::{Global, InitArgs};
 use crate::exit::{CliError, Exit};
 use crate::preflight::{Uses, preflight};
+use crate::sample::Sample;
 use crate::{connect, output};
-
-/// The sample comes from so many places of the table, spread by the hash of the partition key.
-const SEGMENTS: u32 = 4;
-/// Pages of a segment; a page has up to 1 MB.
-const PAGES: usize = 8;
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, CliError> {
@@ -45,7 +40,8 @@ pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, Cl
     let clients = SourceClients::connect(source).await;
     let survey = connect::within(async { Ok(Survey::of(&clients.dynamodb, &table).await?) }).await?;
     let ttl = ttl(&clients, &table).await?;
-    let sample = sample(&clients, &table, arguments.sample).await?;
+    let sample = connect::within(async { Ok(Sample::of(&clients, &table, arguments.sample).await?) }).await?;
+    let sample: Vec<Item> = sample.items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
     let keys = survey.size.key_names();
     let facts = Facts {
         survey: &survey,
@@ -119,26 +115,6 @@ async fn ttl(clients: &SourceClients, table: &str) -> Result<Option<String>, Cli
         _ => Err(error.into()),
     };
     connect::within(async { Survey::ttl(&clients.dynamodb, table).await.or_else(refused) }).await
-}
-
-/// About `most` items.
-async fn sample(clients: &SourceClients, table: &str, most: u32) -> Result<Vec<Item>, CliError> {
-    let scan = TableScan::new(clients.dynamodb.clone(), table);
-    let mut items = Vec::new();
-    for segment in Segment::all(SEGMENTS) {
-        let mut left = most.div_ceil(SEGMENTS);
-        let mut next = None;
-        for _ in 0..PAGES {
-            let page = connect::within(async { Ok(scan.page(segment, next.as_ref(), Some(left)).await?) }).await?;
-            left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
-            items.extend(page.items.iter().filter_map(|item| serde_json::from_str::<Item>(item).ok()));
-            next = page.next;
-            if left == 0 || next.is_none() {
-                break;
-            }
-        }
-    }
-    Ok(items)
 }
 
 /// Nothing is handed out that this program would not take.

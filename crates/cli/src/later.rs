@@ -1,6 +1,6 @@
 //! Commands of later versions: who asks for one learns that, and not that it is unknown.
 
-const LATER: [&str; 2] = ["check", "await"];
+const LATER: [&str; 1] = ["await"];
 
 /// The command of a later version that the words of a command line ask for.
 pub(crate) fn asked_for(words: &[String]) -> Option<&str> {

@@ -10,6 +10,7 @@ mod backfill_plan;
 mod broken;
 mod bucket;
 mod captured;
+mod check;
 mod closing;
 mod completions;
 mod config;
@@ -42,6 +43,7 @@ mod reached;
 mod rebuild;
 mod replay;
 mod run;
+mod sample;
 mod serve;
 pub mod settings;
 mod shared;
@@ -86,6 +88,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
     let Cli { global, command } = cli;
     match command {
         Command::Init(arguments) => block_on(init::run(&global, arguments)),
+        Command::Check(arguments) => block_on(check::run(&global, &arguments)),
         Command::Map(arguments) => map::run(&global, &arguments),
         Command::Replay(arguments) => block_on(replay::run(&global, &arguments)),
         Command::Run(arguments) => block_on(run::run(&global, arguments)),

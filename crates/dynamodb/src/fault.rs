@@ -285,7 +285,9 @@ impl Fault {
                 "check that the endpoint can be reached from here (a private network needs the DynamoDB Streams interface endpoint)"
             }
             Fault::Credentials => "check the credentials: environment, profile, or role_arn in the configuration",
-            Fault::Denied => "grant the role the permission that the message names",
+            Fault::Denied => {
+                "grant the permission that the message names: streamdex iam-policy prints what each command needs"
+            }
             Fault::Invalid => "check region, endpoint and names in the configuration",
         }
     }

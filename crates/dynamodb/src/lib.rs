@@ -19,6 +19,7 @@ pub mod stream;
 pub mod survey;
 pub mod table;
 pub mod time;
+pub mod trial;
 
 pub use call::Call;
 pub use fault::{AwsError, Fault};

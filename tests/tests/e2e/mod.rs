@@ -4,8 +4,10 @@
 mod backfill;
 mod beside_lambda;
 mod brake;
+mod check;
 mod crash;
 mod explain;
+mod init;
 mod letters;
 mod objects;
 mod outage;

@@ -197,7 +197,7 @@ fn set(kind: &Kind<'_>, points: &[(String, String)]) -> Vec<String> {
     let is_free = |name: &str| !kind.items.iter().any(|item| item.contains_key(name));
     let parts = kind.parts.iter().filter(|part| is_free(&part.name));
     let part = |part: &super::kinds::Part| {
-        format!("{} = {{ from = {}, after = {} }}", quoted(&part.name), quoted(&part.attribute), quoted(&part.after))
+        format!("{} = {{ from = {}, after = {} }}", part.name, quoted(&part.attribute), quoted(&part.after))
     };
     let point =
         |(lat, lon): &(String, String)| format!("location = {{ lat = {}, lon = {} }}", quoted(lat), quoted(lon));

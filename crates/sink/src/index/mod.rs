@@ -35,6 +35,7 @@ mod set_up;
 mod simulate;
 pub mod steps;
 mod template;
+pub mod trial;
 pub mod wanted;
 mod watch;
 

@@ -1,0 +1,14 @@
+//! The arguments of `check`.
+
+use clap::Args;
+
+/// `streamdex check`
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Ask DynamoDB and OpenSearch too, in ways that change nothing
+    #[arg(long)]
+    pub online: bool,
+    /// About how many items of each table are mapped to see whether an index can hold them
+    #[arg(long, value_name = "ITEMS", default_value_t = 200)]
+    pub sample: u32,
+}

@@ -1,0 +1,91 @@
+//! `streamdex check`: whether everything is ready, as one screen of lines.
+
+mod documents;
+mod line;
+mod readers;
+mod search;
+mod source;
+mod state;
+
+use serde_json::json;
+use streamdex_config::Config;
+
+use self::line::{Line, State};
+use crate::args::{CheckArgs, Global};
+use crate::exit::{CliError, Exit};
+use crate::preflight::{Uses, preflight};
+use crate::settings::Origin;
+use crate::{connect, output, settings};
+
+/// Runs the command.
+pub(crate) async fn run(global: &Global, arguments: &CheckArgs) -> Result<Exit, CliError> {
+    let origin = settings::origin(global)?;
+    let (mut lines, config) = offline(&origin);
+    if let Some(config) = config.filter(|_| arguments.online) {
+        lines.extend(Box::pin(online(&config, arguments.sample)).await);
+    }
+    if !arguments.online {
+        lines.push(Line::unknown(
+            "everything else",
+            "not looked at",
+            "--online asks DynamoDB and OpenSearch, and changes nothing",
+        ));
+    }
+    let failed = lines.iter().filter(|line| line.state == State::Failed).count();
+    if global.json {
+        output::print_json(&json!({ "lines": lines, "failed": failed }))?;
+    } else {
+        output::print(&line::text(&lines))?;
+    }
+    Ok(if failed == 0 { Exit::Done } else { Exit::DeadLetters })
+}
+
+/// The configuration, its routes and mapping files.
+fn offline(origin: &Origin) -> (Vec<Line>, Option<Config>) {
+    let what = "configuration";
+    match settings::load(origin) {
+        Err(error) => (vec![Line::failed(what, error.to_string(), error.hint().unwrap_or("correct it"))], None),
+        Ok(loaded) => {
+            let routes: usize = loaded.config.sources.iter().map(|source| source.routes.len()).sum();
+            let tables: Vec<&str> = loaded.config.sources.iter().map(|source| source.table.table_name()).collect();
+            let mut lines =
+                vec![Line::passed(what, format!("{} of {}", line::counted(routes, "route"), tables.join(", ")))];
+            let warned = loaded.warnings.iter().map(|warning| {
+                let place =
+                    warning.line.map_or_else(|| warning.path.clone(), |line| format!("line {line}, {}", warning.path));
+                Line::warned(what, format!("{place}: {}", warning.message), warning.hint.clone().unwrap_or_default())
+            });
+            lines.extend(warned);
+            (lines, Some(loaded.config))
+        }
+    }
+}
+
+/// What the configuration leads to.
+async fn online(config: &Config, sample: u32) -> Vec<Line> {
+    let ready = |uses: &'static [Uses]| async move { Box::pin(preflight(config, uses)).await.err() };
+    let mut lines = Vec::new();
+    let mut table = None;
+    match ready(&[Uses::Sources]).await {
+        Some(error) => lines.push(source::refused("credentials of the sources".to_owned(), &error)),
+        None => {
+            for source in &config.sources {
+                let (of_source, arn) = Box::pin(source::lines(source, sample)).await;
+                lines.extend(of_source);
+                table = table.or(arn);
+            }
+        }
+    }
+    match ready(&[Uses::State]).await {
+        Some(error) => lines.push(source::refused("credentials of the state table".to_owned(), &error)),
+        None => lines.push(state::line(config, table.as_ref()).await),
+    }
+    match ready(&[Uses::OpenSearch]).await {
+        Some(error) => lines.push(source::refused("credentials of OpenSearch".to_owned(), &error)),
+        None => match Box::pin(connect::table_facts(config, |_| true)).await {
+            Ok(facts) => lines.extend(search::lines(config, &facts).await),
+            Err(error) => lines.push(source::refused("OpenSearch".to_owned(), &error)),
+        },
+    }
+    lines
+}

@@ -1,0 +1,199 @@
+//! Whether an index can hold the documents that a sample of items gives: pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use streamdex_mapping::{Image, Mapper};
+
+use super::line::Line;
+
+/// What a sample of items gives.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    items: usize,
+    /// Items that no route takes.
+    filtered: usize,
+    /// Items that cannot be mapped, by reason.
+    refused: BTreeMap<&'static str, usize>,
+    indices: BTreeMap<String, Fields>,
+}
+
+/// The fields of the documents for one index: each path, with the forms that its values have.
+#[derive(Debug, Default)]
+struct Fields {
+    documents: usize,
+    forms: BTreeMap<String, BTreeSet<Form>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    Object,
+    Text,
+    Number,
+    Boolean,
+}
+
+/// `index.mapping.total_fields.limit` where nothing else is configured.
+const MOST_FIELDS: usize = 1000;
+/// A text is two fields, since it can be searched and sorted by.
+const FIELDS_OF_TEXT: usize = 2;
+
+// === impl Documents ===
+
+impl Documents {
+    /// What these items give; `names` are the table's key attributes.
+    pub(super) fn of<'a>(mapper: &Mapper, names: &[String], items: impl IntoIterator<Item = &'a str>) -> Documents {
+        let mut documents = Documents::default();
+        for item in items {
+            documents.items += 1;
+            match mapper.document_of(&Image::of_item(item), names) {
+                Ok(Some((address, text))) => {
+                    let fields = documents.indices.entry(address.index.to_string()).or_default();
+                    fields.add(&serde_json::from_slice(&text).unwrap_or_default());
+                }
+                Ok(None) => documents.filtered += 1,
+                Err(error) => *documents.refused.entry(error.name()).or_default() += 1,
+            }
+        }
+        documents
+    }
+
+    /// One line for all items, and one for each index.
+    pub(super) fn lines(&self) -> Vec<Line> {
+        let what = "sampled items";
+        let indexed: usize = self.indices.values().map(|fields| fields.documents).sum();
+        let mut says = format!("{} read, {indexed} give documents", self.items);
+        if self.filtered > 0 {
+            says += &format!(", {} are taken by no route", self.filtered);
+        }
+        let mut lines = vec![match self.refused.iter().next() {
+            None if self.items > 0 && indexed == 0 => Line::warned(
+                what,
+                says,
+                "look at `when` of the routes: `streamdex explain --key …` says why of one item",
+            ),
+            None => Line::passed(what, says),
+            Some(_) => {
+                let reasons: Vec<String> = self.refused.iter().map(|(name, count)| format!("{count} {name}")).collect();
+                let hint = "`streamdex map` on `aws dynamodb scan` output names them; they become dead letters, and all else goes on";
+                Line::warned(what, format!("{says}, and some would be dead letters: {}", reasons.join(", ")), hint)
+            }
+        }];
+        lines.extend(self.indices.iter().map(|(index, fields)| fields.line(index)));
+        lines
+    }
+}
+
+// === impl Fields ===
+
+impl Fields {
+    fn add(&mut self, document: &Value) {
+        self.documents += 1;
+        self.walk("", document);
+    }
+
+    fn walk(&mut self, path: &str, value: &Value) {
+        let form = match value {
+            Value::Null => return,
+            Value::Array(values) => return values.iter().for_each(|value| self.walk(path, value)),
+            Value::Object(members) => {
+                for (name, value) in members {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    self.walk(&path, value);
+                }
+                Form::Object
+            }
+            Value::String(_) => Form::Text,
+            Value::Number(_) => Form::Number,
+            Value::Bool(_) => Form::Boolean,
+        };
+        if !path.is_empty() {
+            self.forms.entry(path.to_owned()).or_default().insert(form);
+        }
+    }
+
+    fn line(&self, index: &str) -> Line {
+        let what = format!("fields of {index}");
+        let fields: usize =
+            self.forms.values().map(|forms| if forms.contains(&Form::Text) { FIELDS_OF_TEXT } else { 1 }).sum();
+        let says = format!("about {fields} in {} sampled documents", self.documents);
+        let clashes = |clash: fn(&BTreeSet<Form>) -> bool| -> BTreeSet<&str> {
+            let clashing = self.forms.iter().filter(|(_, forms)| clash(forms));
+            // Names inside of an attribute are keys of maps, and so content.
+            clashing.filter_map(|(path, _)| path.split('.').next()).collect()
+        };
+        let named = |names: BTreeSet<&str>| names.into_iter().take(5).collect::<Vec<_>>().join(", ");
+        let objects = clashes(|forms| forms.contains(&Form::Object) && forms.len() > 1);
+        if !objects.is_empty() {
+            let says = format!("{says}; a map in one item and no map in the next, in: {}", named(objects));
+            return Line::warned(what, says, "put these into `as_json`: else what comes second is a dead letter");
+        }
+        if fields * 5 > MOST_FIELDS * 4 {
+            let says =
+                format!("{says}; an index takes {MOST_FIELDS} where `index.mapping.total_fields.limit` is not set");
+            return Line::warned(
+                what,
+                says,
+                "put maps with ever new members into `as_json` (docs/mappings.md), or raise the limit",
+            );
+        }
+        let mixed = clashes(|forms| forms.len() > 1);
+        if !mixed.is_empty() {
+            let says = format!("{says}; text in one item and a number in the next, in: {}", named(mixed));
+            return Line::warned(
+                what,
+                says,
+                "put these into `numbers_as_string`: else searches do not find what came second",
+            );
+        }
+        Line::passed(what, says)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+    use streamdex_config::Config;
+
+    use super::super::line::{State, text};
+    use super::*;
+
+    fn documents(items: &[Value]) -> Vec<Line> {
+        let config = "[source]\ntable = \"t\"\n[opensearch]\nurl = \"http://127.0.0.1:1\"\n[[route]]\nindex = \"a-{kind}\"\nid = [\"pk\"]\nwhen = { attribute = \"kind\", exists = true }\n";
+        let routes = Config::parse(config, Path::new(""), &|_| None).unwrap().config.sources.remove(0).routes;
+        let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+        Documents::of(&Mapper::new(routes), &["pk".to_owned()], items.iter().map(String::as_str)).lines()
+    }
+
+    #[test]
+    fn what_a_mapping_cannot_hold_is_seen_in_a_sample() {
+        let item = |kind: &str, value: Value| json!({"pk": {"S": "1"}, "kind": {"S": kind}, "value": value});
+        let many: serde_json::Map<String, Value> =
+            (0..900).map(|name| (format!("m{name}"), json!({"N": "1"}))).collect();
+        let lines = documents(&[
+            item("mixed", json!({"S": "x"})),
+            item("mixed", json!({"L": [{"N": "1"}]})),
+            item("clash", json!({"S": "x"})),
+            item("clash", json!({"M": {"a": {"N": "1"}}})),
+            item("wide", json!({"M": many})),
+            item("good", json!({"NULL": true})),
+            item("B*d", json!({"N": "1"})),
+            json!({"pk": {"S": "1"}}),
+        ]);
+        let text = text(&lines);
+        for part in [
+            "warned  sampled items    8 read, 6 give documents, 1 are taken by no route, and some would be dead letters: 1 index_name",
+            "a map in one item and no map in the next, in: value\n",
+            "passed  fields of a-good  about 4 in 1 sampled documents\n",
+            "text in one item and a number in the next, in: value\n",
+            "about 905 in 1 sampled documents; an index takes 1000",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        let none = documents(&[json!({"pk": {"S": "1"}})]);
+        assert_eq!(none.iter().map(|line| line.state).collect::<Vec<_>>(), [State::Warned], "{none:?}");
+        assert_eq!(documents(&[]).iter().map(|line| line.state).collect::<Vec<_>>(), [State::Passed]);
+    }
+}
