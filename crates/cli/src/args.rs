@@ -5,6 +5,7 @@ mod explain;
 mod iam_policy;
 mod init;
 mod rebuild;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -19,6 +20,7 @@ pub use self::explain::ExplainArgs;
 pub use self::iam_policy::IamPolicyArgs;
 pub use self::init::InitArgs;
 pub use self::rebuild::RebuildArgs;
+pub use self::waiting::AwaitArgs;
 use crate::logging::LogFormat;
 
 /// Keeps an OpenSearch index equal to a DynamoDB table, from the table's stream.
@@ -83,6 +85,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Say of one item where its document is, or why it has none
     Explain(ExplainArgs),
+    /// Wait until searches find of one item what the table holds
+    Await(AwaitArgs),
     /// Fill the next generation of an index, and move readers to it when it is equal
     Rebuild(RebuildArgs),
     /// Records that can never be indexed

@@ -15,6 +15,7 @@ use streamdex_reconcile::verify::Lag;
 use tokio_util::sync::CancellationToken;
 
 use self::answer::Answer;
+pub(crate) use self::render::sentence;
 use crate::args::{ExplainArgs, Global};
 use crate::exit::{CliError, Exit};
 use crate::mirrored::{Mirrored, ReaderLag};
@@ -139,7 +140,7 @@ fn document(answer: &Answer, values: bool) -> Value {
     };
     json!({
         "verdict": answer.verdict,
-        "says": render::sentence(answer),
+        "says": answer.sentence(),
         "item": explained.item.is_some(),
         "read_at": explained.read_at,
         "expires": explained.expires,

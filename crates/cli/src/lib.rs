@@ -30,7 +30,6 @@ mod index;
 mod init;
 mod input;
 mod kinesis;
-mod later;
 pub mod logging;
 mod map;
 mod mirrored;
@@ -52,6 +51,7 @@ mod state;
 mod status;
 pub mod summary;
 mod verify;
+mod waiting;
 mod watched;
 mod worker;
 
@@ -60,7 +60,6 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command};
 pub use crate::exit::{CliError, Exit};
@@ -71,7 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(refusal) => return refuse(&refusal, &arguments).into(),
+        Err(refusal) => return refuse(&refusal).into(),
     };
     let log_format = cli.global.log_format;
     logging::start(log_format);
@@ -98,6 +97,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Command::Backfill(arguments) => block_on(backfill::run(&global, &arguments)),
         Command::Verify(arguments) => block_on(verify::run(&global, &arguments)),
         Command::Explain(arguments) => block_on(explain::run(&global, &arguments)),
+        Command::Await(arguments) => block_on(waiting::run(&global, &arguments)),
         Command::Rebuild(arguments) => block_on(rebuild::run(&global, arguments)),
         Command::Dlq(command) => block_on(dlq::run(&global, command)),
         Command::Gap(command) => block_on(gap::run(&global, command)),
@@ -119,13 +119,7 @@ fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, Cli
 }
 
 /// What clap has to say: help and version on stdout, mistakes on stderr with status 2.
-fn refuse(refusal: &clap::Error, arguments: &[OsString]) -> Exit {
-    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    if let (ErrorKind::InvalidSubcommand, Some(command)) = (refusal.kind(), later::asked_for(&words)) {
-        let message = format!("`{command}` is not in this version");
-        report(&CliError::new(Exit::Usage, message).with_hint("see --help for the commands that are"), LogFormat::Text);
-        return Exit::Usage;
-    }
+fn refuse(refusal: &clap::Error) -> Exit {
     // Where this fails, nobody is left to report it to.
     let _ = refusal.print();
     if refusal.use_stderr() { Exit::Usage } else { Exit::Done }

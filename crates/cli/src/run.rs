@@ -47,7 +47,7 @@ pub(crate) async fn follow(
     beside(&mut watched, &stop);
     let until = if arguments.until_end { Until::PresentEnd } else { Until::Stopped };
     let started = Instant::now();
-    let shown = Shown::start(arguments.listen.or(config.http.listen), &mut watched).await?;
+    let shown = Shown::start(&config, arguments.listen, &mut watched).await?;
     let prepared = tokio::select! {
         prepared = Box::pin(prepare(&config, until, &shown.boards)) => prepared?,
         () = stop.cancelled() => {

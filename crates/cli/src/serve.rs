@@ -1,10 +1,14 @@
 //! What `run` shows of itself, where an address is given: probes, metrics and status over HTTP.
 
+mod awaits;
+
 use std::net::SocketAddr;
 
-use streamdex_poller::observe::{Boards, ServeError, Server, watch_opensearch};
+use streamdex_config::Config;
+use streamdex_poller::observe::{Boards, ServeError, Server, keep_history, watch_opensearch};
 use streamdex_sink::Client;
 
+use self::awaits::ItemAwaits;
 use crate::exit::{CliError, Exit};
 use crate::watched::Watched;
 
@@ -20,12 +24,17 @@ impl Shown {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub(crate) async fn start(listen: Option<SocketAddr>, watched: &mut Watched) -> Result<Shown, CliError> {
+    pub(crate) async fn start(
+        config: &Config,
+        listen: Option<SocketAddr>,
+        watched: &mut Watched,
+    ) -> Result<Shown, CliError> {
         let boards = Boards::default();
-        if let Some(address) = listen {
+        if let Some(address) = listen.or(config.http.listen) {
             let server = Server::bind(address).await?;
-            tracing::info!(address = %server.address(), "serving /livez, /readyz, /metrics and /status");
-            watched.spawn("serves probes, metrics and status", server.run(boards.clone()));
+            tracing::info!(address = %server.address(), "serving /, /livez, /readyz, /metrics and /status");
+            watched.spawn("serves probes, metrics and status", server.run(boards.clone(), ItemAwaits::new(config)));
+            watched.spawn("keeps the history of an hour", keep_history(boards.clone()));
         }
         Ok(Shown { boards })
     }

@@ -7,7 +7,6 @@ mod help;
 mod hints;
 mod iam_policy;
 mod input;
-mod later;
 mod letters;
 mod map;
 mod preflight;

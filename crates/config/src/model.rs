@@ -238,6 +238,8 @@ pub struct Lambda {
 pub struct Http {
     /// Where `run` serves probes and metrics; `None`: nowhere.
     pub listen: Option<SocketAddr>,
+    /// How many `POST /await` are answered a second; `None`: there is no such path.
+    pub await_per_second: Option<u32>,
 }
 
 /// `[index.NAME]`.

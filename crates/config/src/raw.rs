@@ -196,6 +196,9 @@ tables! {
         /// everyone who reaches the port; no contents and no ids of documents are among it. Without it nothing is
         /// listened on. `streamdex run --listen` and `STREAMDEX_LISTEN` go before it.
         listen: String,
+        /// How many `POST /await` are answered a second: 1 to 1,000. Each waits until searches find of one item what the table
+        /// holds, at the cost of a consistent read and a refresh of its index. Without it there is no `/await`.
+        await_per_second: u64,
     }
 
     /// Which items go to one index, and how. Names are of top-level attributes of the table, unless a key takes paths.

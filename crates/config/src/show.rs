@@ -158,6 +158,7 @@ fn dead_letter(kind: &DeadLetterKind) -> Value {
 fn http(http: &Http) -> Value {
     let mut table = Value::Object(Map::new());
     set(&mut table, "listen", http.listen.map(|address| json!(address.to_string())));
+    set(&mut table, "await_per_second", http.await_per_second.map(|number| json!(number)));
     table
 }
 
@@ -244,7 +245,7 @@ mod tests {
             state = { group = "blue" }
             dead_letter = { kind = "file", path = "letters.ndjson" }
             lambda = { deadline_margin = "2500ms" }
-            http = { listen = "[::1]:9464" }
+            http = { listen = "[::1]:9464", await_per_second = 7 }
             [[source]]
             name = "app"
             table = "app"

@@ -4,6 +4,7 @@
 //! answers. A [`Snapshot`] is all of it at one moment; probes ([`Snapshot::dead`], [`Snapshot::unready`]),
 //! metrics ([`list`]) and the JSON of `/status` ([`Report`]) are functions of it. [`Server`] serves them.
 
+mod history;
 pub mod list;
 mod metric;
 mod metrics;
@@ -19,11 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use streamdex_sink::BulkWriter;
 use tokio::time::Instant;
 
+pub use self::history::{History, keep_history};
 pub use self::metric::{Kind, Metric, Unit};
 pub use self::metrics::{Form, exposition};
 pub use self::probe::{Reachable, watch_opensearch};
 pub use self::report::{ErrorReport, GapReport, PauseReport, Report, ShardReport, SourceReport, WriterReport};
-pub use self::serve::{ServeError, Server};
+pub use self::serve::{AwaitAnswer, Awaits, LONGEST_AWAIT, ServeError, Server};
 pub use self::snapshot::{Reach, Snapshot, SourceSnapshot, WriterSnapshot};
 pub use self::table::{LeaseReport, ShardItemReport, TableReport};
 use crate::contact::SearchContact;
@@ -36,6 +38,7 @@ pub struct Boards(Arc<Mutex<Shown>>);
 struct Shown {
     started: Instant,
     sources: BTreeMap<String, StatusBoard>,
+    history: BTreeMap<String, History>,
     writer: Option<Arc<dyn Fn() -> WriterSnapshot + Send + Sync>>,
     answered: Option<Instant>,
     unreachable: Option<String>,
@@ -49,6 +52,7 @@ impl Default for Boards {
         Boards(Arc::new(Mutex::new(Shown {
             started: Instant::now(),
             sources: BTreeMap::new(),
+            history: BTreeMap::new(),
             writer: None,
             answered: None,
             unreachable: None,
@@ -90,6 +94,15 @@ impl Boards {
         self.shown().search.clone()
     }
 
+    /// Adds what is true now to the history of each source.
+    fn sample(&self) {
+        let mut shown = self.shown();
+        let Shown { sources, history, .. } = &mut *shown;
+        for (name, board) in sources {
+            history.entry(name.clone()).or_default().add(&board.snapshot());
+        }
+    }
+
     /// Everything at this moment.
     pub fn snapshot(&self) -> Snapshot {
         let now = Instant::now();
@@ -98,7 +111,11 @@ impl Boards {
         Snapshot {
             uptime: now.duration_since(shown.started),
             sources: sources
-                .map(|(name, board)| SourceSnapshot { name: name.clone(), status: board.snapshot() })
+                .map(|(name, board)| SourceSnapshot {
+                    name: name.clone(),
+                    status: board.snapshot(),
+                    history: shown.history.get(name).cloned().unwrap_or_default(),
+                })
                 .collect(),
             writer: shown.writer.as_ref().map_or_else(WriterSnapshot::default, |writer| writer()),
             opensearch: Reach {

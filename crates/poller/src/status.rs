@@ -218,6 +218,7 @@ impl StatusBoard {
         }
         let mut entry = Entry::new(Phase::Reading, now);
         entry.polled = Some(now);
+        entry.parent = parent.cloned();
         let current_as_of = before.unwrap_or(now);
         entry.current_as_of = Some(current_as_of);
         board.shards.insert(shard.clone(), entry);

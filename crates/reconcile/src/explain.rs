@@ -7,7 +7,7 @@ use streamdex_delivery::Term;
 use streamdex_delivery::letter::DeadLetter;
 use streamdex_dynamodb::item::Found;
 use streamdex_mapping::{Address, Image, Key, RouteVerdict};
-use streamdex_sink::read::StoredDocument;
+use streamdex_sink::read::{HeldIndex, StoredDocument};
 
 use crate::expected::Expected;
 use crate::fault::Fault;
@@ -80,25 +80,10 @@ pub async fn explain(mirror: &Mirror, key: &Key, term: Term<'_>) -> Result<Expla
         Found::Item(item) => Some(item),
         Found::Absent | Found::Refused(_) => None,
     };
-    let elsewhere = held.iter().filter(|index| !index.is_archive);
-    let mut addresses: Vec<Address> =
-        elsewhere.filter_map(|index| mirror.mapper.address_in(&index.index, key)).collect();
-    if let Some(here) = expected.address().filter(|here| !addresses.contains(here)) {
-        addresses.push(here.clone());
-    }
-    let stored = attempts.make(term, "read documents", || mirror.index.get(&addresses)).await?;
     let letters = letters_of(mirror, key, term).await?;
     let has_letter = !letters.is_empty();
-    let mut places = Vec::new();
-    for (address, stored) in addresses.into_iter().zip(stored) {
-        let other = |index: &&streamdex_sink::read::HeldIndex| index.index == address.index;
-        let routes = held.iter().find(other).and_then(|index| index.has_these_routes);
-        let facts = Facts { now: read.at, has_letter, has_other_routes: routes == Some(false) };
-        let judged = judge(Some(&address), &expected, stored.as_ref(), facts);
-        if stored.is_some() || expected.address() == Some(&address) {
-            places.push(Place { address, stored, verdict: judged.verdict, kind: judged.kind });
-        }
-    }
+    let facts = Facts { now: read.at, has_letter, ..Facts::default() };
+    let places = places(mirror, key, (&expected, &held), facts, term).await?;
     let image = item.as_deref().map(Image::of_item);
     let (belongs, expires) = match &expected {
         Expected::Document { address, text, expires } => (Some((address.clone(), text.clone())), *expires),
@@ -119,6 +104,33 @@ pub async fn explain(mirror: &Mirror, key: &Key, term: Term<'_>) -> Result<Expla
         places,
         letters,
     })
+}
+
+/// The places where the item with this key has a document, or should have one. `held` are the indices of its table.
+pub(crate) async fn places(
+    mirror: &Mirror,
+    key: &Key,
+    (expected, held): (&Expected, &[HeldIndex]),
+    facts: Facts,
+    term: Term<'_>,
+) -> Result<Vec<Place>, Fault> {
+    let elsewhere = held.iter().filter(|index| !index.is_archive);
+    let mut addresses: Vec<Address> =
+        elsewhere.filter_map(|index| mirror.mapper.address_in(&index.index, key)).collect();
+    if let Some(here) = expected.address().filter(|here| !addresses.contains(here)) {
+        addresses.push(here.clone());
+    }
+    let stored = mirror.attempts().make(term, "read documents", || mirror.index.get(&addresses)).await?;
+    let mut places = Vec::new();
+    for (address, stored) in addresses.into_iter().zip(stored) {
+        let routes = held.iter().find(|index| index.index == address.index).and_then(|index| index.has_these_routes);
+        let facts = Facts { has_other_routes: routes == Some(false), ..facts };
+        let judged = judge(Some(&address), expected, stored.as_ref(), facts);
+        if stored.is_some() || expected.address() == Some(&address) {
+            places.push(Place { address, stored, verdict: judged.verdict, kind: judged.kind });
+        }
+    }
+    Ok(places)
 }
 
 /// What differs decides, that at the item's own place first.

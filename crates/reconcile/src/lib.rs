@@ -17,6 +17,7 @@ pub mod pace;
 pub mod rebuild;
 mod repair;
 pub mod segment;
+pub mod settle;
 mod suspect;
 pub mod verdict;
 pub mod verify;

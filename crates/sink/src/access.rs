@@ -15,8 +15,8 @@
 //! | `index plan`: `GET /_index_template…`, `POST /_index_template/_simulate_index/NAME` | cluster `…/get`, `…/simulate_index` |
 //! | `index plan`: `POST /NAME/_search` | index `indices:data/read/search` |
 //! | `index apply`: `PUT`, `DELETE /NAME/_doc/ID` | as `_bulk` |
-//! | `verify`, `dlq replay`: `POST /_mget` | cluster `indices:data/read/mget`; index `indices:data/read/mget[shard]` |
-//! | `verify`: `POST /NAME/_refresh` | index `indices:admin/refresh`, `indices:admin/refresh[s]` |
+//! | `verify`, `await`, `dlq replay`: `POST /_mget` | cluster `indices:data/read/mget`; index `indices:data/read/mget[shard]` |
+//! | `verify`, `await`: `POST /NAME/_refresh` | index `indices:admin/refresh`, `indices:admin/refresh[s]` |
 //! | `verify`: `POST /NAME/_search/point_in_time`, `POST /_search`, `DELETE /_search/point_in_time` | index `indices:data/read/point_in_time/create`, `…/delete`, `indices:data/read/search` |
 //! | `verify`, where there is no point in time: `POST /NAME/_search?scroll`, `POST`, `DELETE /_search/scroll` | index `indices:data/read/search`; cluster `indices:data/read/scroll`, `…/scroll/clear` |
 //! | `verify`: `GET /NAME/_count` of an archive; `run`: of an index that may be empty | index `indices:data/read/search` |
@@ -46,6 +46,7 @@ const GET: &str = "indices:data/read/mget";
 const GET_OF_SHARD: &str = "indices:data/read/mget[shard]";
 /// A walk over all documents, in either way: which one the engine has is not known here.
 const SCROLL: [&str; 2] = ["indices:data/read/scroll", "indices:data/read/scroll/clear"];
+const REFRESH: [&str; 2] = ["indices:admin/refresh", "indices:admin/refresh[s]"];
 const WALK: [&str; 5] = [
     "indices:admin/refresh",
     "indices:admin/refresh[s]",
@@ -153,6 +154,8 @@ struct Use {
     fills: bool,
     /// Whether documents are compared with what items give.
     compares: bool,
+    /// Whether one document at a time is compared, and made visible to searches.
+    awaits: bool,
 }
 
 // === impl RoleMapping ===
@@ -197,7 +200,8 @@ impl Use {
         let (runs, rebuilds) = (work == Work::Run, work == Work::Rebuild);
         let compares = matches!(work, Work::Verify | Work::Repair | Work::Rebuild)
             || runs && config.sources.iter().any(closes_gaps);
-        Use { work, fills: rebuilds || runs && config.sources.iter().any(is_filled), compares }
+        let awaits = runs && config.http.await_per_second.is_some();
+        Use { work, fills: rebuilds || runs && config.sources.iter().any(is_filled), compares, awaits }
     }
 
     /// The names that are used: a rebuild looks at all generations, and plans with scratch indices.
@@ -326,9 +330,9 @@ fn makes(names: &[IndexNames]) -> bool {
 }
 
 /// Permissions that no index limits.
-fn cluster_actions(Use { work, compares, .. }: Use, names: &[IndexNames]) -> Vec<&'static str> {
+fn cluster_actions(Use { work, compares, awaits, .. }: Use, names: &[IndexNames]) -> Vec<&'static str> {
     let template = makes(names).then_some(TEMPLATE_PUT);
-    let gets = (compares || work == Work::Dlq).then_some(GET);
+    let gets = (compares || awaits || work == Work::Dlq).then_some(GET);
     let walks = if compares { SCROLL.as_slice() } else { &[] };
     match work {
         Work::Run | Work::Lambda | Work::Replay | Work::Backfill | Work::Repair | Work::Rebuild | Work::Dlq => {
@@ -346,15 +350,19 @@ fn cluster_actions(Use { work, compares, .. }: Use, names: &[IndexNames]) -> Vec
     }
 }
 
-fn index_actions(Use { work, fills, compares }: Use, manage: Manage) -> Vec<&'static str> {
+fn index_actions(Use { work, fills, compares, awaits }: Use, manage: Manage) -> Vec<&'static str> {
     let writes = match (work, manage) {
         (Work::Index, Manage::Never) | (Work::Verify, _) => [].as_slice(),
         (Work::Index, _) => &PROBE,
         _ => &WRITE,
     };
     let makes = if manage == Manage::Create && work != Work::Verify { MAKE.as_slice() } else { &[] };
-    let reads = if compares { WALK.as_slice() } else { &[] };
-    let gets = (compares || work == Work::Dlq).then_some(GET_OF_SHARD);
+    let reads = match (compares, awaits) {
+        (true, _) => WALK.as_slice(),
+        (false, true) => &REFRESH,
+        (false, false) => &[],
+    };
+    let gets = (compares || awaits || work == Work::Dlq).then_some(GET_OF_SHARD);
     // Whoever compares an index asks whether it is there, whoever makes it.
     let observes = (manage != Manage::Never || gets.is_some() || fills).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
@@ -369,8 +377,8 @@ fn index_actions(Use { work, fills, compares }: Use, manage: Manage) -> Vec<&'st
     actions
 }
 
-fn serverless_actions(Use { work, fills, compares }: Use, manage: Manage) -> Vec<&'static str> {
-    let reads = fills || compares || work == Work::Dlq;
+fn serverless_actions(Use { work, fills, compares, awaits }: Use, manage: Manage) -> Vec<&'static str> {
+    let reads = fills || compares || awaits || work == Work::Dlq;
     let creates = (manage == Manage::Create && work != Work::Verify).then_some("aoss:CreateIndex");
     let describes = (manage != Manage::Never || reads).then_some("aoss:DescribeIndex");
     // New fields change the mapping.

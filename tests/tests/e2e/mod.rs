@@ -25,4 +25,5 @@ mod switched;
 mod vanished;
 mod verify;
 mod views;
+mod waiting;
 mod ways;

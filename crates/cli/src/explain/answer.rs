@@ -5,6 +5,7 @@ use std::time::Duration;
 use streamdex_reconcile::explain::Explained;
 use streamdex_reconcile::verdict::Verdict;
 
+use super::render::sentence;
 use crate::exit::Exit;
 
 /// An item as it is, and how far behind the index may be.
@@ -18,6 +19,11 @@ pub(super) struct Answer {
 // === impl Answer ===
 
 impl Answer {
+    /// What is true, and what helps.
+    pub(super) fn sentence(&self) -> String {
+        sentence(&self.explained, self.verdict, self.lag.is_some())
+    }
+
     /// 0 where nothing is wrong with the index: a document that no item stands behind is.
     pub(super) fn exit(&self) -> Exit {
         match self.verdict {

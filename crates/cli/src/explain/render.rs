@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use streamdex_mapping::{ConditionVerdict, ExternalVersion, RouteVerdict};
-use streamdex_reconcile::explain::Place;
+use streamdex_reconcile::explain::{Explained, Place};
 use streamdex_reconcile::verdict::Verdict;
 
 use super::answer::Answer;
@@ -49,7 +49,7 @@ pub(super) fn text(answer: &Answer, values: bool) -> String {
             None => "nobody says how far behind it is".to_owned(),
         },
     );
-    line("verdict", format!("{}: {}", answer.verdict.name(), sentence(answer)));
+    line("verdict", format!("{}: {}", answer.verdict.name(), answer.sentence()));
     text
 }
 
@@ -91,10 +91,9 @@ fn place(place: &Place, values: bool) -> String {
     text
 }
 
-/// What is true, and what helps.
-pub(super) fn sentence(answer: &Answer) -> String {
-    let explained = &answer.explained;
-    match answer.verdict {
+/// What is true, and what helps. `has_lag`: somebody says how far behind the reader is.
+pub(crate) fn sentence(explained: &Explained, verdict: Verdict, has_lag: bool) -> String {
+    match verdict {
         Verdict::InSync => "the document is what the item gives".to_owned(),
         Verdict::Pending => {
             "it differs, and the reader has not come to it yet: ask again, or raise --patience".to_owned()
@@ -123,7 +122,7 @@ pub(super) fn sentence(answer: &Answer) -> String {
             "the item cannot be mapped, and no dead letter says so: `streamdex verify --full` looks at all items"
                 .to_owned()
         }
-        Verdict::Missing | Verdict::Different if answer.lag.is_none() => {
+        Verdict::Missing | Verdict::Different if !has_lag => {
             "the index is not what the table says, and nobody says how far behind it is: `streamdex status` shows who reads; where nothing is on its way, `streamdex verify --full --repair` writes what differs".to_owned()
         }
         Verdict::Missing | Verdict::Different => {

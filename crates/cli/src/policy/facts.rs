@@ -16,7 +16,7 @@ pub(crate) enum Purpose {
     Replay,
     /// `streamdex backfill`
     Backfill,
-    /// `streamdex verify` and `explain`
+    /// `streamdex verify`, `explain` and `await`
     Verify,
     /// `streamdex verify --repair`
     Repair,

@@ -79,10 +79,11 @@ const TAKE_KEY: [&str; 8] = [
 const DECRYPT_AND_WRITE: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 
 pub(super) fn grant(grants: &mut Grants, config: &Config, sources: &[&Source], purpose: Purpose, facts: &Facts) {
+    let awaits = purpose == Purpose::Run && config.http.await_per_second.is_some();
     for source in sources {
         let place = Place::of_source(&facts.around, source);
         let stream = stream_actions(source, purpose);
-        let table = table_actions(source, purpose, facts);
+        let table = table_actions(source, purpose, awaits, facts);
         let table_arn = place.arn("dynamodb", &format!("table/{}", source.table.table_name()));
         let reads = table.contains(&READ_ITEMS) || stream.contains(&"dynamodb:GetRecords");
         grants.allow(&source.aws, Statement::new("SourceStream", stream, stream_arn(source, &place)));
@@ -126,7 +127,8 @@ fn stream_actions(source: &Source, purpose: Purpose) -> &'static [&'static str] 
     }
 }
 
-fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'static str> {
+/// `awaits`: items are read when somebody waits for them.
+fn table_actions(source: &Source, purpose: Purpose, awaits: bool, facts: &Facts) -> Vec<&'static str> {
     let by_name = matches!(source.table, TableReference::Name(_));
     let describes = match purpose {
         Purpose::Run | Purpose::Replay | Purpose::Status | Purpose::Index => by_name,
@@ -140,8 +142,8 @@ fn table_actions(source: &Source, purpose: Purpose, facts: &Facts) -> Vec<&'stat
         _ => matches!(purpose, Purpose::Backfill | Purpose::Verify | Purpose::Repair | Purpose::Rebuild),
     };
     let mut actions = Vec::new();
-    actions.extend((scans || purpose.reads_items(facts)).then_some(READ_ITEMS));
-    actions.extend((scans || describes).then_some(DESCRIBE_TABLE));
+    actions.extend((scans || awaits || purpose.reads_items(facts)).then_some(READ_ITEMS));
+    actions.extend((scans || awaits || describes).then_some(DESCRIBE_TABLE));
     actions.extend(scans.then_some(SCAN));
     actions
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use streamdex_mapping::{Outcome, Tally};
 use streamdex_sink::Pause;
 
+use super::history::History;
 use super::snapshot::{Snapshot, SourceSnapshot, WriterSnapshot};
 use crate::gap::Gap;
 use crate::status::{BackfillReport, Call, LeaseChange, ShardStatus};
@@ -122,6 +123,9 @@ pub struct SourceReport {
     pub counters: BTreeMap<String, u64>,
     /// The shards that this worker reads.
     pub shards: Vec<ShardReport>,
+    /// How lag and rate went in the last hour.
+    #[serde(skip_serializing_if = "History::is_empty")]
+    pub history: History,
 }
 
 /// Changes that can no longer be read.
@@ -146,6 +150,9 @@ pub struct GapReport {
 pub struct ShardReport {
     /// Its id.
     pub shard: String,
+    /// The shard that it came from, where one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// What is going on with it.
     pub phase: String,
     /// How old the index is with regard to it.
@@ -253,6 +260,7 @@ impl SourceReport {
             gaps: status.gaps.iter().map(GapReport::of).collect(),
             counters: counters(snapshot),
             shards: status.shards.iter().map(ShardReport::of).collect(),
+            history: snapshot.history.clone(),
         }
     }
 }
@@ -274,6 +282,7 @@ impl ShardReport {
     fn of(shard: &ShardStatus) -> ShardReport {
         ShardReport {
             shard: shard.shard.to_string(),
+            parent: shard.parent.as_ref().map(ToString::to_string),
             phase: shard.phase.name().to_owned(),
             lag_seconds: shard.lag.map(seconds),
             rate: thousandths(shard.rate),

@@ -1,25 +1,30 @@
-//! HTTP around the answers: one request a connection, each with a deadline, and places that probes alone take.
+//! HTTP around the answers: one request a connection, each with a deadline, and places that probes alone take, and waits alone.
 
+mod awaits;
 mod places;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+pub use self::awaits::{AwaitAnswer, Awaits, LONGEST_AWAIT};
 use self::places::{Place, Places};
 use super::Boards;
 use super::metrics::{Form, exposition};
@@ -53,6 +58,8 @@ struct Answer {
     status: StatusCode,
     content_type: &'static str,
     body: String,
+    /// Of 405: the methods that are taken.
+    allow: Option<&'static str>,
 }
 
 /// Connections that have not asked for anything yet.
@@ -61,14 +68,22 @@ const ARRIVING: usize = 64;
 const ANSWERED: usize = 64;
 /// Connections of `/livez` and `/readyz`, which nothing else takes a place from.
 const PROBES: usize = 16;
+/// Connections of `/await`, which last long.
+const WAITING: usize = 64;
 const HEADERS_WITHIN: Duration = Duration::from_secs(2);
 const OVER_WITHIN: Duration = Duration::from_secs(10);
 const LARGEST_HEADERS: usize = 16 * 1024;
 /// After a failed accept, as where no file descriptor is left.
 const BREATHE: Duration = Duration::from_millis(200);
 
+const AWAIT: &str = "/await";
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+/// The page is one file: what it shows it asks of `/status`, and of nobody else.
+const PAGE: &str = include_str!("page.html");
+const PAGE_MAY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                        img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 // === impl Server ===
 
@@ -89,9 +104,9 @@ impl Server {
         self.address
     }
 
-    /// Serves until it is dropped; connections are closed then.
-    pub async fn run(self, boards: Boards) {
-        let rooms = Rooms::default();
+    /// Serves until it is dropped; connections are closed then. Without `awaits` there is no `/await`.
+    pub async fn run(self, boards: Boards, awaits: Option<Arc<dyn Awaits>>) {
+        let served = Served { boards, awaits, rooms: Rooms::default() };
         let mut connections = JoinSet::new();
         loop {
             let accepted = self.listener.accept().await;
@@ -99,8 +114,8 @@ impl Server {
             while connections.try_join_next().is_some() {}
             match accepted {
                 Ok((stream, _)) => {
-                    let connection = Connection::arriving(&rooms);
-                    connections.spawn(connection.serve(stream, boards.clone(), rooms.clone()));
+                    let connection = Connection::arriving(&served.rooms);
+                    connections.spawn(connection.serve(stream, served.clone()));
                 }
                 Err(error) => {
                     tracing::debug!("a connection was not accepted: {error}");
@@ -111,12 +126,21 @@ impl Server {
     }
 }
 
+/// What all connections share.
+#[derive(Clone)]
+struct Served {
+    boards: Boards,
+    awaits: Option<Arc<dyn Awaits>>,
+    rooms: Rooms,
+}
+
 /// The places of all connections.
 #[derive(Debug, Clone)]
 struct Rooms {
     arriving: Places,
     answered: Places,
     probes: Places,
+    waiting: Places,
 }
 
 /// One connection, and the place that it has now.
@@ -130,13 +154,18 @@ struct Connection {
 
 impl Default for Rooms {
     fn default() -> Rooms {
-        Rooms { arriving: Places::new(ARRIVING), answered: Places::new(ANSWERED), probes: Places::new(PROBES) }
+        let [arriving, answered, probes, waiting] = [ARRIVING, ANSWERED, PROBES, WAITING].map(Places::new);
+        Rooms { arriving, answered, probes, waiting }
     }
 }
 
 impl Rooms {
     fn for_path(&self, path: &str) -> &Places {
-        if matches!(path, "/livez" | "/readyz") { &self.probes } else { &self.answered }
+        match path {
+            "/livez" | "/readyz" => &self.probes,
+            AWAIT => &self.waiting,
+            _ => &self.answered,
+        }
     }
 }
 
@@ -152,14 +181,21 @@ impl Connection {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = places.enter(&self.close);
     }
 
-    async fn serve(self, stream: TcpStream, boards: Boards, rooms: Rooms) {
+    async fn serve(self, stream: TcpStream, served: Served) {
         let _ = stream.set_nodelay(true);
-        let connection = &self;
-        let service = service_fn(move |request: Request<Incoming>| {
-            connection.asks(rooms.for_path(request.uri().path()));
-            let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-            let answer = answer(request.method(), request.uri().path(), accept, &Arc::new(boards.snapshot()));
-            std::future::ready(Ok::<_, Infallible>(answer.into_response()))
+        let (connection, waits) = (&self, &AtomicBool::new(false));
+        let served = &served;
+        let service = service_fn(move |request: Request<Incoming>| async move {
+            let path = request.uri().path();
+            connection.asks(served.rooms.for_path(path));
+            let answer = if path == AWAIT {
+                waits.store(true, Ordering::Relaxed);
+                awaits::answer(served.awaits.clone(), request).await
+            } else {
+                let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+                answer(request.method(), path, accept, &Arc::new(served.boards.snapshot()))
+            };
+            Ok::<_, Infallible>(answer.into_response())
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -167,10 +203,17 @@ impl Connection {
             .keep_alive(false)
             .max_buf_size(LARGEST_HEADERS)
             .serve_connection(TokioIo::new(stream), service);
+        let is_over = async {
+            sleep(OVER_WITHIN).await;
+            if waits.load(Ordering::Relaxed) {
+                sleep(LONGEST_AWAIT).await;
+            }
+        };
         // A client that goes away, or is too slow, is its own problem.
         tokio::select! {
             () = self.close.cancelled() => {}
-            _ = timeout(OVER_WITHIN, Box::pin(served)) => {}
+            () = is_over => {}
+            _ = Box::pin(served) => {}
         }
     }
 }
@@ -192,15 +235,14 @@ impl ServeError {
 
 /// Pure: what a request gets at this moment.
 fn answer(method: &Method, path: &str, accept: Option<&str>, snapshot: &Arc<Snapshot>) -> Answer {
-    if !matches!(path, "/livez" | "/readyz" | "/metrics" | "/status") {
-        let body = "there are /livez, /readyz, /metrics and /status\n".to_owned();
-        return Answer { status: StatusCode::NOT_FOUND, content_type: TEXT, body };
+    if !matches!(path, "/" | "/livez" | "/readyz" | "/metrics" | "/status") {
+        return Answer::text(StatusCode::NOT_FOUND, "there are /, /livez, /readyz, /metrics and /status");
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
-        let body = "GET and HEAD\n".to_owned();
-        return Answer { status: StatusCode::METHOD_NOT_ALLOWED, content_type: TEXT, body };
+        return Answer::only("GET, HEAD");
     }
     match path {
+        "/" => Answer::of(Some(PAGE.to_owned()), HTML),
         "/livez" => Answer::of_probe(&snapshot.dead(), &[]),
         "/readyz" => Answer::of_probe(&snapshot.unready(), &snapshot.notes()),
         "/metrics" => {
@@ -212,6 +254,16 @@ fn answer(method: &Method, path: &str, accept: Option<&str>, snapshot: &Arc<Snap
 }
 
 impl Answer {
+    /// A line of text.
+    fn text(status: StatusCode, line: &str) -> Answer {
+        Answer { status, content_type: TEXT, body: format!("{line}\n"), allow: None }
+    }
+
+    /// The path takes these methods alone.
+    fn only(methods: &'static str) -> Answer {
+        Answer { allow: Some(methods), ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, methods) }
+    }
+
     /// `ok`, or a line for each reason; then a line for each note.
     fn of_probe(reasons: &[String], notes: &[String]) -> Answer {
         let (status, first) = match reasons {
@@ -219,13 +271,13 @@ impl Answer {
             _ => (StatusCode::SERVICE_UNAVAILABLE, None),
         };
         let lines = reasons.iter().chain(notes).map(|line| format!("{line}\n"));
-        Answer { status, content_type: TEXT, body: first.into_iter().chain(lines).collect() }
+        Answer { status, content_type: TEXT, body: first.into_iter().chain(lines).collect(), allow: None }
     }
 
     fn of(body: Option<String>, content_type: &'static str) -> Answer {
         match body {
-            Some(body) => Answer { status: StatusCode::OK, content_type, body },
-            None => Answer { status: StatusCode::INTERNAL_SERVER_ERROR, content_type: TEXT, body: String::new() },
+            Some(body) => Answer { status: StatusCode::OK, content_type, body, allow: None },
+            None => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, ""),
         }
     }
 
@@ -235,8 +287,12 @@ impl Answer {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if self.content_type == HTML {
+            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_MAY));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         response
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use streamdex_sink::writer::WriterStats;
 use streamdex_sink::{Pause, Scope};
 
+use super::history::History;
 use crate::lease::TENURE;
 use crate::status::{Fill, Status, partial};
 
@@ -28,6 +29,8 @@ pub struct SourceSnapshot {
     pub name: String,
     /// Its board.
     pub status: Status,
+    /// How it went in the last hour.
+    pub history: History,
 }
 
 /// The writer.

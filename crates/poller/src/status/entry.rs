@@ -14,6 +14,8 @@ use super::view::{LastError, Phase, ShardStatus};
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) phase: Phase,
+    /// The shard that it came from, where one is known.
+    pub(super) parent: Option<ShardId>,
     /// The index shows everything of this shard up to this moment; `None`: nothing is known.
     pub(super) current_as_of: Option<Instant>,
     /// When a record came that was older than what had been taken for the end.
@@ -37,6 +39,7 @@ impl Entry {
     pub(super) fn new(phase: Phase, now: Instant) -> Entry {
         Entry {
             phase,
+            parent: None,
             current_as_of: None,
             revoked: None,
             caught_up: false,
@@ -65,6 +68,7 @@ impl Entry {
         };
         ShardStatus {
             shard: shard.clone(),
+            parent: self.parent.clone(),
             phase,
             lag: seen.map(|seen| seen.lag(freshness, now)),
             polled: self.polled.filter(|_| phase == Phase::Reading).map(|polled| now.duration_since(polled)),

@@ -81,6 +81,8 @@ pub struct Role {
 pub struct ShardStatus {
     /// The shard.
     pub shard: ShardId,
+    /// The shard that it came from, where one is known.
+    pub parent: Option<ShardId>,
     /// What is going on with it.
     pub phase: Phase,
     /// How old the index is with regard to this shard. It grows while reading or writing fails. `None` where

@@ -12,9 +12,13 @@ struct Served {
 
 impl Served {
     async fn start() -> Served {
+        Served::with(None).await
+    }
+
+    async fn with(awaits: Option<Arc<dyn Awaits>>) -> Served {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, boards) = (server.address(), Boards::default());
-        let task = tokio::spawn(server.run(boards.clone()));
+        let task = tokio::spawn(server.run(boards.clone(), awaits));
         Served { address, boards, task }
     }
 
@@ -67,7 +71,9 @@ async fn probes_metrics_and_status() {
 async fn anything_else_is_refused() {
     let served = Served::start().await;
     for (line, expected) in [
-        ("GET /", "404"),
+        ("GET /favicon.ico", "404"),
+        ("POST /", "405"),
+        ("POST /await", "404"),
         ("GET /livez/", "404"),
         ("POST /other", "404"),
         ("POST /status", "405"),
@@ -82,6 +88,53 @@ async fn anything_else_is_refused() {
     let long = format!("GET /livez HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(2 * LARGEST_HEADERS));
     let (head, _) = served.ask(&long).await;
     assert!(head.starts_with("HTTP/1.1 431"), "{head}");
+}
+
+#[tokio::test]
+async fn the_page_may_ask_nobody_but_this_process() {
+    let served = Served::start().await;
+    let (head, body) = served.get("/").await;
+    let head = head.to_lowercase();
+    assert!(head.starts_with("http/1.1 200 ") && head.contains("content-type: text/html"), "{head}");
+    assert!(
+        head.contains("content-security-policy: default-src 'none'") && head.contains("connect-src 'self'"),
+        "{head}"
+    );
+    assert!(body.starts_with("<!doctype html>") && !body.contains("http://") && !body.contains("https://"), "{body}");
+}
+
+/// Says what it was asked.
+struct Echo;
+
+#[async_trait::async_trait]
+impl Awaits for Echo {
+    async fn answer(&self, body: Bytes) -> AwaitAnswer {
+        AwaitAnswer { status: 409, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+}
+
+#[tokio::test]
+async fn only_json_is_awaited() {
+    let served = Served::with(Some(Arc::new(Echo))).await;
+    let ask = async |method: &str, kind: &str, body: &str| {
+        let length = body.len();
+        let request = format!(
+            "{method} /await HTTP/1.1\r\nHost: here\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        served.ask(&request).await
+    };
+    let (head, body) = ask("POST", "application/json; charset=utf-8", "{\"key\":1}").await;
+    assert!(head.starts_with("HTTP/1.1 409") && body == "{\"key\":1}\n", "{head} {body}");
+    for (method, kind, body, expected) in [
+        ("POST", "text/plain", "{}", "415"),
+        ("PUT", "application/json", "{}", "405"),
+        ("POST", "application/json", &"x".repeat(17 * 1024), "413"),
+    ] {
+        let (head, _) = ask(method, kind, body).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {expected}")), "{method} {kind}: {head}");
+    }
+    let (head, _) = ask("GET", "application/json", "").await;
+    assert!(head.to_lowercase().contains("allow: post"), "{head}");
 }
 
 #[tokio::test]

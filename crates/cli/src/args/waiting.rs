@@ -1,0 +1,19 @@
+//! The arguments of `await`.
+
+use clap::Args;
+
+use super::explain::pair;
+
+/// `streamdex await`
+#[derive(Debug, Clone, Args)]
+pub struct AwaitArgs {
+    /// A key attribute and its value, as user_id=u1; once for each attribute of the table's key. Binary in base64
+    #[arg(long, value_name = "NAME=VALUE", required = true, value_parser = pair)]
+    pub key: Vec<(String, String)>,
+    /// The source whose table it is, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// How long to wait
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub timeout: u64,
+}

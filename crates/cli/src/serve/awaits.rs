@@ -1,0 +1,154 @@
+//! `POST /await` of `run`: the same wait as `streamdex await`. A standby answers too, since it asks table and index
+//! themselves.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper::body::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use streamdex_config::Config;
+use streamdex_poller::observe::{AwaitAnswer, Awaits, LONGEST_AWAIT};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use crate::exit::{CliError, Exit};
+use crate::settings;
+use crate::waiting::{End, Waiter};
+
+/// What is asked. Neither key nor body is ever logged.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    /// A string or a number for each key attribute; binary in base64.
+    key: BTreeMap<String, Value>,
+    source: Option<String>,
+    timeout_seconds: Option<u64>,
+}
+
+/// Waits for items of all tables.
+pub(crate) struct ItemAwaits {
+    config: Config,
+    /// First contact is made by the first request for a source.
+    waiters: BTreeMap<String, OnceCell<Waiter>>,
+    turns: Mutex<Turns>,
+}
+
+/// How many requests begin in one second.
+struct Turns {
+    most: u32,
+    begun: Instant,
+    taken: u32,
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const SECOND: Duration = Duration::from_secs(1);
+
+// === impl ItemAwaits ===
+
+impl ItemAwaits {
+    /// For the tables of `config`; `None` where it wants no `/await`.
+    pub(crate) fn new(config: &Config) -> Option<Arc<dyn Awaits>> {
+        let most = config.http.await_per_second?;
+        let waiters = config.sources.iter().map(|source| (source.name.clone(), OnceCell::new())).collect();
+        let turns = Mutex::new(Turns { most, begun: Instant::now(), taken: 0 });
+        Some(Arc::new(ItemAwaits { config: config.clone(), waiters, turns }))
+    }
+
+    async fn waits(&self, asked: Asked) -> Result<AwaitAnswer, CliError> {
+        let source = settings::source(&self.config, asked.source.as_deref())?;
+        let unknown = || CliError::new(Exit::Usage, "there is no such source");
+        let waiter = self.waiters.get(&source.name).ok_or_else(unknown)?;
+        let waiter = waiter.get_or_try_init(|| Box::pin(Waiter::connect(&self.config, source))).await?;
+        let texts: Option<Vec<(String, String)>> =
+            asked.key.into_iter().map(|(name, value)| Some((name, text(value)?))).collect();
+        let no_text = || CliError::new(Exit::Usage, "the value of a key attribute is a string or a number");
+        let key = waiter.key(&texts.ok_or_else(no_text)?)?;
+        let limit = asked.timeout_seconds.map_or(PATIENCE, Duration::from_secs).min(LONGEST_AWAIT);
+        let waited = waiter.wait(&key, limit).await?;
+        let status = match waited.end {
+            End::Searchable => 200,
+            End::Never => 409,
+            End::Late => 504,
+        };
+        let body = serde_json::to_string(&waited).map_err(|error| CliError::stdout(error.into()))?;
+        Ok(AwaitAnswer { status, body })
+    }
+}
+
+#[async_trait]
+impl Awaits for ItemAwaits {
+    async fn answer(&self, body: Bytes) -> AwaitAnswer {
+        let has_turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        if !has_turn {
+            let error = CliError::new(Exit::Usage, "more requests a second than http.await_per_second");
+            return failed(429, &error.with_hint("ask again a second later"));
+        }
+        // The error would quote the body.
+        let Ok(asked) = serde_json::from_slice::<Asked>(&body) else {
+            let error = CliError::new(Exit::Usage, "the body is not what is asked for");
+            let hint = r#"write {"key": {"NAME": "VALUE"}}, with "source" where there are several, and "timeout_seconds" for another time than 10"#;
+            return failed(400, &error.with_hint(hint));
+        };
+        match Box::pin(self.waits(asked)).await {
+            Ok(answer) => answer,
+            Err(error) if error.exit() == Exit::Usage => failed(400, &error),
+            Err(error) => {
+                tracing::warn!(hint = error.hint(), "a wait failed: {error}");
+                failed(503, &error)
+            }
+        }
+    }
+}
+
+fn failed(status: u16, error: &CliError) -> AwaitAnswer {
+    let body = json!({ "error": error.to_string(), "hint": error.hint() });
+    AwaitAnswer { status, body: body.to_string() }
+}
+
+/// The text of a key attribute's value; numbers as they were written.
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+// === impl Turns ===
+
+impl Turns {
+    /// Whether one more may begin at `now`.
+    fn take(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.begun) >= SECOND {
+            (self.begun, self.taken) = (now, 0);
+        }
+        self.taken += 1;
+        self.taken <= self.most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_begin_in_a_second() {
+        let start = Instant::now();
+        let mut turns = Turns { most: 2, begun: start, taken: 0 };
+        let mut at = |milliseconds| turns.take(start + Duration::from_millis(milliseconds));
+        assert_eq!(
+            [at(0), at(10), at(20), at(999), at(1_000), at(1_001), at(1_002)],
+            [true, true, false, false, true, true, false]
+        );
+    }
+
+    #[test]
+    fn a_number_is_taken_as_it_is_written() {
+        let asked: Asked = serde_json::from_str(r#"{"key": {"a": 12, "b": "x", "c": true}}"#).unwrap();
+        let texts: Vec<_> = asked.key.into_values().map(text).collect();
+        assert_eq!(texts, [Some("12".to_owned()), Some("x".to_owned()), None]);
+    }
+}
