@@ -5,8 +5,7 @@ use opensearch::http::Method;
 use serde_json::{Value, json};
 use streamdex_testkit::workload::Item;
 
-use super::program::Running;
-use crate::lab::{CONFIG, LONG, Lab, Node, number, text};
+use crate::lab::{CONFIG, Lab, listening, number, text};
 
 async fn put(lab: &Lab, user: &str, more: &[(&str, AttributeValue)]) {
     let mut item: Item =
@@ -86,29 +85,19 @@ async fn ones_own_write_is_found_when_the_wait_is_over_and_what_never_will_be_sa
     assert_eq!(run.stop().await.status, 0);
 }
 
-/// A replica that listens, and how to ask it.
-async fn replica(lab: &Lab) -> (Running, Node) {
-    let mut run = lab.start(&["run", "--listen", "127.0.0.1:0"]).await;
-    run.until_logged("the address", LONG, |log| log.contains("address=127.0.0.1:")).await;
-    let log = run.stderr();
-    let port: String =
-        log.split_once("address=127.0.0.1:").unwrap().1.chars().take_while(char::is_ascii_digit).collect();
-    (run, Node::new(&format!("http://127.0.0.1:{port}")).await)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reader_and_standby_answer_and_neither_logs_a_key() {
     let Some(lab) = never_refreshed().await else { return };
     let asked = json!({"key": {"user_id": "hunter2", "session_id": "s1"}, "timeout_seconds": 30});
-    let (mut off, node) = replica(&lab).await;
+    let (mut off, node) = listening(&lab).await;
     let (status, _) = node.ask(Method::Post, "await", asked.clone()).await;
     assert_eq!(status, 404, "it is off where nobody wants it");
     assert_eq!(off.stop().await.status, 0);
     lab.write_file(CONFIG, &format!("[http]\nawait_per_second = 20\n{}", lab.read_file(CONFIG)));
-    let (mut reader, first) = replica(&lab).await;
+    let (mut reader, first) = listening(&lab).await;
     put(&lab, "before", &[]).await;
     assert_eq!(awaited(&lab, "before", "60").await.0, 0);
-    let (mut standby, second) = replica(&lab).await;
+    let (mut standby, second) = listening(&lab).await;
     put(&lab, "hunter2", &[]).await;
     for node in [&first, &second] {
         let (status, said) = node.ask(Method::Post, "await", asked.clone()).await;

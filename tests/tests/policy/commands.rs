@@ -215,10 +215,52 @@ async fn verify_makes_the_granted_calls_and_no_other() {
     assert_eq!(needed, granted);
     // One item is read as all of them are, and by no other right.
     let explain = ["explain", "--key", "user_id=user-000051", "--key", "session_id=s|00000000", "--patience", "0"];
-    let asked = overheard.needed(&explain, 1).await;
+    assert_within(&overheard.needed(&explain, 1).await, &granted);
+    let wait = ["await", "--key", "user_id=user-000051", "--key", "session_id=s|00000000", "--timeout", "0"];
+    assert_within(&overheard.needed(&wait, 1).await, &granted);
+    lab.delete(Sessions::key_of(51, 0)).await;
+    assert_within(&overheard.needed(&wait, 0).await, &granted);
+}
+
+fn assert_within(asked: &Rights, granted: &Rights) {
     assert!(asked.actions.is_subset(&granted.actions), "{:?}", asked.actions);
     assert!(asked.partitions.is_subset(&granted.partitions), "{:?}", asked.partitions);
     assert!(asked.cluster.is_subset(&granted.cluster) && asked.index.is_subset(&granted.index), "{asked:?}");
+}
+
+/// `POST /await` has the rights of `run` with it, and each that it adds is used.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn awaits_of_run_are_granted_where_they_are_wanted() {
+    let Some(overheard) = Overheard::new(StreamViewType::NewAndOldImages).await else { return };
+    let lab = &overheard.lab;
+    lab.with_source("backfill = \"never\"");
+    overheard.needed(&["state", "create"], 0).await;
+    lab.put(Sessions::key_of(50, 0)).await;
+    overheard.needed(&["run", "--until-end"], 0).await;
+    let without = granted(lab, &["--for", "run"]).await;
+    let text = lab.read_file(crate::lab::CONFIG);
+    lab.write_file(crate::lab::CONFIG, &format!("[http]\nawait_per_second = 5\n{text}"));
+    let with = granted(lab, &["--for", "run"]).await;
+    let (mut run, node) = crate::lab::listening(lab).await;
+    overheard.forget();
+    let asked = json!({"key": {"user_id": "user-000050", "session_id": "s|00000000"}});
+    let (status, said) = node.ask(Method::Post, "await", asked).await;
+    assert_eq!(status, 200, "{said:#}");
+    let needed = overheard.asked();
+    assert_within(&needed, &with);
+    let added: BTreeSet<_> = with.actions.difference(&without.actions).collect();
+    assert_eq!(added, BTreeSet::from([&("dynamodb:BatchGetItem".to_owned(), Resource::Table)]));
+    assert!(added.iter().all(|action| needed.actions.contains(*action)), "{needed:?}");
+    for (with, without, needed) in
+        [(&with.cluster, &without.cluster, &needed.cluster), (&with.index, &without.index, &needed.index)]
+    {
+        let added: BTreeSet<_> = with.difference(without).collect();
+        assert!(
+            !added.is_empty() && added.iter().all(|permission| needed.contains(*permission)),
+            "{added:?} {needed:?}"
+        );
+    }
+    assert_eq!(run.stop().await.status, 0);
 }
 
 /// It closes gaps with the calls of `run`, and compares with those of `verify --repair`, each of which was overheard.

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     fn documents(items: &[Value]) -> Vec<Line> {
-        let config = "[source]\ntable = \"t\"\n[opensearch]\nurl = \"http://127.0.0.1:1\"\n[[route]]\nindex = \"a-{kind}\"\nid = [\"pk\"]\nwhen = { attribute = \"kind\", exists = true }\n";
+        let config = "[source]\ntable = \"items\"\n[opensearch]\nurl = \"http://127.0.0.1:1\"\n[[route]]\nindex = \"a-{kind}\"\nid = [\"pk\"]\nwhen = { attribute = \"kind\", exists = true }\n";
         let routes = Config::parse(config, Path::new(""), &|_| None).unwrap().config.sources.remove(0).routes;
         let items: Vec<String> = items.iter().map(ToString::to_string).collect();
         Documents::of(&Mapper::new(routes), &["pk".to_owned()], items.iter().map(String::as_str)).lines()
