@@ -81,6 +81,7 @@ class Tab:
         return seen, json.loads(self.answers[seen["shown"] - 1])
 
     def close(self):
+        self.page.unroute_all(behavior="ignoreErrors")
         self.context.close()
 
 

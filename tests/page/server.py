@@ -25,7 +25,7 @@ class Server:
         self.over = threading.Event()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=[0.05], daemon=True).start()
 
     @property
     def url(self):

@@ -17,7 +17,7 @@
         isSeen: node.checkVisibility(),
       })),
       values: fields.filter(node => node.tagName !== "svg").map(node => ({
-        field: node.dataset.field, raw: node.dataset.value, form: node.dataset.as, text: node.textContent,
+        field: node.dataset.field, raw: node.dataset.value, form: node.dataset.v.split(" ")[1] ?? "text", text: node.textContent,
         isSeen: node.checkVisibility(),
       })),
     };
