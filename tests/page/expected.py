@@ -121,8 +121,8 @@ def left_out(path, value, report):
 
 
 def of_source(source, field):
-    if field == "name" and source["name"] == source["table"]:
-        return "the table has the same name"
+    if field == "table" and source["name"] == source["table"]:
+        return "the source has the same name"
     if source.get("term") is None:
         if field in UNKNOWN_TO_STANDBY or field.startswith("history."):
             return "a standby does not know it"

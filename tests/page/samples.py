@@ -171,7 +171,8 @@ def standby(reader="ip-10-0-3-17-7f9c2a"):
     """Another process reads."""
     idle = source(shards=[], worker="ip-10-0-9-2-11aa22", reader=reader, term=None, heartbeat_age_seconds=None)
     idle |= {"lag_seconds": None, "rate": 0.0, "records": 0, "outcomes": dict.fromkeys(OUTCOMES, 0), "undecided": 0}
-    idle |= {"phase": None, "projected_calls_per_hour": 0.0, "prefetched_bytes": 0}
+    # A standby has not looked at the table itself.
+    idle |= {"table": "", "stream": "", "phase": None, "projected_calls_per_hour": 0.0, "prefetched_bytes": 0}
     del idle["history"]
     return report(idle)
 

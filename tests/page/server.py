@@ -1,12 +1,14 @@
 """Serves the page as `streamdex run` does, and answers of /status as a test wants them."""
 
 import json
+import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "crates/poller/src/observe/page.html"
+# PAGE names another one, as one that is broken on purpose.
+PAGE = Path(os.environ.get("PAGE") or Path(__file__).resolve().parents[2] / "crates/poller/src/observe/page.html")
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
