@@ -229,9 +229,11 @@ def hostile():
     loop[0]["parent"], loop[1]["parent"] = loop[1]["shard"], loop[0]["shard"]
     twice = [shard(5), shard(5)]
     odd = shard(6, "unheard_of", None, colour="blue")
-    shards = [bad, longest, *loop, *twice, odd, None, 7]
+    names = [shard(7, "constructor", None, shard="__proto__", parent="toString"), shard(8, "valueOf", None)]
+    shards = [bad, longest, *loop, *twice, odd, *names, None, 7]
     wild = source(LONG, shards, worker=EVIL, reader="\u202eevil", phase="unheard_of", paused=EVIL, rate=1e15)
-    wild["outcomes"]["new_outcome"] = 10**15
+    wild["outcomes"] |= {"new_outcome": 10**15, "constructor": 5}
+    wild["backfill"] = {"by": "constructor", "after_gap": "x", "items": 10**15}
     wild["records"] = sum(wild["outcomes"].values())
     wild |= {"gaps": [{"kind": EVIL, "subject": LONG, "position": LONG, "message": EVIL, "hint": LONG}], "colour": {"x": 1}}
     answer = report(wild, ready=False, reasons=[EVIL, LONG])
