@@ -13,7 +13,7 @@ use std::thread;
 
 #[cfg(feature = "clients")]
 use crate::engines::Dynoxide;
-use crate::engines::{DynamoDbLocal, EngineError, Moto, SearchEngine, SearchNode, target_folder};
+use crate::engines::{Browser, DynamoDbLocal, EngineError, Moto, SearchEngine, SearchNode, target_folder};
 
 /// Set by CI: a machine that must have every engine.
 pub const REQUIRE_ENGINES: &str = "STREAMDEX_REQUIRE_ENGINES";
@@ -53,6 +53,15 @@ pub async fn dynamodb_local() -> Option<Arc<DynamoDbLocal>> {
 /// As [`search_node`].
 pub async fn moto() -> Option<Arc<Moto>> {
     needs(Moto::LABEL, Moto::shared().await)
+}
+
+/// The browser of this machine, or `None` after noting that this test is skipped.
+///
+/// # Panics
+/// When what drives it cannot be fetched.
+#[must_use]
+pub fn browser() -> Option<Browser> {
+    needs(Browser::LABEL, Browser::find())
 }
 
 /// A dynoxide of this test's own.

@@ -11,6 +11,7 @@ mod init;
 mod letters;
 mod objects;
 mod outage;
+mod page;
 mod pressure;
 pub(crate) mod program;
 mod rebuild;

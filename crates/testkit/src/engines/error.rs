@@ -57,6 +57,9 @@ impl EngineError {
             Self::Missing { tool, .. } if tool.contains("faketime") => {
                 "install libfaketime (Debian: apt install faketime)"
             }
+            Self::Missing { tool, .. } if tool.contains("chromium") => {
+                "install Chromium (Debian: apt install chromium)"
+            }
             Self::Missing { .. } => "install Python 3 with venv (Debian: apt install python3-venv)",
             Self::Fetch { .. } => "look at the network and the proxy settings of the tool, then run it again",
             Self::Start { .. } => "read the end of the log above; little memory and taken ports are the usual causes",

@@ -7,10 +7,12 @@
 //! | OpenSearch 2.19.1 with its Security plugin | Maven Central | `mvn`, a JDK 17 |
 //! | `osmem-server` 0.1.6 | PyPI, into a private virtual environment | `python3` with `venv` |
 //! | moto 5.2.5, for S3 and Secrets Manager | PyPI, into a private virtual environment | `python3` with `venv` |
+//! | Playwright 1.65.2 | PyPI, into a private virtual environment | `python3` with `venv`, and `chromium` |
 //! | dynoxide | a crate, in process | nothing |
 
 #[cfg(feature = "clients")]
 mod aws;
+mod browser;
 mod dynamodb_local;
 #[cfg(feature = "clients")]
 mod dynoxide;
@@ -27,6 +29,7 @@ mod secured;
 
 #[cfg(feature = "clients")]
 pub use aws::{REGION, child_environment, dynamodb_client, streams_client};
+pub use browser::Browser;
 pub use dynamodb_local::DynamoDbLocal;
 #[cfg(feature = "clients")]
 pub use dynoxide::Dynoxide;

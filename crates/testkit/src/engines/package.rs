@@ -97,6 +97,13 @@ impl Package {
             requirements: &["moto[s3,secretsmanager]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"],
         },
     };
+    /// It drives a Chromium of the machine's own, and brings none.
+    pub(super) const PLAYWRIGHT: Self = Self {
+        label: "Playwright 1.65.2",
+        slug: "playwright-1.65.2",
+        megabytes: 54,
+        source: Source::Python { requirements: &["playwright==1.65.2"] },
+    };
     pub(super) const DYNAMODB_LOCAL: Self = Self {
         label: "DynamoDB Local 2.6.1",
         slug: "dynamodb-local-2.6.1",
@@ -105,7 +112,7 @@ impl Package {
     };
 
     /// All that the tests use.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OPENSEARCH_3,
         Self::OPENSEARCH_2,
         Self::OPENSEARCH_1,
@@ -113,6 +120,7 @@ impl Package {
         Self::OPENSEARCH_SECURED,
         Self::OSMEM,
         Self::MOTO,
+        Self::PLAYWRIGHT,
         Self::DYNAMODB_LOCAL,
     ];
 
