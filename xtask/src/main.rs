@@ -8,6 +8,7 @@
 //! | `cargo xtask dist` | archives of the command line tool, for two architectures |
 //! | `cargo xtask notices` | the licences of the code of others in what is handed out |
 //! | `cargo xtask package-lambda` | the Lambda function's zip |
+//! | `cargo xtask playground` | a DynamoDB Local with a shop in it, and an empty OpenSearch, until Ctrl-C |
 //! | `cargo xtask simulate` | the poller in its simulated world: many seeds, or one of them with all that happened |
 //! | `cargo xtask templates` | the part of tidy that checks the templates of `deploy/` |
 //! | `cargo xtask tidy` | everything about the code that can be checked without running it |
@@ -57,6 +58,8 @@ enum Task {
     Notices,
     /// Build the Lambda function's zip, under target/lambda; no Docker.
     PackageLambda(package::Options),
+    /// Start a DynamoDB Local with a shop of 20,000 orders, and an empty OpenSearch, until Ctrl-C.
+    Playground(step::PassedOn),
     /// Run the poller in its simulated world, in the release profile: `--seeds N [--from K]`, or `--seed S [--trace]`.
     Simulate(step::PassedOn),
     /// Check format, lints, documentation, dependencies and licences.
@@ -75,6 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Dist(options) => dist::run(&options)?,
         Task::Notices => notices::run()?,
         Task::PackageLambda(options) => package::run(&options)?,
+        Task::Playground(options) => demo::playground(&options)?,
         Task::Simulate(options) => simulate::run(&options)?,
         Task::Tidy => tidy::run(),
         Task::Templates => deploy::templates("deployment templates") != step::Outcome::Failed,

@@ -126,7 +126,11 @@ impl Fields {
         let objects = clashes(|forms| forms.contains(&Form::Object) && forms.len() > 1);
         if !objects.is_empty() {
             let says = format!("{says}; a map in one item and no map in the next, in: {}", named(objects));
-            return Line::warned(what, says, "put these into `as_json`: else what comes second is a dead letter");
+            return Line::warned(
+                what,
+                says,
+                "put these into `as_json`: else what comes second is a dead letter, or no search finds it",
+            );
         }
         if fields * 5 > MOST_FIELDS * 4 {
             let says =

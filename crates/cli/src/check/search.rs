@@ -1,6 +1,6 @@
 //! OpenSearch: what it is, the indices, and whether documents may be written.
 
-use streamdex_config::Config;
+use streamdex_config::{Auth, Config};
 use streamdex_sink::index::{Flavour, IndexPlan, Plan, trial};
 use streamdex_sink::{Client, Indices, SetupContext, SetupError};
 
@@ -28,11 +28,19 @@ pub(super) async fn lines(config: &Config, facts: &SetupContext) -> Vec<Line> {
             lines.push(of_body_limit(config, trial::body_limit(&client).await));
         }
     }
+    let mut is_complete = true;
     for IndexPlan { index, result } in Box::pin(indices.plan()).await {
         match result {
-            Ok(plan) => lines.extend(of_index(&client, &index, &plan).await),
+            Ok(plan) => {
+                is_complete &= plan.uuid.is_some() || plan.note.is_some();
+                lines.extend(of_index(&client, &index, &plan).await);
+            }
             Err(error) => lines.push(failed(format!("index {index}"), &error)),
         }
+    }
+    if !is_complete && !matches!(config.opensearch.auth, Auth::None) {
+        let says = "whether these credentials may make indices is not tried";
+        lines.push(Line::unknown("missing indices", says, GRANT));
     }
     lines
 }
@@ -85,12 +93,7 @@ async fn of_index(client: &Client, index: &str, plan: &Plan) -> Vec<Line> {
     };
     let mut lines = vec![Line::passed(what(), says)];
     lines.extend(plan.findings.iter().map(|finding| Line::warned(what(), finding.message.clone(), finding.hint)));
-    if plan.note.is_some() {
-        return lines;
-    }
-    if !is_there {
-        let says = "whether these credentials may make indices is not tried";
-        lines.push(Line::unknown(what(), says, GRANT));
+    if plan.note.is_some() || !is_there {
         return lines;
     }
     let written = format!("write to {}", plan.writes_to);
