@@ -51,7 +51,8 @@ fn run_tests(arguments: &[String]) -> anyhow::Result<Counts> {
         [] => command
             .args(["--workspace", "--features", "streamdex-testkit/simulation"])
             .env("STREAMDEX_BINARY", target_folder().join("debug/streamdex"))
-            .env("STREAMDEX_BOOTSTRAP", target_folder().join("debug/bootstrap")),
+            .env("STREAMDEX_BOOTSTRAP", target_folder().join("debug/bootstrap"))
+            .env("STREAMDEX_PLAYGROUND", target_folder().join("debug/streamdex-playground")),
         arguments => command.args(arguments),
     };
     command.stdout(Stdio::piped());

@@ -7,9 +7,10 @@
 mod fill;
 mod shop;
 
-use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::{env, fs};
 
 use anyhow::Context;
 use clap::Parser;
@@ -28,6 +29,8 @@ struct Options {
 }
 
 const TABLE: &str = "shop";
+/// Names another file for what a shell needs, for tests.
+const ENV_FILE: &str = "STREAMDEX_PLAYGROUND_ENV";
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
@@ -49,9 +52,9 @@ async fn play(options: &Options) -> anyhow::Result<()> {
     let client = dynamodb_client(&dynamodb.endpoint_url());
     println!("filling the table {TABLE} with {} orders", options.orders);
     let items = fill::table(&client, TABLE, options.orders).await?;
-    let folder = target_folder().join("playground");
-    fs::create_dir_all(&folder).context("making the folder of the playground")?;
-    let env = folder.join("env");
+    let env = env::var_os(ENV_FILE).map_or_else(|| target_folder().join("playground/env"), PathBuf::from);
+    let folder = env.parent().context("the file of the environment has no folder")?;
+    fs::create_dir_all(folder).context("making the folder of the playground")?;
     fs::write(&env, environment(&dynamodb.endpoint_url(), &node.url())?).context("writing the environment")?;
     println!("the table {TABLE} has {items} items, and its stream is on");
     println!("  DynamoDB    {}", dynamodb.endpoint_url());

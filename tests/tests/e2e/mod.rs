@@ -7,6 +7,7 @@ mod brake;
 mod check;
 mod crash;
 mod explain;
+mod getting_started;
 mod init;
 mod letters;
 mod objects;

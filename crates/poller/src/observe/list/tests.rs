@@ -73,11 +73,13 @@ format of Prometheus, or as OpenMetrics where the client asks for it. Beside it 
 
 | path | answers |
 |---|---|
+| `/` | A page for people: what `/status` says, as it changes. It is one file, and loads nothing from elsewhere. |
 | `/livez` | 200 while the process works; 503 when a supervisor has stood still for a minute. It never depends on OpenSearch or DynamoDB: what they cannot do, a restart does not repair. |
 | `/readyz` | 200 while the state table, OpenSearch and, for the reader, DynamoDB Streams answer; a standby is ready, else 503 with a line for each reason. |
 | `/status` | All that is known, as JSON: `streamdex status --url http://HOST:PORT` shows it. |
+| `POST /await` | Whether searches find of one item what the table holds, as soon as they do: [how](operations.md#wait-for-ones-own-write). It is off until `[http] await_per_second` is set. |
 
-No contents and no ids of documents are in any of them. `source` is the name of the source; without one, its table's name.
+No contents and no ids of documents are in what these show. `source` is the name of the source; without one, its table's name.
 A dashboard for Grafana is [deploy/grafana/streamdex.json](../deploy/grafana/streamdex.json).
 Counters begin at 0 with the process. The reader alone tells of shards; take the maximum over all replicas.
 ",
