@@ -130,6 +130,7 @@ async fn measure(bench: &Bench, part: Part, arguments: &Arguments) -> anyhow::Re
         }
         Part::Start => poller::first_record::run(bench, rounds).await?,
         Part::Freshness => poller::freshness::run(bench, watched).await?,
+        Part::Await => poller::waiting::run(bench, watched).await?,
         Part::Reading => {
             let go = (peers == Peers::All).then(|| GoLoop::build(bench)).transpose()?;
             poller::reading::run(bench, rounds, documents(READING_RECORDS), go.as_ref()).await?;

@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Backlog,
     /// From a put until its document is visible, and until a search finds it
     Freshness,
+    /// What a wait for one's own write adds to that
+    Await,
     /// Records read and not written
     Reading,
     /// Records delivered into a sink that costs nothing, on one core and on two
@@ -42,10 +44,11 @@ pub(crate) enum Part {
 }
 
 const ALL: [Part; 6] = [Part::Mapping, Part::Sink, Part::Backfill, Part::Verify, Part::Poller, Part::Lambda];
-const POLLER: [Part; 11] = [
+const POLLER: [Part; 12] = [
     Part::Start,
     Part::Backlog,
     Part::Freshness,
+    Part::Await,
     Part::Reading,
     Part::Capacity,
     Part::TakeOver,

@@ -12,3 +12,4 @@ mod putter;
 pub(crate) mod reading;
 pub(crate) mod roll_over;
 mod spans;
+pub(crate) mod waiting;

@@ -53,7 +53,10 @@ async fn until(log: &Path, part: &str, within: Duration) {
 /// A shell with what the blocks before left in it. It gives up where a block waits for what does not come.
 fn shell(folder: &Path, earlier: &str, block: &str) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "240", "bash", "-euo", "pipefail", "-c", &format!("{earlier}\n{block}")]).current_dir(folder).stdin(Stdio::null());
+    command
+        .args(["--kill-after=5", "240", "bash", "-euo", "pipefail", "-c", &format!("{earlier}\n{block}")])
+        .current_dir(folder)
+        .stdin(Stdio::null());
     command
 }
 
