@@ -18,12 +18,10 @@ use self::answer::Answer;
 pub(crate) use self::render::sentence;
 use crate::args::{ExplainArgs, Global};
 use crate::exit::{CliError, Exit};
-use crate::mirrored::{Mirrored, ReaderLag};
+use crate::mirrored::{Mirrored, ReaderLag, margin};
 use crate::preflight::{Uses, preflight};
 use crate::{connect, output, settings};
 
-/// The lag is in whole seconds, and as old as the reader's last beat.
-const MARGIN: Duration = Duration::from_secs(3);
 /// A difference is looked at again so often.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -43,7 +41,8 @@ pub(crate) async fn run(global: &Global, arguments: &ExplainArgs) -> Result<Exit
         })?,
     };
     let lag = Box::pin(ReaderLag::connect(&config, source, None)).await.ok();
-    let answer = settled(&mirrored.mirror, &key, lag, Duration::from_secs(arguments.patience), term).await?;
+    let patience = Duration::from_secs(arguments.patience);
+    let answer = settled(&mirrored.mirror, &key, (lag, margin(source)), patience, term).await?;
     if global.json {
         output::print_json(&document(&answer, arguments.show_values))?;
     } else {
@@ -57,7 +56,7 @@ pub(crate) async fn run(global: &Global, arguments: &ExplainArgs) -> Result<Exit
 async fn settled(
     mirror: &Mirror,
     key: &Key,
-    reader: Option<ReaderLag>,
+    (reader, margin): (Option<ReaderLag>, Duration),
     patience: Duration,
     term: Term<'_>,
 ) -> Result<Answer, CliError> {
@@ -70,7 +69,7 @@ async fn settled(
             Some(reader) => reader.lag().await,
             None => None,
         };
-        let is_passed = lag.is_some_and(|lag| unchanged_since.elapsed() > lag + MARGIN);
+        let is_passed = lag.is_some_and(|lag| unchanged_since.elapsed() > lag + margin);
         let is_over = begun.elapsed() >= patience;
         if !explained.differs() || is_passed || is_over {
             // Nobody says how far behind the index may be: it is as it was seen, and that is said.

@@ -23,11 +23,16 @@ use crate::preflight::{Uses, preflight};
 use crate::sample::Sample;
 use crate::{connect, output};
 
+/// The sample comes from so many places of the table.
+const PLACES: u32 = 4;
+
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, CliError> {
-    let is_stdout = arguments.output == Path::new("-");
-    if !is_stdout && !arguments.force && arguments.output.exists() {
-        let message = format!("{} is there already", arguments.output.display());
+    // Where other commands read it, this one writes it.
+    let path = global.config.as_ref().unwrap_or(&arguments.output);
+    let is_stdout = path == Path::new("-");
+    if !is_stdout && !arguments.force && path.exists() {
+        let message = format!("{} is there already", path.display());
         return Err(CliError::new(Exit::Usage, message).with_hint("give another --output, or --force to replace it"));
     }
     let (table, opensearch) =
@@ -40,7 +45,7 @@ pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, Cl
     let clients = SourceClients::connect(source).await;
     let survey = connect::within(async { Ok(Survey::of(&clients.dynamodb, &table).await?) }).await?;
     let ttl = ttl(&clients, &table).await?;
-    let sample = connect::within(async { Ok(Sample::of(&clients, &table, arguments.sample).await?) }).await?;
+    let sample = connect::within(async { Ok(Sample::of(&clients, &table, arguments.sample, PLACES).await?) }).await?;
     let sample: Vec<Item> = sample.items.iter().filter_map(|item| serde_json::from_str(item).ok()).collect();
     let keys = survey.size.key_names();
     let facts = Facts {
@@ -55,9 +60,10 @@ pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, Cl
     is_valid(&text)?;
     if is_stdout {
         output::print(&text)?;
+        facts.before().iter().for_each(|line| output::note(&format!("before it can be used: {line}\n")));
     } else {
-        write(&arguments.output, &text, arguments.force)?;
-        say(global, &arguments.output, &facts)?;
+        write(path, &text, arguments.force)?;
+        say(global, path, &facts)?;
     }
     Ok(Exit::Done)
 }
@@ -67,8 +73,10 @@ fn asked(given: Option<String>, argument: &str, question: &str) -> Result<String
     if let Some(given) = given {
         return Ok(given);
     }
-    let missing =
-        || CliError::new(Exit::Usage, format!("{argument} is missing")).with_hint("see streamdex init --help");
+    let example = "streamdex init --table sessions --opensearch https://search.example";
+    let missing = || {
+        CliError::new(Exit::Usage, format!("{argument} is missing")).with_hint(format!("give both, as in: {example}"))
+    };
     if !stdin().is_terminal() || !stderr().is_terminal() {
         return Err(missing());
     }
@@ -104,7 +112,7 @@ fn toml_table<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Strin
     values.into_iter().map(|(key, value)| format!("{key} = {}\n", draft::quoted(value))).collect()
 }
 
-/// The TTL attribute. Who may not ask gets a configuration without one, and is told.
+/// The TTL attribute. Who may not ask gets a configuration without one, and a warning.
 async fn ttl(clients: &SourceClients, table: &str) -> Result<Option<String>, CliError> {
     let refused = |error: AwsError| match error.fault() {
         Fault::Denied => {
@@ -122,7 +130,7 @@ fn is_valid(text: &str) -> Result<(), CliError> {
     let parsed = Config::parse(text, Path::new(""), &|_| None);
     parsed.map(drop).map_err(|error| {
         let message = format!("the configuration that this table gives is not valid, which is a defect: {error}");
-        CliError::new(Exit::Usage, message).with_hint("report it; --output - prints it, to correct it by hand")
+        CliError::new(Exit::Usage, message).with_hint("report it with the names of the table and its keys")
     })
 }
 

@@ -19,6 +19,7 @@ use streamdex_reconcile::backfill::{self, Backfill};
 use streamdex_reconcile::verify::Lag;
 use streamdex_reconcile::{Mirror, Repair};
 use streamdex_sink::index::TableFacts;
+use streamdex_sink::index::flavour::is_serverless;
 use streamdex_sink::{BulkWriter, Client, Indices, Patience, SetupContext, Targets, WriterSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -38,12 +39,22 @@ pub(crate) struct Mirrored {
     reached: Reached,
 }
 
+/// The lag is as old as the last beat of the reader, and 0 from one poll to the next one.
+const BEAT: Duration = Duration::from_millis(1_500);
+/// A call, and what hands its page over: as the lag has it.
+const CALL_AND_HAND_OVER: Duration = Duration::from_secs(2);
+
+/// How much longer than its reader's lag a difference must have stood, so that nothing of it is on its way.
+pub(crate) fn margin(source: &Source) -> Duration {
+    source.freshness + source.freshness / 10 + CALL_AND_HAND_OVER + BEAT
+}
+
 /// How far behind the reader of a table is.
 pub(crate) enum ReaderLag {
     /// As the user says.
     Given(Duration),
     /// As the reader says in the state table.
-    Told { status: Box<TableStatus>, last: Mutex<Known> },
+    Told { status: Box<TableStatus>, last: Mutex<Known>, with_fill: bool },
     /// The table has no stream, so there is no reader.
     NoReader,
 }
@@ -110,6 +121,11 @@ impl Mirrored {
             Delivery { indices, letters, ..delivery }
         };
         Backfill::through(self.mirror.clone(), store, settings, make)
+    }
+
+    /// Whether the indices are in a collection of OpenSearch Serverless.
+    pub(crate) fn is_serverless(&self) -> bool {
+        is_serverless(&self.config.opensearch)
     }
 
     /// The indices of the configuration.
@@ -191,7 +207,16 @@ impl ReaderLag {
             tracing::warn!(seconds, "nobody reads the stream now: what was written since then counts as a difference");
         }
         let lag = lag_in(&report);
-        Ok(ReaderLag::Told { status: Box::new(status), last: Mutex::new(Known { lag, at: Instant::now() }) })
+        let last = Mutex::new(Known { lag, at: Instant::now() });
+        Ok(ReaderLag::Told { status: Box::new(status), last, with_fill: false })
+    }
+
+    /// The same, where somebody who fills the table may still come to any item.
+    pub(crate) fn with_fill(self) -> ReaderLag {
+        match self {
+            ReaderLag::Told { status, last, .. } => ReaderLag::Told { status, last, with_fill: true },
+            other => other,
+        }
     }
 }
 
@@ -205,15 +230,19 @@ fn lag_in(report: &TableReport) -> Option<Duration> {
 #[async_trait]
 impl Lag for ReaderLag {
     async fn lag(&self) -> Option<Duration> {
-        let (status, last) = match self {
+        let (status, last, with_fill) = match self {
             ReaderLag::Given(lag) => return Some(*lag),
             ReaderLag::NoReader => return None,
-            ReaderLag::Told { status, last } => (status, last),
+            ReaderLag::Told { status, last, with_fill } => (status, last, *with_fill),
         };
         let told = status.report().await;
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         match told {
-            Ok(report) => *last = Known { lag: lag_in(&report), at: Instant::now() },
+            Ok(report) => {
+                let is_filling = with_fill && report.backfill.as_ref().is_some_and(|fill| fill.owner.is_some());
+                let lag = if is_filling { Some(Duration::from_secs(KEPT_SECONDS)) } else { lag_in(&report) };
+                *last = Known { lag, at: Instant::now() };
+            }
             // What was true then may be longer ago by now.
             Err(error) => {
                 tracing::warn!("the lag is not known: {error}");

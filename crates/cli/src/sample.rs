@@ -16,21 +16,19 @@ pub(crate) struct Sample {
     pub(crate) clock: Duration,
 }
 
-/// The sample comes from so many places of the table, spread by the hash of the partition key.
-const SEGMENTS: u32 = 4;
 /// Pages of a segment; a page has up to 1 MB.
-const PAGES: usize = 8;
+const PAGES: usize = 2;
 
 impl Sample {
-    /// About `most` items of `table`, read strongly consistent.
+    /// About `most` items of `table`, read strongly consistent at so many places, spread by the hash of the partition key.
     ///
     /// # Errors
     /// The table cannot be scanned.
-    pub(crate) async fn of(clients: &SourceClients, table: &str, most: u32) -> Result<Sample, AwsError> {
+    pub(crate) async fn of(clients: &SourceClients, table: &str, most: u32, places: u32) -> Result<Sample, AwsError> {
         let scan = TableScan::new(clients.dynamodb.clone(), table);
         let (mut items, mut clock) = (Vec::new(), None);
-        for segment in Segment::all(SEGMENTS) {
-            let (mut left, mut next) = (most.div_ceil(SEGMENTS), None);
+        for segment in Segment::all(places) {
+            let (mut left, mut next) = (most.div_ceil(places.max(1)), None);
             for _ in 0..PAGES {
                 let page = scan.page(segment, next.as_ref(), Some(left)).await?;
                 clock.get_or_insert_with(|| difference(page.at));

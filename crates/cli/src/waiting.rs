@@ -10,25 +10,27 @@ use streamdex_reconcile::explain::Explained;
 use streamdex_reconcile::settle::{Settled, Waits, settle};
 use streamdex_reconcile::verdict::Verdict;
 use streamdex_reconcile::verify::Lag;
-use tokio::time::Instant;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{AwaitArgs, Global};
 use crate::exit::{CliError, Exit};
 use crate::explain::sentence;
-use crate::mirrored::{Mirrored, ReaderLag};
+use crate::mirrored::{Mirrored, ReaderLag, margin};
 use crate::preflight::{Uses, preflight};
 use crate::{connect, output, settings};
 
-/// The lag is in whole seconds, and as old as the reader's last beat.
-const MARGIN: Duration = Duration::from_secs(3);
 /// For a last attempt, after the time that is asked for.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Waits for items of one table.
 pub(crate) struct Waiter {
     mirrored: Mirrored,
-    reader: Option<ReaderLag>,
+    config: Config,
+    source: Source,
+    /// Asked for by each wait until the state table has said it once.
+    reader: OnceCell<ReaderLag>,
 }
 
 /// What a wait came to.
@@ -81,8 +83,11 @@ impl Waiter {
     pub(crate) async fn connect(config: &Config, source: &Source) -> Result<Waiter, CliError> {
         let letters = connect::letters(config).await;
         let mirrored = Box::pin(Mirrored::connect(config, source, letters)).await?;
-        let reader = Box::pin(ReaderLag::connect(config, source, None)).await.ok();
-        Ok(Waiter { mirrored, reader })
+        if mirrored.is_serverless() {
+            let error = CliError::new(Exit::Usage, "OpenSearch Serverless has no refresh, so nobody can wait for it");
+            return Err(error.with_hint("search again some seconds later, or use a domain"));
+        }
+        Ok(Waiter { mirrored, config: config.clone(), source: source.clone(), reader: OnceCell::new() })
     }
 
     /// The key that these texts give.
@@ -103,9 +108,19 @@ impl Waiter {
         let begun = Instant::now();
         let cancel = CancellationToken::new();
         let term = Term { cancel: &cancel, until: Some(begun + limit + GRACE) };
-        let waits = Waits { until: begun + limit, margin: MARGIN };
-        let reader = self.reader.as_ref().map(|reader| -> &dyn Lag { reader });
-        let settled = Box::pin(settle(&self.mirrored.mirror, key, reader, waits, term)).await?;
+        let waits = Waits { until: begun + limit, margin: margin(&self.source) };
+        let settled = async {
+            let connect = || Box::pin(ReaderLag::connect(&self.config, &self.source, None));
+            let reader =
+                self.reader.get_or_try_init(|| async { Ok::<_, CliError>(connect().await?.with_fill()) }).await;
+            let reader = reader.ok().map(|reader| -> &dyn Lag { reader });
+            Ok::<_, CliError>(settle(&self.mirrored.mirror, key, reader, waits, term).await?)
+        };
+        let no_answer = |_| {
+            let message = "DynamoDB or OpenSearch did not answer within the time";
+            CliError::new(Exit::Unreachable, message).with_hint("streamdex check --online shows which one, and why")
+        };
+        let settled = timeout(limit + GRACE, Box::pin(settled)).await.map_err(no_answer)??;
         Ok(Waited::new(settled, begun.elapsed()))
     }
 }
@@ -117,13 +132,15 @@ impl Waited {
         let (end, verdict, says) = match &settled {
             Settled::Searchable(verdict) => {
                 let says = match verdict {
-                    Verdict::NotInTable => "there is no item with this key, and searches find no document of it",
+                    Verdict::NotInTable => {
+                        "there is no item with this key (is the key right?), and searches find no document of it"
+                    }
                     _ => "searches find what the table holds",
                 };
                 (End::Searchable, *verdict, says.to_owned())
             }
             Settled::Never(explained) => (End::Never, explained.verdict, never(explained)),
-            Settled::Late(_) => {
+            Settled::Late => {
                 let says =
                     "searches do not find what the table holds yet: the reader may be behind, see `streamdex status`";
                 (End::Late, Verdict::Pending, says.to_owned())

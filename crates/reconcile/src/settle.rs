@@ -1,9 +1,9 @@
 //! Waits until searches find of one item what the table holds.
 //!
-//! The item is read once, strongly consistent, and again when its document changes to something else: then the table may hold a
-//! later state too. Documents are read by their ids, which sees what was written at once; searches see it after a refresh
-//! of all copies of the index, so one is asked for at the end. It is the only place where streamdex refreshes an index that it
-//! writes to, because somebody waits for it.
+//! The item is read once, strongly consistent, and again when its document changes to something else, or when its
+//! difference is old: then the table may hold a later state too. Documents are read by their ids, which sees what was
+//! written at once; searches see it after a refresh of all copies of the index, so one is asked for at the end. It is the only
+//! place where streamdex refreshes an index that it writes to, because somebody waits for it.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub enum Settled {
     /// They never will, as things are, and why.
     Never(Box<Explained>),
     /// They do not yet.
-    Late(Box<Explained>),
+    Late,
 }
 
 /// How long it is waited.
@@ -35,7 +35,7 @@ pub enum Settled {
 pub struct Waits {
     /// The end of patience.
     pub until: Instant,
-    /// The lag of the reader is so coarse: a difference that is older than lag and this is not on its way.
+    /// How much longer than the reader's lag a difference must have stood before it is not on its way any more.
     pub margin: Duration,
 }
 
@@ -49,7 +49,11 @@ const LAG_EVERY: Duration = Duration::from_secs(1);
 struct Look {
     expected: Expected,
     read_at: u64,
+    /// The indices of the table.
+    held: Vec<HeldIndex>,
     places: Vec<Place>,
+    /// When item and documents began to be as they are.
+    since: Instant,
 }
 
 /// Waits for the item with this key. `reader` says how far behind the index is, where somebody knows.
@@ -63,105 +67,103 @@ pub async fn settle(
     waits: Waits,
     term: Term<'_>,
 ) -> Result<Settled, Fault> {
-    let held = mirror.held(term).await?;
-    let mut look = Look::fresh(mirror, key, &held, term).await?;
-    let (mut nap, mut unchanged_since) = (FIRST_NAP, Instant::now());
-    let mut ask_lag_at = unchanged_since + waits.margin;
+    let mut look = Look::fresh(mirror, key, term).await?;
+    let (mut nap, mut ask_lag_at) = (FIRST_NAP, look.since + waits.margin);
     loop {
         if !look.differs() {
-            if let Some(settled) = look.settled(mirror, key, &held, term).await? {
+            if let Some(settled) = look.settled(mirror, key, term).await? {
                 return Ok(settled);
             }
-            look = Look::fresh(mirror, key, &held, term).await?;
-        }
-        let now = Instant::now();
-        if matches!(look.expected, Expected::Refused { .. })
-            || is_passed(reader, unchanged_since, &mut ask_lag_at, waits).await
-        {
-            // All of it is looked at once more: a letter, or a state that came in between.
-            let explained = Box::new(explain(mirror, key, term).await?);
-            if explained.differs() {
-                return Ok(Settled::Never(explained));
+            look = Look::fresh(mirror, key, term).await?;
+        } else if look.is_refused() || look.is_old(reader, &mut ask_lag_at, waits).await {
+            // Item and indices once more: only a difference that is the same is said never to pass.
+            let fresh = Look::fresh(mirror, key, term).await?;
+            if fresh.expected == look.expected && fresh.versions() == look.versions() {
+                return Ok(Settled::Never(Box::new(explain(mirror, key, term).await?)));
             }
+            look = fresh;
         }
-        if now >= waits.until {
-            return Ok(Settled::Late(Box::new(explain(mirror, key, term).await?)));
+        let left = waits.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // What is right and was not seen, as a change back, is right all the same.
+            let last = Look::fresh(mirror, key, term).await?;
+            let settled = if last.differs() { None } else { last.settled(mirror, key, term).await? };
+            return Ok(settled.unwrap_or(Settled::Late));
         }
-        term.sleep(nap.min(waits.until - now)).await?;
+        term.sleep(nap.min(left)).await?;
         nap = (nap * 2).min(LONGEST_NAP);
-        let next = look.again(mirror, key, &held, term).await?;
-        if next.versions() != look.versions() && next.differs() {
+        let versions = look.versions();
+        look = look.again(mirror, key, term).await?;
+        if look.versions() != versions && look.differs() {
             // Something else came: the table may hold a later state as well.
-            look = Look::fresh(mirror, key, &held, term).await?;
-            (nap, unchanged_since) = (FIRST_NAP, Instant::now());
-            ask_lag_at = unchanged_since + waits.margin;
-        } else {
-            look = next;
+            look = Look::fresh(mirror, key, term).await?;
+            nap = FIRST_NAP;
         }
     }
-}
-
-/// Whether the reader has come past everything that was written before `unchanged_since`.
-async fn is_passed(reader: Option<&dyn Lag>, unchanged_since: Instant, ask_at: &mut Instant, waits: Waits) -> bool {
-    let Some(reader) = reader.filter(|_| Instant::now() >= *ask_at) else { return false };
-    *ask_at = Instant::now() + LAG_EVERY;
-    reader.lag().await.is_some_and(|lag| unchanged_since.elapsed() > lag + waits.margin)
 }
 
 // === impl Look ===
 
 impl Look {
-    /// Item and documents.
-    async fn fresh(mirror: &Mirror, key: &Key, held: &[HeldIndex], term: Term<'_>) -> Result<Look, Fault> {
+    /// Item, indices and documents.
+    async fn fresh(mirror: &Mirror, key: &Key, term: Term<'_>) -> Result<Look, Fault> {
+        let held = mirror.held(term).await?;
         let keys = std::slice::from_ref(key);
         let mut reads = mirror.attempts().make(term, "read the item", || mirror.items.read(keys)).await?;
         let read = reads.pop().ok_or(Fault::Broken)?;
         let expected = Expected::of_found(&mirror.mapper, &mirror.key_names(), &read.found);
-        let facts = Facts { now: read.at, ..Facts::default() };
-        let places = places(mirror, key, (&expected, held), facts, term).await?;
-        Ok(Look { expected, read_at: read.at, places })
+        let look = Look { expected, read_at: read.at, held, places: Vec::new(), since: Instant::now() };
+        look.again(mirror, key, term).await
     }
 
     /// The documents, for the same item.
-    async fn again(&self, mirror: &Mirror, key: &Key, held: &[HeldIndex], term: Term<'_>) -> Result<Look, Fault> {
+    async fn again(self, mirror: &Mirror, key: &Key, term: Term<'_>) -> Result<Look, Fault> {
         let facts = Facts { now: self.read_at, ..Facts::default() };
-        let places = places(mirror, key, (&self.expected, held), facts, term).await?;
-        Ok(Look { expected: self.expected.clone(), read_at: self.read_at, places })
+        let places = places(mirror, key, (&self.expected, &self.held), facts, term).await?;
+        Ok(Look { places, ..self })
     }
 
     fn differs(&self) -> bool {
-        self.places.iter().any(|place| place.kind.is_some()) || matches!(self.expected, Expected::Refused { .. })
+        self.places.iter().any(|place| place.kind.is_some()) || self.is_refused()
+    }
+
+    fn is_refused(&self) -> bool {
+        matches!(self.expected, Expected::Refused { .. })
     }
 
     fn versions(&self) -> Vec<Option<u64>> {
         self.places.iter().map(|place| place.stored.as_ref().map(|stored| stored.version)).collect()
     }
 
+    /// Whether the reader has come past everything that was written before the item was read.
+    async fn is_old(&self, reader: Option<&dyn Lag>, ask_at: &mut Instant, waits: Waits) -> bool {
+        let Some(reader) = reader.filter(|_| Instant::now() >= *ask_at) else { return false };
+        *ask_at = Instant::now() + LAG_EVERY;
+        reader.lag().await.is_some_and(|lag| self.since.elapsed() > lag + waits.margin)
+    }
+
     /// The documents are right; what is left is that searches find them. `None`: something has changed meanwhile.
-    async fn settled(
-        &self,
-        mirror: &Mirror,
-        key: &Key,
-        held: &[HeldIndex],
-        term: Term<'_>,
-    ) -> Result<Option<Settled>, Fault> {
-        // The first write makes an index.
-        let made = match self.expected.address() {
-            Some(here) if !held.iter().any(|index| index.index == here.index) => mirror.held(term).await?,
-            _ => Vec::new(),
-        };
-        for index in held.iter().chain(&made).filter(|index| !index.is_archive) {
+    async fn settled(&self, mirror: &Mirror, key: &Key, term: Term<'_>) -> Result<Option<Settled>, Fault> {
+        // The first write makes an index, and another one may hold an earlier document then.
+        let held = mirror.held(term).await?;
+        let has = |index: &HeldIndex| self.held.iter().any(|known| known.concrete == index.concrete);
+        let is_own = |index: &&HeldIndex| self.expected.address().is_some_and(|here| here.index == index.index);
+        if held.iter().any(|index| !has(index) && !is_own(&index)) {
+            return Ok(None);
+        }
+        for index in held.iter().filter(|index| !index.is_archive) {
             mirror.attempts().make(term, "refresh the index", || mirror.index.refresh(index)).await?;
         }
         Ok(match &self.expected {
             Expected::NoItem => Some(Settled::Searchable(Verdict::NotInTable)),
-            Expected::Document { .. } | Expected::Refused { .. } => Some(Settled::Searchable(Verdict::InSync)),
+            Expected::Document { .. } => Some(Settled::Searchable(Verdict::InSync)),
             // Searches do not find it any more, and never will as it is.
             Expected::Filtered => {
                 let explained = explain(mirror, key, term).await?;
                 let is_it = explained.verdict == Verdict::Filtered;
                 is_it.then(|| Settled::Never(Box::new(explained)))
             }
+            Expected::Refused { .. } => None,
         })
     }
 }

@@ -9,6 +9,6 @@ pub struct CheckArgs {
     #[arg(long)]
     pub online: bool,
     /// About how many items of each table are mapped to see whether an index can hold them
-    #[arg(long, value_name = "ITEMS", default_value_t = 200)]
+    #[arg(long, value_name = "ITEMS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: u32,
 }

@@ -27,6 +27,6 @@ pub struct InitArgs {
     #[arg(long)]
     pub force: bool,
     /// About how many items are read, strongly consistent
-    #[arg(long, value_name = "ITEMS", default_value_t = 1000)]
+    #[arg(long, value_name = "ITEMS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub sample: u32,
 }

@@ -14,6 +14,6 @@ pub struct AwaitArgs {
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
     /// How long to wait
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub timeout: u64,
 }

@@ -16,6 +16,8 @@ pub(super) struct Documents {
     /// Items that cannot be mapped, by reason.
     refused: BTreeMap<&'static str, usize>,
     indices: BTreeMap<String, Fields>,
+    /// Items that each route takes.
+    taken: BTreeMap<String, usize>,
 }
 
 /// The fields of the documents for one index: each path, with the forms that its values have.
@@ -33,6 +35,8 @@ enum Form {
     Boolean,
 }
 
+/// In so many items a route that takes none is hardly meant.
+const ENOUGH: usize = 20;
 /// `index.mapping.total_fields.limit` where nothing else is configured.
 const MOST_FIELDS: usize = 1000;
 /// A text is two fields, since it can be searched and sorted by.
@@ -46,7 +50,11 @@ impl Documents {
         let mut documents = Documents::default();
         for item in items {
             documents.items += 1;
-            match mapper.document_of(&Image::of_item(item), names) {
+            let image = Image::of_item(item);
+            for route in mapper.verdicts(&image) {
+                *documents.taken.entry(route.index).or_default() += usize::from(route.takes);
+            }
+            match mapper.document_of(&image, names) {
                 Ok(Some((address, text))) => {
                     let fields = documents.indices.entry(address.index.to_string()).or_default();
                     fields.add(&serde_json::from_slice(&text).unwrap_or_default());
@@ -79,6 +87,11 @@ impl Documents {
                 Line::warned(what, format!("{says}, and some would be dead letters: {}", reasons.join(", ")), hint)
             }
         }];
+        let takes_none = self.taken.iter().filter(|(_, items)| self.items >= ENOUGH && **items == 0);
+        lines.extend(takes_none.map(|(index, _)| {
+            let says = format!("it takes none of {} sampled items", self.items);
+            Line::warned(format!("route to {index}"), says, "look at its `when`, if there are such items")
+        }));
         lines.extend(self.indices.iter().map(|(index, fields)| fields.line(index)));
         lines
     }
@@ -123,9 +136,13 @@ impl Fields {
             clashing.filter_map(|(path, _)| path.split('.').next()).collect()
         };
         let named = |names: BTreeSet<&str>| names.into_iter().take(5).collect::<Vec<_>>().join(", ");
-        let objects = clashes(|forms| forms.contains(&Form::Object) && forms.len() > 1);
+        let objects =
+            clashes(|forms| forms.len() > 1 && !forms.iter().all(|form| matches!(form, Form::Text | Form::Number)));
         if !objects.is_empty() {
-            let says = format!("{says}; a map in one item and no map in the next, in: {}", named(objects));
+            let says = format!(
+                "{says}; a map or a boolean in one item and something else in the next, in: {}",
+                named(objects)
+            );
             return Line::warned(
                 what,
                 says,
@@ -188,9 +205,9 @@ mod tests {
         ]);
         let text = text(&lines);
         for part in [
-            "warned  sampled items    8 read, 6 give documents, 1 are taken by no route, and some would be dead letters: 1 index_name",
-            "a map in one item and no map in the next, in: value\n",
-            "passed  fields of a-good  about 4 in 1 sampled documents\n",
+            "8 read, 6 give documents, 1 are taken by no route, and some would be dead letters: 1 no_index_name",
+            "a map or a boolean in one item and something else in the next, in: value\n",
+            "about 4 in 1 sampled documents\n",
             "text in one item and a number in the next, in: value\n",
             "about 905 in 1 sampled documents; an index takes 1000",
         ] {
@@ -198,6 +215,11 @@ mod tests {
         }
         let none = documents(&[json!({"pk": {"S": "1"}})]);
         assert_eq!(none.iter().map(|line| line.state).collect::<Vec<_>>(), [State::Warned], "{none:?}");
+        let many = documents(&vec![json!({"pk": {"S": "1"}}); 20]);
+        assert!(
+            many.iter().any(|line| line.state == State::Warned && line.says.contains("takes none of 20")),
+            "{many:?}"
+        );
         assert_eq!(documents(&[]).iter().map(|line| line.state).collect::<Vec<_>>(), [State::Passed]);
     }
 }

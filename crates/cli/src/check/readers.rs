@@ -37,12 +37,14 @@ fn of_mappings(what: String, mappings: &[EventSourceMappingConfiguration]) -> Li
     }
     let says = names.join(", ");
     if !latest.is_empty() {
-        let says =
-            format!("{says}; {} began at LATEST: changes while it was made or changed were skipped", latest.join(", "));
+        let says = format!(
+            "{says}; {} began at LATEST: what changed while it was made or changed was skipped",
+            latest.join(", ")
+        );
         return Line::warned(
             what,
             says,
-            "make the mapping again with TRIM_HORIZON, then `streamdex verify --full` shows what is missing",
+            "if that is the function of streamdex: make the mapping again with TRIM_HORIZON, and look with `streamdex verify --full`",
         );
     }
     if mappings.len() > 1 {

@@ -32,14 +32,14 @@ pub(super) async fn lines(config: &Config, facts: &SetupContext) -> Vec<Line> {
     for IndexPlan { index, result } in Box::pin(indices.plan()).await {
         match result {
             Ok(plan) => {
-                is_complete &= plan.uuid.is_some() || plan.note.is_some();
+                is_complete &= plan.uuid.is_some();
                 lines.extend(of_index(&client, &index, &plan).await);
             }
             Err(error) => lines.push(failed(format!("index {index}"), &error)),
         }
     }
     if !is_complete && !matches!(config.opensearch.auth, Auth::None) {
-        let says = "whether these credentials may make indices is not tried";
+        let says = "whether these credentials may make and write them is not tried";
         lines.push(Line::unknown("missing indices", says, GRANT));
     }
     lines
@@ -91,7 +91,11 @@ async fn of_index(client: &Client, index: &str, plan: &Plan) -> Vec<Line> {
             format!("{} is not there yet; the first write makes it, or streamdex index apply", plan.writes_to)
         }
     };
-    let mut lines = vec![Line::passed(what(), says)];
+    let first = match plan.note {
+        Some(_) => Line::unknown(what(), says, "run it, and look again: `streamdex status --indices`"),
+        None => Line::passed(what(), says),
+    };
+    let mut lines = vec![first];
     lines.extend(plan.findings.iter().map(|finding| Line::warned(what(), finding.message.clone(), finding.hint)));
     if plan.note.is_some() || !is_there {
         return lines;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use streamdex_aws::{MissingRegion, sdk_config};
-use streamdex_config::{Source, StreamArn, TableArn, TableReference, key_mismatches, needs_old_images};
+use streamdex_config::{OnGap, Source, StreamArn, TableArn, TableReference, key_mismatches, needs_old_images};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::survey::Survey;
 use streamdex_dynamodb::trial::{self, Tried};
@@ -19,6 +19,8 @@ use crate::sample::Sample;
 
 /// A request is good for five minutes ("Signing AWS API requests"), and versions rest on the server's clock alone.
 const FAR_OFF: Duration = Duration::from_secs(30);
+/// Other places than those that `init` takes its sample from.
+const PLACES: u32 = 5;
 /// What to do where a permission is missing.
 pub(super) const GRANT: &str = "streamdex iam-policy --for run prints what it needs";
 
@@ -28,7 +30,14 @@ pub(super) async fn lines(source: &Source, sample: u32) -> (Vec<Line>, Option<Ta
     let table = source.table.table_name();
     let survey = match answered(Survey::of(&clients.dynamodb, table)).await {
         Ok(survey) => survey,
-        Err(error) => return (vec![refused(format!("table {table}"), &error)], None),
+        Err(error) => {
+            let mut lines = vec![refused(format!("table {table}"), &error)];
+            // A stream that is named can be followed all the same.
+            if let TableReference::StreamArn(arn) = &source.table {
+                lines.push(tried(format!("read the stream of {table}"), &trial::stream(&clients, arn).await));
+            }
+            return (lines, None);
+        }
     };
     let is_emulated = survey.size.arn.as_ref().is_none_or(TableArn::is_emulator);
     let mut lines = vec![of_table(&survey), of_keys(source, &survey)];
@@ -225,9 +234,13 @@ fn of_replicas(survey: &Survey) -> Option<Line> {
 async fn of_items(source: &Source, clients: &SourceClients, survey: &Survey, sample: u32) -> Vec<Line> {
     let table = &survey.table;
     let what = format!("read items of {table}");
-    let sampled = match answered(Sample::of(clients, table, sample)).await {
+    let sampled = match answered(Sample::of(clients, table, sample, PLACES)).await {
         Ok(sampled) => sampled,
-        Err(error) => return vec![refused(what, &error)],
+        Err(error) if run_reads_items(source, survey) => return vec![refused(what, &error)],
+        Err(error) => {
+            let hint = "with this configuration `run` does not need that; `verify` and `backfill` do";
+            return vec![Line::unknown(what, format!("items were not read: {error}"), hint)];
+        }
     };
     let keys = survey.size.key_names();
     let mut calls = vec![Tried { action: "dynamodb:Scan", result: Some(Ok(())) }];
@@ -239,6 +252,13 @@ async fn of_items(source: &Source, clients: &SourceClients, survey: &Survey, sam
     let mapper = Mapper::new(source.routes.clone());
     lines.extend(Documents::of(&mapper, &keys, sampled.items.iter().map(AsRef::as_ref)).lines());
     lines
+}
+
+/// Whether `run` reads items: to fill an empty index, after a gap, and of a stream without new images.
+fn run_reads_items(source: &Source, survey: &Survey) -> bool {
+    let fills = source.backfill_at_most.is_some() || source.on_gap == OnGap::Resnapshot;
+    let views = survey.stream.as_ref().map(|(_, view)| view);
+    fills || matches!(views, Some(StreamView::KeysOnly | StreamView::OldImage))
 }
 
 fn of_clock(difference: Duration) -> Line {

@@ -20,6 +20,8 @@ pub(super) struct Facts<'a> {
     pub(super) kinds: &'a [Kind<'a>],
 }
 
+/// OpenSearch takes 255 bytes, endings included.
+const LONGEST_NAME: usize = 200;
 /// OpenSearch's own advice is 10 to 50 GB a shard ("Choosing the number of shards", Amazon OpenSearch Service).
 const BYTES_A_SHARD: f64 = 30e9;
 
@@ -40,9 +42,9 @@ impl Facts<'_> {
             None => before.push(format!(
                 "switch the table's stream on: aws dynamodb update-table --table-name {table} --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
             )),
-            Some((_, StreamView::NewAndOldImages)) => {}
+            Some((_, view)) if view.has_old_image() || self.is_told_by_keys() => {}
             Some((_, view)) => before.push(format!(
-                "the stream carries {}: conditions on other attributes than keys, and archives, need NEW_AND_OLD_IMAGES",
+                "the stream carries {}, and the conditions on other attributes than keys need NEW_AND_OLD_IMAGES",
                 view.name()
             )),
         }
@@ -63,10 +65,16 @@ impl Facts<'_> {
         let table = index_part(&self.survey.table);
         let table = if table.is_empty() { "items".to_owned() } else { table };
         let name = |kind: &Kind<'_>| match kind.name.as_str() {
-            "" => table.clone(),
-            name => format!("{table}-{name}"),
+            "" => allowed(&table),
+            name => allowed(&format!("{table}-{name}")),
         };
         self.kinds.iter().map(name).collect()
+    }
+
+    /// Whether the kinds of items are told apart by keys alone.
+    fn is_told_by_keys(&self) -> bool {
+        let keys = self.survey.size.key_names();
+        self.kinds.iter().flat_map(|kind| &kind.when).all(|condition| keys.contains(&condition.attribute))
     }
 
     fn sampled(&self) -> usize {
@@ -109,6 +117,14 @@ impl Facts<'_> {
             if !indices.iter().take(place).any(|earlier| earlier == index) {
                 self.write_index(text, kind, index)?;
             }
+        }
+        if self.kinds.iter().all(|kind| !kind.when.is_empty()) {
+            writeln!(
+                text,
+                "\n# All other items, as those of kinds that the sample lacks. Take the # away to have them in an index:"
+            )?;
+            let (table, keys) = (index_part(&self.survey.table), list(&self.survey.size.key_names()));
+            writeln!(text, "# [[route]]\n# index = {}\n# id = {keys}", quoted(&allowed(&format!("{table}-other"))))?;
         }
         Ok(())
     }
@@ -192,10 +208,19 @@ impl Facts<'_> {
     }
 }
 
+/// A name that an index may have: not too long, and without an ending that is reserved (DESIGN: `-live`, `-NNNNNN`).
+fn allowed(name: &str) -> String {
+    let name: String = name.chars().take(LONGEST_NAME).collect();
+    let ending = name.rsplit('-').next().unwrap_or_default();
+    let is_generation = ending.len() == 6 && ending.bytes().all(|byte| byte.is_ascii_digit());
+    if ending == "live" || is_generation { format!("{name}-items") } else { name }
+}
+
 /// The fields that are made of others.
 fn set(kind: &Kind<'_>, points: &[(String, String)]) -> Vec<String> {
     let is_free = |name: &str| !kind.items.iter().any(|item| item.contains_key(name));
-    let parts = kind.parts.iter().filter(|part| is_free(&part.name));
+    let is_taken = |name: &str| name == "location" && !points.is_empty();
+    let parts = kind.parts.iter().filter(|part| is_free(&part.name) && !is_taken(&part.name));
     let part = |part: &super::kinds::Part| {
         format!("{} = {{ from = {}, after = {} }}", part.name, quoted(&part.attribute), quoted(&part.after))
     };

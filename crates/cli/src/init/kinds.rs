@@ -19,7 +19,7 @@ pub(super) struct Kind<'a> {
     pub(super) when: Vec<Condition>,
     /// Those of the sample.
     pub(super) items: Vec<&'a Item>,
-    /// Key attributes whose values end in a part of their own, behind this text.
+    /// What the values of key attributes end in, behind a text.
     pub(super) parts: Vec<Part>,
 }
 
@@ -101,7 +101,8 @@ type Form = Vec<Option<String>>;
 
 fn by_key<'a>(items: &'a [Item], keys: &[String]) -> Option<Vec<Kind<'a>>> {
     let delimiter = delimiter(items, keys)?;
-    let of_keys: Vec<Vec<Form>> = keys.iter().map(|key| forms(items, key, delimiter)).collect();
+    let last = keys.last();
+    let of_keys: Vec<Vec<Form>> = keys.iter().map(|key| forms(items, key, delimiter, Some(key) == last)).collect();
     let mut groups: BTreeMap<Vec<&Form>, Vec<&Item>> = BTreeMap::new();
     for (place, item) in items.iter().enumerate() {
         groups.entry(of_keys.iter().filter_map(|forms| forms.get(place)).collect()).or_default().push(item);
@@ -111,13 +112,16 @@ fn by_key<'a>(items: &'a [Item], keys: &[String]) -> Option<Vec<Kind<'a>>> {
     }
     let mut ordered: Vec<_> = groups.iter().collect();
     ordered.sort_by_key(|(forms, _)| std::cmp::Reverse(narrowness(forms)));
-    let kind = |(forms, items): (&Vec<&Form>, &Vec<&'a Item>)| Kind {
-        name: name(forms),
-        when: conditions(forms, keys, delimiter, groups.keys()),
-        items: items.clone(),
-        parts: parts(forms, keys, delimiter),
+    let kind = |(place, (forms, items)): (usize, &(&Vec<&Form>, &Vec<&'a Item>))| {
+        // What stands before takes its own; what stands behind must be left.
+        let others: Vec<&Item> = ordered.iter().skip(place + 1).flat_map(|(_, items)| items.iter().copied()).collect();
+        let is_shared = |from: usize| groups.keys().filter(|other| other.get(from..) == forms.get(from..)).count() > 1;
+        let when = conditions(forms, keys, delimiter, &others, is_shared);
+        Kind { name: name(forms), when, items: (*items).clone(), parts: parts(forms, keys, delimiter) }
     };
-    Some(ordered.into_iter().map(kind).collect())
+    let kinds: Vec<Kind<'a>> = ordered.iter().enumerate().map(kind).collect();
+    let is_told_apart = kinds.iter().filter(|kind| kind.when.is_empty()).count() <= 1;
+    is_told_apart.then_some(kinds)
 }
 
 /// The character that divides the values of keys, where one does.
@@ -132,8 +136,9 @@ fn delimiter(items: &[Item], keys: &[String]) -> Option<char> {
         .map(|(_, delimiter)| delimiter)
 }
 
-/// The form of `key` in each item. A word is literal where many have it at that place; behind a literal stands a value.
-fn forms(items: &[Item], key: &str, delimiter: char) -> Vec<Form> {
+/// The form of `key` in each item. A word is literal where many have it at that place; behind a literal stands a value. A word
+/// alone is literal in the last key, as `PROFILE`; in the first one it is a name.
+fn forms(items: &[Item], key: &str, delimiter: char, is_last: bool) -> Vec<Form> {
     let parts = |item| text(item, key).map(|text| text.split(delimiter).collect::<Vec<&str>>()).unwrap_or_default();
     let parts: Vec<Vec<&str>> = items.iter().map(parts).collect();
     let mut forms: Vec<Form> = vec![Form::new(); items.len()];
@@ -145,11 +150,13 @@ fn forms(items: &[Item], key: &str, delimiter: char) -> Vec<Form> {
             *counted.entry((form.clone(), part)).or_default() += 1;
             *reached.entry(form.clone()).or_default() += 1;
         }
-        for (form, part) in forms.iter_mut().zip(&parts).filter_map(|(form, parts)| Some((form, parts.get(place)?))) {
+        for (form, parts) in forms.iter_mut().zip(&parts) {
+            let Some(part) = parts.get(place) else { continue };
             let count = counted.get(&(form.clone(), *part)).copied().unwrap_or_default();
             let of = reached.get(form).copied().unwrap_or_default();
             let follows_literal = form.last().is_some_and(Option::is_some);
-            let is_literal = !follows_literal && is_word(part) && count >= 2 && count * ONE_IN >= of;
+            let is_name = !is_last && parts.len() == 1;
+            let is_literal = !is_name && !follows_literal && is_word(part) && count >= 2 && count * ONE_IN >= of;
             form.push(is_literal.then(|| (*part).to_owned()));
         }
     }
@@ -181,22 +188,45 @@ fn name(forms: &[&Form]) -> String {
     index_part(&words.join("-"))
 }
 
-/// The condition on the last key; on the others too, as long as that holds of other kinds.
-fn conditions<'f>(
+/// The condition on the last key; on the others too, as long as `others` fulfil what there is, or other kinds share the
+/// forms of the keys so far.
+fn conditions(
     forms: &[&Form],
     keys: &[String],
     delimiter: char,
-    all: impl Iterator<Item = &'f Vec<&'f Form>> + Clone,
+    others: &[&Item],
+    is_shared: impl Fn(usize) -> bool,
 ) -> Vec<Condition> {
     let mut found: Vec<Condition> = Vec::new();
     for (place, (form, key)) in forms.iter().zip(keys).enumerate().rev() {
         found.extend(condition(form, key, delimiter));
-        let is_shared = all.clone().filter(|other| other.get(place..) == forms.get(place..)).count() > 1;
-        if !found.is_empty() && !is_shared {
+        let takes_others = others.iter().any(|item| found.iter().all(|condition| condition.holds(item)));
+        if !found.is_empty() && !takes_others && !is_shared(place) {
             break;
         }
     }
     found
+}
+
+impl Condition {
+    fn holds(&self, item: &Item) -> bool {
+        let Some(text) = text(item, &self.attribute) else { return false };
+        match self.test {
+            "equals" => text == self.value,
+            "starts_with" => text.starts_with(&self.value),
+            _ => is_like(text, &self.value),
+        }
+    }
+}
+
+/// Whether a text has this form, in which `*` is any text.
+fn is_like(text: &str, form: &str) -> bool {
+    let Some((before, rest)) = form.split_once('*') else { return text == form };
+    let Some(text) = text.strip_prefix(before) else { return false };
+    text.char_indices()
+        .map(|(at, _)| at)
+        .chain([text.len()])
+        .any(|at| text.get(at..).is_some_and(|text| is_like(text, rest)))
 }
 
 fn condition(form: &Form, attribute: &str, delimiter: char) -> Option<Condition> {
@@ -220,7 +250,11 @@ fn parts(forms: &[&Form], keys: &[String], delimiter: char) -> Vec<Part> {
         };
         let before = if rest.is_empty() { String::new() } else { delimiter.to_string() };
         let after = format!("{before}{word}{delimiter}");
-        Some(Part { name: word.to_lowercase().replace('-', "_"), attribute: key.clone(), after })
+        Some(Part {
+            name: word.to_lowercase().replace('-', "_").trim_start_matches('_').to_owned(),
+            attribute: key.clone(),
+            after,
+        })
     };
     let mut parts: Vec<Part> = forms.iter().zip(keys).filter_map(part).collect();
     parts.dedup_by(|one, other| one.name == other.name);
@@ -282,6 +316,18 @@ mod tests {
                 "shop-profile [sk equals PROFILE, pk starts_with SHOP#] shop=pk:SHOP# 4",
             ]
         );
+    }
+
+    #[test]
+    fn names_are_no_kinds_and_a_narrower_kind_leaves_others_their_items() {
+        let users = ["alice", "bob", "carol"];
+        let sessions: Vec<Item> =
+            (0..60).map(|at| item(users[at % 3], &format!("2026-01-{:02}T10:00:00Z", at % 28 + 1))).collect();
+        assert_eq!(described(&sessions, &keys()), [" []  60"]);
+        let mut items: Vec<Item> = (0..9).map(|at| item(&format!("u{at}"), &format!("AB#{at}#y{at}"))).collect();
+        items.extend((0..9).map(|at| item(&format!("PQ#{at}"), &format!("AB#{at}"))));
+        let described = described(&items, &keys());
+        assert!(described[0].contains("sk starts_with AB#, pk starts_with PQ#"), "{described:?}");
     }
 
     #[test]

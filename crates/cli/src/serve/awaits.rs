@@ -1,5 +1,5 @@
-//! `POST /await` of `run`: the same wait as `streamdex await`. A standby answers too, since it asks table and index
-//! themselves.
+//! `POST /await` of `run`: the same wait as `streamdex await`. A standby answers too: it needs no reader to compare the index with
+//! the table.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use streamdex_config::Config;
 use streamdex_poller::observe::{AwaitAnswer, Awaits, LONGEST_AWAIT};
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::exit::{CliError, Exit};
 use crate::settings;
@@ -44,6 +44,8 @@ struct Turns {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The connection is closed some seconds after that.
+const GRACE: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);
 
 // === impl ItemAwaits ===
@@ -64,7 +66,12 @@ impl ItemAwaits {
         let waiter = waiter.get_or_try_init(|| Box::pin(Waiter::connect(&self.config, source))).await?;
         let texts: Option<Vec<(String, String)>> =
             asked.key.into_iter().map(|(name, value)| Some((name, text(value)?))).collect();
-        let no_text = || CliError::new(Exit::Usage, "the value of a key attribute is a string or a number");
+        let no_text = || {
+            CliError::new(
+                Exit::Usage,
+                "the value of a key attribute is a string or a whole number; write other numbers as strings",
+            )
+        };
         let key = waiter.key(&texts.ok_or_else(no_text)?)?;
         let limit = asked.timeout_seconds.map_or(PATIENCE, Duration::from_secs).min(LONGEST_AWAIT);
         let waited = waiter.wait(&key, limit).await?;
@@ -92,7 +99,11 @@ impl Awaits for ItemAwaits {
             let hint = r#"write {"key": {"NAME": "VALUE"}}, with "source" where there are several, and "timeout_seconds" for another time than 10"#;
             return failed(400, &error.with_hint(hint));
         };
-        match Box::pin(self.waits(asked)).await {
+        let no_answer = |_| {
+            let error = CliError::new(Exit::Unreachable, "DynamoDB or OpenSearch did not answer within the time");
+            Err(error.with_hint("streamdex check --online shows which one, and why"))
+        };
+        match timeout(LONGEST_AWAIT + GRACE, Box::pin(self.waits(asked))).await.unwrap_or_else(no_answer) {
             Ok(answer) => answer,
             Err(error) if error.exit() == Exit::Usage => failed(400, &error),
             Err(error) => {
@@ -108,11 +119,11 @@ fn failed(status: u16, error: &CliError) -> AwaitAnswer {
     AwaitAnswer { status, body: body.to_string() }
 }
 
-/// The text of a key attribute's value; numbers as they were written.
+/// The text of a key attribute's value. A number that a computer may have rounded is refused: it can be another key.
 fn text(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) if number.is_u64() || number.is_i64() => Some(number.to_string()),
         _ => None,
     }
 }
@@ -146,9 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_taken_as_it_is_written() {
-        let asked: Asked = serde_json::from_str(r#"{"key": {"a": 12, "b": "x", "c": true}}"#).unwrap();
+    fn a_number_that_may_have_been_rounded_is_no_key() {
+        let key = r#"{"key": {"a": 12, "b": "x", "c": true, "d": 12345678901234567890123, "e": 1.5}}"#;
+        let asked: Asked = serde_json::from_str(key).unwrap();
         let texts: Vec<_> = asked.key.into_values().map(text).collect();
-        assert_eq!(texts, [Some("12".to_owned()), Some("x".to_owned()), None]);
+        assert_eq!(texts, [Some("12".to_owned()), Some("x".to_owned()), None, None, None]);
     }
 }

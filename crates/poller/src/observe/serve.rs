@@ -163,7 +163,6 @@ impl Rooms {
     fn for_path(&self, path: &str) -> &Places {
         match path {
             "/livez" | "/readyz" => &self.probes,
-            AWAIT => &self.waiting,
             _ => &self.answered,
         }
     }
@@ -181,6 +180,16 @@ impl Connection {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = places.enter(&self.close);
     }
 
+    /// It leaves its place for one where it stays as long as it wants; false where there is none.
+    fn stays(&self, places: &Places) -> bool {
+        let place = places.enter_if_free(&self.close);
+        let has_room = place.is_some();
+        if let Some(place) = place {
+            *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        }
+        has_room
+    }
+
     async fn serve(self, stream: TcpStream, served: Served) {
         let _ = stream.set_nodelay(true);
         let (connection, waits) = (&self, &AtomicBool::new(false));
@@ -189,8 +198,13 @@ impl Connection {
             let path = request.uri().path();
             connection.asks(served.rooms.for_path(path));
             let answer = if path == AWAIT {
-                waits.store(true, Ordering::Relaxed);
-                awaits::answer(served.awaits.clone(), request).await
+                // One that waits is not sent away for a newcomer: the newcomer is.
+                let waits = || {
+                    let has_room = connection.stays(&served.rooms.waiting);
+                    waits.store(has_room, Ordering::Relaxed);
+                    has_room
+                };
+                awaits::answer(served.awaits.clone(), request, waits).await
             } else {
                 let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
                 answer(request.method(), path, accept, &Arc::new(served.boards.snapshot()))
@@ -236,7 +250,10 @@ impl ServeError {
 /// Pure: what a request gets at this moment.
 fn answer(method: &Method, path: &str, accept: Option<&str>, snapshot: &Arc<Snapshot>) -> Answer {
     if !matches!(path, "/" | "/livez" | "/readyz" | "/metrics" | "/status") {
-        return Answer::text(StatusCode::NOT_FOUND, "there are /, /livez, /readyz, /metrics and /status");
+        return Answer::text(
+            StatusCode::NOT_FOUND,
+            "there are /, /livez, /readyz, /metrics, /status and, where it is switched on, POST /await",
+        );
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
         return Answer::only("GET, HEAD");

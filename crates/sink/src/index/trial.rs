@@ -8,19 +8,18 @@ use super::error::SetupError;
 use super::reply::refusal;
 use crate::client::{BodyEncoding, Client};
 
-/// A document that does not exist.
-const NO_DOCUMENT: &str = "streamdex-check";
+/// The id of no item: where one begins so, the sign is escaped, or 43 others follow.
+const NO_DOCUMENT: &str = "~check";
 
-/// Whether documents may be written to the index `concrete` and deleted from it, which exists: an index operation under a
-/// condition that does not hold, and a delete of a document that is not there.
+/// Whether documents may be written to the index `concrete` and deleted from it, which exists: an index operation
+/// and a delete, both under a condition that does not hold.
 ///
 /// # Errors
 /// OpenSearch refuses one of them, or does not answer.
 pub async fn may_write(client: &Client, concrete: &str) -> Result<(), SetupError> {
     const ACTION: &str = "write to an index";
-    let target = json!({"_index": concrete, "_id": NO_DOCUMENT});
-    let conditional = json!({"_index": concrete, "_id": NO_DOCUMENT, "if_seq_no": 1_u64 << 52, "if_primary_term": 1});
-    let lines = [json!({"index": conditional}), json!({}), json!({"delete": target})];
+    let target = json!({"_index": concrete, "_id": NO_DOCUMENT, "if_seq_no": 1_u64 << 52, "if_primary_term": 1});
+    let lines = [json!({"index": target}), json!({}), json!({"delete": target})];
     let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let answer = client.bulk(body.into(), BodyEncoding::Identity).await?;
     if !answer.is_success() {
@@ -31,7 +30,7 @@ pub async fn may_write(client: &Client, concrete: &str) -> Result<(), SetupError
     let items = read.get("items").and_then(Value::as_array).filter(|items| items.len() == 2).ok_or_else(unexpected)?;
     for item in items.iter().filter_map(Value::as_object).flat_map(|item| item.values()) {
         let status = item.get("status").and_then(Value::as_u64).unwrap_or_default();
-        // A conflict and a document that is not there are what was asked for.
+        // A conflict is what was asked for.
         if !matches!(status, 200 | 201 | 404 | 409) {
             let kind = item.pointer("/error/type").and_then(Value::as_str).unwrap_or_default().to_owned();
             let reason =

@@ -71,14 +71,18 @@ fn whatever_a_table_is_like_its_configuration_is_valid() {
     let odd = json!({"pk": {"S": "a"}, "sk": {"S": "b"}, "a.b": {"S": "2026-01-01"}, "\"q\"": {"S": "2026-01-01"}, "${v}": {"S": "2026-01-01"}, r"back\slash": {"S": "2026-01-01"}, "_id": {"S": "2026-01-01"}, "": {"S": "2026-01-01"}});
     let odd = vec![odd.as_object().unwrap().clone()];
     let typed = |kind: &str| json!({"pk": {"S": "a"}, "session_id": {"S": "b"}, "type": {"S": kind}});
+    let places = (0..4).map(|place| json!({"pk": {"S": "P#1"}, "sk": {"S": format!("LOCATION#{place}")}, "lat": {"N": "1"}, "lon": {"N": "2"}}));
+    let shops = (0..4).map(|shop| json!({"pk": {"S": "P#1"}, "sk": {"S": format!("_ID#{shop}")}}));
+    let odd_parts: Vec<Item> = places.chain(shops).map(|item| item.as_object().unwrap().clone()).collect();
     let alike = ["Order Line", "order_line"].map(|kind| typed(kind).as_object().unwrap().clone()).to_vec();
-    for items in [items(), odd, alike, Vec::new()] {
+    for items in [items(), odd, alike, odd_parts, Vec::new()] {
         for (view, url) in [
             (None, "http://127.0.0.1:9200"),
             (Some(StreamView::KeysOnly), "https://x.eu-west-1.aoss.amazonaws.com"),
             (Some(StreamView::NewAndOldImages), "https://search.example:9200/path"),
         ] {
-            for table in ["Shop_1", "___", "a.b-c"] {
+            let long = "x".repeat(255);
+            for table in ["Shop_1", "___", "a.b-c", "prod-live", "x-000001", &long] {
                 let survey = Survey { table: table.to_owned(), ..survey(view) };
                 let (text, _) = text(&survey, &items, url);
                 let parsed = Config::parse(&text, Path::new(""), &|_| None);

@@ -34,8 +34,12 @@ pub const LONGEST_AWAIT: Duration = Duration::from_secs(60);
 const LARGEST_BODY: usize = 16 * 1024;
 const BODY_WITHIN: Duration = Duration::from_secs(2);
 
-/// Reads a request and has it answered.
-pub(super) async fn answer(awaits: Option<Arc<dyn Awaits>>, request: Request<Incoming>) -> Answer {
+/// Reads a request and has it answered. `waits` is called when it begins to wait; it says whether there is room.
+pub(super) async fn answer(
+    awaits: Option<Arc<dyn Awaits>>,
+    request: Request<Incoming>,
+    waits: impl FnOnce() -> bool,
+) -> Answer {
     let refused = Answer::text;
     let Some(awaits) = awaits else {
         return refused(
@@ -53,6 +57,7 @@ pub(super) async fn answer(awaits: Option<Arc<dyn Awaits>>, request: Request<Inc
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is JSON: content-type: application/json");
     }
     match timeout(BODY_WITHIN, Limited::new(request.into_body(), LARGEST_BODY).collect()).await {
+        Ok(Ok(_)) if !waits() => refused(StatusCode::TOO_MANY_REQUESTS, "too many wait at the same time: ask again"),
         Ok(Ok(body)) => {
             let AwaitAnswer { status, body } = awaits.answer(body.to_bytes()).await;
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -40,6 +40,16 @@ impl Places {
         Place { places: self.clone(), close: close.clone() }
     }
 
+    /// Takes a place for the connection that `close` closes, where one is free.
+    pub(super) fn enter_if_free(&self, close: &CancellationToken) -> Option<Place> {
+        let mut taken = self.taken();
+        if taken.len() >= self.most {
+            return None;
+        }
+        taken.push_back(close.clone());
+        Some(Place { places: self.clone(), close: close.clone() })
+    }
+
     fn taken(&self) -> MutexGuard<'_, VecDeque<CancellationToken>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,6 +76,7 @@ mod tests {
         assert_eq!(closed(), [true, false, false, false]);
         drop(first);
         assert_eq!(places.taken().len(), 2);
+        assert!(places.enter_if_free(&tokens[3]).is_none());
         drop(_second);
         let _fourth = places.enter(&tokens[3]);
         assert_eq!(closed(), [true, false, false, false]);

@@ -13,6 +13,7 @@ use crate::pace::Polled;
 use crate::shard::read::Read;
 use crate::status::Call;
 
+const NOTHING_READ: &str = "nothing to do: nothing of the shard was read before, so it is read from what is left";
 const WORTH_SAYING: Duration = Duration::from_secs(3);
 /// The oldest record can be trimmed between two calls.
 const FRESH_STARTS: u32 = 5;
@@ -62,7 +63,8 @@ impl Reader<'_> {
             return ControlFlow::Break(Read::GaveUp { message: error.to_string(), hint: error.hint().to_owned() });
         }
         // A single refused call is everyday life and no state.
-        self.shared.board.error(&self.job.shard, error.to_string(), error.hint());
+        let hint = if fault == Fault::Trimmed { NOTHING_READ } else { error.hint() };
+        self.shared.board.error(&self.job.shard, error.to_string(), hint);
         if others_read {
             let reason = "throttled for long: other readers are on the shard, of which a stream takes two and a global table's one";
             self.shared.board.pause(&self.job.shard, Some(reason.to_owned()));
