@@ -33,7 +33,7 @@ impl Shown {
         if let Some(address) = listen.or(config.http.listen) {
             let server = Server::bind(address).await?;
             tracing::info!(address = %server.address(), "serving /, /livez, /readyz, /metrics and /status");
-            watched.spawn("serves probes, metrics and status", server.run(boards.clone(), ItemAwaits::new(config)));
+            watched.spawn("serves probes, metrics and status", server.run(boards.clone(), ItemAwaits::wanted(config)));
             watched.spawn("keeps the history of an hour", keep_history(boards.clone()));
         }
         Ok(Shown { boards })

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use streamdex_dynamodb::survey::Survey;
-use streamdex_mapping::{KeyType, StreamView};
+use streamdex_mapping::KeyType;
 use url::Url;
 
 use super::fields::{Suited, sounds_secret, suited};

@@ -52,7 +52,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl ItemAwaits {
     /// For the tables of `config`; `None` where it wants no `/await`.
-    pub(crate) fn new(config: &Config) -> Option<Arc<dyn Awaits>> {
+    pub(crate) fn wanted(config: &Config) -> Option<Arc<dyn Awaits>> {
         let most = config.http.await_per_second?;
         let waiters = config.sources.iter().map(|source| (source.name.clone(), OnceCell::new())).collect();
         let turns = Mutex::new(Turns { most, begun: Instant::now(), taken: 0 });

@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::json;
 use streamdex_config::{Config, StreamArn};
 use streamdex_dynamodb::size::TableSize;
-use streamdex_mapping::KeyAttribute;
+use streamdex_mapping::{KeyAttribute, StreamView};
 
 use super::super::kinds::{Item, kinds};
 use super::*;
