@@ -2,6 +2,7 @@
 
 mod answer;
 mod render;
+mod sentence;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use streamdex_reconcile::verify::Lag;
 use tokio_util::sync::CancellationToken;
 
 use self::answer::Answer;
-pub(crate) use self::render::sentence;
+pub(crate) use self::sentence::sentence;
 use crate::args::{ExplainArgs, Global};
 use crate::exit::{CliError, Exit};
 use crate::mirrored::{Mirrored, ReaderLag, margin};

@@ -5,7 +5,7 @@ mod awaits;
 use std::net::SocketAddr;
 
 use streamdex_config::Config;
-use streamdex_poller::observe::{Boards, ServeError, Server, keep_history, watch_opensearch};
+use streamdex_poller::observe::{Boards, ServeError, Server, watch_opensearch};
 use streamdex_sink::Client;
 
 use self::awaits::ItemAwaits;
@@ -34,7 +34,7 @@ impl Shown {
             let server = Server::bind(address).await?;
             tracing::info!(address = %server.address(), "serving /, /livez, /readyz, /metrics and /status");
             watched.spawn("serves probes, metrics and status", server.run(boards.clone(), ItemAwaits::wanted(config)));
-            watched.spawn("keeps the history of an hour", keep_history(boards.clone()));
+            watched.spawn("keeps the history of an hour", boards.clone().keep_history());
         }
         Ok(Shown { boards })
     }

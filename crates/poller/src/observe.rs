@@ -18,9 +18,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use streamdex_sink::BulkWriter;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-pub use self::history::{History, keep_history};
+use self::history::EVERY;
+pub use self::history::History;
 pub use self::metric::{Kind, Metric, Unit};
 pub use self::metrics::{Form, exposition};
 pub use self::probe::{Reachable, watch_opensearch};
@@ -92,6 +93,16 @@ impl Boards {
     /// Whether OpenSearch answers, for followers.
     pub fn search_contact(&self) -> SearchContact {
         self.shown().search.clone()
+    }
+
+    /// Keeps the history of each source until it is dropped.
+    pub async fn keep_history(self) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            self.sample();
+        }
     }
 
     /// Adds what is true now to the history of each source.

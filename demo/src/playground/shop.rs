@@ -34,7 +34,7 @@ fn of_order(order: u32, odd: u32) -> Vec<Item> {
     let customer = order / ORDERS_EACH;
     let pk = format!("CUSTOMER#c{customer}");
     let mut items = Vec::new();
-    if order % ORDERS_EACH == 0 {
+    if order.is_multiple_of(ORDERS_EACH) {
         let address = [("street", format!("{} Main Street", customer % 90 + 1)), ("city", pick(&CITIES, customer))];
         items.push(item(
             &pk,

@@ -10,8 +10,9 @@ use streamdex_testkit::fault::{FaultServer, Recorded, Reply, Rule};
 use streamdex_testkit::report::browser;
 use streamdex_testkit::streams::{NewShard, ServedStream};
 
+use super::program::listening;
 use crate::lab::event::insert;
-use crate::lab::{CONFIG, LONG, Lab, Load, Node, listening};
+use crate::lab::{CONFIG, LONG, Lab, Load, Node};
 
 /// Where the pictures are left, for people to look at.
 fn shots(name: &str) -> PathBuf {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use streamdex_testkit::engines::child_environment;
 use streamdex_testkit::process::Supervised;
 
-use crate::lab::{CONFIG, Lab, Program};
+use crate::lab::{CONFIG, LONG, Lab, Node, Program};
 
 static STREAMDEX: Program = Program::new("streamdex", "streamdex", "STREAMDEX_BINARY");
 /// Where `replay --images` puts dead letters.
@@ -70,6 +70,16 @@ impl Lab {
         let text = self.read_file(LETTER_FILE);
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
+}
+
+/// A replica that listens, and how to ask it.
+pub(crate) async fn listening(lab: &Lab) -> (Running, Node) {
+    let mut run = lab.start(&["run", "--listen", "127.0.0.1:0"]).await;
+    run.until_logged("the address", LONG, |log| log.contains("address=127.0.0.1:")).await;
+    let log = run.stderr();
+    let port: String =
+        log.split_once("address=127.0.0.1:").unwrap().1.chars().take_while(char::is_ascii_digit).collect();
+    (run, Node::new(&format!("http://127.0.0.1:{port}")).await)
 }
 
 impl Running {

@@ -5,7 +5,8 @@ use opensearch::http::Method;
 use serde_json::{Value, json};
 use streamdex_testkit::workload::Item;
 
-use crate::lab::{CONFIG, Lab, listening, number, text};
+use super::program::listening;
+use crate::lab::{CONFIG, Lab, number, text};
 
 async fn put(lab: &Lab, user: &str, more: &[(&str, AttributeValue)]) {
     let mut item: Item =

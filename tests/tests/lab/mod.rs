@@ -26,7 +26,6 @@ use streamdex_testkit::workload::{
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep_until};
 
-use crate::e2e::program::Running;
 pub(crate) use expected::{id, session};
 pub(crate) use load::Load;
 pub(crate) use node::Node;
@@ -236,16 +235,6 @@ table = "{state}"
         let letters = self.state_rows("pk", "letters|").await;
         assert!(letters.is_empty(), "dead letters: {letters:?}");
     }
-}
-
-/// A replica that listens, and how to ask it.
-pub(crate) async fn listening(lab: &Lab) -> (Running, Node) {
-    let mut run = lab.start(&["run", "--listen", "127.0.0.1:0"]).await;
-    run.until_logged("the address", LONG, |log| log.contains("address=127.0.0.1:")).await;
-    let log = run.stderr();
-    let port: String =
-        log.split_once("address=127.0.0.1:").unwrap().1.chars().take_while(char::is_ascii_digit).collect();
-    (run, Node::new(&format!("http://127.0.0.1:{port}")).await)
 }
 
 pub(crate) fn now() -> u64 {

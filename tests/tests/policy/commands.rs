@@ -241,7 +241,7 @@ async fn awaits_of_run_are_granted_where_they_are_wanted() {
     let text = lab.read_file(crate::lab::CONFIG);
     lab.write_file(crate::lab::CONFIG, &format!("[http]\nawait_per_second = 5\n{text}"));
     let with = granted(lab, &["--for", "run"]).await;
-    let (mut run, node) = crate::lab::listening(lab).await;
+    let (mut run, node) = crate::e2e::program::listening(lab).await;
     overheard.forget();
     let asked = json!({"key": {"user_id": "user-000050", "session_id": "s|00000000"}});
     let (status, said) = node.ask(Method::Post, "await", asked).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use streamdex_reconcile::explain::Explained;
 use streamdex_reconcile::verdict::Verdict;
 
-use super::render::sentence;
+use super::sentence::sentence;
 use crate::exit::Exit;
 
 /// An item as it is, and how far behind the index may be.

@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::{MissedTickBehavior, interval};
 
-use super::Boards;
 use crate::status::Status;
 
 /// Lag and rate, sampled at even steps; the oldest first.
@@ -21,7 +19,7 @@ pub struct History {
     pub rate: VecDeque<f64>,
 }
 
-const EVERY: Duration = Duration::from_secs(10);
+pub(super) const EVERY: Duration = Duration::from_secs(10);
 /// An hour.
 const SAMPLES: usize = 360;
 
@@ -43,16 +41,6 @@ impl History {
     /// Whether nothing was sampled yet.
     pub fn is_empty(&self) -> bool {
         self.rate.is_empty()
-    }
-}
-
-/// Samples all sources until it is dropped.
-pub async fn keep_history(boards: Boards) {
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        ticks.tick().await;
-        boards.sample();
     }
 }
 

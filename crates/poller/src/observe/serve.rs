@@ -1,5 +1,6 @@
 //! HTTP around the answers: one request a connection, each with a deadline, and places that probes alone take, and waits alone.
 
+mod answer;
 mod awaits;
 mod places;
 
@@ -10,20 +11,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::body::Incoming;
+use hyper::header::ACCEPT;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use self::answer::{Answer, HTML, JSON};
 pub use self::awaits::{AwaitAnswer, Awaits, LONGEST_AWAIT};
 use self::places::{Place, Places};
 use super::Boards;
@@ -52,16 +51,6 @@ pub enum ServeError {
     },
 }
 
-/// What is answered.
-#[derive(Debug, PartialEq)]
-struct Answer {
-    status: StatusCode,
-    content_type: &'static str,
-    body: String,
-    /// Of 405: the methods that are taken.
-    allow: Option<&'static str>,
-}
-
 /// Connections that have not asked for anything yet.
 const ARRIVING: usize = 64;
 /// Connections that are answered, probes aside.
@@ -77,13 +66,8 @@ const LARGEST_HEADERS: usize = 16 * 1024;
 const BREATHE: Duration = Duration::from_millis(200);
 
 const AWAIT: &str = "/await";
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-const HTML: &str = "text/html; charset=utf-8";
 /// The page is one file: what it shows it asks of `/status`, and of nobody else.
 const PAGE: &str = include_str!("page.html");
-const PAGE_MAY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
-                        img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 // === impl Server ===
 
@@ -267,51 +251,6 @@ fn answer(method: &Method, path: &str, accept: Option<&str>, snapshot: &Arc<Snap
             Answer::of(exposition(snapshot, form).ok(), form.content_type())
         }
         _ => Answer::of(serde_json::to_string(&Report::of(snapshot)).ok().map(|json| json + "\n"), JSON),
-    }
-}
-
-impl Answer {
-    /// A line of text.
-    fn text(status: StatusCode, line: &str) -> Answer {
-        Answer { status, content_type: TEXT, body: format!("{line}\n"), allow: None }
-    }
-
-    /// The path takes these methods alone.
-    fn only(methods: &'static str) -> Answer {
-        Answer { allow: Some(methods), ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, methods) }
-    }
-
-    /// `ok`, or a line for each reason; then a line for each note.
-    fn of_probe(reasons: &[String], notes: &[String]) -> Answer {
-        let (status, first) = match reasons {
-            [] => (StatusCode::OK, Some("ok\n".to_owned())),
-            _ => (StatusCode::SERVICE_UNAVAILABLE, None),
-        };
-        let lines = reasons.iter().chain(notes).map(|line| format!("{line}\n"));
-        Answer { status, content_type: TEXT, body: first.into_iter().chain(lines).collect(), allow: None }
-    }
-
-    fn of(body: Option<String>, content_type: &'static str) -> Answer {
-        match body {
-            Some(body) => Answer { status: StatusCode::OK, content_type, body, allow: None },
-            None => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, ""),
-        }
-    }
-
-    fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::from(self.body)));
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if self.content_type == HTML {
-            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_MAY));
-        }
-        if let Some(allow) = self.allow {
-            headers.insert(ALLOW, HeaderValue::from_static(allow));
-        }
-        response
     }
 }
 

@@ -10,7 +10,7 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
-use super::{Answer, JSON};
+use super::answer::{Answer, JSON};
 
 /// Waits until searches find of one item what its table holds.
 #[async_trait]
