@@ -21,15 +21,11 @@ use crate::{connect, output, settings};
 pub(crate) async fn run(global: &Global, arguments: &CheckArgs) -> Result<Exit, CliError> {
     let origin = settings::origin(global)?;
     let (mut lines, config) = offline(&origin);
-    if let Some(config) = config.filter(|_| arguments.online) {
-        lines.extend(Box::pin(online(&config, arguments.sample)).await);
-    }
-    if !arguments.online {
-        lines.push(Line::unknown(
-            "everything else",
-            "not looked at",
-            "--online asks DynamoDB and OpenSearch, and changes nothing",
-        ));
+    let rest = |hint| Line::unknown("everything else", "not looked at", hint);
+    match config {
+        Some(config) if arguments.online => lines.extend(Box::pin(online(&config, arguments.sample)).await),
+        Some(_) => lines.push(rest("--online asks DynamoDB and OpenSearch, and changes nothing")),
+        None => lines.push(rest("correct the configuration first")),
     }
     let failed = lines.iter().filter(|line| line.state == State::Failed).count();
     if global.json {

@@ -17,6 +17,8 @@ pub enum LogFormat {
     Json,
 }
 
+/// On a machine that is none of EC2's, where no region is set, it warns at length that nothing answers.
+const INSTANCE_METADATA: &str = "aws_config::imds";
 /// What is logged where `RUST_LOG` says nothing else: our own events, and warnings of the rest.
 const DEFAULT_FILTER: &str = "warn,streamdex=info";
 /// It logs each certificate that it refuses as an error. Ours says the same, with what to do.
@@ -41,7 +43,7 @@ fn filter(asked: Option<&str>) -> EnvFilter {
     if asked.contains(CERTIFICATES) {
         return EnvFilter::new(asked);
     }
-    EnvFilter::new(format!("{asked},{CERTIFICATES}=off"))
+    EnvFilter::new(format!("{asked},{CERTIFICATES}=off,{INSTANCE_METADATA}=error"))
 }
 
 /// The place of all progress bars: what is logged appears above them.

@@ -9,6 +9,8 @@ use crate::exit::{CliError, Exit};
 
 const FILE: &str = "STREAMDEX_CONFIG";
 const TEXT: &str = "STREAMDEX_CONFIG_TOML";
+/// In the current folder.
+const NEAR: &str = "streamdex.toml";
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +85,12 @@ fn choose(argument: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Resu
         (None, None, Some(text)) => Ok(Origin::Environment(text)),
         (None, Some(_), Some(_)) => Err(CliError::new(Exit::Usage, format!("both {FILE} and {TEXT} are set"))
             .with_hint("unset one of them, or use --config FILE")),
-        (None, None, None) => Err(CliError::new(Exit::Usage, "no configuration")
-            .with_hint(format!("name its file with --config FILE or {FILE}=FILE"))),
+        (None, None, None) => {
+            // What `init` writes by default.
+            let example = if Path::new(NEAR).is_file() { NEAR } else { "FILE" };
+            let hint = format!("name its file with --config {example} or {FILE}={example}");
+            Err(CliError::new(Exit::Usage, "no configuration").with_hint(hint))
+        }
     }
 }
 

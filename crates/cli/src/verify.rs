@@ -183,6 +183,7 @@ fn headline(report: &Report, arguments: &VerifyArgs) -> &'static str {
         (true, true, _) => "index equals table",
         (true, false, _) => "no difference found",
         (false, _, 1..) => "the index differs from the table",
+        (false, ..) if report.is_whole() => "equal, but for items that dead letters name",
         (false, ..) => "not everything could be shown to be equal",
     }
 }

@@ -148,6 +148,9 @@ pub fn key_of_texts(keys: &[KeyAttribute], texts: &[(String, String)]) -> Result
         let (Some((_, text)), None) = (given.next(), given.next()) else {
             return Err(format!("{} is needed once; the table's key is {names}", key.name));
         };
+        if text.is_empty() {
+            return Err(format!("the value of {} is empty, which no key of DynamoDB is", key.name));
+        }
         let value = match key.kind {
             KeyType::Binary => STANDARD.decode(text).ok().map(|_| json!({ "B": text })),
             KeyType::Number => key.kind.value(crate::decimal::plain(text).unwrap_or_else(|| text.clone())),

@@ -80,7 +80,7 @@ pub(super) fn text(lines: &[Line]) -> String {
     }
     let count = |wanted| lines.iter().filter(|line| line.state == wanted).count();
     let [passed, warned, failed, unknown] = [State::Passed, State::Warned, State::Failed, State::Unknown].map(count);
-    text + &format!("\n{passed} passed, {warned} warned, {failed} failed, {unknown} not to be seen from here\n")
+    text + &format!("\n{passed} passed, {warned} warned, {failed} failed, {unknown} not known\n")
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn hints_stand_below_what_they_are_about() {
         let lines = [Line::passed("table", "it is there"), Line::failed("a stream", "it is off", "switch it on")];
-        let wanted = "passed  table     it is there\nFAILED  a stream  it is off\n                  -> switch it on\n\n1 passed, 0 warned, 1 failed, 0 not to be seen from here\n";
+        let wanted = "passed  table     it is there\nFAILED  a stream  it is off\n                  -> switch it on\n\n1 passed, 0 warned, 1 failed, 0 not known\n";
         assert_eq!(text(&lines), wanted);
     }
 }
