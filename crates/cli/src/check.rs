@@ -9,13 +9,16 @@ mod state;
 
 use serde_json::json;
 use streamdex_config::Config;
+use streamdex_dynamodb::survey::Survey;
+use streamdex_sink::SetupContext;
+use streamdex_sink::index::TableFacts;
 
 use self::line::{Line, State};
 use crate::args::{CheckArgs, Global};
 use crate::exit::{CliError, Exit};
 use crate::preflight::{Uses, preflight};
 use crate::settings::Origin;
-use crate::{connect, output, settings};
+use crate::{output, settings};
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: &CheckArgs) -> Result<Exit, CliError> {
@@ -61,14 +64,18 @@ fn offline(origin: &Origin) -> (Vec<Line>, Option<Config>) {
 async fn online(config: &Config, sample: u32) -> Vec<Line> {
     let ready = |uses: &'static [Uses]| async move { Box::pin(preflight(config, uses)).await.err() };
     let mut lines = Vec::new();
-    let mut table = None;
+    let (mut table, mut facts) = (None, SetupContext::new());
     match ready(&[Uses::Sources]).await {
         Some(error) => lines.push(source::refused("credentials of the sources".to_owned(), &error)),
         None => {
             for source in &config.sources {
-                let (of_source, arn) = Box::pin(source::lines(source, sample)).await;
+                let (of_source, survey) = Box::pin(source::lines(source, sample)).await;
                 lines.extend(of_source);
-                table = table.or(arn);
+                let Some(Survey { size, .. }) = survey else { continue };
+                let arn = size.arn.as_ref().map(ToString::to_string);
+                let of_table = TableFacts { arn, id: size.id.clone(), key_attributes: size.key_names() };
+                facts = facts.with_table(source.name.clone(), of_table);
+                table = table.or(size.arn);
             }
         }
     }
@@ -78,10 +85,7 @@ async fn online(config: &Config, sample: u32) -> Vec<Line> {
     }
     match ready(&[Uses::OpenSearch]).await {
         Some(error) => lines.push(source::refused("credentials of OpenSearch".to_owned(), &error)),
-        None => match Box::pin(connect::table_facts(config, |_| true)).await {
-            Ok(facts) => lines.extend(search::lines(config, &facts).await),
-            Err(error) => lines.push(source::refused("OpenSearch".to_owned(), &error)),
-        },
+        None => lines.extend(search::lines(config, &facts).await),
     }
     lines
 }

@@ -24,8 +24,8 @@ const PLACES: u32 = 5;
 /// What to do where a permission is missing.
 pub(super) const GRANT: &str = "streamdex iam-policy --for run prints what it needs";
 
-/// The lines of a source, and the ARN of its table where it was told.
-pub(super) async fn lines(source: &Source, sample: u32) -> (Vec<Line>, Option<TableArn>) {
+/// The lines of a source, and what its table says of itself.
+pub(super) async fn lines(source: &Source, sample: u32) -> (Vec<Line>, Option<Survey>) {
     let clients = SourceClients::connect(source).await;
     let table = source.table.table_name();
     let survey = match answered(Survey::of(&clients.dynamodb, table)).await {
@@ -56,7 +56,7 @@ pub(super) async fn lines(source: &Source, sample: u32) -> (Vec<Line>, Option<Ta
     }
     lines.extend(of_replicas(&survey));
     lines.extend(of_items(source, &clients, &survey, sample).await);
-    (lines, survey.size.arn)
+    (lines, Some(survey))
 }
 
 /// A call within the time of a one-shot command.
