@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use streamdex_dynamodb::size::TableSize;
 
+use crate::output::{approximate, size};
+
 /// What is to be read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Plan {
@@ -57,7 +59,7 @@ impl Plan {
             "table {}: about {} items, {}, as DynamoDB counted them in the last six hours\n",
             self.table,
             self.items,
-            size(self.bytes)
+            size(approximate(self.bytes))
         );
         // Writing to a string cannot fail.
         let _ = match (self.usd_on_demand, self.read_units_per_second) {
@@ -77,17 +79,6 @@ impl Plan {
     }
 }
 
-fn size(bytes: u64) -> String {
-    let bytes = approximate(bytes);
-    if bytes < 1e6 {
-        format!("{:.1} KB", bytes / 1e3)
-    } else if bytes < 1e9 {
-        format!("{:.1} MB", bytes / 1e6)
-    } else {
-        format!("{:.1} GB", bytes / 1e9)
-    }
-}
-
 fn dollars(usd: f64) -> String {
     if usd < 0.01 { "less than 0.01 USD".to_owned() } else { format!("{usd:.2} USD") }
 }
@@ -100,11 +91,6 @@ fn duration(seconds: u64) -> String {
     } else {
         format!("{:.1} h", approximate(seconds) / 3_600.0)
     }
-}
-
-/// The standard library converts seconds alone, and without a word about what is lost.
-fn approximate(number: u64) -> f64 {
-    Duration::from_secs(number).as_secs_f64()
 }
 
 fn whole(number: f64) -> u64 {

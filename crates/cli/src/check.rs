@@ -11,11 +11,11 @@ use serde_json::json;
 use streamdex_config::Config;
 use streamdex_dynamodb::survey::Survey;
 use streamdex_sink::SetupContext;
-use streamdex_sink::index::TableFacts;
 
 use self::line::{Line, State};
 use crate::args::{CheckArgs, Global};
 use crate::exit::{CliError, Exit};
+use crate::mirrored::facts_of;
 use crate::preflight::{Uses, preflight};
 use crate::settings::Origin;
 use crate::{output, settings};
@@ -72,9 +72,7 @@ async fn online(config: &Config, sample: u32) -> Vec<Line> {
                 let (of_source, survey) = Box::pin(source::lines(source, sample)).await;
                 lines.extend(of_source);
                 let Some(Survey { size, .. }) = survey else { continue };
-                let arn = size.arn.as_ref().map(ToString::to_string);
-                let of_table = TableFacts { arn, id: size.id.clone(), key_attributes: size.key_names() };
-                facts = facts.with_table(source.name.clone(), of_table);
+                facts = facts.with_table(source.name.clone(), facts_of(&size));
                 table = table.or(size.arn);
             }
         }

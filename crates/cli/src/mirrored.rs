@@ -81,11 +81,7 @@ impl Mirrored {
         let table = source.table.table_name();
         let described = async { Ok(Box::pin(TableSize::describe(&clients.dynamodb, table)).await) };
         let size = connect::within(described).await?.map_err(|error| unreadable(table, error))?;
-        let facts = TableFacts {
-            arn: size.arn.as_ref().map(ToString::to_string),
-            id: size.id.clone(),
-            key_attributes: size.key_names(),
-        };
+        let facts = facts_of(&size);
         connect::keys_fit(source, &facts.key_attributes)?;
         let context = SetupContext::new().with_table(source.name.clone(), facts).with_group(config.state.group.clone());
         let client = Client::connect(&config.opensearch, &config.aws).await?;
@@ -250,6 +246,15 @@ impl Lag for ReaderLag {
             }
         }
         last.lag
+    }
+}
+
+/// What index set-up wants to know of a table.
+pub(crate) fn facts_of(size: &TableSize) -> TableFacts {
+    TableFacts {
+        arn: size.arn.as_ref().map(ToString::to_string),
+        id: size.id.clone(),
+        key_attributes: size.key_names(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -36,6 +37,22 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
 pub fn note(lines: &str) {
     // Where this fails, nobody is left to report it to.
     let _ = bars().suspend(|| io::stderr().lock().write_all(lines.as_bytes()));
+}
+
+/// A count as a number. The standard library converts seconds alone, and without a word about what is lost.
+pub fn approximate(number: u64) -> f64 {
+    Duration::from_secs(number).as_secs_f64()
+}
+
+/// A size for people.
+pub fn size(bytes: f64) -> String {
+    if bytes < 1e6 {
+        format!("{:.1} KB", bytes / 1e3)
+    } else if bytes < 1e9 {
+        format!("{:.1} MB", bytes / 1e6)
+    } else {
+        format!("{:.1} GB", bytes / 1e9)
+    }
 }
 
 /// A time for people: seconds since 1970 as `2026-11-28T10:00:00Z`.

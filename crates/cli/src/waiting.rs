@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::Serialize;
 use streamdex_config::{Config, Source};
 use streamdex_delivery::Term;
@@ -29,7 +30,7 @@ pub(crate) struct Waiter {
     mirrored: Mirrored,
     config: Config,
     source: Source,
-    /// Asked for by each wait until the state table has said it once.
+    /// Connected when a wait first asks for the lag, and again until that succeeds.
     reader: OnceCell<ReaderLag>,
 }
 
@@ -109,19 +110,24 @@ impl Waiter {
         let cancel = CancellationToken::new();
         let term = Term { cancel: &cancel, until: Some(begun + limit + GRACE) };
         let waits = Waits { until: begun + limit, margin: margin(&self.source) };
-        let settled = async {
-            let connect = || Box::pin(ReaderLag::connect(&self.config, &self.source, None));
-            let reader =
-                self.reader.get_or_try_init(|| async { Ok::<_, CliError>(connect().await?.with_fill()) }).await;
-            let reader = reader.ok().map(|reader| -> &dyn Lag { reader });
-            Ok::<_, CliError>(settle(&self.mirrored.mirror, key, reader, waits, term).await?)
-        };
-        let no_answer = |_| {
-            let message = "DynamoDB or OpenSearch did not answer within the time";
-            CliError::new(Exit::Unreachable, message).with_hint("streamdex check --online shows which one, and why")
-        };
-        let settled = timeout(limit + GRACE, Box::pin(settled)).await.map_err(no_answer)??;
+        let settled = Box::pin(settle(&self.mirrored.mirror, key, self, waits, term));
+        let settled = timeout(limit + GRACE, settled).await.map_err(|_| no_answer())??;
         Ok(Waited::new(settled, begun.elapsed()))
+    }
+}
+
+/// Nobody answered within the time that there was.
+pub(crate) fn no_answer() -> CliError {
+    let message = "DynamoDB or OpenSearch did not answer within the time";
+    CliError::new(Exit::Unreachable, message).with_hint("streamdex check --online shows which one, and why")
+}
+
+#[async_trait]
+impl Lag for Waiter {
+    async fn lag(&self) -> Option<Duration> {
+        let connect = || Box::pin(ReaderLag::connect(&self.config, &self.source, None));
+        let reader = self.reader.get_or_try_init(|| async { Ok::<_, CliError>(connect().await?.with_fill()) }).await;
+        reader.ok()?.lag().await
     }
 }
 

@@ -281,6 +281,11 @@ impl Source {
     pub const DEFAULT_FRESHNESS: Duration = Duration::from_secs(1);
     /// What [`Source::backfill_at_most`] is where the file gives nothing.
     pub const DEFAULT_BACKFILL_AT_MOST: u64 = 1_000_000;
+
+    /// Whether `run` may read all items: to fill an empty index, or to compare them after a gap.
+    pub fn may_be_scanned(&self) -> bool {
+        self.backfill_at_most.is_some() || self.on_gap == OnGap::Resnapshot
+    }
 }
 
 impl Default for Lambda {

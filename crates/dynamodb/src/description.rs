@@ -2,6 +2,8 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TableDescription;
+use streamdex_config::StreamArn;
+use streamdex_mapping::StreamView;
 
 use crate::call::Call;
 use crate::fault::AwsError;
@@ -20,4 +22,16 @@ pub(crate) async fn describe_table(client: &Client, name: &str) -> Result<TableD
         return Err(of_call.lacks("Table.TableStatus"));
     }
     Ok(table)
+}
+
+/// The stream of a table, where it is switched on.
+pub(crate) fn stream_of(table: &TableDescription) -> Option<(StreamArn, StreamView)> {
+    let enabled = table.stream_specification().filter(|specification| specification.stream_enabled)?;
+    let view = enabled.stream_view_type().and_then(|view| StreamView::parse(view.as_str()))?;
+    Some((table.latest_stream_arn().and_then(StreamArn::parse)?, view))
+}
+
+/// The other regions of a global table.
+pub(crate) fn replicas_of(table: &TableDescription) -> Vec<String> {
+    table.replicas().iter().filter_map(|replica| replica.region_name.clone()).collect()
 }

@@ -6,7 +6,7 @@ use streamdex_config::StreamArn;
 use streamdex_mapping::StreamView;
 
 use crate::call::Call;
-use crate::description::describe_table;
+use crate::description::{describe_table, replicas_of, stream_of};
 use crate::fault::AwsError;
 use crate::size::{self, TableSize};
 
@@ -72,17 +72,13 @@ impl Survey {
 }
 
 fn read(table: &TableDescription, name: &str) -> Option<Survey> {
-    let enabled = table.stream_specification().filter(|specification| specification.stream_enabled);
-    let view = enabled.and_then(|specification| specification.stream_view_type());
-    let view = view.and_then(|view| StreamView::parse(view.as_str()));
-    let arn = table.latest_stream_arn().and_then(StreamArn::parse);
     let encryption = table.sse_description().filter(|encryption| encryption.status == Some(SseStatus::Enabled));
     Some(Survey {
         table: table.table_name().unwrap_or(name).to_owned(),
         is_active: table.table_status().is_some_and(|status| matches!(status.as_str(), "ACTIVE" | "UPDATING")),
         size: size::read(table)?,
-        stream: arn.zip(view),
+        stream: stream_of(table),
         kms_key: encryption.and_then(|encryption| encryption.kms_master_key_arn.clone()),
-        replicas: table.replicas().iter().filter_map(|replica| replica.region_name.clone()).collect(),
+        replicas: replicas_of(table),
     })
 }

@@ -6,7 +6,7 @@ pub use streamdex_mapping::StreamView;
 
 use crate::call::Call;
 use crate::clients::SourceClients;
-use crate::description::describe_table;
+use crate::description::{describe_table, replicas_of, stream_of};
 use crate::fault::{AwsError, Fault};
 use crate::place::Place;
 
@@ -132,11 +132,9 @@ async fn of_table(clients: &SourceClients, name: &str) -> Result<Described, Tabl
 }
 
 fn read_table(table: &TableDescription, name: &str) -> Described {
-    let enabled = table.stream_specification().filter(|specification| specification.stream_enabled);
-    let view = enabled.and_then(|specification| specification.stream_view_type());
-    let view = view.and_then(|view| StreamView::parse(view.as_str()));
-    let stream = table.latest_stream_arn().and_then(StreamArn::parse);
-    let (Some(view), Some(stream)) = (view, &stream) else { return Described::SwitchedOff(stream) };
+    let Some((stream, view)) = stream_of(table) else {
+        return Described::SwitchedOff(table.latest_stream_arn().and_then(StreamArn::parse));
+    };
     let mut keys: Vec<_> = table.key_schema().iter().collect();
     keys.sort_by_key(|key| key.key_type != KeyType::Hash);
     Described::With(Box::new(TableInfo {
@@ -144,8 +142,8 @@ fn read_table(table: &TableDescription, name: &str) -> Described {
         arn: table.table_arn().and_then(TableArn::parse).unwrap_or_else(|| stream.table()),
         id: table.table_id().map(str::to_owned),
         keys: keys.into_iter().map(|key| key.attribute_name.clone()).collect(),
-        replicas: table.replicas().iter().filter_map(|replica| replica.region_name.clone()).collect(),
-        stream: StreamInfo { arn: stream.clone(), view, enabled: true },
+        replicas: replicas_of(table),
+        stream: StreamInfo { arn: stream, view, enabled: true },
     }))
 }
 
@@ -181,6 +179,13 @@ async fn of_stream(clients: &SourceClients, arn: &StreamArn) -> Result<TableInfo
         replicas: Vec::new(),
         stream: StreamInfo { arn: arn.clone(), view, enabled },
     })
+}
+
+/// The command that switches the stream of a table on.
+pub fn switch_stream_on(table: &str) -> String {
+    format!(
+        "aws dynamodb update-table --table-name {table} --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
+    )
 }
 
 /// Checks that the stream carries what the routes need.

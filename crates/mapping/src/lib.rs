@@ -47,6 +47,7 @@ pub use image::{AttributeProblem, Image};
 pub use key_of_id::{KeyAttribute, KeyType, key_of_texts};
 pub use mapped::Mapped;
 pub use mapper::{Mapper, Trust};
+pub use matching::is_like;
 pub use operation::{Action, Address, DocumentId, IndexName, IndexNameError, LONGEST_ID, Operation, Origin, Role};
 pub use order::{ItemOrder, Raised};
 pub use outcome::{Outcome, Tally};

@@ -148,7 +148,7 @@ fn constant_of(attribute: &Attribute<'_>) -> Option<Constant> {
 }
 
 /// Whether `text` is the parts in their order, with anything between them.
-pub(crate) fn is_like(text: &str, parts: &[String]) -> bool {
+pub fn is_like(text: &str, parts: &[String]) -> bool {
     let [first, middle @ .., last] = parts else { return false };
     let Some(rest) = text.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str())) else {
         return false;

@@ -63,7 +63,7 @@ struct Look {
 pub async fn settle(
     mirror: &Mirror,
     key: &Key,
-    reader: Option<&dyn Lag>,
+    reader: &dyn Lag,
     waits: Waits,
     term: Term<'_>,
 ) -> Result<Settled, Fault> {
@@ -136,8 +136,10 @@ impl Look {
     }
 
     /// Whether the reader has come past everything that was written before the item was read.
-    async fn is_old(&self, reader: Option<&dyn Lag>, ask_at: &mut Instant, waits: Waits) -> bool {
-        let Some(reader) = reader.filter(|_| Instant::now() >= *ask_at) else { return false };
+    async fn is_old(&self, reader: &dyn Lag, ask_at: &mut Instant, waits: Waits) -> bool {
+        if Instant::now() < *ask_at {
+            return false;
+        }
         *ask_at = Instant::now() + LAG_EVERY;
         reader.lag().await.is_some_and(|lag| self.since.elapsed() > lag + waits.margin)
     }

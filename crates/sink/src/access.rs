@@ -47,13 +47,7 @@ const GET_OF_SHARD: &str = "indices:data/read/mget[shard]";
 /// A walk over all documents, in either way: which one the engine has is not known here.
 const SCROLL: [&str; 2] = ["indices:data/read/scroll", "indices:data/read/scroll/clear"];
 const REFRESH: [&str; 2] = ["indices:admin/refresh", "indices:admin/refresh[s]"];
-const WALK: [&str; 5] = [
-    "indices:admin/refresh",
-    "indices:admin/refresh[s]",
-    "indices:data/read/point_in_time/create",
-    "indices:data/read/point_in_time/delete",
-    SEARCH,
-];
+const WALK: [&str; 3] = ["indices:data/read/point_in_time/create", "indices:data/read/point_in_time/delete", SEARCH];
 /// `index plan` counts documents.
 const SEARCH: &str = "indices:data/read/search";
 /// What else is searched with that is no one index's.
@@ -196,12 +190,11 @@ impl Work {
 impl Use {
     fn of(config: &Config, work: Work) -> Use {
         let closes_gaps = |source: &Source| source.on_gap == OnGap::Resnapshot;
-        let is_filled = |source: &Source| source.backfill_at_most.is_some() || closes_gaps(source);
         let (runs, rebuilds) = (work == Work::Run, work == Work::Rebuild);
         let compares = matches!(work, Work::Verify | Work::Repair | Work::Rebuild)
             || runs && config.sources.iter().any(closes_gaps);
         let awaits = runs && config.http.await_per_second.is_some();
-        Use { work, fills: rebuilds || runs && config.sources.iter().any(is_filled), compares, awaits }
+        Use { work, fills: rebuilds || runs && config.sources.iter().any(Source::may_be_scanned), compares, awaits }
     }
 
     /// The names that are used: a rebuild looks at all generations, and plans with scratch indices.
@@ -357,11 +350,8 @@ fn index_actions(Use { work, fills, compares, awaits }: Use, manage: Manage) -> 
         _ => &WRITE,
     };
     let makes = if manage == Manage::Create && work != Work::Verify { MAKE.as_slice() } else { &[] };
-    let reads = match (compares, awaits) {
-        (true, _) => WALK.as_slice(),
-        (false, true) => &REFRESH,
-        (false, false) => &[],
-    };
+    let reads = if compares { WALK.as_slice() } else { &[] };
+    let refreshes = if compares || awaits { REFRESH.as_slice() } else { &[] };
     let gets = (compares || awaits || work == Work::Dlq).then_some(GET_OF_SHARD);
     // Whoever compares an index asks whether it is there, whoever makes it.
     let observes = (manage != Manage::Never || gets.is_some() || fills).then_some(OBSERVE);
@@ -372,7 +362,8 @@ fn index_actions(Use { work, fills, compares, awaits }: Use, manage: Manage) -> 
     let counts = (!compares && fills || manage != Manage::Never && work == Work::Index).then_some(SEARCH);
     let deletes = (work == Work::Rebuild).then_some(DELETE);
     let asks = [observes, watches, counts, gets, deletes].into_iter().flatten();
-    let mut actions: Vec<&str> = writes.iter().chain(makes).chain(reads).copied().chain(asks).collect();
+    let mut actions: Vec<&str> =
+        writes.iter().chain(makes).chain(reads).chain(refreshes).copied().chain(asks).collect();
     actions.sort_unstable();
     actions
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use streamdex_aws::{MissingRegion, sdk_config};
-use streamdex_config::{OnGap, Source, StreamArn, TableArn, TableReference, key_mismatches, needs_old_images};
+use streamdex_config::{Source, StreamArn, TableArn, TableReference, key_mismatches, needs_old_images};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::survey::Survey;
+use streamdex_dynamodb::table::switch_stream_on;
 use streamdex_dynamodb::trial::{self, Tried};
 use streamdex_dynamodb::{AwsError, Fault};
 use streamdex_mapping::{Image, Key, Mapper, StreamView};
@@ -123,11 +124,7 @@ fn stream_arn(source: &Source, survey: &Survey) -> Option<StreamArn> {
 fn of_stream(source: &Source, survey: &Survey) -> Vec<Line> {
     let what = format!("stream of {}", survey.table);
     let Some((arn, view)) = &survey.stream else {
-        let command = format!(
-            "aws dynamodb update-table --table-name {} --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES",
-            survey.table
-        );
-        return vec![Line::failed(what, "it is off, so no change is seen", command)];
+        return vec![Line::failed(what, "it is off, so no change is seen", switch_stream_on(&survey.table))];
     };
     let mut lines = Vec::new();
     if let TableReference::StreamArn(named) = &source.table
@@ -256,9 +253,8 @@ async fn of_items(source: &Source, clients: &SourceClients, survey: &Survey, sam
 
 /// Whether `run` reads items: to fill an empty index, after a gap, and of a stream without new images.
 fn run_reads_items(source: &Source, survey: &Survey) -> bool {
-    let fills = source.backfill_at_most.is_some() || source.on_gap == OnGap::Resnapshot;
     let views = survey.stream.as_ref().map(|(_, view)| view);
-    fills || matches!(views, Some(StreamView::KeysOnly | StreamView::OldImage))
+    source.may_be_scanned() || matches!(views, Some(StreamView::KeysOnly | StreamView::OldImage))
 }
 
 fn of_clock(difference: Duration) -> Line {

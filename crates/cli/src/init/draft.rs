@@ -3,11 +3,13 @@
 use std::fmt::Write;
 
 use streamdex_dynamodb::survey::Survey;
-use streamdex_mapping::KeyType;
+use streamdex_dynamodb::table::switch_stream_on;
+use streamdex_mapping::{IndexName, IndexNameError, KeyType};
 use url::Url;
 
 use super::fields::{Suited, sounds_secret, suited};
 use super::kinds::{Condition, Kind, index_part};
+use crate::output::{self, approximate};
 
 /// What is known of a table and its cluster.
 pub(super) struct Facts<'a> {
@@ -39,9 +41,7 @@ impl Facts<'_> {
         let table = &self.survey.table;
         let mut before = Vec::new();
         match &self.survey.stream {
-            None => before.push(format!(
-                "switch the table's stream on: aws dynamodb update-table --table-name {table} --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES"
-            )),
+            None => before.push(format!("switch the table's stream on: {}", switch_stream_on(table))),
             Some((_, view)) if view.has_old_image() || self.is_told_by_keys() => {}
             Some((_, view)) => before.push(format!(
                 "the stream carries {}, and the conditions on other attributes than keys need NEW_AND_OLD_IMAGES",
@@ -87,7 +87,7 @@ impl Facts<'_> {
             text,
             "# Written by `streamdex init` for a table of about {} items, {}, from a sample of {} items.",
             size.items,
-            bytes(size.bytes),
+            output::size(approximate(size.bytes)),
             self.sampled()
         )?;
         writeln!(
@@ -196,24 +196,24 @@ impl Facts<'_> {
         if self.is_serverless() {
             return Ok(());
         }
+        let number = |items: usize| approximate(u64::try_from(items).unwrap_or(u64::MAX));
         let share = number(kind.items.len()) / number(self.sampled()).max(1.0);
-        let bytes_here = as_number(self.survey.size.bytes) * share;
+        let bytes_here = approximate(self.survey.size.bytes) * share;
         let shards = (bytes_here / BYTES_A_SHARD).ceil().max(1.0);
         writeln!(
             text,
             "\n[index.{}]\nsettings = {{ number_of_shards = {shards} }}   # about {}; 30 GB a shard",
             quoted(index),
-            human(bytes_here)
+            output::size(bytes_here)
         )
     }
 }
 
-/// A name that an index may have: not too long, and without an ending that is reserved (DESIGN: `-live`, `-NNNNNN`).
+/// A name that an index may have: not too long, and without an ending that is reserved.
 fn allowed(name: &str) -> String {
     let name: String = name.chars().take(LONGEST_NAME).collect();
-    let ending = name.rsplit('-').next().unwrap_or_default();
-    let is_generation = ending.len() == 6 && ending.bytes().all(|byte| byte.is_ascii_digit());
-    if ending == "live" || is_generation { format!("{name}-items") } else { name }
+    let is_reserved = IndexName::parse(&name) == Err(IndexNameError::Reserved);
+    if is_reserved { format!("{name}-items") } else { name }
 }
 
 /// The fields that are made of others.
@@ -248,30 +248,6 @@ fn kind_name(kind: KeyType) -> &'static str {
         KeyType::Number => "number",
         KeyType::Binary => "binary",
     }
-}
-
-fn number(count: usize) -> f64 {
-    as_number(u64::try_from(count).unwrap_or(u64::MAX))
-}
-
-/// To the precision that a size for people has.
-fn as_number(count: u64) -> f64 {
-    let (high, low) =
-        (u32::try_from(count >> 32).unwrap_or(u32::MAX), u32::try_from(count & 0xFFFF_FFFF).unwrap_or(u32::MAX));
-    f64::from(high) * 4_294_967_296.0 + f64::from(low)
-}
-
-fn bytes(count: u64) -> String {
-    human(as_number(count))
-}
-
-fn human(bytes: f64) -> String {
-    for (unit, name) in [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")] {
-        if bytes >= unit {
-            return format!("{:.1} {name}", bytes / unit);
-        }
-    }
-    format!("{bytes:.0} bytes")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::kinds::Item;
+use super::kinds::{Item, plain};
 
 /// What suits the attributes of one kind of items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,10 +93,6 @@ pub(super) fn sounds_secret(name: &str) -> bool {
 /// A name as a path: its dots are no steps.
 fn path(name: &str) -> String {
     name.replace('\\', r"\\").replace('.', r"\.")
-}
-
-fn plain(name: &str) -> String {
-    name.to_lowercase().replace(['_', '-'], "")
 }
 
 fn points(seen: &BTreeMap<&str, Seen<'_>>) -> Vec<(String, String)> {

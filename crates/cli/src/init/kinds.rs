@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use streamdex_mapping::is_like;
 
 /// An item as DynamoDB JSON, by attribute.
 pub(super) type Item = Map<String, Value>;
@@ -71,12 +72,16 @@ pub(super) fn kinds<'a>(items: &'a [Item], keys: &[String]) -> Vec<Kind<'a>> {
 }
 
 /// The text of a string attribute.
-pub(super) fn text<'a>(item: &'a Item, attribute: &str) -> Option<&'a str> {
+fn text<'a>(item: &'a Item, attribute: &str) -> Option<&'a str> {
     item.get(attribute)?.get("S")?.as_str()
 }
 
+/// A name in lower case, without `_` and `-`.
+pub(super) fn plain(name: &str) -> String {
+    name.to_lowercase().replace(['_', '-'], "")
+}
+
 fn by_attribute<'a>(items: &'a [Item], keys: &[String]) -> Option<Vec<Kind<'a>>> {
-    let plain = |name: &str| name.to_lowercase().replace(['_', '-'], "");
     let telling = |name: &&String| TELLING.contains(&plain(name).as_str()) && !keys.contains(name);
     let attributes: BTreeSet<&String> = items.iter().flat_map(Map::keys).filter(telling).collect();
     attributes.into_iter().find_map(|attribute| {
@@ -214,19 +219,9 @@ impl Condition {
         match self.test {
             "equals" => text == self.value,
             "starts_with" => text.starts_with(&self.value),
-            _ => is_like(text, &self.value),
+            _ => is_like(text, &self.value.split('*').map(str::to_owned).collect::<Vec<_>>()),
         }
     }
-}
-
-/// Whether a text has this form, in which `*` is any text.
-fn is_like(text: &str, form: &str) -> bool {
-    let Some((before, rest)) = form.split_once('*') else { return text == form };
-    let Some(text) = text.strip_prefix(before) else { return false };
-    text.char_indices()
-        .map(|(at, _)| at)
-        .chain([text.len()])
-        .any(|at| text.get(at..).is_some_and(|text| is_like(text, rest)))
 }
 
 fn condition(form: &Form, attribute: &str, delimiter: char) -> Option<Condition> {

@@ -1,6 +1,6 @@
 //! The AWS calls that streamdex makes itself: to the followed tables, their streams and the state table.
 
-use streamdex_config::{AwsSettings, Config, DeadLetterKind, Manage, OnGap, Source, TableReference};
+use streamdex_config::{AwsSettings, Config, DeadLetterKind, Manage, Source, TableReference};
 use streamdex_dynamodb::state::Partition;
 use streamdex_sink::index::index_names;
 
@@ -137,8 +137,7 @@ fn table_actions(source: &Source, purpose: Purpose, awaits: bool, facts: &Facts)
         Purpose::Lambda | Purpose::StateCreate => false,
     };
     let scans = match purpose {
-        // An empty index is filled, and after a gap all items are compared.
-        Purpose::Run => source.backfill_at_most.is_some() || source.on_gap == OnGap::Resnapshot,
+        Purpose::Run => source.may_be_scanned(),
         _ => matches!(purpose, Purpose::Backfill | Purpose::Verify | Purpose::Repair | Purpose::Rebuild),
     };
     let mut actions = Vec::new();

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::exit::{CliError, Exit};
 use crate::settings;
-use crate::waiting::{End, Waiter};
+use crate::waiting::{End, Waiter, no_answer};
 
 /// What is asked. Neither key nor body is ever logged.
 #[derive(Deserialize)]
@@ -99,11 +99,7 @@ impl Awaits for ItemAwaits {
             let hint = r#"write {"key": {"NAME": "VALUE"}}, with "source" where there are several, and "timeout_seconds" for another time than 10"#;
             return failed(400, &error.with_hint(hint));
         };
-        let no_answer = |_| {
-            let error = CliError::new(Exit::Unreachable, "DynamoDB or OpenSearch did not answer within the time");
-            Err(error.with_hint("streamdex check --online shows which one, and why"))
-        };
-        match timeout(LONGEST_AWAIT + GRACE, Box::pin(self.waits(asked))).await.unwrap_or_else(no_answer) {
+        match timeout(LONGEST_AWAIT + GRACE, Box::pin(self.waits(asked))).await.unwrap_or_else(|_| Err(no_answer())) {
             Ok(answer) => answer,
             Err(error) if error.exit() == Exit::Usage => failed(400, &error),
             Err(error) => {

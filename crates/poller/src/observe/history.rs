@@ -28,10 +28,9 @@ const SAMPLES: usize = 360;
 impl History {
     /// Adds what is true now; what is older than an hour is forgotten.
     pub(super) fn add(&mut self, status: &Status) {
-        let rounded = |number: f64| (number * 1000.0).round() / 1000.0;
         self.every_seconds = EVERY.as_secs();
-        self.lag_seconds.push_back(status.lag().map(|lag| rounded(lag.as_secs_f64())));
-        self.rate.push_back(rounded(status.rate));
+        self.lag_seconds.push_back(status.lag().map(|lag| thousandths(lag.as_secs_f64())));
+        self.rate.push_back(thousandths(status.rate));
         while self.rate.len() > SAMPLES {
             self.lag_seconds.pop_front();
             self.rate.pop_front();
@@ -42,6 +41,10 @@ impl History {
     pub fn is_empty(&self) -> bool {
         self.rate.is_empty()
     }
+}
+
+pub(super) fn thousandths(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

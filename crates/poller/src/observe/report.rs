@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use streamdex_mapping::{Outcome, Tally};
 use streamdex_sink::Pause;
 
-use super::history::History;
+use super::history::{History, thousandths};
 use super::snapshot::{Snapshot, SourceSnapshot, WriterSnapshot};
 use crate::gap::Gap;
 use crate::status::{BackfillReport, Call, LeaseChange, ShardStatus};
@@ -324,8 +324,4 @@ fn counters(snapshot: &SourceSnapshot) -> BTreeMap<String, u64> {
 /// Seconds to the millisecond.
 fn seconds(duration: Duration) -> f64 {
     thousandths(duration.as_secs_f64())
-}
-
-fn thousandths(number: f64) -> f64 {
-    (number * 1000.0).round() / 1000.0
 }
