@@ -54,7 +54,7 @@ async fn until(log: &Path, part: &str, within: Duration) {
 fn shell(folder: &Path, earlier: &str, block: &str) -> Command {
     let mut command = Command::new("timeout");
     command
-        .args(["--kill-after=5", "240", "bash", "-euo", "pipefail", "-c", &format!("{earlier}\n{block}")])
+        .args(["--kill-after=5", "480", "bash", "-euo", "pipefail", "-c", &format!("{earlier}\n{block}")])
         .current_dir(folder)
         .stdin(Stdio::null());
     command

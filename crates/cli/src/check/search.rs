@@ -1,7 +1,7 @@
 //! OpenSearch: what it is, the indices, and whether documents may be written.
 
 use streamdex_config::{Auth, Config};
-use streamdex_sink::index::{Flavour, IndexPlan, Plan, trial};
+use streamdex_sink::index::{Code, Flavour, IndexPlan, Plan, trial};
 use streamdex_sink::{Client, Indices, SetupContext, SetupError};
 
 use super::line::Line;
@@ -96,7 +96,9 @@ async fn of_index(client: &Client, index: &str, plan: &Plan) -> Vec<Line> {
         None => Line::passed(what(), says),
     };
     let mut lines = vec![first];
-    lines.extend(plan.findings.iter().map(|finding| Line::warned(what(), finding.message.clone(), finding.hint)));
+    // `run` shows no templates, and one matters only to an index that is still to be made.
+    let findings = plan.findings.iter().filter(|finding| !is_there || finding.code != Code::TemplatesUnknown);
+    lines.extend(findings.map(|finding| Line::warned(what(), finding.message.clone(), finding.hint)));
     if plan.note.is_some() || !is_there {
         return lines;
     }

@@ -12,13 +12,14 @@ use super::inspect::inspect;
 use super::probe;
 use super::report::{Applied, IndexApplied, IndexPlan, Plan};
 use super::set_up::{Purpose, observe, set_up};
-use super::simulate::simulate;
+use super::simulate::{not_simulated, simulate, unknown_templates};
 use super::steps::{Step, apply_steps, findings, located};
 use super::template::Installed;
 use super::wanted::Wanted;
 
 const NEVER: &str = "manage = \"never\": nothing is asked, created or watched";
 const PROBE: &str = "write a scratch document, to see whether versions are kept, and delete it";
+const NOT_SHOWN: &str = "these credentials may not show them";
 const PLACEHOLDERS: &str = "indices of this route are made when a record first gives their name";
 
 // === impl Indices: the commands ===
@@ -62,15 +63,18 @@ impl Indices {
         }
         let observed = observe(&self.client, &wanted, self.expected_at(name).as_ref()).await?;
         let installed = match wanted.manage {
-            Manage::Create => allowed(admin::template(&self.client, &wanted).await)?.unwrap_or(Installed::Same),
-            Manage::Check | Manage::Never => Installed::Same,
+            Manage::Create => allowed(admin::template(&self.client, &wanted).await)?,
+            Manage::Check | Manage::Never => Some(Installed::Same),
         };
-        let steps = apply_steps(&wanted, &observed, installed)?;
+        let steps = apply_steps(&wanted, &observed, installed.unwrap_or(Installed::Same))?;
         let mut plan = match located(&wanted, &observed)? {
             Some(located) => {
-                if installed != Installed::Same {
+                let mut findings = findings(&wanted, &observed)?;
+                match installed {
+                    Some(Installed::Same) => {}
                     // An engine that would refuse the template does so here.
-                    simulate(&self.client, &wanted, installed).await?;
+                    Some(installed) => drop(simulate(&self.client, &wanted, installed).await?),
+                    None => findings.push(unknown_templates(NOT_SHOWN)),
                 }
                 Plan {
                     writes_to: located.name.to_owned(),
@@ -78,7 +82,7 @@ impl Indices {
                     settings: located.index.settings.clone(),
                     mapping: located.index.mapping.clone(),
                     aliases: located.index.aliases.clone(),
-                    findings: findings(&wanted, &observed)?,
+                    findings,
                     documents: allowed(documents::look(&self.client, located.name, &located.index.settings).await)?,
                     ..Plan::of(&wanted)
                 }
@@ -91,8 +95,16 @@ impl Indices {
         Ok(plan)
     }
 
-    async fn plan_new(&self, wanted: &Wanted, installed: Installed, steps: &[Step]) -> Result<Plan, SetupError> {
-        let effective = simulate(&self.client, wanted, installed).await?;
+    async fn plan_new(
+        &self,
+        wanted: &Wanted,
+        installed: Option<Installed>,
+        steps: &[Step],
+    ) -> Result<Plan, SetupError> {
+        let effective = match installed {
+            Some(installed) => simulate(&self.client, wanted, installed).await?,
+            None => not_simulated(wanted, NOT_SHOWN),
+        };
         let mut aliases = effective.aliases;
         let created = steps.iter().find_map(|step| if let Step::Create(aliases) = step { Some(aliases) } else { None });
         aliases

@@ -62,6 +62,8 @@ pub enum Code {
     FieldDiffers,
     /// A template of the user's takes the place of streamdex's.
     OtherTemplate,
+    /// Which template applies is not known.
+    TemplatesUnknown,
     /// Made for a table in another account or region.
     OtherTableArn,
     /// Made for an earlier table of the same name.

@@ -7,7 +7,6 @@ use super::admin::{ask, escape};
 use super::error::SetupError;
 use super::finding::{Code, Finding};
 use super::merge::{FlatSettings, flatten_settings, merge_settings, overlay_mapping};
-use super::reply::Reply;
 use super::template::Installed;
 use super::wanted::Wanted;
 use crate::client::Client;
@@ -36,7 +35,8 @@ pub(crate) async fn simulate(client: &Client, wanted: &Wanted, installed: Instal
     let reply = ask(client, Method::Post, &path, body(wanted, installed).as_ref()).await?;
     let action = format!("simulate the index template {}", wanted.template_name());
     if matches!(reply.status, 403..=405) && reply.body.is_object() {
-        return Ok(effective(wanted, &Value::Null, vec![not_simulated(&reply)]));
+        let what = format!("the engine answered {} to the simulation", reply.status);
+        return Ok(not_simulated(wanted, &what));
     }
     if !reply.members(&action)?.contains_key("template") {
         return Err(reply.unexpected(action));
@@ -86,14 +86,17 @@ fn effective(wanted: &Wanted, simulated: &Value, findings: Vec<Finding>) -> Effe
     Effective { settings, mapping, aliases: part("/template/aliases"), findings }
 }
 
-fn not_simulated(reply: &Reply) -> Finding {
+/// The wanted state, where OpenSearch does not say what it would make of it.
+pub(crate) fn not_simulated(wanted: &Wanted, why: &str) -> Effective {
+    effective(wanted, &Value::Null, vec![unknown_templates(why)])
+}
+
+/// What is not known of the templates, and why.
+pub(crate) fn unknown_templates(why: &str) -> Finding {
     Finding::new(
-        Code::OtherTemplate,
-        format!(
-            "whether another index template applies is not known: the engine answered {} to the simulation",
-            reply.status
-        ),
-        "allow these credentials to simulate index templates (`streamdex iam-policy --for index --opensearch`), or look at GET /_index_template by hand",
+        Code::TemplatesUnknown,
+        format!("which index template applies is not known: {why}"),
+        "allow these credentials to show and simulate index templates (`streamdex iam-policy --for index --opensearch`), or look at GET /_index_template by hand",
     )
 }
 
