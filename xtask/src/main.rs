@@ -23,6 +23,7 @@ mod deploy;
 mod dist;
 mod elf;
 mod engines;
+mod failures;
 mod notices;
 mod package;
 mod simulate;

@@ -8,6 +8,7 @@ use anyhow::Context;
 use streamdex_testkit::engines::target_folder;
 use streamdex_testkit::report;
 
+use crate::failures::Failures;
 use crate::step::cargo;
 use crate::summary::{Counts, Summary};
 use crate::{engines, tidy};
@@ -29,9 +30,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let tidy = options.no_tidy || tidy::run();
     engines::fetch_all()?;
     report::clear().context("clearing the test reports")?;
-    let tests = run_tests(&options.arguments)?;
+    let (tests, failures) = run_tests(&options.arguments)?;
     let entries = report::read().context("reading the test reports")?;
     let summary = Summary::new(tests, &entries);
+    print!("{failures}");
     println!("── engines, and the tests that ran on them");
     print!("{summary}");
     println!("   {} s in all", begun.elapsed().as_secs());
@@ -42,8 +44,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(tidy && summary.passed())
 }
 
-/// Runs all tests, doc tests included, shows their output, and counts.
-fn run_tests(arguments: &[String]) -> anyhow::Result<Counts> {
+/// Runs all tests, doc tests included, shows their output, counts, and keeps what failed.
+fn run_tests(arguments: &[String]) -> anyhow::Result<(Counts, Failures)> {
     println!("── cargo test");
     let mut command = cargo(&["test", "--no-fail-fast"]);
     match arguments {
@@ -58,10 +60,11 @@ fn run_tests(arguments: &[String]) -> anyhow::Result<Counts> {
     command.stdout(Stdio::piped());
     let mut child = command.spawn().context("starting cargo test")?;
     let output = child.stdout.take().context("the output of cargo test")?;
-    let mut counts = Counts::default();
+    let (mut counts, mut failures) = (Counts::default(), Failures::default());
     for line in BufReader::new(output).lines() {
         let line = line.context("reading the output of cargo test")?;
         counts.add(&line);
+        failures.add(&line);
         println!("{line}");
     }
     let status = child.wait().context("waiting for cargo test")?;
@@ -69,5 +72,5 @@ fn run_tests(arguments: &[String]) -> anyhow::Result<Counts> {
         // Also a test that does not compile, or a test program that was killed, is a failure.
         counts.failed = counts.failed.max(1);
     }
-    Ok(counts)
+    Ok((counts, failures))
 }

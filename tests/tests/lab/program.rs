@@ -28,7 +28,9 @@ impl Program {
 
     fn build(&self) -> PathBuf {
         if let Some(given) = env::var_os(self.variable) {
-            return given.into();
+            let given = PathBuf::from(given);
+            assert!(given.exists(), "{} names {}, which is not there", self.variable, given.display());
+            return given;
         }
         let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(["build", "--package", self.package, "--bin", self.name, "--message-format", "json"])

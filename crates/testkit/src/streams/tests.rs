@@ -167,9 +167,10 @@ async fn a_limited_stream_throttles_what_is_above_the_limits() {
     let stream = ServedStream::limited("sessions");
     stream.open_shard(NewShard::root(SHARD));
     let client = streams_client(&stream.endpoint_url());
-    // The SDK calls again by itself.
+    // The SDK calls again by itself, three times at most: what it gives up may be throttled each time.
     let describe = || client.describe_stream().stream_arn(stream.stream_arn()).send();
-    join_all((0..15).map(|_| describe())).await.into_iter().for_each(|answer| drop(answer.unwrap()));
+    let described = join_all((0..15).map(|_| describe())).await.into_iter().filter(Result::is_ok).count();
+    assert!(described >= 10, "{described}");
     assert!(stream.throttled("DescribeStream") > 0);
     let iterator = iterator(&stream, &client, ShardIteratorType::TrimHorizon).send().await.unwrap();
     assert_eq!(stream.shards_read(), 0);
