@@ -187,7 +187,7 @@ def of_fill(source):
 
 
 def of_letters(source):
-    letters = source["outcomes"]["dead_lettered"] + (source["backfill"] or {}).get("dead_lettered", 0)
+    letters = source["outcomes"]["dead_lettered"] + (source.get("backfill_dead_lettered") or 0)
     return "letters" if letters else "ok"
 
 

@@ -68,6 +68,7 @@ def source(name="orders", shards=None, **more):
         "paused": None,
         "phase": "complete",
         "backfill": None,
+        "backfill_dead_lettered": 0,
         "gaps": [],
         "counters": counters(),
         "shards": shards,

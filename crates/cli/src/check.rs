@@ -8,11 +8,11 @@ mod source;
 mod state;
 
 use serde_json::json;
-use streamdex_config::Config;
+use streamdex_config::{Config, Problem};
 use streamdex_dynamodb::survey::Survey;
 use streamdex_sink::SetupContext;
 
-use self::line::{Line, State};
+use self::line::{Counts, Line};
 use crate::args::{CheckArgs, Global};
 use crate::exit::{CliError, Exit};
 use crate::mirrored::facts_of;
@@ -30,20 +30,22 @@ pub(crate) async fn run(global: &Global, arguments: &CheckArgs) -> Result<Exit, 
         Some(_) => lines.push(rest("--online asks DynamoDB and OpenSearch, and changes nothing")),
         None => lines.push(rest("correct the configuration first")),
     }
-    let failed = lines.iter().filter(|line| line.state == State::Failed).count();
+    let counts = Counts::of(&lines);
     if global.json {
-        output::print_json(&json!({ "lines": lines, "failed": failed }))?;
+        let Counts { passed, warned, failed, unknown } = counts;
+        let counted = json!({ "passed": passed, "warned": warned, "failed": failed, "unknown": unknown });
+        output::print_json(&json!({ "lines": lines, "counts": counted }))?;
     } else {
         output::print(&line::text(&lines))?;
     }
-    Ok(if failed == 0 { Exit::Done } else { Exit::DeadLetters })
+    Ok(if counts.failed == 0 { Exit::Done } else { Exit::DeadLetters })
 }
 
 /// The configuration, its routes and mapping files.
 fn offline(origin: &Origin) -> (Vec<Line>, Option<Config>) {
     let what = "configuration";
     match settings::load(origin) {
-        Err(error) => (vec![Line::failed(what, error.to_string(), error.hint().unwrap_or("correct it"))], None),
+        Err(error) => (of_problems(what, &error), None),
         Ok(loaded) => {
             let routes: usize = loaded.config.sources.iter().map(|source| source.routes.len()).sum();
             let tables: Vec<&str> = loaded.config.sources.iter().map(|source| source.table.table_name()).collect();
@@ -58,6 +60,19 @@ fn offline(origin: &Origin) -> (Vec<Line>, Option<Config>) {
             (lines, Some(loaded.config))
         }
     }
+}
+
+/// A line for each problem of the file; one line where it cannot be read.
+fn of_problems(what: &str, error: &CliError) -> Vec<Line> {
+    let hint = error.hint().unwrap_or("correct it");
+    if error.problems().is_empty() {
+        return vec![Line::failed(what, error.to_string(), hint)];
+    }
+    let line = |problem: &Problem| {
+        let says = Problem { hint: None, ..problem.clone() }.to_string();
+        Line::failed(what, says, problem.hint.as_deref().unwrap_or(hint))
+    };
+    error.problems().iter().map(line).collect()
 }
 
 /// What the configuration leads to.

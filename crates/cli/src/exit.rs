@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
-use streamdex_config::ConfigError;
+use streamdex_config::{ConfigError, Problem};
 use streamdex_delivery::DeliveryFault;
 use streamdex_delivery::letter::LetterError;
 use streamdex_dynamodb::AwsError;
@@ -39,6 +40,7 @@ pub struct CliError {
     hint: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
     closed_pipe: bool,
+    problems: Vec<Problem>,
 }
 
 // === impl Exit ===
@@ -67,7 +69,7 @@ impl From<Exit> for ExitCode {
 impl CliError {
     /// An error with this message.
     pub fn new(exit: Exit, message: impl Into<String>) -> CliError {
-        CliError { exit, message: message.into(), hint: None, source: None, closed_pipe: false }
+        CliError { exit, message: message.into(), hint: None, source: None, closed_pipe: false, problems: Vec::new() }
     }
 
     /// Adds what to do, in one sentence.
@@ -82,6 +84,12 @@ impl CliError {
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> CliError {
         self.source = Some(source.into());
         self
+    }
+
+    /// The same, with the file that it is about before its message.
+    #[must_use]
+    pub(crate) fn in_file(self, path: &Path) -> CliError {
+        CliError { message: format!("{}: {}", path.display(), self.message), ..self }
     }
 
     /// A failed write to stdout. A reader that has gone away wants no more, which is no failure.
@@ -100,6 +108,11 @@ impl CliError {
     /// What to do, in one sentence.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// The problems of the configuration, where they are why.
+    pub(crate) fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 
     /// Whether the reader of stdout has gone away: the command ends without a word.
@@ -136,7 +149,10 @@ impl From<ConfigError> for CliError {
                     .caused_by(source)
                     .with_hint(hint)
             }
-            other => CliError::new(Exit::Usage, other.to_string()).with_hint(hint),
+            other => CliError {
+                problems: other.problems().to_vec(),
+                ..CliError::new(Exit::Usage, other.to_string()).with_hint(hint)
+            },
         }
     }
 }

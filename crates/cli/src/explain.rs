@@ -65,6 +65,7 @@ async fn settled(
     let mut explained = explain(mirror, key, term).await?;
     // The end of the look at which it was first seen as it is now.
     let mut unchanged_since = Instant::now();
+    let mut is_said = false;
     loop {
         let lag = match &reader {
             Some(reader) => reader.lag().await,
@@ -77,6 +78,11 @@ async fn settled(
             let is_pending = explained.differs() && !is_passed && lag.is_some();
             let verdict = if is_pending { Verdict::Pending } else { explained.verdict };
             return Ok(Answer { explained, verdict, lag });
+        }
+        if !is_said {
+            let left = patience.saturating_sub(begun.elapsed()).as_secs();
+            output::note(&format!("it differs: looking again for up to {left} s, since a change may be on its way\n"));
+            is_said = true;
         }
         tokio::time::sleep(AGAIN).await;
         let again = explain(mirror, key, term).await?;
@@ -134,7 +140,7 @@ fn document(answer: &Answer, values: bool) -> Value {
             "verdict": place.verdict,
             "kind": place.kind,
             "version": place.stored.as_ref().map(|stored| stored.version),
-            "written": place.stored.as_ref().map(|stored| render::second_of(stored.version)),
+            "written": place.stored.as_ref().map(|stored| render::second_of(stored.version)).filter(|second| *second > 0),
             "document": place.stored.as_ref().filter(|_| values).map(|stored| raw(&stored.source)),
         })
     };

@@ -9,7 +9,7 @@ use std::io::{IsTerminal, Write, stderr, stdin};
 use std::path::Path;
 
 use serde_json::json;
-use streamdex_config::Config;
+use streamdex_config::{Config, ConfigError};
 use streamdex_dynamodb::clients::SourceClients;
 use streamdex_dynamodb::survey::Survey;
 use streamdex_dynamodb::{AwsError, Fault};
@@ -105,7 +105,26 @@ fn source_of(arguments: &InitArgs, table: &str, opensearch: &Url) -> Result<Conf
     source += &toml_table(more.into_iter().filter_map(|(key, value)| Some((key, value?))));
     let opensearch = toml_table([("url", opensearch.as_str())]);
     let text = format!("[source]\n{source}[opensearch]\n{opensearch}[[route]]\nindex = \"x\"\n");
-    Ok(Config::parse(&text, Path::new(""), &|_| None)?.config)
+    Ok(Config::parse(&text, Path::new(""), &|_| None).map_err(|error| of_options(&error))?.config)
+}
+
+/// The problems of a text that nobody wrote, by the options that gave its values.
+fn of_options(error: &ConfigError) -> CliError {
+    let option = |path: &str| match path {
+        "source.region" => "--region",
+        "source.endpoint_url" => "--endpoint-url",
+        path if path.starts_with("opensearch") => "--opensearch",
+        _ => "--table",
+    };
+    let said: Vec<String> = error
+        .problems()
+        .iter()
+        .map(|problem| {
+            let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("{}: {}{hint}", option(&problem.path), problem.message)
+        })
+        .collect();
+    CliError::new(Exit::Usage, said.join("; ")).with_hint("correct the option")
 }
 
 fn toml_table<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {

@@ -25,7 +25,7 @@ pub(crate) use self::facts::{Facts, Purpose, View};
 use self::grants::Grants;
 pub(crate) use self::grants::{Policies, Principal};
 pub(crate) use self::place::Around;
-pub(crate) use self::search::{Access, access};
+pub(crate) use self::search::{Access, access, domain_of};
 
 /// The policies that `config` needs.
 pub(crate) fn policies(config: &Config, purpose: Purpose, facts: &Facts) -> Policies {

@@ -65,9 +65,7 @@ pub(crate) fn load(origin: &Origin) -> Result<Loaded, CliError> {
         if let Origin::File(path) = origin
             && !error.to_string().contains(&path.display().to_string())
         {
-            let hint = error.hint().map(str::to_owned);
-            error =
-                CliError::new(error.exit(), format!("{}: {error}", path.display())).with_hint(hint.unwrap_or_default());
+            error = error.in_file(path);
         }
         error
     })

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use streamdex_config::{Config, Source};
 use streamdex_delivery::Term;
-use streamdex_mapping::{Key, key_of_texts};
+use streamdex_mapping::{Key, KeyType, key_of_texts};
 use streamdex_reconcile::explain::Explained;
 use streamdex_reconcile::settle::{Settled, Waits, settle};
 use streamdex_reconcile::verdict::Verdict;
@@ -91,6 +91,12 @@ impl Waiter {
         Ok(Waiter { mirrored, config: config.clone(), source: source.clone(), reader: OnceCell::new() })
     }
 
+    /// Whether the table has this as a key attribute, which is no number.
+    pub(crate) fn is_no_number(&self, name: &str) -> bool {
+        let mut keys = self.mirrored.mirror.keys.iter();
+        keys.any(|key| key.name == name && key.kind != KeyType::Number)
+    }
+
     /// The key that these texts give.
     ///
     /// # Errors
@@ -112,7 +118,8 @@ impl Waiter {
         let waits = Waits { until: begun + limit, margin: margin(&self.source) };
         let settled = Box::pin(settle(&self.mirrored.mirror, key, self, waits, term));
         let settled = timeout(limit + GRACE, settled).await.map_err(|_| no_answer())??;
-        Ok(Waited::new(settled, begun.elapsed()))
+        let lag = if matches!(settled, Settled::Late) { self.lag().await } else { None };
+        Ok(Waited::new(settled, lag, begun.elapsed()))
     }
 }
 
@@ -134,7 +141,8 @@ impl Lag for Waiter {
 // === impl Waited ===
 
 impl Waited {
-    fn new(settled: Settled, after: Duration) -> Waited {
+    /// `lag`: how far behind the reader of the table is, where somebody says so.
+    fn new(settled: Settled, lag: Option<Duration>, after: Duration) -> Waited {
         let (end, verdict, says) = match &settled {
             Settled::Searchable(verdict) => {
                 let says = match verdict {
@@ -147,9 +155,12 @@ impl Waited {
             }
             Settled::Never(explained) => (End::Never, explained.verdict, never(explained)),
             Settled::Late => {
-                let says =
-                    "searches do not find what the table holds yet: the reader may be behind, see `streamdex status`";
-                (End::Late, Verdict::Pending, says.to_owned())
+                let reader = match lag {
+                    Some(lag) => format!("the reader is {} s behind", lag.as_secs()),
+                    None => "nobody says how far behind the reader is, or that one runs".to_owned(),
+                };
+                let says = format!("searches do not find what the table holds yet: {reader}, see `streamdex status`");
+                (End::Late, Verdict::Pending, says)
             }
         };
         let waited_seconds = (after.as_secs_f64() * 1000.0).round() / 1000.0;

@@ -27,6 +27,15 @@ pub(super) struct Line {
     pub(super) hint: Option<String>,
 }
 
+/// How many lines are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) passed: usize,
+    pub(super) warned: usize,
+    pub(super) failed: usize,
+    pub(super) unknown: usize,
+}
+
 // === impl ===
 
 impl State {
@@ -63,6 +72,21 @@ impl Line {
     }
 }
 
+impl Counts {
+    pub(super) fn of(lines: &[Line]) -> Counts {
+        let mut counts = Counts::default();
+        for line in lines {
+            *match line.state {
+                State::Passed => &mut counts.passed,
+                State::Warned => &mut counts.warned,
+                State::Failed => &mut counts.failed,
+                State::Unknown => &mut counts.unknown,
+            } += 1;
+        }
+        counts
+    }
+}
+
 /// So many of something whose plural ends in s.
 pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
@@ -78,8 +102,7 @@ pub(super) fn text(lines: &[Line]) -> String {
             text.push_str(&format!("{:6}  {:widest$}  -> {hint}\n", "", ""));
         }
     }
-    let count = |wanted| lines.iter().filter(|line| line.state == wanted).count();
-    let [passed, warned, failed, unknown] = [State::Passed, State::Warned, State::Failed, State::Unknown].map(count);
+    let Counts { passed, warned, failed, unknown } = Counts::of(lines);
     text + &format!("\n{passed} passed, {warned} warned, {failed} failed, {unknown} not known\n")
 }
 

@@ -1,12 +1,13 @@
 //! OpenSearch: what it is, the indices, and whether documents may be written.
 
-use streamdex_config::{Auth, Config};
+use streamdex_config::{Auth, Config, Source};
 use streamdex_sink::index::{Code, Flavour, IndexPlan, Plan, trial};
 use streamdex_sink::{Client, Indices, SetupContext, SetupError};
 
 use super::line::Line;
 use super::source::refused;
 use crate::connect;
+use crate::policy::domain_of;
 
 const GRANT: &str = "streamdex iam-policy --for run --opensearch prints the role that it needs";
 
@@ -24,16 +25,17 @@ pub(super) async fn lines(config: &Config, facts: &SetupContext) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Ok(flavour) = indices.flavour().await {
         lines.push(of_flavour(flavour, client.endpoint()));
+        lines.extend(of_encryption(config, flavour));
         if *flavour != Flavour::Serverless {
             lines.push(of_body_limit(config, trial::body_limit(&client).await));
         }
     }
-    let mut is_complete = true;
+    let (mut is_complete, is_filled) = (true, config.sources.iter().any(Source::may_be_scanned));
     for IndexPlan { index, result } in Box::pin(indices.plan()).await {
         match result {
             Ok(plan) => {
                 is_complete &= plan.uuid.is_some();
-                lines.extend(of_index(&client, &index, &plan).await);
+                lines.extend(of_index(&client, &index, &plan, is_filled).await);
             }
             Err(error) => lines.push(failed(format!("index {index}"), &error)),
         }
@@ -57,11 +59,29 @@ fn of_flavour(flavour: &Flavour, endpoint: &str) -> Line {
         _ => "an engine of unknown version".to_owned(),
     };
     let says = format!("{name} answers at {endpoint}");
+    if *flavour == Flavour::Unknown {
+        return Line::warned("OpenSearch", format!("{says}: these credentials may not ask for it"), GRANT);
+    }
     let lacks = flavour.lacks();
     if lacks.is_empty() {
         return Line::passed("OpenSearch", says);
     }
     Line::warned("OpenSearch", format!("{says}; {}", lacks.join("; ")), "docs/compatibility.md says what that means")
+}
+
+/// Whether a domain encrypts what lies on its disks is known to AWS, not to OpenSearch.
+fn of_encryption(config: &Config, flavour: &Flavour) -> Option<Line> {
+    let what = "encryption of the domain";
+    if *flavour == Flavour::Serverless {
+        return Some(Line::passed("encryption of the collection", "collections always are encrypted"));
+    }
+    let Auth::SigV4 { region, .. } = &config.opensearch.auth else { return None };
+    let name = domain_of(&config.opensearch.url).unwrap_or("NAME");
+    let region = region.as_ref().map(|region| format!(" --region {region}")).unwrap_or_default();
+    let command = format!(
+        "aws opensearch describe-domain --domain-name {name}{region} --query 'DomainStatus.[EncryptionAtRestOptions,NodeToNodeEncryptionOptions]'"
+    );
+    Some(Line::unknown(what, "OpenSearch does not say", command))
 }
 
 fn of_body_limit(config: &Config, limit: Result<u64, SetupError>) -> Line {
@@ -81,7 +101,7 @@ fn of_body_limit(config: &Config, limit: Result<u64, SetupError>) -> Line {
     }
 }
 
-async fn of_index(client: &Client, index: &str, plan: &Plan) -> Vec<Line> {
+async fn of_index(client: &Client, index: &str, plan: &Plan, is_filled: bool) -> Vec<Line> {
     let what = || format!("index {index}");
     let is_there = plan.uuid.is_some();
     let says = match (plan.note, is_there) {
@@ -102,17 +122,40 @@ async fn of_index(client: &Client, index: &str, plan: &Plan) -> Vec<Line> {
     if plan.note.is_some() || !is_there {
         return lines;
     }
-    let written = format!("write to {}", plan.writes_to);
-    lines.push(match trial::may_write(client, &plan.writes_to).await {
-        Ok(()) => Line::passed(written, "index and delete are allowed"),
-        Err(error) => failed(written, &error),
-    });
+    lines.extend(tried(client, &plan.writes_to).await);
+    lines.extend(of_searches(plan, is_filled));
     lines.extend(of_policy(client, index, plan).await);
     lines
 }
 
+/// What `run` asks of an index that is there: a line for each refusal, or one for all that is allowed.
+async fn tried(client: &Client, concrete: &str) -> Vec<Line> {
+    let what = || format!("write to {concrete}");
+    let results = [
+        trial::may_write(client, concrete).await,
+        trial::may_add_fields(client, concrete).await,
+        trial::may_watch(client, concrete).await,
+    ];
+    let refused: Vec<Line> = results.iter().filter_map(|tried| Some(failed(what(), tried.as_ref().err()?))).collect();
+    if refused.is_empty() {
+        return vec![Line::passed(what(), "index, delete, new fields and a look at its UUID are allowed")];
+    }
+    refused
+}
+
+/// Searches that are refused: `run` counts the documents of an index that it may have to fill.
+fn of_searches(plan: &Plan, is_filled: bool) -> Option<Line> {
+    let problem = plan.documents.as_ref()?.problem.as_ref()?;
+    let what = format!("search in {}", plan.writes_to);
+    Some(match is_filled {
+        true => Line::failed(what, problem, GRANT),
+        false => Line::unknown(what, format!("{problem} (`run` does not need it)"), GRANT),
+    })
+}
+
 fn documents(plan: &Plan) -> String {
-    plan.documents.as_ref().map_or_else(|| "?".to_owned(), |documents| documents.count.to_string())
+    let known = plan.documents.as_ref().filter(|documents| documents.problem.is_none());
+    known.map_or_else(|| "?".to_owned(), |documents| documents.count.to_string())
 }
 
 /// A policy that rolls an index over or deletes it works against an index that equals a table.
@@ -130,5 +173,32 @@ async fn of_policy(client: &Client, index: &str, plan: &Plan) -> Option<Line> {
             let command = format!("GET /_plugins/_ism/explain/{}", plan.writes_to);
             Some(Line::unknown(what, format!("whether a policy rolls it over is not known: {error}"), command))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::line::State;
+    use super::*;
+
+    fn line(opensearch: &str, flavour: &Flavour) -> Option<Line> {
+        let text = format!(
+            "source = {{ table = 'orders' }}\nopensearch = {{ {opensearch} }}\nroute = [{{ index = 'orders' }}]"
+        );
+        of_encryption(&Config::parse(&text, Path::new(""), &|_| None).unwrap().config, flavour)
+    }
+
+    #[test]
+    fn whoever_knows_the_encryption_is_named() {
+        let url = "https://search-my-shop-abc123.eu-west-1.es.amazonaws.com";
+        let signed = format!("url = '{url}', auth = {{ kind = 'sigv4' }}");
+        let asked = line(&signed, &Flavour::OpenSearch("2.19.1".into())).unwrap();
+        let command = asked.hint.unwrap();
+        assert_eq!(asked.state, State::Unknown);
+        assert!(command.contains("--domain-name my-shop --region eu-west-1 "), "{command}");
+        assert_eq!(line("url = 'http://127.0.0.1:9200'", &Flavour::OpenSearch("2.19.1".into())), None);
+        assert_eq!(line(&signed, &Flavour::Serverless).unwrap().state, State::Passed);
     }
 }

@@ -107,11 +107,15 @@ fn of_keys(source: &Source, survey: &Survey) -> Line {
     let mismatch =
         source.routes.iter().find_map(|route| Some((route, key_mismatches(route, &keys).into_iter().next()?)));
     match mismatch {
-        None => Line::passed(what, format!("{} fit the table's key", counted(source.routes.len(), "route"))),
+        None => Line::passed(what, fits(source.routes.len())),
         Some((route, mismatch)) => {
             Line::failed(what, format!("the route to {}: {mismatch}", route.index.text()), mismatch.hint())
         }
     }
+}
+
+fn fits(routes: usize) -> String {
+    format!("{} {} the table's key", counted(routes, "route"), if routes == 1 { "fits" } else { "fit" })
 }
 
 fn stream_arn(source: &Source, survey: &Survey) -> Option<StreamArn> {

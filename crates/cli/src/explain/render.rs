@@ -76,12 +76,14 @@ fn route(verdict: &RouteVerdict) -> String {
 fn place(place: &Place, values: bool) -> String {
     let index = place.address.index.as_str();
     let Some(stored) = &place.stored else { return format!("{index}: no document ({})", place.verdict.name()) };
-    let second = second_of(stored.version);
+    let written = match second_of(stored.version) {
+        0 => "which is none of streamdex's".to_owned(),
+        second => format!("of {}", date(second)),
+    };
     let mut text = format!(
-        "{index}: a document of {} bytes, version {} of {} ({})",
+        "{index}: a document of {} bytes, version {} {written} ({})",
         stored.source.len(),
         stored.version,
-        date(second),
         place.verdict.name()
     );
     if values {
@@ -90,7 +92,7 @@ fn place(place: &Place, values: bool) -> String {
     text
 }
 
-/// The second that a document's version was made of.
+/// The second that a document's version was made of; 0 for one that somebody else gave.
 pub(super) fn second_of(version: u64) -> u64 {
     ExternalVersion::second_of(version)
 }

@@ -85,14 +85,15 @@ pub(crate) fn access(config: &Config, purpose: Purpose, facts: &Facts) -> Option
     }
 }
 
-/// The domain in `search-NAME-HASH.REGION.es.amazonaws.com`.
 fn domain<'a>(config: &'a Config, facts: &'a Facts) -> &'a str {
-    let of_host = || {
-        let label = first_label(&config.opensearch.url)?;
-        let name = label.strip_prefix("search-").or_else(|| label.strip_prefix("vpc-"))?;
-        name.rsplit_once('-').map(|(name, _)| name)
-    };
-    facts.domain.as_deref().or_else(of_host).unwrap_or(DOMAIN)
+    facts.domain.as_deref().or_else(|| domain_of(&config.opensearch.url)).unwrap_or(DOMAIN)
+}
+
+/// The domain in `search-NAME-HASH.REGION.es.amazonaws.com`.
+pub(crate) fn domain_of(url: &Url) -> Option<&str> {
+    let label = first_label(url)?;
+    let name = label.strip_prefix("search-").or_else(|| label.strip_prefix("vpc-"))?;
+    name.rsplit_once('-').map(|(name, _)| name)
 }
 
 /// The first label of an AWS host.

@@ -64,6 +64,12 @@ impl ItemAwaits {
         let unknown = || CliError::new(Exit::Usage, "there is no such source");
         let waiter = self.waiters.get(&source.name).ok_or_else(unknown)?;
         let waiter = waiter.get_or_try_init(|| Box::pin(Waiter::connect(&self.config, source))).await?;
+        let is_wrong = |(name, value): &(&String, &Value)| value.is_number() && waiter.is_no_number(name);
+        if let Some((name, _)) = asked.key.iter().find(is_wrong) {
+            let error =
+                CliError::new(Exit::Usage, format!("{name} is no number in the table: write its value as a string"));
+            return Err(error.with_hint(r#"{"key": {"NAME": "VALUE"}}"#));
+        }
         let texts: Option<Vec<(String, String)>> =
             asked.key.into_iter().map(|(name, value)| Some((name, text(value)?))).collect();
         let no_text = || {

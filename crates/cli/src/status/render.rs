@@ -73,6 +73,7 @@ fn group(text: &mut String, table: &TableReport) {
         None => line(text, format_args!("  nobody has read the table yet")),
     }
     phase(text, table.phase, table.backfill.as_ref());
+    filled(text, table.backfill_dead_lettered);
     gaps(text, &table.gaps);
     for item in &table.malformed {
         line(text, format_args!("  ! the item {item} cannot be read; a shard that it is about stands still"));
@@ -164,6 +165,7 @@ fn source(text: &mut String, source: &SourceReport) {
         line(text, format_args!("  ! {reason}"));
     }
     phase(text, source.phase.as_deref(), source.backfill.as_ref());
+    filled(text, source.backfill_dead_lettered);
     gaps(text, &source.gaps);
     shards(text, &source.shards);
 }
@@ -194,6 +196,18 @@ fn progress(text: &mut String, source: &SourceReport) {
 fn phase(text: &mut String, phase: Option<&str>, backfill: Option<&BackfillReport>) {
     if phase == Some("partial") {
         line(text, format_args!("  ! {}", partial(backfill)));
+    }
+}
+
+/// Dead letters that are not among those of the stream.
+fn filled(text: &mut String, dead_lettered: Option<u64>) {
+    if let Some(letters @ 1..) = dead_lettered {
+        line(
+            text,
+            format_args!(
+                "  {letters} dead letters when the index was filled: `streamdex dlq list` has those that are left"
+            ),
+        );
     }
 }
 

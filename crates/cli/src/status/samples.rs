@@ -159,6 +159,7 @@ pub(super) fn group() -> TableReport {
             segments_done: 2,
             ..BackfillReport::default()
         }),
+        backfill_dead_lettered: Some(2),
         lease: Some(lease),
         shards: vec![shard("a", "open"), shard("b", "drained"), shard("c", "open"), shard("d", "gapped")],
         gaps: source().gaps,

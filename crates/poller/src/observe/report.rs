@@ -117,6 +117,8 @@ pub struct SourceReport {
     pub phase: Option<String>,
     /// The backfill that is not complete.
     pub backfill: Option<BackfillReport>,
+    /// Items that became dead letters when the index was filled, as long ago as that may be.
+    pub backfill_dead_lettered: Option<u64>,
     /// Gaps.
     pub gaps: Vec<GapReport>,
     /// Other things that are counted, by name.
@@ -257,6 +259,7 @@ impl SourceReport {
             paused: status.paused.clone(),
             phase: status.fill.phase().map(str::to_owned),
             backfill: status.fill.report(),
+            backfill_dead_lettered: status.fill.dead_lettered(),
             gaps: status.gaps.iter().map(GapReport::of).collect(),
             counters: counters(snapshot),
             shards: status.shards.iter().map(ShardReport::of).collect(),

@@ -28,6 +28,8 @@ pub struct TableReport {
     pub phase: Option<&'static str>,
     /// The backfill that is not complete.
     pub backfill: Option<BackfillReport>,
+    /// Items that became dead letters when the index was filled, as long ago as that may be.
+    pub backfill_dead_lettered: Option<u64>,
     /// The shards that are read, or can be.
     pub shards: Vec<ShardItemReport>,
     /// Gaps.
@@ -79,6 +81,7 @@ impl TableReport {
         TableReport {
             phase: fill.phase().filter(|_| is_begun),
             backfill: fill.report(),
+            backfill_dead_lettered: fill.dead_lettered(),
             begun_seconds_ago: loaded.start.as_ref().map(|start| now.saturating_sub(start.at)),
             lease: loaded.lease.as_ref().map(|lease| LeaseReport::of(lease, now)),
             shards: loaded.shards.iter().filter_map(|shard| ShardItemReport::of(shard, now)).collect(),

@@ -11,8 +11,11 @@ pub enum Fill {
     Unknown,
     /// It may lack items; the record of the backfill, where one was begun.
     Partial(Option<BackfillRecord>),
-    /// It holds all of them.
-    Complete,
+    /// It holds all of them, but for so many that could not be indexed.
+    Complete {
+        /// Items that became dead letters.
+        dead_lettered: u64,
+    },
 }
 
 /// A backfill that was begun and is not complete.
@@ -42,7 +45,9 @@ pub struct BackfillReport {
 impl From<Option<BackfillRecord>> for Fill {
     fn from(record: Option<BackfillRecord>) -> Fill {
         match record {
-            Some(record) if record.state == BackfillState::Complete => Fill::Complete,
+            Some(record) if record.state == BackfillState::Complete => {
+                Fill::Complete { dead_lettered: record.dead_lettered }
+            }
             record => Fill::Partial(record),
         }
     }
@@ -54,7 +59,16 @@ impl Fill {
         match self {
             Fill::Unknown => None,
             Fill::Partial(_) => Some("partial"),
-            Fill::Complete => Some("complete"),
+            Fill::Complete { .. } => Some("complete"),
+        }
+    }
+
+    /// Items that became dead letters when they were filled; `None` where nobody has filled, or looked.
+    pub fn dead_lettered(&self) -> Option<u64> {
+        match self {
+            Fill::Unknown | Fill::Partial(None) => None,
+            Fill::Partial(Some(record)) => Some(record.dead_lettered),
+            Fill::Complete { dead_lettered } => Some(*dead_lettered),
         }
     }
 
@@ -117,7 +131,12 @@ mod tests {
             let after_gap = Fill::from(Some(BackfillRecord::after_gap(by, 7))).report();
             assert!(partial(after_gap.as_ref()).contains(what), "{after_gap:?}");
         }
-        let complete = Fill::from(Some(BackfillRecord::of_stream(7)));
+        record.dead_lettered = 3;
+        assert_eq!(Fill::from(Some(record)).dead_lettered(), Some(3));
+        let mut record = BackfillRecord::of_stream(7);
+        record.dead_lettered = 2;
+        let complete = Fill::from(Some(record));
+        assert_eq!((complete.dead_lettered(), Fill::from(None).dead_lettered()), (Some(2), None));
         assert_eq!((complete.phase(), complete.report()), (Some("complete"), None));
         assert_eq!(Fill::default().phase(), None);
     }

@@ -111,8 +111,8 @@ impl Owner {
         if found.routes != self.routes {
             findings.push(Finding::new(
                 Code::OtherRoutes,
-                format!("the routes have changed since {concrete} was made"),
-                "documents that do not change keep their old form; raise `generation` of this index to write all of them again",
+                format!("the routes of {} have changed since {concrete} was made", self.table),
+                "documents that do not change keep their old form; raise `generation` of this index to write all of them again (which route has changed is not known: the index keeps a fingerprint of all of them)",
             ));
         }
         Ok(findings)

@@ -3,7 +3,7 @@
 use opensearch::http::Method;
 use serde_json::{Value, json};
 
-use super::admin::{ask, escape};
+use super::admin::{ask, escape, uuids};
 use super::error::SetupError;
 use super::reply::refusal;
 use crate::client::{BodyEncoding, Client};
@@ -40,6 +40,24 @@ pub async fn may_write(client: &Client, concrete: &str) -> Result<(), SetupError
         }
     }
     Ok(())
+}
+
+/// Whether fields may be added to the index `concrete`, as documents with new attributes do: none is.
+///
+/// # Errors
+/// OpenSearch refuses it, or does not answer.
+pub async fn may_add_fields(client: &Client, concrete: &str) -> Result<(), SetupError> {
+    let path = format!("{}/_mapping", escape(concrete));
+    let reply = ask(client, Method::Put, &path, Some(&json!({"properties": {}}))).await?;
+    if reply.is_success() { Ok(()) } else { Err(reply.refused("add fields to an index")) }
+}
+
+/// Whether OpenSearch tells the UUID of the index `concrete`, which shows that nobody has made another one of that name.
+///
+/// # Errors
+/// OpenSearch refuses it, or does not answer.
+pub async fn may_watch(client: &Client, concrete: &str) -> Result<(), SetupError> {
+    uuids(client, &[concrete.to_owned()]).await.map(drop)
 }
 
 /// The size of the largest request that every node takes, in bytes.

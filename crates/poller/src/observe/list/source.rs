@@ -95,7 +95,7 @@ pub(super) const METRICS: &[Metric] = &[
             by_source(snapshot, |status| match &status.fill {
                 Fill::Unknown => None,
                 Fill::Partial(_) => Some(0),
-                Fill::Complete => Some(1),
+                Fill::Complete { .. } => Some(1),
             })
         },
     },
