@@ -87,7 +87,7 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Wait until searches find of one item what the table holds
     Await(AwaitArgs),
-    /// Fill the next generation of an index, and move readers to it when it is equal
+    /// Fill the next generation of an index, and move searches to it when it is equal
     Rebuild(RebuildArgs),
     /// Records that can never be indexed
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! `streamdex rebuild`: fills the next generation of the indices beside the one that readers see, and moves readers to it.
+//! `streamdex rebuild`: fills the next generation of the indices beside the one that searches see, and moves searches to it.
 //!
 //! It follows the stream as `run` does, for the group of the new configuration, and looks at how far the rebuild is beside
 //! that. `run` with the new configuration takes over when it ends.
@@ -69,7 +69,7 @@ pub(crate) async fn run(global: &Global, arguments: RebuildArgs) -> Result<Exit,
     }
     for (target, record) in again {
         target.rebuild.enter(&record, RebuildPhase::Equal).await?;
-        tracing::info!(table = target.table(), "readers were moved back: they are to move again");
+        tracing::info!(table = target.table(), "searches were moved back: they are to move again");
     }
     Box::pin(follow_and_look(global, config, &arguments, targets)).await
 }
@@ -78,7 +78,7 @@ pub(crate) async fn run(global: &Global, arguments: RebuildArgs) -> Result<Exit,
 enum Ready {
     /// A rebuild begins.
     Begins(Beginning),
-    /// One that readers were moved back from is to move them again.
+    /// One that searches were moved back from is to move them again.
     Again(RebuildRecord),
     /// One goes on.
     GoesOn,
@@ -223,11 +223,11 @@ async fn look(target: Arc<Target>, followed: Arc<AtomicUsize>, stop: Cancellatio
     std::future::pending().await
 }
 
-/// What was said last and when, and what that knows of readers.
+/// What was said last and when, and what that knows of searches.
 #[derive(Default)]
 struct Told {
     last: Option<(String, Instant)>,
-    /// The rebuild that has moved readers.
+    /// The rebuild that has moved searches.
     moved: Option<RebuildRecord>,
 }
 
@@ -255,7 +255,7 @@ impl Told {
         }
     }
 
-    /// Readers see what the group fills, or not.
+    /// Searches see what the group fills, or not.
     fn sees(&mut self, record: &RebuildRecord) {
         self.moved = (record.phase == RebuildPhase::Moved).then(|| record.clone());
     }
@@ -286,7 +286,7 @@ impl Told {
     }
 
     fn follows(&mut self, target: &Target) {
-        let text = "another rebuild has begun; readers need this generation, so it is kept up to date";
+        let text = "another rebuild has begun; searches need this generation, so it is kept up to date";
         let hint = "start `streamdex run` with this configuration, which stands by, and stop this one";
         self.say(text, || tracing::info!(table = target.table(), hint, "{text}"));
     }
@@ -346,11 +346,11 @@ async fn roll_back(target: &Target, arguments: &RebuildArgs, term: Term<'_>) -> 
             return Ok(());
         }
         RebuildPhase::Returned => {
-            output::note(&format!("readers of {table} see what they saw before\n"));
+            output::note(&format!("searches of {table} see what they saw before\n"));
             return Ok(());
         }
         phase => {
-            let message = format!("readers of {table} see what they saw before: the rebuild is {}", phase.name());
+            let message = format!("searches of {table} see what they saw before: the rebuild is {}", phase.name());
             return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex rebuild --status` shows it"));
         }
     }
@@ -370,11 +370,11 @@ async fn abort(target: &Target, arguments: &RebuildArgs, term: Term<'_>) -> Resu
     }
     match target.rebuild.abort(record, target, term).await? {
         Abort::Done => {
-            output::note(&format!("the rebuild of {table} is gone: readers see what they saw before\n"));
+            output::note(&format!("the rebuild of {table} is gone: searches see what they saw before\n"));
             Ok(())
         }
         Abort::Shown(phase) => {
-            let message = format!("readers of {table} may see the next generation: the rebuild is {}", phase.name());
+            let message = format!("searches of {table} may see the next generation: the rebuild is {}", phase.name());
             Err(CliError::new(Exit::Usage, message).with_hint("move them back first: `streamdex rebuild --rollback`"))
         }
         Abort::ReadBy(reader) => {

@@ -1,4 +1,4 @@
-//! How far a rebuild is: one record for each table, about the group whose index readers see and the one that fills the next
+//! How far a rebuild is: one record for each table, about the group whose index searches see and the one that fills the next
 //! generation. Each write says which one it follows.
 
 use std::collections::BTreeMap;
@@ -26,18 +26,18 @@ pub struct RebuildRecord {
     pub began: u64,
     /// When this was written.
     pub at: u64,
-    /// The group that writes what readers saw before.
+    /// The group that writes what searches saw before.
     pub from: String,
     /// The group that fills the next generation.
     pub to: String,
-    /// What readers saw, and what they are to see, by the text of the route.
+    /// What searches saw, and what they are to see, by the text of the route.
     pub indices: BTreeMap<String, Rebuilt>,
 }
 
 /// The indices that one text of the routes gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rebuilt {
-    /// What readers saw before.
+    /// What searches saw before.
     pub from: Shown,
     /// What they are to see.
     pub to: Shown,
@@ -53,11 +53,11 @@ pub enum RebuildPhase {
     Equal,
     /// The aliases are on their way to it: the group that fills it makes them from here on.
     Moving,
-    /// Readers see it.
+    /// Searches see it.
     Moved,
     /// The aliases are on their way back: the earlier group makes them again.
     Returning,
-    /// Readers see what they saw before.
+    /// Searches see what they saw before.
     Returned,
     /// The next generation, and the state of its group, are being deleted.
     Aborting,
@@ -78,7 +78,7 @@ pub trait RebuildStore: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct StoredRebuild(StatePartition);
 
-/// Which group makes the readers' aliases, as the records of rebuilds say.
+/// Which group makes the search aliases, as the records of rebuilds say.
 #[derive(Debug, Clone)]
 pub struct StoredReaders(StateTable);
 
@@ -108,12 +108,12 @@ impl RebuildPhase {
         }
     }
 
-    /// Whether another rebuild may begin: readers have moved.
+    /// Whether another rebuild may begin: searches have moved.
     pub fn is_over(self) -> bool {
         self == RebuildPhase::Moved
     }
 
-    /// Whether readers are to see the next generation.
+    /// Whether searches are to see the next generation.
     pub fn shows_next(self) -> bool {
         matches!(self, RebuildPhase::Moving | RebuildPhase::Moved)
     }
@@ -122,23 +122,23 @@ impl RebuildPhase {
 // === impl RebuildRecord ===
 
 impl RebuildRecord {
-    /// The group that makes the readers' aliases.
+    /// The group that makes the search aliases.
     pub fn owner(&self) -> &str {
         if self.phase.shows_next() { &self.to } else { &self.from }
     }
 
-    /// What readers are to see.
+    /// What searches are to see.
     pub fn shown(&self) -> BTreeMap<String, Shown> {
         let shown = |rebuilt: &Rebuilt| if self.phase.shows_next() { rebuilt.to.clone() } else { rebuilt.from.clone() };
         self.indices.iter().map(|(text, rebuilt)| (text.clone(), shown(rebuilt))).collect()
     }
 
-    /// Whether `group` makes the readers' aliases of the table. One that the record does not speak of does as ever.
+    /// Whether `group` makes the search aliases of the table. One that the record does not speak of does as ever.
     pub fn is_owner(&self, group: &str) -> bool {
         self.owner() == group || ![&self.from, &self.to].into_iter().any(|known| known == group)
     }
 
-    /// What becomes of a name that lacks the generation that readers are to see.
+    /// What becomes of a name that lacks the generation that searches are to see.
     pub fn absent(&self) -> Absent {
         if self.phase.shows_next() { Absent::Keep } else { Absent::Hide }
     }

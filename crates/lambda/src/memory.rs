@@ -96,7 +96,7 @@ impl IndexMemory {
         }
     }
 
-    /// Says which group makes the readers' aliases.
+    /// Says which group makes the search aliases.
     pub(crate) async fn readers(&self) -> Arc<dyn ReaderAliases> {
         Arc::new(StoredReaders::new(self.state.table().await.clone()))
     }

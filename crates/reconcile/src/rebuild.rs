@@ -1,4 +1,4 @@
-//! Rebuild: a next generation of the indices is filled beside the one that readers see, and readers move to it when it was
+//! Rebuild: a next generation of the indices is filled beside the one that searches see, and searches move to it when it was
 //! compared with the table and is equal (rule N1).
 //!
 //! Filling and comparing is the work of whoever follows the stream for the group of the next generation. What is here looks
@@ -69,7 +69,7 @@ pub struct Rebuild {
     pub table: String,
     /// How far behind the reader of that group is.
     pub lag: Arc<dyn Lag>,
-    /// What has to be so before readers move.
+    /// What has to be so before searches move.
     pub conditions: Conditions,
     /// How long what fails is tried again.
     pub patience: Patience,
@@ -133,7 +133,7 @@ impl Rebuild {
         }
     }
 
-    /// Whether somebody has to go on following for a group whose rebuild is [gone](Looked::Gone): readers see what it filled, or
+    /// Whether somebody has to go on following for a group whose rebuild is [gone](Looked::Gone): searches see what it filled, or
     /// may go back to it, and another rebuild has begun.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl Rebuild {
         }
     }
 
-    /// Moves the aliases back to what readers saw before.
+    /// Moves the aliases back to what searches saw before.
     ///
     /// # Errors
     /// A service did not answer, or refused; [`Fault::Taken`] where another process has changed the record.

@@ -216,7 +216,7 @@ async fn an_older_request_that_arrives_late_is_put_right_by_the_next_look() {
         let mut state = world.state();
         let moved = state.made.get_mut("s-000002").unwrap().aliases.remove("s").unwrap();
         state.made.get_mut("s-000001").unwrap().aliases.insert("s".into(), moved);
-        // And a name that is new is made with its alias by the earlier group, which asked before readers moved.
+        // And a name that is new is made with its alias by the earlier group, which asked before searches moved.
         let mut late = index("o-{r}", "o-cn", 1, "default");
         late.aliases.insert("o-cn".into(), json!({}));
         state.made.insert(late.concrete.clone(), late);
@@ -244,9 +244,9 @@ async fn the_rebuild_of_another_group_is_not_this_ones_to_move_and_readers_keep_
         let beat = moved.beat + 1;
         world.state().rebuild = Some(RebuildRecord { from, to, phase, beat, ..moved.clone() });
     };
-    // A third group begins, while the process that moved readers to the second one still runs.
+    // A third group begins, while the process that moved searches to the second one still runs.
     replace("v2", "v3", RebuildPhase::Filling);
-    assert!(is_needed().await, "readers see what it writes");
+    assert!(is_needed().await, "searches see what it writes");
     assert_eq!((world.phase(), world.readers()), (Some(RebuildPhase::Filling), all_see(2)));
     world.state().rebuild = None;
     assert!(is_needed().await, "the third one was aborted");

@@ -1,4 +1,4 @@
-//! The generations of a table's indices on real nodes: which are ours, how readers move, and what is deleted.
+//! The generations of a table's indices on real nodes: which are ours, how searches move, and what is deleted.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -122,7 +122,7 @@ async fn n1_readers_move_all_at_once_and_what_is_not_ours_is_left_alone() {
             made.iter().find(|made| made.concrete.replace(&node.index, "I") == concrete).cloned().unwrap()
         };
         let refused = next.delete(&of_name("I-eu-000002")).await;
-        assert!(matches!(refused, Err(SetupError::Unsettled { .. })), "readers see it: {refused:?}");
+        assert!(matches!(refused, Err(SetupError::Unsettled { .. })), "searches see it: {refused:?}");
         let other = Made { uuid: Some("another one".into()), ..of_name("I-eu-000001") };
         assert!(
             matches!(next.delete(&other).await, Err(SetupError::Unsettled { .. })),

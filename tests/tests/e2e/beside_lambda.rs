@@ -1,4 +1,4 @@
-//! `rebuild` where a Lambda function writes what readers see: it is the other reader of the stream, until it is deployed with the
+//! `rebuild` where a Lambda function writes what searches see: it is the other reader of the stream, until it is deployed with the
 //! new configuration.
 
 use std::time::Duration;
@@ -87,7 +87,7 @@ async fn readers_move_and_go_back_where_a_function_writes_what_they_see() {
     assert!(nameless.status == 2 && nameless.stderr.contains("holds nothing of a group"), "{}", nameless.stderr);
     let rebuild = ["rebuild", "--yes", "--from", "default", "--beside-lambda"];
     let mut next = lab.start_next(&rebuild).await;
-    next.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
+    next.until_logged("searches move", MOVED_WITHIN, |log| log.contains("searches see the next generation")).await;
     assert_eq!(lab.rebuild_status().await["aliases"][&lab.index], json!([lab.generation(2)]));
     let (writer, _) = load.stop().await;
     lab.until_equal_everywhere("both write").await;
@@ -103,7 +103,7 @@ async fn readers_move_and_go_back_where_a_function_writes_what_they_see() {
     assert_eq!(next.stop().await.status, 0);
 
     let mut next = lab.start_next(&["rebuild", "--again", "--yes", "--beside-lambda"]).await;
-    next.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
+    next.until_logged("searches move", MOVED_WITHIN, |log| log.contains("searches see the next generation")).await;
     assert!(earlier.stop().await > 300, "it was the second reader all the time");
     let deployed = Deployed::start(&lab, NEXT).await;
     let (mut writer, _) = load.stop().await;

@@ -1,4 +1,4 @@
-//! `rebuild`: the next generation is filled under load, readers move to it when it is equal, and back.
+//! `rebuild`: the next generation is filled under load, searches move to it when it is equal, and back.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -185,7 +185,7 @@ async fn readers_move_to_the_next_generation_under_load_and_back() {
     assert_eq!(status["aliases"][&lab.index], json!([lab.generation(1)]), "{status}");
     first.kill();
     let mut rebuild = lab.start_next(&["rebuild", "--yes"]).await;
-    rebuild.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
+    rebuild.until_logged("searches move", MOVED_WITHIN, |log| log.contains("searches see the next generation")).await;
     assert!(rebuild.stderr().contains("going on with the rebuild"), "{}", rebuild.stderr());
     let status = lab.rebuild_status().await;
     for alias in [lab.index.clone(), format!("{}-live", lab.index)] {
@@ -227,7 +227,7 @@ async fn readers_move_to_the_next_generation_under_load_and_back() {
 async fn what_cannot_be_rebuilt_is_refused_and_an_abort_ends_the_one_that_runs() {
     let Some(lab) = with_stable_items(100).await else { return };
     let nothing = lab.end_next(&["rebuild", "--yes"]).await;
-    assert!(nothing.status == 2 && nothing.stderr.contains("readers see nothing"), "{}", nothing.stderr);
+    assert!(nothing.status == 2 && nothing.stderr.contains("searches see nothing"), "{}", nothing.stderr);
     let mut earlier = lab.start(&["run"]).await;
     lab.until_equal("before", || earlier.stderr()).await;
     let same = lab.end(&["rebuild", "--yes"]).await;
@@ -282,7 +282,7 @@ async fn a_new_name_of_a_placeholder_is_made_by_one_of_the_two_groups() {
     rebuild.until_logged("it compares", MOVED_WITHIN, waits).await;
     put(100, "cn").await;
     lab.until_behind("cn", 1).await;
-    rebuild.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
+    rebuild.until_logged("searches move", MOVED_WITHIN, |log| log.contains("searches see the next generation")).await;
     for city in ["eu", "us", "cn"] {
         lab.until_behind(city, 2).await;
     }
@@ -359,7 +359,7 @@ async fn plan_and_move(lab: &Lab, engine: SearchEngine) {
         assert_eq!(lab.next_rows().await, 0);
     }
     let mut rebuild = lab.start_next(&["rebuild", "--yes", "--accept-dead-letters"]).await;
-    rebuild.until_logged("readers move", MOVED_WITHIN, |log| log.contains("readers see the next generation")).await;
+    rebuild.until_logged("searches move", MOVED_WITHIN, |log| log.contains("searches see the next generation")).await;
     let letters = lab.state_rows("pk", "letters|next").await;
     let letters: BTreeSet<String> = letters.iter().map(|letter| letter["id"].as_s().unwrap().clone()).collect();
     assert_eq!(letters, refused);
@@ -403,7 +403,7 @@ impl Lab {
         assert!(waited.await.is_ok());
     }
 
-    /// Until the readers of this city's alias see this generation, and nothing else.
+    /// Until searches of this city's alias see this generation, and nothing else.
     async fn until_behind(&self, city: &str, generation: u32) {
         let wanted = format!("{}-{city}-{generation:06}", self.index);
         let waited = timeout(Duration::from_secs(60), async {

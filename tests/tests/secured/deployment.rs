@@ -71,7 +71,7 @@ async fn a_deployment_sets_up_who_writes_and_who_searches() {
     let done = stack.invoke(&secured, ADMINISTRATOR, "Create", AMPLE).await;
     let answer = stack.answer();
     assert_eq!((answer["Status"].as_str(), answer["RequestId"].as_str()), (Some("SUCCESS"), Some("r1")), "{done:?}");
-    assert_eq!(lab.ask(Method::Get, &format!("{}/_count", lab.index)).await.1["count"], 0, "readers find an index");
+    assert_eq!(lab.ask(Method::Get, &format!("{}/_count", lab.index)).await.1["count"], 0, "searches find an index");
 
     // The function writes with its own role, and needs nothing more.
     let writer = secured.user_with("of-function", &stack.writer).await;

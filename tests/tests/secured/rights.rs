@@ -1,8 +1,6 @@
 //! The role of each purpose is enough, and each of its permissions is missed.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -10,8 +8,8 @@ use super::lab::{Permission, Secured};
 use super::scenarios::{SCENARIOS, Step};
 use crate::e2e::program::Ended;
 
-/// Programs at once: most start in a moment, and then wait a minute for somebody to give them the permission.
-const AT_ONCE: usize = 6;
+/// Programs at once, of all tests here: most start in a moment, and then wait a minute for somebody to give them the permission.
+static AT_ONCE: Semaphore = Semaphore::const_new(6);
 
 /// What a way of doing the work does not need.
 const UNUSED: [(&str, &str); 6] = [
@@ -58,6 +56,7 @@ async fn each_purpose_does_its_work_with_the_role_that_is_printed() {
     let mut tried = JoinSet::new();
     for (purpose, steps) in SCENARIOS {
         tried.spawn(async move {
+            let _turn = AT_ONCE.acquire().await.unwrap();
             let (is_good, log) = try_role(purpose, steps, None).await;
             assert!(is_good, "{purpose}: {log}");
             assert!(!log.contains("security_exception") && !log.contains("no permissions"), "{purpose}: {log}");
@@ -71,7 +70,6 @@ async fn each_purpose_does_its_work_with_the_role_that_is_printed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_permission_that_is_taken_away_is_noticed() {
     let Some(secured) = Secured::new().await else { return };
-    let at_once = Arc::new(Semaphore::new(AT_ONCE));
     let (mut tried, mut known) = (JoinSet::new(), BTreeSet::new());
     for (purpose, steps) in SCENARIOS {
         for permission in secured.printed(purpose).await.permissions() {
@@ -79,9 +77,8 @@ async fn each_permission_that_is_taken_away_is_noticed() {
             if UNUSED.contains(&(purpose, &permission.name)) || is_known && LONG_ONES.contains(&purpose) {
                 continue;
             }
-            let at_once = Arc::clone(&at_once);
             tried.spawn(async move {
-                let _turn = at_once.acquire().await.unwrap();
+                let _turn = AT_ONCE.acquire().await.unwrap();
                 let begun = std::time::Instant::now();
                 let (is_good, log) = try_role(purpose, steps, Some(&permission)).await;
                 let is_noticed = log.contains("iam-policy");

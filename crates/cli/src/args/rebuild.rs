@@ -18,31 +18,31 @@ pub struct RebuildArgs {
     /// Show how far the rebuild is, and who reads
     #[arg(long, group = "what")]
     pub status: bool,
-    /// Move readers back to what they saw before
+    /// Move searches back to what they saw before
     #[arg(long, group = "what")]
     pub rollback: bool,
     /// Delete what the rebuild made, as long as readers have not moved
     #[arg(long, group = "what")]
     pub abort: bool,
-    /// Move readers again after a --rollback
+    /// Move searches again after a --rollback
     #[arg(long, conflicts_with = "what")]
     pub again: bool,
     /// Do not ask first
     #[arg(long, short)]
     pub yes: bool,
-    /// The group that writes what readers see, where the index does not say
+    /// The group that writes what searches see, where the index does not say
     #[arg(long, value_name = "GROUP")]
     pub from: Option<String>,
-    /// The Lambda function writes what readers see: it is one of the two readers that a stream has room for
+    /// The Lambda function writes what searches see: it is one of the two readers that a stream has room for
     #[arg(long)]
     pub beside_lambda: bool,
-    /// Readers move only to an index that is at most so many seconds behind its table
+    /// Searches move only to an index that is at most so many seconds behind its table
     #[arg(long, value_name = "SECONDS", default_value = "60")]
     pub max_lag: u64,
     /// How many seconds the index behind the Lambda function is behind its table: for --rollback, which cannot ask it
     #[arg(long, value_name = "SECONDS", requires = "rollback")]
     pub lag: Option<u64>,
-    /// Move readers although the new mapping refuses items: they are dead letters, and found no more
+    /// Move searches although the new mapping refuses items: they are dead letters, and found no more
     #[arg(long)]
     pub accept_dead_letters: bool,
     /// Where there is no terminal, log the outcomes so far every so many seconds

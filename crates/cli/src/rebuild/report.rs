@@ -26,8 +26,8 @@ pub(super) fn intention(target: &Target, record: &RebuildRecord) -> String {
         let (from, to) = (rebuilt.from.generation, rebuilt.to.generation);
         // Writing to a string cannot fail.
         let _ = match rebuilt.from.is_nothing() {
-            true => writeln!(text, "  {index}: readers see nothing yet; generation {to} is filled"),
-            false => writeln!(text, "  {index}: readers see generation {from}, and move to {to} when it is equal"),
+            true => writeln!(text, "  {index}: searches see nothing yet; generation {to} is filled"),
+            false => writeln!(text, "  {index}: searches see generation {from}, and move to {to} when it is equal"),
         };
         for suffix in ALIASES.iter().filter(|suffix| rebuilt.from.aliases.contains_key(**suffix)) {
             if !rebuilt.to.aliases.contains_key(*suffix) {
@@ -42,7 +42,7 @@ pub(super) fn intention(target: &Target, record: &RebuildRecord) -> String {
 pub(super) fn waiting(waiting: &Waiting) -> (String, &'static str) {
     match waiting {
         Waiting::Filled(record) if record.after_gap => {
-            ("all items are compared with their documents".to_owned(), "nothing: readers move when they are equal")
+            ("all items are compared with their documents".to_owned(), "nothing: searches move when they are equal")
         }
         Waiting::Filled(record) => (
             format!("{} of about {} items are written", record.items, record.expected),
@@ -57,7 +57,7 @@ pub(super) fn waiting(waiting: &Waiting) -> (String, &'static str) {
             "they are closed, and all is compared once more; what a person has to judge names `streamdex status` with the new configuration",
         ),
         Waiting::Letters => (
-            "the new mapping refuses items, which readers would find no more".to_owned(),
+            "the new mapping refuses items, which searches would find no more".to_owned(),
             "`streamdex dlq list` with the new configuration shows why; `rebuild --abort`, correct the mapping and begin again; or start it again with --accept-dead-letters",
         ),
         Waiting::Lag(Some(lag)) => (
@@ -75,25 +75,25 @@ pub(super) fn waiting(waiting: &Waiting) -> (String, &'static str) {
 pub(super) fn rest(record: &RebuildRecord) -> (&'static str, &'static str) {
     match record.phase {
         RebuildPhase::Returned => (
-            "readers see what they saw before",
+            "searches see what they saw before",
             "`streamdex rebuild --again` moves them again; or stop this one, and `streamdex rebuild --abort` deletes what was made",
         ),
         _ => (
-            "readers see the next generation",
-            "start `streamdex run` with the new configuration, which stands by; stop this one, then the earlier `run`; `streamdex rebuild --rollback` moves readers back as long as that runs",
+            "searches see the next generation",
+            "start `streamdex run` with the new configuration, which stands by; stop this one, then the earlier `run`; `streamdex rebuild --rollback` moves searches back as long as that runs",
         ),
     }
 }
 
-/// Readers were moved back.
+/// Searches were moved back.
 pub(super) fn rolled_back(table: &str, looked: &Looked) {
     match looked {
         Looked::Entered(record) | Looked::Settled(record) | Looked::Healed(record)
             if record.phase == RebuildPhase::Returned =>
         {
-            output::note(&format!("readers of {table} see what they saw before\n"));
+            output::note(&format!("searches of {table} see what they saw before\n"));
         }
-        _ => output::note(&format!("readers of {table}: `streamdex rebuild --status` shows what they see\n")),
+        _ => output::note(&format!("searches of {table}: `streamdex rebuild --status` shows what they see\n")),
     }
 }
 
@@ -105,7 +105,7 @@ struct Report {
     phase: Option<RebuildPhase>,
     #[serde(skip_serializing_if = "Option::is_none")]
     began_seconds_ago: Option<u64>,
-    /// What readers saw before, and who writes it.
+    /// What searches saw before, and who writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<Side>,
     /// What they are to see, and who fills it.
@@ -243,7 +243,7 @@ impl Report {
         text.extend(self.to.iter().map(|side| side.text("next")));
         for (alias, indices) in &self.aliases {
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "  readers of {alias} see {}", indices.join(", "));
+            let _ = writeln!(text, "  searches of {alias} see {}", indices.join(", "));
         }
         if self.elsewhere > 0 {
             text.push_str("  aliases are elsewhere than the rebuild wants: while it runs, it moves them\n");

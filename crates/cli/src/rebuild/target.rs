@@ -148,7 +148,7 @@ impl Target {
                 let names = indices.behind(&index.text).await?;
                 if !names.is_empty() {
                     let message =
-                        format!("readers of {} see {}, which streamdex did not make", index.text, names.join(", "));
+                        format!("searches of {} see {}, which streamdex did not make", index.text, names.join(", "));
                     return Err(CliError::new(Exit::Usage, message).with_hint(
                         "take the alias off that index, or rename it; then `streamdex run` makes an index, fills it and makes the alias",
                     ));
@@ -188,7 +188,7 @@ impl Target {
         connect::state_table(&config).await
     }
 
-    /// Whether what readers saw before is still there.
+    /// Whether what searches saw before is still there.
     ///
     /// # Errors
     /// It is not.
@@ -225,7 +225,7 @@ impl Target {
         Others { groups, lambda, is_global: !self.info.replicas.is_empty() }.has_room(self.table())
     }
 
-    /// Whether the index that readers saw before is still up to date.
+    /// Whether the index that searches saw before is still up to date.
     ///
     /// # Errors
     /// It is not, or nobody knows.
@@ -239,7 +239,7 @@ impl Target {
         let refuse = |what: String, hint: &str| Err(CliError::new(Exit::Unreachable, what).with_hint(hint));
         if !report.gaps.is_empty() {
             let what = format!(
-                "the group {} has lost changes: what readers saw before is not equal to the table",
+                "the group {} has lost changes: what searches saw before is not equal to the table",
                 record.from
             );
             return refuse(what, "close its gap first, and compare: see docs/recover.md");
@@ -247,12 +247,12 @@ impl Target {
         match given.or_else(|| lag_of(&report)) {
             Some(lag) if lag.as_secs() <= most_seconds => Ok(()),
             Some(lag) => {
-                let what = format!("what readers saw before is {} s behind the table", lag.as_secs());
+                let what = format!("what searches saw before is {} s behind the table", lag.as_secs());
                 refuse(what, "wait until it has caught up, or allow that with --max-lag")
             }
             None => {
                 let what =
-                    format!("nobody reads the stream for the group {}: what readers saw before is old", record.from);
+                    format!("nobody reads the stream for the group {}: what searches saw before is old", record.from);
                 refuse(
                     what,
                     "start its `streamdex run` and wait until it has caught up; of a Lambda function say how far behind it is with --lag",

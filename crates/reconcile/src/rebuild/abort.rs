@@ -28,7 +28,7 @@ pub trait NextGroup: Send + Sync {
 pub enum Abort {
     /// What the rebuild made is gone.
     Done,
-    /// Readers see the next generation, or may.
+    /// Searches see the next generation, or may.
     Shown(RebuildPhase),
     /// Somebody reads the stream for the group; nothing is deleted while it writes.
     ReadBy(String),

@@ -14,7 +14,7 @@ pub struct Before<'b> {
     pub table_arn: &'b str,
     /// The group of the configuration.
     pub group: &'b str,
-    /// The group that writes what readers see, where the user names it.
+    /// The group that writes what searches see, where the user names it.
     pub from: Option<&'b str>,
     /// What the configuration wants.
     pub configured: &'b [Configured],
@@ -33,13 +33,13 @@ pub enum Refusal {
     )]
     Managed(String),
     /// No alias of streamdex is anywhere.
-    #[error("no index that streamdex made for this table has its alias: readers see nothing that could be replaced")]
+    #[error("no index that streamdex made for this table has its alias: searches see nothing that could be replaced")]
     NothingShown,
     /// Some names of a route are in one generation, others in another.
     #[error("the aliases of {0} are on indices of several generations")]
     Mixed(String),
-    /// The configuration wants what readers see.
-    #[error("readers see generation {generation} of {text}, and the configuration asks for the same")]
+    /// The configuration wants what searches see.
+    #[error("searches see generation {generation} of {text}, and the configuration asks for the same")]
     SameGeneration {
         /// The text of the route.
         text: String,
@@ -51,7 +51,7 @@ pub enum Refusal {
     Archive {
         /// The text of the route.
         text: String,
-        /// The generation that readers see.
+        /// The generation that searches see.
         generation: u32,
     },
     /// The next generation is there already, and it is not the group's alone.
@@ -62,11 +62,11 @@ pub enum Refusal {
         /// The other group; none where the index names none, as that of a Lambda function.
         group: Option<String>,
     },
-    /// The group of the configuration writes what readers see.
-    #[error("the group {0} writes what readers see: the next generation needs a group for itself")]
+    /// The group of the configuration writes what searches see.
+    #[error("the group {0} writes what searches see: the next generation needs a group for itself")]
     SameGroup(String),
-    /// It is not clear which group writes what readers see.
-    #[error("which group writes what readers see is not clear: {}", if .0.is_empty() { "none has".to_owned() } else { .0.join(", ") })]
+    /// It is not clear which group writes what searches see.
+    #[error("which group writes what searches see is not clear: {}", if .0.is_empty() { "none has".to_owned() } else { .0.join(", ") })]
     WhichGroup(Vec<String>),
 }
 
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(from.names, BTreeMap::from([("s".to_owned(), BTreeMap::from([(String::new(), mine.clone())]))]));
         assert_eq!((&to.of("s")[""], &to.of("s")["-live"]), (&mine, &json!({"filter": {"b": 1}})));
         assert_eq!((&from.of("later")[""], &to.of("later")[""]), (&json!({}), &json!({})), "it is another name's");
-        assert_eq!(record.indices["new"].from, Shown::nothing(), "readers saw nothing of it");
+        assert_eq!(record.indices["new"].from, Shown::nothing(), "searches saw nothing of it");
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
         assert!(matches!(begin(before(&configured, &two)), Err(Refusal::WhichGroup(groups)) if groups == ["a", "b"]));
         let named = begin(Before { from: Some("a"), ..before(&configured, &two) });
         assert_eq!(named.unwrap().from, "a");
-        // Whatever the user names: a group that is in an index which readers see never fills the next one.
+        // Whatever the user names: a group that is in an index which searches see never fills the next one.
         let own = begin(Before { from: Some("a"), group: "b", ..before(&configured, &two) });
         assert_eq!(own, Err(Refusal::SameGroup("b".into())));
     }

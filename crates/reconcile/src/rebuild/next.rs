@@ -18,12 +18,12 @@ pub(super) struct Seen {
     pub lag: Option<Duration>,
 }
 
-/// What has to be so before readers move.
+/// What has to be so before searches move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conditions {
     /// How far behind a reader may be.
     pub max_lag: Duration,
-    /// Readers move although items are refused.
+    /// Searches move although items are refused.
     pub accept_dead_letters: bool,
 }
 

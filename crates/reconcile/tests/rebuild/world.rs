@@ -155,7 +155,7 @@ impl World {
         }
     }
 
-    /// Which generation readers of each alias see.
+    /// Which generation searches of each alias see.
     pub(super) fn readers(&self) -> BTreeMap<String, Vec<u32>> {
         let mut readers: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for made in self.state().made.values() {
@@ -216,7 +216,7 @@ impl Generations for World {
         self.call(|state| {
             assert!(state.reader.is_none(), "nobody writes any more");
             let found = state.made.remove(&made.concrete);
-            assert!(found.is_none_or(|found| found.aliases.is_empty()), "readers see {made:?}");
+            assert!(found.is_none_or(|found| found.aliases.is_empty()), "searches see {made:?}");
             state.deleted.push(made.concrete.clone());
         })
         .await;

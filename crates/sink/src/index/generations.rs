@@ -1,4 +1,4 @@
-//! The generations of a table's indices that are there, and which of them readers see.
+//! The generations of a table's indices that are there, and which of them searches see.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use super::wanted::{Alias, Wanted};
 pub struct Made {
     /// The text of the route, as `sessions` or `orders-{region}`.
     pub text: String,
-    /// The logical name, which is also the readers' alias.
+    /// The logical name, which is also the search alias.
     pub index: IndexName,
     /// Its own name.
     pub concrete: String,
@@ -35,7 +35,7 @@ pub struct Made {
     pub aliases: Map<String, Value>,
 }
 
-/// Which generation readers are to see of the indices that one text gives, and through which aliases.
+/// Which generation searches are to see of the indices that one text gives, and through which aliases.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shown {
     /// The generation.
@@ -53,9 +53,9 @@ pub type Aliases = BTreeMap<String, Value>;
 /// What is done about a logical name whose index of the shown generation is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absent {
-    /// Its readers see what they see, until the index is made.
+    /// Its searches see what they see, until the index is made.
     Keep,
-    /// Its readers see nothing: the earlier generation never had it.
+    /// Its searches see nothing: the earlier generation never had it.
     Hide,
 }
 
@@ -68,7 +68,7 @@ pub struct Configured {
     pub manage: Manage,
     /// Whether they hold the copies of expired items, which no item of the table stands behind.
     pub is_archive: bool,
-    /// What readers are to see.
+    /// What searches are to see.
     pub shown: Shown,
 }
 
@@ -83,7 +83,7 @@ impl Made {
         self.aliases.get(&self.alias_name(suffix))
     }
 
-    /// Whether any of the readers' aliases is on it.
+    /// Whether any of the search aliases is on it.
     pub fn is_shown(&self) -> bool {
         ALIASES.iter().any(|suffix| self.alias(suffix).is_some())
     }
@@ -102,7 +102,7 @@ impl Made {
 // === impl Shown ===
 
 impl Shown {
-    /// Readers see no index.
+    /// Searches see no index.
     pub fn nothing() -> Shown {
         Shown { generation: 0, aliases: Aliases::new(), names: BTreeMap::new() }
     }
@@ -112,20 +112,20 @@ impl Shown {
         self.names.get(name).unwrap_or(&self.aliases)
     }
 
-    /// Whether readers see no index.
+    /// Whether searches see no index.
     pub fn is_nothing(&self) -> bool {
         self.aliases.is_empty() && self.names.is_empty()
     }
 }
 
-/// The actions of one `_aliases` request after which readers see what is `shown`, by the texts of the routes: none where
+/// The actions of one `_aliases` request after which searches see what is `shown`, by the texts of the routes: none where
 /// they do. What becomes of a name that lacks that generation says `absent`; see [`lacking`].
 pub fn moves(made: &[Made], shown: &BTreeMap<String, Shown>, absent: Absent) -> Vec<Value> {
     let mut actions = Vec::new();
     for (index, shown) in made.iter().filter_map(|index| Some((index, shown.get(&index.text)?))) {
         let is_kept = match absent {
             Absent::Keep => !shown.is_nothing() && !has_generation(made, index, shown.generation),
-            // Readers of the name see nothing else: what it is for them is not ours to change.
+            // Searches of the name see nothing else: what it is for them is not ours to change.
             Absent::Hide => seen_of(made, index) == BTreeSet::from([shown.generation]),
         };
         if is_kept {
@@ -150,7 +150,7 @@ pub fn moves(made: &[Made], shown: &BTreeMap<String, Shown>, absent: Absent) -> 
     actions
 }
 
-/// The logical names whose readers see another generation, where the one that is `shown` is not there: a placeholder gave
+/// The logical names whose searches see another generation, where the one that is `shown` is not there: a placeholder gave
 /// the name once, and no item gives it now.
 pub fn lacking(made: &[Made], shown: &BTreeMap<String, Shown>) -> BTreeSet<IndexName> {
     let lacks = |index: &&Made| {
@@ -165,7 +165,7 @@ fn has_generation(made: &[Made], index: &Made, generation: u32) -> bool {
     made.iter().any(|other| other.index == index.index && other.generation == generation)
 }
 
-/// The generations that readers of the index's name see.
+/// The generations that searches of the index's name see.
 fn seen_of(made: &[Made], index: &Made) -> BTreeSet<u32> {
     let is_seen = |other: &&Made| other.index == index.index && other.is_shown();
     made.iter().filter(is_seen).map(|other| other.generation).collect()
@@ -241,7 +241,7 @@ impl Indices {
         Ok(names)
     }
 
-    /// Sends the actions of [`moves`] in one request: readers see all of them, or none.
+    /// Sends the actions of [`moves`] in one request: searches see all of them, or none.
     ///
     /// # Errors
     /// OpenSearch did not answer, or refused.

@@ -70,7 +70,7 @@ impl Indices {
         Indices { client, catalog, offering, group, readers: None, engine, state }
     }
 
-    /// Who says which group makes the readers' aliases; where nobody does, a name that has none gets them.
+    /// Who says which group makes the search aliases; where nobody does, a name that has none gets them.
     #[must_use]
     pub fn with_readers(self, readers: Arc<dyn ReaderAliases>) -> Indices {
         Indices { readers: Some(readers), ..self }

@@ -1,4 +1,4 @@
-//! Who makes the aliases that readers use: while an index is rebuilt, two groups write generations of it.
+//! Who makes the aliases that searches use: while an index is rebuilt, two groups write generations of it.
 
 use std::fmt;
 

@@ -216,7 +216,7 @@ fn other_indices(wanted: &Wanted, observed: &Observed, written: &str) -> Option<
                 wanted.index,
                 others.join(", ")
             ),
-            "leave one index behind the alias: readers see the documents of all of them",
+            "leave one index behind the alias: searches see the documents of all of them",
         )
     })
 }

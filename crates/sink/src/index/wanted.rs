@@ -12,7 +12,7 @@ use super::owner::Owner;
 /// The wanted state of one logical index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
-    /// The logical name, which is also the readers' alias.
+    /// The logical name, which is also the search alias.
     pub index: String,
     /// The name that documents are written to.
     pub concrete: String,

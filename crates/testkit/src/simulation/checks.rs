@@ -56,7 +56,7 @@ pub(super) fn check_audited(world: &World) {
     }
 }
 
-/// At the moment at which readers move: what they see is what the table holds, but for what was changed a moment ago, is on
+/// At the moment at which searches move: what they see is what the table holds, but for what was changed a moment ago, is on
 /// its way, or nobody can know.
 pub(super) fn check_moved(world: &World) {
     let (expected, live) = (expected(world), world.search().live());
@@ -75,7 +75,7 @@ pub(super) fn check_moved(world: &World) {
     for address in expected.keys().chain(live.keys()).filter(|address| !is_excused(&address.1)) {
         if expected.get(address) != live.get(address) {
             let (index, id) = address;
-            world.trace.violation(format_args!("readers move to {index}, and {id} of it differs from the table"));
+            world.trace.violation(format_args!("searches move to {index}, and {id} of it differs from the table"));
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Plan {
     pub(super) is_clear: bool,
     /// The table holds items that are in no stream, and is filled beside the workers.
     pub(super) fill: bool,
-    /// Readers see an earlier generation of the index until this one is compared.
+    /// Searches see an earlier generation of the index until this one is compared.
     pub(super) rebuild: bool,
     /// The index is verified and repaired beside the workers, and in the end.
     pub(super) audit: bool,

@@ -1,8 +1,8 @@
 //! A rebuild beside the workers: the real state machine of `reconcile`, in a process that crashes, starts again and goes on.
-//! The workers' index is the next generation; readers see an earlier one, which is not simulated, until the aliases move.
+//! The workers' index is the next generation; searches see an earlier one, which is not simulated, until the aliases move.
 //!
-//! What is checked at the moment at which readers move: each document of theirs is what the table holds, but for changes of
-//! the last minutes and of what is on its way. In the end readers have moved, all aliases together.
+//! What is checked at the moment at which searches move: each document of theirs is what the table holds, but for changes of
+//! the last minutes and of what is on its way. In the end searches have moved, all aliases together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ use super::world::{AUDIT, World};
 
 const NEXT: u32 = 1;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Readers move within this many rounds, when nothing stands in the way.
+/// Searches move within this many rounds, when nothing stands in the way.
 const IN_THE_END: u32 = 60;
 
 /// One process.
@@ -79,7 +79,7 @@ pub(super) async fn rebuild_until(world: Arc<World>, stop: CancellationToken) {
     }
 }
 
-/// When faults have ended, readers move.
+/// When faults have ended, searches move.
 pub(super) async fn rebuild_in_the_end(world: &Arc<World>) {
     let process = Process::new(world, 1_000);
     for _ in 0..IN_THE_END {
@@ -89,7 +89,7 @@ pub(super) async fn rebuild_in_the_end(world: &Arc<World>) {
             Ok(Looked::Settled(record)) if record.phase == RebuildPhase::Moved => {
                 let readers = world.readers();
                 if readers.values().any(|generation| *generation != NEXT) {
-                    world.trace.violation(format_args!("readers have moved, and see {readers:?}"));
+                    world.trace.violation(format_args!("searches have moved, and see {readers:?}"));
                 }
                 return;
             }

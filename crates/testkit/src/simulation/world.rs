@@ -52,7 +52,7 @@ pub(super) struct World {
     calm: AtomicBool,
     /// Somebody has changed items of the state table.
     tampered: AtomicBool,
-    /// Which generation readers see.
+    /// Which generation searches see.
     readers: Mutex<Readers>,
 }
 

@@ -104,7 +104,7 @@ fn apply_updates_the_filter_that_an_earlier_version_made_and_no_other() {
     assert_eq!(finding.code, Code::LiveAliasFilter);
     assert!(finding.hint.contains("index apply"), "{finding}");
 
-    // an earlier generation that readers still see
+    // an earlier generation that searches still see
     let mut body = json!({"sessions-000000": made(&wanted), "sessions-000001": made(&wanted)});
     with_earlier_filter(&mut body["sessions-000000"]);
     body["sessions-000001"]["aliases"] = json!({});
