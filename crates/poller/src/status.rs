@@ -62,6 +62,7 @@ impl StatusBoard {
             lease_seen: board.lease_seen.map(|seen| now.duration_since(seen)),
             stream_silence: board.stream_silence,
             turned: board.turned.map(|turned| now.duration_since(turned)),
+            is_over: board.is_over,
             projected_calls: board.projected_calls,
             prefetched: board.prefetched,
             counters: board.counters.clone(),
@@ -93,7 +94,8 @@ impl StatusBoard {
 
     /// The supervisor's loop is over, and is not expected to turn any more.
     pub(crate) fn over(&self) {
-        self.board().turned = None;
+        let mut board = self.board();
+        (board.turned, board.is_over) = (None, true);
     }
 
     /// Who reads the table, as far as this worker knows.
@@ -104,6 +106,7 @@ impl StatusBoard {
     /// This worker does not read any more: what it left undecided is counted by whoever reads it again.
     pub(crate) fn stands_by(&self) {
         let mut board = self.board();
+        board.is_over = false;
         let shards: Vec<ShardId> = board.shards.keys().cloned().collect();
         for shard in shards {
             board.forget_undecided(&shard);

@@ -170,6 +170,29 @@ async fn ready_while_the_state_table_the_stream_and_opensearch_answer() {
         ["writing is paused: cluster: OpenSearch is overloaded"],
         "a paused cluster takes nothing"
     );
+    // It gives the lease up, and stands by: whoever reads next tries the cluster.
+    board.role(Role::default());
+    board.stands_by();
+    board.lease_seen();
+    let snapshot = Arc::new(boards.snapshot());
+    assert_eq!(snapshot.unready(), [""; 0]);
+    let shown = exposition(&snapshot, Form::Prometheus).unwrap();
+    assert!(shown.contains("streamdex_paused{reason=\"throttled\"} 0"), "{shown}");
+    assert_eq!(Report::of(&snapshot).writer.pauses.len(), 1, "what stood still is still shown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_of_which_only_gaps_are_left_has_no_reader_here() {
+    let (boards, board) = (Boards::default(), StatusBoard::default());
+    boards.add("s", board.clone());
+    boards.reached(Ok(()));
+    board.role(Role { term: Some(1), ..Role::default() });
+    board.beat_confirmed(Instant::now());
+    board.over();
+    let snapshot = Arc::new(boards.snapshot());
+    assert_eq!(snapshot.unready(), ["source s: it is not followed any more"]);
+    assert!(exposition(&snapshot, Form::Prometheus).unwrap().contains("streamdex_reader{source=\"s\"} 0"));
+    assert_eq!(Report::of(&snapshot).sources[0].term, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,8 @@ pub struct Status {
     pub stream_silence: Duration,
     /// How long ago the supervisor's loop last turned; `None` before it turns, and when it is over.
     pub turned: Option<Duration>,
+    /// The table is not followed any more by this process.
+    pub is_over: bool,
     /// Calls to DynamoDB Streams in an hour, as things are now.
     pub projected_calls: f64,
     /// Bytes of records that were read and are not written yet.
@@ -206,6 +208,11 @@ impl Status {
         let wanted = self.following.freshness;
         let reached = self.shards.iter().filter_map(|shard| shard.polled).max()?;
         (reached > wanted + wanted / 2 + SLOW_CALL).then_some(reached)
+    }
+
+    /// Whether this process reads the table now.
+    pub fn reads(&self) -> bool {
+        self.role.is_reader() && !self.is_over
     }
 
     /// Whether everything that every shard holds is acknowledged.

@@ -137,7 +137,9 @@ fn number(snapshot: &Snapshot, number: impl Fn(&WriterStats) -> u64) -> Vec<Samp
 fn paused(snapshot: &Snapshot) -> Vec<Sample> {
     let met = snapshot.writer.stats.paused.keys().map(|reason| (*reason, 0));
     let mut reasons: BTreeMap<&str, u64> = met.collect();
-    reasons.extend(snapshot.writer.pauses.iter().map(|pause| (pause.reason.name(), 1)));
+    // A standby writes nothing, and does not try again what stood still when it gave its lease up.
+    let pauses = snapshot.writer.pauses.iter().filter(|_| snapshot.reads());
+    reasons.extend(pauses.map(|pause| (pause.reason.name(), 1)));
     reasons.into_iter().map(|(reason, paused)| Sample::number([reason], paused)).collect()
 }
 
