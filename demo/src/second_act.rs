@@ -62,7 +62,7 @@ pub(crate) async fn play(stage: &Stage<'_>, load: &mut Load<'_>) -> anyhow::Resu
     println!("it took {:.0} s, while the table was followed", begun.elapsed().as_secs_f64());
     verdict.compare_index(stage.client, stage.url, SECOND_INDEX, |_| true, Duration::from_secs(5)).await;
     verdict.expect_no_letter(&streamdex).await?;
-    println!("{INDEX} and {LIVE} name the first generation still: readers follow when you move them");
+    println!("{INDEX} and {LIVE} name the first generation still: searches follow when you move them");
     follower.stop().await?;
     Ok((streamdex, verdict))
 }

@@ -28,15 +28,28 @@ impl Failures {
         if let Some(test) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
             self.failed.push(Failure::new(test));
             self.is_inside = true;
-        } else if ["stack backtrace:", "note: run with `RUST_BACKTRACE", "failures:", "test result: "]
-            .iter()
-            .any(|end| line.starts_with(end))
-        {
+        } else if ["failures:", "test result: "].iter().any(|end| line.starts_with(end)) {
             self.is_inside = false;
-        } else if let (true, Some(failure)) = (self.is_inside, self.failed.last_mut()) {
+        } else if let (true, false, Some(failure)) = (self.is_inside, is_backtrace(line), self.failed.last_mut()) {
             failure.add(line);
         }
     }
+
+    /// So many tests failed, and each that printed something is named here.
+    pub(crate) fn unnamed(&self, failed: usize) -> usize {
+        failed.saturating_sub(self.failed.len())
+    }
+}
+
+/// A line of a backtrace, as `  12: name` and `      at file:line`, or about one.
+fn is_backtrace(line: &str) -> bool {
+    let rest = line.trim_start();
+    let is_frame = rest.split_once(": ").is_some_and(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_indented = rest.len() < line.len();
+    is_indented && (is_frame || rest.starts_with("at "))
+        || ["stack backtrace:", "note: run with `RUST_BACKTRACE", "note: Some details are omitted"]
+            .iter()
+            .any(|start| line.starts_with(start))
 }
 
 impl Failure {
@@ -93,11 +106,16 @@ mod tests {
             "it is cold",
             "stack backtrace:",
             "   0: begin_unwind",
+            "             at /rustc/panicking.rs:698:5",
+            "run it again with SEED=7",
             "failures:",
             "    b",
             "test result: FAILED. 1 passed; 1 failed",
         ];
-        assert_eq!(shown(&lines), "── failed: b\n   thread 'b' panicked at src/b.rs:1:2:\n   it is cold\n");
+        assert_eq!(
+            shown(&lines),
+            "── failed: b\n   thread 'b' panicked at src/b.rs:1:2:\n   it is cold\n   run it again with SEED=7\n"
+        );
         assert_eq!(shown(&["running 1 test", "test a ... ok"]), "");
     }
 

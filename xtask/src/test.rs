@@ -37,6 +37,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let entries = report::read().context("reading the test reports")?;
     let summary = Summary::new(tests, &entries);
     print!("{failures}");
+    match failures.unnamed(tests.failed) {
+        0 => {}
+        unnamed => println!("── {unnamed} failed without a word: look for `error:` and `signal:` above"),
+    }
     println!("── engines, and the tests that ran on them");
     print!("{summary}");
     println!("   {} s in all", begun.elapsed().as_secs());

@@ -1,10 +1,12 @@
 //! The argument tree.
 
 mod check;
+mod dlq;
 mod explain;
 mod iam_policy;
 mod init;
 mod rebuild;
+mod values;
 mod waiting;
 
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use clap_complete::Shell;
 use url::Url;
 
 pub use self::check::CheckArgs;
+pub use self::dlq::{DlqCommand, LetterFileArgs, LetterSelectionArgs, LetterStoreArgs};
 pub use self::explain::ExplainArgs;
 pub use self::iam_policy::IamPolicyArgs;
 pub use self::init::InitArgs;
@@ -25,7 +28,7 @@ use crate::logging::LogFormat;
 
 /// Keeps an OpenSearch index equal to a DynamoDB table, from the table's stream.
 #[derive(Debug, Parser)]
-#[command(name = "streamdex", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(name = "streamdex", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = EXIT_STATUS)]
 pub struct Cli {
     /// What holds for every command.
@@ -83,13 +86,13 @@ pub enum Command {
     Backfill(BackfillArgs),
     /// Compare the index with the table, and repair it
     Verify(VerifyArgs),
-    /// Say of one item where its document is, or why it has none
+    /// Show where an item's document is, or why it has none
     Explain(ExplainArgs),
-    /// Wait until searches find of one item what the table holds
+    /// Wait until a search finds an item as the table holds it
     Await(AwaitArgs),
     /// Fill the next generation of an index, and move searches to it when it is equal
     Rebuild(RebuildArgs),
-    /// Records that can never be indexed
+    /// Dead letters: changes that OpenSearch refuses as they are
     #[command(subcommand)]
     Dlq(DlqCommand),
     /// Changes that the stream has lost, or an index that is gone
@@ -112,7 +115,7 @@ pub enum Command {
 pub enum IndexCommand {
     /// Show what `apply` would do and what the indices would be; change nothing
     Plan,
-    /// Create what is missing, and try what only writing shows
+    /// Create what is missing, and test what only a write can show
     Apply,
 }
 
@@ -137,89 +140,6 @@ pub struct StateCreateArgs {
     pub no_deletion_protection: bool,
 }
 
-/// `streamdex dlq …`
-#[derive(Debug, Clone, Subcommand)]
-pub enum DlqCommand {
-    /// List dead letters, without ids and keys
-    List {
-        /// Which letters.
-        #[command(flatten)]
-        selection: LetterSelectionArgs,
-        /// Where the letters are.
-        #[command(flatten)]
-        store: LetterStoreArgs,
-    },
-    /// Show one dead letter, with id and keys
-    Show {
-        /// The letter's key, as `dlq list` prints it
-        // A record from no stream has a key that begins with a hyphen.
-        #[arg(allow_hyphen_values = true)]
-        key: String,
-        /// Where the letters are.
-        #[command(flatten)]
-        store: LetterStoreArgs,
-    },
-    /// Read the items of dead letters, write what is there now, and remove the letters whose documents are right then
-    Replay {
-        /// Which letters.
-        #[command(flatten)]
-        selection: LetterSelectionArgs,
-        /// Show which letters are meant, and change nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Where the letters are.
-        #[command(flatten)]
-        store: LetterFileArgs,
-    },
-    /// Remove dead letters without a look at their documents
-    Drop {
-        /// Which letters.
-        #[command(flatten)]
-        selection: LetterSelectionArgs,
-        /// Remove all of them
-        #[arg(long, conflicts_with_all = ["keys", "reason", "index", "older_than", "source"])]
-        all: bool,
-        /// Show which letters are meant, and change nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask first
-        #[arg(long, short)]
-        yes: bool,
-        /// Where the letters are.
-        #[command(flatten)]
-        store: LetterStoreArgs,
-    },
-}
-
-/// Which dead letters are meant: all that is given must hold.
-#[derive(Debug, Clone, Default, Args)]
-pub struct LetterSelectionArgs {
-    /// The letter of this key, as `dlq list` prints it; may be given several times
-    // A record from no stream has a key that begins with a hyphen.
-    #[arg(long = "key", value_name = "KEY", allow_hyphen_values = true)]
-    pub keys: Vec<String>,
-    /// Letters with this reason, as mapper_parsing_exception
-    #[arg(long, value_name = "REASON")]
-    pub reason: Option<String>,
-    /// Letters for this index
-    #[arg(long, value_name = "NAME")]
-    pub index: Option<String>,
-    /// Letters that were written at least so long ago
-    #[arg(long, value_name = "SECONDS")]
-    pub older_than: Option<u64>,
-    /// Letters of this source's table
-    #[arg(long, value_name = "NAME")]
-    pub source: Option<String>,
-}
-
-/// A file of dead letters, beside the configuration.
-#[derive(Debug, Clone, Args)]
-pub struct LetterFileArgs {
-    /// Replay the letters of this file, as `replay --images` writes one
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-}
-
 /// `streamdex gap …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum GapCommand {
@@ -239,14 +159,6 @@ pub struct GapCloseArgs {
     /// Do not ask first
     #[arg(long, short)]
     pub yes: bool,
-}
-
-/// Where dead letters are.
-#[derive(Debug, Clone, Args)]
-pub struct LetterStoreArgs {
-    /// Read this file of dead letters, and no configuration
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
 }
 
 /// `streamdex config …`
@@ -295,10 +207,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub until_end: bool,
     /// Where there is no terminal, log the outcomes so far every so many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = values::some_seconds)]
     pub report_every: NonZeroU64,
     /// Serve probes, metrics and status over HTTP at this address, as 127.0.0.1:9464
-    #[arg(long, value_name = "ADDRESS", env = "STREAMDEX_LISTEN", hide_env_values = true)]
+    #[arg(long, value_name = "ADDRESS", env = "STREAMDEX_LISTEN", hide_env_values = true, value_parser = values::listen)]
     pub listen: Option<SocketAddr>,
 }
 
@@ -306,7 +218,7 @@ pub struct RunArgs {
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
     /// Show what the worker at this address says of itself, as http://127.0.0.1:9464; reads no configuration
-    #[arg(long, value_name = "URL", value_parser = worker_url)]
+    #[arg(long, value_name = "URL", value_parser = values::worker_url)]
     pub url: Option<Url>,
     /// Show it again every 2 seconds, until Ctrl-C
     #[arg(long)]
@@ -321,7 +233,7 @@ pub struct StatusArgs {
     /// large: for alarms
     #[arg(long, conflicts_with_all = ["url", "watch", "live", "indices"])]
     pub check: bool,
-    /// With --check: the largest lag that is well
+    /// With --check: the largest lag that is still fine
     #[arg(long, value_name = "SECONDS", requires = "check", default_value_t = 60)]
     pub max_lag: u32,
 }
@@ -351,7 +263,7 @@ pub struct BackfillArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_read_units: Option<u32>,
     /// Write at most so many documents a second
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::some)]
     pub max_documents: Option<NonZeroU32>,
     /// Read the table in so many segments at the same time; one that was begun keeps its own
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -360,6 +272,9 @@ pub struct BackfillArgs {
 
 /// `streamdex verify`
 #[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Exit status: 0 where all that was compared is equal or repaired; 1 where something differs, a dead letter explains\na difference, or something could not be decided."
+)]
 pub struct VerifyArgs {
     /// Compare every item and every document; this alone proves that they are equal
     #[arg(long)]
@@ -377,27 +292,17 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
     /// How far behind the index may be [taken if not given: what the reader says in the state table]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub lag: Option<u64>,
     /// How long differences that keep changing are looked at again
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = values::seconds)]
     pub patience: u64,
     /// Read at most so many read units a second [taken if not given: half of what the table is provisioned with]
     #[arg(long, value_name = "N")]
     pub max_read_units: Option<u32>,
     /// Read the table in so many segments at the same time
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value = "8", value_parser = values::some)]
     pub segments: NonZeroU32,
-}
-
-/// The address of a worker, as a command line argument.
-fn worker_url(text: &str) -> Result<Url, String> {
-    let example = "write it as http://127.0.0.1:9464";
-    let url = Url::parse(text).map_err(|error| format!("{error}: {example}"))?;
-    if url.scheme() != "http" || url.host().is_none() {
-        return Err(format!("a worker is asked over plain http: {example}"));
-    }
-    Ok(url)
 }
 
 #[cfg(test)]
@@ -407,38 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_may_begin_with_a_hyphen() {
-        for line in [["dlq", "show", "-|77|0", "--file", "letters"], ["dlq", "show", "--file", "letters", "-|77|0"]] {
-            let cli = Cli::try_parse_from(["streamdex"].into_iter().chain(line)).unwrap();
-            let Command::Dlq(DlqCommand::Show { key, store }) = cli.command else { panic!("{line:?}") };
-            assert_eq!((key.as_str(), store.file), ("-|77|0", Some("letters".into())));
-        }
-    }
-
-    #[test]
-    fn keys_of_letters_are_told_from_options() {
-        let line = ["streamdex", "dlq", "replay", "--key", "-|77|0", "--key", "s|1|2", "--dry-run", "--reason", "x"];
-        let cli = Cli::try_parse_from(line).unwrap();
-        let Command::Dlq(DlqCommand::Replay { selection, dry_run, .. }) = cli.command else { panic!() };
-        assert_eq!(
-            (selection.keys, selection.reason, dry_run),
-            (vec!["-|77|0".into(), "s|1|2".into()], Some("x".into()), true)
-        );
-    }
-
-    #[test]
     fn the_argument_tree_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn workers_are_asked_over_http() {
-        assert_eq!(
-            worker_url("http://127.0.0.1:9464").unwrap().join("status").unwrap().as_str(),
-            "http://127.0.0.1:9464/status"
-        );
-        for wrong in ["127.0.0.1:9464", "https://here:9464", "here", "http://"] {
-            assert!(worker_url(wrong).is_err(), "{wrong}");
-        }
     }
 }

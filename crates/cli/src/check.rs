@@ -22,8 +22,10 @@ use crate::{output, settings};
 
 /// Runs the command.
 pub(crate) async fn run(global: &Global, arguments: &CheckArgs) -> Result<Exit, CliError> {
-    let origin = settings::origin(global)?;
-    let (mut lines, config) = offline(&origin);
+    let (mut lines, config) = match settings::origin(global) {
+        Ok(origin) => offline(&origin),
+        Err(error) => (of_problems("configuration", &error), None),
+    };
     let rest = |hint| Line::unknown("everything else", "not looked at", hint);
     match config {
         Some(config) if arguments.online => lines.extend(Box::pin(online(&config, arguments.sample)).await),
@@ -43,7 +45,10 @@ pub(crate) async fn run(global: &Global, arguments: &CheckArgs) -> Result<Exit, 
 
 /// The configuration, its routes and mapping files.
 fn offline(origin: &Origin) -> (Vec<Line>, Option<Config>) {
-    let what = "configuration";
+    let what = &match origin {
+        Origin::File(path) => format!("configuration {}", path.display()),
+        Origin::Environment(_) => "configuration".to_owned(),
+    };
     match settings::load(origin) {
         Err(error) => (of_problems(what, &error), None),
         Ok(loaded) => {
@@ -64,7 +69,10 @@ fn offline(origin: &Origin) -> (Vec<Line>, Option<Config>) {
 
 /// A line for each problem of the file; one line where it cannot be read.
 fn of_problems(what: &str, error: &CliError) -> Vec<Line> {
-    let hint = error.hint().unwrap_or("correct it");
+    let hint = match error.problems() {
+        [] => error.hint().unwrap_or("correct it"),
+        _ => "correct it; `streamdex config schema` describes every key",
+    };
     if error.problems().is_empty() {
         return vec![Line::failed(what, error.to_string(), hint)];
     }

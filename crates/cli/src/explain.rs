@@ -80,8 +80,10 @@ async fn settled(
             return Ok(Answer { explained, verdict, lag });
         }
         if !is_said {
-            let left = patience.saturating_sub(begun.elapsed()).as_secs();
-            output::note(&format!("it differs: looking again for up to {left} s, since a change may be on its way\n"));
+            let seconds = patience.as_secs();
+            output::note(&format!(
+                "it differs: looking again for up to {seconds} s, since a change may be on its way\n"
+            ));
             is_said = true;
         }
         tokio::time::sleep(AGAIN).await;
@@ -140,7 +142,7 @@ fn document(answer: &Answer, values: bool) -> Value {
             "verdict": place.verdict,
             "kind": place.kind,
             "version": place.stored.as_ref().map(|stored| stored.version),
-            "written": place.stored.as_ref().map(|stored| render::second_of(stored.version)).filter(|second| *second > 0),
+            "written": place.stored.as_ref().and_then(|stored| render::second_of(stored.version)),
             "document": place.stored.as_ref().filter(|_| values).map(|stored| raw(&stored.source)),
         })
     };

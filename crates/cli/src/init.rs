@@ -38,7 +38,12 @@ pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, Cl
     let (table, opensearch) =
         (asked(arguments.table.clone(), "--table", "The DynamoDB table")?, opensearch(&arguments)?);
     let source = source_of(&arguments, &table, &opensearch)?;
-    preflight(&source, &[Uses::Sources]).await?;
+    // What the configuration would say is an option here.
+    let as_option = |error: CliError| {
+        let hint = error.hint().map(|hint| hint.replace("set region under [source], or", "give --region, or set"));
+        error.with_hint(hint.unwrap_or_default())
+    };
+    preflight(&source, &[Uses::Sources]).await.map_err(as_option)?;
     let [source] = source.sources.as_slice() else {
         return Err(CliError::new(Exit::Usage, "the table cannot be told from others"));
     };
@@ -74,9 +79,8 @@ fn asked(given: Option<String>, argument: &str, question: &str) -> Result<String
         return Ok(given);
     }
     let example = "streamdex init --table sessions --opensearch https://search.example";
-    let missing = || {
-        CliError::new(Exit::Usage, format!("{argument} is missing")).with_hint(format!("give both, as in: {example}"))
-    };
+    let missing =
+        || CliError::new(Exit::Usage, format!("{argument} is missing")).with_hint(format!("give it as in: {example}"));
     if !stdin().is_terminal() || !stderr().is_terminal() {
         return Err(missing());
     }
@@ -111,20 +115,19 @@ fn source_of(arguments: &InitArgs, table: &str, opensearch: &Url) -> Result<Conf
 /// The problems of a text that nobody wrote, by the options that gave its values.
 fn of_options(error: &ConfigError) -> CliError {
     let option = |path: &str| match path {
-        "source.region" => "--region",
-        "source.endpoint_url" => "--endpoint-url",
-        path if path.starts_with("opensearch") => "--opensearch",
-        _ => "--table",
+        "source.region" => ("--region", "write it as eu-west-1"),
+        "source.endpoint_url" => ("--endpoint-url", "write it as http://127.0.0.1:8000"),
+        path if path.starts_with("opensearch") => (
+            "--opensearch",
+            "write it as https://search.example; user name and password come into the file that is written",
+        ),
+        _ => ("--table", "give the table's name alone, as sessions"),
     };
-    let said: Vec<String> = error
-        .problems()
-        .iter()
-        .map(|problem| {
-            let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-            format!("{}: {}{hint}", option(&problem.path), problem.message)
-        })
-        .collect();
-    CliError::new(Exit::Usage, said.join("; ")).with_hint("correct the option")
+    let options: Vec<_> = error.problems().iter().map(|problem| (option(&problem.path), &problem.message)).collect();
+    let said: Vec<String> = options.iter().map(|((name, _), message)| format!("{name}: {message}")).collect();
+    let mut hints: Vec<&str> = options.iter().map(|((_, hint), _)| *hint).collect();
+    hints.dedup();
+    CliError::new(Exit::Usage, said.join("; ")).with_hint(hints.join("; "))
 }
 
 fn toml_table<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {

@@ -232,7 +232,7 @@ struct Told {
 }
 
 impl Told {
-    /// Whether readers need this process although its rebuild is gone.
+    /// Whether searches need this process although its rebuild is gone.
     async fn is_needed(&self, target: &Target, term: Term<'_>) -> Result<bool, Fault> {
         match &self.moved {
             Some(moved) => Box::pin(target.rebuild.is_needed(moved, term)).await,

@@ -165,7 +165,7 @@ impl Total {
 
     fn detail(&self) -> String {
         let shards: usize = self.statuses.iter().map(|status| status.shards.len()).sum();
-        let standing_by = self.statuses.iter().filter(|status| !status.role.is_reader()).count();
+        let standing_by = self.statuses.iter().filter(|status| !status.role.is_reader() && !status.is_over).count();
         let mut parts = Vec::new();
         if standing_by < self.statuses.len() {
             parts.push(format!("{shards} shards"));

@@ -112,7 +112,7 @@ impl Recorded {
         let stored = async {
             let fresh = || BackfillRecord::new(FilledBy::Command, SEGMENTS, mirrored.size.items, now());
             let follows = found.as_ref().map(|found| found.beat);
-            let complete = found.unwrap_or_else(fresh).completed(report.checked, now());
+            let complete = found.unwrap_or_else(fresh).completed((report.checked, report.dead_lettered), now());
             Ok(store.gaps().await? == 0 && store.store(&complete, follows).await? == Stored::Stored)
         };
         connect::within(stored).await

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use streamdex_config::{Config, Source};
 use streamdex_delivery::Term;
+use streamdex_dynamodb::stream::KEPT_SECONDS;
 use streamdex_mapping::{Key, KeyType, key_of_texts};
 use streamdex_reconcile::explain::Explained;
 use streamdex_reconcile::settle::{Settled, Waits, settle};
@@ -24,6 +25,9 @@ use crate::{connect, output, settings};
 
 /// For a last attempt, after the time that is asked for.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The time is over, and the lag is only for what is said.
+const LAG_WITHIN: Duration = Duration::from_secs(1);
 
 /// Waits for items of one table.
 pub(crate) struct Waiter {
@@ -118,7 +122,8 @@ impl Waiter {
         let waits = Waits { until: begun + limit, margin: margin(&self.source) };
         let settled = Box::pin(settle(&self.mirrored.mirror, key, self, waits, term));
         let settled = timeout(limit + GRACE, settled).await.map_err(|_| no_answer())??;
-        let lag = if matches!(settled, Settled::Late) { self.lag().await } else { None };
+        let is_late = matches!(settled, Settled::Late);
+        let lag = if is_late { timeout(LAG_WITHIN, self.lag()).await.ok().flatten() } else { None };
         Ok(Waited::new(settled, lag, begun.elapsed()))
     }
 }
@@ -156,6 +161,10 @@ impl Waited {
             Settled::Never(explained) => (End::Never, explained.verdict, never(explained)),
             Settled::Late => {
                 let reader = match lag {
+                    // As long as a stream is kept: see [`ReaderLag`].
+                    Some(lag) if lag.as_secs() >= KEPT_SECONDS => {
+                        "the table is being filled, or its reader has just begun".to_owned()
+                    }
                     Some(lag) => format!("the reader is {} s behind", lag.as_secs()),
                     None => "nobody says how far behind the reader is, or that one runs".to_owned(),
                 };

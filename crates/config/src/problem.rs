@@ -140,7 +140,11 @@ impl Problems {
 
     /// A key that has to be there.
     pub(crate) fn missing(&mut self, table: &Place, key: &str) {
-        let hint = if table.path.is_empty() { format!("add [{key}]") } else { format!("add {key} = …") };
+        let hint = match (table.path.is_empty(), key) {
+            (true, "route") => "add [[route]] with index = \"…\"".to_owned(),
+            (true, key) => format!("add [{key}]"),
+            (false, key) => format!("add {key} = …"),
+        };
         self.error_with_hint(&table.key(key, table.line), "this key is missing, and it is needed", hint);
     }
 

@@ -156,12 +156,12 @@ impl BackfillRecord {
         BackfillRecord { after_gap: true, not_before, ..BackfillRecord::new(by, SEGMENTS, 0, now) }
     }
 
-    /// Complete, since all items were compared with their documents.
+    /// Complete, since all items were compared with their documents; for so many of them dead letters say why they differ.
     #[must_use]
-    pub fn completed(&self, items: u64, now: u64) -> BackfillRecord {
+    pub fn completed(&self, (items, dead_lettered): (u64, u64), now: u64) -> BackfillRecord {
         let state = BackfillState::Complete;
         let (beat, owner, segments) = (self.beat + 1, None, Vec::new());
-        BackfillRecord { state, owner, beat, at: now, items, segments, ..self.clone() }
+        BackfillRecord { state, owner, beat, at: now, items, dead_lettered, segments, ..self.clone() }
     }
 
     /// How many segments are at their end.

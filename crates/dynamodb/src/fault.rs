@@ -282,9 +282,11 @@ impl Fault {
             Fault::Condition => "another process writes to the same group: give each deployment its own state.group",
             Fault::InUse => "nothing to do if it passes: the table is being created or changed",
             Fault::Transient => {
-                "check that the endpoint can be reached from here (a private network needs the DynamoDB Streams interface endpoint)"
+                "check that something answers at this address, and network and security groups (a private network needs the endpoints of DynamoDB and of DynamoDB Streams)"
             }
-            Fault::Credentials => "check the credentials: environment, profile, or role_arn in the configuration",
+            Fault::Credentials => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile (AWS_PROFILE), or give this machine a role"
+            }
             Fault::Denied => {
                 "grant the permission that the message names: streamdex iam-policy prints what each command needs"
             }

@@ -119,16 +119,22 @@ impl Boards {
         let now = Instant::now();
         let shown = self.shown();
         let sources = shown.sources.iter();
+        let sources: Vec<SourceSnapshot> = sources
+            .map(|(name, board)| SourceSnapshot {
+                name: name.clone(),
+                status: board.snapshot(),
+                history: shown.history.get(name).cloned().unwrap_or_default(),
+            })
+            .collect();
+        let mut writer = shown.writer.as_ref().map_or_else(WriterSnapshot::default, |writer| writer());
+        // What stood still when this process gave its last lease up is not tried again: the next reader meets it, or not.
+        if !sources.iter().any(|source| source.status.role.is_reader()) {
+            writer.pauses.clear();
+        }
         Snapshot {
             uptime: now.duration_since(shown.started),
-            sources: sources
-                .map(|(name, board)| SourceSnapshot {
-                    name: name.clone(),
-                    status: board.snapshot(),
-                    history: shown.history.get(name).cloned().unwrap_or_default(),
-                })
-                .collect(),
-            writer: shown.writer.as_ref().map_or_else(WriterSnapshot::default, |writer| writer()),
+            sources,
+            writer,
             opensearch: Reach {
                 answered: shown.answered.map(|answered| now.duration_since(answered)),
                 unreachable: shown.unreachable.clone(),

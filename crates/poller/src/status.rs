@@ -95,7 +95,8 @@ impl StatusBoard {
     /// The supervisor's loop is over, and is not expected to turn any more.
     pub(crate) fn over(&self) {
         let mut board = self.board();
-        (board.turned, board.is_over) = (None, true);
+        (board.turned, board.beat, board.is_over) = (None, None, true);
+        (board.role.term, board.role.reader) = (None, None);
     }
 
     /// Who reads the table, as far as this worker knows.
@@ -107,6 +108,7 @@ impl StatusBoard {
     pub(crate) fn stands_by(&self) {
         let mut board = self.board();
         board.is_over = false;
+        (board.role.term, board.role.reader) = (None, None);
         let shards: Vec<ShardId> = board.shards.keys().cloned().collect();
         for shard in shards {
             board.forget_undecided(&shard);

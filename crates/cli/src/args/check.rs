@@ -4,6 +4,7 @@ use clap::Args;
 
 /// `streamdex check`
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "A line with ? could not be looked at. Exit status: 0 where no line failed, else 1.")]
 pub struct CheckArgs {
     /// Ask DynamoDB and OpenSearch too, in ways that change nothing
     #[arg(long)]

@@ -2,11 +2,16 @@
 
 use clap::Args;
 
+use super::values;
+
 /// `streamdex explain`
 #[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Exit status: 0 where nothing is wrong with the index (in_sync, filtered, expired, or neither item nor document); else 1."
+)]
 pub struct ExplainArgs {
     /// A key attribute and its value, as user_id=u1; once for each attribute of the table's key. Binary in base64
-    #[arg(long, value_name = "NAME=VALUE", required_unless_present = "id", conflicts_with = "id", value_parser = pair)]
+    #[arg(long, value_name = "NAME=VALUE", required_unless_present = "id", conflicts_with = "id", value_parser = values::pair)]
     pub key: Vec<(String, String)>,
     /// The id of a document, in place of the item's key
     #[arg(long, value_name = "DOCUMENT_ID")]
@@ -18,11 +23,6 @@ pub struct ExplainArgs {
     #[arg(long)]
     pub show_values: bool,
     /// How long a difference is looked at again, where the reader may not have come to it
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = values::seconds)]
     pub patience: u64,
-}
-
-pub(super) fn pair(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "write it as NAME=VALUE".to_owned())
 }

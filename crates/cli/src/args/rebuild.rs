@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::values;
+
 /// `streamdex rebuild`
 #[derive(Debug, Clone, Args)]
 pub struct RebuildArgs {
@@ -21,7 +23,7 @@ pub struct RebuildArgs {
     /// Move searches back to what they saw before
     #[arg(long, group = "what")]
     pub rollback: bool,
-    /// Delete what the rebuild made, as long as readers have not moved
+    /// Delete what the rebuild made, as long as searches have not moved
     #[arg(long, group = "what")]
     pub abort: bool,
     /// Move searches again after a --rollback
@@ -37,18 +39,18 @@ pub struct RebuildArgs {
     #[arg(long)]
     pub beside_lambda: bool,
     /// Searches move only to an index that is at most so many seconds behind its table
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = values::seconds)]
     pub max_lag: u64,
     /// How many seconds the index behind the Lambda function is behind its table: for --rollback, which cannot ask it
-    #[arg(long, value_name = "SECONDS", requires = "rollback")]
+    #[arg(long, value_name = "SECONDS", requires = "rollback", value_parser = values::seconds)]
     pub lag: Option<u64>,
     /// Move searches although the new mapping refuses items: they are dead letters, and found no more
     #[arg(long)]
     pub accept_dead_letters: bool,
     /// Where there is no terminal, log the outcomes so far every so many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = values::some_seconds)]
     pub report_every: NonZeroU64,
     /// Serve probes, metrics and status over HTTP at this address, as 127.0.0.1:9464
-    #[arg(long, value_name = "ADDRESS", env = "STREAMDEX_LISTEN", hide_env_values = true)]
+    #[arg(long, value_name = "ADDRESS", env = "STREAMDEX_LISTEN", hide_env_values = true, value_parser = values::listen)]
     pub listen: Option<SocketAddr>,
 }

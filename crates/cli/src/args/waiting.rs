@@ -2,13 +2,16 @@
 
 use clap::Args;
 
-use super::explain::pair;
+use super::values;
 
 /// `streamdex await`
 #[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Exit status: 0 where searches find it; 1 where they never will as things are, or the time is over."
+)]
 pub struct AwaitArgs {
     /// A key attribute and its value, as user_id=u1; once for each attribute of the table's key. Binary in base64
-    #[arg(long, value_name = "NAME=VALUE", required = true, value_parser = pair)]
+    #[arg(long, value_name = "NAME=VALUE", required = true, value_parser = values::pair)]
     pub key: Vec<(String, String)>,
     /// The source whose table it is, where there are several
     #[arg(long, value_name = "NAME")]

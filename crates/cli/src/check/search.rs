@@ -1,6 +1,6 @@
 //! OpenSearch: what it is, the indices, and whether documents may be written.
 
-use streamdex_config::{Auth, Config, Source};
+use streamdex_config::{Auth, Config, OnGap, Source};
 use streamdex_sink::index::{Code, Flavour, IndexPlan, Plan, trial};
 use streamdex_sink::{Client, Indices, SetupContext, SetupError};
 
@@ -40,6 +40,7 @@ pub(super) async fn lines(config: &Config, facts: &SetupContext) -> Vec<Line> {
             Err(error) => lines.push(failed(format!("index {index}"), &error)),
         }
     }
+    lines.extend(of_reads(config));
     if !is_complete && !matches!(config.opensearch.auth, Auth::None) {
         let says = "whether these credentials may make and write them is not tried";
         lines.push(Line::unknown("missing indices", says, GRANT));
@@ -122,39 +123,58 @@ async fn of_index(client: &Client, index: &str, plan: &Plan, is_filled: bool) ->
     if plan.note.is_some() || !is_there {
         return lines;
     }
-    lines.extend(tried(client, &plan.writes_to).await);
+    lines.extend(tried(client, plan).await);
     lines.extend(of_searches(plan, is_filled));
     lines.extend(of_policy(client, index, plan).await);
     lines
 }
 
 /// What `run` asks of an index that is there: a line for each refusal, or one for all that is allowed.
-async fn tried(client: &Client, concrete: &str) -> Vec<Line> {
-    let what = || format!("write to {concrete}");
-    let results = [
-        trial::may_write(client, concrete).await,
-        trial::may_add_fields(client, concrete).await,
-        trial::may_watch(client, concrete).await,
-    ];
-    let refused: Vec<Line> = results.iter().filter_map(|tried| Some(failed(what(), tried.as_ref().err()?))).collect();
-    if refused.is_empty() {
-        return vec![Line::passed(what(), "index, delete, new fields and a look at its UUID are allowed")];
+async fn tried(client: &Client, plan: &Plan) -> Vec<Line> {
+    let concrete = &*plan.writes_to;
+    let mut results = vec![("write to", trial::may_write(client, concrete).await)];
+    // Fields of an index of the user's come with documents alone, which IAM allows as writes.
+    if plan.manage == "create" {
+        results.push(("new fields in", trial::may_add_fields(client, concrete).await));
     }
-    refused
+    results.push(("the UUID of", trial::may_watch(client, concrete).await));
+    let allowed: Vec<&str> = results.iter().filter(|(_, tried)| tried.is_ok()).map(|(what, _)| *what).collect();
+    let line = |(what, tried): &(&str, Result<(), SetupError>)| {
+        Some(failed(format!("{what} {concrete}"), tried.as_ref().err()?))
+    };
+    let mut lines: Vec<Line> = results.iter().filter_map(line).collect();
+    if lines.is_empty() {
+        lines.push(Line::passed(format!("write to {concrete}"), format!("allowed: {} it", allowed.join(", "))));
+    }
+    lines
 }
 
 /// Searches that are refused: `run` counts the documents of an index that it may have to fill.
 fn of_searches(plan: &Plan, is_filled: bool) -> Option<Line> {
-    let problem = plan.documents.as_ref()?.problem.as_ref()?;
+    let documents = plan.documents.as_ref()?;
+    let problem = documents.problem.as_ref()?;
     let what = format!("search in {}", plan.writes_to);
-    Some(match is_filled {
+    Some(match is_filled && documents.is_forbidden {
         true => Line::failed(what, problem, GRANT),
-        false => Line::unknown(what, format!("{problem} (`run` does not need it)"), GRANT),
+        false => Line::unknown(what, problem, "look again; `run` counts documents where it may have to fill an index"),
     })
 }
 
+/// Reads that only some configurations need, and that no harmless call shows.
+fn of_reads(config: &Config) -> Option<Line> {
+    let compares = config.sources.iter().any(|source| source.on_gap == OnGap::Resnapshot);
+    let awaits = config.http.await_per_second.is_some();
+    let what = match (compares, awaits) {
+        (true, _) => "comparing after a gap",
+        (false, true) => "POST /await",
+        (false, false) => return None,
+    };
+    let asks = !matches!(config.opensearch.auth, Auth::None);
+    asks.then(|| Line::unknown(what, "whether these credentials may read and refresh indices is not tried", GRANT))
+}
+
 fn documents(plan: &Plan) -> String {
-    let known = plan.documents.as_ref().filter(|documents| documents.problem.is_none());
+    let known = plan.documents.as_ref().filter(|documents| documents.problem.is_none() || documents.count > 0);
     known.map_or_else(|| "?".to_owned(), |documents| documents.count.to_string())
 }
 

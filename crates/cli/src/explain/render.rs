@@ -77,8 +77,8 @@ fn place(place: &Place, values: bool) -> String {
     let index = place.address.index.as_str();
     let Some(stored) = &place.stored else { return format!("{index}: no document ({})", place.verdict.name()) };
     let written = match second_of(stored.version) {
-        0 => "which is none of streamdex's".to_owned(),
-        second => format!("of {}", date(second)),
+        None => "which is none of streamdex's".to_owned(),
+        Some(second) => format!("of {}", date(second)),
     };
     let mut text = format!(
         "{index}: a document of {} bytes, version {} {written} ({})",
@@ -92,7 +92,10 @@ fn place(place: &Place, values: bool) -> String {
     text
 }
 
-/// The second that a document's version was made of; 0 for one that somebody else gave.
-pub(super) fn second_of(version: u64) -> u64 {
-    ExternalVersion::second_of(version)
+/// DynamoDB began in 2012.
+const FIRST_SECOND: u64 = 1_325_376_000;
+
+/// The second that a document's version was made of; none of a version that somebody else gave.
+pub(super) fn second_of(version: u64) -> Option<u64> {
+    Some(ExternalVersion::second_of(version)).filter(|second| *second >= FIRST_SECOND)
 }

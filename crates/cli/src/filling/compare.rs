@@ -103,7 +103,7 @@ impl Filling {
             let left = self.leave_to_command(&record).await?;
             return Ok(if left == Stored::Stored { Attempt::Done } else { Attempt::Failed });
         }
-        let complete = record.completed(checked, now());
+        let complete = record.completed((checked, report.dead_lettered), now());
         // A lost index, another gap, or somebody who fills: the next look says what is to be done.
         let term = Term { cancel: &held.stop, until: None };
         if !self.reached.note_indices(&*self.store, term).await?

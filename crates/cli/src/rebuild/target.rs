@@ -199,7 +199,7 @@ impl Target {
             let is_there =
                 |name: &str| made.iter().any(|made| made.index.as_str() == name && made.generation == generation);
             if let Some(gone) = rebuilt.from.names.keys().find(|name| !is_there(name)) {
-                let message = format!("{gone}-{generation:06} is gone: there is nothing for readers to go back to");
+                let message = format!("{gone}-{generation:06} is gone: there is nothing for searches to go back to");
                 return Err(CliError::new(Exit::Usage, message).with_hint(
                     "make another generation: a new `generation` and state.group, and `streamdex rebuild`",
                 ));

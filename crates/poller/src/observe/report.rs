@@ -245,7 +245,7 @@ impl SourceReport {
             stream: status.following.stream.clone(),
             worker: status.role.worker.clone(),
             reader: status.role.reader.clone(),
-            term: status.role.term.filter(|_| status.reads()),
+            term: status.role.term,
             heartbeat_age_seconds: status.heartbeat_age.map(seconds),
             lag_seconds: status.lag().map(seconds),
             missed_freshness_seconds: status.missed_freshness().map(seconds),

@@ -86,16 +86,10 @@ impl Snapshot {
         reasons.extend(self.sources.iter().filter_map(without_stream));
         reasons.extend(self.sources.iter().filter_map(given_up));
         reasons.extend(self.opensearch.silence());
-        // What stood still when this process gave the last lease up is not tried again: the next reader meets it, or not.
-        let pauses = self.writer.pauses.iter().filter(|_| self.reads());
+        let pauses = self.writer.pauses.iter();
         let whole = pauses.filter(|pause| matches!(pause.scope, Scope::Cluster | Scope::Credentials));
         reasons.extend(whole.map(|pause| format!("writing is paused: {}: {}", pause.scope, pause.reason)));
         reasons
-    }
-
-    /// Whether this process reads any table, so that it writes.
-    pub(super) fn reads(&self) -> bool {
-        self.sources.iter().any(|source| source.status.reads())
     }
 
     /// What else is to be known of a process that does its work.
@@ -115,7 +109,10 @@ fn incomplete(source: &SourceSnapshot) -> Option<String> {
 fn without_state(source: &SourceSnapshot) -> Option<String> {
     let Status { role, heartbeat_age, lease_seen, is_over, .. } = &source.status;
     if *is_over {
-        return Some(format!("source {}: it is not followed any more", source.name));
+        return Some(format!(
+            "source {}: this process does not follow it: nothing but gaps is left, or it was stopped",
+            source.name
+        ));
     }
     let (what, age, longest) = match role.is_reader() {
         true => ("heartbeat was confirmed", heartbeat_age, TENURE),

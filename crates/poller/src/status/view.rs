@@ -46,7 +46,7 @@ pub struct Status {
     pub stream_silence: Duration,
     /// How long ago the supervisor's loop last turned; `None` before it turns, and when it is over.
     pub turned: Option<Duration>,
-    /// The table is not followed any more by this process.
+    /// This process does not follow the table: it was stopped, or nothing but gaps is left.
     pub is_over: bool,
     /// Calls to DynamoDB Streams in an hour, as things are now.
     pub projected_calls: f64,
@@ -208,11 +208,6 @@ impl Status {
         let wanted = self.following.freshness;
         let reached = self.shards.iter().filter_map(|shard| shard.polled).max()?;
         (reached > wanted + wanted / 2 + SLOW_CALL).then_some(reached)
-    }
-
-    /// Whether this process reads the table now.
-    pub fn reads(&self) -> bool {
-        self.role.is_reader() && !self.is_over
     }
 
     /// Whether everything that every shard holds is acknowledged.

@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn n1_readers_move_to_what_was_compared_and_never_before() {
-        let compared = BackfillRecord::after_gap(FilledBy::Run, 7).completed(5, 9);
-        let filled = BackfillRecord::new(FilledBy::Run, 1, 5, 7).completed(5, 9);
+        let compared = BackfillRecord::after_gap(FilledBy::Run, 7).completed((5, 0), 9);
+        let filled = BackfillRecord::new(FilledBy::Run, 1, 5, 7).completed((5, 0), 9);
         let by_hand = BackfillRecord::new(FilledBy::Command, 1, 5, 7);
         let rows = [
             (None, Next::Compare),

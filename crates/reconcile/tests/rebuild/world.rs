@@ -149,7 +149,7 @@ impl World {
             None => state.backfill = Some(BackfillRecord::new(FilledBy::Run, 1, 9, 5)),
             Some(record) if record.state == BackfillState::Running => {
                 state.is_proven = record.after_gap;
-                state.backfill = Some(record.completed(9, 6));
+                state.backfill = Some(record.completed((9, 0), 6));
             }
             Some(_) => {}
         }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::admin::{ask, escape};
-use super::error::SetupError;
+use super::error::{SetupError, SetupErrorKind};
 use super::finding::{Code, Finding};
 use super::inspect::text_of;
 use super::merge::FlatSettings;
@@ -42,6 +42,9 @@ pub struct Documents {
     pub doubled_ids_looked_at: u64,
     /// Why the documents could not be looked at.
     pub problem: Option<String>,
+    /// Because the credentials may not search.
+    #[serde(skip)]
+    pub is_forbidden: bool,
 }
 
 /// Which documents can be one of two that share their id.
@@ -60,23 +63,26 @@ enum Candidates {
 /// # Errors
 /// There is no answer, or none of OpenSearch's. A refusal is a [`Documents::problem`]: it says nothing about the index.
 pub(super) async fn look(client: &Client, index: &str, settings: &FlatSettings) -> Result<Documents, SetupError> {
-    match count(client, index).await {
+    let (mut documents, refused) = match count(client, index).await {
         Ok((mut documents, routed)) => {
             let candidates = candidates(settings, documents.count, routed);
-            if let Some(problem) = refusal(find_doubled(client, index, candidates, &mut documents).await)? {
-                documents.problem = Some(problem);
-            }
-            Ok(documents)
+            let refused = refusal(find_doubled(client, index, candidates, &mut documents).await)?;
+            (documents, refused)
         }
-        Err(error) => Ok(Documents { problem: refusal(Err(error))?, ..Documents::default() }),
+        Err(error) => (Documents::default(), refusal(Err(error))?),
+    };
+    if let Some(error) = refused {
+        documents.is_forbidden = error.kind() == SetupErrorKind::Credentials;
+        documents.problem = Some(format!("{error}; {}", error.hint()));
     }
+    Ok(documents)
 }
 
 /// Parts a refusal, which is no obstacle to a plan, from an error that is one.
-fn refusal(result: Result<(), SetupError>) -> Result<Option<String>, SetupError> {
+fn refusal(result: Result<(), SetupError>) -> Result<Option<SetupError>, SetupError> {
     match result {
         Ok(()) => Ok(None),
-        Err(error @ SetupError::Refused { .. }) => Ok(Some(format!("{error}; {}", error.hint()))),
+        Err(error @ SetupError::Refused { .. }) => Ok(Some(error)),
         Err(error) => Err(error),
     }
 }
@@ -244,6 +250,7 @@ mod tests {
             doubled_ids_possible: 20_000,
             doubled_ids_looked_at: 10_000,
             problem: None,
+            is_forbidden: false,
         };
         let findings = documents.findings();
         let codes: Vec<Code> = findings.iter().map(|finding| finding.code).collect();

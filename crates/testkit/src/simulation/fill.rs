@@ -180,7 +180,7 @@ impl Fill {
     /// What only a comparison completes.
     async fn compare(&self, store: &SimulatedBackfill, record: &BackfillRecord) -> Result<End, Fault> {
         let report = Box::pin(super::audit::compare(&self.gate, &self.world, &self.cancel)).await?;
-        let complete = record.completed(report.checked, self.world.time.seconds());
+        let complete = record.completed((report.checked, report.dead_lettered), self.world.time.seconds());
         if store.gaps().await? > 0 {
             return Ok(End::Gapped);
         }

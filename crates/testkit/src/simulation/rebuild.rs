@@ -104,7 +104,7 @@ pub(super) async fn rebuild_in_the_end(world: &Arc<World>) {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    world.trace.violation(format_args!("readers do not move in all that time"));
+    world.trace.violation(format_args!("searches do not move in all that time"));
 }
 
 // === impl Process ===
@@ -245,7 +245,7 @@ impl Generations for SimulatedGenerations {
                 let generations: BTreeSet<u32> = readers.values().copied().collect();
                 world.set_readers(readers);
                 if generations.len() != 1 {
-                    world.trace.violation(format_args!("{name} moves some readers, and not all"));
+                    world.trace.violation(format_args!("{name} moves some searches, and not all"));
                 }
                 checks::check_moved(world);
             })

@@ -190,9 +190,9 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "1 while this worker has the lease and reads the table, 0 while it stands by.",
-        remedy: "Its sum over all replicas is 1, but for some seconds when the reader changes; where it stays 0, streamdex status says who has the lease.",
-        samples: |snapshot| plain(snapshot, |status| u64::from(status.reads())),
+        help: "1 while this worker has the lease and reads the table, 0 while it stands by, or where nothing but gaps is left.",
+        remedy: "Its sum over all replicas is 1, but for some seconds when the reader changes; where it stays 0, streamdex status says who has the lease, or which gaps are left.",
+        samples: |snapshot| plain(snapshot, |status| u64::from(status.role.is_reader())),
     },
     Metric {
         name: "streamdex_lease_changes_total",

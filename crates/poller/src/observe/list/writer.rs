@@ -13,7 +13,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["reason"],
-        help: "1 while writing to an index, or to the whole cluster, is held back for this reason, else 0. A reason is there once it was met.",
+        help: "1 while writing to an index, or to the whole cluster, is held back for this reason, else 0, as in a process that stands by for all tables. A reason is there once it was met.",
         remedy: "Nothing is lost while it lasts, for up to 24 hours of stream; /status names the index and what to do.",
         samples: paused,
     },
@@ -137,9 +137,7 @@ fn number(snapshot: &Snapshot, number: impl Fn(&WriterStats) -> u64) -> Vec<Samp
 fn paused(snapshot: &Snapshot) -> Vec<Sample> {
     let met = snapshot.writer.stats.paused.keys().map(|reason| (*reason, 0));
     let mut reasons: BTreeMap<&str, u64> = met.collect();
-    // A standby writes nothing, and does not try again what stood still when it gave its lease up.
-    let pauses = snapshot.writer.pauses.iter().filter(|_| snapshot.reads());
-    reasons.extend(pauses.map(|pause| (pause.reason.name(), 1)));
+    reasons.extend(snapshot.writer.pauses.iter().map(|pause| (pause.reason.name(), 1)));
     reasons.into_iter().map(|(reason, paused)| Sample::number([reason], paused)).collect()
 }
 
