@@ -24,8 +24,11 @@ def instructions(dockerfile):
 def image(dockerfile):
     """What the image does not say and must."""
     said = dict(instructions(dockerfile))
-    if said["FROM"].split()[0] != BASE:
+    base, _, digest = said["FROM"].split()[0].partition("@")
+    if base != BASE:
         yield f"the image does not stand on {BASE}, which has no shell and no package manager"
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        yield "the base of the image is not named by its digest"
     if not re.fullmatch(r"[1-9]\d*:[1-9]\d*", said.get("USER", "")):
         yield "USER is no number, or is root"
     if said.get("STOPSIGNAL") != "SIGTERM":

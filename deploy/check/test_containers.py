@@ -4,10 +4,11 @@ import unittest
 
 import containers
 
-DOCKERFILE = """
+DIGEST = f"@sha256:{'0' * 64}"
+DOCKERFILE = f"""
 FROM rust AS build
 USER root
-FROM gcr.io/distroless/base-nossl-debian12:nonroot
+FROM {containers.BASE}{DIGEST}
 # Why.
 COPY --from=build /a \\
   /b
@@ -48,7 +49,7 @@ def found(one):
 
 class Containers(unittest.TestCase):
     def test_the_last_stage_is_the_image(self):
-        self.assertEqual(containers.instructions(DOCKERFILE)[0], ("FROM", containers.BASE))
+        self.assertEqual(containers.instructions(DOCKERFILE)[0], ("FROM", containers.BASE + DIGEST))
         self.assertEqual(containers.health_check(DOCKERFILE), ["/streamdex", "status"])
         self.assertEqual(containers.port(DOCKERFILE), 9464)
         self.assertEqual(list(containers.image(DOCKERFILE)), [])
@@ -56,6 +57,8 @@ class Containers(unittest.TestCase):
     def test_what_an_image_must_not_be(self):
         for change in [
             (containers.BASE, "debian"),
+            (DIGEST, ""),
+            (DIGEST, "@sha256:1"),
             ("65532:65532", "0:0"),
             ("65532:65532", "streamdex"),
             ("SIGTERM", "SIGKILL"),
