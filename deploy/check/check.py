@@ -24,7 +24,9 @@
 6. checkov on all of that. What it may find and is accepted stands with its reason in the Metadata of the
    resource.
 7. Alert rules, their tests and the dashboard ask for metrics that are served, and promtool passes the tests (prometheus.py).
-8. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
+8. helm renders the chart; what it gives is valid, and says what values, configuration and page say (helm.py).
+9. actionlint on the workflows.
+10. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
 
 Usage: check.py FOLDER, where the transformed template may be written to.
 """
@@ -44,6 +46,8 @@ from samtranslator.yaml_helper import yaml_parse
 import alarms
 import containers
 import create
+import gotools
+import helm
 import limits
 import names
 import pages
@@ -61,6 +65,7 @@ import test_alarms
 import test_containers
 import test_create
 import test_first_templates
+import test_helm
 import test_limits
 import test_names
 import test_pages
@@ -91,6 +96,7 @@ TESTS = [
     test_prometheus,
     test_redrive,
     test_create,
+    test_helm,
 ]
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
@@ -255,6 +261,21 @@ def tool(name, *arguments, cwd=DEPLOY):
     return subprocess.run([program, *map(str, arguments)], cwd=cwd, check=False).returncode == 0
 
 
+def helm_problems(tools):
+    """The chart, with an example's configuration."""
+    configuration, page = (DEPLOY.parent / "examples/sessions.toml").read_text(), (DOCS / "deploy-container.md").read_text()
+    help_text = (CRATES / "cli/tests/snapshots/main__help__help.snap").read_text()
+    program = gotools.built(*helm.HELM, tools)
+    return helm.problems(program, DEPLOY / "helm/streamdex", configuration, page, help_text)
+
+
+def workflows(tools):
+    """Whether actionlint finds nothing in the workflows; shellcheck of the machine is left out, since not every one has it."""
+    files = sorted((DEPLOY.parent / ".github/workflows").glob("*.yml"))
+    program = gotools.built("actionlint", "github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12", tools)
+    return subprocess.run([program, "-shellcheck=", "-pyflakes=", *files], check=False).returncode == 0
+
+
 def main(work):
     load = unittest.defaultTestLoader.loadTestsFromModule
     rule_tests = unittest.TestSuite(map(load, TESTS))
@@ -322,9 +343,11 @@ def main(work):
         *redrive_problems(readable),
         *prometheus_problems(),
         *create.problems({**readable, "sam/template.yaml": plain}, (DOCS / "removing.md").read_text()),
+        *helm_problems(work.parent / "tools"),
     ]:
         print(problem)
         passed = False
+    passed &= workflows(work.parent / "tools")
     passed &= tool("cfn-lint", "--template", *templates())
     passed &= tool("cfn-lint", "--template", whole)
     # Once for the folder: starting it takes longer than its checks. The folder's own path is not given: where part of it has

@@ -273,7 +273,7 @@ pub struct BackfillArgs {
 /// `streamdex verify`
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Exit status: 0 where all that was compared is equal or repaired; 1 where something differs, a dead letter explains\na difference, or something could not be decided."
+    after_help = "Exit status: 0 where all that was compared is equal or repaired; 1 where something differs, a dead letter explains a difference, or something could not be decided."
 )]
 pub struct VerifyArgs {
     /// Compare every item and every document; this alone proves that they are equal

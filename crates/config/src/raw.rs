@@ -192,7 +192,7 @@ tables! {
     /// Where `streamdex run` answers probes and tells its metrics; nothing else looks at it.
     table HttpTable {
         /// Address and port to listen on, as `127.0.0.1:9464`, or `0.0.0.0:9464` for every interface, as probes
-        /// from outside a container need it. Served are `/livez`, `/readyz`, `/metrics` and `/status`, to
+        /// from outside a container need it. Served are `/` (a page), `/livez`, `/readyz`, `/metrics` and `/status`, and `/await` where it is on, to
         /// everyone who reaches the port; no contents and no ids of documents are among it. Without it nothing is
         /// listened on. `streamdex run --listen` and `STREAMDEX_LISTEN` go before it.
         listen: String,

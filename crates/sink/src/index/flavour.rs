@@ -105,7 +105,6 @@ fn older_line() -> Vec<String> {
     vec![
         "a map in a field of numbers or text, and text in a field of booleans, are dead letters; OpenSearch 2 and later take them"
             .to_owned(),
-        "attributes named like metadata fields (`_id`, `_source`, …) are refused".to_owned(),
         "there is no point in time".to_owned(),
     ]
 }

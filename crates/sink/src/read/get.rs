@@ -82,7 +82,9 @@ fn document(found: &Found<'_>, address: &Address, status: u16) -> Option<Result<
         if kind == "index_not_found_exception" {
             return Some(Ok(None));
         }
-        let reason = error.get("reason").and_then(Value::as_str).unwrap_or("no reason was given").to_owned();
+        // Some name the document, as where its routing is missing.
+        let reason = error.get("reason").and_then(Value::as_str).unwrap_or("no reason was given");
+        let reason = reason.replace(address.id.as_str(), "…");
         let (action, kind) = (format!("{ACTION} of {}", address.index), kind.to_owned());
         return Some(Err(SetupError::Refused { action, status: refused_status(&kind, status), kind, reason }));
     }

@@ -89,7 +89,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: None,
         labels: &[],
         help: "Requests of which it is not known whether they were carried out. What was in them is sent again, and deletes of their documents once more a minute later.",
-        remedy: "Snapshot at the load of the cluster, and at proxies and networks in between; opensearch.request_timeout is how long an answer is waited for.",
+        remedy: "Look at the load of the cluster, and at proxies and networks in between; opensearch.request_timeout is how long an answer is waited for.",
         samples: |snapshot| number(snapshot, |stats| stats.unanswered),
     },
     Metric {
