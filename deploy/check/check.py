@@ -26,6 +26,7 @@
 7. Alert rules, their tests and the dashboard ask for metrics that are served, and promtool passes the tests (prometheus.py).
 8. helm renders the chart; what it gives is valid, and says what values, configuration and page say (helm.py).
 9. actionlint on the workflows.
+   Links between pages lead somewhere, and the book of docs/ has all of them (links.py).
 10. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
 
 Usage: check.py FOLDER, where the transformed template may be written to.
@@ -49,6 +50,7 @@ import create
 import gotools
 import helm
 import limits
+import links
 import names
 import pages
 import parameters
@@ -67,6 +69,7 @@ import test_create
 import test_first_templates
 import test_helm
 import test_limits
+import test_links
 import test_names
 import test_pages
 import test_parameters
@@ -97,6 +100,7 @@ TESTS = [
     test_redrive,
     test_create,
     test_helm,
+    test_links,
 ]
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
@@ -269,6 +273,16 @@ def helm_problems(tools):
     return helm.problems(program, DEPLOY / "helm/streamdex", configuration, page, help_text)
 
 
+def link_problems():
+    """Of all pages of the repository; what was built, or fetched, is none of it."""
+    root, paths = DEPLOY.parent, set()
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in {"target", ".git", "node_modules"}]
+        paths |= {str(Path(folder, name).relative_to(root)) for name in [*folders, *files]}
+    pages = {path: (root / path).read_text() for path in paths if path.endswith(".md")}
+    return links.problems(pages, paths)
+
+
 def workflows(tools):
     """Whether actionlint finds nothing in the workflows; shellcheck of the machine is left out, since not every one has it."""
     files = sorted((DEPLOY.parent / ".github/workflows").glob("*.yml"))
@@ -344,6 +358,7 @@ def main(work):
         *prometheus_problems(),
         *create.problems({**readable, "sam/template.yaml": plain}, (DOCS / "removing.md").read_text()),
         *helm_problems(work.parent / "tools"),
+        *link_problems(),
     ]:
         print(problem)
         passed = False
