@@ -185,8 +185,8 @@ mod tests {
         let lacks = |flavour: Flavour| flavour.lacks().len();
         assert_eq!(lacks(Flavour::OpenSearch("3.8.0".into())), 0);
         assert_eq!(lacks(Flavour::OpenSearch("2.19.1".into())), 0);
-        assert_eq!(lacks(Flavour::OpenSearch("1.2.0".into())), 3);
-        assert_eq!(lacks(Flavour::Elasticsearch("7.10.2".into())), 3);
+        assert_eq!(lacks(Flavour::OpenSearch("1.3.0".into())), 2);
+        assert_eq!(lacks(Flavour::Elasticsearch("7.10.2".into())), 2);
         assert_eq!(lacks(Flavour::Elasticsearch("8.1.0".into())), 1);
     }
 }
