@@ -38,12 +38,7 @@ pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, Cl
     let (table, opensearch) =
         (asked(arguments.table.clone(), "--table", "The DynamoDB table")?, opensearch(&arguments)?);
     let source = source_of(&arguments, &table, &opensearch)?;
-    // What the configuration would say is an option here.
-    let as_option = |error: CliError| {
-        let hint = error.hint().map(|hint| hint.replace("set region under [source], or", "give --region, or set"));
-        error.with_hint(hint.unwrap_or_default())
-    };
-    preflight(&source, &[Uses::Sources]).await.map_err(as_option)?;
+    preflight(&source, &[Uses::Sources]).await.map_err(with_options)?;
     let [source] = source.sources.as_slice() else {
         return Err(CliError::new(Exit::Usage, "the table cannot be told from others"));
     };
@@ -110,6 +105,14 @@ fn source_of(arguments: &InitArgs, table: &str, opensearch: &Url) -> Result<Conf
     let opensearch = toml_table([("url", opensearch.as_str())]);
     let text = format!("[source]\n{source}[opensearch]\n{opensearch}[[route]]\nindex = \"x\"\n");
     Ok(Config::parse(&text, Path::new(""), &|_| None).map_err(|error| of_options(&error))?.config)
+}
+
+/// What to set in a configuration is an option here.
+fn with_options(error: CliError) -> CliError {
+    match error.hint().map(|hint| hint.replace("set region under [source], or", "give --region, or set")) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }
 
 /// The problems of a text that nobody wrote, by the options that gave its values.

@@ -64,7 +64,10 @@ async fn what_is_ready_passes_before_and_after_the_first_run() {
     assert_eq!(lab.end(&["run", "--until-end"]).await.status, 0);
     let after = Checked::of(&lab, &[]).await;
     assert_eq!((after.status, after.in_state("failed")), (0, vec![]), "{after:#?}");
-    assert!(after.has("passed", &["write to", "index, delete, new fields", "are allowed"]), "{after:#?}");
+    assert!(
+        after.has("passed", &["write to", "allowed: index and delete, new fields, a look at its UUID"]),
+        "{after:#?}"
+    );
     assert!(after.has("passed", &["state table", "ConditionCheckItem", "UpdateItem"]), "{after:#?}");
     assert!(after.has("passed", &["OpenSearch 3."]), "{after:#?}");
     // Nothing was changed by it.

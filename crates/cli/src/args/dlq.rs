@@ -114,8 +114,8 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_letters_are_told_from_options() {
-        let line = ["streamdex", "dlq", "replay", "--key", "-|77|0", "--key", "s|1|2", "--dry-run", "--reason", "x"];
+    fn names_of_letters_are_no_options() {
+        let line = ["streamdex", "dlq", "replay", "--letter", "-|77|0", "--key", "s|1|2", "--dry-run", "--reason", "x"];
         let cli = Cli::try_parse_from(line).unwrap();
         let Command::Dlq(DlqCommand::Replay { selection, dry_run, .. }) = cli.command else { panic!() };
         assert_eq!(

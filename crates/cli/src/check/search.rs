@@ -132,19 +132,20 @@ async fn of_index(client: &Client, index: &str, plan: &Plan, is_filled: bool) ->
 /// What `run` asks of an index that is there: a line for each refusal, or one for all that is allowed.
 async fn tried(client: &Client, plan: &Plan) -> Vec<Line> {
     let concrete = &*plan.writes_to;
-    let mut results = vec![("write to", trial::may_write(client, concrete).await)];
+    let mut results = vec![("write to", "index and delete", trial::may_write(client, concrete).await)];
     // Fields of an index of the user's come with documents alone, which IAM allows as writes.
     if plan.manage == "create" {
-        results.push(("new fields in", trial::may_add_fields(client, concrete).await));
+        results.push(("new fields in", "new fields", trial::may_add_fields(client, concrete).await));
     }
-    results.push(("the UUID of", trial::may_watch(client, concrete).await));
-    let allowed: Vec<&str> = results.iter().filter(|(_, tried)| tried.is_ok()).map(|(what, _)| *what).collect();
-    let line = |(what, tried): &(&str, Result<(), SetupError>)| {
-        Some(failed(format!("{what} {concrete}"), tried.as_ref().err()?))
-    };
-    let mut lines: Vec<Line> = results.iter().filter_map(line).collect();
+    results.push(("the UUID of", "a look at its UUID", trial::may_watch(client, concrete).await));
+    let refused = results.iter().filter_map(|(what, _, tried)| {
+        let error = tried.as_ref().err()?;
+        Some(failed(format!("{what} {concrete}"), error))
+    });
+    let mut lines: Vec<Line> = refused.collect();
     if lines.is_empty() {
-        lines.push(Line::passed(format!("write to {concrete}"), format!("allowed: {} it", allowed.join(", "))));
+        let allowed: Vec<&str> = results.iter().map(|(_, allowed, _)| *allowed).collect();
+        lines.push(Line::passed(format!("write to {concrete}"), format!("allowed: {}", allowed.join(", "))));
     }
     lines
 }
