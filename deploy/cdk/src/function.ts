@@ -10,7 +10,7 @@ import { Construct } from 'constructs';
 
 import { Deployment, SHARED_STACKS, shipped } from './deployment';
 import { madeNetwork } from './network';
-import { joined, number, refuse, refuseAny, Search, SHARED_PROPERTIES, shared, SharedProps } from './shared';
+import { joined, madeKey, number, refuse, refuseAny, Search, SHARED_PROPERTIES, shared, SharedProps } from './shared';
 
 /** The endpoints that a VPC gets for containers in it. */
 export enum PollerEndpoints {
@@ -210,7 +210,7 @@ export class StreamdexFunction extends Construct implements iam.IGrantable, ec2.
 
     const stack = Stack.of(this);
     const output = (name: string) => deployment.output(name);
-    this.key = given.key ?? kms.Key.fromKeyArn(this, 'Key', output('KeyArn'));
+    this.key = given.key ?? madeKey(this, output('KeyArn'));
     this.role = iam.Role.fromRoleArn(this, 'Role', output('FunctionRoleArn'));
     this.grantPrincipal = this.role;
     const network = madeNetwork(this, output, 'FunctionSecurityGroupId');
@@ -298,7 +298,7 @@ function stream(scope: Construct, table: dynamodb.ITable): string {
     table.tableStreamArn ??
     refuse(
       scope,
-      `the table ${table.node.path} has no stream that the app knows. Give it \`stream: StreamViewType.NEW_AND_OLD_IMAGES\`; a table of elsewhere is imported by Table.fromTableAttributes with \`tableStreamArn\`.`,
+      `the app does not know the stream of the table ${table.node.path}. Import it by Table.fromTableAttributes with \`tableStreamArn\`.`,
     )
   );
 }

@@ -12,7 +12,7 @@ import { Construct } from 'constructs';
 
 import { Deployment, SHARED_STACKS, shipped } from './deployment';
 import { madeNetwork } from './network';
-import { atHome, joined, number, refuse, refuseAny, SHARED_PROPERTIES, shared, SharedProps } from './shared';
+import { atHome, joined, madeKey, number, refuse, refuseAny, SHARED_PROPERTIES, shared, SharedProps, streams } from './shared';
 
 /** The properties of the service. */
 export interface StreamdexServiceProps extends SharedProps {
@@ -160,7 +160,7 @@ export class StreamdexService extends Construct implements iam.IGrantable, ec2.I
     this.template = deployment.include;
 
     const output = (name: string) => deployment.output(name);
-    this.key = given.key ?? kms.Key.fromKeyArn(this, 'Key', output('KeyArn'));
+    this.key = given.key ?? madeKey(this, output('KeyArn'));
     this.taskRole = iam.Role.fromRoleArn(this, 'TaskRole', output('TaskRoleArn'));
     this.commandRole = iam.Role.fromRoleArn(this, 'CommandRole', output('CommandRoleArn'));
     this.grantPrincipal = this.taskRole;
@@ -227,14 +227,10 @@ function additionalKeys(props: StreamdexServiceProps): kms.IKey[] {
 }
 
 function checkService(scope: Construct, props: StreamdexServiceProps): void {
-  const { table, additionalTables = [], repository } = props;
-  for (const one of table === undefined ? additionalTables : [table, ...additionalTables]) {
-    atHome(scope, one);
-    // Of an imported table the app may not know the stream, and the service finds it by itself.
-    const ofThisApp = one instanceof dynamodb.Table || one instanceof dynamodb.TableV2;
-    if (ofThisApp && one.tableStreamArn === undefined) {
-      refuse(scope, `the table ${one.node.path} has no stream. Give it \`stream: StreamViewType.NEW_AND_OLD_IMAGES\`.`);
-    }
+  const { additionalTables = [], repository } = props;
+  for (const one of additionalTables) {
+    atHome(scope, one, one.tableArn);
+    streams(scope, one);
   }
   if (additionalTables.length > 0 && props.configuration !== undefined && !props.configuration.includes('[[source]]')) {
     refuse(scope, '`configuration` has no [[source]] for `additionalTables`, so they would not be followed. See docs/deploy-container.md.');
@@ -243,6 +239,6 @@ function checkService(scope: Construct, props: StreamdexServiceProps): void {
     refuseAny(scope, props, ['streamsEndpointUrl'], 'the VPC that is made has its own endpoint. Leave it out, or give `vpc`.');
   }
   if (repository !== undefined) {
-    atHome(scope, repository);
+    atHome(scope, repository, repository.repositoryArn);
   }
 }

@@ -1,6 +1,6 @@
 /** The properties that function and service share, and what they give for the parameters of their templates. */
 
-import { Annotations, IResource, Lazy, Stack, Token } from 'aws-cdk-lib';
+import { Annotations, Arn, ArnFormat, IResource, Lazy, Stack, Token, Tokenization } from 'aws-cdk-lib';
 import * as cloudwatchLogs from 'aws-cdk-lib/aws-logs';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
@@ -347,7 +347,7 @@ export function refuseAny<Props>(scope: Construct, props: Props, names: readonly
 }
 
 export function number(value: number | undefined): string | undefined {
-  return value === undefined ? undefined : Token.asString(value);
+  return value === undefined ? undefined : Tokenization.stringifyNumber(value);
 }
 
 export function yesNo(value: boolean | undefined): string | undefined {
@@ -366,7 +366,8 @@ function check(scope: Construct, props: SharedProps, search: Search): void {
     if (props.indexName === undefined) {
       refuse(scope, 'with `table` give `indexName` too: without it the index would be called sessions.');
     }
-    atHome(scope, table);
+    atHome(scope, table, table.tableArn);
+    streams(scope, table);
   } else {
     refuseAny(scope, props, ['tableKey'], 'it is the key of `table`, which is missing. The example table has `key`.');
   }
@@ -389,7 +390,7 @@ function check(scope: Construct, props: SharedProps, search: Search): void {
 
   if (stateTable !== undefined) {
     refuseAny(scope, props, ['stateTableName'], 'it names the state table that is made. With `stateTable` leave it out.');
-    atHome(scope, stateTable);
+    atHome(scope, stateTable, stateTable.tableArn);
     const stateKey = stateTable.encryptionKey;
     const arn = (one: kms.IKey) => JSON.stringify(Stack.of(scope).resolve(one.keyArn));
     if (key !== undefined && stateKey !== undefined && arn(key) !== arn(stateKey)) {
@@ -405,11 +406,13 @@ function check(scope: Construct, props: SharedProps, search: Search): void {
 }
 
 /** The templates make ARNs and addresses from names, with the stack's account and region. */
-export function atHome(scope: Construct, resource: IResource): void {
+export function atHome(scope: Construct, resource: IResource, arn: string): void {
   const stack = Stack.of(scope);
+  // Of what was imported by its ARN, the ARN alone says where it is.
+  const { account = '', region = '' } = Token.isUnresolved(arn) ? resource.env : Arn.split(arn, ArnFormat.SLASH_RESOURCE_NAME);
   for (const [what, there, here] of [
-    ['account', resource.env.account, stack.account],
-    ['region', resource.env.region, stack.region],
+    ['account', account, stack.account],
+    ['region', region, stack.region],
   ] as const) {
     if (!Token.isUnresolved(there) && !Token.isUnresolved(here) && there !== here) {
       refuse(scope, `${resource.node.path} is in ${what} ${there}, and the stack in ${here}. Put the stack where it is.`);
@@ -417,8 +420,39 @@ export function atHome(scope: Construct, resource: IResource): void {
   }
 }
 
+/** Fails where a table of this app has no stream. Of an imported one nobody knows. */
+export function streams(scope: Construct, table: dynamodb.ITable): void {
+  const what = `the table ${table.node.path} has no stream. Give it`;
+  const resource = table.node.defaultChild;
+  if (resource instanceof dynamodb.CfnTable && resource.streamSpecification === undefined) {
+    refuse(scope, `${what} \`stream: StreamViewType.NEW_AND_OLD_IMAGES\`.`);
+  }
+  if (resource instanceof dynamodb.CfnGlobalTable) {
+    // A replica that is added later switches the stream on.
+    scope.node.addValidation({
+      validate: () =>
+        Stack.of(resource).resolve(resource.streamSpecification) === undefined
+          ? [`${what} \`dynamoStream: StreamViewType.NEW_AND_OLD_IMAGES\`.`]
+          : [],
+    });
+  }
+}
+
+/** Keys that a template made, whose policy is right. */
+const MADE_KEYS = new WeakSet<kms.IKey>();
+
+/** The key that a template made. */
+export function madeKey(scope: Construct, arn: string): kms.IKey {
+  const key = kms.Key.fromKeyArn(scope, 'Key', arn);
+  MADE_KEYS.add(key);
+  return key;
+}
+
 /** Lets CloudWatch Logs use the key, as key.yaml does. */
 function useKey(scope: Construct, key: kms.IKey): void {
+  if (MADE_KEYS.has(key)) {
+    return;
+  }
   const stack = Stack.of(scope);
   if (JSON.stringify(stack.resolve(key.keyArn)).includes('alias/')) {
     refuse(scope, 'an alias is no key: the policies name the key itself. Give the key that the alias is for.');

@@ -64,6 +64,11 @@ export function zip(stack: Stack): lambda.Code {
   return lambda.Code.fromBucket(s3.Bucket.fromBucketName(stack, 'Zips', 'zips'), 'streamdex.zip', '7');
 }
 
+/** Something that is packed and uploaded. */
+export function asset(): lambda.Code {
+  return lambda.Code.fromAsset(path.join(PACKAGE, 'dist', 'templates', 'sam'));
+}
+
 /** What Network=create needs. */
 export function prefixLists(stack: Stack) {
   return {
@@ -95,6 +100,7 @@ export function domain(stack: Stack, network?: ec2.IVpc): opensearch.Domain {
   return new opensearch.Domain(stack, 'Search', {
     version: opensearch.EngineVersion.OPENSEARCH_2_19,
     vpc: network,
+    vpcSubnets: network && [network.selectSubnets()],
     zoneAwareness: { enabled: true },
     capacity: { dataNodes: 2, multiAzWithStandbyEnabled: false },
   });
@@ -172,6 +178,20 @@ export class Evaluation {
     const resolved = entries.map(([key, value]) => [key, this.resolve(value)] as const);
     return Object.fromEntries(resolved.filter(([, value]) => value !== undefined));
   }
+}
+
+/** A part of a synthesised template with its references as text. */
+export function readable(node: any): any {
+  if (Array.isArray(node)) {
+    return node.map(readable);
+  }
+  if (typeof node !== 'object' || node === null) {
+    return node;
+  }
+  if (['Ref', 'Fn::GetAtt', 'Fn::Join'].some((name) => name in node)) {
+    return shown(node);
+  }
+  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, readable(value)]));
 }
 
 /** A value of the parent stack, readable. */
