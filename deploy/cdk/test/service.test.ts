@@ -121,6 +121,8 @@ test('tables, domain, network, image, keys, role and topic of the app arrive as 
     AssumedRoleArn: role.roleArn,
     AlarmTopicArn: topic.topicArn,
   };
+  assert.deepEqual(synthesised(stack).Resources.Index.Properties.Parameters, stack.resolve(expected));
+  // What the tests below look at is the same.
   assert.deepEqual(parameters(given.made), stack.resolve(expected));
 });
 
@@ -171,34 +173,63 @@ test('without a configuration the image has one', () => {
   assert.equal(environment(made).STREAMDEX_CONFIG, '/etc/streamdex/streamdex.toml');
 });
 
-/** Each property that takes a plain value, with another value than its default, and what its parameter becomes. */
-const PLAIN: [string, Partial<StreamdexServiceProps>, Json][] = [
-  ['architecture', { architecture: lambda.Architecture.X86_64 }, { Architecture: 'X86_64' }],
-  ['architecture', { architecture: lambda.Architecture.ARM_64 }, { Architecture: 'ARM64' }],
-  ['configuration', { configuration: '[source]' }, { Configuration: '[source]' }],
-  ['replicas', { replicas: 0 }, { Replicas: '0' }],
-  ['cpu', { cpu: 1024, memoryMiB: 2048 }, { Cpu: '1024', MemoryMiB: '2048' }],
-  ['memoryMiB', { memoryMiB: 1024 }, { MemoryMiB: '1024' }],
-  ['tableName', { tableName: 'logins' }, { TableName: 'logins' }],
-  ['indexName', { indexName: 'logins' }, { IndexName: 'logins' }],
-  ['search', { search: Search.SERVERLESS }, { Search: 'serverless' }],
-  ['searchName', { searchName: 'logins' }, { SearchName: 'logins' }],
-  ['domainEngineVersion', { domainEngineVersion: opensearch.EngineVersion.openSearch('3.1') }, { DomainEngineVersion: 'OpenSearch_3.1' }],
-  ['domainInstanceType', { domainInstanceType: 'r7g.large.search' }, { DomainInstanceType: 'r7g.large.search' }],
-  ['domainDataNodes', { domainDataNodes: 4 }, { DomainDataNodes: '4' }],
-  ['domainVolumeGiB', { domainVolumeGiB: 100 }, { DomainVolumeGiB: '100' }],
-  ['domainZones', { domainZones: 3, domainDataNodes: 3 }, { DomainZones: '3', DomainDataNodes: '3' }],
-  ['domainDedicatedManagers', { domainDedicatedManagers: false }, { DomainDedicatedManagers: 'no' }],
-  ['domainManagerType', { domainManagerType: 'm7g.large.search' }, { DomainManagerType: 'm7g.large.search' }],
-  ['domainStandby', { domainStandby: false }, { DomainStandby: 'no' }],
-  ['stateTableName', { stateTableName: 'positions' }, { StateTableName: 'positions' }],
-  ['group', { group: 'blue' }, { Group: 'blue' }],
-  ['vpcCidr', { vpcCidr: '10.1.0.0/24' }, { VpcCidr: '10.1.0.0/24' }],
-  ['lagAlarmSeconds', { lagAlarmSeconds: 60 }, { LagAlarmSeconds: '60' }],
-  ['logRetentionDays', { logRetentionDays: logs.RetentionDays.ONE_MONTH }, { LogRetentionDays: '30' }],
+/** Properties that take a plain value, with other values than their defaults, and the parameters of each. */
+const PLAIN: [Partial<StreamdexServiceProps>, Json][] = [
+  [
+    {
+      architecture: lambda.Architecture.X86_64,
+      configuration: '[source]',
+      replicas: 5,
+      cpu: 1024,
+      memoryMiB: 2048,
+      tableName: 'logins',
+      indexName: 'signins',
+      searchName: 'searches',
+      domainEngineVersion: opensearch.EngineVersion.openSearch('3.1'),
+      domainInstanceType: 'r7g.large.search',
+      domainDataNodes: 9,
+      domainVolumeGiB: 100,
+      domainZones: 3,
+      domainDedicatedManagers: true,
+      domainManagerType: 'm7g.large.search',
+      domainStandby: true,
+      stateTableName: 'positions',
+      group: 'blue',
+      vpcCidr: '10.1.0.0/24',
+      lagAlarmSeconds: 60,
+      logRetentionDays: logs.RetentionDays.ONE_MONTH,
+    },
+    {
+      Architecture: 'X86_64',
+      Configuration: '[source]',
+      Replicas: '5',
+      Cpu: '1024',
+      MemoryMiB: '2048',
+      TableName: 'logins',
+      IndexName: 'signins',
+      SearchName: 'searches',
+      DomainEngineVersion: 'OpenSearch_3.1',
+      DomainInstanceType: 'r7g.large.search',
+      DomainDataNodes: '9',
+      DomainVolumeGiB: '100',
+      DomainZones: '3',
+      DomainDedicatedManagers: 'yes',
+      DomainManagerType: 'm7g.large.search',
+      DomainStandby: 'yes',
+      StateTableName: 'positions',
+      Group: 'blue',
+      VpcCidr: '10.1.0.0/24',
+      LagAlarmSeconds: '60',
+      LogRetentionDays: '30',
+    },
+  ],
+  [
+    { architecture: lambda.Architecture.ARM_64, replicas: 0, search: Search.SERVERLESS },
+    { Architecture: 'ARM64', Replicas: '0', Search: 'serverless' },
+  ],
 ];
-for (const [name, props, expected] of PLAIN) {
-  test(`${name} is passed on: ${Object.values(expected).join(', ')}`, () => {
+for (const [props, expected] of PLAIN) {
+  test(`passed on: ${Object.keys(props).join(', ')}`, () => {
     const made = withProps((stack) => ({ ...prefixLists(stack), ...props }));
     assert.deepEqual(parameters(made), { ...PREFIX_LISTS, ImageTag: '0.1.0', ...expected });
   });
@@ -239,7 +270,7 @@ test('role, tables, group and a third subnet are passed on where they have a mea
 
 test('each parameter of the template is set by some test of this file', () => {
   const seen = new Set([...rest().flatMap(Object.keys), ...Object.keys(parameters(everythingGiven().made))]);
-  PLAIN.forEach(([, , expected]) => Object.keys(expected).forEach((name) => seen.add(name)));
+  PLAIN.forEach(([, expected]) => Object.keys(expected).forEach((name) => seen.add(name)));
   assert.deepEqual([...seen].sort(), Object.keys(SERVICE_PROPERTIES).sort());
 });
 

@@ -1,6 +1,7 @@
 /** Apps for tests, and what they synthesise. */
 
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 
 import { App, CfnStack, NestedStack, Stack, StackProps } from 'aws-cdk-lib';
@@ -16,7 +17,7 @@ import { IConstruct } from 'constructs';
 import { Conditions, truth } from '../src/rules';
 
 /** The flags that `cdk init` gives to a new app. */
-export const FLAGS: Record<string, unknown> = require('aws-cdk-lib/recommended-feature-flags.json');
+const FLAGS: Record<string, unknown> = require('aws-cdk-lib/recommended-feature-flags.json');
 /** The folder of the package. */
 export const PACKAGE = path.join(__dirname, '..', '..');
 /** The folder with the shipped templates. */
@@ -24,15 +25,24 @@ export const DEPLOY = path.join(PACKAGE, '..');
 
 export type Json = Record<string, any>;
 
-/** A stack in an app as a new one is. CDK's own validation of templates takes most of the time, so one test has it. */
-export function newStack(props: StackProps = {}, validation = false, id = 'Shop'): Stack {
-  const app = new App({
+/** Where apps are synthesised; it goes with the test. */
+const OUT = mkdtempSync(path.join(tmpdir(), 'streamdex-cdk-'));
+process.on('exit', () => rmSync(OUT, { recursive: true, force: true }));
+
+/** An app as a new one is. CDK's own validation of templates takes most of the time, so one test has it. */
+export function newApp(validation = false): App {
+  return new App({
+    outdir: mkdtempSync(path.join(OUT, 'app-')),
     analyticsReporting: false,
     builtinCloudFormationValidation: validation,
     context: FLAGS,
     treeMetadata: false,
   });
-  return new Stack(app, id, props);
+}
+
+/** A stack in such an app. */
+export function newStack(props: StackProps = {}): Stack {
+  return new Stack(newApp(), 'Shop', props);
 }
 
 /** A template as it is shipped, read as CfnInclude reads it. */
@@ -52,11 +62,9 @@ export function text(...names: string[]): string {
   return readFileSync(path.join(PACKAGE, ...names), 'utf8');
 }
 
-/** The parameters that the nested stack of a construct gets. */
+/** The parameters that the nested stack of a construct gets, before synthesis, which takes longer. */
 export function parameters(construct: IConstruct & { nestedStack: NestedStack }): Json {
-  const stack = Stack.of(construct);
-  const id = stack.resolve((construct.nestedStack.nestedStackResource as CfnStack).logicalId);
-  return synthesised(stack).Resources[id].Properties.Parameters;
+  return Stack.of(construct).resolve((construct.nestedStack.nestedStackResource as CfnStack).parameters);
 }
 
 /** A zip that is somewhere. */
