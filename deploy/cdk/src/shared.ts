@@ -71,7 +71,7 @@ export interface SharedProps {
    */
   readonly searchEndpoint?: string;
   /**
-   * A role, or for the function a user, that administers the domain that is made, or searches the collection.
+   * A role or user that administers the domain that is made, or searches the collection.
    *
    * @default - nobody but the function's or service's own roles
    */

@@ -353,7 +353,10 @@ test('a zip on this machine becomes an asset', () => {
 test('a key of the app lets CloudWatch Logs use it, as the key that the template makes does', () => {
   const stack = newStack();
   const key = new kms.Key(stack, 'Key');
-  withProps(() => ({ ...prefixLists(stack), key }), stack);
+  const lists = prefixLists(stack);
+  withProps(() => ({ ...lists, key }), stack);
+  // A second one adds nothing.
+  new StreamdexFunction(stack, 'Other', { ...lists, code: asset(), key });
   const id = stack.resolve((key.node.defaultChild as kms.CfnKey).logicalId);
   const ofLogs = (template: Json, name: string): Json[] =>
     template.Resources[name].Properties.KeyPolicy.Statement.filter(({ Sid: sid }: Json) => sid === 'LogGroups');

@@ -57,3 +57,10 @@ test('the code of the README is that of the example', () => {
 test('the lock file names no registry', () => {
   assert.doesNotMatch(text('package-lock.json'), /"resolved"|https?:\/\/(?!github\.com|opencollective\.com)[^"]*regist/);
 });
+
+test('the version is that of the program', () => {
+  const [, version] = /^version = "(.+)"$/m.exec(text('..', '..', 'Cargo.toml'))!;
+  assert.equal(JSON.parse(text('package.json')).version, version);
+  assert.equal(JSON.parse(text('package-lock.json')).version, version);
+  assert.ok(README.includes(`streamdex-cdk-${version}.tgz`));
+});
