@@ -31,6 +31,21 @@ pub(crate) fn templates(name: &str) -> Outcome {
     step::run(name, check)
 }
 
+/// The CDK package is built, and what it synthesises is compared with the templates.
+pub(crate) fn constructs(name: &str) -> Outcome {
+    // CDK needs Node 20.
+    let is_there = "parseInt(process.versions.node) >= 20 || process.exit(1)";
+    let node = Command::new("node").args(["-e", is_there]).stderr(Stdio::null()).status();
+    if !node.is_ok_and(|status| status.success()) {
+        println!("── {name}\n   {name}: not checked, there is no Node.js 20 or newer");
+        return Outcome::NotRun;
+    }
+    let mut test = Command::new("sh");
+    test.args(["-c", "npm ci --no-audit --no-fund --loglevel=error && npm test --silent"]);
+    test.current_dir(workspace_folder().join("deploy/cdk"));
+    step::run(name, test)
+}
+
 /// The environment with the pinned tools.
 fn environment() -> anyhow::Result<PathBuf> {
     let pins = workspace_folder().join("deploy/check/requirements.txt");

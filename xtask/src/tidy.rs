@@ -17,7 +17,7 @@ type Step = fn(&str) -> Outcome;
 
 /// Runs every step, also after one that failed; whether none failed.
 pub(crate) fn run() -> bool {
-    let steps: [(&str, Step); 12] = [
+    let steps: [(&str, Step); 13] = [
         ("format", format),
         ("clippy", clippy),
         ("documentation", documentation),
@@ -25,6 +25,7 @@ pub(crate) fn run() -> bool {
         ("examples and generated documents", examples_and_documents),
         ("fuzz target", fuzz_target),
         ("deployment templates", crate::deploy::templates),
+        ("CDK constructs", crate::deploy::constructs),
         ("unused dependencies", unused_dependencies),
         ("bans, licences, sources", bans_licences_sources),
         ("advisories", advisories),
