@@ -173,7 +173,7 @@ def standby(reader="ip-10-0-3-17-7f9c2a"):
     idle = source(shards=[], worker="ip-10-0-9-2-11aa22", reader=reader, term=None, heartbeat_age_seconds=None)
     idle |= {"lag_seconds": None, "rate": 0.0, "records": 0, "outcomes": dict.fromkeys(OUTCOMES, 0), "undecided": 0}
     # A standby has not looked at the table itself.
-    idle |= {"table": "", "stream": "", "phase": None, "projected_calls_per_hour": 0.0, "prefetched_bytes": 0}
+    idle |= {"table": "", "stream": "", "phase": None, "backfill_dead_lettered": None, "projected_calls_per_hour": 0.0, "prefetched_bytes": 0}
     del idle["history"]
     return report(idle)
 
@@ -203,7 +203,7 @@ def several():
 def starting():
     """Nothing is followed yet."""
     waits = source(shards=[], worker="", reader=None, term=None, heartbeat_age_seconds=None, lag_seconds=None, phase=None)
-    waits |= {"stream": "", "table": "", "rate": 0.0, "records": 0, "outcomes": dict.fromkeys(OUTCOMES, 0)}
+    waits |= {"backfill_dead_lettered": None, "stream": "", "table": "", "rate": 0.0, "records": 0, "outcomes": dict.fromkeys(OUTCOMES, 0)}
     return report(waits, ready=False, reasons=["source orders: no look at the lease was answered yet"])
 
 
