@@ -24,9 +24,6 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// How many tests run at once. The long ones wait for most of their time, so it is more than the machine has cores.
-const THREADS: &str = "RUST_TEST_THREADS";
-
 /// Whether everything passed.
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let begun = Instant::now();
@@ -64,10 +61,6 @@ fn run_tests(arguments: &[String]) -> anyhow::Result<(Counts, Failures)> {
             .env("STREAMDEX_PLAYGROUND", target_folder().join("debug/streamdex-playground")),
         arguments => command.args(arguments),
     };
-    if std::env::var_os(THREADS).is_none() {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        command.env(THREADS, (cores + cores.div_ceil(2)).to_string());
-    }
     command.stdout(Stdio::piped());
     let mut child = command.spawn().context("starting cargo test")?;
     let output = child.stdout.take().context("the output of cargo test")?;
