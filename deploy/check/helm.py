@@ -118,7 +118,7 @@ def said(documents, values, shown, commands):
         "the port": ([port["containerPort"] for port in container["ports"]], [PORT]),
         "the selector": (covers(deployment["spec"]["selector"]["matchLabels"], template["metadata"]["labels"]), True),
         "a budget, where several run": ("PodDisruptionBudget" in kinds, values["replicas"] > 1),
-        "kinds that are there": ("ServiceMonitor" in kinds, values.get("serviceMonitor", {}).get("enabled", False)),
+        "a ServiceMonitor": ("ServiceMonitor" in kinds, values.get("serviceMonitor", {}).get("enabled", False)),
         "a network policy": ("NetworkPolicy" in kinds, values.get("networkPolicy", {}).get("enabled", False)),
     }
     if values.get("existingConfigMap"):

@@ -35,7 +35,7 @@ impl Failures {
         }
     }
 
-    /// So many tests failed, and each that printed something is named here.
+    /// How many of these failed tests printed nothing, so that none of them is named here.
     pub(crate) fn unnamed(&self, failed: usize) -> usize {
         failed.saturating_sub(self.failed.len())
     }

@@ -34,9 +34,7 @@ pub(crate) async fn run(global: &Global, arguments: &CheckArgs) -> Result<Exit, 
     }
     let counts = Counts::of(&lines);
     if global.json {
-        let Counts { passed, warned, failed, unknown } = counts;
-        let counted = json!({ "passed": passed, "warned": warned, "failed": failed, "unknown": unknown });
-        output::print_json(&json!({ "lines": lines, "counts": counted }))?;
+        output::print_json(&json!({ "lines": lines, "counts": counts }))?;
     } else {
         output::print(&line::text(&lines))?;
     }
@@ -69,16 +67,13 @@ fn offline(origin: &Origin) -> (Vec<Line>, Option<Config>) {
 
 /// A line for each problem of the file; one line where it cannot be read.
 fn of_problems(what: &str, error: &CliError) -> Vec<Line> {
-    let hint = match error.problems() {
-        [] => error.hint().unwrap_or("correct it"),
-        _ => "correct it; `streamdex config schema` describes every key",
-    };
     if error.problems().is_empty() {
-        return vec![Line::failed(what, error.to_string(), hint)];
+        return vec![Line::failed(what, error.to_string(), error.hint().unwrap_or("correct it"))];
     }
     let line = |problem: &Problem| {
         let says = Problem { hint: None, ..problem.clone() }.to_string();
-        Line::failed(what, says, problem.hint.as_deref().unwrap_or(hint))
+        let hint = problem.hint.as_deref().unwrap_or("correct it; `streamdex config schema` describes every key");
+        Line::failed(what, says, hint)
     };
     error.problems().iter().map(line).collect()
 }

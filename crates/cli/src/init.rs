@@ -38,7 +38,9 @@ pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, Cl
     let (table, opensearch) =
         (asked(arguments.table.clone(), "--table", "The DynamoDB table")?, opensearch(&arguments)?);
     let source = source_of(&arguments, &table, &opensearch)?;
-    preflight(&source, &[Uses::Sources]).await.map_err(with_options)?;
+    // It names no profile, so only the region can be wrong; and that is an option here, not a key.
+    let of_region = |error: CliError| error.with_hint("give --region, or set AWS_REGION, as AWS writes it: eu-west-1");
+    preflight(&source, &[Uses::Sources]).await.map_err(of_region)?;
     let [source] = source.sources.as_slice() else {
         return Err(CliError::new(Exit::Usage, "the table cannot be told from others"));
     };
@@ -105,14 +107,6 @@ fn source_of(arguments: &InitArgs, table: &str, opensearch: &Url) -> Result<Conf
     let opensearch = toml_table([("url", opensearch.as_str())]);
     let text = format!("[source]\n{source}[opensearch]\n{opensearch}[[route]]\nindex = \"x\"\n");
     Ok(Config::parse(&text, Path::new(""), &|_| None).map_err(|error| of_options(&error))?.config)
-}
-
-/// What to set in a configuration is an option here.
-fn with_options(error: CliError) -> CliError {
-    match error.hint().map(|hint| hint.replace("set region under [source], or", "give --region, or set")) {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
 }
 
 /// The problems of a text that nobody wrote, by the options that gave its values.

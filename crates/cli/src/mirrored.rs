@@ -223,6 +223,15 @@ fn lag_in(report: &TableReport) -> Option<Duration> {
     Some(lease.lag().unwrap_or(Duration::from_secs(KEPT_SECONDS)))
 }
 
+/// For people. As long as a stream is kept is no figure: a fill has an owner, or the reader has read nothing yet.
+pub(crate) fn behind(lag: Option<Duration>) -> String {
+    match lag {
+        None => "nobody says how far behind it is".to_owned(),
+        Some(lag) if lag.as_secs() >= KEPT_SECONDS => "it has just begun, or the table is being filled".to_owned(),
+        Some(lag) => format!("{} s behind", lag.as_secs()),
+    }
+}
+
 #[async_trait]
 impl Lag for ReaderLag {
     async fn lag(&self) -> Option<Duration> {

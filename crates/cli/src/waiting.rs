@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use serde::Serialize;
 use streamdex_config::{Config, Source};
 use streamdex_delivery::Term;
-use streamdex_dynamodb::stream::KEPT_SECONDS;
 use streamdex_mapping::{Key, KeyType, key_of_texts};
 use streamdex_reconcile::explain::Explained;
 use streamdex_reconcile::settle::{Settled, Waits, settle};
@@ -19,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{AwaitArgs, Global};
 use crate::exit::{CliError, Exit};
 use crate::explain::sentence;
-use crate::mirrored::{Mirrored, ReaderLag, margin};
+use crate::mirrored::{Mirrored, ReaderLag, behind, margin};
 use crate::preflight::{Uses, preflight};
 use crate::{connect, output, settings};
 
@@ -160,15 +159,10 @@ impl Waited {
             }
             Settled::Never(explained) => (End::Never, explained.verdict, never(explained)),
             Settled::Late => {
-                let reader = match lag {
-                    // As long as a stream is kept: see [`ReaderLag`].
-                    Some(lag) if lag.as_secs() >= KEPT_SECONDS => {
-                        "the table is being filled, or its reader has just begun".to_owned()
-                    }
-                    Some(lag) => format!("the reader is {} s behind", lag.as_secs()),
-                    None => "nobody says how far behind the reader is, or that one runs".to_owned(),
-                };
-                let says = format!("searches do not find what the table holds yet: {reader}, see `streamdex status`");
+                let says = format!(
+                    "searches do not find what the table holds yet; the reader: {}, see `streamdex status`",
+                    behind(lag)
+                );
                 (End::Late, Verdict::Pending, says)
             }
         };

@@ -39,7 +39,7 @@ pub trait Generations: Send + Sync {
     async fn make(&self, index: &IndexName) -> Result<(), SetupError>;
     /// Moves aliases, in one request.
     async fn move_aliases(&self, actions: &[Value]) -> Result<(), SetupError>;
-    /// Deletes an index that no reader's alias is on.
+    /// Deletes an index that no search alias is on.
     async fn delete(&self, made: &Made) -> Result<(), SetupError>;
 }
 
@@ -177,7 +177,7 @@ impl Rebuild {
         self.arrive(record, RebuildPhase::Moved, term).await
     }
 
-    /// Takes a reader's alias that somebody has put on the next generation off it, and touches nothing else: before readers
+    /// Takes a search alias that somebody has put on the next generation off it, and touches nothing else: before searches
     /// move, what they see is the earlier group's.
     async fn hide(&self, record: &RebuildRecord, term: Term<'_>) -> Result<(), Fault> {
         let mut made = self.made(term).await?;

@@ -1,16 +1,13 @@
-import { ArnFormat, Aws, NestedStack, Stack } from 'aws-cdk-lib';
-import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import { ArnFormat, Aws, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as s3 from 'aws-cdk-lib/aws-s3';
-import { CfnInclude } from 'aws-cdk-lib/cloudformation-include';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import { Construct } from 'constructs';
 
-import { Deployment, SHARED_STACKS, shipped } from './deployment';
-import { madeNetwork } from './network';
-import { joined, madeKey, number, refuse, refuseAny, Search, SHARED_PROPERTIES, shared, SharedProps } from './shared';
+import { StreamdexBase } from './base';
+import { DeploymentProps, SHARED_STACKS, shipped } from './deployment';
+import { joined, number, refuse, refuseAny, Search, Shared, SHARED_PROPERTIES, SharedProps } from './shared';
 
 /** The endpoints that a VPC gets for containers in it. */
 export enum PollerEndpoints {
@@ -139,90 +136,36 @@ const SET_UP = '-set-up';
  *
  * As a grantee it is the function's role.
  */
-export class StreamdexFunction extends Construct implements iam.IGrantable, ec2.IConnectable {
-  /** The nested stack with the template. */
-  public readonly nestedStack: NestedStack;
-  /** The template, for what no property reaches: `template.getResource('Function')`. */
-  public readonly template: CfnInclude;
+export class StreamdexFunction extends StreamdexBase implements iam.IGrantable {
   /** The function. */
   public readonly function: lambda.IFunction;
   /** The role of function and event source mapping, to be mapped in a domain of yours. */
   public readonly role: iam.IRole;
   public readonly grantPrincipal: iam.IPrincipal;
-  public readonly connections: ec2.Connections;
-  /** The function's security group. */
-  public readonly securityGroup: ec2.ISecurityGroup;
-  /** The security group of whoever searches. */
-  public readonly operatorSecurityGroup?: ec2.ISecurityGroup;
-  /** The network that was given or made. */
-  public readonly vpc: ec2.IVpc;
-  /** The key of all that is made. */
-  public readonly key: kms.IKey;
-  /** The state table that was given or made. */
-  public readonly stateTable: dynamodb.ITable;
   /** Where batches lie that Lambda gave up. */
   public readonly onFailureBucket: s3.IBucket;
   /** The id of the event source mapping. */
   public readonly mappingId: string;
-  /** The address of domain or collection. */
-  public readonly searchEndpoint: string;
   /** The ARN of the collection, where one is made. */
   public readonly collectionArn?: string;
   /** The `streams_endpoint_url` of a container in the VPC that is made, with `pollerEndpoints: YES`. */
   public readonly streamsEndpointUrl?: string;
 
   public constructor(scope: Construct, id: string, props: StreamdexFunctionProps) {
-    super(scope, id);
-    const { values: sharedValues, search, ...given } = shared(this, props);
-    checkFunction(this, props, search);
-    const values: Values = {
-      ...sharedValues,
-      StreamArn: props.table && stream(this, props.table),
-      SearcherArn: props.searcher?.roleArn,
-      AdditionalWriterArns: joined(props.additionalWriters?.map((role) => role.roleArn)),
-      SetUpAgain: props.setUpAgain,
-      FunctionSecurityGroupId: given.securityGroup?.securityGroupId,
-      PollerEndpoints: props.pollerEndpoints,
-      Feeding: props.feeding === undefined ? undefined : props.feeding ? 'enabled' : 'disabled',
-      StartingPosition: props.startingPosition,
-      Records: props.records,
-      ParallelizationFactor: number(props.parallelizationFactor),
-      MaximumRecordAgeSeconds: number(props.maximumRecordAgeSeconds),
-      MaximumRetries: number(props.maximumRetries),
-      ReservedConcurrency: number(props.reservedConcurrency),
-      MemoryMiB: number(props.memoryMiB),
-      OnFailureDays: number(props.onFailureDays),
-    };
-    const deployment = new Deployment(this, {
-      template: {
-        templateFile: shipped('sam/template.yaml'),
-        loadNestedStacks: { ...SHARED_STACKS, Monitoring: { templateFile: shipped('sam/monitoring.yaml') } },
-        // The SAM transform makes this resource of the function's event, so CfnInclude finds it nowhere.
-        parameters: { FunctionStream: { Ref: 'FunctionStream' } },
-      },
-      values,
-      properties: FUNCTION_PROPERTIES,
-      longestStackName: search === Search.DOMAIN ? FUNCTION_NAME - SET_UP.length : FUNCTION_NAME,
+    super(scope, id, props, {
+      deployment: (self, given) => functionDeployment(self, props, given),
+      securityGroupOutput: 'FunctionSecurityGroupId',
     });
-    this.nestedStack = deployment.stack;
-    this.template = deployment.include;
     this.setCode(props);
 
     const stack = Stack.of(this);
-    const output = (name: string) => deployment.output(name);
-    this.key = given.key ?? madeKey(this, output('KeyArn'));
-    this.role = iam.Role.fromRoleArn(this, 'Role', output('FunctionRoleArn'));
+    this.role = iam.Role.fromRoleArn(this, 'Role', this.output('FunctionRoleArn'));
     this.grantPrincipal = this.role;
-    const network = madeNetwork(this, output, 'FunctionSecurityGroupId');
-    this.vpc = props.vpc ?? network.vpc();
-    this.securityGroup = given.securityGroup ?? network.securityGroup();
-    this.operatorSecurityGroup = props.vpc === undefined ? network.operatorSecurityGroup() : props.operatorSecurityGroup;
-    this.connections = new ec2.Connections({ securityGroups: [this.securityGroup] });
     this.function = lambda.Function.fromFunctionAttributes(this, 'Function', {
       functionArn: stack.formatArn({
         service: 'lambda',
         resource: 'function',
-        resourceName: output('FunctionName'),
+        resourceName: this.output('FunctionName'),
         arnFormat: ArnFormat.COLON_RESOURCE_NAME,
       }),
       role: this.role,
@@ -231,22 +174,15 @@ export class StreamdexFunction extends Construct implements iam.IGrantable, ec2.
       architecture: props.architecture ?? lambda.Architecture.ARM_64,
     });
     this.onFailureBucket = s3.Bucket.fromBucketAttributes(this, 'OnFailureBucket', {
-      bucketName: output('OnFailureBucket'),
+      bucketName: this.output('OnFailureBucket'),
       encryptionKey: this.key,
     });
-    this.stateTable =
-      props.stateTable ??
-      dynamodb.Table.fromTableAttributes(this, 'StateTable', {
-        tableName: values.StateTableName ?? this.template.getParameter('StateTableName').default,
-        encryptionKey: this.key,
-      });
-    this.mappingId = output('MappingId');
-    this.searchEndpoint = output('SearchEndpoint');
-    if (search === Search.SERVERLESS) {
-      this.collectionArn = output('CollectionArn');
+    this.mappingId = this.output('MappingId');
+    if (this.search === Search.SERVERLESS) {
+      this.collectionArn = this.output('CollectionArn');
     }
     if (props.pollerEndpoints === PollerEndpoints.YES) {
-      this.streamsEndpointUrl = output('StreamsEndpointUrl');
+      this.streamsEndpointUrl = this.output('StreamsEndpointUrl');
     }
   }
 
@@ -291,6 +227,39 @@ export class StreamdexFunction extends Construct implements iam.IGrantable, ec2.
       }
     }
   }
+}
+
+function functionDeployment(scope: Construct, props: StreamdexFunctionProps, given: Shared): DeploymentProps {
+  checkFunction(scope, props, given.search);
+  const values: Values = {
+    ...given.values,
+    StreamArn: props.table && stream(scope, props.table),
+    SearcherArn: props.searcher?.roleArn,
+    AdditionalWriterArns: joined(props.additionalWriters?.map((role) => role.roleArn)),
+    SetUpAgain: props.setUpAgain,
+    FunctionSecurityGroupId: given.securityGroup?.securityGroupId,
+    PollerEndpoints: props.pollerEndpoints,
+    Feeding: props.feeding === undefined ? undefined : props.feeding ? 'enabled' : 'disabled',
+    StartingPosition: props.startingPosition,
+    Records: props.records,
+    ParallelizationFactor: number(props.parallelizationFactor),
+    MaximumRecordAgeSeconds: number(props.maximumRecordAgeSeconds),
+    MaximumRetries: number(props.maximumRetries),
+    ReservedConcurrency: number(props.reservedConcurrency),
+    MemoryMiB: number(props.memoryMiB),
+    OnFailureDays: number(props.onFailureDays),
+  };
+  return {
+    template: {
+      templateFile: shipped('sam/template.yaml'),
+      loadNestedStacks: { ...SHARED_STACKS, Monitoring: { templateFile: shipped('sam/monitoring.yaml') } },
+      // The SAM transform makes this resource of the function's event, so CfnInclude finds it nowhere.
+      parameters: { FunctionStream: { Ref: 'FunctionStream' } },
+    },
+    values,
+    properties: FUNCTION_PROPERTIES,
+    longestStackName: given.search === Search.DOMAIN ? FUNCTION_NAME - SET_UP.length : FUNCTION_NAME,
+  };
 }
 
 function stream(scope: Construct, table: dynamodb.ITable): string {

@@ -1,18 +1,16 @@
-import { NestedStack, Stack } from 'aws-cdk-lib';
+import { Stack } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
-import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as ecr from 'aws-cdk-lib/aws-ecr';
 import * as ecs from 'aws-cdk-lib/aws-ecs';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
-import { CfnInclude } from 'aws-cdk-lib/cloudformation-include';
 import { Construct } from 'constructs';
 
-import { Deployment, SHARED_STACKS, shipped } from './deployment';
-import { madeNetwork } from './network';
-import { atHome, joined, madeKey, number, refuse, refuseAny, SHARED_PROPERTIES, shared, SharedProps, streams } from './shared';
+import { StreamdexBase } from './base';
+import { DeploymentProps, SHARED_STACKS, shipped } from './deployment';
+import { atHome, joined, number, refuse, refuseAny, Shared, SHARED_PROPERTIES, SharedProps, streams } from './shared';
 
 /** The properties of the service. */
 export interface StreamdexServiceProps extends SharedProps {
@@ -94,11 +92,7 @@ const LONGEST_NAME = 255 - '-command'.length;
  *
  * As a grantee it is the role of `streamdex run`.
  */
-export class StreamdexService extends Construct implements iam.IGrantable, ec2.IConnectable {
-  /** The nested stack with the template. */
-  public readonly nestedStack: NestedStack;
-  /** The template, for what no property reaches: `template.getResource('Service')`. */
-  public readonly template: CfnInclude;
+export class StreamdexService extends StreamdexBase implements iam.IGrantable {
   public readonly cluster: ecs.ICluster;
   public readonly service: ecs.IBaseService;
   /** The family of the task definition for commands that are run once. */
@@ -109,85 +103,29 @@ export class StreamdexService extends Construct implements iam.IGrantable, ec2.I
   public readonly commandRole: iam.IRole;
   public readonly logGroup: logs.ILogGroup;
   public readonly grantPrincipal: iam.IPrincipal;
-  public readonly connections: ec2.Connections;
-  /** The containers' security group. */
-  public readonly securityGroup: ec2.ISecurityGroup;
-  /** The security group of whoever searches. */
-  public readonly operatorSecurityGroup?: ec2.ISecurityGroup;
-  /** The network that was given or made. */
-  public readonly vpc: ec2.IVpc;
-  /** The key of all that is made. */
-  public readonly key: kms.IKey;
-  /** The state table that was given or made. */
-  public readonly stateTable: dynamodb.ITable;
-  /** The address of domain or collection. */
-  public readonly searchEndpoint: string;
   /** Where DynamoDB Streams is reached: for a second service in this VPC. */
   public readonly streamsEndpointUrl?: string;
 
   public constructor(scope: Construct, id: string, props: StreamdexServiceProps) {
-    super(scope, id);
-    const { values: sharedValues, search: _, ...given } = shared(this, props);
-    checkService(this, props);
-    const values: Values = {
-      ...sharedValues,
-      Repository: props.repository?.repositoryName,
-      ImageTag: props.imageTag,
-      Architecture: props.architecture?.name.toUpperCase(),
-      Configuration: props.configuration,
-      Replicas: number(props.replicas),
-      Cpu: number(props.cpu),
-      MemoryMiB: number(props.memoryMiB),
-      Table: props.table && 'existing',
-      AdditionalTableArns: joined(props.additionalTables?.map((table) => table.tableArn)),
-      AdditionalTableKeyArns: joined(additionalKeys(props).map((key) => key.keyArn)),
-      SecurityGroupId: given.securityGroup?.securityGroupId,
-      StreamsEndpointUrl: props.streamsEndpointUrl,
-    };
-    const deployment = new Deployment(this, {
-      template: {
-        templateFile: shipped('cloudformation/service.yaml'),
-        loadNestedStacks: {
-          ...SHARED_STACKS,
-          Monitoring: { templateFile: shipped('cloudformation/service-monitoring.yaml') },
-        },
-      },
-      values,
-      properties: SERVICE_PROPERTIES,
-      longestStackName: LONGEST_NAME,
+    super(scope, id, props, {
+      deployment: (self, given) => serviceDeployment(self, props, given),
+      securityGroupOutput: 'SecurityGroupId',
     });
-    this.nestedStack = deployment.stack;
-    this.template = deployment.include;
-
-    const output = (name: string) => deployment.output(name);
-    this.key = given.key ?? madeKey(this, output('KeyArn'));
-    this.taskRole = iam.Role.fromRoleArn(this, 'TaskRole', output('TaskRoleArn'));
-    this.commandRole = iam.Role.fromRoleArn(this, 'CommandRole', output('CommandRoleArn'));
+    this.taskRole = iam.Role.fromRoleArn(this, 'TaskRole', this.output('TaskRoleArn'));
+    this.commandRole = iam.Role.fromRoleArn(this, 'CommandRole', this.output('CommandRoleArn'));
     this.grantPrincipal = this.taskRole;
-    const network = madeNetwork(this, output, 'SecurityGroupId');
-    this.vpc = props.vpc ?? network.vpc();
-    this.securityGroup = given.securityGroup ?? network.securityGroup();
-    this.operatorSecurityGroup = props.vpc === undefined ? network.operatorSecurityGroup() : props.operatorSecurityGroup;
-    this.connections = new ec2.Connections({ securityGroups: [this.securityGroup] });
     this.cluster = ecs.Cluster.fromClusterAttributes(this, 'Cluster', {
-      clusterName: output('ClusterName'),
+      clusterName: this.output('ClusterName'),
       vpc: this.vpc,
       securityGroups: [this.securityGroup],
     });
     this.service = ecs.FargateService.fromFargateServiceAttributes(this, 'Service', {
-      serviceName: output('ServiceName'),
+      serviceName: this.output('ServiceName'),
       cluster: this.cluster,
     });
-    this.commandTask = output('CommandTask');
-    this.logGroup = logs.LogGroup.fromLogGroupName(this, 'LogGroup', output('LogGroup'));
-    this.stateTable =
-      props.stateTable ??
-      dynamodb.Table.fromTableAttributes(this, 'StateTable', {
-        tableName: values.StateTableName ?? this.template.getParameter('StateTableName').default,
-        encryptionKey: this.key,
-      });
-    this.searchEndpoint = output('SearchEndpoint');
-    this.streamsEndpointUrl = props.vpc === undefined ? output('StreamsEndpointUrl') : props.streamsEndpointUrl;
+    this.commandTask = this.output('CommandTask');
+    this.logGroup = logs.LogGroup.fromLogGroupName(this, 'LogGroup', this.output('LogGroup'));
+    this.streamsEndpointUrl = props.vpc === undefined ? this.output('StreamsEndpointUrl') : props.streamsEndpointUrl;
   }
 
   /** Lets somebody run commands once, in the service's cluster under the role for commands, and see how they end. */
@@ -219,6 +157,37 @@ export class StreamdexService extends Construct implements iam.IGrantable, ec2.I
         }),
       );
   }
+}
+
+function serviceDeployment(scope: Construct, props: StreamdexServiceProps, given: Shared): DeploymentProps {
+  checkService(scope, props);
+  const values: Values = {
+    ...given.values,
+    Repository: props.repository?.repositoryName,
+    ImageTag: props.imageTag,
+    Architecture: props.architecture?.name.toUpperCase(),
+    Configuration: props.configuration,
+    Replicas: number(props.replicas),
+    Cpu: number(props.cpu),
+    MemoryMiB: number(props.memoryMiB),
+    Table: props.table && 'existing',
+    AdditionalTableArns: joined(props.additionalTables?.map((table) => table.tableArn)),
+    AdditionalTableKeyArns: joined(additionalKeys(props).map((key) => key.keyArn)),
+    SecurityGroupId: given.securityGroup?.securityGroupId,
+    StreamsEndpointUrl: props.streamsEndpointUrl,
+  };
+  return {
+    template: {
+      templateFile: shipped('cloudformation/service.yaml'),
+      loadNestedStacks: {
+        ...SHARED_STACKS,
+        Monitoring: { templateFile: shipped('cloudformation/service-monitoring.yaml') },
+      },
+    },
+    values,
+    properties: SERVICE_PROPERTIES,
+    longestStackName: LONGEST_NAME,
+  };
 }
 
 function additionalKeys(props: StreamdexServiceProps): kms.IKey[] {

@@ -10,14 +10,29 @@ import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
-import * as opensearch from 'aws-cdk-lib/aws-opensearchservice';
-import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as sns from 'aws-cdk-lib/aws-sns';
 
 import { PollerEndpoints, Records, Search, StreamdexFunction, StreamdexFunctionProps } from '../src';
 import { FUNCTION_PROPERTIES } from '../src/function';
-import { asset, domain, Evaluation, Json, newStack, parameters, prefixLists, readable, shippedTemplate, synthesised, table, vpc, zip } from './support';
+import {
+  asset,
+  domain,
+  Evaluation,
+  Json,
+  newStack,
+  parameters,
+  prefixLists,
+  readable,
+  resources,
+  SHARED_PLAIN,
+  sharedParameters,
+  sharedProps,
+  shippedTemplate,
+  synthesised,
+  table,
+  vpc,
+  zip,
+} from './support';
 
 /** A function with defaults but for some properties. */
 function withProps(props: (stack: Stack) => Partial<StreamdexFunctionProps>, stack = newStack()): StreamdexFunction {
@@ -39,60 +54,18 @@ test('without properties the example is made, and the template decides everythin
 
 /** A table, a domain, a network, keys, roles and a topic of this app. */
 function everythingGiven() {
-  const stack = newStack();
-  const key = new kms.Key(stack, 'Key');
-  const tableKey = new kms.Key(stack, 'TableKey');
-  const orders = table(stack, 'Orders', tableKey);
-  const state = new dynamodb.Table(stack, 'State', {
-    partitionKey: { name: 'pk', type: dynamodb.AttributeType.STRING },
-    encryption: dynamodb.TableEncryption.CUSTOMER_MANAGED,
-    encryptionKey: key,
-  });
-  const network = vpc(stack);
-  const search = domain(stack, network);
-  const securityGroup = new ec2.SecurityGroup(stack, 'Group', { vpc: network });
-  const secret = new secretsmanager.Secret(stack, 'Secret', { encryptionKey: tableKey });
-  const role = new iam.Role(stack, 'Role', { assumedBy: new iam.AccountRootPrincipal() });
-  const topic = new sns.Topic(stack, 'Alarms');
-  const made = new StreamdexFunction(stack, 'Index', {
-    code: zip(stack),
-    table: orders,
-    indexName: 'orders',
-    domain: search,
-    passwordSecret: secret,
-    stateTable: state,
-    group: 'orders',
-    vpc: network,
-    securityGroup,
-    assumedRole: role,
-    alarmTopic: topic,
-  });
-  return { stack, key, tableKey, orders, state, network, search, securityGroup, secret, role, topic, made };
+  const given = resources();
+  const made = new StreamdexFunction(given.stack, 'Index', { code: zip(given.stack), ...sharedProps(given) });
+  return { ...given, made };
 }
 
 test('table, domain, network, keys, role and topic of the app arrive as parameters', () => {
-  const { stack, key, tableKey, orders, state, network, search, securityGroup, secret, role, topic, made } = everythingGiven();
+  const given = everythingGiven();
+  const { stack, orders, securityGroup, made } = given;
   const expected = {
-    TableName: orders.tableName,
+    ...sharedParameters(given),
     StreamArn: orders.tableStreamArn,
-    TableKeyArn: tableKey.keyArn,
-    IndexName: 'orders',
-    Search: 'existing-domain',
-    SearchName: search.domainName,
-    SearchEndpoint: `https://${search.domainEndpoint}`,
-    PasswordSecretArn: secret.secretArn,
-    PasswordSecretKeyArn: tableKey.keyArn,
-    StateTable: 'existing',
-    StateTableName: state.tableName,
-    Group: 'orders',
-    KeyArn: key.keyArn,
-    Network: 'existing',
-    VpcId: network.vpcId,
-    SubnetA: network.isolatedSubnets[0]!.subnetId,
-    SubnetB: network.isolatedSubnets[1]!.subnetId,
     FunctionSecurityGroupId: securityGroup.securityGroupId,
-    AssumedRoleArn: role.roleArn,
-    AlarmTopicArn: topic.topicArn,
   };
   assert.deepEqual(synthesised(stack).Resources.Index.Properties.Parameters, stack.resolve(expected));
   // What the tests below look at is the same.
@@ -182,21 +155,8 @@ test('a TableV2 is taken as well', () => {
 const PLAIN: [Partial<StreamdexFunctionProps>, Json][] = [
   [
     {
-      tableName: 'logins',
-      indexName: 'signins',
-      searchName: 'searches',
+      ...SHARED_PLAIN[0],
       setUpAgain: '2',
-      domainEngineVersion: opensearch.EngineVersion.openSearch('3.1'),
-      domainInstanceType: 'r7g.large.search',
-      domainDataNodes: 9,
-      domainVolumeGiB: 100,
-      domainZones: 3,
-      domainDedicatedManagers: true,
-      domainManagerType: 'm7g.large.search',
-      domainStandby: true,
-      stateTableName: 'positions',
-      group: 'blue',
-      vpcCidr: '10.1.0.0/24',
       pollerEndpoints: PollerEndpoints.COMMANDS,
       feeding: false,
       startingPosition: lambda.StartingPosition.LATEST,
@@ -206,26 +166,11 @@ const PLAIN: [Partial<StreamdexFunctionProps>, Json][] = [
       maximumRetries: 6,
       reservedConcurrency: 8,
       memoryMiB: 512,
-      lagAlarmSeconds: 60,
-      logRetentionDays: logs.RetentionDays.ONE_MONTH,
       onFailureDays: 7,
     },
     {
-      TableName: 'logins',
-      IndexName: 'signins',
-      SearchName: 'searches',
+      ...SHARED_PLAIN[1],
       SetUpAgain: '2',
-      DomainEngineVersion: 'OpenSearch_3.1',
-      DomainInstanceType: 'r7g.large.search',
-      DomainDataNodes: '9',
-      DomainVolumeGiB: '100',
-      DomainZones: '3',
-      DomainDedicatedManagers: 'yes',
-      DomainManagerType: 'm7g.large.search',
-      DomainStandby: 'yes',
-      StateTableName: 'positions',
-      Group: 'blue',
-      VpcCidr: '10.1.0.0/24',
       PollerEndpoints: 'commands',
       Feeding: 'disabled',
       StartingPosition: 'LATEST',
@@ -235,8 +180,6 @@ const PLAIN: [Partial<StreamdexFunctionProps>, Json][] = [
       MaximumRetries: '6',
       ReservedConcurrency: '8',
       MemoryMiB: '512',
-      LagAlarmSeconds: '60',
-      LogRetentionDays: '30',
       OnFailureDays: '7',
     },
   ],

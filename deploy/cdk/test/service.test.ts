@@ -11,14 +11,26 @@ import * as ecr from 'aws-cdk-lib/aws-ecr';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
-import * as opensearch from 'aws-cdk-lib/aws-opensearchservice';
-import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as sns from 'aws-cdk-lib/aws-sns';
 
 import { Search, StreamdexService, StreamdexServiceProps } from '../src';
 import { SERVICE_PROPERTIES } from '../src/service';
-import { domain, Evaluation, Json, newStack, parameters, prefixLists, readable, synthesised, table, vpc } from './support';
+import {
+  domain,
+  Evaluation,
+  Json,
+  newStack,
+  parameters,
+  prefixLists,
+  readable,
+  resources,
+  SHARED_PLAIN,
+  sharedParameters,
+  sharedProps,
+  synthesised,
+  table,
+  vpc,
+} from './support';
 
 const PREFIX_LISTS = { DynamoDbPrefixListId: 'pl-0a', S3PrefixListId: 'pl-0b' };
 const TWO_SOURCES = '[[source]]\nname = "orders"\n\n[[source]]\nname = "invoices"\n';
@@ -48,78 +60,36 @@ test('without properties the example is made, and the template decides everythin
 
 /** Tables, a domain, a network, keys, roles and a topic of this app. */
 function everythingGiven() {
-  const stack = newStack();
-  const key = new kms.Key(stack, 'Key');
-  const tableKey = new kms.Key(stack, 'TableKey');
-  const orders = table(stack, 'Orders', tableKey);
+  const given = resources();
+  const { stack, tableKey } = given;
   const invoices = table(stack, 'Invoices', tableKey);
   const payments = table(stack, 'Payments');
-  const state = new dynamodb.Table(stack, 'State', {
-    partitionKey: { name: 'pk', type: dynamodb.AttributeType.STRING },
-    encryption: dynamodb.TableEncryption.CUSTOMER_MANAGED,
-    encryptionKey: key,
-  });
-  const network = vpc(stack);
-  const search = domain(stack, network);
-  const securityGroup = new ec2.SecurityGroup(stack, 'Group', { vpc: network });
-  const secret = new secretsmanager.Secret(stack, 'Secret', { encryptionKey: tableKey });
-  const role = new iam.Role(stack, 'Role', { assumedBy: new iam.AccountRootPrincipal() });
-  const topic = new sns.Topic(stack, 'Alarms');
   const repository = new ecr.Repository(stack, 'Repository');
-  const paymentsKey = kms.Key.fromKeyArn(stack, 'PaymentsKey', 'arn:aws:kms:eu-west-1:123456789012:key/1');
   const made = new StreamdexService(stack, 'Index', {
     repository,
     imageTag: '0.1.0',
     configuration: TWO_SOURCES,
-    table: orders,
     additionalTables: [invoices, payments],
-    additionalTableKeys: [paymentsKey],
-    indexName: 'orders',
-    domain: search,
-    passwordSecret: secret,
-    stateTable: state,
-    group: 'orders',
-    vpc: network,
-    securityGroup,
+    additionalTableKeys: [kms.Key.fromKeyArn(stack, 'PaymentsKey', 'arn:aws:kms:eu-west-1:123456789012:key/1')],
     streamsEndpointUrl: 'https://streams.example.com',
-    assumedRole: role,
-    alarmTopic: topic,
+    ...sharedProps(given),
   });
-  return {
-    stack, key, tableKey, orders, invoices, payments, state, network, search, securityGroup, secret, role, topic, repository, made,
-  };
+  return { ...given, invoices, payments, repository, made };
 }
 
 test('tables, domain, network, image, keys, role and topic of the app arrive as parameters', () => {
   const given = everythingGiven();
-  const { stack, key, tableKey, orders, invoices, payments, state, network, search, securityGroup, secret, role, topic } = given;
+  const { stack, tableKey, invoices, payments, securityGroup } = given;
   const expected = {
+    ...sharedParameters(given),
     Repository: given.repository.repositoryName,
     ImageTag: '0.1.0',
     Configuration: TWO_SOURCES,
     Table: 'existing',
-    TableName: orders.tableName,
-    TableKeyArn: tableKey.keyArn,
     AdditionalTableArns: `${invoices.tableArn},${payments.tableArn}`,
     AdditionalTableKeyArns: `${tableKey.keyArn},arn:aws:kms:eu-west-1:123456789012:key/1`,
-    IndexName: 'orders',
-    Search: 'existing-domain',
-    SearchName: search.domainName,
-    SearchEndpoint: `https://${search.domainEndpoint}`,
-    PasswordSecretArn: secret.secretArn,
-    PasswordSecretKeyArn: tableKey.keyArn,
-    StateTable: 'existing',
-    StateTableName: state.tableName,
-    Group: 'orders',
-    KeyArn: key.keyArn,
-    Network: 'existing',
-    VpcId: network.vpcId,
-    SubnetA: network.isolatedSubnets[0]!.subnetId,
-    SubnetB: network.isolatedSubnets[1]!.subnetId,
     SecurityGroupId: securityGroup.securityGroupId,
     StreamsEndpointUrl: 'https://streams.example.com',
-    AssumedRoleArn: role.roleArn,
-    AlarmTopicArn: topic.topicArn,
   };
   assert.deepEqual(synthesised(stack).Resources.Index.Properties.Parameters, stack.resolve(expected));
   // What the tests below look at is the same.
@@ -177,50 +147,20 @@ test('without a configuration the image has one', () => {
 const PLAIN: [Partial<StreamdexServiceProps>, Json][] = [
   [
     {
+      ...SHARED_PLAIN[0],
       architecture: lambda.Architecture.X86_64,
       configuration: '[source]',
       replicas: 5,
       cpu: 1024,
       memoryMiB: 2048,
-      tableName: 'logins',
-      indexName: 'signins',
-      searchName: 'searches',
-      domainEngineVersion: opensearch.EngineVersion.openSearch('3.1'),
-      domainInstanceType: 'r7g.large.search',
-      domainDataNodes: 9,
-      domainVolumeGiB: 100,
-      domainZones: 3,
-      domainDedicatedManagers: true,
-      domainManagerType: 'm7g.large.search',
-      domainStandby: true,
-      stateTableName: 'positions',
-      group: 'blue',
-      vpcCidr: '10.1.0.0/24',
-      lagAlarmSeconds: 60,
-      logRetentionDays: logs.RetentionDays.ONE_MONTH,
     },
     {
+      ...SHARED_PLAIN[1],
       Architecture: 'X86_64',
       Configuration: '[source]',
       Replicas: '5',
       Cpu: '1024',
       MemoryMiB: '2048',
-      TableName: 'logins',
-      IndexName: 'signins',
-      SearchName: 'searches',
-      DomainEngineVersion: 'OpenSearch_3.1',
-      DomainInstanceType: 'r7g.large.search',
-      DomainDataNodes: '9',
-      DomainVolumeGiB: '100',
-      DomainZones: '3',
-      DomainDedicatedManagers: 'yes',
-      DomainManagerType: 'm7g.large.search',
-      DomainStandby: 'yes',
-      StateTableName: 'positions',
-      Group: 'blue',
-      VpcCidr: '10.1.0.0/24',
-      LagAlarmSeconds: '60',
-      LogRetentionDays: '30',
     },
   ],
   [

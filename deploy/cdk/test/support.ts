@@ -7,13 +7,18 @@ import * as path from 'node:path';
 import { App, CfnStack, NestedStack, Stack, StackProps } from 'aws-cdk-lib';
 import * as dynamodb from 'aws-cdk-lib/aws-dynamodb';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
 import * as opensearch from 'aws-cdk-lib/aws-opensearchservice';
 import * as s3 from 'aws-cdk-lib/aws-s3';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import * as sns from 'aws-cdk-lib/aws-sns';
 import { Template } from 'aws-cdk-lib/assertions';
 import { IConstruct } from 'constructs';
 
+import { SharedProps } from '../src';
 import { Conditions, truth } from '../src/rules';
 
 /** The flags that `cdk init` gives to a new app. */
@@ -113,6 +118,112 @@ export function domain(stack: Stack, network?: ec2.IVpc): opensearch.Domain {
     capacity: { dataNodes: 2, multiAzWithStandbyEnabled: false },
   });
 }
+
+/** A table, a domain, a network, keys, roles and a topic of an app. */
+export function resources() {
+  const stack = newStack();
+  const key = new kms.Key(stack, 'Key');
+  const tableKey = new kms.Key(stack, 'TableKey');
+  const network = vpc(stack);
+  return {
+    stack,
+    key,
+    tableKey,
+    network,
+    orders: table(stack, 'Orders', tableKey),
+    state: new dynamodb.Table(stack, 'State', {
+      partitionKey: { name: 'pk', type: dynamodb.AttributeType.STRING },
+      encryption: dynamodb.TableEncryption.CUSTOMER_MANAGED,
+      encryptionKey: key,
+    }),
+    search: domain(stack, network),
+    securityGroup: new ec2.SecurityGroup(stack, 'Group', { vpc: network }),
+    secret: new secretsmanager.Secret(stack, 'Secret', { encryptionKey: tableKey }),
+    role: new iam.Role(stack, 'Role', { assumedBy: new iam.AccountRootPrincipal() }),
+    topic: new sns.Topic(stack, 'Alarms'),
+  };
+}
+export type Resources = ReturnType<typeof resources>;
+
+/** The properties that function and service share, with these resources. */
+export function sharedProps(given: Resources): SharedProps {
+  return {
+    table: given.orders,
+    indexName: 'orders',
+    domain: given.search,
+    passwordSecret: given.secret,
+    stateTable: given.state,
+    group: 'orders',
+    vpc: given.network,
+    securityGroup: given.securityGroup,
+    assumedRole: given.role,
+    alarmTopic: given.topic,
+  };
+}
+
+/** The parameters that these give. */
+export function sharedParameters({ orders, tableKey, search, secret, state, key, network, role, topic }: Resources): Json {
+  return {
+    TableName: orders.tableName,
+    TableKeyArn: tableKey.keyArn,
+    IndexName: 'orders',
+    Search: 'existing-domain',
+    SearchName: search.domainName,
+    SearchEndpoint: `https://${search.domainEndpoint}`,
+    PasswordSecretArn: secret.secretArn,
+    PasswordSecretKeyArn: tableKey.keyArn,
+    StateTable: 'existing',
+    StateTableName: state.tableName,
+    Group: 'orders',
+    KeyArn: key.keyArn,
+    Network: 'existing',
+    VpcId: network.vpcId,
+    SubnetA: network.isolatedSubnets[0]!.subnetId,
+    SubnetB: network.isolatedSubnets[1]!.subnetId,
+    AssumedRoleArn: role.roleArn,
+    AlarmTopicArn: topic.topicArn,
+  };
+}
+
+/** Shared properties that take a plain value, with other values than their defaults, and the parameters of each. */
+export const SHARED_PLAIN: [SharedProps, Json] = [
+  {
+    tableName: 'logins',
+    indexName: 'signins',
+    searchName: 'searches',
+    domainEngineVersion: opensearch.EngineVersion.openSearch('3.1'),
+    domainInstanceType: 'r7g.large.search',
+    domainDataNodes: 9,
+    domainVolumeGiB: 100,
+    domainZones: 3,
+    domainDedicatedManagers: true,
+    domainManagerType: 'm7g.large.search',
+    domainStandby: true,
+    stateTableName: 'positions',
+    group: 'blue',
+    vpcCidr: '10.1.0.0/24',
+    lagAlarmSeconds: 60,
+    logRetentionDays: logs.RetentionDays.ONE_MONTH,
+  },
+  {
+    TableName: 'logins',
+    IndexName: 'signins',
+    SearchName: 'searches',
+    DomainEngineVersion: 'OpenSearch_3.1',
+    DomainInstanceType: 'r7g.large.search',
+    DomainDataNodes: '9',
+    DomainVolumeGiB: '100',
+    DomainZones: '3',
+    DomainDedicatedManagers: 'yes',
+    DomainManagerType: 'm7g.large.search',
+    DomainStandby: 'yes',
+    StateTableName: 'positions',
+    Group: 'blue',
+    VpcCidr: '10.1.0.0/24',
+    LagAlarmSeconds: '60',
+    LogRetentionDays: '30',
+  },
+];
 
 /** A template as the deployment sees it: conditions decided, references as `<Name>` or `<Name.Attribute>`. */
 export class Evaluation {

@@ -28,7 +28,7 @@ pub(super) struct Line {
 }
 
 /// How many lines are in each state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
     pub(super) passed: usize,
     pub(super) warned: usize,

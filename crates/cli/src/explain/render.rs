@@ -6,6 +6,7 @@ use streamdex_mapping::{ConditionVerdict, ExternalVersion, RouteVerdict};
 use streamdex_reconcile::explain::Place;
 
 use super::answer::Answer;
+use crate::mirrored::behind;
 use crate::output::date;
 
 /// All of it, the verdict last.
@@ -41,13 +42,7 @@ pub(super) fn text(answer: &Answer, values: bool) -> String {
     for letter in &explained.letters {
         line("letter", format!("{}  {}  {}: {}", letter.key, date(letter.at), letter.reason, letter.error));
     }
-    line(
-        "reader",
-        match answer.lag {
-            Some(lag) => format!("{} s behind", lag.as_secs()),
-            None => "nobody says how far behind it is".to_owned(),
-        },
-    );
+    line("reader", behind(answer.lag));
     line("verdict", format!("{}: {}", answer.verdict.name(), answer.sentence()));
     text
 }

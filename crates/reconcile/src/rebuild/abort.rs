@@ -1,4 +1,4 @@
-//! The end of a rebuild that readers have not moved to: what it made is deleted.
+//! The end of a rebuild that searches have not moved to: what it made is deleted.
 
 use std::time::Duration;
 

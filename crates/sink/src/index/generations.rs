@@ -88,7 +88,7 @@ impl Made {
         ALIASES.iter().any(|suffix| self.alias(suffix).is_some())
     }
 
-    /// The readers' aliases on it.
+    /// The search aliases on it.
     pub fn readers_aliases(&self) -> Aliases {
         let body = |suffix: &str| Some((suffix.to_owned(), self.alias(suffix)?.clone()));
         ALIASES.into_iter().filter_map(body).collect()
@@ -253,7 +253,7 @@ impl Indices {
     /// Deletes an index that streamdex made, and its template. One that is gone already is a success.
     ///
     /// # Errors
-    /// OpenSearch did not answer, or refused; nothing is deleted where a reader's alias is on the index, or where it is
+    /// OpenSearch did not answer, or refused; nothing is deleted where a search alias is on the index, or where it is
     /// another one than was seen.
     pub async fn delete(&self, made: &Made) -> Result<(), SetupError> {
         let action = format!("delete the index {}", made.concrete);

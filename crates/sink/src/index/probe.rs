@@ -24,7 +24,7 @@ const RULES: [(Method, u64, u16, &str); 5] = [
     (Method::Put, 2, 409, "a write older than a delete is refused"),
 ];
 
-/// Writes and deletes a scratch document in the index. Readers can see an empty document for a moment.
+/// Writes and deletes a scratch document in the index. Searches can find an empty document for a moment.
 ///
 /// # Errors
 /// The index cannot be written to at all.

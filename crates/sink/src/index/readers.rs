@@ -8,7 +8,7 @@ use super::error::{OwnerUnknown, SetupError};
 use super::steps::Step;
 use super::wanted::Wanted;
 
-/// Says which group makes the aliases of an index (rule N1): one that writes a generation which readers do not see makes
+/// Says which group makes the aliases of an index (rule N1): one that writes a generation which searches do not see makes
 /// none, not even of a name that is new.
 #[async_trait]
 pub trait ReaderAliases: fmt::Debug + Send + Sync {

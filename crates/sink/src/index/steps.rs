@@ -113,7 +113,7 @@ fn outdated_filters(wanted: &Wanted, observed: &Observed) -> Vec<String> {
 }
 
 /// Under `check`, the index behind the alias is the one that set-up found at first. Another one behind it changes
-/// nothing; where it is behind the alias no more, readers look elsewhere.
+/// nothing; where it is behind the alias no more, searches look elsewhere.
 fn check_alias(wanted: &Wanted, observed: &Observed) -> Result<(), SetupError> {
     let behind = observed.behind_alias(&wanted.index);
     if wanted.concrete == wanted.index || behind.contains(&wanted.concrete.as_str()) {
@@ -132,7 +132,7 @@ fn create_steps(wanted: &Wanted, observed: &Observed) -> Result<Vec<Step>, Setup
             return taken(name, "index");
         }
     }
-    // An alias is created where it names no index, and never moved: readers decide when to follow.
+    // An alias is created where it names no index, and never moved: who searches decides when to follow.
     let mut missing = wanted.aliases();
     missing.retain(|alias| observed.behind_alias(&wanted.alias_name(*alias)).is_empty());
     match located(wanted, observed)? {

@@ -31,7 +31,7 @@ pub struct Wanted {
 /// An alias that set-up makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alias {
-    /// `NAME`: everything, for readers.
+    /// `NAME`: everything, for searches.
     Reader,
     /// `NAME-live`: without what has expired and was not deleted yet.
     Live,
