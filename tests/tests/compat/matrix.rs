@@ -82,7 +82,7 @@ impl Matrix {
 }
 
 fn path() -> PathBuf {
-    workspace_folder().join("docs/compatibility.md")
+    workspace_folder().join("docs/registers/compatibility.md")
 }
 
 fn read(text: &str) -> BTreeMap<(String, String), String> {
