@@ -70,7 +70,7 @@ Resources:
     Properties:
       DashboardName: !Ref FunctionName
 """
-# What iam-policy --opensearch printed for each purpose of each deployment, and docs/iam.md
+# What iam-policy --opensearch printed for each purpose of each deployment, and the page about permissions (docs/iam.md)
 PRINTED = '{"role": {"path": "_plugins/_security/api/roles/streamdex"}}'
 COMMAND = "aws opensearchserverless create-access-policy --type data --name streamdex --policy file://access.json"
 # deploy/sam/template.yaml

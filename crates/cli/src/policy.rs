@@ -1,8 +1,8 @@
 //! The least that a configuration must be granted: pure, from the configuration and what it does not hold.
 //!
 //! [`tables`] has one line for each call to DynamoDB that the crates make, [`search`] one for each request to OpenSearch,
-//! [`bucket`] what `replay` asks of S3, and [`lambda`] what AWS Lambda itself does under a function's role. `docs/iam.md` names the test that each action
-//! stands against; the tests read the calls off the program's own traffic, so that neither list can drift.
+//! [`bucket`] what `replay` asks of S3, and [`lambda`] what AWS Lambda itself does under a function's role.
+//! `docs/registers/permissions.md` names the test of each action; the tests read the calls off the program's own traffic, so that neither list can drift.
 //!
 //! [`grants`] collects statements by [`Principal`]: a `role_arn` anywhere in the configuration makes another one, and
 //! lets the process's own credentials assume it.

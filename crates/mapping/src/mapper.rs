@@ -291,8 +291,8 @@ struct Writer {
 
 impl Writer {
     /// Deletes wherever the document was and does not belong, and writes it where it does (rule D1,
-    /// docs/guarantees.md). While `error` says that the item cannot be written, or its document cannot be made, the
-    /// document where it belongs stays as it is; and where it is not known where it belongs, every document stays.
+    /// docs/registers/guarantees.md). While `error` says that the item cannot be written, or its document cannot be made,
+    /// the document where it belongs stays as it is; and where it is not known where it belongs, every document stays.
     fn operations(
         &self,
         old: &[Address],

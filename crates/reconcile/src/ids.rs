@@ -1,8 +1,8 @@
 //! Which documents an index has that the table does not give: an exact comparison in bounded memory.
 //!
 //! Both sides are spilled by a hash of their addresses, 256 parts each, to files where they are large; a part is compared
-//! in memory (rule B2, docs/guarantees.md). At 100 million documents a part holds 400,000 hashes, some 12 MB. Sums of hashes for each part
-//! would not save the files: where one document was added or deleted since the table was read, they differ.
+//! in memory (rule B2, docs/registers/guarantees.md). At 100 million documents a part holds 400,000 hashes, some 12 MB.
+//! Sums of hashes for each part would not save the files: where one document was added or deleted since the table was read, they differ.
 
 use std::collections::HashSet;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};

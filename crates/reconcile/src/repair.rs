@@ -24,7 +24,7 @@ pub struct Repair {
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(Mutex<HashSet<KeyHash>>);
 
-/// Whether the version of a read is above that of a document (rule B3, docs/guarantees.md).
+/// Whether the version of a read is above that of a document (rule B3, docs/registers/guarantees.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repairable {
     /// It is.

@@ -10,14 +10,17 @@ use streamdex_testkit::engines::workspace_folder;
 use super::outcome::Outcome;
 
 const INTRODUCTION: &str = "\
-# Compatibility
+# Register of compatibility
 
-What streamdex depends on, tried on real nodes. *yes*: the engine does what the sentence says; otherwise what it did.
-Amazon OpenSearch Service runs the same lines; Elasticsearch 7.10 represents the domains of Amazon Elasticsearch
-Service. OpenSearch Serverless cannot be run here: what is known of it is what its documentation says.
+[Compatibility](../compatibility.md) says which engines are supported and what the differences mean for a user. This page lists what
+streamdex depends on, and what each engine did on a real node. *yes* means that the engine does what the sentence says. Other cells say
+what it did instead.
 
-This file is written by the test suite (`STREAMDEX_WRITE_COMPATIBILITY=1 cargo test -p streamdex-tests compat`), which
-otherwise fails where it differs.
+Amazon OpenSearch Service runs the same versions. Elasticsearch 7.10 represents the domains of Amazon Elasticsearch Service. OpenSearch
+Serverless cannot run in these tests.
+
+The test suite writes this page (`STREAMDEX_WRITE_COMPATIBILITY=1 cargo test -p streamdex-tests compat`). Without that variable, the test
+fails if an engine does something else.
 ";
 
 #[derive(Default)]
@@ -82,7 +85,7 @@ impl Matrix {
 }
 
 fn path() -> PathBuf {
-    workspace_folder().join("docs/compatibility.md")
+    workspace_folder().join("docs/registers/compatibility.md")
 }
 
 fn read(text: &str) -> BTreeMap<(String, String), String> {

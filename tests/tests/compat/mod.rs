@@ -1,7 +1,7 @@
 //! How the supported engines behave where streamdex depends on it, each tried on a real node.
 //!
 //! Every check is one sentence that holds on the newest line; an engine that does otherwise says how. The matrix is
-//! `docs/compatibility.md`. With `STREAMDEX_WRITE_COMPATIBILITY` set the file is written; else the test holds it to
+//! `docs/registers/compatibility.md`. With `STREAMDEX_WRITE_COMPATIBILITY` set the file is written; else the test holds it to
 //! what the engines did.
 
 mod check;
@@ -79,7 +79,7 @@ async fn engines_behave_as_documented() {
         let differences = matrix.compare();
         assert!(
             differences.is_empty(),
-            "docs/compatibility.md is not what the engines do:\n{}",
+            "docs/registers/compatibility.md is not what the engines do:\n{}",
             differences.join("\n")
         );
     }

@@ -18,10 +18,10 @@ const DOCUMENTS: usize = 10_500;
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![
-        check("documents are read by their addresses as they were written, their digits too", by_address),
+        check("documents are read by index and id exactly as they were written, with all digits", by_address),
         check("a document is not found under another routing", by_routing),
         check("every id of an index is listed once, slice by slice, with its version and routing", every_id),
-        check("an index that is not there, and one of placeholders that is, are told apart", which_are_there),
+        check("a missing index is not listed, and an existing index of a placeholder is", which_are_there),
     ]
 }
 

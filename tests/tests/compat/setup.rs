@@ -16,20 +16,23 @@ pub(crate) fn checks() -> Vec<Check> {
     vec![
         check("set-up makes template, index and both aliases, and finds nothing to do the second time", twice),
         check("eight workers at once make one index", eight_at_once),
-        check("the index is safe, and equal to what `plan` has shown before", as_planned),
+        check("the index is safe, and equal to what `plan` showed before", as_planned),
         check("`plan` changes nothing", plan_changes_nothing),
-        check("the live alias hides what has expired and shows what has no TTL", live_alias),
+        check("the live alias hides expired items and shows items without a TTL", live_alias),
         check(
-            "the live alias shows what DynamoDB never expires: a TTL of 0, or of more than five years ago",
+            "the live alias shows items that DynamoDB never expires: with a TTL of 0, or of more than five years ago",
             never_expires,
         ),
-        check("`apply` gives the live alias of an earlier version the present filter", earlier_filter),
+        check("`apply` updates the filter of a live alias that an earlier version made", earlier_filter),
         check("a new generation leaves the aliases where they are", generations),
         check("a lost alias is made again", lost_alias),
-        check("an index of a placeholder is made as its route's text says, when its name is first given", placeholders),
-        check("`apply` finds external versions kept, and leaves no document behind", probe),
         check(
-            "an index that something else makes under the name of one that is gone gets the safe mapping",
+            "an index with a placeholder in its name is made when the name is first given, with the settings of its pattern",
+            placeholders,
+        ),
+        check("`apply` finds that external versions are kept, and leaves no document behind", probe),
+        check(
+            "if another program makes an index under the name of a deleted one, the index gets the safe mapping",
             template_catches,
         ),
     ]
@@ -37,15 +40,12 @@ pub(crate) fn checks() -> Vec<Check> {
 
 pub(crate) fn others() -> Vec<Check> {
     vec![
-        check("a user's template of higher priority is named by `plan`, and what it adds is shown", users_template),
-        check("a user's template of equal priority is refused by the engine, and reported", equal_priority),
+        check("`plan` names a user's template of higher priority, and shows what it adds", users_template),
+        check("the engine refuses a user's template of equal priority, and streamdex reports it", equal_priority),
         check("an index that has the alias's name is refused", name_taken),
         check("a data stream is refused", data_stream),
         check("`manage = \"check\"`: an alias for several indices is refused", several_indices),
-        check(
-            "`manage = \"check\"`: a second index behind the alias changes nothing for what was set up",
-            second_index,
-        ),
+        check("`manage = \"check\"`: a second index behind the alias does not change where documents go", second_index),
         check("`manage = \"check\"`: an index left to dynamic mapping is reported as unsafe", check_reports),
         check("an index of another table is refused", other_owner),
         check("settings that the engine does not know are reported with its reason", unknown_setting),

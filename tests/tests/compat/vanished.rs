@@ -14,8 +14,8 @@ use super::outcome::{Outcome, equal, holds};
 pub(crate) fn checks() -> Vec<Check> {
     vec![
         check("a deleted index is reported", deleted),
-        check("an impostor, made by a late delete, is recognised by its UUID and left alone", impostor),
-        check("after a restart it is still a gap, and not made again", restart),
+        check("an index that a late delete made again is recognised by its UUID and left alone", impostor),
+        check("after a restart, a deleted index is still a gap, and is not made again", restart),
         check("a closed index is not a gap", closed),
         check("an index behind a user's alias is watched too", behind_alias),
     ]

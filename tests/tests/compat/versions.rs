@@ -11,7 +11,10 @@ use super::outcome::{Outcome, holds};
 
 pub(crate) fn checks() -> Vec<Check> {
     vec![
-        check("a higher external version is written, an equal one is accepted (`external_gte`)", equal_is_accepted),
+        check(
+            "a higher external version is written, and an equal version is accepted (`external_gte`)",
+            equal_is_accepted,
+        ),
         check("a lower external version is refused: 409 `version_conflict_engine_exception`", lower_is_refused),
         check("versions 0 and 2^63-1 are taken", extremes),
         check("GET returns the version of a document", version_is_told),
@@ -24,7 +27,7 @@ pub(crate) fn tombstones() -> Vec<Check> {
         check("a delete of a document that is not there answers 404, and is remembered", missing_is_remembered),
         check("a delete is remembered past a flush", past_a_flush),
         check("a delete is forgotten when the index is closed and opened", forgotten_by_close),
-        check("of a delete and a write of one version the later one wins", same_version),
+        check("if a delete and a write have the same version, the later one wins", same_version),
         check("a delete with another routing answers 404 and leaves the document", other_routing),
         check("a delete with an external version creates a missing index", delete_creates),
         check("… also with `require_alias`", delete_creates_despite_require_alias),

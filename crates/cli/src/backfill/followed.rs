@@ -1,5 +1,5 @@
 //! Who follows the stream of a table that is to be filled: without a follower, what is written meanwhile is missed
-//! (rule B5, docs/guarantees.md).
+//! (rule B5, docs/registers/guarantees.md).
 
 use streamdex_config::{Config, Source};
 use streamdex_mapping::READ_MARGIN_SECONDS;

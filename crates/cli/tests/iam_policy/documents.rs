@@ -1,4 +1,4 @@
-//! What else says what is granted: `docs/iam.md` and the templates.
+//! What else says what is granted: `docs/registers/permissions.md` and the templates.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -93,7 +93,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn every_action_is_explained_or_tested() {
-    let document = read("docs/iam.md");
+    let document = read("docs/registers/permissions.md");
     let table = document.split_once("| action | for | noticed by |").expect("the table of actions").1;
     let rows = table.lines().filter(|line| line.starts_with("| `"));
     let mut listed = BTreeSet::new();

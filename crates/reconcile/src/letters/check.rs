@@ -61,7 +61,7 @@ impl Check<'_> {
         Ok(wrong.map(|(place, _)| place).collect())
     }
 
-    /// The address in the letter, where the index is there and this table's (rule B4, docs/guarantees.md).
+    /// The address in the letter, where the index is there and this table's (rule B4, docs/registers/guarantees.md).
     pub(crate) fn own_address<'o>(&self, open: &'o Open) -> Option<&'o Address> {
         let generation = open.letter.address.as_ref()?.generation;
         let address = open.reread.address.as_ref()?;

@@ -1,4 +1,4 @@
-//! Defects: a task that panics ends the follower, which ends the process, or is started again and counted (rule B14).
+//! Defects: a task that panics ends the follower, which ends the process, or is started again and counted.
 
 use std::time::Duration;
 
