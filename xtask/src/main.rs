@@ -3,6 +3,7 @@
 //! | task | does |
 //! |---|---|
 //! | `cargo xtask bench` | measurements, each beside a reference of the same run |
+//! | `cargo xtask book` | the pages of `docs/` as one site |
 //! | `cargo xtask circles` | the part of tidy that looks for files that import each other |
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
 //! | `cargo xtask dist` | archives of the command line tool, for two architectures |
@@ -16,6 +17,7 @@
 #![allow(clippy::print_stdout, reason = "a task runner for people: its output is what it is for")]
 
 mod bench;
+mod book;
 mod circles;
 mod cross;
 mod demo;
@@ -49,6 +51,8 @@ struct Arguments {
 enum Task {
     /// Measure mapping, sink and poller against their references, in the release profile.
     Bench(step::PassedOn),
+    /// Build the site of all pages, under target/book.
+    Book,
     /// Look for files of one crate that import each other: a part of tidy.
     Circles,
     /// Keep an index equal to a table for a while, under load, and compare them.
@@ -74,6 +78,7 @@ enum Task {
 fn main() -> anyhow::Result<ExitCode> {
     let passed = match Arguments::parse().task {
         Task::Bench(options) => bench::run(&options)?,
+        Task::Book => book::run("book") != step::Outcome::Failed,
         Task::Circles => circles::check("circles") != step::Outcome::Failed,
         Task::Demo(options) => demo::run(&options)?,
         Task::Dist(options) => dist::run(&options)?,

@@ -23,6 +23,8 @@ pub(crate) const DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", opti
 pub(crate) const ABOUT: Tool = Tool { name: "cargo-about", version: "0.9.3", options: &["--features", "cli"] };
 /// Puts the list of crates into programs, where `cargo audit bin` and scanners of images find it.
 pub(crate) const AUDITABLE: Tool = Tool { name: "cargo-auditable", version: "0.7.7", options: &["--debug"] };
+pub(crate) const MDBOOK: Tool =
+    Tool { name: "mdbook", version: "0.5.4", options: &["--debug", "--no-default-features", "--features", "search"] };
 /// It looks at words instead of parsing Rust, so it has little to compile.
 pub(crate) const MACHETE: Tool = Tool { name: "cargo-machete", version: "0.9.2", options: &["--debug"] };
 

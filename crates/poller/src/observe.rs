@@ -4,6 +4,7 @@
 //! answers. A [`Snapshot`] is all of it at one moment; probes ([`Snapshot::dead`], [`Snapshot::unready`]),
 //! metrics ([`list`]) and the JSON of `/status` ([`Report`]) are functions of it. [`Server`] serves them.
 
+mod anonymous;
 mod history;
 pub mod list;
 mod metric;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use streamdex_sink::BulkWriter;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+pub use self::anonymous::anonymous;
 use self::history::EVERY;
 pub use self::history::History;
 pub use self::metric::{Kind, Metric, Unit};

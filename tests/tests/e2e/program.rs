@@ -15,7 +15,7 @@ use crate::lab::{CONFIG, LONG, Lab, Node, Program};
 static STREAMDEX: Program = Program::new("streamdex", "streamdex", "STREAMDEX_BINARY");
 /// Where `replay --images` puts dead letters.
 pub(crate) const LETTER_FILE: &str = "streamdex-dead-letters.ndjson";
-const COMMAND_LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
 /// A started `streamdex`, killed when dropped.
 pub(crate) struct Running {
@@ -125,10 +125,19 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) async fn ended(&mut self, limit: Duration) -> Ended {
-        let deadline = Instant::now() + limit;
+        self.ended_or(limit, |_| false).await
+    }
+
+    /// Waits for its end, which comes by SIGTERM once its log fulfils `is_enough`.
+    pub(crate) async fn ended_or(&mut self, limit: Duration, is_enough: impl Fn(&str) -> bool) -> Ended {
+        let (deadline, mut is_stopped) = (Instant::now() + limit, false);
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return Ended { status: code(status), stdout: self.stdout(), stderr: self.stderr() };
+            }
+            if !is_stopped && is_enough(&self.stderr()) {
+                self.signal("TERM");
+                is_stopped = true;
             }
             assert!(Instant::now() < deadline, "it has not ended within {limit:?}:\n{}", self.stderr());
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -5,10 +5,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::lab::{Permission, Secured};
-use super::scenarios::{SCENARIOS, Step};
+use super::scenarios::{SCENARIOS, Step, is_refused};
 use crate::e2e::program::Ended;
 
-/// Programs at once, of all tests here: most start in a moment, and then wait a minute for somebody to give them the permission.
+/// Programs at once, of all tests here.
 static AT_ONCE: Semaphore = Semaphore::const_new(6);
 
 /// What a way of doing the work does not need.
@@ -81,7 +81,7 @@ async fn each_permission_that_is_taken_away_is_noticed() {
                 let _turn = AT_ONCE.acquire().await.unwrap();
                 let begun = std::time::Instant::now();
                 let (is_good, log) = try_role(purpose, steps, Some(&permission)).await;
-                let is_noticed = log.contains("iam-policy");
+                let is_noticed = is_refused(&log);
                 println!(
                     "{purpose}\t{}\tgood {is_good}\tnoticed {is_noticed}\t{:?}\n{log}",
                     permission.name,

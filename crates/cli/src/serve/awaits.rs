@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use streamdex_config::Config;
-use streamdex_poller::observe::{AwaitAnswer, Awaits, LONGEST_AWAIT};
+use streamdex_poller::observe::{AwaitAnswer, Awaits, LONGEST_AWAIT, anonymous};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
@@ -116,8 +116,9 @@ impl Awaits for ItemAwaits {
     }
 }
 
+/// Without accounts and principals: everyone who reaches the port may ask.
 fn failed(status: u16, error: &CliError) -> AwaitAnswer {
-    let body = json!({ "error": error.to_string(), "hint": error.hint() });
+    let body = json!({ "error": anonymous(&error.to_string()), "hint": error.hint().map(anonymous) });
     AwaitAnswer { status, body: body.to_string() }
 }
 

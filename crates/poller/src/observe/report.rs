@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use streamdex_mapping::{Outcome, Tally};
 use streamdex_sink::Pause;
 
+use super::anonymous::anonymous;
 use super::history::{History, thousandths};
 use super::snapshot::{Snapshot, SourceSnapshot, WriterSnapshot};
 use crate::gap::Gap;
@@ -191,10 +192,10 @@ pub struct ErrorReport {
 // === impl ===
 
 impl Report {
-    /// Of this snapshot.
+    /// Of this snapshot, without accounts and principals: everyone who reaches the port may read it.
     pub fn of(snapshot: &Snapshot) -> Report {
         let reasons = snapshot.unready();
-        Report {
+        let mut report = Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: snapshot.uptime.as_secs(),
             live: snapshot.dead().is_empty(),
@@ -202,7 +203,21 @@ impl Report {
             reasons,
             writer: WriterReport::of(&snapshot.writer),
             sources: snapshot.sources.iter().map(SourceReport::of).collect(),
-        }
+        };
+        report.cut();
+        report
+    }
+
+    /// Takes accounts and principals out.
+    pub(super) fn cut(&mut self) {
+        self.texts().for_each(|text| *text = anonymous(text).into_owned());
+    }
+
+    /// What can hold the words of another service.
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let of_writer = self.writer.pauses.iter_mut().flat_map(|pause| [&mut pause.scope, &mut pause.message]);
+        let of_sources = self.sources.iter_mut().flat_map(SourceReport::texts);
+        self.reasons.iter_mut().chain(of_writer).chain(&mut self.writer.last_error).chain(of_sources)
     }
 }
 
@@ -268,6 +283,13 @@ impl SourceReport {
     }
 }
 
+impl SourceReport {
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let of_gaps = self.gaps.iter_mut().flat_map(|gap| [&mut gap.subject, &mut gap.message]);
+        self.paused.iter_mut().chain(of_gaps).chain(self.shards.iter_mut().flat_map(ShardReport::texts))
+    }
+}
+
 impl GapReport {
     /// Of this gap.
     pub fn of(gap: &Gap) -> GapReport {
@@ -299,6 +321,13 @@ impl ShardReport {
                 seconds_ago: error.ago.as_secs(),
             }),
         }
+    }
+}
+
+impl ShardReport {
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let of_error = self.last_error.iter_mut().flat_map(|error| [&mut error.message, &mut error.hint]);
+        self.paused.iter_mut().chain(of_error)
     }
 }
 

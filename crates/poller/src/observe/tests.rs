@@ -230,3 +230,32 @@ async fn opensearch_is_asked_every_five_seconds() {
         () = snapshot => {}
     }
 }
+
+/// Whatever reads as a sentence may be the words of another service.
+#[tokio::test(start_paused = true)]
+async fn no_sentence_of_the_report_names_an_account_or_a_role() {
+    const DENIAL: &str = "User: arn:aws:sts::123456789012:assumed-role/indexer/i-0 may not";
+    fn plant(value: &mut serde_json::Value, planted: &mut usize) {
+        match value {
+            serde_json::Value::String(text) if text.contains(' ') => {
+                (*text, *planted) = (DENIAL.to_owned(), *planted + 1);
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(|value| plant(value, planted)),
+            serde_json::Value::Object(members) => members
+                .iter_mut()
+                // Our own sentences.
+                .filter(|(name, value)| *name != "hint" || value == &"check the network")
+                .for_each(|(_, value)| plant(value, planted)),
+            _ => {}
+        }
+    }
+    let (mut json, mut planted) = (serde_json::to_value(Report::of(&boards().await.snapshot())).unwrap(), 0);
+    plant(&mut json, &mut planted);
+    let mut report: Report = serde_json::from_value(json).unwrap();
+    report.cut();
+    let served = serde_json::to_string(&report).unwrap();
+    assert!(
+        planted >= 8 && !served.contains("indexer") && served.matches("arn:aws:sts:…").count() == planted,
+        "{served}"
+    );
+}

@@ -5,6 +5,8 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 
+use crate::observe::anonymous::anonymous;
+
 /// What is answered.
 #[derive(Debug, PartialEq)]
 pub(super) struct Answer {
@@ -34,13 +36,13 @@ impl Answer {
         Answer { allow: Some(methods), ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, methods) }
     }
 
-    /// `ok`, or a line for each reason; then a line for each note.
+    /// `ok`, or a line for each reason; then a line for each note. Without accounts and principals.
     pub(super) fn of_probe(reasons: &[String], notes: &[String]) -> Answer {
         let (status, first) = match reasons {
             [] => (StatusCode::OK, Some("ok\n".to_owned())),
             _ => (StatusCode::SERVICE_UNAVAILABLE, None),
         };
-        let lines = reasons.iter().chain(notes).map(|line| format!("{line}\n"));
+        let lines = reasons.iter().chain(notes).map(|line| format!("{}\n", anonymous(line)));
         Answer { status, content_type: TEXT, body: first.into_iter().chain(lines).collect(), allow: None }
     }
 

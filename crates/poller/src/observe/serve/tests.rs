@@ -69,6 +69,26 @@ async fn probes_metrics_and_status() {
 }
 
 #[tokio::test]
+async fn neither_probes_nor_status_name_an_account_or_a_role() {
+    let served = Served::start().await;
+    let role = "arn:aws:sts::123456789012:assumed-role/indexer/i-0";
+    let board = StatusBoard::default();
+    served.boards.add("sessions", board.clone());
+    board.pause_all(Some(format!("User: {role} is not authorized")));
+    board.gap(&crate::gap::Gap::new(
+        crate::gap::GapKind::StreamVanished,
+        "arn:aws:dynamodb:eu-west-1:123456789012:table/sessions/stream/2026-11-22T00:00:00.000",
+    ));
+    served.boards.reached(Err(format!("the role {role} cannot be assumed")));
+    for path in ["/readyz", "/status"] {
+        let (_, body) = served.get(path).await;
+        assert!(!body.contains("123456789012") && !body.contains("indexer"), "{path}: {body}");
+        assert!(body.contains("the role arn:aws:sts:… cannot be assumed"), "{path}: {body}");
+    }
+    assert!(served.get("/status").await.1.contains("arn:aws:dynamodb:eu-west-1:…:table/sessions/stream/2026"));
+}
+
+#[tokio::test]
 async fn anything_else_is_refused() {
     let served = Served::start().await;
     for (line, expected) in [
