@@ -169,8 +169,8 @@ impl Package {
                 }
             }
             Source::PyPi { .. } | Source::Python { .. } => {
-                if !self.is_fetched() && !runs("python3", "--version") {
-                    return Err(self.missing("python3"));
+                if !self.is_fetched() && !runs("python3", "-cimport ensurepip, venv") {
+                    return Err(self.missing("python3 with venv"));
                 }
             }
         }
