@@ -1,6 +1,7 @@
 """The status page in a real browser, over scripted answers of /status.
 
-    python3 -m venv VENV && VENV/bin/pip install -r tests/page/requirements.txt
+    python3 -m venv VENV
+    VENV/bin/pip install --require-hashes --only-binary :all: -r crates/testkit/src/engines/requirements/playwright.txt
     VENV/bin/python -m unittest discover -s tests/page          # CHROMIUM=/usr/bin/chromium
 
 How a value on the page is found, and what is left out of it: expected.py. What is compared at a running streamdex: look.py.

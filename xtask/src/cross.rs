@@ -11,9 +11,13 @@ use clap::ValueEnum;
 use streamdex_testkit::engines::{target_folder, workspace_folder};
 
 use crate::elf;
-use crate::tools::{AUDITABLE, python_environment};
+use crate::tools::{AUDITABLE, PythonPackages};
 
-const TOOLS: &str = "cargo-zigbuild==0.24.0\nziglang==0.17.1";
+const TOOLS: PythonPackages = PythonPackages {
+    name: "zig",
+    wanted: include_str!("../requirements/zig.in"),
+    pinned: include_str!("../requirements/zig.txt"),
+};
 const PROFILE: &str = "packaged";
 
 /// A processor, as AWS Lambda names it.
@@ -82,7 +86,7 @@ pub(crate) fn build(
     Glibc(minor): Glibc,
 ) -> anyhow::Result<PathBuf> {
     let triple = architecture.triple();
-    let tools = python_environment("zig", TOOLS)?.join("bin");
+    let tools = TOOLS.environment()?.join("bin");
     let added = Command::new("rustup").args(["target", "add", triple]).current_dir(workspace_folder()).status();
     ensure!(
         added.context("starting rustup, which has the target's standard library")?.success(),

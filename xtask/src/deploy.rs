@@ -1,15 +1,18 @@
 //! The templates, image and compose file of `deploy/`, checked without AWS and Docker by Python tools in their
 //! own environment.
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::Context;
 use streamdex_testkit::engines::{target_folder, workspace_folder};
 
 use crate::step::{self, Outcome};
-use crate::tools::python_environment;
+use crate::tools::PythonPackages;
+
+const TOOLS: PythonPackages = PythonPackages {
+    name: "templates",
+    wanted: include_str!("../../deploy/check/requirements.in"),
+    pinned: include_str!("../../deploy/check/requirements.txt"),
+};
 
 /// cfn-lint, checkov, the SAM transform, moto, hadolint and our own rules.
 pub(crate) fn templates(name: &str) -> Outcome {
@@ -18,7 +21,7 @@ pub(crate) fn templates(name: &str) -> Outcome {
         println!("── {name}\n   {name}: not checked, there is no Python 3 with venv");
         return Outcome::NotRun;
     }
-    let environment = match environment() {
+    let environment = match TOOLS.environment() {
         Ok(environment) => environment,
         Err(error) => {
             println!("── {name}\n   {name}: {error:#}");
@@ -44,11 +47,4 @@ pub(crate) fn constructs(name: &str) -> Outcome {
     test.args(["-c", "npm ci --no-audit --no-fund --loglevel=error && npm test --silent"]);
     test.current_dir(workspace_folder().join("deploy/cdk"));
     step::run(name, test)
-}
-
-/// The environment with the pinned tools.
-fn environment() -> anyhow::Result<PathBuf> {
-    let pins = workspace_folder().join("deploy/check/requirements.txt");
-    let wanted = fs::read_to_string(&pins).with_context(|| format!("reading {}", pins.display()))?;
-    python_environment("templates", &wanted)
 }

@@ -49,28 +49,77 @@ impl Tool {
     }
 }
 
-/// The folder of a Python environment with the packages of `requirements`, which are pinned. It is made again when they
-/// change.
-pub(crate) fn python_environment(name: &str, requirements: &str) -> anyhow::Result<PathBuf> {
-    let environment = target_folder().join("tools").join(name);
-    // Written last, so that an interrupted installation is done again.
-    let installed = environment.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|installed| installed == requirements) {
-        return Ok(environment);
+/// Python packages in an environment of their own.
+pub(crate) struct PythonPackages {
+    /// The folder under `target/tools`.
+    pub(crate) name: &'static str,
+    /// The list of those that are used: a file `.in`.
+    pub(crate) wanted: &'static str,
+    /// The file `.txt` that `.ci/pin-python` made of it: all that they draw in, with hashes.
+    pub(crate) pinned: &'static str,
+}
+
+impl PythonPackages {
+    /// The folder of the environment. It is made again when what is pinned changes.
+    pub(crate) fn environment(&self) -> anyhow::Result<PathBuf> {
+        let environment = target_folder().join("tools").join(self.name);
+        // Written last, so that an interrupted installation is done again.
+        let installed = environment.join("installed.txt");
+        if fs::read_to_string(&installed).is_ok_and(|installed| installed == self.pinned) {
+            return Ok(environment);
+        }
+        let wanted = packages(self.wanted).collect::<Vec<_>>().join(", ");
+        println!("   installing {wanted} (once; 100 MB and more)");
+        let created = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment).status();
+        ensure!(
+            created.context("starting python3")?.success(),
+            "python3 -m venv failed (Debian: apt install python3-venv)"
+        );
+        let pinned = environment.join("requirements.txt");
+        fs::write(&pinned, self.pinned).with_context(|| format!("writing {}", pinned.display()))?;
+        let mut install = Command::new(environment.join("bin/python"));
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
+        // No code of a source archive runs here.
+        install.args(["--only-binary", ":all:", "--requirement"]).arg(&pinned);
+        ensure!(install.status().context("starting pip")?.success(), "pip could not install {wanted}");
+        fs::rename(&pinned, &installed).with_context(|| format!("writing {}", installed.display()))?;
+        Ok(environment)
     }
-    let packages: Vec<&str> = requirements.lines().filter(|line| !line.starts_with('#')).collect();
-    let packages = packages.join(", ");
-    println!("   installing {packages} (once; 100 MB and more)");
-    let created = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment).status();
-    ensure!(
-        created.context("starting python3")?.success(),
-        "python3 -m venv failed (Debian: apt install python3-venv)"
-    );
-    let wanted = environment.join("requirements.txt");
-    fs::write(&wanted, requirements).with_context(|| format!("writing {}", wanted.display()))?;
-    let mut install = Command::new(environment.join("bin/python"));
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&wanted);
-    ensure!(install.status().context("starting pip")?.success(), "pip could not install {packages}");
-    fs::rename(&wanted, &installed).with_context(|| format!("writing {}", installed.display()))?;
-    Ok(environment)
+}
+
+/// The packages of a list, as `moto[s3]==5.2.5`.
+fn packages(list: &str) -> impl Iterator<Item = &str> {
+    list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use streamdex_testkit::engines::workspace_folder;
+
+    use super::*;
+
+    /// The lists of `.ci/pin-python`, without their extension.
+    const LISTS: [&str; 6] = [
+        "bench/peers/python/requirements",
+        "crates/testkit/src/engines/requirements/moto",
+        "crates/testkit/src/engines/requirements/osmem",
+        "crates/testkit/src/engines/requirements/playwright",
+        "deploy/check/requirements",
+        "xtask/requirements/zig",
+    ];
+
+    #[test]
+    fn what_is_pinned_was_made_of_what_is_wanted() {
+        for list in LISTS {
+            let read = |extension: &str| fs::read_to_string(workspace_folder().join(list).with_extension(extension));
+            let (wanted, pinned) = (read("in").unwrap(), read("txt").unwrap());
+            for package in packages(&wanted) {
+                let (name, version) = package.split_once("==").unwrap();
+                // The extras of a package are packages of their own there.
+                let name = name.split('[').next().unwrap();
+                let line = format!("{name}=={version} \\");
+                assert!(pinned.lines().any(|pinned| pinned == line), "{list}.txt lacks {package}: run .ci/pin-python");
+            }
+        }
+    }
 }

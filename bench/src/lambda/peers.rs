@@ -26,8 +26,11 @@ pub(crate) fn python(bench: &Bench) -> anyhow::Result<Contender> {
     if !interpreter.exists() {
         run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
     }
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
-    run(Command::new(&interpreter).args(install).current_dir(&folder))?;
+    let mut install = Command::new(&interpreter);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
+    // No code of a source archive runs here.
+    install.args(["--only-binary", ":all:", "--requirement", "requirements.txt"]);
+    run(install.current_dir(&folder))?;
     let program = script(&folder, &interpreter.display().to_string(), "bootstrap.py")?;
     Contender::new(bench, ("boto3 `TypeDeserializer`, opensearch-py (Python)", "python"), move |folder, url| {
         Ok(plain(&program, folder, url, "python"))

@@ -1,7 +1,7 @@
 //! Signatures, computed again by botocore from what arrived at the server.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use aws_credential_types::Credentials;
@@ -10,7 +10,7 @@ use opensearch::http::Method;
 use serde_json::json;
 use streamdex_config::{Auth, AwsSettings, Compression, SigV4Service};
 use streamdex_sink::Client;
-use streamdex_testkit::engines::EngineError;
+use streamdex_testkit::engines::Moto;
 use streamdex_testkit::fault::{FaultServer, Recorded, Reply, Rule};
 use streamdex_testkit::report;
 
@@ -20,31 +20,6 @@ const BOTOCORE: &str = "botocore";
 const ACCESS_KEY: &str = "AKIDEXAMPLE";
 const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const TOKEN: &str = "a/session+token==";
-
-/// A Python with botocore, in a virtual environment below `target`.
-fn python() -> Result<PathBuf, EngineError> {
-    let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/engines/botocore");
-    let python = environment.join("bin/python");
-    let works = |python: &Path| {
-        Command::new(python).args(["-c", "import botocore"]).output().is_ok_and(|output| output.status.success())
-    };
-    if works(&python) {
-        return Ok(python);
-    }
-    let created = Command::new("python3").args(["-m", "venv"]).arg(&environment).output();
-    if !created.is_ok_and(|output| output.status.success()) {
-        return Err(EngineError::Missing { engine: BOTOCORE.into(), tool: "python3 with venv".into() });
-    }
-    let install = Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", BOTOCORE])
-        .output();
-    if works(&python) {
-        return Ok(python);
-    }
-    let detail =
-        install.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stderr).into_owned());
-    Err(EngineError::Fetch { engine: BOTOCORE.into(), detail })
-}
 
 fn verify(python: &Path, server: &FaultServer, request: &Recorded, service: &str) -> String {
     let headers: serde_json::Map<_, _> =
@@ -69,7 +44,7 @@ fn verify(python: &Path, server: &FaultServer, request: &Recorded, service: &str
 
 #[tokio::test]
 async fn botocore_computes_the_same_signatures() {
-    let Some(python) = report::needs(BOTOCORE, python()) else { return };
+    let Some(python) = report::needs(BOTOCORE, Moto::python()) else { return };
     for (service, name) in [(SigV4Service::Es, "es"), (SigV4Service::Aoss, "aoss")] {
         let server = FaultServer::scripted();
         let auth = Auth::SigV4 { service, region: Some("eu-west-1".into()), aws: AwsSettings::default() };

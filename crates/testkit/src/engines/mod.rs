@@ -6,9 +6,11 @@
 //! | OpenSearch 2.19.1, 1.3.0, Elasticsearch 7.10.2, DynamoDB Local 2.6.1 | Maven Central | `mvn`, a JDK 17 |
 //! | OpenSearch 2.19.1 with its Security plugin | Maven Central | `mvn`, a JDK 17 |
 //! | `osmem-server` 0.1.6 | PyPI, into a private virtual environment | `python3` with `venv` |
-//! | moto 5.2.5, for S3 and Secrets Manager | PyPI, into a private virtual environment | `python3` with `venv` |
+//! | moto 5.2.5, for S3 and Secrets Manager, with botocore | PyPI, into a private virtual environment | `python3` with `venv` |
 //! | Playwright 1.65.2 | PyPI, into a private virtual environment | `python3` with `venv`, and `chromium` |
 //! | dynoxide | a crate, in process | nothing |
+//!
+//! What comes from PyPI is pinned with its hashes in `requirements`; `.ci/pin-python` renews that.
 
 #[cfg(feature = "clients")]
 mod aws;

