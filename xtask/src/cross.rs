@@ -109,7 +109,7 @@ pub(crate) fn build(
 }
 
 /// `PATH` with a folder before all others.
-fn with_first(folder: &Path) -> anyhow::Result<OsString> {
+pub(crate) fn with_first(folder: &Path) -> anyhow::Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     Ok(std::env::join_paths([folder.to_owned()].into_iter().chain(std::env::split_paths(&path)))?)
 }

@@ -13,10 +13,10 @@ use tar::{Builder, EntryType, Header};
 use crate::cross::{self, Architecture, Glibc};
 use crate::notices;
 
-const PROGRAM: &str = "streamdex";
+pub(crate) const PROGRAM: &str = "streamdex";
 /// Debian 10, Ubuntu 18.10, RHEL 8, Amazon Linux 2023 and all that came later.
 const LIBRARY: Glibc = Glibc(28);
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 const DOCUMENTS: [&str; 4] = ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "README.md"];
 
 /// What to pack.
@@ -24,7 +24,7 @@ const DOCUMENTS: [&str; 4] = ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "
 pub(crate) struct Options {
     /// One architecture in place of all.
     #[arg(long, value_enum)]
-    arch: Option<Architecture>,
+    pub(crate) arch: Option<Architecture>,
 }
 
 /// Whether the archives were made.

@@ -4,17 +4,17 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
 use streamdex_testkit::engines::{target_folder, workspace_folder};
 
-use crate::cross::Architecture;
+use crate::cross::{Architecture, with_first};
 use crate::dist::{self, PROGRAM, VERSION};
 use crate::package;
 use crate::step::{Outcome, cargo};
-use crate::tools::{BINSTALL, CARGO_LAMBDA, python_environment};
+use crate::tools::{BINSTALL, CARGO_LAMBDA};
 
 type Step = fn() -> anyhow::Result<()>;
 
@@ -42,7 +42,7 @@ fn crates() -> anyhow::Result<()> {
     for tool in ["streamdex-bench", "streamdex-demo", "streamdex-tests", "xtask"] {
         package.args(["--exclude", tool]);
     }
-    run_to_its_end(&mut package)
+    succeeds(&mut package)
 }
 
 fn archives() -> anyhow::Result<()> {
@@ -53,5 +53,108 @@ fn zips() -> anyhow::Result<()> {
     for arch in [Architecture::Arm64, Architecture::X86_64] {
         package::run(&package::Options { arch, config: Some(workspace_folder().join("deploy/sam/streamdex.toml")) })?;
     }
+    Ok(())
+}
+
+/// As docs/deploy-lambda.md says, for this machine, so that it can be started.
+fn zip_of_cargo_lambda() -> anyhow::Result<()> {
+    let tools = CARGO_LAMBDA.environment()?.join("bin");
+    let folder = target_folder().join("lambda/cargo-lambda");
+    let mut build = cargo(&["lambda", "build", "--profile", "packaged", "--x86-64", "--locked"]);
+    build.args(["--package", "streamdex-lambda", "--output-format", "zip", "--lambda-dir"]).arg(&folder);
+    build.env("PATH", with_first(&tools)?);
+    succeeds(&mut build)?;
+    package::start_packed(Architecture::X86_64, &folder.join("bootstrap/bootstrap.zip"))
+}
+
+/// Out of a local server, which has the archives where a release would have them.
+fn binstall() -> anyhow::Result<()> {
+    let server = FileServer::start()?;
+    let root = target_folder().join("dry-run/binstall");
+    clear(&root)?;
+    let mut install = Command::new(BINSTALL.program()?);
+    install
+        .args(["--no-confirm", "--no-track", "--disable-telemetry", "--strategies", "crate-meta-data", "--root"])
+        .arg(&root);
+    install.arg("--manifest-path").arg(workspace_folder().join("crates/cli"));
+    // Until the repository has an address, which is the first part of it.
+    install.arg("--pkg-url").arg(format!("{}/v{{ version }}/streamdex-{{ version }}-{{ target }}.tar.gz", server.url));
+    install.arg("streamdex");
+    succeeds(&mut install)?;
+    answers(&root.join("bin").join(PROGRAM))
+}
+
+/// The block of the README that installs a release, with the local server as the address of releases.
+fn line_of_the_readme() -> anyhow::Result<()> {
+    let server = FileServer::start()?;
+    let home = target_folder().join("dry-run/home");
+    clear(&home)?;
+    let readme = fs::read_to_string(workspace_folder().join("README.md")).context("reading README.md")?;
+    let line =
+        readme.lines().find(|line| line.contains("/releases/download")).context("README.md installs no release")?;
+    let (_, from) = line.split_once("https://").context("the line has no address")?;
+    let (repository, _) = from.split_once("/download").context("the line has no address of releases")?;
+    let line = line.replace(&format!("https://{repository}/download"), &server.url);
+    println!("   {line}");
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", &line]).env("HOME", &home).current_dir(&home);
+    succeeds(&mut shell)?;
+    answers(&home.join(".local/bin").join(PROGRAM))
+}
+
+/// Python's file server, over the archives laid out as the downloads of a release.
+struct FileServer {
+    process: Child,
+    url: String,
+}
+
+impl FileServer {
+    fn start() -> anyhow::Result<FileServer> {
+        let folder = target_folder().join("dry-run/releases");
+        let version = folder.join(format!("v{VERSION}"));
+        clear(&version)?;
+        for entry in fs::read_dir(target_folder().join("dist")).context("reading target/dist")? {
+            let entry = entry?;
+            fs::copy(entry.path(), version.join(entry.file_name())).context("copying an archive")?;
+        }
+        let mut command = Command::new("python3");
+        command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]).arg(&folder);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("starting python3")?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().context("its output")?).read_line(&mut line)?;
+        // `Serving HTTP on 127.0.0.1 port 43210 (http://127.0.0.1:43210/) ...`
+        let address = line.split(['(', ')']).nth(1).with_context(|| format!("python3 said {line:?}"))?;
+        Ok(FileServer { process, url: address.trim_end_matches('/').to_owned() })
+    }
+}
+
+impl Drop for FileServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The program that was installed is the one of this version.
+fn answers(program: &Path) -> anyhow::Result<()> {
+    let output =
+        Command::new(program).arg("--version").output().with_context(|| format!("starting {}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    ensure!(said == format!("{PROGRAM} {VERSION}"), "it says {said:?}");
+    println!("   {}: {said}", program.display());
+    Ok(())
+}
+
+/// An empty folder.
+fn clear(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))
+}
+
+fn succeeds(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("starting {command:?}"))?;
+    ensure!(status.success(), "{command:?} ended with {status}");
     Ok(())
 }

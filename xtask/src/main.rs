@@ -7,6 +7,7 @@
 //! | `cargo xtask circles` | the part of tidy that looks for files that import each other |
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
 //! | `cargo xtask dist` | archives of the command line tool, for two architectures |
+//! | `cargo xtask dry-run` | what a release builds, and what a user does with it, on this machine |
 //! | `cargo xtask notices` | the licences of the code of others in what is handed out |
 //! | `cargo xtask package-lambda` | the Lambda function's zip |
 //! | `cargo xtask playground` | a DynamoDB Local with a shop in it, and an empty OpenSearch, until Ctrl-C |
@@ -23,6 +24,7 @@ mod cross;
 mod demo;
 mod deploy;
 mod dist;
+mod dry_run;
 mod elf;
 mod engines;
 mod failures;
@@ -59,6 +61,8 @@ enum Task {
     Demo(demo::Options),
     /// Build archives of the command line tool, under target/dist; no Docker.
     Dist(dist::Options),
+    /// Build what a release hands out, and install it from a local server. Half an hour.
+    DryRun,
     /// Write the licences of the code of others that is in what is handed out, after a change of Cargo.lock.
     Notices,
     /// Build the Lambda function's zip, under target/lambda; no Docker.
@@ -82,6 +86,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Circles => circles::check("circles") != step::Outcome::Failed,
         Task::Demo(options) => demo::run(&options)?,
         Task::Dist(options) => dist::run(&options)?,
+        Task::DryRun => dry_run::run()?,
         Task::Notices => notices::run()?,
         Task::PackageLambda(options) => package::run(&options)?,
         Task::Playground(options) => demo::playground(&options)?,

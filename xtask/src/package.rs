@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::cross::{self, Architecture, Glibc};
-use crate::notices;
+use crate::{elf, notices};
 
 /// What AWS promises of `provided.al2023`.
 const LIBRARY: Glibc = Glibc(34);
@@ -38,10 +38,10 @@ const READABLE: u32 = 0o644;
 pub(crate) struct Options {
     /// The function's architecture.
     #[arg(long, value_enum, default_value = "arm64")]
-    arch: Architecture,
+    pub(crate) arch: Architecture,
     /// A configuration to put beside the program, with the files that it names.
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// A file of the zip.
@@ -76,6 +76,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let size = |bytes: usize| cross::megabytes(u64::try_from(bytes).unwrap_or(u64::MAX));
     println!("   {} packed, the program {}", size(packed.len()), size(bytes));
     Ok(true)
+}
+
+/// The program in a zip must start too.
+pub(crate) fn start_packed(architecture: Architecture, packed: &Path) -> anyhow::Result<()> {
+    let file = File::open(packed).with_context(|| format!("opening {}", packed.display()))?;
+    let folder = packed.with_extension("");
+    zip::ZipArchive::new(file)?.extract(&folder).with_context(|| format!("unpacking {}", packed.display()))?;
+    let program = folder.join(PROGRAM);
+    let Glibc(minor) = LIBRARY;
+    let needs = elf::glibc_needed(&fs::read(&program).with_context(|| format!("reading {}", program.display()))?)?;
+    ensure!(needs <= minor, "the program needs glibc 2.{needs}, and Lambda has 2.{minor}");
+    start(architecture, &program)
 }
 
 /// The program must start, and say that it has no configuration.

@@ -25,6 +25,8 @@ pub(crate) const ABOUT: Tool = Tool { name: "cargo-about", version: "0.9.3", opt
 pub(crate) const AUDITABLE: Tool = Tool { name: "cargo-auditable", version: "0.7.7", options: &["--debug"] };
 pub(crate) const MDBOOK: Tool =
     Tool { name: "mdbook", version: "0.5.4", options: &["--debug", "--no-default-features", "--features", "search"] };
+/// What users install archives with; the dry run of a release does.
+pub(crate) const BINSTALL: Tool = Tool { name: "cargo-binstall", version: "1.24.0", options: &["--debug"] };
 /// It looks at words instead of parsing Rust, so it has little to compile.
 pub(crate) const MACHETE: Tool = Tool { name: "cargo-machete", version: "0.9.2", options: &["--debug"] };
 
@@ -48,6 +50,13 @@ impl Tool {
         Ok(program)
     }
 }
+
+/// Another way to the function's zip, which the dry run of a release tries.
+pub(crate) const CARGO_LAMBDA: PythonPackages = PythonPackages {
+    name: "cargo-lambda",
+    wanted: include_str!("../requirements/cargo-lambda.in"),
+    pinned: include_str!("../requirements/cargo-lambda.txt"),
+};
 
 /// Python packages in an environment of their own.
 pub(crate) struct PythonPackages {
@@ -99,12 +108,13 @@ mod tests {
     use super::*;
 
     /// The lists of `.ci/pin-python`, without their extension.
-    const LISTS: [&str; 6] = [
+    const LISTS: [&str; 7] = [
         "bench/peers/python/requirements",
         "crates/testkit/src/engines/requirements/moto",
         "crates/testkit/src/engines/requirements/osmem",
         "crates/testkit/src/engines/requirements/playwright",
         "deploy/check/requirements",
+        "xtask/requirements/cargo-lambda",
         "xtask/requirements/zig",
     ];
 
