@@ -67,7 +67,7 @@ pub struct Source {
     pub backfill_at_most: Option<u64>,
     /// What `run` does when changes were lost before they could be read.
     pub on_gap: OnGap,
-    /// How old news may be before it is looked for on an idle shard.
+    /// The longest time until a change on an idle shard is found.
     pub freshness: Duration,
     /// The routes of this source, in order; the first match takes an image.
     pub routes: Vec<Route>,

@@ -6,29 +6,29 @@ use crate::read::{ByteSize, Duration, JsonObject, Located, Named, OneOrMany, Sca
 tables! {
     /// The configuration of streamdex: which tables go to which indices.
     ///
-    /// Any string value may hold `${NAME}` or `${NAME:-default}`, taken from the environment; `$${` means the
-    /// characters `${`. Paths are relative to the folder of this file.
+    /// Any string value may contain `${NAME}` or `${NAME:-default}`, which the environment variable replaces. Write
+    /// `$${` for the characters `${`. Paths are relative to the folder of this file.
     #[schemars(title = "streamdex configuration", extend("required" = ["source", "opensearch", "route"]))]
     table Root {
-        /// AWS credentials for everything that names no others. Without it: the SDK's own chain
-        /// (environment, shared configuration files, container or instance role).
+        /// AWS credentials for every section that sets none. Default: the SDK's default chain (environment, shared
+        /// configuration files, container or instance role).
         aws: AwsTable,
-        /// The DynamoDB table to follow; or `[[source]]`, several of them, each with a name.
+        /// The DynamoDB table to follow. For several tables, use `[[source]]` and give each a name.
         source: OneOrMany<SourceTable>,
         /// The OpenSearch cluster, domain or collection to write to.
         opensearch: OpenSearchTable,
         /// The DynamoDB table for checkpoints and dead letters.
         state: StateTable,
-        /// Where records go that can never be indexed.
+        /// Where dead letters are stored.
         dead_letter: DeadLetterTable,
-        /// How the Lambda function works; nothing else looks at it.
+        /// Settings of the Lambda function. Nothing else uses them.
         lambda: LambdaTable,
-        /// Where `streamdex run` answers probes and tells its metrics; nothing else looks at it.
+        /// The HTTP port of `streamdex run`, for probes and metrics. Nothing else uses these settings.
         http: HttpTable,
-        /// Which items go to which index, and how. The first route whose conditions hold takes an item; an
-        /// item that no route takes is not indexed.
+        /// Which items go to which index, and how. The first route whose conditions hold takes an item. An item that
+        /// no route takes is not indexed.
         route: Vec<Located<RouteTable>>,
-        /// How an index is made, by the text that a route gives as `index` or `archive_index`.
+        /// How an index is made. `NAME` is the text that a route has as `index` or `archive_index`.
         index: Named<IndexTable>,
     }
 
@@ -44,38 +44,37 @@ tables! {
 
     /// A DynamoDB table with a stream. Either `table` or `stream_arn` is needed.
     table SourceTable {
-        /// The name that routes and `--source` use. Needed where there are several sources; default: the
-        /// table's name.
+        /// The name that routes and `--source` use. Needed if there are several sources. Default: the table's name.
         name: String,
         /// The table's name.
         table: String,
-        /// The ARN of the table's stream, in place of `table`.
+        /// The ARN of the table's stream, instead of `table`.
         stream_arn: String,
-        /// AWS region. Default: that of `stream_arn`, else the SDK's own chain.
+        /// AWS region. Default: the region of `stream_arn`, otherwise the SDK's default chain.
         region: String,
-        /// DynamoDB endpoint: for emulators, and VPC endpoints without private DNS.
+        /// DynamoDB endpoint, for emulators and for VPC endpoints without private DNS.
         endpoint_url: String,
         /// DynamoDB Streams endpoint. Default: `endpoint_url`.
         streams_endpoint_url: String,
         /// Where a group without a checkpoint begins.
         #[schemars(extend("default" = "trim_horizon"))]
         start: StartWord,
-        /// What happens when records were lost before they could be read.
+        /// What happens if records were lost before they could be read.
         #[schemars(extend("default" = "fail"))]
         on_gap: OnGapWord,
-        /// Whether `streamdex run` writes what the table held before, where it begins with an empty index.
+        /// Whether `streamdex run` also writes the items that the table held before its stream was followed.
         #[schemars(extend("default" = "if_empty"))]
         backfill: BackfillWord,
-        /// The most items of a table that `streamdex run` fills from by itself; `streamdex backfill` fills from larger
-        /// ones.
+        /// `streamdex run` fills an index by itself only if the table has at most this many items. For larger tables,
+        /// use `streamdex backfill`.
         #[schemars(extend("default" = 1000000))]
         backfill_max_items: u64,
-        /// How old news may be before it is looked for on a shard where nothing comes: 200 milliseconds to 1 minute.
-        /// A busy shard is read without waiting. An idle one costs a call to DynamoDB Streams each time: `"1s"`
-        /// is about 4,000 calls for each shard and hour, `"10s"` 400. `streamdex status` shows what is projected.
+        /// The longest time until a change on an idle shard is found: 200 milliseconds to 1 minute. A busy shard is
+        /// read without waiting. Each look at an idle shard costs a call to DynamoDB Streams: `"1s"` is about 4,000
+        /// calls for each shard and hour, `"10s"` is 400. `streamdex status` shows the projected calls.
         #[schemars(extend("default" = "1s"))]
         freshness: Duration,
-        /// A profile of the shared AWS configuration files, for this source alone.
+        /// A profile of the shared AWS configuration files, only for this source.
         profile: String,
         /// A role to assume for this source.
         role_arn: String,
@@ -90,13 +89,13 @@ tables! {
         url: String,
         /// How requests are authenticated. Default: not at all.
         auth: AuthTable,
-        /// `https`: a PEM file with the certificate of the server's authority, or with the server's own.
+        /// `https`: a PEM file with the certificate of the server's authority, or of the server itself.
         ca_file: String,
-        /// `https`: whether the server's certificate is checked; `false` is allowed for loopback hosts only, and without
-        /// `ca_file`.
+        /// `https`: whether the server's certificate is checked. `false` is allowed only for loopback hosts, and only
+        /// without `ca_file`.
         #[schemars(extend("default" = true))]
         tls_verify: bool,
-        /// Compression of request bodies, and of answers.
+        /// Compression of request bodies and answers.
         #[schemars(extend("default" = "gzip"))]
         compression: CompressionWord,
         /// A bulk request is closed at this size, uncompressed: 64 KiB to 9.5 MiB, as `"5MiB"` or a number of
@@ -106,19 +105,19 @@ tables! {
         /// A bulk request is closed at this many operations: 1 to 10,000.
         #[schemars(extend("default" = 2000))]
         max_batch_operations: u64,
-        /// Bulk requests in flight, per process: 1 to 256.
+        /// How many bulk requests a process may have in flight: 1 to 256.
         #[schemars(extend("default" = 8))]
         max_concurrent_requests: u64,
-        /// After so many documents in a row that one index refused, deletes included, without an accepted index
-        /// operation, the index pauses and nothing becomes a dead letter until one is accepted again: up to 1,000,000; 0
-        /// switches it off.
+        /// An index pauses after it refused this many documents in a row, deletes included, without an accepted index
+        /// operation. Only refusals that name no field of the document count. Until an index operation is accepted,
+        /// nothing becomes a dead letter. Up to 1,000,000; 0 switches it off.
         #[schemars(extend("default" = 50))]
         brake_after: u64,
-        /// The same for refusals that name a field of the document, which are most likely the documents' own fault: up
-        /// to 1,000,000; 0 switches it off.
+        /// The same for all refusals together, including those that name a field of the document. If a field is
+        /// named, the document is most likely at fault. Up to 1,000,000; 0 switches it off.
         #[schemars(extend("default" = 1000))]
         brake_after_field: u64,
-        /// Deadline of one request: 1 second to 15 minutes.
+        /// Time limit of a request: 1 second to 15 minutes.
         #[schemars(extend("default" = "60s"))]
         request_timeout: Duration,
     }
@@ -132,16 +131,17 @@ tables! {
         username: String,
         /// `basic`: the environment variable that holds the password. It is read when it is needed.
         password_env: String,
-        /// `basic`: the file that holds the password. It is read when it is needed; a final line break is cut
-        /// off.
+        /// `basic`: the file that holds the password. It is read when it is needed. A line break at the end is
+        /// removed.
         password_file: String,
-        /// `basic`: the ARN of a secret in AWS Secrets Manager: the password itself, or a JSON object with a member
-        /// `password`. It is read with the credentials of `[aws]` when it is needed, and again when it is refused.
+        /// `basic`: the ARN of a secret in AWS Secrets Manager. The secret is the password itself, or a JSON object
+        /// with a member `password`. It is read with the credentials of `[aws]` when it is needed, and again when
+        /// OpenSearch refuses the password.
         password_secret: String,
-        /// `sigv4`: the signing name. Default: the one in an `amazonaws.com` host name, else `es`.
+        /// `sigv4`: the signing name. Default: the name in an `amazonaws.com` host name, otherwise `es`.
         service: ServiceWord,
-        /// `sigv4`: the signing region. Default: the one in an `amazonaws.com` host name, else the sole source's,
-        /// else the SDK's own chain.
+        /// `sigv4`: the signing region. Default: the region in an `amazonaws.com` host name, otherwise the region of
+        /// the source if there is only one, otherwise the SDK's default chain.
         region: String,
         /// `sigv4`: a profile of the shared AWS configuration files.
         profile: String,
@@ -154,15 +154,15 @@ tables! {
     /// The DynamoDB table that holds checkpoints and dead letters. Region, endpoint and credentials are
     /// its own, else the sole source's, else those of `[aws]`.
     table StateTable {
-        /// The table's name; it is none that is followed.
+        /// The table's name. It must not be a table that is followed.
         #[schemars(extend("default" = "streamdex-state"))]
         table: String,
-        /// The deployment's name inside the table: several deployments can share one.
+        /// The name of this deployment inside the table. Several deployments can share a state table.
         #[schemars(extend("default" = "default"))]
         group: String,
         /// AWS region.
         region: String,
-        /// DynamoDB endpoint: for emulators, and VPC endpoints without private DNS.
+        /// DynamoDB endpoint, for emulators and for VPC endpoints without private DNS.
         endpoint_url: String,
         /// A profile of the shared AWS configuration files.
         profile: String,
@@ -172,7 +172,7 @@ tables! {
         external_id: String,
     }
 
-    /// Where records go that can never be indexed.
+    /// Where dead letters are stored.
     table DeadLetterTable {
         /// The kind of store.
         #[schemars(extend("default" = "table"))]
@@ -181,71 +181,74 @@ tables! {
         path: String,
     }
 
-    /// How the Lambda function works; nothing else looks at it.
+    /// Settings of the Lambda function. Nothing else uses them.
     table LambdaTable {
-        /// How long before the end of an invocation nothing is sent any more, so that there is time to answer:
-        /// 200 milliseconds to 5 minutes. Of an invocation with little time, at most half.
+        /// How long before the end of an invocation the function stops sending, so that it has time to answer: 200
+        /// milliseconds to 5 minutes. If an invocation has little time, it is at most half of that time.
         #[schemars(extend("default" = "2s"))]
         deadline_margin: Duration,
     }
 
-    /// Where `streamdex run` answers probes and tells its metrics; nothing else looks at it.
+    /// The HTTP port of `streamdex run`, for probes and metrics. Nothing else uses these settings.
     table HttpTable {
-        /// Address and port to listen on, as `127.0.0.1:9464`, or `0.0.0.0:9464` for every interface, as probes
-        /// from outside a container need it. Served are `/` (a page), `/livez`, `/readyz`, `/metrics` and `/status`, and `/await` where it is on, to
-        /// everyone who reaches the port; no contents and no ids of documents are among it. Without it nothing is
-        /// listened on. `streamdex run --listen` and `STREAMDEX_LISTEN` go before it.
+        /// Address and port to listen on, for example `127.0.0.1:9464`. Use `0.0.0.0:9464` for every interface:
+        /// probes from outside a container need it. The port serves `/` (a page), `/livez`, `/readyz`, `/metrics` and
+        /// `/status`, and `/await` if it is on, to everyone who reaches it. These show no contents and no ids of
+        /// documents. Without this key, `run` does not listen. `streamdex run --listen` and `STREAMDEX_LISTEN`
+        /// override it.
         listen: String,
-        /// How many `POST /await` are answered a second: 1 to 1,000. Each waits until searches find of one item what the table
-        /// holds, at the cost of a consistent read and a refresh of its index. Without it there is no `/await`.
+        /// How many `POST /await` requests are answered a second: 1 to 1,000. Each waits until searches find what the
+        /// table holds for an item. Each costs a consistent read and a refresh of the item's index. Without this key
+        /// there is no `/await`.
         await_per_second: u64,
     }
 
     /// Which items go to one index, and how. Names are of top-level attributes of the table, unless a key takes paths.
     #[schemars(extend("required" = ["index"]))]
     table RouteTable {
-        /// The name of the source; needed where there are several.
+        /// The name of the source. Needed if there are several.
         source: String,
-        /// The index. May hold `{attribute}` placeholders, as `orders-{region}`; what they give is lower-cased.
+        /// The index. It may contain `{attribute}` placeholders, for example `orders-{region}`. Their values are
+        /// lower-cased.
         index: String,
-        /// How many indices the placeholders of `index` may give: 1 to 10,000. A record that asks for one more is a
-        /// dead letter, and its neighbours go on.
+        /// How many indices the placeholders of `index` may make: 1 to 10,000. A record that needs another index
+        /// becomes a dead letter. Other records go on.
         #[schemars(extend("default" = 100))]
         max_indices: u64,
         /// One condition, or a list of conditions that must all hold. Default: every item.
         when: OneOrMany<ConditionTable>,
-        /// All key attributes of the table, in the order in which they make the document id. Default: ascending by
-        /// name.
+        /// All key attributes of the table, in the order in which they form the document id. Default: sorted by name.
         id: Vec<Located<String>>,
         /// How the document id is written.
         #[schemars(extend("default" = "plain"))]
         id_form: IdFormWord,
-        /// The key attribute whose value is the document's routing. Routes that can write to one index share it, as they
-        /// share `id` and `id_form`.
+        /// The key attribute whose value is the document's routing. Routes that can write to the same index must have
+        /// the same `routing`, `id` and `id_form`.
         routing: String,
-        /// What to keep, as paths: an attribute (`user`), or a member of a map (`user.name`), through lists too (`lines.sku`). A
-        /// dot inside a name is written with a backslash before it, as `'a\.b'`. Default, and when empty: everything.
+        /// What to keep, as paths. A path is an attribute (`user`), or a member of a map (`user.name`), also inside
+        /// lists (`lines.sku`). Write a backslash before a dot that is part of a name, as in `'a\.b'`. If it is
+        /// missing or empty, everything is kept.
         include: Vec<Located<String>>,
         /// What to leave out, as paths. It wins over `include`.
         exclude: Vec<Located<String>>,
-        /// Attribute name to field name.
+        /// New field names: `attribute = "field"`.
         rename: Named<String>,
-        /// What is written as the text of its JSON, as paths: for maps with ever new members.
+        /// What to write as JSON text, as paths. Use it for maps that keep getting new members.
         as_json: Vec<Located<String>>,
         /// How numbers are written.
         #[schemars(extend("default" = "exact"))]
         numbers: NumbersWord,
-        /// Where numbers are written as strings, as paths; what is inside counts too.
+        /// Where numbers are written as strings, as paths. Numbers further inside count too.
         numbers_as_string: Vec<Located<String>>,
-        /// Times, as paths. A number of seconds or milliseconds since 1970 is written in milliseconds, text stays as it is, and
-        /// the field is mapped as a date.
+        /// Times, as paths. A number of seconds or milliseconds since 1970 is written in milliseconds. Text stays as
+        /// it is. The field is mapped as a date.
         dates: Vec<Located<String>>,
-        /// What becomes of names with dots, which OpenSearch takes for paths.
+        /// What happens to names with dots, which OpenSearch reads as paths.
         #[schemars(extend("default" = "keep"))]
         dots: DotsWord,
-        /// Fields that are made of other values, by their names.
+        /// Fields that are made from other values. The key is the name of the field.
         set: Named<SetTable>,
-        /// The TTL attribute of the table, and what an expiry does.
+        /// The TTL attribute of the table, and what happens when an item expires.
         ttl: TtlTable,
     }
 
@@ -254,11 +257,11 @@ tables! {
     table SetTable {
         /// The path of the value.
         from: String,
-        /// `from`: what stands behind the first of these characters in the string, as `"CUSTOMER#"`.
+        /// `from`: keeps only what follows this text in the string, at its first occurrence. Example: `"CUSTOMER#"`.
         after: String,
-        /// This value, of every document.
+        /// A fixed value for every document.
         value: Scalar,
-        /// The path of the latitude of a `geo_point`, a number or a string that is one.
+        /// The path of the latitude of a `geo_point`: a number, or a string that holds a number.
         lat: String,
         /// The path of the longitude.
         lon: String,
@@ -269,33 +272,33 @@ tables! {
     table ConditionTable {
         /// The attribute.
         attribute: String,
-        /// The attribute has this value; the TOML type picks string, number or boolean.
+        /// The attribute has this value. The TOML type decides between string, number and boolean.
         equals: Scalar,
         /// The attribute has one of these values.
         one_of: Vec<Located<Scalar>>,
-        /// The attribute is a string that starts so.
+        /// The attribute is a string that begins with this text.
         starts_with: String,
-        /// The attribute is a string of this form, in which `*` is any text, as `"ORDER#*#LINE#*"`.
+        /// The attribute is a string of this form. `*` matches any text, for example in `"ORDER#*#LINE#*"`.
         like: String,
-        /// The attribute is there (`true`) or not (`false`).
+        /// The attribute exists (`true`), or does not exist (`false`).
         exists: bool,
-        /// The condition must fail instead.
+        /// The condition must not hold.
         #[schemars(extend("default" = false))]
         not: bool,
     }
 
-    /// The TTL attribute of the table, and what an expiry does.
+    /// The TTL attribute of the table, and what happens when an item expires.
     #[schemars(extend("required" = ["attribute"]))]
     table TtlTable {
         /// The TTL attribute: a number of seconds since 1970.
         attribute: String,
-        /// What an expiry does to the document. `archive` needs old images in the stream.
+        /// What happens to the document when its item expires. `archive` needs old images in the stream.
         #[schemars(extend("default" = "delete"))]
         on_expiry: OnExpiryWord,
         /// `archive`: the index that gets the last form of an expired document, with `expired_at`.
         archive_index: String,
-        /// `archive`: takes a removal of an item whose TTL has passed for an expiry: for replicas of global tables, and
-        /// emulators, which deliver expiries without their mark. Needs old images in the stream.
+        /// `archive`: treats a removal as an expiry if the TTL of the item has passed. Use it for replicas of global
+        /// tables and for emulators, which deliver expiries without a mark. It needs old images in the stream.
         #[schemars(extend("default" = false))]
         infer_expiry: bool,
     }
@@ -305,12 +308,12 @@ tables! {
         /// Who makes the index.
         #[schemars(extend("default" = "create"))]
         manage: ManageWord,
-        /// `create`: the number in `NAME-000001`, 1 to 999,999. Raise it to build a new index beside the old one.
+        /// `create`: the number in `NAME-000001`: 1 to 999,999. Raise it to build a new index beside the old one.
         #[schemars(extend("default" = 1))]
         generation: u64,
-        /// `create`: index settings, merged over those of streamdex.
+        /// `create`: index settings. They are merged over those of streamdex.
         settings: JsonObject,
-        /// `create`: a JSON file with a mapping, merged over that of streamdex.
+        /// `create`: a JSON file with a mapping. It is merged over that of streamdex.
         mapping_file: String,
     }
 }
@@ -320,30 +323,30 @@ words! {
     words StartWord {
         /// The oldest record that the stream still holds.
         TrimHorizon = "trim_horizon",
-        /// What is written from the first start on.
+        /// Only records that are written after the first start.
         Latest = "latest",
     }
 
     /// Whether an empty index is filled with what the table held before.
     words BackfillWord {
-        /// Where the index is empty when the group begins.
+        /// If the index is empty when the group begins.
         IfEmpty = "if_empty",
-        /// Only by `streamdex backfill`.
+        /// Only `streamdex backfill` writes them.
         Never = "never",
     }
 
-    /// What happens when records were lost before they could be read.
+    /// What happens if records were lost before they could be read.
     words OnGapWord {
-        /// What they are about stands still, and says so, until `streamdex gap close`.
+        /// The affected shards stand still until `streamdex gap close`. `streamdex status` shows the gap.
         Fail = "fail",
-        /// `streamdex run` closes the gap, goes on with what is left, and then compares all items with their documents:
-        /// what was lost is written, and documents whose items are gone are removed.
+        /// `streamdex run` closes the gap, goes on with what is left, and then compares all items with their
+        /// documents. It writes what was lost, and removes documents whose items are gone.
         Resnapshot = "resnapshot",
     }
 
     /// What becomes of names with dots.
     words DotsWord {
-        /// They stay as they are.
+        /// The names stay as they are.
         Keep = "keep",
         /// `a.b` is written as a member `b` of an object `a`.
         Expand = "expand",
@@ -351,11 +354,11 @@ words! {
         Underscore = "underscore",
     }
 
-    /// Compression of request bodies, and of answers.
+    /// Compression of request bodies and answers.
     words CompressionWord {
         /// gzip.
         Gzip = "gzip",
-        /// None.
+        /// No compression.
         None = "none",
     }
 
@@ -387,9 +390,9 @@ words! {
 
     /// How the document id is written.
     words IdFormWord {
-        /// The key values as text; hashed past 512 bytes.
+        /// The key values as text. An id above 512 bytes is hashed.
         Plain = "plain",
-        /// Always hashed: for ids that are secrets.
+        /// Always hashed, for ids that are secrets.
         Hash = "hash",
     }
 
@@ -403,19 +406,20 @@ words! {
 
     /// What an expiry does to the document.
     words OnExpiryWord {
-        /// It is deleted.
+        /// The document is deleted.
         Delete = "delete",
-        /// It is deleted, and its last form is written to `archive_index`.
+        /// The document is deleted, and its last form is written to `archive_index`.
         Archive = "archive",
     }
 
     /// Who makes the index.
     words ManageWord {
-        /// streamdex: `NAME-000001` behind the alias `NAME`.
+        /// streamdex makes `NAME-000001` behind the alias `NAME`.
         Create = "create",
-        /// You; what is unsafe in it is reported. Behind an alias, the index that was found first is written to.
+        /// You make it, and streamdex reports what is unsafe in it. Behind an alias, streamdex writes to the index
+        /// that it found first.
         Check = "check",
-        /// You; nothing is asked.
+        /// You make it, and streamdex checks nothing.
         Never = "never",
     }
 }

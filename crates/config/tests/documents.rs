@@ -37,10 +37,10 @@ fn reference(schema: &Value) -> String {
     );
     writeln!(text, "{}\n", schema["description"].as_str().unwrap()).unwrap();
     text.push_str(
-        "An empty text counts as left out where a key names a profile, a role, a region, an endpoint or `ca_file`.\n",
+        "For a profile, a role, a region, an endpoint or `ca_file`, an empty text is the same as a missing key.\n",
     );
-    text.push_str("Complete files are in [`examples/`](../examples), the JSON Schema is [config.schema.json](config.schema.json).\n");
-    text.push_str("`streamdex config check` reports every problem of a file at once, `streamdex config show` prints what it amounts to.\n");
+    text.push_str("Complete files are in [`examples/`](../examples). The JSON Schema is [config.schema.json](config.schema.json).\n");
+    text.push_str("`streamdex config check` reports every problem of a file at once. `streamdex config show` prints the resolved configuration, without secrets.\n");
     section(&mut text, "", schema);
     text
 }

@@ -57,7 +57,7 @@ pub struct Settings {
     pub generations: Generations,
     /// The one index that all routes write to, if there is one; see [`super::sole_index`].
     pub sole_index: Option<String>,
-    /// How old news may be before an idle shard is asked for it.
+    /// The longest time until a change on an idle shard is found.
     pub freshness: Duration,
     /// One-shot commands give up after so long without progress; `None` waits for ever.
     pub patience: Option<Duration>,

@@ -17,8 +17,8 @@ const PROCESS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["version"],
-        help: "Always 1; the label tells the version.",
-        remedy: "Compare the replicas while a deployment rolls.",
+        help: "Always 1. The label has the version.",
+        remedy: "Compare the replicas during a rolling deployment.",
         samples: |_| vec![Sample::number([env!("CARGO_PKG_VERSION")], 1)],
     },
     Metric {
@@ -27,7 +27,7 @@ const PROCESS: &[Metric] = &[
         unit: Some(Unit::Seconds),
         labels: &[],
         help: "How long the process has been running.",
-        remedy: "Where it falls again and again, look at the exit status and the last lines of the log.",
+        remedy: "If it falls again and again, look at the exit status and the last lines of the log.",
         samples: |snapshot| vec![Sample::fraction([], snapshot.uptime.as_secs_f64())],
     },
     Metric {
@@ -35,8 +35,8 @@ const PROCESS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &[],
-        help: "What /readyz says: 1 while the state table, OpenSearch and, for the reader, DynamoDB Streams answer, else 0. A standby is ready.",
-        remedy: "Ask /readyz itself, or streamdex status: the answer names the reasons.",
+        help: "What /readyz says: 1 while the state table, OpenSearch and, for the reader, DynamoDB Streams answer, otherwise 0. A standby is ready.",
+        remedy: "Ask /readyz or streamdex status for the reasons.",
         samples: |snapshot| vec![Sample::number([], u64::from(snapshot.unready().is_empty()))],
     },
     Metric {
@@ -44,8 +44,8 @@ const PROCESS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         labels: &[],
-        help: "How long ago OpenSearch last answered; it is asked every 5 seconds. Missing until it has answered once.",
-        remedy: "From 15 s on: check network, security groups and the cluster's health.",
+        help: "How long ago OpenSearch last answered. The process asks every 5 seconds. Missing until OpenSearch has answered once.",
+        remedy: "Above 15 s, check the network, the security groups and the health of the cluster.",
         samples: |snapshot| {
             snapshot.opensearch.answered.iter().map(|ago| Sample::fraction([], ago.as_secs_f64())).collect()
         },

@@ -13,8 +13,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         labels: &["source"],
-        help: "How old the index is with regard to the shard that is furthest behind, of those that this worker reads; it grows while reading or writing fails, and is 0 only where the end of every shard was seen and everything is acknowledged. A standby has none.",
-        remedy: "Where it grows, streamdex_shards, streamdex_paused and streamdex_get_records_total tell whether reading or writing fails. After 24 hours records are lost. Alarm on its absence too: then nobody reads.",
+        help: "How far the index is behind the table, taken from the shard that is furthest behind. It grows while reading or writing fails. It is 0 only if the end of every shard was seen and every write was acknowledged. A standby does not report it.",
+        remedy: "If it grows, streamdex_shards, streamdex_paused and streamdex_get_records_total show whether reading or writing fails. After 24 hours records are lost. Set an alarm for a missing lag too: then nobody reads.",
         samples: |snapshot| {
             let lag =
                 |source: &SourceSnapshot| Some(Sample::fraction([&source.name], source.status.lag()?.as_secs_f64()));
@@ -26,8 +26,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         labels: &["source", "shard"],
-        help: "The same for each shard that this worker reads; a shard whose lineage stands still has none.",
-        remedy: "One shard alone far behind the others is a hot key, or is read by somebody else too.",
+        help: "The lag of each shard that this worker reads. A shard that stands still because of a gap has none.",
+        remedy: "If only one shard is far behind, it has a hot key, or something else reads it too.",
         samples: |snapshot| {
             let of_source = |source: &SourceSnapshot| -> Vec<Sample> {
                 let shards = source.status.shards.iter();
@@ -44,8 +44,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source", "phase"],
-        help: "Shards, by what is going on with them: waiting, reading, paused, searching_children or gapped (changes are missing, the lineage stands still).",
-        remedy: "paused: see streamdex status for the reason. gapped: see streamdex_gaps. searching_children for long: the table's stream was switched off.",
+        help: "Number of shards by phase: waiting, reading, paused, searching_children, or gapped (changes are missing, so the shard and its children stand still).",
+        remedy: "paused: streamdex status has the reason. gapped: see streamdex_gaps. searching_children for long: the table's stream was switched off.",
         samples: |snapshot| by_word(snapshot, Phase::ALL, Phase::name, |status, phase| count(status.in_phase(phase))),
     },
     Metric {
@@ -53,8 +53,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source", "outcome"],
-        help: "Records that have their outcome, by outcome.",
-        remedy: "Its rate is the throughput. Many superseded: the records were read before, as after a restart without checkpoint.",
+        help: "Records that have an outcome, by outcome.",
+        remedy: "Its rate is the throughput. If many are superseded, those records were read before, for example after a restart without a checkpoint.",
         samples: |snapshot| by_word(snapshot, Outcome::ALL, Outcome::name, |status, outcome| status.tally.get(outcome)),
     },
     Metric {
@@ -62,8 +62,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Records that can never be indexed; the outcome dead_lettered once more, for alarms.",
-        remedy: "Alarm on any increase: streamdex dlq list names them and the reasons.",
+        help: "Records that became dead letters. It equals the outcome dead_lettered, and exists for alarms.",
+        remedy: "Set an alarm for any increase. streamdex dlq list shows the letters and the reasons.",
         samples: |snapshot| plain(snapshot, |status| status.tally.dead_lettered),
     },
     Metric {
@@ -71,8 +71,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "Records that were taken up and have no outcome yet; no checkpoint passes them.",
-        remedy: "Where it does not fall, writing is held back: see streamdex_paused.",
+        help: "Records that were read and have no outcome yet. No checkpoint passes them.",
+        remedy: "If it does not fall, writing is paused: see streamdex_paused.",
         samples: |snapshot| plain(snapshot, |status| status.undecided),
     },
     Metric {
@@ -80,8 +80,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Records passed over where the source starts at latest, because they are from before the start.",
-        remedy: "Nothing; it stops growing when the start is reached.",
+        help: "Records that were skipped because they are older than the start. Only with start = latest.",
+        remedy: "Nothing. It stops growing when reading reaches the start.",
         samples: |snapshot| plain(snapshot, |status| status.before_start),
     },
     Metric {
@@ -89,8 +89,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "1 where the index holds what the table held before its stream was followed, 0 while that may be missing (phase = partial). Only the reader of the table knows.",
-        remedy: "0 that stays: streamdex status says whether somebody fills it; streamdex backfill does.",
+        help: "1 if the index holds what the table held before its stream was followed, 0 while that may be missing (phase = partial). Only the reader of the table reports it.",
+        remedy: "If it stays 0, streamdex status says whether somebody fills the index. If nobody does, run streamdex backfill.",
         samples: |snapshot| {
             by_source(snapshot, |status| match &status.fill {
                 Fill::Unknown => None,
@@ -104,8 +104,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "Items that the backfill under way has written. It is missing where there is none.",
-        remedy: "Where it stands still, see streamdex_paused, and the log for the reason.",
+        help: "Items that the running backfill has written. Missing if no backfill runs.",
+        remedy: "If it stands still, look at streamdex_paused, and in the log for the reason.",
         samples: |snapshot| by_source(snapshot, |status| status.fill.report().map(|report| report.items)),
     },
     Metric {
@@ -113,7 +113,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "About how many items the table has that is filled, as DynamoDB counted them in the last six hours.",
+        help: "About how many items the table of the running backfill has. DynamoDB updates this count every six hours or so.",
         remedy: "Compare it with streamdex_backfill_items.",
         samples: |snapshot| by_source(snapshot, |status| status.fill.report().map(|report| report.expected)),
     },
@@ -122,8 +122,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source", "result"],
-        help: "Calls of GetRecords: with records, empty, throttled, expired (the iterator was too old) or failed.",
-        remedy: "Many empty: raise freshness to save calls. throttled that lasts: another reader is on the shards; a table's stream serves two, that of a global table one.",
+        help: "Calls of GetRecords, by result: with records, empty, throttled, expired (the iterator was too old) or failed.",
+        remedy: "Many empty: raise freshness to save calls. throttled for long: another reader is on the shards. A stream serves two readers, and the stream of a global table serves one.",
         samples: |snapshot| {
             by_word(snapshot, Call::ALL, Call::name, |status, call| *status.counters.calls.get(&call).unwrap_or(&0))
         },
@@ -133,8 +133,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Answers of GetRecords with status 200 that say nothing: without a list of records, or without a next iterator on a shard that is not closed. Reading goes on.",
-        remedy: "DynamoDB itself does not answer so: look at the emulator or proxy that endpoint_url leads to.",
+        help: "Incomplete answers of GetRecords with status 200: they have no list of records, or no next iterator although the shard is open. Reading goes on.",
+        remedy: "DynamoDB itself does not give such answers. Look at the emulator or proxy behind endpoint_url.",
         samples: |snapshot| plain(snapshot, |status| status.counters.incomplete_answers),
     },
     Metric {
@@ -142,8 +142,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "Calls to DynamoDB Streams in an hour, as things are now, by this worker; a standby makes none.",
-        remedy: "freshness is what changes it.",
+        help: "Calls to DynamoDB Streams that this worker will make in an hour at the present rate. A standby makes none.",
+        remedy: "Raise freshness to lower it.",
         samples: |snapshot| fraction(snapshot, |status| Some(status.projected_calls)),
     },
     Metric {
@@ -151,8 +151,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: Some(Unit::Bytes),
         labels: &["source"],
-        help: "Records that were read and are not written yet; bounded.",
-        remedy: "At its bound for long: OpenSearch is slower than the stream; see streamdex_bulk_request_duration_seconds.",
+        help: "Size of the records that were read and are not written yet. It has a limit.",
+        remedy: "At its limit for long: OpenSearch is slower than the stream. See streamdex_bulk_request_duration_seconds.",
         samples: |snapshot| plain(snapshot, |status| status.prefetched),
     },
     Metric {
@@ -160,8 +160,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "How often something failed on a shard and was tried again, requests to OpenSearch aside.",
-        remedy: "Where it grows steadily, streamdex status shows the last error of each shard and what to do.",
+        help: "How often something failed on a shard and was tried again. Requests to OpenSearch are not counted here.",
+        remedy: "If it keeps growing, streamdex status shows the last error of each shard and what to do.",
         samples: |snapshot| plain(snapshot, |status| status.counters.retries),
     },
     Metric {
@@ -169,8 +169,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "1 while something holds the whole source back, as the state table or the listing of shards, else 0.",
-        remedy: "See streamdex status for the reason.",
+        help: "1 while the whole source is paused, for example by the state table or the listing of shards, otherwise 0.",
+        remedy: "streamdex status has the reason.",
         samples: |snapshot| plain(snapshot, |status| u64::from(status.paused.is_some())),
     },
     Metric {
@@ -178,8 +178,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source", "kind"],
-        help: "Recorded gaps, by kind: changes that can no longer be read from the stream, or an index that is gone.",
-        remedy: "Alarm on anything above 0: streamdex status names each with what to do.",
+        help: "Open gaps, by kind: changes that can no longer be read from the stream, or an index that is gone.",
+        remedy: "Set an alarm for any value above 0. streamdex status names each gap and what to do.",
         samples: |snapshot| {
             let of_kind = |status: &Status, kind| status.gaps.iter().filter(|gap| gap.kind == kind).count();
             by_word(snapshot, GapKind::ALL, GapKind::name, |status, kind| count(of_kind(status, kind)))
@@ -190,8 +190,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "1 while this worker has the lease and reads the table, 0 while it stands by, or where nothing but gaps is left.",
-        remedy: "Its sum over all replicas is 1, but for some seconds when the reader changes; where it stays 0, streamdex status says who has the lease, or which gaps are left.",
+        help: "1 while this worker has the lease and reads the table. 0 while it is a standby, or if only gaps are left.",
+        remedy: "The sum over all replicas is 1, except for some seconds when the reader changes. If it stays 0, streamdex status says who has the lease, or which gaps are left.",
         samples: |snapshot| plain(snapshot, |status| u64::from(status.role.is_reader())),
     },
     Metric {
@@ -199,8 +199,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source", "change"],
-        help: "How often this worker has taken the lease, lost it to another worker, released it when it stopped, or given it up because a service did not answer.",
-        remedy: "lost without a deployment: this worker did not get its heartbeat through in time; see streamdex_tenure_lapses_total. given_up: look whether this replica reaches DynamoDB Streams and OpenSearch.",
+        help: "How often this worker took the lease, lost it to another worker, released it when it stopped, or gave it up because a service did not answer.",
+        remedy: "lost without a deployment: the heartbeat of this worker was not confirmed in time. See streamdex_tenure_lapses_total. given_up: check whether this replica reaches DynamoDB Streams and OpenSearch.",
         samples: |snapshot| {
             by_word(snapshot, LeaseChange::ALL, LeaseChange::name, |status, change| {
                 *status.counters.lease_changes.get(&change).unwrap_or(&0)
@@ -212,8 +212,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         labels: &["source"],
-        help: "How long ago the last confirmed heartbeat was begun. Missing while this worker stands by.",
-        remedy: "From 4.5 s on the worker writes nothing, and from 6 s on another one may take its lease: look for throttling of the state table, and for a starved CPU.",
+        help: "Time since the last confirmed heartbeat began. Missing while this worker is a standby.",
+        remedy: "From 4.5 s on, the worker writes nothing. From 6 s on, another worker may take its lease. Look for throttling of the state table, and for too little CPU.",
         samples: |snapshot| fraction(snapshot, |status| Some(status.heartbeat_age?.as_secs_f64())),
     },
     Metric {
@@ -221,8 +221,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "How often this worker stopped writing, because no heartbeat was confirmed in time.",
-        remedy: "Nothing is lost by it; look at the state table's throttling and latency, and at the CPU that the container gets.",
+        help: "How often this worker stopped writing because no heartbeat was confirmed in time.",
+        remedy: "Nothing is lost. Look at throttling and latency of the state table, and at the CPU of the container.",
         samples: |snapshot| plain(snapshot, |status| status.counters.tenure_lapses),
     },
     Metric {
@@ -231,7 +231,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: None,
         labels: &["source"],
         help: "Checkpoints stored.",
-        remedy: "Where it stands still while records are applied, the state table cannot be written: see streamdex status.",
+        remedy: "If it stands still while records are applied, the state table cannot be written. streamdex status has the error.",
         samples: |snapshot| plain(snapshot, |status| status.counters.checkpoints),
     },
     Metric {
@@ -239,8 +239,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Records whose creation time was before that of an earlier record of their shard; a later change of one item is written under the larger time, as long as one reader sees both.",
-        remedy: "Alarm on any increase: where the reader changed in between, an older state of an item can stay; compare the index with the table, and report it.",
+        help: "Records with an earlier creation time than a record before them in the same shard. If both are of the same item, the later change is written with the larger time, as long as the same reader sees both.",
+        remedy: "Set an alarm for any increase. If the reader changed in between, an older state of an item can stay in the index. Compare the index with the table, and report it.",
         samples: |snapshot| plain(snapshot, |status| status.counters.backwards),
     },
     Metric {
@@ -248,8 +248,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Tasks of shards that made no progress though they had work, and were started again.",
-        remedy: "Nothing is lost by it; where it grows again and again, report it with the log.",
+        help: "How often the watchdog restarted the task of a shard that had work and made no progress.",
+        remedy: "Nothing is lost. If it grows again and again, report it with the log.",
         samples: |snapshot| plain(snapshot, |status| status.counters.watchdog_restarts),
     },
     Metric {
@@ -257,8 +257,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Tasks of shards that broke because of a defect, and were started again.",
-        remedy: "Alarm on any increase, and report it with the log: the shard does not go on while its task breaks again and again.",
+        help: "How often the task of a shard crashed because of a defect and was restarted.",
+        remedy: "Set an alarm for any increase, and report it with the log. The shard stands still while its task crashes again and again.",
         samples: |snapshot| plain(snapshot, |status| status.counters.task_restarts),
     },
 ];

@@ -68,20 +68,20 @@ fn reference() -> String {
 
 # Metrics
 
-`streamdex run` serves these under `/metrics` where `[http] listen`, `--listen` or `STREAMDEX_LISTEN` says so: in the text
-format of Prometheus, or as OpenMetrics where the client asks for it. Beside it there are
+`streamdex run` serves these metrics at `/metrics` if you set `[http] listen`, `--listen` or `STREAMDEX_LISTEN`. The format is the
+text format of Prometheus, or OpenMetrics if the client asks for it. The same port has these paths:
 
 | path | answers |
 |---|---|
-| `/` | A page for people: what `/status` says, as it changes. It is one file, and loads nothing from elsewhere. |
-| `/livez` | 200 while the process works; 503 when a supervisor has stood still for a minute. It never depends on OpenSearch or DynamoDB: what they cannot do, a restart does not repair. |
-| `/readyz` | 200 while the state table, OpenSearch and, for the reader, DynamoDB Streams answer; a standby is ready, else 503 with a line for each reason. |
-| `/status` | All that is known, as JSON: `streamdex status --url http://HOST:PORT` shows it. |
-| `POST /await` | Whether searches find of one item what the table holds, as soon as they do: [how](operations.md#wait-for-ones-own-write). It is off until `[http] await_per_second` is set. |
+| `/` | A page for people. It shows what `/status` says, and refreshes itself. It is a single file and loads nothing from elsewhere. |
+| `/livez` | 200 while the process works; 503 when a supervisor has stood still for a minute. It never depends on OpenSearch or DynamoDB, because a restart does not repair them. |
+| `/readyz` | 200 while the state table, OpenSearch and, for the reader, DynamoDB Streams answer; otherwise 503 with a line for each reason. A standby is ready. |
+| `/status` | Everything that the process knows, as JSON. `streamdex status --url http://HOST:PORT` shows it. |
+| `POST /await` | Waits until searches find what the table holds for an item: [how](operations.md#wait-for-ones-own-write). It is off until you set `[http] await_per_second`. |
 
-No contents and no ids of documents are in what these show. `source` is the name of the source; without one, its table's name.
+None of these show contents or ids of documents. `source` is the name of the source, or its table's name if it has none.
 A dashboard for Grafana is [deploy/grafana/streamdex.json](../deploy/grafana/streamdex.json).
-Counters begin at 0 with the process. The reader alone tells of shards; take the maximum over all replicas.
+Counters begin at 0 when the process starts. Only the reader reports on shards, so take the maximum over all replicas.
 ",
     );
     let sections =

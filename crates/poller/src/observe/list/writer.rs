@@ -13,8 +13,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["reason"],
-        help: "1 while writing to an index, or to the whole cluster, is held back for this reason, else 0, as in a process that stands by for all tables. A reason is there once it was met.",
-        remedy: "Nothing is lost while it lasts, for up to 24 hours of stream; /status names the index and what to do.",
+        help: "1 while writing to an index or to the whole cluster is paused for this reason, otherwise 0. A standby for all tables reports 0. A reason appears when it first occurs.",
+        remedy: "Nothing is lost for up to 24 hours. /status names the index and what to do.",
         samples: paused,
     },
     Metric {
@@ -22,8 +22,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["reason"],
-        help: "How often writing was held back, by reason.",
-        remedy: "Many short ones for throttled or unavailable: the cluster is too small for the load.",
+        help: "How often writing was paused, by reason.",
+        remedy: "Many short pauses for throttled or unavailable: the cluster is too small for the load.",
         samples: |snapshot| {
             let reasons = snapshot.writer.stats.paused.iter();
             reasons.map(|(reason, times)| Sample::number([reason], *times)).collect()
@@ -34,8 +34,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &[],
-        help: "Bulk requests answered, or not answered in time.",
-        remedy: "Operations for each of them tell how full they are: see streamdex_bulk_decided_operations_total.",
+        help: "Bulk requests that were answered, or not answered in time.",
+        remedy: "Divide streamdex_bulk_decided_operations_total by it to see how full the requests are.",
         samples: |snapshot| number(snapshot, |stats| stats.requests),
     },
     Metric {
@@ -43,8 +43,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &[],
-        help: "Bytes of the bodies of bulk requests, before compression.",
-        remedy: "Its rate is the volume that OpenSearch takes.",
+        help: "Size of the bodies of bulk requests, before compression.",
+        remedy: "Its rate is the volume that OpenSearch receives.",
         samples: |snapshot| number(snapshot, |stats| stats.bytes),
     },
     Metric {
@@ -53,7 +53,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: Some(Unit::Seconds),
         labels: &[],
         help: "How long bulk requests took.",
-        remedy: "Where it grows with the load, OpenSearch is the bottleneck: more or larger data nodes, fewer replicas while it catches up.",
+        remedy: "If it grows with the load, OpenSearch is the bottleneck. Add data nodes or use larger ones, and use fewer replicas of the index until it has caught up.",
         samples: |snapshot| vec![Sample { labels: Vec::new(), value: duration(&snapshot.writer.stats) }],
     },
     Metric {
@@ -70,8 +70,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &[],
-        help: "Operations that were sent again, or given back to be read again.",
-        remedy: "Some are normal under load; where they are more than the decided ones, see streamdex_bulk_overloaded_total.",
+        help: "Operations that were sent again, or returned to be read again.",
+        remedy: "Some are normal under load. If there are more of them than decided operations, see streamdex_bulk_overloaded_total.",
         samples: |snapshot| number(snapshot, |stats| stats.retried),
     },
     Metric {
@@ -79,8 +79,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &[],
-        help: "Answers, of operations or whole requests, that the server has too much to do (429).",
-        remedy: "The pace adapts by itself; where it lasts, the cluster is too small.",
+        help: "Answers with status 429 (too many requests), for operations or whole requests.",
+        remedy: "The pace adapts by itself. If it lasts, the cluster is too small.",
         samples: |snapshot| number(snapshot, |stats| stats.overloaded),
     },
     Metric {
@@ -88,8 +88,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &[],
-        help: "Requests of which it is not known whether they were carried out. What was in them is sent again, and deletes of their documents once more a minute later.",
-        remedy: "Look at the load of the cluster, and at proxies and networks in between; opensearch.request_timeout is how long an answer is waited for.",
+        help: "Requests without an answer: nobody knows whether OpenSearch carried them out. Their operations are sent again. Deletes of their documents are sent once more a minute later.",
+        remedy: "Look at the load of the cluster, and at proxies and networks in between. opensearch.request_timeout sets how long streamdex waits for an answer.",
         samples: |snapshot| number(snapshot, |stats| stats.unanswered),
     },
     Metric {
@@ -97,8 +97,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &[],
-        help: "Requests that were divided, because they were too large or held an operation that the server does not take.",
-        remedy: "Where it grows steadily, lower opensearch.max_batch_bytes.",
+        help: "Requests that were split because they were too large, or because the server did not accept one of their operations.",
+        remedy: "If it keeps growing, lower opensearch.max_batch_bytes.",
         samples: |snapshot| number(snapshot, |stats| stats.split),
     },
     Metric {
@@ -115,8 +115,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &[],
-        help: "Bulk requests that may be in flight now; it adapts between 1 and opensearch.max_concurrent_requests.",
-        remedy: "At 1 for long: the server answers that it has too much to do, or slowly.",
+        help: "The number of bulk requests that may be in flight now. It adapts between 1 and opensearch.max_concurrent_requests.",
+        remedy: "At 1 for long: the server answers slowly, or with 429.",
         samples: |snapshot| number(snapshot, |stats| stats.limit),
     },
     Metric {
@@ -124,8 +124,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &[],
-        help: "Operations that wait to be sent.",
-        remedy: "Where it does not fall, see streamdex_paused.",
+        help: "Operations that are waiting to be sent.",
+        remedy: "If it does not fall, see streamdex_paused.",
         samples: |snapshot| number(snapshot, |stats| stats.waiting),
     },
 ];
