@@ -80,6 +80,7 @@ import test_redrive
 import test_refused
 import test_removal
 import test_rules
+import test_site
 import test_sources
 
 TESTS = [
@@ -101,6 +102,7 @@ TESTS = [
     test_create,
     test_helm,
     test_links,
+    test_site,
 ]
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"

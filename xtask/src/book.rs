@@ -16,11 +16,11 @@ const CONTENTS: &str = "docs/SUMMARY.md";
 const SETTINGS: &str = "docs/book.toml";
 
 /// Builds `target/book`, and looks whether each link in it leads somewhere.
-pub(crate) fn run(name: &str) -> Outcome {
+pub(crate) fn check(name: &str) -> Outcome {
     match build() {
         Ok(site) => {
             let mut check = Command::new("python3");
-            check.arg("-B").arg(workspace_folder().join("deploy/check/site.py")).arg(&site);
+            check.arg("-B").arg(workspace_folder().join("deploy/check/site_links.py")).arg(&site);
             step::run(name, check)
         }
         Err(error) => {
@@ -53,15 +53,23 @@ fn lay_out(source: &Path) -> anyhow::Result<()> {
         files.extend(linked(&page, &read(&page)?));
         files.insert(page);
     }
+    let pages = source.join("src");
     for file in &files {
-        let (from, to) = (workspace_folder().join(file), source.join(file));
+        let (from, to) = (workspace_folder().join(file), pages.join(as_index(file)));
         ensure!(!from.is_dir(), "a page links to the folder {}, and a site has none: link to a file", file.display());
         let folder = to.parent().context("a file of no folder")?;
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        fs::copy(&from, &to).with_context(|| format!("copying {}", file.display()))?;
+        if file.extension().is_some_and(|extension| extension == "md") {
+            let text = with_links(&read(file)?, |target| Some(as_index(Path::new(target))));
+            fs::write(&to, text).with_context(|| format!("writing {}", to.display()))?;
+        } else {
+            fs::copy(&from, &to).with_context(|| format!("copying {}", file.display()))?;
+        }
     }
     fs::copy(workspace_folder().join(SETTINGS), source.join("book.toml")).context("copying the settings")?;
-    fs::write(source.join("SUMMARY.md"), from_the_root(&contents)).context("writing the contents")
+    let folder = Path::new(CONTENTS).parent().context("the contents of no folder")?;
+    let contents = with_links(&contents, |target| Some(as_index(&joined(folder, target)?)));
+    fs::write(pages.join("SUMMARY.md"), contents).context("writing the contents")
 }
 
 /// The files that a page links to, by their paths in the repository; what leads out of it, or nowhere, is left out.
@@ -85,15 +93,20 @@ fn joined(folder: &Path, target: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// The contents with each link from the root of the repository.
-fn from_the_root(contents: &str) -> String {
-    let folder = Path::new(CONTENTS).parent().unwrap_or(Path::new(""));
-    let mut parts = contents.split("](");
+/// A README is the index of its folder: mdBook names the page so, and leaves links to it as they are.
+fn as_index(path: &Path) -> PathBuf {
+    if path.ends_with("README.md") { path.with_file_name("index.md") } else { path.to_owned() }
+}
+
+/// A page with other targets for its links to files; `None` leaves one as it is.
+fn with_links(text: &str, target_of: impl Fn(&str) -> Option<PathBuf>) -> String {
+    let mut parts = text.split("](");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, rest| {
-        let (link, after) = rest.split_once(')').unwrap_or((rest, ""));
-        let path = joined(folder, link).unwrap_or_else(|| link.into());
-        format!("{text}]({}){after}", path.display())
+        let end = rest.find(['#', ')']).unwrap_or(rest.len());
+        let (target, after) = rest.split_at(end);
+        let other = Some(target).filter(|target| !target.is_empty() && !target.contains("://")).and_then(&target_of);
+        format!("{text}]({}{after}", other.map_or_else(|| target.to_owned(), |other| other.display().to_string()))
     })
 }
 
@@ -102,14 +115,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_followed_from_the_page_and_written_from_the_root() {
+    fn links_are_followed_from_the_page_and_a_readme_is_an_index() {
         let text = "[a](operations.md#lag) ![b](../README.md) [c](https://example.org) [d](#here) [e](no-such.md)";
         let found: Vec<_> = linked(Path::new(CONTENTS), text).into_iter().collect();
         assert_eq!(found, [Path::new("README.md"), Path::new("docs/operations.md")]);
         assert_eq!(joined(Path::new("docs"), "../../x"), None);
+        let index = |target: &str| Some(as_index(Path::new(target)));
         assert_eq!(
-            from_the_root("# S\n- [a](adr/1.md)\n- [b](../README.md)\n"),
-            "# S\n- [a](docs/adr/1.md)\n- [b](README.md)\n"
+            with_links("[a](../README.md#x) [b](https://example.org/README.md) [c](#y) d](e.md", index),
+            "[a](../index.md#x) [b](https://example.org/README.md) [c](#y) d](e.md"
         );
     }
 }

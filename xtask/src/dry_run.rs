@@ -13,7 +13,7 @@ use streamdex_testkit::engines::{target_folder, workspace_folder};
 use crate::cross::{Architecture, with_first};
 use crate::dist::{self, PROGRAM, VERSION};
 use crate::package;
-use crate::step::{Outcome, cargo};
+use crate::step::cargo;
 use crate::tools::{BINSTALL, CARGO_LAMBDA};
 
 type Step = fn() -> anyhow::Result<()>;

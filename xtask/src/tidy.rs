@@ -17,7 +17,7 @@ type Step = fn(&str) -> Outcome;
 
 /// Runs every step, also after one that failed; whether none failed.
 pub(crate) fn run() -> bool {
-    let steps: [(&str, Step); 13] = [
+    let steps: [(&str, Step); 14] = [
         ("format", format),
         ("clippy", clippy),
         ("documentation", documentation),
@@ -26,6 +26,7 @@ pub(crate) fn run() -> bool {
         ("fuzz target", fuzz_target),
         ("deployment templates", crate::deploy::templates),
         ("CDK constructs", crate::deploy::constructs),
+        ("book of all pages", crate::book::check),
         ("unused dependencies", unused_dependencies),
         ("bans, licences, sources", bans_licences_sources),
         ("advisories", advisories),

@@ -39,7 +39,7 @@ fn reference(schema: &Value) -> String {
     text.push_str(
         "For a profile, a role, a region, an endpoint or `ca_file`, an empty text is the same as a missing key.\n",
     );
-    text.push_str("Complete files are in [`examples/`](../examples). The JSON Schema is [config.schema.json](config.schema.json).\n");
+    text.push_str("Complete files are in `examples/`, such as [sessions.toml](../examples/sessions.toml). The JSON Schema is [config.schema.json](config.schema.json).\n");
     text.push_str("`streamdex config check` reports every problem of a file at once. `streamdex config show` prints the resolved configuration, without secrets.\n");
     section(&mut text, "", schema);
     text

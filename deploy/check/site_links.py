@@ -1,6 +1,6 @@
 """Links of a site of HTML files lead to a file of it, and to an element that is there.
 
-Usage: site.py FOLDER
+Usage: site_links.py FOLDER
 """
 
 import sys
