@@ -1,6 +1,6 @@
 //! Benchmarks of streamdex, as ratios against a reference in the same run where there is one.
 //!
-//! `cargo xtask bench` runs this in the release profile. The machine's speed drifts, so a measurement and its
+//! `cargo xtask bench` runs this, optimised (profile `measured`). The machine's speed drifts, so a measurement and its
 //! reference take turns, and the median of the ratios is what counts.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 

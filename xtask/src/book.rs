@@ -13,7 +13,7 @@ use crate::tools::MDBOOK;
 
 /// Its lines name all pages of the book.
 const CONTENTS: &str = "docs/SUMMARY.md";
-const SETTINGS: &str = "docs/book.toml";
+const SETTINGS: [&str; 2] = ["book.toml", "book.css"];
 
 /// Builds `target/book`, and looks whether each link in it leads somewhere.
 pub(crate) fn check(name: &str) -> Outcome {
@@ -66,8 +66,11 @@ fn lay_out(source: &Path) -> anyhow::Result<()> {
             fs::copy(&from, &to).with_context(|| format!("copying {}", file.display()))?;
         }
     }
-    fs::copy(workspace_folder().join(SETTINGS), source.join("book.toml")).context("copying the settings")?;
     let folder = Path::new(CONTENTS).parent().context("the contents of no folder")?;
+    for file in SETTINGS {
+        let from = workspace_folder().join(folder).join(file);
+        fs::copy(&from, source.join(file)).with_context(|| format!("copying {}", from.display()))?;
+    }
     let contents = with_links(&contents, |target| Some(as_index(&joined(folder, target)?)));
     fs::write(pages.join("SUMMARY.md"), contents).context("writing the contents")
 }

@@ -51,7 +51,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Measure mapping, sink and poller against their references, in the release profile.
+    /// Measure mapping, sink and poller against their references, optimised.
     Bench(step::PassedOn),
     /// Build the site of all pages, under target/book.
     Book,

@@ -41,9 +41,9 @@ pub(crate) fn build(arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a program that was built in the release profile, and says whether it went well.
-pub(crate) fn run_released(name: &str, options: &PassedOn) -> anyhow::Result<bool> {
-    let program = target_folder().join("release").join(name);
+/// Runs a program that was built in this profile, and says whether it went well.
+pub(crate) fn run_built(profile: &str, name: &str, options: &PassedOn) -> anyhow::Result<bool> {
+    let program = target_folder().join(profile).join(name);
     let status = Command::new(&program).args(&options.arguments).status();
     Ok(status.with_context(|| format!("starting {}", program.display()))?.success())
 }
