@@ -73,7 +73,7 @@ async fn until_filled(streamdex: &Streamdex, follower: &mut Follower) -> anyhow:
         follower.latest()?;
         let status: Value = serde_json::from_str(&streamdex.output(&["--json", "status"]).await?)?;
         if status.pointer("/tables/0/phase").is_some_and(|phase| phase == "complete") {
-            println!("the index holds what the table held before its stream: status says phase = complete");
+            println!("the index now holds the items from before the stream: status says phase = complete");
             return Ok(());
         }
         ensure!(begun.elapsed() < FILLED_WITHIN, "the index was not filled: {status}");
@@ -97,7 +97,7 @@ impl Stage<'_> {
         let mut follower = streamdex.follow(&log)?;
         follower.until_following(START).await?;
         println!("\n$ streamdex run   (its log: {})", shown(&log));
-        let filling = follower.until_said("the index is empty, and is filled", START).await?;
+        let filling = follower.until_said("filling the empty index", START).await?;
         println!("  {filling}");
         Ok((streamdex, follower))
     }

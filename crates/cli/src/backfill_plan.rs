@@ -56,7 +56,7 @@ impl Plan {
     /// For people.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "table {}: about {} items, {}, as DynamoDB counted them in the last six hours\n",
+            "table {}: about {} items, {} (DynamoDB's count, up to six hours old)\n",
             self.table,
             self.items,
             size(approximate(self.bytes))
@@ -70,9 +70,9 @@ impl Plan {
                 dollars(usd)
             ),
             (None, Some(rate)) => {
-                writeln!(text, "  reads {} units, at most {rate} a second of what is provisioned", self.read_units)
+                writeln!(text, "  reads {} units, at most {rate} a second of the provisioned capacity", self.read_units)
             }
-            (None, None) => writeln!(text, "  reads {} units of what is provisioned", self.read_units),
+            (None, None) => writeln!(text, "  reads {} units of the provisioned capacity", self.read_units),
         };
         let _ = writeln!(text, "  takes about {}", duration(self.seconds));
         text

@@ -119,7 +119,7 @@ pub(crate) async fn table_facts(
             Err(error) if !can_do_without(&error) => return Err(error),
             Err(error) => {
                 let hint = error.hint().unwrap_or_default();
-                tracing::warn!(source = source.name, hint, "the table was not asked for its keys: {error}");
+                tracing::warn!(source = source.name, hint, "the table's keys could not be read: {error}");
                 unasked(source)
             }
         };

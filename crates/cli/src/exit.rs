@@ -95,7 +95,7 @@ impl CliError {
     /// A failed write to stdout. A reader that has gone away wants no more, which is no failure.
     pub fn stdout(error: io::Error) -> CliError {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return CliError { closed_pipe: true, ..CliError::new(Exit::Done, "the reader of stdout has gone away") };
+            return CliError { closed_pipe: true, ..CliError::new(Exit::Done, "stdout was closed") };
         }
         CliError::new(Exit::Unreachable, "cannot write to stdout").caused_by(error)
     }
@@ -115,7 +115,7 @@ impl CliError {
         &self.problems
     }
 
-    /// Whether the reader of stdout has gone away: the command ends without a word.
+    /// Whether stdout was closed: the command ends without a word.
     pub fn is_closed_pipe(&self) -> bool {
         self.closed_pipe
     }

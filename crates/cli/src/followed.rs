@@ -53,7 +53,7 @@ async fn with_unfinished_stream(
             tracing::warn!(
                 stream = label,
                 current = info.stream.arn.label(),
-                "an earlier stream is read to its end first"
+                "reading an earlier stream to its end first"
             );
             Ok(TableInfo { stream, ..info })
         }

@@ -74,7 +74,7 @@ impl Following {
                 Ok(info) => info,
                 Err(error) => {
                     let hint = error.hint().unwrap_or_default();
-                    tracing::error!(source = self.source.name, hint, "the gap is not closed: {error}");
+                    tracing::error!(source = self.source.name, hint, "the gap could not be closed: {error}");
                     return None;
                 }
             };
@@ -91,7 +91,7 @@ impl Following {
         let info = followed(&self.source, &self.clients, &self.shared.state, None).await?;
         connect::fits(&self.source, &info)?;
         if info.id != self.info.id {
-            let message = format!("the table {} was deleted and made again", info.table);
+            let message = format!("the table {} was deleted and created again", info.table);
             return Err(CliError::new(Exit::Gapped, message)
                 .with_hint("set a new state.group and raise the generation of its indices: see docs/recover.md"));
         }

@@ -191,8 +191,8 @@ impl ReaderLag {
             return Ok(ReaderLag::Given(lag));
         }
         let unknown = |error: CliError| {
-            let message = format!("it is not known how far behind the index may be: {error}");
-            CliError::new(error.exit(), message).with_hint("say it with --lag SECONDS, or correct what is wrong")
+            let message = format!("the lag of the index is unknown: {error}");
+            CliError::new(error.exit(), message).with_hint("correct the error, or give the lag with --lag SECONDS")
         };
         let Some(status) = Box::pin(TableStatus::of_followed(config, source)).await.map_err(unknown)? else {
             return Ok(ReaderLag::NoReader);
@@ -200,7 +200,7 @@ impl ReaderLag {
         let report = status.report().await.map_err(unknown)?;
         if let Some(lease) = report.lease.as_ref().filter(|lease| lease.reader.is_none()) {
             let seconds = lease.beat_seconds_ago;
-            tracing::warn!(seconds, "nobody reads the stream now: what was written since then counts as a difference");
+            tracing::warn!(seconds, "nobody reads the stream now: changes since then count as differences");
         }
         let lag = lag_in(&report);
         let last = Mutex::new(Known { lag, at: Instant::now() });
@@ -226,8 +226,10 @@ fn lag_in(report: &TableReport) -> Option<Duration> {
 /// For people. As long as a stream is kept is no figure: a fill has an owner, or the reader has read nothing yet.
 pub(crate) fn behind(lag: Option<Duration>) -> String {
     match lag {
-        None => "nobody says how far behind it is".to_owned(),
-        Some(lag) if lag.as_secs() >= KEPT_SECONDS => "it has just begun, or the table is being filled".to_owned(),
+        None => "nobody reports the lag".to_owned(),
+        Some(lag) if lag.as_secs() >= KEPT_SECONDS => {
+            "the reader has just started, or the table is being filled".to_owned()
+        }
         Some(lag) => format!("{} s behind", lag.as_secs()),
     }
 }
@@ -250,7 +252,7 @@ impl Lag for ReaderLag {
             }
             // What was true then may be longer ago by now.
             Err(error) => {
-                tracing::warn!("the lag is not known: {error}");
+                tracing::warn!("the lag is unknown: {error}");
                 return last.lag.map(|lag| lag + last.at.elapsed());
             }
         }

@@ -72,7 +72,7 @@ impl IndexMemory {
     pub(crate) async fn keep_brakes(&self, learned: &Learned) {
         let Some(brakes) = self.brakes.get() else { return };
         if let Err(error) = brakes.keep(learned).await {
-            tracing::warn!(hint = error.hint(), "the brakes are not noted: {error}");
+            tracing::warn!(hint = error.hint(), "the brakes could not be stored: {error}");
         }
     }
 

@@ -171,7 +171,7 @@ async fn readers_move_to_the_next_generation_under_load_and_back() {
     let items = items();
     let Some(lab) = with_stable_items(items).await else { return };
     let mut earlier = lab.start(&["run"]).await;
-    let is_filled = |log: &str| log.contains("the index holds what the table held before its stream");
+    let is_filled = |log: &str| log.contains("the index now holds the items from before the stream");
     earlier.until_logged("the first one is filled", MOVED_WITHIN, is_filled).await;
     lab.until_equal("before", || earlier.stderr()).await;
     let searches = Searches::start(&lab).await;

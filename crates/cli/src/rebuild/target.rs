@@ -287,7 +287,7 @@ impl Lag for OfReader {
         match self.0.report().await {
             Ok(report) => lag_of(&report),
             Err(error) => {
-                tracing::warn!("the lag is not known: {error}");
+                tracing::warn!("the lag is unknown: {error}");
                 None
             }
         }
