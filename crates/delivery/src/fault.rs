@@ -94,7 +94,7 @@ impl DeliveryFault {
             DeliveryFault::Read(error) => error.hint().to_owned(),
             DeliveryFault::Letters(error) => error.hint(),
             DeliveryFault::Configuration(error) => error.hint().to_owned(),
-            DeliveryFault::NoReader => "leave --images out, so that the items are read from the table".to_owned(),
+            DeliveryFault::NoReader => "omit --images, so that the items are read from the table".to_owned(),
             DeliveryFault::NoProgress(_) => {
                 "look at the health and load of the cluster, and run the command again: what is done stays done"
                     .to_owned()

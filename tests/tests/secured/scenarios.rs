@@ -138,7 +138,7 @@ impl Secured {
     async fn rebuild_and_abort(&self) -> Done {
         let mut rebuild = self.lab.start(&["rebuild", "--yes", "--from", "default"]).await;
         let begun = std::time::Instant::now();
-        let compares = |log: &str| log.contains("all items are compared with their documents");
+        let compares = |log: &str| log.contains("all items are being compared with their documents");
         let refused = |log: &str| log.contains("iam-policy");
         while !compares(&rebuild.stderr()) && !refused(&rebuild.stderr()) && begun.elapsed() < LONG {
             if rebuild.has_ended() {

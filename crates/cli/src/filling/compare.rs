@@ -1,4 +1,4 @@
-//! Changes were lost in a gap: all items are compared with their documents, and what differs is repaired.
+//! Changes were lost in a gap: all items are being compared with their documents, and what differs is repaired.
 
 use std::io;
 use std::sync::Arc;

@@ -106,13 +106,13 @@ impl Replay {
         };
         let Some(fetched) = fetched else {
             // Another replay, or a rule of the bucket, has removed it.
-            tracing::info!(object = address, "an object is gone since it was listed");
+            tracing::info!(object = address, "an object was removed after it was listed");
             return Ok(Fate::Gone);
         };
         let event = match event_in(&fetched.text, &self.tables) {
             Ok(event) => event,
             Err(problem) => {
-                let hint = "it stays there; move it away, or correct the prefix, the configuration or --source";
+                let hint = "the object was kept; move it away, or correct the prefix, the configuration or --source";
                 tracing::error!(hint, "{address}: {problem}");
                 return Ok(Fate::Left);
             }
@@ -132,7 +132,7 @@ impl Replay {
             return Ok(Fate::Undecided);
         }
         if unreadable > 0 {
-            let hint = "their dead letters do not tell which items they are about, so the object is kept";
+            let hint = "their dead letters do not name the items, so the object is kept";
             tracing::error!(hint, "{address}: {unreadable} records cannot be read");
             return Ok(Fate::Left);
         }
@@ -161,13 +161,13 @@ impl Counts {
 
     /// An error where some could not be taken, or were not to be.
     fn end(self, location: &Location) -> Result<(), CliError> {
-        let hint = "the lines above name them, and say why; run this again afterwards";
+        let hint = "see the lines above for the reasons, then run this again";
         if self.failed > 0 {
             let message = format!("{} objects of {location} could not be fetched or removed", self.failed);
             return Err(CliError::new(Exit::Unreachable, message).with_hint(hint));
         }
         if self.left > 0 {
-            let message = format!("{} objects of {location} stay there", self.left);
+            let message = format!("{} objects of {location} were kept", self.left);
             return Err(CliError::new(Exit::DeadLetters, message).with_hint(hint));
         }
         Ok(())
