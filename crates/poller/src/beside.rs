@@ -53,7 +53,7 @@ pub struct Undecided {
 
 impl fmt::Display for Undecided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "whether the index is empty is not known: {}", self.reason)
+        write!(f, "cannot find out whether the index is empty: {}", self.reason)
     }
 }
 

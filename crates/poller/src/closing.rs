@@ -58,19 +58,19 @@ pub enum CloseError {
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// No worker of this version has read the table yet.
-    #[error("the table was never read by this version")]
+    #[error("this version has never read the table")]
     NeverRead,
     /// A listing repeats itself, so that it has no end.
-    #[error("DescribeStream repeats itself: the shards of the stream cannot be listed")]
+    #[error("DescribeStream repeats a page: the shards of the stream cannot be listed")]
     Repeated,
     /// The service has the shard, and no listing shows it: what comes before it is not known.
-    #[error("the shard {shard} is there, and no listing shows it")]
+    #[error("the shard {shard} exists, but no listing shows it")]
     Unlisted {
         /// The shard.
         shard: ShardId,
     },
     /// Others write at the same time.
-    #[error("readers change so often that the gaps could not be closed")]
+    #[error("the gaps could not be closed, since the reader keeps changing")]
     Busy,
 }
 

@@ -96,7 +96,7 @@ impl Follower {
             match Box::pin(term.run(stop)).await? {
                 TermEnd::Over(end) => return Ok(end),
                 TermEnd::Lost => {
-                    tracing::warn!("another worker has taken the lease: standing by");
+                    tracing::warn!("another worker took the lease: standing by");
                     self.board.lease_changed(LeaseChange::Lost);
                     standby.got_on();
                 }
@@ -104,7 +104,7 @@ impl Follower {
                     if before == Before::Progress {
                         standby.got_on();
                     }
-                    tracing::warn!(reason = why.sentence(), "the lease is given up, so that another worker can go on");
+                    tracing::warn!(reason = why.sentence(), "giving up the lease, so that another worker can continue");
                     self.board.lease_changed(LeaseChange::GivenUp);
                     self.board.given_up(why.sentence(), standby.gave_up(number, why));
                 }

@@ -305,15 +305,15 @@ impl StatusBoard {
     /// The shard's task made no progress, though there was work, and is started again.
     pub(crate) fn watchdog_restart(&self, shard: &ShardId) {
         self.board().counters.watchdog_restarts += 1;
-        tracing::warn!(%shard, "no progress was made though there was work: starting again");
+        tracing::warn!(%shard, "the shard made no progress although there was work: starting it again");
     }
 
     /// The shard's task panicked, and is started again after this time.
     pub(crate) fn task_restart(&self, shard: &ShardId, wait: Duration) {
         self.board().counters.task_restarts += 1;
-        let message = "the shard's task broke, which is a defect";
-        let hint = "report it with the log; the shard is tried again, and the other shards go on";
-        tracing::error!(%shard, seconds = wait.as_secs(), hint, "the task of a shard broke and is started again");
+        let message = "the shard's task failed, which is a bug";
+        let hint = "please report it with the log; the shard is tried again, and the other shards continue";
+        tracing::error!(%shard, seconds = wait.as_secs(), hint, "the task of a shard failed and is started again");
         self.error(shard, message, hint);
         self.pause(shard, Some(message.to_owned()));
     }

@@ -83,7 +83,7 @@ impl BesideReading {
                 work.spawn(async move { beside.work(held).await });
                 if let Some(Err(_)) = work.join_next().await {
                     tracing::error!(
-                        "what fills the index broke; reading goes on, and it is begun again in the next term"
+                        "the task that fills the index failed; reading continues, and the next term starts the task again"
                     );
                 }
             });
@@ -215,7 +215,7 @@ impl<'a> Term<'a> {
         let loaded = insist.on(|| async { Ok(self.progress.load().await?) }).await?;
         let largest = loaded.shards.iter().filter_map(|shard| shard.term).max();
         if let Some(term) = largest.filter(|largest| *largest >= self.lead.taken.lease.term) {
-            tracing::warn!(term, "shards were read in later terms than the lease knows of, as after a restored backup");
+            tracing::warn!(term, "shards have later terms than the lease, as after restoring a backup");
             return Ok(Prepared::OutgrownBy(term));
         }
         self.warn_of_other_routes();
@@ -269,7 +269,7 @@ impl<'a> Term<'a> {
     /// Gives the lease back. Where a request may still be under way the beats just stop, and the lease expires.
     async fn release(&self, shared: &Shared, beats: &Beats) {
         if timeout(REQUESTS_END_WITHIN, self.no_requests()).await.is_err() {
-            tracing::warn!("requests are still under way: the lease is not given back, and expires");
+            tracing::warn!("requests are still in flight: the lease is not released, and will expire");
             return;
         }
         let inherited = self.lead.taken.before.as_ref().is_some_and(|before| before.unclean);
@@ -279,8 +279,8 @@ impl<'a> Term<'a> {
         match timeout(RELEASE_WITHIN, self.progress.release(&last, is_clean)).await {
             Ok(Ok(Fenced::Stored)) => self.board.lease_changed(LeaseChange::Released),
             Ok(Ok(Fenced::Lost)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the lease could not be given back"),
-            Err(_) => tracing::debug!("the lease could not be given back within a second"),
+            Ok(Err(error)) => tracing::debug!(%error, "the lease could not be released"),
+            Err(_) => tracing::debug!("the lease could not be released within a second"),
         }
     }
 
@@ -300,7 +300,7 @@ impl<'a> Term<'a> {
     fn warn_of_other_routes(&self) {
         let before = self.lead.taken.before.as_ref().and_then(|before| before.routes.as_ref());
         if before.is_some_and(|routes| *routes != self.settings.routes) {
-            tracing::warn!("the last reader of the table had other routes: {OTHER_ROUTES}");
+            tracing::warn!("the last reader of the table used other routes: {OTHER_ROUTES}");
         }
     }
 

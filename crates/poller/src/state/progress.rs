@@ -272,7 +272,7 @@ impl Progress {
         self.fenced(&[operation], is_it).await
     }
 
-    /// The shard is read to its end.
+    /// The read the shard to its end.
     ///
     /// # Errors
     /// The call failed.

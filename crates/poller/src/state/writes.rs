@@ -186,7 +186,7 @@ impl Writer<'_> {
         Operation { sort_key: self.shard_key(shard), conditions, action: Action::Update { set, remove: Vec::new() } }
     }
 
-    /// Write 7: The shard is read to its end, and everything is acknowledged. Its children are looked for from now on.
+    /// Write 7: The read the shard to its end, and everything is acknowledged. Its children are looked for from now on.
     pub fn drained(&self, shard: &ShardId, run: u64) -> Operation {
         let set = Item::from([("state".to_owned(), text("drained")), ("updated".to_owned(), of_number(self.now))]);
         let mut conditions = is_mine(self.lease);
