@@ -36,7 +36,7 @@ where
         Some((Some(code), Some(message))) => format!("{code}: {message}"),
         Some((Some(code), None)) => code.to_owned(),
         _ => match error.raw_response().map(|answer| answer.status().as_u16()) {
-            Some(status) => format!("an answer with status {status} that is not the service's"),
+            Some(status) => format!("an answer with status {status} that does not come from the service"),
             None => root_cause(error).to_string(),
         },
     }

@@ -10,7 +10,7 @@ use crate::{MissingRegion, sdk_config};
 #[non_exhaustive]
 pub enum SettingsError {
     /// The shared configuration files have no profile of this name.
-    #[error("there is no profile {name:?} in the AWS configuration files (there: {known})")]
+    #[error("there is no profile {name:?} in the AWS configuration files (they have: {known})")]
     UnknownProfile {
         /// The profile.
         name: String,
@@ -27,7 +27,7 @@ pub enum SettingsError {
     #[error("no AWS region is configured")]
     NoRegion,
     /// AWS has no region of this name.
-    #[error("{0:?} is no AWS region")]
+    #[error("{0:?} is not an AWS region")]
     NoSuchRegion(String),
 }
 
@@ -75,14 +75,14 @@ impl SettingsError {
     pub fn hint(&self, table: &str) -> String {
         match self {
             SettingsError::UnknownProfile { .. } => {
-                format!("correct profile under {table} or [aws], or leave it out")
+                format!("correct profile under {table} or [aws], or remove it")
             }
             SettingsError::Unreadable { .. } => {
                 "correct the files, or name others in AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE".to_owned()
             }
             SettingsError::NoRegion => format!("set region under {table}, or AWS_REGION"),
             SettingsError::NoSuchRegion(_) => {
-                format!("set region under {table}, or AWS_REGION, as AWS writes it: eu-west-1")
+                format!("set region under {table}, or AWS_REGION, in the AWS form: eu-west-1")
             }
         }
     }

@@ -113,7 +113,7 @@ pub enum LetterError {
         source: std::io::Error,
     },
     /// A letter in a newer format.
-    #[error("dead letter {key} has format {found}, and this version knows formats up to {FORMAT}")]
+    #[error("dead letter {key} has format {found}, but this version knows only formats up to {FORMAT}")]
     NewerFormat {
         /// Its key.
         key: String,
@@ -249,10 +249,10 @@ impl LetterError {
         match self {
             LetterError::State(error) => error.hint(),
             LetterError::File { .. } => {
-                "check that the folder is there and can be written to, or name another dead_letter.path".to_owned()
+                "check that the folder exists and is writable, or name another dead_letter.path".to_owned()
             }
             LetterError::NewerFormat { .. } => "use the newer version of streamdex".to_owned(),
-            LetterError::Unstorable(_) => "this is a defect of streamdex: please report it".to_owned(),
+            LetterError::Unstorable(_) => "this is a bug in streamdex: please report it".to_owned(),
         }
     }
 }

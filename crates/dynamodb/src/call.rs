@@ -181,7 +181,7 @@ mod tests {
         let error = Call::of("Query").lacks("Items");
         assert!(error.fault().passes_by_itself() && error.is_incomplete());
         assert_eq!(Call::of("GetItem").place(), Place::default());
-        assert_eq!(error.to_string(), "Query failed: the answer has status 200 and lacks `Items`");
+        assert_eq!(error.to_string(), "Query failed: the answer has status 200 but lacks `Items`");
         assert!(Call::of("PutItem").proven(None).unwrap_err().is_incomplete());
         assert!(Call::of("PutItem").proven(Some(&ConsumedCapacity::builder().build())).is_ok());
     }

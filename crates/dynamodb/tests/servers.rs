@@ -64,7 +64,7 @@ async fn http_for_https_and_the_reverse_are_said() {
     let error = error_of(client(Some(&https))).await;
     assert_eq!(
         error.to_string(),
-        format!("Query at {https} failed: the server speaks plain HTTP, and https was asked for")
+        format!("Query at {https} failed: the server speaks plain HTTP, but https was requested")
     );
     assert!(error.hint().contains("http://"), "{}", error.hint());
 

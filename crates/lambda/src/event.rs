@@ -42,15 +42,15 @@ pub enum EventError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// Its records come from another service.
-    #[error("the event comes from {0}, and this function takes the records of DynamoDB streams")]
+    #[error("the event comes from {0}, but this function accepts only records of DynamoDB streams")]
     OtherService(String),
     /// It is nothing that holds stream records.
     #[error(
-        "the event is no DynamoDB stream event: expected {{\"Records\": […]}} with stream records, or an on-failure record with its payload"
+        "the event is not a DynamoDB stream event: expected {{\"Records\": […]}} with stream records, or an on-failure record with its payload"
     )]
     NoEvent,
     /// It holds items instead of changes.
-    #[error("the event holds items, and items carry no change")]
+    #[error("the event holds items, but items are not changes")]
     Items,
 }
 
@@ -188,7 +188,7 @@ impl EventError {
     pub fn hint(&self) -> &'static str {
         match self {
             EventError::Capture(error) => error.hint(),
-            EventError::OtherService(_) => "take this trigger away from the function",
+            EventError::OtherService(_) => "remove this trigger from the function",
             EventError::NoEvent => {
                 "add an event source mapping for the table's stream; to try the function by hand, send {\"Records\": []}"
             }

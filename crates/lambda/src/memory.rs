@@ -60,8 +60,8 @@ impl IndexMemory {
             let brakes = BrakeRecords::new(self.state.table().await.clone(), [&stream.table()]);
             match timeout(within, brakes.recall(learned)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(hint = error.hint(), "the brakes on record are not known: {error}"),
-                Err(_) => tracing::warn!("the brakes on record are not known: the state table did not answer in time"),
+                Ok(Err(error)) => tracing::warn!(hint = error.hint(), "the stored brakes could not be read: {error}"),
+                Err(_) => tracing::warn!("the stored brakes could not be read: the state table did not answer in time"),
             }
             brakes
         };
@@ -90,7 +90,11 @@ impl IndexMemory {
                     self.stored().insert(known.concrete);
                 }
                 Err(error) => {
-                    tracing::warn!(index = known.concrete, hint = error.hint(), "the index is not noted: {error}");
+                    tracing::warn!(
+                        index = known.concrete,
+                        hint = error.hint(),
+                        "the index could not be recorded: {error}"
+                    );
                 }
             }
         }

@@ -96,10 +96,10 @@ pub enum AttributeProblemKind {
     #[error("a number is not decimal digits")]
     NotANumber,
     /// A value of another shape than an attribute value's, or nested too deep.
-    #[error("a value is no attribute value, or is nested too deep")]
+    #[error("a value is not an attribute value, or is nested too deep")]
     Unreadable,
     /// The image as a whole is no map of attributes.
-    #[error("the image is no map of attributes")]
+    #[error("the image is not a map of attributes")]
     NoImage,
 }
 

@@ -140,7 +140,7 @@ pub fn key_of_texts(keys: &[KeyAttribute], texts: &[(String, String)]) -> Result
     let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
     let names = names.join(", ");
     if let Some((other, _)) = texts.iter().find(|(name, _)| !keys.iter().any(|key| key.name == *name)) {
-        return Err(format!("{other} is no key attribute of the table: {names}"));
+        return Err(format!("{other} is not a key attribute of the table: {names}"));
     }
     let mut item = Map::new();
     for key in keys {

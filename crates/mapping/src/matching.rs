@@ -14,7 +14,7 @@ pub enum PatternError {
     #[error(transparent)]
     Unreadable(AttributeProblem),
     /// The attribute of a placeholder is missing, or no string, number or boolean.
-    #[error("index {pattern:?}: attribute {attribute:?} is missing, or no string, number or boolean")]
+    #[error("index {pattern:?}: attribute {attribute:?} is missing, or is not a string, number or boolean")]
     Attribute {
         /// The index as the route gives it.
         pattern: String,

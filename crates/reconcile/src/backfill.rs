@@ -246,7 +246,7 @@ impl Filling {
     async fn beat(&self) -> Result<(), Fault> {
         match self.store(|_| {}).await {
             Err(Fault::State(error)) if error.aws().is_some_and(|aws| aws.fault().passes_by_itself()) => {
-                tracing::warn!(hint = error.hint(), "how far the backfill is was not stored: {error}");
+                tracing::warn!(hint = error.hint(), "the progress of the backfill could not be stored: {error}");
                 Ok(())
             }
             stored => stored.map(drop),

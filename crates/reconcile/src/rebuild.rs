@@ -222,7 +222,7 @@ impl Rebuild {
             }
             // Where it fails because something has changed meanwhile, the next round sees that.
             if let Err(error) = self.generations.move_aliases(&actions).await {
-                tracing::warn!(hint = error.hint(), "the aliases are not moved: {error}");
+                tracing::warn!(hint = error.hint(), "the aliases could not be moved: {error}");
                 term.sleep(BETWEEN_LOOKS).await?;
             }
         }

@@ -137,7 +137,7 @@ impl Verdict {
             Verdict::Expired => "the item has expired, and DynamoDB has not removed it yet",
             Verdict::Stale => "the index was made with other routes",
             Verdict::NotInTable | Verdict::OtherAddress | Verdict::Missing | Verdict::Different => "unknown",
-            Verdict::Inconclusive => "it could not be decided",
+            Verdict::Inconclusive => "the check could not decide",
         }
     }
 }

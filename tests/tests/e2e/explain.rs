@@ -79,7 +79,7 @@ async fn one_item_of_each_kind_of_trouble() {
     assert!(by_id.status == 1 && by_id.stdout.contains("different: "), "{}{}", by_id.stdout, by_id.stderr);
     for (arguments, part) in [
         (&["explain", "--key", "user_id=u"][..], "session_id is needed once"),
-        (&["explain", "--key", "user=u"], "user is no key attribute of the table: user_id, session_id"),
+        (&["explain", "--key", "user=u"], "user is not a key attribute of the table: user_id, session_id"),
         (&["explain", "--id", "no id of this table"], "no item of the table has a document with this id"),
         (&["explain", "--key", "user_id"], "write it as NAME=VALUE"),
     ] {

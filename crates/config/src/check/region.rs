@@ -11,7 +11,7 @@ const DIRECTIONS: [&str; 9] =
 pub(super) fn check(region: &Located<String>, problems: &mut Problems) {
     if !is_region(region) {
         let hint = "write it as AWS does, with its hyphens: eu-west-1, us-east-1, us-gov-west-1";
-        problems.error_with_hint(&region.place, "this is no AWS region", hint);
+        problems.error_with_hint(&region.place, "this is not an AWS region", hint);
     }
 }
 

@@ -248,7 +248,7 @@ mod tests {
         let error = store.list(None).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "dead letter 2026-11-22T15:01:21.123|1|0 has format 2, and this version knows formats up to 1"
+            "dead letter 2026-11-22T15:01:21.123|1|0 has format 2, but this version knows only formats up to 1"
         );
     }
 

@@ -19,7 +19,7 @@ pub struct RecordsAnswer<'a> {
 
 /// Why a text is no answer of DynamoDB. Values do not appear in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is no JSON object that DynamoDB answers: line {line} column {column}")]
+#[error("it is not a JSON answer of DynamoDB: line {line} column {column}")]
 pub struct AnswerError {
     /// Line, from 1.
     pub line: usize,

@@ -158,7 +158,7 @@ impl Piece<'_> {
                 return Ok(());
             }
             let seconds = last - at + 1;
-            tracing::info!(seconds, "waiting until a read is newer than the letters' changes");
+            tracing::info!(seconds, "waiting until reads are newer than the changes of the letters");
             self.term().sleep(Duration::from_secs(seconds)).await?;
         }
     }

@@ -62,7 +62,7 @@ impl Job {
         loop {
             match self.walk_once(index, slice, spill).await {
                 Err(fault) if walks < WALKS && !fault.is_stop() => {
-                    tracing::info!(index = %index.index, %fault, "the list of documents is begun again");
+                    tracing::info!(index = %index.index, %fault, "starting the list of documents over");
                     walks += 1;
                 }
                 ended => return ended,
@@ -99,7 +99,7 @@ impl Job {
         let super::Scope::Sample(most) = self.settings.scope else { return Ok(extras) };
         for index in live {
             let sample = || self.mirror.index.sample(index, most);
-            let entries = self.mirror.attempts().make(self.term(), "take documents at random", sample).await?;
+            let entries = self.mirror.attempts().make(self.term(), "sample documents", sample).await?;
             report.documents += u64::try_from(entries.len()).unwrap_or(u64::MAX);
             for entry in &entries {
                 let address = address_in(index, entry);
@@ -120,7 +120,7 @@ impl Job {
             tracing::info!(
                 documents = extras.count(),
                 read_units = extras.count(),
-                "documents whose items were not in the table when it was read: each item is looked up, for one read unit or more"
+                "some documents have items that were not in the table when it was read: each item is looked up, for one read unit or more"
             );
         }
         let mut extras = extras.into_reader()?;

@@ -86,7 +86,7 @@ impl Job {
                 tracing::warn!(
                     documents = count,
                     lag_seconds = lag.as_secs(),
-                    "documents differ, and their changes may be on their way for longer than there is time to wait"
+                    "documents differ, and their changes may still be on their way when the time is up"
                 );
                 return Ok(false);
             }
@@ -156,7 +156,7 @@ impl Job {
                 Repairable::Now => written.push(sight.suspect),
                 Repairable::Later => open.push(&sight.into_open())?,
                 Repairable::Never => {
-                    let reason = "its version lies in the future: delete the document, and repair it then";
+                    let reason = "its version is in the future: delete the document, then repair it";
                     self.report(&sight.suspect, sight.judged, reason, report)?;
                 }
             }

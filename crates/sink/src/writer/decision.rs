@@ -151,12 +151,12 @@ impl Fault {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Fault::Cancelled => "nothing: the work goes on from the last checkpoint at the next start",
+            Fault::Cancelled => "nothing: the next start continues from the last checkpoint",
             Fault::IndexMissing { .. } => crate::classify::PauseReason::IndexMissing.hint(),
             Fault::NotSetUp(_) => "run `streamdex index apply`",
             Fault::Paused(pause) => pause.hint(),
             Fault::NoProgress { .. } => {
-                "look at the health and load of the cluster, and run the command again: what is done stays done"
+                "check the health and load of the cluster, and run the command again; finished work is kept"
             }
             Fault::Undecided { .. } => {
                 "nothing, where the index is right: they are dead letters once it accepts another document, or after a minute. Otherwise look at the error: a missing pipeline or an alias without a write index refuses every document"
