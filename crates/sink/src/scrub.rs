@@ -130,20 +130,20 @@ impl Scrubbed {
     pub fn hint(&self) -> &'static str {
         match &self.detail {
             Some(Detail::FieldLimit { .. }) => {
-                "raise index.mapping.total_fields.limit in [index.NAME] settings, or leave fields out with `include` and `exclude`"
+                "raise index.mapping.total_fields.limit in [index.NAME] settings, or drop fields with `include` and `exclude`"
             }
-            Some(Detail::TooManyDocuments) => "make a new generation of the index with more primary shards",
+            Some(Detail::TooManyDocuments) => "create a new generation of the index with more primary shards",
             Some(Detail::TooDeep { .. }) => {
                 "raise index.mapping.depth.limit, or leave the attribute out with `exclude`"
             }
-            Some(Detail::ImmenseTerm { .. }) => "map the field with ignore_above, or as text alone, in mapping_file",
+            Some(Detail::ImmenseTerm { .. }) => "in mapping_file, map the field with ignore_above, or only as text",
             Some(Detail::UnknownField { .. }) => "add the field to the mapping, or leave it out with `exclude`",
             Some(Detail::MetadataField { .. } | Detail::FieldName) => {
                 "rename the attribute with `rename`, or leave it out with `exclude`"
             }
             Some(Detail::Blocked { .. }) => "remove the block of the index or the cluster",
             Some(_) => {
-                "make the attribute's values of one kind, map the field otherwise in mapping_file, or leave it out with `exclude`"
+                "use one type for all values of the attribute, change the field's mapping in mapping_file, or leave it out with `exclude`"
             }
             None => "compare the item with the mapping of the index",
         }
@@ -328,7 +328,7 @@ impl fmt::Display for Detail {
             }
             Detail::UnknownField { field } => write!(f, "field [{field}] is not in the mapping, which is strict"),
             Detail::ImmenseTerm { field } => write!(f, "field [{field}] holds a term longer than 32,766 bytes"),
-            Detail::MetadataField { field } => write!(f, "field [{field}] has a name that OpenSearch keeps for itself"),
+            Detail::MetadataField { field } => write!(f, "field [{field}] has a name that OpenSearch reserves"),
             Detail::FieldName => f.write_str("a field name is empty, or begins or ends with a dot"),
             Detail::TooDeep { limit } => write!(f, "objects are nested deeper than {limit} levels"),
             Detail::FieldLimit { limit } => write!(f, "the index would have more than {limit} fields"),

@@ -216,7 +216,7 @@ impl Indices {
                 let flavour = &engine.flavour;
                 match flavour {
                     Flavour::Unknown => {
-                        tracing::warn!(hint = RIGHTS, "OpenSearch does not give its version to these credentials");
+                        tracing::warn!(hint = RIGHTS, "OpenSearch does not show its version to these credentials");
                     }
                     _ => tracing::info!(engine = %flavour, "connected"),
                 }

@@ -99,20 +99,20 @@ impl Owner {
             findings.push(Finding::new(
                 Code::OtherTableArn,
                 format!("{concrete} was made for a table of the same name in another account or region"),
-                "make sure that only one deployment writes to this index; after a fail-over to another region raise `generation` of this index for a clean one",
+                "make sure that only one deployment writes to this index; after a fail-over to another region, raise its `generation` to start a clean one",
             ));
         } else if differs(&self.table_id, &found.table_id) {
             findings.push(Finding::new(
                 Code::OtherTableId,
                 format!("{concrete} was made for an earlier table of the same name"),
-                "documents of the earlier table stay until they are written again; raise `generation` of this index for a clean one",
+                "documents of the earlier table stay until they are written again; raise `generation` of this index to start a clean one",
             ));
         }
         if found.routes != self.routes {
             findings.push(Finding::new(
                 Code::OtherRoutes,
                 format!("the routes of {} have changed since {concrete} was made", self.table),
-                "documents that do not change keep their old form; raise `generation` of this index to write all of them again (which route has changed is not known: the index keeps a fingerprint of all of them)",
+                "unchanged documents keep their old form; raise `generation` of this index to write all of them again (the index keeps one fingerprint of all routes, so the changed route is unknown)",
             ));
         }
         Ok(findings)

@@ -144,7 +144,7 @@ impl ClusterReader {
         }
         self.close(&walk).await;
         if walk.walked != walk.total {
-            let what = "a list that ends too early";
+            let what = "a truncated list";
             return Err(SetupError::Unexpected { action: ACTION.to_owned(), status: 200, what });
         }
         Ok(EntryPage { entries: page.entries, next: None })

@@ -312,7 +312,7 @@ fn taken_now(operations: Vec<Operation>) -> Vec<(Operation, Instant)> {
 async fn watched(dispatcher: impl Future<Output = dispatch::End>, broken: CancellationToken) {
     let end = AssertUnwindSafe(dispatcher).catch_unwind().await;
     if !matches!(end, Ok(dispatch::End::Complete)) {
-        tracing::error!("the bulk writer broke; nothing is written any more; please report this");
+        tracing::error!("the bulk writer failed and writing has stopped; please report this");
         broken.cancel();
     }
 }

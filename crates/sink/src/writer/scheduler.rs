@@ -135,7 +135,7 @@ impl Scheduler {
         }
         self.resolve_quiet(now);
         for pause in self.gates.forget_missing(now) {
-            tracing::info!(scope = %pause.scope, "nothing was written to the missing index lately");
+            tracing::info!(scope = %pause.scope, "there were no recent writes to the missing index");
         }
         if self.progress.give_up_at(self.queue.len()).is_some_and(|at| at <= now) {
             let fault = match self.gates.pauses().snapshot().into_iter().next() {
