@@ -1,4 +1,4 @@
-//! What an error comes from.
+//! The cause of an AWS error.
 
 use std::error::Error;
 use std::io;

@@ -1,4 +1,4 @@
-//! What is wrong with AWS settings, as far as this machine can tell: no request to AWS is made.
+//! Checks of AWS settings that need no request to AWS.
 
 use aws_types::os_shim_internal::{Env, Fs};
 use streamdex_config::{AwsSettings, is_region};

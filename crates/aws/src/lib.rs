@@ -1,4 +1,4 @@
-//! How streamdex finds credentials and region, and what an error of the SDK comes from.
+//! Finds credentials and region, and the causes of SDK errors.
 //!
 //! DynamoDB, its streams, the state table, secrets, buckets and a signed OpenSearch all ask [`sdk_config`], so that `profile`,
 //! `role_arn` and `external_id` mean the same to each of them.

@@ -1,4 +1,4 @@
-//! The argument tree.
+//! The command line arguments.
 
 mod check;
 mod dlq;

@@ -1,4 +1,4 @@
-//! What a backfill reads, costs and takes, before it begins. Pure.
+//! The plan of a backfill: what it reads, costs and takes. Pure.
 
 use std::fmt::Write as _;
 use std::time::Duration;

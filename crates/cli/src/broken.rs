@@ -1,4 +1,4 @@
-//! Records with bytes that are no text: each is refused by itself.
+//! Records with bytes that are not text. Each is refused separately.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Objects of Amazon S3 that begin with a prefix.
+//! Objects in Amazon S3 with a common prefix.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Captured records mapped into pages: what `--source` and `--images` ask for, and files of lines.
+//! Maps captured records into pages, as `--source` and `--images` request.
 
 use std::borrow::Cow;
 use std::sync::Arc;

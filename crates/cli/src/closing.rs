@@ -1,4 +1,4 @@
-//! Closes the gaps of a table: at a user's word, or for `run` with `on_gap = "resnapshot"`.
+//! Closes the gaps of a table, for `gap close` and for `run` with `on_gap = "resnapshot"`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Asks before something is done that cannot be taken back.
+//! Asks for confirmation before a step that cannot be undone.
 
 use std::io::{IsTerminal, stderr, stdin};
 

@@ -1,4 +1,4 @@
-//! First contact: one-shot commands wait ten seconds for it and then give up.
+//! The first connection to a service. One-shot commands wait ten seconds for it and then give up.
 
 use std::error::Error;
 use std::sync::Arc;

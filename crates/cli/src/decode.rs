@@ -1,8 +1,8 @@
-//! Lines of text out of files as shells and tools write them: UTF-8 with or without a byte order mark, UTF-16, and
+//! Decodes the lines of files as shells and tools write them: UTF-8 with or without a byte order mark, UTF-16, and
 //! either of them in gzip.
 //!
-//! Bytes that are no text do not end the reading: each run of them becomes U+FFFD, and [`Decoded`] says where, so that
-//! the record that they stand in can be refused by itself.
+//! Bytes that are not text do not end the reading. Each run of them becomes U+FFFD, and [`Decoded`] says where, so that
+//! only the record that contains them is refused.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 

@@ -1,4 +1,4 @@
-//! How a command ends: its status, and the one error that all commands have.
+//! The exit status of a command, and the error type of all commands.
 
 use std::error::Error;
 use std::fmt;

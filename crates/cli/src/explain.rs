@@ -1,4 +1,4 @@
-//! `streamdex explain`: what is true of one item, and why.
+//! `streamdex explain`: the state of one item, and the reason for it.
 
 mod answer;
 mod render;

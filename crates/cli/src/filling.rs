@@ -1,5 +1,5 @@
-//! What `run` does beside reading a stream: it fills an empty index with what the table held before, looks out for another
-//! process that does, and where it is to, closes gaps and compares all items with their documents.
+//! The work of `run` beside reading a stream: it fills an empty index with the items from before the stream, watches
+//! for another process that does so, and, if configured, closes gaps and compares all items with their documents.
 
 mod compare;
 mod decision;

@@ -1,4 +1,4 @@
-//! What `run` follows: a follower for each source, over one writer.
+//! The followers of `run`: one for each source, all with one writer.
 
 use std::sync::Arc;
 use std::time::Duration;

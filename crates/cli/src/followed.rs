@@ -1,4 +1,4 @@
-//! Which stream of a table is followed, and where its group keeps its progress.
+//! The followed stream of a table, and the place where its group keeps its progress.
 
 use std::sync::Arc;
 use std::time::Duration;

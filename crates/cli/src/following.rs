@@ -1,4 +1,4 @@
-//! One source of `run`, followed until the end: through gaps, where they are closed by themselves.
+//! Follows one source of `run` until the end, also past gaps if they are closed automatically.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,6 @@
-//! `streamdex iam-policy`: the least that a configuration must be granted.
+//! `streamdex iam-policy`: the least privileges that a configuration needs.
 //!
-//! stdout is one policy document and nothing else, so that it can be given to IAM as it is; what is missing in it
-//! is said on stderr.
+//! stdout contains only one policy document, ready for IAM. stderr names what is missing in it.
 
 use serde::Serialize;
 use streamdex_config::{Arn, Config, TableReference};

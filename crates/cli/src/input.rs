@@ -1,4 +1,4 @@
-//! Captured records from files and stdin, in pieces that fit into memory.
+//! Reads captured records from files and stdin, in pieces that fit into memory.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! `streamdex map`: what would be sent, and nothing is.
+//! `streamdex map`: prints what would be sent, and sends nothing.
 
 use std::fmt::Write as _;
 

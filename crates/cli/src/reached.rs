@@ -1,4 +1,4 @@
-//! What a table and its indices are reached through, and what works on both.
+//! The clients for a table and its indices, and the jobs that need both.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What `run` shows of itself, where an address is given: probes, metrics and status over HTTP.
+//! Serves probes, metrics and status of `run` over HTTP, if an address is given.
 
 mod awaits;
 

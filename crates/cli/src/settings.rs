@@ -1,4 +1,4 @@
-//! Which configuration a command works with.
+//! Finds the configuration of a command.
 
 use std::path::{Path, PathBuf};
 

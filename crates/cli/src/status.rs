@@ -1,4 +1,4 @@
-//! `streamdex status`: what the workers do, as the state table tells it, or one of them.
+//! `streamdex status`: shows the workers from the state table, or from one worker.
 
 mod check;
 mod documents;

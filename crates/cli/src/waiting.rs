@@ -1,4 +1,4 @@
-//! `streamdex await`: until searches find of one item what the table holds.
+//! `streamdex await`: waits until searches find the current version of an item.
 
 use std::time::Duration;
 

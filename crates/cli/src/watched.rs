@@ -1,4 +1,4 @@
-//! Tasks that are to run as long as the command: the end of one of them, or its panic, ends the command.
+//! Background tasks of a command. If one of them ends or panics, the command ends.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Which routes need the old image of an item, which not every stream carries.
+//! Finds the routes that need old images, which not every stream carries.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Whether a route fits the keys of the table.
+//! Checks whether a route fits the keys of the table.
 
 use std::fmt;
 

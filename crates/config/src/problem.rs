@@ -1,4 +1,4 @@
-//! What is wrong with a file: every problem has a place, a message and, where one is known, a remedy.
+//! The problems of a file. Each has a place, a message and, if known, a remedy.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Text out of the bytes of a file, in the encodings in which editors and shells write it.
+//! Decodes a file in the encodings that editors and shells write.
 
 use std::io::{Error, ErrorKind};
 

@@ -1,4 +1,4 @@
-//! One call after the other until it succeeds, until trying again is of no use, or until patience or time is over.
+//! Repeats a call until it succeeds, until a retry is useless, or until the time is up.
 
 use std::future::Future;
 use std::time::Duration;

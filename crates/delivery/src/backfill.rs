@@ -1,7 +1,7 @@
-//! How far the backfill of a table is: one record in the state table, written by whoever fills, read by whoever asks.
+//! The progress of a table's backfill: one record in the state table, written by the process that fills.
 //!
-//! Each write says which one it follows, so that of two processes that both believe to be the one that fills, one is
-//! refused. It needs no more than that: what is filled is a read, and harms nothing when it is done twice.
+//! Each write names its predecessor. So if two processes both try to fill, one of them is refused. This is enough:
+//! filling an item twice does no harm.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the delivery of a page depends on.
+//! The limits of the delivery of a page.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Term;
 
-/// What the delivery of a page depends on.
+/// The limits of the delivery of a page.
 #[derive(Debug, Clone, Default)]
 pub struct Bounds {
     /// Nothing is read or written any more when this is cancelled.

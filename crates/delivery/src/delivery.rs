@@ -1,7 +1,7 @@
-//! A mapped page to its outcomes: items are read, operations written, dead letters stored.
+//! Delivers a mapped page: reads items, writes operations and stores dead letters.
 //!
-//! It returns when each record has its outcome, or when it has to stop; what has no outcome then is undecided, and
-//! no checkpoint may pass it.
+//! It returns when each record has its outcome, or when it has to stop. Records without an outcome are then undecided,
+//! and no checkpoint may pass them.
 
 mod letters;
 mod rounds;

@@ -1,4 +1,4 @@
-//! Why a delivery stopped, whether trying again is of use, and what to do.
+//! Errors of a delivery: the cause, whether a retry helps, and the remedy.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How much of what is read from tables may be held until it is written.
+//! Limits the memory of items that were read from tables and are not written yet.
 
 use std::sync::Arc;
 

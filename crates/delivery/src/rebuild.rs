@@ -1,5 +1,5 @@
-//! How far a rebuild is: one record for each table, about the group whose index searches see and the one that fills the next
-//! generation. Each write says which one it follows.
+//! The progress of a rebuild: one record for each table. It names the group whose index searches see, and the group
+//! that fills the next generation. Each write names its predecessor.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which records of a captured text are mapped.
+//! Chooses the records of a captured text that are mapped.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Whether captured records carry the old images that the routes of their source need: pure.
+//! Checks whether captured records carry the old images that the routes need. Pure.
 
 use sha2::{Digest, Sha256};
 use streamdex_config::{OldImageNeed, needs_old_images};

@@ -1,4 +1,4 @@
-//! One call to DynamoDB: where it went, when the service answered it, and whether the answer holds what was asked for.
+//! One call to DynamoDB: its endpoint, the time of the answer, and whether the answer is complete.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What a table says of itself.
+//! The description of a table.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TableDescription;

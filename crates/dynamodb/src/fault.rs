@@ -1,4 +1,4 @@
-//! What a failed AWS call means. Its error code decides that, never its text.
+//! Classifies failed AWS calls, by error code and never by text.
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What is followed: a table, its keys and its stream, and whether the routes can be served from it.
+//! A followed table: its keys, its stream, and whether the stream can serve the routes.
 
 use aws_sdk_dynamodb::types::{KeyType, TableDescription};
 use streamdex_config::{Source, StreamArn, TableArn, TableReference, needs_old_images};

@@ -1,4 +1,4 @@
-//! Whether the calls that streamdex makes are allowed: each is made once, in a form that changes nothing.
+//! Tests whether the calls of streamdex are allowed. Each is made once, in a form that changes nothing.
 //!
 //! A write carries a condition that never holds, so that it is judged and refused: DynamoDB asks IAM before it looks at the
 //! condition. Such a write takes one write unit.

@@ -1,4 +1,4 @@
-//! From which record on the event source mapping is to deliver again: pure.
+//! The answer to the event source mapping: the record from which it must deliver again. Pure.
 //!
 //! The mapping takes the lowest sequence number of the answer for its checkpoint; everything from it on comes
 //! again, and everything before it is gone for good. A missing, null or empty number fails the whole batch.

@@ -1,4 +1,4 @@
-//! How an invocation's time is divided: pure.
+//! Divides the time of an invocation. Pure.
 //!
 //! ```text
 //! now ───────── sending ─────────┬─ settling ─┬─ storing ─┬─ answering ─┬ Lambda kills the sandbox

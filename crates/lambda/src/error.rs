@@ -1,4 +1,4 @@
-//! Why an invocation fails. Its text reaches logs, the caller, and on-failure destinations.
+//! Errors of an invocation. Their text reaches logs, the caller, and on-failure destinations.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What an event is, and its records, mapped. Nothing is sent here.
+//! Recognises an event and maps its records. Nothing is sent here.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! One invocation: its records delivered, counted, and answered for.
+//! Handles one invocation: delivers its records, counts them, and answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The records of an event on their way to the mapper: which are mapped, within which time.
+//! Chooses the records of an event that are mapped, and the time for it.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! What is kept in the state table beyond the sandbox.
+//! The data that outlives a sandbox, in the state table.
 //!
 //! The UUIDs of indices that were written to: a new sandbox must not make an index again that has vanished, which would be
 //! a gap that nobody hears of. The brakes of indices: a new sandbox must not make dead letters of fifty more documents

@@ -1,5 +1,5 @@
-//! What is made once for a sandbox and used by all its invocations: the connection to OpenSearch before the first of
-//! them, every other part when it is first needed.
+//! The parts that all invocations of a sandbox share: the connection to OpenSearch, made before the first invocation,
+//! and the others, made when first needed.
 //!
 //! Connections are part of it. One that died while the sandbox was frozen costs a retry inside the invocation
 //! and no more: the writer sends again on a new one, and connections idle for 90 s are not used at all.

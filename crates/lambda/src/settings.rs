@@ -1,4 +1,4 @@
-//! Where the configuration of the function comes from, and what of it a sandbox cannot do.
+//! Finds the configuration of the function, and refuses what a sandbox cannot do.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Why records are undecided, and what to do about it.
+//! The reasons for undecided records, and the remedies.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::MORE_PROCESSOR;
 
-/// Why records are undecided, and what to do about it.
+/// The reasons for undecided records, and the remedies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Why {
     /// A word for metrics.

@@ -1,5 +1,4 @@
-//! The records of one page on their way: fetches joined by key, operations coalesced by document, one
-//! outcome per record added up.
+//! The records of one page: joins fetches by key, coalesces operations by document, and adds up one outcome per record.
 //!
 //! Architecture invariant: every record that was pushed ends with exactly one outcome, or is counted as
 //! undecided; `records == sum(outcomes) + undecided`.

@@ -1,4 +1,4 @@
-//! One change of one item, as a stream record tells it.
+//! One change of one item, from a stream record.
 
 use std::borrow::Cow;
 

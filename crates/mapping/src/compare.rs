@@ -1,4 +1,4 @@
-//! Whether two images give the same document.
+//! Compares two images by the documents that they produce.
 
 use std::borrow::Cow;
 use std::ops::Range;

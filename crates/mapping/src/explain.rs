@@ -1,4 +1,4 @@
-//! Which routes ask what of an item, and what comes of it: for people.
+//! Explains for people which routes match an item.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Which route takes an image, and which index that gives.
+//! Finds the route and the index of an image.
 
 use crate::decimal;
 use crate::image::{Attribute, AttributeProblem, Image, Scalar};

@@ -1,4 +1,4 @@
-//! The members of one JSON object that have the same name: the last one stays.
+//! Duplicate names in a JSON object: the last member wins.
 
 use hashbrown::HashSet;
 

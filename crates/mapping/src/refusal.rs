@@ -1,4 +1,4 @@
-//! Changes that cannot be mapped as a whole: why, what is sent all the same, and what may be stale.
+//! Changes that cannot be mapped completely: the reason, what is sent anyway, and what may be stale.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! What a route says of fields, prepared: which attributes are written, under which names, and in which form.
+//! The prepared field rules of a route: which attributes are written, under which names, and in which form.
 //!
-//! Values are shaped from the plain JSON that the reader wrote of them, so an item is read once; what a route says nothing
-//! of is copied.
+//! Values are shaped from the plain JSON that the reader wrote, so an item is read once. Values without a rule are
+//! copied.
 
 mod expand;
 mod set;

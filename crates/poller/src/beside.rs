@@ -1,6 +1,7 @@
-//! What a worker does beside reading a table, while it has the lease: filling the index with what the table held before.
+//! The work of a worker beside reading a table, while it has the lease: filling the index with the items from before
+//! the stream.
 //!
-//! It is the caller's: reading does not depend on it, and goes on where it fails.
+//! The caller supplies it. Reading does not depend on it, and continues if it fails.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! Closes gaps, at an operator's word: pins where reading goes on, and removes the gap, in one transaction that ends the
-//! term of whoever reads the table (rule L4).
+//! Closes gaps at an operator's request. One transaction pins where reading continues, removes the gap, and ends the
+//! term of the current reader (rule L4).
 //!
-//! What was lost stays missing in the index until the index is compared with the table, 90 seconds after reading has begun
-//! again at the earliest: a change that is read late must not look older than what was repaired.
+//! Lost changes stay missing until the index is compared with the table, at the earliest 90 seconds after reading has
+//! started again: a change that is read late must not look older than a repair.
 
 mod plan;
 

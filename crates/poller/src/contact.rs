@@ -1,4 +1,4 @@
-//! When the services last answered a reader.
+//! The time of the last answer of each service to a reader.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

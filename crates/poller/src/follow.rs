@@ -5,8 +5,8 @@
 //!    ▲                   │
 //!    └──── lost, or given up
 //! ```
-//! Everything that takes time is a task; what it comes to is an event, and events are decided on one by one. All tasks of a
-//! term are gone before the next one begins.
+//! Everything that takes time is a task. Its result is an event, and events are handled one by one. All tasks of a term
+//! have ended before the next term begins.
 
 mod discovery;
 mod error;

@@ -1,4 +1,4 @@
-//! The shards of one stream, and in which order they may be read: a pure state machine.
+//! The graph of a stream's shards, which decides the order of reading: a pure state machine.
 //!
 //! Listings and the state table go in, commands come out. A listing is no snapshot: a child can be shown
 //! before its parent looks closed, a closed shard before it has a child, and a trimmed parent not at all. So

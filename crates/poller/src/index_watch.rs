@@ -1,4 +1,4 @@
-//! The look at the indices before a checkpoint, shared by all shards.
+//! The check of the indices before a checkpoint, shared by all shards.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

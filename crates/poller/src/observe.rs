@@ -1,4 +1,4 @@
-//! What a process shows of itself while it runs: probes, metrics, status.
+//! Probes, metrics and status of a running process.
 //!
 //! [`Boards`] holds what is shown: the board of each source, the counters of the writer, and whether OpenSearch
 //! answers. A [`Snapshot`] is all of it at one moment; probes ([`Snapshot::dead`], [`Snapshot::unready`]),

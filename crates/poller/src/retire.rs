@@ -1,4 +1,4 @@
-//! The end of a group that follows a table: its lease is taken, and what the state table holds of it is deleted.
+//! Ends a group that follows a table: takes its lease, and deletes its data in the state table.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a follower is doing, for people and metrics.
+//! The status of a follower, for people and metrics.
 
 mod board;
 mod entry;

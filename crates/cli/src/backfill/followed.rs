@@ -1,5 +1,5 @@
-//! Who follows the stream of a table that is to be filled: without a follower, what is written meanwhile is missed
-//! (rule B5, docs/guarantees.md).
+//! Finds out who follows the stream during a backfill. Without a follower, changes during the backfill are missed (rule
+//! B5, docs/guarantees.md).
 
 use streamdex_config::{Config, Source};
 use streamdex_mapping::READ_MARGIN_SECONDS;

@@ -1,4 +1,4 @@
-//! Whether an index can hold the documents that a sample of items gives: pure.
+//! Checks whether an index can hold the documents of a sample of items. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 

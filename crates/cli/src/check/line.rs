@@ -1,4 +1,4 @@
-//! One line of a check, and all of them on a screen: pure.
+//! The lines of a check, and their output. Pure.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Who else reads a stream: event source mappings of AWS Lambda.
+//! Finds other readers of a stream: event source mappings of AWS Lambda.
 
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::{EventSourceMappingConfiguration, EventSourcePosition};

@@ -1,4 +1,4 @@
-//! Where dead letters are, and which of them are meant.
+//! The store of dead letters, and the selection of some of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;

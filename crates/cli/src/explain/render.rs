@@ -1,4 +1,4 @@
-//! The answer of `explain`, for people. Pure.
+//! The output of `explain` for people. Pure.
 
 use std::fmt::Write as _;
 

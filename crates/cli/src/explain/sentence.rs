@@ -1,4 +1,4 @@
-//! What is true of an item, in one sentence: pure.
+//! One sentence on the state of an item. Pure.
 
 use streamdex_reconcile::explain::Explained;
 use streamdex_reconcile::verdict::Verdict;

@@ -1,4 +1,4 @@
-//! Changes were lost in a gap: all items are being compared with their documents, and what differs is repaired.
+//! After a gap: compares all items with their documents, and repairs the differences.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Whether `run` fills an index: decided once, when a group begins with a stream. Pure.
+//! Decides whether `run` fills an index, once, when a group begins with a stream. Pure.
 
 use streamdex_poller::graph::Until;
 

@@ -1,4 +1,4 @@
-//! The text of a configuration for a table: pure.
+//! Writes the configuration for a table. Pure.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! What attributes look like in a sample of items, and which keys of a route suit them: pure.
+//! Finds the form of attributes in a sample of items, and the keys of a route that suit them. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 

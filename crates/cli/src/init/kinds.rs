@@ -1,7 +1,7 @@
-//! The kinds of items in one table, as a sample shows them: pure.
+//! Finds the kinds of items in a sample of a table. Pure.
 //!
-//! A single-table design tells its kinds apart by an attribute that is made for that, as `type`, or by the literal parts
-//! of its keys, as `ORDER#o7#LINE#1`.
+//! A single-table design distinguishes its kinds by an attribute such as `type`, or by the literal parts of its keys,
+//! as in `ORDER#o7#LINE#1`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Which facts change what is printed: one that changes nothing was given for another purpose.
+//! Finds the options that have no effect on a policy.
 
 use super::facts::{Facts, View};
 

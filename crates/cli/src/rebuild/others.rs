@@ -1,4 +1,4 @@
-//! Who else reads the stream of a table: two readers are its limit. Pure.
+//! Checks for other readers of a table's stream, which serves at most two. Pure.
 
 use crate::exit::{CliError, Exit};
 

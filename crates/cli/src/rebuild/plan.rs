@@ -1,4 +1,4 @@
-//! `rebuild --plan`: all items are written to scratch indices of the new mapping, to see what it refuses and changes.
+//! `rebuild --plan`: writes all items to scratch indices with the new mapping, to see what it refuses and changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! What is said of a rebuild.
+//! The output about a rebuild.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! One table whose indices are rebuilt, and what is known of the two groups.
+//! A table whose indices are rebuilt, and the state of its two groups.
 
 use std::sync::Arc;
 use std::time::Duration;

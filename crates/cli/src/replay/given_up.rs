@@ -1,4 +1,4 @@
-//! What Lambda lays into a bucket when it gives a batch up. Pure.
+//! Reads the objects that Lambda writes to a bucket for failed batches. Pure.
 //!
 //! An object is removed after its replay, so nothing else is taken for one: every record must name a stream of a table
 //! that is followed, by its whole ARN.

@@ -1,8 +1,8 @@
-//! Objects of S3, one after the other.
+//! Replays S3 objects, one after the other.
 //!
-//! What Lambda did not lay there stays and stops nobody else, and so does what cannot be fetched. What all of whose records
-//! have an outcome that can be found again is removed where that is asked for: their items are in the index, or dead letters
-//! that `dlq replay` can heal.
+//! Objects that Lambda did not write are kept and do not stop the others; so are objects that cannot be fetched. With
+//! `--remove`, an object is removed once all of its records have an outcome that can be found again: their items are in
+//! the index, or are dead letters that `dlq replay` can heal.
 
 use super::Replay;
 use super::given_up::event_in;

@@ -1,5 +1,4 @@
-//! Under which fields the attributes of a route are written: what its keys say about the same place, and names that
-//! cannot be fields.
+//! Checks the field names of a route: keys that contradict each other, and names that cannot be fields.
 
 use std::collections::BTreeMap;
 

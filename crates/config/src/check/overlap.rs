@@ -1,4 +1,4 @@
-//! What holds between routes: who owns an index, how its ids are made, and which route is ever reached.
+//! Checks between routes: the owner of an index, the form of its ids, and routes that are never reached.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `[[route]]`: one route at a time. What holds between routes is in [`super::overlap`].
+//! `[[route]]`: checks one route. Checks between routes are in [`super::overlap`].
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! How each kind of value is read.
+//! Readers for each kind of value.
 
 use serde_json::json;
 

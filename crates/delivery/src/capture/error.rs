@@ -1,4 +1,4 @@
-//! Why a captured text cannot be taken.
+//! Errors of captured texts.
 
 use streamdex_mapping::MapError;
 use streamdex_mapping::event::CapturedError;

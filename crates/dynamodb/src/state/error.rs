@@ -1,10 +1,10 @@
-//! Why the state table cannot be used.
+//! Errors of the state table.
 
 use super::keys::FORMAT;
 use crate::fault::AwsError;
 use crate::place::Place;
 
-/// Why the state table cannot be used.
+/// Errors of the state table.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {

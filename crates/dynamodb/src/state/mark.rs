@@ -1,4 +1,4 @@
-//! The mark: the one item that says that a table is a state table.
+//! The mark: the item that identifies a state table.
 //!
 //! Other tables can have the same key names, as single-table designs have. Leases and dead letters must not be written
 //! among their items.

@@ -1,4 +1,4 @@
-//! Conditional writes: what they ask for, and what they do. Pure.
+//! Conditional writes, as conditions and changes. Pure.
 //!
 //! A write is a value: the conditions that are sent to DynamoDB are the ones that [`apply`] carries out on a map, for
 //! tests and for the simulation.

@@ -1,5 +1,4 @@
-//! What is sent once for several records: of two operations on one document one stands, and one read of an item does for
-//! all records of its key.
+//! Coalesces the work of several records: one operation for each document, and one read for all records of a key.
 
 use std::hash::BuildHasher;
 

@@ -1,4 +1,4 @@
-//! What a captured text is, or why it is none.
+//! Recognises captured texts.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Rule D1 (docs/guarantees.md): what is deleted beside a dead letter, and what never is.
+//! Rule D1 (docs/guarantees.md): the deletes that go with a dead letter.
 
 use super::tests::{both, image, index, lines, map, map_with, split, to};
 use super::*;

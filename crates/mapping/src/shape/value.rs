@@ -1,4 +1,4 @@
-//! Values: plain JSON in, plain JSON out, as a route has it.
+//! Shapes values: plain JSON in, plain JSON out, by the rules of a route.
 
 use super::{Around, Shape, begin_literal, begin_member, expand, separate};
 use crate::compare::canonical_json;

@@ -1,4 +1,4 @@
-//! What closing gaps writes: pure.
+//! The writes that close gaps. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 

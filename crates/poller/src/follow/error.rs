@@ -1,11 +1,11 @@
-//! Why a stream cannot be followed.
+//! Errors of following a stream.
 
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::state::StateError;
 
 use crate::beside::Undecided;
 
-/// Why a stream cannot be followed.
+/// Errors of following a stream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FollowError {

@@ -1,4 +1,4 @@
-//! The reader's signs of life: a separate task, so that nothing delays it.
+//! The reader's heartbeat: a separate task, so that nothing delays it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

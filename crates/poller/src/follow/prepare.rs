@@ -1,4 +1,4 @@
-//! What happens in a term before the first record is read: state judged, the start pinned.
+//! The start of a term, before the first record is read: checks the state, and pins the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a follower works with, and how; and how its work ends.
+//! The parts and settings of a follower, and how its work ends.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -1,4 +1,4 @@
-//! Decides on events, one by one, for one term.
+//! Handles the events of one term, one by one.
 
 mod closed;
 mod readers;

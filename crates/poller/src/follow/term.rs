@@ -1,4 +1,4 @@
-//! One term: from the lease taken until it is lost, given up or given back.
+//! One term: from taking the lease until it is lost, given up or released.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

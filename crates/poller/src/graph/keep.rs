@@ -1,4 +1,4 @@
-//! For how long a shard that is done is remembered.
+//! The time for which a finished shard is remembered.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a complete listing of the stream means.
+//! Evaluates a complete listing of the stream.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! How far the search for the children of a drained shard has come. Pure.
+//! The progress of the search for the children of a drained shard. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! When a reader gives its lease up because it does not get on, and how long its host waits then: pure.
+//! Decides when a reader without progress gives up its lease, and how long its host then waits. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A reader's judgement of itself.
+//! The reader's own view of its lease.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

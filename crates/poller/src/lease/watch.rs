@@ -1,4 +1,4 @@
-//! When a standby may take the lease: pure.
+//! Decides when a standby may take the lease. Pure.
 
 use std::time::Duration;
 

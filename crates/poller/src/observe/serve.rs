@@ -1,4 +1,4 @@
-//! HTTP around the answers: one request a connection, each with a deadline, and places that probes alone take, and waits alone.
+//! The HTTP server: one request per connection, each with a deadline, and with slots reserved for probes and for waits.
 
 mod answer;
 mod awaits;

@@ -1,4 +1,4 @@
-//! Everything at one moment, and what follows from it for the probes: pure.
+//! A snapshot of everything at one moment, and the probes that follow from it. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the state table tells of the reader and the shards of one table: for `streamdex status` without an address.
+//! The reader and the shards of one table, from the state table: for `streamdex status` without an address.
 
 use std::time::Duration;
 

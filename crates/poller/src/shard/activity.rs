@@ -1,4 +1,4 @@
-//! What is known of one shard's task from outside.
+//! The state of a shard's task, seen from outside.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the task of a shard is given, and what it comes to.
+//! The input and the result of a shard's task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

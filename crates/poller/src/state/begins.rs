@@ -1,5 +1,5 @@
-//! Shards that are to be begun, in batches: each is a write under the condition of the lease, and such writes refuse one
-//! another where they are under way at once.
+//! Starts shards in batches. Each start is a write under the condition of the lease, and concurrent writes of this kind
+//! refuse one another.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Items of the state table, to and from what they mean: pure.
+//! Converts items of the state table to and from their types. Pure.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_delivery::backfill::BackfillRecord;

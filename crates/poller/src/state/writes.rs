@@ -1,4 +1,4 @@
-//! Every write about progress, with its conditions: pure. The numbers are those of `docs/adr/0010-one-reader.md`.
+//! All writes of progress, with their conditions. Pure. The numbers are those of `docs/adr/0010-one-reader.md`.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_delivery::indices::write_index;

@@ -1,4 +1,4 @@
-//! Whether an index holds what its table held before the stream was followed.
+//! The backfill state of an index: whether it has the items from before the stream.
 
 use serde::{Deserialize, Serialize};
 use streamdex_delivery::backfill::{BackfillRecord, BackfillState};

@@ -1,4 +1,4 @@
-//! What a worker says of itself in its heartbeat, for `streamdex status`.
+//! The summary that a worker stores in its heartbeat, for `streamdex status`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is known of a follower at one moment.
+//! The status of a follower at one moment.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The tasks that read shards in a term, each started again where it broke.
+//! The tasks that read shards in a term. A task that fails is started again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

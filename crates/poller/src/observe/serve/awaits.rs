@@ -1,4 +1,4 @@
-//! `POST /await`: the request is read here, and answered by whoever knows the table.
+//! `POST /await`: reads the request, and passes it to the component that knows the table.
 
 use std::sync::Arc;
 use std::time::Duration;

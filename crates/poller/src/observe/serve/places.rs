@@ -1,4 +1,4 @@
-//! Places for connections: bounded, and never a reason for a newcomer to wait.
+//! Slots for connections: their number is bounded, and a new connection never waits for one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What a call for records that failed means.
+//! Handles failed calls for records.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
