@@ -1,13 +1,13 @@
-//! Writes what a table held before its stream began.
+//! Writes the items that a table held before its stream began.
 //!
 //! ```text
 //! segment ─▶ Scan page ─▶ what each item gives ─▶ bulk writes ─▶ the segment's position ─▶ the next page
 //!    × N                       under the version of the read              │ every few seconds
 //!                                                                         └─▶ the record in the state table
 //! ```
-//! Beside a stream that is followed it converges by the law of reads (DESIGN; docs/adr/0003): what is written is as old as
-//! the time of its page, so a later change is newer, and an earlier one is part of it. What was read too long ago, or whose
-//! request got no answer, is read again by its key.
+//! It converges beside a followed stream by the law of reads (DESIGN; docs/adr/0003): a written item is as old as its
+//! page, so a later change is newer, and an earlier change is part of it. An item is read again by its key if its read
+//! is too old, or if its request got no answer.
 
 mod claim;
 mod lookout;

@@ -1,4 +1,4 @@
-//! One item and its documents: what is there, what should be there, and why.
+//! Explains one item and its documents: what exists, what should exist, and why.
 
 use std::sync::Arc;
 

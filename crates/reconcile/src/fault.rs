@@ -1,4 +1,4 @@
-//! Why a job stopped.
+//! Errors that stop a job.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! How fast a table is read, in read units or items a second.
+//! The read rate of a table, in read units or items per second.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

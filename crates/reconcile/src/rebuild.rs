@@ -1,8 +1,9 @@
-//! Rebuild: a next generation of the indices is filled beside the one that searches see, and searches move to it when it was
-//! compared with the table and is equal (rule N1).
+//! Rebuilds indices: fills the next generation beside the one that searches see, and moves searches to it once it
+//! equals the table (rule N1).
 //!
-//! Filling and comparing is the work of whoever follows the stream for the group of the next generation. What is here looks
-//! at what is recorded, stores the next phase, and moves the aliases: any process can do it, and go on where another one was.
+//! The process that follows the stream for the group of the next generation fills and compares. This module reads the
+//! record of the rebuild, stores the next phase, and moves the aliases. Any process can do it, and can continue where
+//! another one stopped.
 
 mod abort;
 mod begin;

@@ -1,4 +1,5 @@
-//! Writes the truth: items are read, and written under the version of that read (DESIGN: the law of reads, ADR 0003).
+//! Repairs documents: reads their items, and writes them under the version of that read (DESIGN: the law of reads, ADR
+//! 0003).
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

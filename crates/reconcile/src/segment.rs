@@ -1,6 +1,6 @@
-//! The segment job: a bounded piece of a scan, from a position to the next one.
+//! The segment job: a bounded part of a scan, from one position to the next.
 //!
-//! It holds nothing but its position. Who drives it decides how long a piece is, keeps the position, and goes on from
+//! Its only state is its position. The caller decides the length of a part, stores the position, and continues from
 //! there: in this process, in the next one, or in another invocation.
 
 use async_trait::async_trait;

@@ -1,4 +1,4 @@
-//! Waits until searches find of one item what the table holds.
+//! Waits until searches find the current version of an item.
 //!
 //! The item is read once, strongly consistent, and again when its document changes to something else, or when its
 //! difference is old: then the table may hold a later state too. Documents are read by their ids, which sees what was

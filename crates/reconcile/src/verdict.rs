@@ -1,4 +1,4 @@
-//! What is true of one document, compared with the item that it mirrors. Pure.
+//! The verdict on one document, compared with its item. Pure.
 
 use serde::{Deserialize, Serialize};
 use streamdex_mapping::expiry::is_expired;

@@ -6,8 +6,8 @@
 //! index ─▶ every id ───────────┴─▶ which ids the table does not give ─▶ look ───┘              │
 //!                                                                                    repair ◀──┘
 //! ```
-//! While changes are on their way the two differ, rightly. So a difference counts only where neither side of it changed
-//! between two looks that are further apart than the reader's lag and the margin of reads.
+//! While changes are on their way, both sides may differ. So a difference counts only if neither side changed between
+//! two checks that are further apart than the reader's lag and the margin of reads.
 
 mod healed;
 mod index;

@@ -1,5 +1,5 @@
-//! What OpenSearch itself must allow for the requests that are made here: a role of the security plugin and its mapping, or a
-//! data access policy of Serverless. Pure.
+//! The permissions inside OpenSearch for the requests of this crate: a role of the security plugin and its mapping, or
+//! a data access policy of Serverless. Pure.
 //!
 //! | request | permission |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! How requests are authenticated, and how refused credentials are read again.
+//! Authenticates requests, and reads refused credentials again.
 //!
 //! Signing itself is done by the `opensearch` crate, which asks its provider for credentials at every
 //! request; so `CachedCredentials` keeps them until shortly before they expire, and a refresh forgets

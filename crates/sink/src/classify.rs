@@ -1,4 +1,4 @@
-//! What an answer of OpenSearch means: one pure function for items, one for whole requests.
+//! Classifies answers of OpenSearch: one pure function for items, one for whole requests.
 //!
 //! Matched on status and error `type`, never on a reason: reasons differ between versions and quote
 //! documents. The tests have one row per line of the table that this follows.

@@ -1,4 +1,4 @@
-//! Why there is no answer, in words that an operator can act on.
+//! Connection errors, in words that an operator can act on.
 
 use std::error::Error;
 use std::path::PathBuf;

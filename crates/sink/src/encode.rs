@@ -1,4 +1,4 @@
-//! Operations to the lines of a bulk body, and the checks that one bad operation must not reach OpenSearch.
+//! Encodes operations as lines of a bulk body, and checks them, so that a bad operation does not reach OpenSearch.
 
 use streamdex_config::LARGEST_BODY;
 use streamdex_mapping::{Action, LONGEST_ID, Operation};

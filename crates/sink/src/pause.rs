@@ -1,4 +1,4 @@
-//! What is held back, why and since when; and when to say so. Pure: times are arguments.
+//! Pauses of writing: scope, reason and start, and the times to log them. Pure: times are arguments.
 
 use std::collections::BTreeMap;
 use std::fmt;

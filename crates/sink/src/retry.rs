@@ -1,4 +1,4 @@
-//! How long to wait before something is sent again: exponential intervals with full jitter.
+//! The delays between retries: exponential intervals with full jitter.
 //!
 //! The only file that names the `backoff` crate, and for its intervals alone (ADR 0006). Its own jitter is
 //! switched off, since it takes a random number that no test can seed.

@@ -1,8 +1,9 @@
 //! Cuts OpenSearch's error reasons down to what may be logged and stored: type, top-level field, expected type.
 //!
-//! The names inside objects are keys of maps, and so content: a field is named by the attribute that it is in. Reasons quote values ("Preview of field's value: …"), ids and whole documents. So nothing of a reason is
-//! passed on that is not recognised here: known sentences are taken apart from their beginning (a value can
-//! only stand after the field's name), and every other one is dropped.
+//! The names inside objects are keys of maps, and so content: a field is named by the attribute that it is in. Reasons
+//! quote values ("Preview of field's value: …"), ids and whole documents. So only recognised parts of a reason are
+//! passed on: known sentences are parsed from their beginning (a value can only follow the field's name), and all
+//! others are dropped.
 
 mod types;
 

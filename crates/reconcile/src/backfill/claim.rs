@@ -1,4 +1,4 @@
-//! Who fills a table: one process at a time, as long as it stores how far it is.
+//! The claim on a backfill: one process at a time fills a table, as long as it keeps storing its progress.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whoever reads the stream looks out for a backfill, in this process or another one.
+//! Lets the reader of the stream notice a backfill, in this process or another one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What can be done about a letter. Pure.
+//! Decides what to do with a letter. Pure.
 
 use bytes::Bytes;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Replays letters: in the table's present state, never in the letter's.
+//! Replays letters with the current item of the table, never with the image of the letter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

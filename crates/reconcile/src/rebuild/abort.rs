@@ -1,4 +1,4 @@
-//! The end of a rebuild that searches have not moved to: what it made is deleted.
+//! Aborts a rebuild before searches have moved: deletes what it made.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whether a rebuild can begin, and what it is about: pure.
+//! Decides whether a rebuild can begin, and for which indices. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The second pass: which documents the indices have that no item gives.
+//! The second pass: finds documents without an item.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

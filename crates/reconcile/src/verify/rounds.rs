@@ -1,4 +1,4 @@
-//! Differences are looked at again until they are decided.
+//! Checks differences again until they are decided.
 
 use std::time::Duration;
 

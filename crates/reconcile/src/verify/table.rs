@@ -1,4 +1,4 @@
-//! The first pass: every item against its document.
+//! The first pass: compares every item with its document.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What the documents of an index show: values that the index ignored, and ids that it holds twice.
+//! Counts problems in the documents of an index: ignored values and duplicate ids.
 //!
 //! An id can be in an index twice, once on each of two shards, where two routings gave it different shards. Terms of `_id`
 //! cannot be added up by the engine at an affordable price (field data for every id). So the documents that can be

@@ -1,4 +1,4 @@
-//! Why an index cannot be set up, and what to do about it.
+//! Errors of index set-up, and their remedies.
 
 use std::fmt;
 

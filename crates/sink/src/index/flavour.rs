@@ -1,4 +1,4 @@
-//! Which search engine answers, and what it lacks.
+//! Recognises the search engine, and its limits.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The generations of a table's indices that are there, and which of them searches see.
+//! The existing generations of a table's indices, and those that searches see.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Which indices of the routes are there, for whoever reads all of them.
+//! Finds the existing indices of the routes, for jobs that read all of them.
 
 use std::collections::BTreeMap;
 

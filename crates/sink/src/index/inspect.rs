@@ -1,4 +1,4 @@
-//! What is unsafe in an index: pure checks of settings and mapping, each with what to do about it.
+//! Finds unsafe settings and mappings of an index, each with a remedy. Pure.
 
 use std::collections::BTreeSet;
 

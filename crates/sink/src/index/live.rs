@@ -1,4 +1,4 @@
-//! The filter of the `NAME-live` alias, which hides what has expired and DynamoDB has not deleted yet: pure.
+//! The filter of the `NAME-live` alias, which hides expired items that DynamoDB has not deleted yet. Pure.
 
 use std::collections::BTreeSet;
 

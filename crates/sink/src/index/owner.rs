@@ -1,4 +1,4 @@
-//! Who an index belongs to: `_meta.streamdex` in its mapping.
+//! The owner of an index: `_meta.streamdex` in its mapping.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,4 +1,4 @@
-//! What only writing shows: whether the engine keeps external versions.
+//! Tests by writing whether the engine keeps external versions.
 
 use opensearch::http::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! One answer to an administrative request, and what it says where it is not the answer that was asked for.
+//! An answer to an administrative request, and a description of unexpected answers.
 //!
 //! A proxy, a load balancer or a login page can answer 200 in place of OpenSearch. So nothing is read out of an answer
 //! that lacks what was asked for: it is [`SetupError::Unexpected`], which passes by itself.

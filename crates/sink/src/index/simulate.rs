@@ -1,4 +1,4 @@
-//! What OpenSearch would make of an index: its templates laid under the create request.
+//! Simulates the creation of an index, with the templates that apply to it.
 
 use opensearch::http::Method;
 use serde_json::{Map, Value};

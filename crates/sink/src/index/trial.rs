@@ -1,4 +1,4 @@
-//! What a set-up check asks of OpenSearch, in forms that change nothing.
+//! The requests of a set-up check, in forms that change nothing.
 
 use opensearch::http::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What a writer says of each operation that it was given.
+//! The decision of a writer on each operation.
 
 use std::sync::Arc;
 use std::time::Duration;

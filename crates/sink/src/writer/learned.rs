@@ -1,4 +1,4 @@
-//! What writers have learned of a cluster. It holds no operation, so that it outlives the writer that learned it.
+//! What writers have learned about a cluster. It holds no operations, so it can outlive its writer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,4 @@
-//! The right to send, which a caller can lose.
+//! The permission to send, which a caller can lose.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What an answer means for each operation of its request, for their indices, and for the request. Pure.
+//! The verdicts of an answer on each operation of its request, on their indices, and on the request. Pure.
 
 use std::sync::Arc;
 

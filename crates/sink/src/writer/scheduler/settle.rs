@@ -1,4 +1,4 @@
-//! What is done about each answer: it is judged, and the verdicts are applied to the scheduler's state.
+//! Settles answers: judges each one, and applies the verdicts to the scheduler's state.
 
 use std::sync::Arc;
 
