@@ -14,7 +14,8 @@ use crate::step::cargo;
 pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
-    /// What else `cargo install` is told. Without optimisation a tool compiles in half the time, and most are fast enough.
+    /// Further arguments of `cargo install`. Without optimisation a tool compiles in half the time, and most are fast
+    /// enough.
     options: &'static [&'static str],
 }
 

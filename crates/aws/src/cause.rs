@@ -24,7 +24,7 @@ pub fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'sta
     causes(error).last().unwrap_or(error)
 }
 
-/// What a service answered to a call, or why there was no answer, in one line.
+/// Describes the answer of a service to a call, or the reason for no answer, in one line.
 pub fn call_reason<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -42,7 +42,7 @@ where
     }
 }
 
-/// What is said where a call failed for want of credentials; `None` where it had some.
+/// The message if a call failed because there are no credentials; `None` for any other failure.
 pub fn missing_credentials(error: &(dyn Error + 'static)) -> Option<String> {
     let credentials = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
     Some(format!("no AWS credentials: {}", credentials_reason(credentials)))

@@ -71,7 +71,8 @@ async fn profile(name: Option<&str>) -> Result<(), SettingsError> {
 // === impl SettingsError ===
 
 impl SettingsError {
-    /// What to do, in one sentence; `table` is where the settings stand in the configuration, as `[source]`.
+    /// The remedy, in one sentence. `table` is the table of the configuration that has the settings, such as
+    /// `[source]`.
     pub fn hint(&self, table: &str) -> String {
         match self {
             SettingsError::UnknownProfile { .. } => {

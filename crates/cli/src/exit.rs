@@ -92,7 +92,7 @@ impl CliError {
         CliError { message: format!("{}: {}", path.display(), self.message), ..self }
     }
 
-    /// A failed write to stdout. A reader that has gone away wants no more, which is no failure.
+    /// A failed write to stdout. A closed pipe is not a failure.
     pub fn stdout(error: io::Error) -> CliError {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return CliError { closed_pipe: true, ..CliError::new(Exit::Done, "stdout was closed") };

@@ -25,7 +25,7 @@ pub struct Attempts<'d> {
 pub struct Term<'b> {
     /// Nothing is tried any more when this is cancelled.
     pub cancel: &'b CancellationToken,
-    /// By then all is to be done: one attempt has a share of the time that is left.
+    /// The deadline of the whole work. One attempt gets a share of the time that is left.
     pub until: Option<Instant>,
 }
 

@@ -19,14 +19,14 @@ use streamdex_sink::index::KnownIndex;
 
 use crate::indices::KnownIndices;
 
-/// How far the backfill of a table is. Times are seconds since 1970, by the service.
+/// The progress of a table's backfill. Times are seconds since 1970, by the service's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackfillRecord {
     /// What it is about.
     pub state: BackfillState,
     /// Who fills, or is to.
     pub by: FilledBy,
-    /// Who fills now; nobody, where it was stopped or is done.
+    /// The process that fills; `None` if it was stopped or is complete.
     pub owner: Option<String>,
     /// Changes were lost: documents whose items are gone may be there, so that only a comparison completes it.
     pub after_gap: bool,
@@ -110,13 +110,13 @@ pub struct StoredBackfill {
     indices: KnownIndices,
 }
 
-/// A table in so many segments is read fast enough by one process.
+/// The number of segments with which one process reads a table fast enough.
 pub const SEGMENTS: u32 = 8;
 
 // === impl Stored ===
 
 impl Stored {
-    /// What came of the one write of a record; `is_own` says whether what is there is the record.
+    /// The result of the write of a record. `is_own` says whether the stored item is the record.
     pub fn of(answer: &Answer, is_own: impl FnOnce(&Item) -> bool) -> Stored {
         if answer.is_stored(is_own) { Stored::Stored } else { Stored::Refused }
     }
@@ -125,7 +125,7 @@ impl Stored {
 // === impl BackfillRecord ===
 
 impl BackfillRecord {
-    /// A backfill of so many segments that nobody has begun.
+    /// A backfill with this number of segments that has not begun.
     pub fn new(by: FilledBy, segments: u32, expected: u64, now: u64) -> BackfillRecord {
         BackfillRecord {
             state: BackfillState::Running,
@@ -143,20 +143,21 @@ impl BackfillRecord {
         }
     }
 
-    /// Of a table whose stream held all of it.
+    /// The record of a table whose stream held all of its items.
     pub fn of_stream(now: u64) -> BackfillRecord {
         let record = BackfillRecord::new(FilledBy::Stream, 1, 0, now);
         BackfillRecord { state: BackfillState::Complete, segments: Vec::new(), ..record }
     }
 
-    /// Of a table of which changes were lost: all of it is to be compared, 90 seconds after reading goes on. What the index
-    /// holds of those last seconds looks newer than what is read before.
+    /// The record of a table with lost changes: all items must be compared, 90 seconds after reading continues. In
+    /// between, documents of these last seconds look newer than the items that are read.
     pub fn after_gap(by: FilledBy, now: u64) -> BackfillRecord {
         let not_before = now + READ_MARGIN_SECONDS;
         BackfillRecord { after_gap: true, not_before, ..BackfillRecord::new(by, SEGMENTS, 0, now) }
     }
 
-    /// Complete, since all items were compared with their documents; for so many of them dead letters say why they differ.
+    /// Marks the backfill as complete: all items were compared with their documents. `dead_lettered` of them differ and
+    /// have dead letters.
     #[must_use]
     pub fn completed(&self, (items, dead_lettered): (u64, u64), now: u64) -> BackfillRecord {
         let state = BackfillState::Complete;
@@ -225,7 +226,7 @@ impl BackfillRecord {
         item
     }
 
-    /// Stores it where what is there has the beat `follows`, or where there is none.
+    /// Stores the record if the stored one has the beat `follows`; with `None`, if there is none.
     pub fn put(&self, follows: Option<u64>) -> Operation {
         let condition = match follows {
             Some(beat) => Condition::Is("beat", of_number(beat)),
@@ -235,7 +236,7 @@ impl BackfillRecord {
         Operation { sort_key, conditions: vec![condition], action: Action::Put(self.attributes()) }
     }
 
-    /// Stores it whatever is there: nothing that was recorded before counts.
+    /// Stores the record unconditionally and replaces an earlier one.
     pub fn replace(&self) -> Operation {
         Operation { conditions: Vec::new(), ..self.put(None) }
     }

@@ -61,7 +61,7 @@ pub struct DeadLetter {
     pub document_omitted: bool,
 }
 
-/// What tells one letter from another: the same record again makes the same key.
+/// The identity of a letter: a repeated record produces the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LetterKey {
     /// The stream's label; `-` for records that came from elsewhere.

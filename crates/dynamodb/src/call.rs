@@ -75,7 +75,8 @@ impl Call {
         Ok(if body.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { body })
     }
 
-    /// The body cannot be read, and is to be asked for again: proxies too answer with status 200. `what` holds no values.
+    /// The error of a body that cannot be read. The call is repeated, since proxies also answer with status 200. `what`
+    /// contains no values.
     pub fn unreadable(&self, what: &impl ToString) -> AwsError {
         self.fault(Fault::Transient).unreadable(&self.seen().head, &what.to_string())
     }
@@ -99,8 +100,8 @@ impl Call {
         self.fault(Fault::Transient).incomplete(part)
     }
 
-    /// Whether it was DynamoDB that answered: the whole answer of a write, and of a GetItem that finds nothing, can be
-    /// `{}`. So such calls ask for the capacity that they consume, which a server that did nothing does not know.
+    /// Checks that DynamoDB answered. The complete answer of a write, or of a GetItem that finds nothing, can be `{}`.
+    /// So such calls request the consumed capacity, which a server that did nothing does not report.
     ///
     /// # Errors
     /// The answer holds no consumed capacity.

@@ -14,8 +14,8 @@ use crate::place::Place;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Too many calls; slower, the same again. `LimitExceededException` is one of these, and the SDK
-    /// does not retry it by itself.
+    /// Too many calls: repeat them more slowly. `LimitExceededException` is one of these, and the SDK does not retry
+    /// it.
     Throttled,
     /// A shard iterator older than 15 minutes; a new one is to be asked for.
     ExpiredIterator,
@@ -114,7 +114,7 @@ impl Fault {
         Some(fault)
     }
 
-    /// Whether the same call can succeed later without anybody changing anything.
+    /// Whether the same call can succeed later without any intervention.
     pub fn passes_by_itself(self) -> bool {
         matches!(self, Fault::Throttled | Fault::Transient | Fault::InUse)
     }
@@ -239,7 +239,7 @@ impl AwsError {
         odd.with_detail(format!("the server is not DynamoDB: status {}{kind}", head.status))
     }
 
-    /// Whether the call was answered with status 200 and without what it asked for.
+    /// Whether the answer had status 200 but lacks the requested content.
     pub fn is_incomplete(&self) -> bool {
         self.oddity == Some(Oddity::Incomplete)
     }

@@ -92,8 +92,8 @@ fn made_empty(table: &TableDescription) -> Option<u64> {
 }
 
 impl TableSize {
-    /// Whether the stream with this label holds all that was ever written to the table, read at `now` from its oldest record
-    /// on: it is as old as the table, and no record is trimmed yet.
+    /// Whether the stream with this label still holds all changes of the table at `now`: it is as old as the table, and
+    /// no record is trimmed yet.
     pub fn is_all_in_stream(&self, label: &str, now: u64) -> bool {
         let began = DateTime::from_str(&format!("{label}Z"), Format::DateTime).ok();
         let began = began.and_then(|began| u64::try_from(began.secs()).ok());

@@ -22,7 +22,7 @@ use crate::stream::{Position, SdkStream, StreamSource};
 pub struct Tried {
     /// The action, as IAM writes it.
     pub action: &'static str,
-    /// What came of it; `None` where it could not be tried, because one before it failed.
+    /// The result; `None` if the call could not be tried because an earlier one failed.
     pub result: Option<Result<(), AwsError>>,
 }
 
@@ -36,7 +36,7 @@ impl Tried {
     }
 }
 
-/// The calls that read a stream. The oldest record of one shard is asked for, and thrown away.
+/// Tries the calls that read a stream. It reads the oldest record of one shard and discards it.
 pub async fn stream(clients: &SourceClients, arn: &StreamArn) -> Vec<Tried> {
     const ACTIONS: [&str; 3] = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"];
     let stream = SdkStream::new(clients.clone(), arn.clone(), None);

@@ -26,7 +26,7 @@ pub enum Report<'r> {
     Unnamed,
 }
 
-/// Decides from which record on they are to come again.
+/// Decides from which record on the mapping must deliver again.
 ///
 /// In a batch as it should be, in ascending order, that is the first record without an outcome, or the nearest
 /// one before it with a readable number. Where the order is broken it is a record that neither stands behind an

@@ -33,7 +33,7 @@ pub const MODE: &str = "STREAMDEX_SET_UP";
 
 /// Sets up what the configuration needs.
 pub struct Deployment {
-    /// Why there is none, where there is none: CloudFormation waits for an answer all the same.
+    /// The configuration, or the reason why there is none: CloudFormation waits for an answer in any case.
     config: Result<Config, String>,
     people: People,
 }

@@ -10,7 +10,7 @@ use streamdex_mapping::event::{CapturedError, text_of};
 
 use crate::intake::Intake;
 
-/// What an event is: who reads the answer, and whether its images are current.
+/// The form of an event: who reads the answer, and whether its images are current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// It comes from an event source mapping: an object with `Records`, whose readable records all name one
@@ -30,7 +30,7 @@ pub struct Event {
     pub form: Form,
     /// Its records, mapped.
     pub capture: Capture,
-    /// How many of them there was no time to map; they are undecided.
+    /// The number of records that there was no time to map. They are undecided.
     pub postponed: usize,
 }
 

@@ -37,7 +37,7 @@ pub struct Sandbox {
     /// The room for items that are read, whatever the source.
     pub(crate) memory: ReadMemory,
     client: OnceCell<Client>,
-    /// How much the cluster takes, and whom its refusals were about: one invocation learns it for the next ones.
+    /// What writers have learned about the cluster: its capacity and its refusals. Later invocations reuse it.
     learned: OnceLock<Learned>,
     /// By the source's place in the configuration.
     sources: Vec<Followed>,

@@ -100,8 +100,8 @@ pub fn choose(env: &dyn Fn(&str) -> Option<String>, is_file: &dyn Fn(&Path) -> b
     }
 }
 
-/// Whether a sandbox connects before its first event. Where a snapshot is made of it (SnapStart), the connection would be
-/// one and the same for all sandboxes that go on from there.
+/// Whether a sandbox connects before its first event. With a snapshot (SnapStart), all sandboxes that start from it
+/// would share one connection.
 pub fn may_connect_first(env: &dyn Fn(&str) -> Option<String>) -> bool {
     env("AWS_LAMBDA_INITIALIZATION_TYPE").as_deref() != Some("snap-start")
 }

@@ -33,15 +33,15 @@ pub enum MapError {
     NothingToArchive,
 }
 
-/// A change that is one dead letter. What can be done about its documents is done all the same.
+/// A change that becomes a dead letter. Its documents are still updated as far as possible.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     /// Why.
     pub error: MapError,
-    /// What is sent or read all the same: the deletes that are right whatever the error is, the new image beside an old
-    /// one that cannot be read, the item itself where it is read.
+    /// The work that is done anyway: deletes that are right in spite of the error, the new image beside an unreadable
+    /// old one, or the item itself if it was read.
     pub sent: Option<Mapped>,
-    /// Where the document is or would have been: what a repair has to look at.
+    /// The address of the document, actual or intended, which a repair has to check.
     pub address: Option<Address>,
     /// What that leaves behind.
     pub remains: Remains,
@@ -143,7 +143,7 @@ impl fmt::Display for Refusal {
 // === impl Remains ===
 
 impl Remains {
-    /// What a person has to know of it.
+    /// An explanation for people.
     pub fn sentence(self) -> Option<&'static str> {
         match self {
             Remains::Unknown => None,

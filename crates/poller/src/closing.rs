@@ -84,7 +84,8 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_millis(2_500);
 // === impl GapCloser ===
 
 impl GapCloser {
-    /// For the gaps in `store`, while `stream` is followed. `command` is who the lease names until it expires.
+    /// Creates a closer for the gaps in `store`, while `stream` is followed. `command` is the owner that the lease
+    /// names until it expires.
     pub fn new(
         source: Arc<dyn StreamSource>,
         store: Arc<dyn StateStore>,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::lease::GiveUp;
 
-/// Whether OpenSearch answers, as whoever asks it now and then says. Cheap to clone; nothing is known at first.
+/// The last contact with OpenSearch, from periodic probes. Cheap to clone; unknown at first.
 #[derive(Debug, Clone, Default)]
 pub struct SearchContact(Arc<Mutex<Option<Instant>>>);
 

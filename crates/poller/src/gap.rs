@@ -12,9 +12,9 @@ pub enum GapKind {
     ShardVanished,
     /// A shard's parent came and went without this group reading it.
     ParentMissed,
-    /// Nobody read the shard for so long that its oldest records may be trimmed.
+    /// The shard was not read for so long that its oldest records may be trimmed.
     Unread,
-    /// An index that was written to is gone, or another one stands in its place.
+    /// An index that was written to is gone or was replaced.
     IndexVanished,
     /// The table's stream was switched off and on again: another stream, and changes in neither.
     StreamReplaced,
@@ -29,7 +29,7 @@ pub enum GapKind {
 pub struct Gap {
     /// Why.
     pub kind: GapKind,
-    /// What it is about: a shard id, the name of an index, or the ARN of a stream.
+    /// The subject: a shard id, the name of an index, or the ARN of a stream.
     pub subject: String,
     /// The last acknowledged sequence number, where there is one.
     pub position: Option<String>,

@@ -29,7 +29,7 @@ pub struct ShardGraph {
     /// The known children of each shard.
     heirs: BTreeMap<ShardId, BTreeSet<ShardId>>,
     roots: BTreeSet<ShardId>,
-    /// What the roots came from, as far as listings have shown it: none of the group's business.
+    /// The ancestors of the roots, as far as listings have shown them. The group ignores them.
     before: BTreeSet<ShardId>,
     until: Until,
     listed_before: bool,
@@ -105,8 +105,8 @@ pub fn missing_parents(listed: &[ListedShard], now: u64) -> BTreeSet<ShardId> {
 // === impl ShardGraph ===
 
 impl ShardGraph {
-    /// A graph of a group that began with `roots`; what lies before them is none of its business. `known` is what the
-    /// state table holds.
+    /// Creates the graph of a group that began with `roots`; it ignores their ancestors. `known` is the state from the
+    /// state table.
     pub fn new(roots: Vec<ShardId>, known: &[KnownShard], until: Until) -> ShardGraph {
         let nodes = roots.iter().map(|root| (root.clone(), Node::waiting(None))).collect();
         let roots = roots.into_iter().collect();

@@ -33,7 +33,7 @@ pub enum Polled {
 #[derive(Debug)]
 pub struct Pace {
     random: fastrand::Rng,
-    /// Where nothing comes, the shard is asked this often.
+    /// The interval between two polls of an idle shard.
     freshness: Duration,
     between_full_pages: Duration,
     empty_pages: u32,

@@ -136,11 +136,11 @@ impl Backfill {
         Arc::clone(&self.progress)
     }
 
-    /// Goes on with the backfill of `record`, which this process has claimed. After `stop` no page is begun.
+    /// Continues the backfill of `record`, which this process has claimed. After `stop` no new page is begun.
     ///
     /// # Errors
-    /// A service did not answer or refused, or the record is another process's. What was filled is stored, as far as that
-    /// can be done, and the next process goes on there.
+    /// A service did not answer or refused, or another process has the record. The progress is stored if possible, and
+    /// the next process continues there.
     pub async fn run(
         self: Arc<Self>,
         record: BackfillRecord,

@@ -21,7 +21,7 @@ pub enum Fault {
     /// A record is not what this process has read or stored last.
     #[error("another process changed the record in the state table: it has taken over, or a gap was closed")]
     Taken,
-    /// Aliases of a rebuild are elsewhere each time that they are looked at.
+    /// The aliases of a rebuild keep changing.
     #[error("the aliases keep changing: each check found them elsewhere")]
     Unsettled,
     /// A task broke; this is a defect.

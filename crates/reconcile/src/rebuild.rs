@@ -106,10 +106,10 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 // === impl Rebuild ===
 
 impl Rebuild {
-    /// Looks at how far the rebuild is, and does what is next, if anything is.
+    /// Checks the rebuild and takes its next step, if there is one.
     ///
     /// # Errors
-    /// A service did not answer, or refused. The next look goes on.
+    /// A service did not answer, or refused. The next call continues.
     pub async fn look(&self, term: Term<'_>) -> Result<Looked, Fault> {
         let record = self.store.load().await?.filter(|record| record.to == self.group);
         let Some(record) = record else { return Ok(Looked::Gone) };

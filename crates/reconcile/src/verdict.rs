@@ -11,7 +11,7 @@ use crate::expected::Expected;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The document is what the item gives, or there is rightly none.
+    /// The document equals the item, or both are absent.
     InSync,
     /// It differs, and a change may be on its way.
     Pending,

@@ -3,7 +3,7 @@
 use streamdex_config::LARGEST_BODY;
 use streamdex_mapping::{Action, LONGEST_ID, Operation};
 
-/// An operation that would fail every other one of its request.
+/// An operation that would make its whole request fail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsendable {

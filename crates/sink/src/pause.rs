@@ -26,7 +26,7 @@ pub enum Scope {
     Cluster,
 }
 
-/// A state in which operations are held back.
+/// A pause: a state in which operations wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
     /// What is held back.

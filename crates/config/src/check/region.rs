@@ -15,7 +15,7 @@ pub(super) fn check(region: &Located<String>, problems: &mut Problems) {
     }
 }
 
-/// Whether `text` reads as the name of an AWS region: `eu-west-1`, `us-gov-west-1`. Nobody is asked whether it exists.
+/// Whether `text` has the form of an AWS region, such as `eu-west-1` or `us-gov-west-1`. Its existence is not checked.
 pub fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [area @ .., direction, number] = parts.as_slice() else { return false };

@@ -21,7 +21,7 @@ pub struct Operation {
     pub action: Action,
 }
 
-/// What must hold of the item that is there, or of there being none.
+/// A condition on the stored item, or on its absence.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condition {
     /// There is an item.
@@ -54,7 +54,7 @@ pub enum Action {
     Delete,
 }
 
-/// What came of writes that are carried out together.
+/// The result of writes that are carried out together.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// All of them are stored.

@@ -6,7 +6,7 @@ use super::record::RecordReader;
 use crate::change::ReadRecord;
 use crate::json::{Cursor, Fault, place_of_fault};
 
-/// What GetRecords answered. Absence is no proof: what the answer does not hold is not known.
+/// An answer of GetRecords. A missing part is unknown, not empty.
 #[derive(Debug, Default)]
 pub struct RecordsAnswer<'a> {
     /// Its records, in order; `None` where it has no list of them.

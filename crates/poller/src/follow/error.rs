@@ -46,7 +46,7 @@ pub enum FollowError {
     /// `--until-end` met another reader of the group.
     #[error("{0} reads the table for the same group")]
     OthersAtWork(String),
-    /// What is to be done beside reading cannot be decided.
+    /// The work beside reading cannot be decided.
     #[error(transparent)]
     Undecided(#[from] Undecided),
     /// A task broke; this is a defect.

@@ -36,7 +36,7 @@ pub struct Parts {
     pub describe_turn: DescribeTurn,
     /// The UUID of its cluster, once it is known.
     pub cluster: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    /// What is done beside reading, if anything is.
+    /// The work beside reading, if any.
     pub beside: Option<Arc<dyn Beside>>,
 }
 
@@ -57,7 +57,7 @@ pub struct Settings {
     pub generations: Generations,
     /// The one index that all routes write to, if there is one; see [`super::sole_index`].
     pub sole_index: Option<String>,
-    /// How old news may be before an idle shard is asked for it.
+    /// The longest time between two polls of an idle shard.
     pub freshness: Duration,
     /// One-shot commands give up after so long without progress; `None` waits for ever.
     pub patience: Option<Duration>,

@@ -59,7 +59,7 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(1);
 const CARRIED_OUT_LATE: Duration = Duration::from_secs(11 * 60);
 /// Requests that were given up end so soon, or may still be carried out.
 const REQUESTS_END_WITHIN: Duration = Duration::from_millis(500);
-/// What is done beside reading is told to stop together with it.
+/// The work beside reading is stopped together with it.
 const BESIDE_ENDS_WITHIN: Duration = Duration::from_secs(1);
 const CHECK_THE_CLUSTER: Duration = Duration::from_millis(100);
 const JUDGE_EVERY: Duration = Duration::from_secs(1);

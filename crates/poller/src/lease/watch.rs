@@ -6,8 +6,8 @@ use super::give_up::{LONGEST, OTHERS_GO_FIRST, THE_WELL_GO_FIRST, wait_of_a_host
 use super::{EXPIRY, LEASE_READ, WorkerId};
 use crate::state::StoredLease;
 
-/// What one standby has seen of the lease, on its own monotonic clock. The reader's clock does not count: it may be
-/// wrong.
+/// The lease as one standby has seen it, on the standby's own monotonic clock. The reader's clock does not count: it
+/// may be wrong.
 #[derive(Debug)]
 pub struct LeaseWatch {
     me: WorkerId,
@@ -58,7 +58,8 @@ impl LeaseWatch {
         LeaseWatch { me, seen: None, free_since: None, given_up: None, impatient: false }
     }
 
-    /// As [`LeaseWatch::new`], for a worker that takes a free lease at once, whatever its host's terms came to.
+    /// Like [`LeaseWatch::new`], for a worker that takes a free lease at once, whether or not earlier terms of its host
+    /// made progress.
     pub fn impatient(me: WorkerId) -> LeaseWatch {
         LeaseWatch { impatient: true, ..LeaseWatch::new(me) }
     }

@@ -92,7 +92,7 @@ impl Snapshot {
         reasons
     }
 
-    /// What else is to be known of a process that does its work.
+    /// Notes on a process that works.
     pub fn notes(&self) -> Vec<String> {
         self.sources.iter().filter_map(incomplete).collect()
     }

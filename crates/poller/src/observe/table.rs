@@ -73,7 +73,7 @@ pub struct ShardItemReport {
 // === impl ===
 
 impl TableReport {
-    /// Of what was read at `now`, in seconds since 1970. Whose it is is left to the caller.
+    /// Builds the report from the state that was read at `now`, in seconds since 1970. The caller fills in whose it is.
     pub fn of(loaded: &Loaded, now: u64) -> TableReport {
         let fill = Fill::from(loaded.backfill.clone());
         // A table that nobody has begun to follow has no phase yet, unless somebody fills it.

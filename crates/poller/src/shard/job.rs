@@ -42,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) wants_listing: Notify,
     /// The first listing of the term is complete.
     pub(crate) listed: SetOnce<()>,
-    /// How old news may be before an idle shard is asked for it.
+    /// The longest time between two polls of an idle shard.
     pub(crate) freshness: Duration,
     /// Something came on a shard that was idle.
     pub(crate) burst: Notify,

@@ -13,7 +13,7 @@ use crate::gap::Gap;
 use crate::graph::{KeepDone, ReadFrom};
 use crate::lease::Lease;
 
-/// What the writes about one stream have in common.
+/// The shared parts of the writes for one stream.
 #[derive(Debug, Clone)]
 pub struct Writer<'a> {
     /// The label of the stream.
@@ -24,7 +24,7 @@ pub struct Writer<'a> {
     pub now: u64,
 }
 
-/// What a worker says of itself when it takes the lease.
+/// The data of a worker that takes the lease.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claimant {
     /// The UUID of its OpenSearch cluster, where it is known.
@@ -33,7 +33,7 @@ pub struct Claimant {
     pub routes: String,
 }
 
-/// So many shards are found in one write, each with the check that it is not done.
+/// The largest number of shards in one write of found shards; each one also needs a check that it is not done.
 pub const MOST_FOUND: usize = (MOST_OPERATIONS - 1) / 2;
 /// The number of a shard's first task in a term.
 pub const FIRST_RUN: u64 = 1;

@@ -11,7 +11,7 @@ pub enum Fill {
     Unknown,
     /// It may lack items; the record of the backfill, where one was begun.
     Partial(Option<BackfillRecord>),
-    /// It holds all of them, but for so many that could not be indexed.
+    /// It holds all of them, except for this number that could not be indexed.
     Complete {
         /// Items that became dead letters.
         dead_lettered: u64,

@@ -20,7 +20,7 @@ pub enum Claim {
     Taken(BackfillRecord),
 }
 
-/// A record that did not change for so long is nobody's: whoever fills stores it every [`BEAT`].
+/// The time after which an unchanged record has no owner: a process that fills stores it every [`BEAT`].
 pub const GONE_AFTER: Duration = BEAT.saturating_mul(4);
 
 /// Claims the backfill of a table for `owner`: the one that was begun, else `fresh`. Of one that another process fills it

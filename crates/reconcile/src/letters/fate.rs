@@ -13,11 +13,11 @@ use crate::suspect::{address_of, key_of_text};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// The document is what the item gives, and the letter is gone.
+    /// The document equals the item, and the letter was removed.
     Healed,
     /// It is refused as before.
     Refused,
-    /// The document is not what the item gives yet, or the letter was written again meanwhile.
+    /// The document does not equal the item yet, or the letter was written again meanwhile.
     Left,
     /// It does not tell its item; a repair of the whole index is what heals it.
     Unreplayable,

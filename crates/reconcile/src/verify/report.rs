@@ -15,11 +15,11 @@ pub struct Report {
     pub checked: u64,
     /// Documents that items give and that are not there.
     pub missing: u64,
-    /// Documents that are there and that no item gives.
+    /// Documents without an item.
     pub extra: u64,
     /// Documents that are not what their items give.
     pub different: u64,
-    /// Differences that were written, and looked at again since: not counted above.
+    /// Differences that were repaired and checked again: not counted above.
     pub repaired: u64,
     /// Documents that could not be decided.
     pub inconclusive: u64,

@@ -30,7 +30,7 @@ pub enum SetupError {
         /// The reason. Requests of set-up hold no documents, so it cannot quote any.
         reason: String,
     },
-    /// Something answered that is not OpenSearch, or not all of its answer came.
+    /// Something other than OpenSearch answered, or its answer is incomplete.
     #[error("the answer to the request to {action} does not come from OpenSearch: {status}, and the body is {what}")]
     Unexpected {
         /// What was asked, as `describe the index sessions-000001`.
@@ -149,7 +149,7 @@ pub enum SetupError {
     /// An index that was there is gone, or another one has its name.
     #[error(transparent)]
     Vanished(VanishedIndex),
-    /// The index says that the group has written to it, and the group's state knows nothing of that.
+    /// The index says that the group has written to it, but the group's state has no trace of that.
     #[error("this group wrote the index {concrete}, but its state of the table {table} is lost")]
     StateLost {
         /// The index.

@@ -33,7 +33,7 @@ pub(super) struct Held {
 pub(super) enum LoneFault {
     /// The document, or how it is addressed.
     Document,
-    /// The size of the request, which had so many bytes.
+    /// The size of the request, in bytes.
     Size(usize),
 }
 

@@ -55,8 +55,8 @@ impl Learned {
         self.lock().streaks.braked()
     }
 
-    /// Requests of an earlier process may still be carried out: deletes of the next minute are sent once more a minute
-    /// later, at the same version.
+    /// Notes that requests of an earlier process may still be carried out: deletes of the next minute are repeated a
+    /// minute later, with the same version.
     pub fn doubt_earlier_requests(&self) {
         self.lock().doubted_until = Some(Instant::now() + AFTER);
     }

@@ -258,8 +258,8 @@ impl BulkWriter {
         self.0.tasks.wait().await;
     }
 
-    /// Returns once the writer can write no more because of a defect: its task has panicked. Never, otherwise. Whoever
-    /// owns the writer ends with an error then.
+    /// Returns once the writer cannot write any more because of a bug: its task has panicked. Otherwise it never
+    /// returns. The owner of the writer must then end with an error.
     pub async fn broken(&self) {
         self.0.broken.cancelled().await;
     }

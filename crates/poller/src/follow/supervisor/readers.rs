@@ -40,7 +40,7 @@ pub(super) struct Readers {
     /// The shard of each task.
     shard_of: BTreeMap<Id, ShardId>,
     reading: BTreeMap<ShardId, Reading>,
-    /// How often the task of a shard broke.
+    /// The number of failures of each shard's task.
     breaks: BTreeMap<ShardId, u32>,
 }
 
