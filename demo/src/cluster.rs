@@ -69,7 +69,7 @@ impl Cluster {
         for name in names() {
             let (status, _) = self.get(&format!("/{name}")).await.context("asking the search engine")?;
             if status != 404 {
-                bail!("the search engine holds {name} already; give the demo an engine without it");
+                bail!("the search engine has {name} already; give the demo an engine without it");
             }
         }
         Ok(())

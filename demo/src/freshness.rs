@@ -70,7 +70,7 @@ impl<'a> Probe<'a> {
             }
             sleep(LOOK).await;
         }
-        bail!("a put did not show in the index within {} s", give_up.as_secs())
+        bail!("a put did not appear in the index within {} s", give_up.as_secs())
     }
 
     /// How often the item was put.

@@ -43,7 +43,7 @@ pub(crate) fn isolate(decoded: &Decoded) -> Option<Cow<'_, str>> {
         if decoded.broken.iter().any(|offset| (start..end).contains(offset)) {
             out.push_str(text.get(written..start)?);
             let digest = Sha256::digest(raw.as_bytes());
-            out.push_str(&format!("{{\"dynamodb\":\"bytes that are no text; SHA-256 {}\"}}", hex::encode(digest)));
+            out.push_str(&format!("{{\"dynamodb\":\"bytes that are not text; SHA-256 {}\"}}", hex::encode(digest)));
             written = end;
         }
     }

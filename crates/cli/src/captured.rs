@@ -98,7 +98,7 @@ impl Capturer {
     fn line(&self, line: &Decoded, capture: &mut Capture) -> Result<(), Refusal> {
         let trimmed = line.text.trim_end();
         let Some(text) = isolate(line) else {
-            return self.unreadable(trimmed, ("bytes that are no text", 1, 1), capture);
+            return self.unreadable(trimmed, ("bytes that are not text", 1, 1), capture);
         };
         match self.text(text.trim_end(), capture) {
             Err(Refusal::Capture(CaptureError::Form(CapturedError::Json { line, column }))) => {

@@ -177,7 +177,7 @@ fn say(global: &Global, path: &Path, facts: &Facts<'_>) -> Result<(), CliError> 
     }
     let mut text = format!("wrote {file}: {} into {}\n", facts.survey.table, facts.indices().join(", "));
     if !before.is_empty() {
-        text.push_str("\nbefore it can be used:\n");
+        text.push_str("\nbefore you use it:\n");
         before.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     text.push_str("\nread it, then:\n");

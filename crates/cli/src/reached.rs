@@ -88,7 +88,7 @@ impl Reached {
         let progress = DeliveryProgress::under_way();
         let attempts = Attempts { patience: self.patience, progress: &progress };
         let look = || self.indices.watch();
-        if !attempts.make(term, "look at the indices", look).await?.is_empty() {
+        if !attempts.make(term, "check the indices", look).await?.is_empty() {
             return Ok(false);
         }
         let index = self.index();

@@ -169,7 +169,7 @@ async fn follow_and_look(
     let beside = move |watched: &mut Watched, stop: &CancellationToken| {
         let followed = Arc::new(AtomicUsize::new(targets.len()));
         for target in targets {
-            watched.spawn("looks at the rebuild", look(Arc::new(target), Arc::clone(&followed), stop.clone()));
+            watched.spawn("checks the rebuild", look(Arc::new(target), Arc::clone(&followed), stop.clone()));
         }
     };
     follow::follow(global, config, &run, beside).await
@@ -274,7 +274,7 @@ impl Told {
             RebuildPhase::Moving => tracing::info!(table, "moving the aliases"),
             // Each look says so from now on.
             RebuildPhase::Moved => {}
-            phase => tracing::info!(table, phase = phase.name(), "the rebuild goes on"),
+            phase => tracing::info!(table, phase = phase.name(), "the rebuild continues"),
         }
     }
 

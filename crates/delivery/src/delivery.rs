@@ -118,7 +118,7 @@ impl Delivery {
         }
         let (attempts, term) = (self.attempts(), bounds.working());
         let made = match need {
-            Need::Deletes => attempts.make(term, "look for the index", || self.indices.find(index)).await,
+            Need::Deletes => attempts.make(term, "check for the index", || self.indices.find(index)).await,
             Need::Documents => attempts.make(term, "set up the index", || self.indices.ensure(index)).await.map(Some),
         };
         match made {

@@ -180,7 +180,7 @@ impl Followed {
                 Vec::new()
             }
             Err(error) => {
-                tracing::warn!(hint = error.hint(), "cannot look at the indices: {error}");
+                tracing::warn!(hint = error.hint(), "cannot check the indices: {error}");
                 Vec::new()
             }
         }

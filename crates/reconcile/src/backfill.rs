@@ -280,7 +280,7 @@ impl Filling {
         let touched = self.touched().clone();
         let Backfill { mirror, delivery: Delivery { indices, .. }, store, .. } = &*self.backfill;
         let look = || indices.watch();
-        let vanished = mirror.attempts().make(self.storing(), "look at the indices", look).await?;
+        let vanished = mirror.attempts().make(self.storing(), "check the indices", look).await?;
         if let Some(gone) = vanished.into_iter().find(|gone| touched.contains(&gone.index)) {
             return Err(DeliveryFault::Setup(SetupError::Vanished(gone)).into());
         }

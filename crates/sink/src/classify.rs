@@ -362,7 +362,7 @@ impl std::fmt::Display for PauseReason {
             PauseReason::Throttled => "OpenSearch is overloaded",
             PauseReason::RequestsRefused => "OpenSearch refuses every request",
             PauseReason::DocumentsRefused => "the index refuses document after document and accepts none",
-            PauseReason::Gateway => "a proxy answers in place of OpenSearch",
+            PauseReason::Gateway => "a proxy answers instead of OpenSearch",
             PauseReason::Redirected => "requests are redirected",
             PauseReason::ClusterReadOnly => "the cluster is write-protected",
             PauseReason::CreateBlocked => "the cluster is blocked from creating indices",

@@ -154,7 +154,7 @@ impl ClientError {
             ClientError::Unreachable { .. } => {
                 "check that OpenSearch runs, and that opensearch.url, the network and security groups let this machine reach it"
             }
-            ClientError::TimedOut { .. } => "look at the cluster's load, or raise opensearch.request_timeout",
+            ClientError::TimedOut { .. } => "check the cluster's load, or raise opensearch.request_timeout",
             ClientError::Interrupted { .. } => {
                 "look for a proxy or load balancer that closes connections, or for a restarting node; if the port speaks TLS, use https://"
             }

@@ -38,7 +38,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 pub(crate) fn read_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let named: Vec<_> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-    if named.is_empty() { Err("it holds no certificate in PEM form".to_owned()) } else { Ok(named) }
+    if named.is_empty() { Err("it contains no certificate in PEM format".to_owned()) } else { Ok(named) }
 }
 
 /// A configuration that trusts the platform's authorities and the certificates of a file.

@@ -60,7 +60,7 @@ async fn play(options: &Options) -> anyhow::Result<()> {
     println!("  DynamoDB    {}", dynamodb.endpoint_url());
     println!("  OpenSearch  {}", node.url());
     println!("in another shell:  . {}", env.display());
-    println!("then go on with docs/getting-started.md; Ctrl-C ends all of it");
+    println!("then continue with docs/getting-started.md; Ctrl-C stops everything");
     std::future::pending().await
 }
 

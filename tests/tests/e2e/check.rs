@@ -65,7 +65,7 @@ async fn what_is_ready_passes_before_and_after_the_first_run() {
     let after = Checked::of(&lab, &[]).await;
     assert_eq!((after.status, after.in_state("failed")), (0, vec![]), "{after:#?}");
     assert!(
-        after.has("passed", &["write to", "allowed: index and delete, new fields, a look at its UUID"]),
+        after.has("passed", &["write to", "allowed: index and delete, new fields, reading its UUID"]),
         "{after:#?}"
     );
     assert!(after.has("passed", &["state table", "ConditionCheckItem", "UpdateItem"]), "{after:#?}");

@@ -138,7 +138,7 @@ async fn tried(client: &Client, plan: &Plan) -> Vec<Line> {
     if plan.manage == "create" {
         results.push(("new fields in", "new fields", trial::may_add_fields(client, concrete).await));
     }
-    results.push(("the UUID of", "a look at its UUID", trial::may_watch(client, concrete).await));
+    results.push(("the UUID of", "reading its UUID", trial::may_watch(client, concrete).await));
     let refused = results.iter().filter_map(|(what, _, tried)| {
         let error = tried.as_ref().err()?;
         Some(failed(format!("{what} {concrete}"), error))

@@ -125,7 +125,7 @@ fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> 
             problems.error_with_hint(
                 &file.place,
                 "the mapping is wrapped in \"mappings\"",
-                "keep what is inside: { \"properties\": { … } }",
+                "keep only its contents: { \"properties\": { … } }",
             );
             None
         }

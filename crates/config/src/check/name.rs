@@ -41,7 +41,7 @@ pub(super) fn attributes(list: &[Located<String>], problems: &mut Problems) -> V
 pub(super) fn path(text: &Located<String>, problems: &mut Problems) -> Option<Path> {
     let parsed = Path::parse(text);
     if let Err(error) = parsed {
-        let hint = r"names are joined by dots, as user.name; a dot inside a name is written \., as a\.b";
+        let hint = r"join names with dots: user.name; write a dot inside a name as \.: a\.b";
         problems.error_with_hint(&text.place, error.to_string(), hint);
     }
     parsed.ok()

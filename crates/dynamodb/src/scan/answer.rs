@@ -55,7 +55,7 @@ impl ScanAnswer {
         let wire: Wire<'_> =
             serde_json::from_slice(body).map_err(|error| format!("line {} column {}", error.line(), error.column()))?;
         let position =
-            |raw: &RawValue| ScanPosition::parse(raw.get()).ok_or_else(|| "LastEvaluatedKey is no key".to_owned());
+            |raw: &RawValue| ScanPosition::parse(raw.get()).ok_or_else(|| "LastEvaluatedKey is not a key".to_owned());
         Ok(ScanAnswer {
             items: wire.items.map(|items| items.into_iter().map(|item| item.get().into()).collect()),
             next: wire.next.filter(|next| next.get() != "null").map(position).transpose()?,

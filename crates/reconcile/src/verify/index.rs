@@ -167,7 +167,7 @@ impl Job {
         let (verdict, reason) = if is_hashed {
             (Verdict::Inconclusive, "the id is a hash, and the document does not hold the key of its item")
         } else {
-            (Verdict::NotInTable, "the id is no key of this table: something else wrote the document")
+            (Verdict::NotInTable, "the id is not a key of this table: something else wrote the document")
         };
         let judged = Judged { verdict, kind: Some(Kind::Extra) };
         let suspect = Suspect { key: None, address: Some(address), seen: None, repairs: 0 };
