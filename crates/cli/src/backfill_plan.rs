@@ -26,7 +26,7 @@ pub(crate) struct Plan {
 
 /// A million read units on demand in us-east-1 (DynamoDB's price list since November 2024). Other regions ask for more.
 const USD_A_MILLION: f64 = 0.125;
-/// What one OpenSearch node of modest size takes, where the reads are not what is slow.
+/// The write rate of one OpenSearch node of modest size, if reads are not the bottleneck.
 const ITEMS_A_SECOND: u32 = 10_000;
 
 // === impl Plan ===

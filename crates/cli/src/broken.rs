@@ -26,8 +26,8 @@ pub(crate) fn wraps_an_event(decoded: &Decoded) -> bool {
     serde_json::from_str::<OnFailure<'_>>(&decoded.text).is_ok_and(|failure| failure.payload.is_some())
 }
 
-/// The text, with each record of a list that holds bytes that are no text made into one that cannot be read; it keeps a
-/// digest, which distinguishes it from others. `None`: such bytes are in it, and it is no list of records.
+/// Replaces each record of a list that contains bytes that are not text by an unreadable record with a digest, which
+/// distinguishes it from others. `None`: such bytes are in it, and it is no list of records.
 pub(crate) fn isolate(decoded: &Decoded) -> Option<Cow<'_, str>> {
     let text = decoded.text.as_str();
     if decoded.broken.is_empty() {

@@ -74,7 +74,7 @@ async fn settled(
         let is_passed = lag.is_some_and(|lag| unchanged_since.elapsed() > lag + margin);
         let is_over = begun.elapsed() >= patience;
         if !explained.differs() || is_passed || is_over {
-            // Nobody says how far behind the index may be: it is as it was seen, and that is said.
+            // The lag of the index is unknown: the difference is reported as seen.
             let is_pending = explained.differs() && !is_passed && lag.is_some();
             let verdict = if is_pending { Verdict::Pending } else { explained.verdict };
             return Ok(Answer { explained, verdict, lag });
@@ -131,7 +131,7 @@ async fn key_of_id(mirror: &Mirror, id: &str) -> Result<Key, CliError> {
     }
 }
 
-/// For programs. Values are there where they are asked for.
+/// For programs. Values are included only on request.
 fn document(answer: &Answer, values: bool) -> Value {
     let explained = &answer.explained;
     let raw = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap_or_default();

@@ -277,8 +277,8 @@ fn silent(after: Duration) -> Undecided {
     Undecided { reason, hint: "check opensearch.url and the network".to_owned(), passes: true }
 }
 
-/// Nothing can be written either while OpenSearch does not answer. Where it refuses, the stream is followed all the same,
-/// and nothing is filled: it is not known whether the index is empty.
+/// Nothing can be written either while OpenSearch does not answer. If it refuses, the stream is followed anyway, but
+/// nothing is filled: it is unknown whether the index is empty.
 fn of_index(error: &SetupError) -> Result<Option<u64>, Undecided> {
     let hint = error.hint().to_owned();
     if error.kind() == SetupErrorKind::Transient {

@@ -120,7 +120,7 @@ pub(crate) async fn keep_brakes(brakes: BrakeRecords, writer: BulkWriter) {
             Ok(()) => failed = false,
         }
         if matches!(timeout(KEEP_BRAKES_EVERY, pauses.changed()).await, Ok(Err(_))) {
-            // The writer has ended, and whoever owns it knows that.
+            // The writer has ended, and its owner knows that.
             return std::future::pending().await;
         }
     }

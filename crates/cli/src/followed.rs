@@ -28,8 +28,8 @@ pub(crate) async fn followed(
     with_unfinished_stream(source, info, clients, state, patience).await
 }
 
-/// A stream that the group has begun and not read to its end goes before the one that took its place: it can be
-/// read for a day, and what it holds came first.
+/// A stream that the group has not read to its end comes before its successor: it can be read for a day, and its
+/// changes came first.
 async fn with_unfinished_stream(
     source: &Source,
     info: TableInfo,

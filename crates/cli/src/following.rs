@@ -86,7 +86,8 @@ impl Following {
         }
     }
 
-    /// What is to be followed after a gap: it has to be the same table, and serve the routes as the stream before did.
+    /// The stream to follow after a gap. It must belong to the same table, and serve the routes like the earlier
+    /// stream.
     async fn followed_now(&self) -> Result<TableInfo, CliError> {
         let info = followed(&self.source, &self.clients, &self.shared.state, None).await?;
         connect::fits(&self.source, &info)?;
@@ -98,7 +99,7 @@ impl Following {
         Ok(info)
     }
 
-    /// What closes the gaps while this is followed, where the configuration wants that.
+    /// The closer of gaps while this is followed, if the configuration wants one.
     fn closes_itself(&self, info: &TableInfo) -> Option<ClosesItself> {
         self.shared.closes_itself(&self.source, &self.clients, info, Arc::clone(&self.pause))
     }

@@ -44,7 +44,7 @@ const BEAT: Duration = Duration::from_millis(1_500);
 /// A call, and what hands its page over: as the lag has it.
 const CALL_AND_HAND_OVER: Duration = Duration::from_secs(2);
 
-/// How much longer than its reader's lag a difference must have stood, so that nothing of it is on its way.
+/// The time beyond the reader's lag for which a difference must persist, so that no change is on its way.
 pub(crate) fn margin(source: &Source) -> Duration {
     source.freshness + source.freshness / 10 + CALL_AND_HAND_OVER + BEAT
 }
@@ -101,7 +101,7 @@ impl Mirrored {
         Ok(Mirrored { mirror: reached.mirror(size.keys.clone()), size, config: config.clone(), reached })
     }
 
-    /// What writes all items to `indices` in place of their own, and its dead letters to `letters`.
+    /// A job that writes all items to `indices` instead of their own, and its dead letters to `letters`.
     pub(crate) fn dry_run(
         &self,
         store: Arc<dyn BackfillStore>,
@@ -129,7 +129,7 @@ impl Mirrored {
         Arc::clone(&self.reached.indices)
     }
 
-    /// What writes to the indices: those that the group has in its state are never made again.
+    /// The delivery to the indices. Indices in the group's state are never created again.
     ///
     /// # Errors
     /// The state table cannot be read.
@@ -150,7 +150,7 @@ impl Mirrored {
     ) -> Result<Backfill, CliError> {
         self.remember_indices().await?;
         let writer = self.writer_settings();
-        // Whoever reads the stream sends its deletes once more a minute later: by then a page is written, or read again.
+        // The reader of the stream repeats its deletes a minute later: by then a page is written, or read again.
         let writer = WriterSettings { request_timeout: writer.request_timeout.min(WRITTEN_WITHIN), ..writer };
         let Reached { client, indices, .. } = &self.reached;
         let writer = BulkWriter::start(client.clone(), indices.clone(), writer, cancel.clone());
@@ -178,10 +178,10 @@ impl Mirrored {
 // === impl ReaderLag ===
 
 impl ReaderLag {
-    /// As the user says, else as the reader of the table says in the state table, if one does.
+    /// The lag from the user, else from the reader's entry in the state table, if any.
     ///
     /// # Errors
-    /// The state table does not tell whether there is a reader.
+    /// The state table does not show whether there is a reader.
     pub(crate) async fn connect(
         config: &Config,
         source: &Source,
@@ -216,7 +216,7 @@ impl ReaderLag {
     }
 }
 
-/// The lag that the lease of a table tells; none where nobody has it, or whoever has it is gone, so that nothing is on its
+/// The lag from the lease of a table; `None` if nobody has the lease or its owner is gone, so that no change is on its
 /// way. A reader that has read nothing yet may be as far behind as the stream is long.
 fn lag_in(report: &TableReport) -> Option<Duration> {
     let lease = report.lease.as_ref().filter(|lease| lease.live_reader().is_some())?;

@@ -76,7 +76,7 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
         ended = Box::pin(replay.work_off(inputs, (&config, &capturer, arguments.remove))) => ended,
         broken = watched.one_ended() => Err(broken),
     };
-    // What was handed over is brought to its end even after a failure, so that the summary is true.
+    // Work that was handed over is finished even after a failure, so that the summary is true.
     while replay.take_one().await.is_some() {}
     replay.finish(global, ended)
 }

@@ -66,7 +66,7 @@ pub enum FilledBy {
     Run,
     /// `backfill`.
     Command,
-    /// Nobody has to: the stream was read from its beginning, and the table is no older.
+    /// No backfill is needed: the stream was read from its beginning, and the table is not older.
     Stream,
 }
 
@@ -93,11 +93,11 @@ pub enum Stored {
 pub trait BackfillStore: Send + Sync {
     /// The record as it is; `None` where there is none.
     async fn load(&self) -> Result<Option<BackfillRecord>, StateError>;
-    /// Stores `record` where what is there has the beat `follows`, or where there is none.
+    /// Stores `record` if the stored one has the beat `follows`; with `None`, if there is none.
     async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError>;
-    /// Notes an index that is written to, so that whoever goes on sees when it is gone.
+    /// Records an index that is written to, so that the next process notices when it is gone.
     async fn note(&self, index: &KnownIndex) -> Result<(), StateError>;
-    /// Stores `record` whatever is there: the next write of whoever fills is refused.
+    /// Stores `record` unconditionally: the next write of the process that fills is refused.
     async fn replace(&self, record: &BackfillRecord) -> Result<(), StateError>;
     /// How many gaps of the table are recorded.
     async fn gaps(&self) -> Result<usize, StateError>;

@@ -136,7 +136,7 @@ impl Capturer {
                 problem = self.screened(record, trust, screen, capture).err();
             }
         });
-        // What came before the fault says nothing of the text.
+        // The part before the fault proves nothing about the text.
         if let Err(error @ CapturedError::Json { .. }) = captured {
             return Err(error.into());
         }
@@ -237,7 +237,7 @@ impl Capturer {
         Ok(())
     }
 
-    /// The forced source, else that of the table in the record's stream ARN, else the only one.
+    /// The forced source, else the source of the table in the record's stream ARN, else the only source.
     fn choose(&self, arn: Option<&str>) -> Result<usize, CaptureError> {
         if let Some(forced) = self.forced {
             return Ok(forced);

@@ -54,7 +54,8 @@ pub enum DeliveryFault {
 // === impl DeliveryFault ===
 
 impl DeliveryFault {
-    /// Of two faults of one page, the one that says more: a stop only follows from another fault, or from the time.
+    /// Returns the more informative of two faults of a page: a stop is only a consequence of another fault, or of the
+    /// time.
     pub(crate) fn or_worse(self, other: Option<DeliveryFault>) -> DeliveryFault {
         match other {
             Some(other) if other.says() > self.says() => other,

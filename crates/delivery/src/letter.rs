@@ -139,8 +139,7 @@ pub struct LetterPage {
 /// Where dead letters are kept.
 #[async_trait]
 pub trait DeadLetterStore: Send + Sync {
-    /// Stores letters; when this returns they survive a crash. A letter that is there already is not
-    /// doubled.
+    /// Stores letters; when this returns they survive a crash. A letter that is stored already is not duplicated.
     async fn put(&self, letters: &[DeadLetter]) -> Result<(), LetterError>;
     /// One page of letters after `after`.
     async fn list(&self, after: Option<&LetterKey>) -> Result<LetterPage, LetterError>;

@@ -32,7 +32,7 @@ pub struct Page {
     misfit: Option<MapError>,
 }
 
-/// What a dead letter says of its record, kept as long as the record may become one. Cheap to clone.
+/// The data of a record for its dead letter, kept as long as the record may become one. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct LetterOrigin {
     /// The label of the stream that it came from.
@@ -70,7 +70,7 @@ pub enum Fate {
 }
 
 impl LetterOrigin {
-    /// What tells the record from the others of its stream: its sequence number, else its digest.
+    /// The identity of the record in its stream: its sequence number, else its digest.
     pub(crate) fn identity(&self) -> &str {
         let digest = self.digest.as_deref().unwrap_or_default();
         self.meta.sequence.as_ref().map_or(digest, SequenceNumber::as_str)

@@ -68,7 +68,7 @@ pub enum RebuildPhase {
 pub trait RebuildStore: Send + Sync {
     /// The record as it is; `None` where there is none.
     async fn load(&self) -> Result<Option<RebuildRecord>, StateError>;
-    /// Stores `record` where what is there has the beat `follows`, or where there is none.
+    /// Stores `record` if the stored one has the beat `follows`; with `None`, if there is none.
     async fn store(&self, record: &RebuildRecord, follows: Option<u64>) -> Result<Stored, StateError>;
     /// Removes the record that has this beat.
     async fn remove(&self, beat: u64) -> Result<Stored, StateError>;

@@ -89,13 +89,13 @@ impl Call {
         AwsError::from_sdk(self.operation, error).at(self.place())
     }
 
-    /// A failure that the SDK knows nothing of, as a deadline.
+    /// A failure outside of the SDK, such as a deadline.
     pub fn fault(&self, fault: Fault) -> AwsError {
         AwsError::new(fault, self.operation).at(self.place())
     }
 
-    /// The answer has status 200 and lacks `part`. That is never proof that the part does not exist: emulators, proxies
-    /// and gateways answer so, and an empty body reads the same as `{}`. The call is to be made again.
+    /// The answer has status 200 and lacks `part`. This never proves that the part does not exist: emulators, proxies
+    /// and gateways send such answers, and an empty body looks like `{}`. The call is to be made again.
     pub fn lacks(&self, part: &str) -> AwsError {
         self.fault(Fault::Transient).incomplete(part)
     }

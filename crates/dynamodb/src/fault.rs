@@ -56,7 +56,7 @@ pub(crate) struct Head {
     kind: Option<String>,
 }
 
-/// What is odd about a server or its answer, where the configuration may lead to another one than DynamoDB.
+/// Odd behaviour of a server, which may mean that the configuration points to something other than DynamoDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Oddity {
     /// A 200 that lacks what was asked for.

@@ -84,7 +84,7 @@ pub(crate) fn read(table: &TableDescription) -> Option<TableSize> {
     })
 }
 
-/// A table that was imported says nothing of that; its stream is switched on later.
+/// An imported table does not show its import; its stream is turned on later.
 fn made_empty(table: &TableDescription) -> Option<u64> {
     let begins_with_items = table.restore_summary().is_some() || !table.replicas().is_empty();
     let made = table.creation_date_time().and_then(|made| u64::try_from(made.secs()).ok());

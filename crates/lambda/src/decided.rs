@@ -5,8 +5,8 @@
 //! written already. Their outcome stays: versions only grow, so what was written since is newer. So nothing of
 //! them is sent again. A forgotten record is sent again, which does no harm.
 //!
-//! An item with an undecided change is an exception: all its later changes are sent with it again, in their order. Else an
-//! older operation of it could come alone, and after a later delete that the index has forgotten.
+//! An item with an undecided change is an exception: all its later changes are sent with it again, in their order.
+//! Otherwise an older operation of the item could arrive alone, after a later delete that the index has forgotten.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

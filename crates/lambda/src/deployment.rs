@@ -1,10 +1,10 @@
 //! Sets up what a deployment needs before the first record: the roles inside OpenSearch, and the indices. The
-//! function's own program does it as a custom resource of CloudFormation, in a function of its own that administers
-//! OpenSearch, so that the one that writes need not.
+//! function's own program does it as a custom resource of CloudFormation, in a separate function that administers
+//! OpenSearch, so that the writing function need not.
 //!
-//! `request` is what CloudFormation asks and wants to hear, `security` puts the roles. Everything is put again at each
-//! update; nothing is deleted when a stack is. Who is to have which role is in the environment, and not in the request: whoever
-//! may only call the function decides nothing.
+//! `request` has the requests and answers of CloudFormation, `security` puts the roles. Everything is put again at each
+//! update; nothing is deleted when a stack is. The members of the roles are in the environment and not in the request,
+//! so a caller of the function cannot choose them.
 
 mod people;
 mod request;

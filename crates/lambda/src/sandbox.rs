@@ -47,7 +47,7 @@ pub struct Sandbox {
 pub(crate) struct Followed {
     pub(crate) source: Source,
     pub(crate) reader: Arc<dyn ItemReader>,
-    /// What earlier sandboxes knew of the indices; `None` where there is no state table.
+    /// The indices that earlier sandboxes knew; `None` without a state table.
     pub(crate) memory: Option<IndexMemory>,
     /// Known with the first event, whose records tell the names of the key attributes.
     indices: OnceCell<Arc<Indices>>,

@@ -29,7 +29,7 @@ pub(crate) enum Preparation {
     Look,
 }
 
-/// What a writer says of itself, kept beyond its end: a writer that was stopped has nothing to hold back.
+/// The pauses of a writer, kept beyond its end: a stopped writer has none.
 #[derive(Debug, Default)]
 pub(crate) struct LastWords {
     /// The oldest first.

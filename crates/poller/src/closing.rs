@@ -217,7 +217,7 @@ impl GapCloser {
         Ok(Listed { shards: listing.into_shards(), began: began.unwrap_or_else(|| self.time.now()) })
     }
 
-    /// That a listing leaves a shard out proves nothing: the service is asked for it by name.
+    /// A shard missing from a listing proves nothing: the service is asked for it by name.
     async fn is_gone(&self, shard: &ShardId) -> Result<bool, CloseError> {
         for _ in 0..BELIEVE_NOT_FOUND {
             match self.source.iterator(shard, &Position::TrimHorizon).await {

@@ -21,7 +21,7 @@ pub(crate) struct Contact {
 
 #[derive(Debug)]
 struct Seen {
-    /// The first call of DynamoDB Streams that has no answer, since the last one that had.
+    /// The first unanswered call of DynamoDB Streams since the last answered one.
     asked: Option<Instant>,
     accepted: Instant,
     waiting_since: Option<Instant>,

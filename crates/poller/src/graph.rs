@@ -265,8 +265,8 @@ impl ShardGraph {
         self.until == Until::Stopped || node.in_scope
     }
 
-    /// Whether nothing of its parent is left to be read. What is known neither from the state table nor from a listing
-    /// is judged by [`ShardGraph::listed`].
+    /// Whether nothing of its parent is left to be read. [`ShardGraph::listed`] judges shards that neither the state
+    /// table nor a listing knows.
     fn is_parent_drained(&self, id: &ShardId, node: &Node) -> bool {
         match &node.parent {
             _ if self.roots.contains(id) => true,
@@ -298,7 +298,7 @@ impl ShardGraph {
         }
     }
 
-    /// The shards behind one that stopped for good, so that they never start.
+    /// The shards after a shard that stopped for good: they never start.
     fn blocked(&self) -> BTreeSet<ShardId> {
         let mut blocked = BTreeSet::new();
         let mut free: BTreeSet<&ShardId> = BTreeSet::new();

@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::lease::Fenced;
 use crate::state::Progress;
 
-/// Watches indices for all shards: whoever asks while a look is under way shares the next one.
+/// Watches indices for all shards: requests during a check share the next one.
 pub(crate) struct IndexCheck {
     watch: Arc<dyn IndexWatch>,
     progress: Progress,
-    /// One look at a time; whoever waits here often finds that another look has answered it.
+    /// One check at a time. A caller that waits here often finds that another check has answered it.
     turn: Semaphore,
     seen: Mutex<Seen>,
 }
@@ -108,7 +108,7 @@ impl IndexCheck {
             if stored == Fenced::Lost {
                 return Err("another worker has the lease".to_owned());
             }
-            // A help for whoever loses the state, and no reason to hold back a checkpoint.
+            // It helps after a loss of the state table, but is no reason to delay a checkpoint.
             match timeout(DEADLINE, self.watch.name_group(&known)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {

@@ -104,7 +104,7 @@ impl StatusBoard {
         self.board().role = role;
     }
 
-    /// This worker does not read any more: what it left undecided is counted by whoever reads it again.
+    /// This worker does not read any more: the next reader counts its undecided records.
     pub(crate) fn stands_by(&self) {
         let mut board = self.board();
         board.is_over = false;
@@ -246,7 +246,7 @@ impl StatusBoard {
         }
     }
 
-    /// A page with records has come: until they are written the index is behind, whatever was known before.
+    /// A page with records has come: until they are written, the index is behind.
     pub(crate) fn page_came(&self, shard: &ShardId) {
         self.entry(shard, |entry| entry.pages += 1);
     }
@@ -385,7 +385,7 @@ impl StatusBoard {
         self.board().end(shard);
     }
 
-    /// Forgets shards that ended so long ago that nothing begins where they did. Once in a while: it looks at all.
+    /// Forgets shards that ended so long ago that no shard continues from them. Once in a while: it looks at all.
     pub(crate) fn forget_what_ended_long_ago(&self) {
         let now = Instant::now();
         self.board().ended.retain(|_, ended| now.duration_since(ended.current_as_of) < KEEP_ENDED);
@@ -397,7 +397,7 @@ impl StatusBoard {
         }
     }
 
-    /// A task that panicked while it held the lock left nothing half done that matters here.
+    /// A panic under the lock leaves no inconsistent state that matters here.
     fn board(&self) -> MutexGuard<'_, Board> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -79,7 +79,7 @@ pub struct Report {
     pub record: BackfillRecord,
 }
 
-/// How far a backfill is, for whoever watches it.
+/// The progress of a backfill, for observers.
 #[derive(Debug, Default)]
 pub struct Progress(Mutex<Tally>);
 
@@ -253,7 +253,7 @@ impl Filling {
         }
     }
 
-    /// Stores how far it is, as the one that fills.
+    /// Stores the progress, as the process that fills.
     async fn store(&self, change: impl Fn(&mut BackfillRecord) + Send) -> Result<BackfillRecord, Fault> {
         let store = &self.backfill.store;
         loop {
@@ -274,8 +274,8 @@ impl Filling {
         }
     }
 
-    /// Positions are stored only where the indices that were written to are the ones that are there, and whoever goes on
-    /// knows which they were: what went into an index that is gone is to be written once more.
+    /// Positions are stored only while the written indices still exist and are recorded for the next process: documents
+    /// of a lost index must be written again.
     async fn confirm_indices(&self) -> Result<(), Fault> {
         let touched = self.touched().clone();
         let Backfill { mirror, delivery: Delivery { indices, .. }, store, .. } = &*self.backfill;
@@ -362,7 +362,7 @@ impl PageVisitor for Written<'_> {
     }
 }
 
-/// An answer that lacks what was asked for: it is asked for again by whoever goes on.
+/// An incomplete answer: the next process repeats the request.
 fn without_key() -> Fault {
     let error = AwsError::new(AwsFault::Transient, "Scan").with_detail("an item of the answer lacks its key");
     DeliveryFault::from(error).into()

@@ -17,7 +17,7 @@ use crate::digest::digest;
 const PARTS: usize = 256;
 /// For each of 512 parts.
 const BUFFER: usize = 4096;
-/// A part of so many bytes needs no file.
+/// The size up to which a part needs no file.
 const IN_MEMORY: usize = 16 * 1024;
 
 /// The hash of an address.

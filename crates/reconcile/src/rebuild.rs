@@ -48,7 +48,7 @@ pub trait Generations: Send + Sync {
 pub struct TableGenerations {
     /// The indices of the configuration.
     pub indices: Arc<Indices>,
-    /// Those that the group of the configuration knows: one that is gone is not made again.
+    /// The indices that the group of the configuration knows: a lost one is not created again.
     pub known: KnownIndices,
     /// The table's name.
     pub table: String,
@@ -168,8 +168,8 @@ impl Rebuild {
         }
     }
 
-    /// Goes on where the aliases are to move. As long as none has, what has to be so before they do is looked at once more: the
-    /// process that was to move them may have been gone for days.
+    /// Goes on where the aliases are to move. Before the first move, the preconditions are checked again: the process
+    /// that was to move the aliases may have been gone for days.
     async fn go_on_moving(&self, record: &RebuildRecord, term: Term<'_>) -> Result<Looked, Fault> {
         let has_begun = self.made(term).await?.iter().any(|made| is_next(record, made) && made.is_shown());
         if !has_begun && equal(&self.seen(term).await?, self.conditions) != Next::Enter(RebuildPhase::Moving) {

@@ -59,8 +59,8 @@ impl Repair {
         Repair { delivery: make(refusals.clone()), refusals }
     }
 
-    /// Reads the items of `suspects`, and writes and deletes what they give. That a newer version was there is no error: who
-    /// looks at the documents afterwards sees whether they are right.
+    /// Reads the items of `suspects`, and writes and deletes what they give. A newer version is not an error: a later
+    /// check of the documents shows whether they are right.
     pub(crate) async fn write(&self, suspects: &[Suspect], cancel: &CancellationToken) -> Result<(), Fault> {
         let mut page = Page::default();
         for suspect in suspects {

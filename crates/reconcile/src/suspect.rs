@@ -18,7 +18,7 @@ use crate::expected::Expected;
 /// A document that differed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Suspect {
-    /// The item's key; `None` where the document does not tell it.
+    /// The item's key; `None` if the document does not contain it.
     pub(crate) key: Option<Key>,
     /// Where the document is, or should be; `None` where the item does not tell.
     pub(crate) address: Option<Address>,

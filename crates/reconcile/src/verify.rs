@@ -81,7 +81,7 @@ enum Extent {
     Part,
 }
 
-/// How far a verification is, for whoever watches it.
+/// The progress of a verification, for observers.
 #[derive(Debug, Default)]
 pub struct Progress {
     items: AtomicU64,

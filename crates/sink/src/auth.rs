@@ -70,7 +70,7 @@ pub enum AuthError {
         /// The configured user.
         username: String,
     },
-    /// No provider of the chain has credentials, or the one that should failed.
+    /// No provider of the chain has credentials, or the responsible one failed.
     #[error("no AWS credentials for OpenSearch: {reason}")]
     Aws {
         /// What the provider said, to its root.

@@ -117,8 +117,8 @@ pub const FRONT_END_THROTTLED: &str = "aws_request_throttled";
 ///
 /// `origin` matters for 409 alone. An image, and an item that was read for a record, are written under the version of the
 /// record: a newer version in the index is final. An item that was read for no record is written under the version of its
-/// read. Then a 409 says no more than that a newer version was there: whoever wrote it looks at the document afterwards
-/// (`streamdex-reconcile`), and does not take it for right.
+/// read. Then a 409 only means that a newer version existed. The caller (`streamdex-reconcile`) checks the document
+/// afterwards and does not assume that it is right.
 pub fn classify(verb: Verb, origin: Origin, status: u16, error_type: Option<&str>) -> Class {
     match (status, error_type) {
         (200..300, None) => Class::Done(Outcome::Applied),

@@ -138,7 +138,7 @@ fn is_self_signed(error: &(dyn Error + Send + Sync + 'static)) -> bool {
 // === impl ClientError ===
 
 impl ClientError {
-    /// Whether the request may have been carried out all the same.
+    /// Whether the request may have been carried out anyway.
     pub(crate) fn may_be_carried_out(&self) -> bool {
         matches!(self, ClientError::TimedOut { .. } | ClientError::Interrupted { .. })
     }

@@ -43,7 +43,7 @@ pub struct Pause {
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     entries: BTreeMap<Scope, Entry>,
-    /// What each scope was last reported for, so that one that comes and goes is no line each time.
+    /// The last report of each scope, so that a pause that comes and goes is not logged each time.
     reported: BTreeMap<Scope, (PauseReason, Instant)>,
 }
 

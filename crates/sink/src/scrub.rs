@@ -17,7 +17,7 @@ const LONGEST_FIELD: usize = 200;
 /// What OpenSearch calls the document itself, in the place of an object's path.
 const ROOT_OBJECT: &str = "_doc";
 
-/// What may be said of an error: its type and, where the reason is a known sentence, the detail.
+/// The part of an error that may be shown: its type and, if the reason is a known sentence, the detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scrubbed {
     /// OpenSearch's error type, as `mapper_parsing_exception`.

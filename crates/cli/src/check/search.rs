@@ -130,7 +130,7 @@ async fn of_index(client: &Client, index: &str, plan: &Plan, is_filled: bool) ->
     lines
 }
 
-/// What `run` asks of an index that is there: a line for each refusal, or one for all that is allowed.
+/// Tests the requests of `run` on an existing index: a line for each refusal, or one line if all are allowed.
 async fn tried(client: &Client, plan: &Plan) -> Vec<Line> {
     let concrete = &*plan.writes_to;
     let mut results = vec![("write to", "index and delete", trial::may_write(client, concrete).await)];

@@ -71,7 +71,7 @@ impl Facts<'_> {
         self.kinds.iter().map(name).collect()
     }
 
-    /// Whether the kinds of items are told apart by keys alone.
+    /// Whether keys alone distinguish the kinds of items.
     fn is_told_by_keys(&self) -> bool {
         let keys = self.survey.size.key_names();
         self.kinds.iter().flat_map(|kind| &kind.when).all(|condition| keys.contains(&condition.attribute))

@@ -39,7 +39,7 @@ struct Record<'a> {
 /// The event in the text of an object.
 ///
 /// # Errors
-/// Why it is not one that Lambda gave up, of these tables.
+/// The reason why it is not a failed batch of these tables.
 pub(super) fn event_in(text: &str, tables: &[Followed]) -> Result<String, String> {
     let no_object = "it is not a JSON object with the `payload` of a failed batch";
     let object: Object<'_> = serde_json::from_str(text).map_err(|_| no_object)?;

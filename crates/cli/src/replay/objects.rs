@@ -13,7 +13,7 @@ use crate::input::Piece;
 use crate::output;
 use streamdex_config::State;
 
-/// So many objects in a row that cannot be fetched or removed are everybody's problem.
+/// The number of failures in a row after which the problem is not a single object's.
 const MOST_FAILURES: u32 = 10;
 
 /// What became of the objects.

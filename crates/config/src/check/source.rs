@@ -13,8 +13,8 @@ use crate::read::{Located, OneOrMany};
 /// The region in the stream ARNs of DynamoDB Local, whatever region it is asked in.
 const REGION_OF_DYNAMODB_LOCAL: &str = "ddblocal";
 
-/// All sources, without their routes. What could not be read keeps its place with an empty name, so that
-/// routes can still be distinguished.
+/// All sources, without their routes. An unreadable source keeps its place with an empty name, so that routes can still
+/// be distinguished.
 pub(super) fn sources(root: &Root, aws: &AwsSettings, problems: &mut Problems) -> Vec<Source> {
     let Some(written) = root.source.required(&Place::default(), "source", problems) else {
         return Vec::new();

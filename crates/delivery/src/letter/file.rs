@@ -23,7 +23,7 @@ enum Line {
     Letter(Box<DeadLetter>),
 }
 
-/// The letter of this key and digest is removed; one that was written again since then is another one.
+/// Marks the letter with this key and digest as removed; a letter that was written again since then is a different one.
 #[derive(Serialize, Deserialize)]
 struct Removed {
     #[serde(rename = "v")]

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 /// What BatchGetItem answered for one table.
 pub(super) struct BatchAnswer {
-    /// `None` where the answer says nothing of the table.
+    /// `None` if the answer does not contain the table.
     pub(super) found: Option<Vec<Arc<str>>>,
     pub(super) unprocessed: Vec<Arc<str>>,
 }

@@ -50,7 +50,7 @@ impl ScanAnswer {
     /// Reads an answer.
     ///
     /// # Errors
-    /// It is no answer of Scan; the place is named, and nothing of what it holds.
+    /// It is not an answer of Scan. The error contains the position but no content.
     pub(super) fn read(body: &[u8]) -> Result<ScanAnswer, String> {
         let wire: Wire<'_> =
             serde_json::from_slice(body).map_err(|error| format!("line {} column {}", error.line(), error.column()))?;

@@ -33,7 +33,7 @@ impl Batch {
         let newer = operation.version;
         let stands = operations.get(earlier).and_then(|slot| slot.waiting.as_ref()).map(|earlier| earlier.version);
         let Some(place) = self.operations.get_mut(earlier) else { return };
-        // The one that stands keeps or takes the earlier one's place, so that the table of documents stays as it is.
+        // The remaining operation keeps or takes the earlier one's place, so the table of documents stays valid.
         if stands.is_some_and(|version| version > newer) {
             place.coalesced.push(slot.record);
         } else {

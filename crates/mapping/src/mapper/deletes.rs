@@ -11,7 +11,7 @@ const BAD_K: &str = r#","k":{"Z":1}"#;
 const X: &str = r#","k":{"S":"x"}"#;
 const Y: &str = r#","k":{"S":"y"}"#;
 
-/// A refusal: its error's kind, what is sent all the same, and what remains.
+/// A refusal: the kind of error, the operations that are sent anyway, and the remains.
 fn refused(routes: Vec<Route>, event: &str, data: &str) -> (&'static str, Vec<String>, Remains) {
     let refusal = map(routes, event, data).unwrap_err();
     let sent = match &refusal.sent {

@@ -141,7 +141,7 @@ fn write_scalar(around: Around<'_>, first: u8, scalar: &str, out: &mut Vec<u8>) 
     }
 }
 
-/// A map has no order, so the text of its JSON has one of its own.
+/// A map has no order, so its JSON text uses a fixed one.
 fn write_as_json(value: &[u8], out: &mut Vec<u8>) {
     let text = canonical_json(value).unwrap_or_else(|| value.to_vec());
     write_json_string(&String::from_utf8_lossy(&text), out);

@@ -61,7 +61,7 @@ pub struct Settings {
     pub freshness: Duration,
     /// One-shot commands give up after so long without progress; `None` waits for ever.
     pub patience: Option<Duration>,
-    /// Leases that this process has, of other tables too: one that has some lets others go first.
+    /// The leases of this process, also of other tables: a process with leases lets others take the next one first.
     pub leases: Arc<AtomicUsize>,
     /// Fixes the jitter.
     pub seed: u64,

@@ -43,7 +43,7 @@ pub(super) const OTHER_ROUTES: &str = "documents keep their form until their ite
 const DEADLINE: Duration = Duration::from_secs(3);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// `--until-end` waits so long for another reader to be gone: one that was killed is, then.
+/// The time that `--until-end` waits for another reader to end: a killed reader counts as gone by then.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(15);
 /// A process that has leases of other tables waits a part of this, so that the tables spread.
 const LET_OTHERS_GO_FIRST: Duration = Duration::from_secs(1);

@@ -37,7 +37,7 @@ pub(super) struct Supervisor {
     next_listing: Instant,
     /// When the last complete one was begun.
     last_listing: Option<Instant>,
-    /// Before the shards that are done are known, a listing says nothing of what is to be read.
+    /// Until the finished shards are known, a listing does not show what must be read.
     knows_done: bool,
     /// A listing is wanted that begins after the one that is under way.
     wants_listing: bool,

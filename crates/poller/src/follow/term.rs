@@ -54,8 +54,7 @@ pub(super) enum Before {
 
 /// A release that takes longer is left: the lease expires.
 const RELEASE_WITHIN: Duration = Duration::from_secs(1);
-/// A request that was not answered so long ago is not carried out any more, and deletes on account of it were sent once
-/// more, as far as that is known.
+/// The age at which an unanswered request is no longer carried out, and its deletes were repeated, as far as is known.
 const CARRIED_OUT_LATE: Duration = Duration::from_secs(11 * 60);
 /// Requests that were given up end so soon, or may still be carried out.
 const REQUESTS_END_WITHIN: Duration = Duration::from_millis(500);
@@ -78,7 +77,7 @@ impl BesideReading {
         let held = Held { permit: shared.tenure.clone(), board: shared.board.clone(), stop: stop.clone() };
         if let Some(beside) = beside {
             task.spawn(async move {
-                // In a task within it, so that one that breaks says so.
+                // In an inner task, so that a failure is reported.
                 let mut work = JoinSet::new();
                 work.spawn(async move { beside.work(held).await });
                 if let Some(Err(_)) = work.join_next().await {
@@ -133,7 +132,7 @@ impl<'a> Term<'a> {
             beats: Arc::clone(&beats),
             seed: self.settings.seed,
         };
-        // Whoever drops the term stops the beats: a worker that is seen alive keeps its lease.
+        // Dropping the term stops the beats: a worker that beats keeps its lease.
         let mut heart = JoinSet::new();
         heart.spawn(Box::pin(heartbeat.run()));
         self.doubt_the_reader_before();

@@ -12,7 +12,7 @@ use crate::state::StoredLease;
 pub struct LeaseWatch {
     me: WorkerId,
     seen: Option<Seen>,
-    /// Since when the lease could be taken, were it not for this host's fruitless terms.
+    /// The time since which the lease could be taken, apart from the delay for this host's terms without progress.
     free_since: Option<Duration>,
     /// The last term of this worker that it had to give up.
     given_up: Option<GivenUp>,
@@ -76,8 +76,8 @@ impl LeaseWatch {
         self.given_up = None;
     }
 
-    /// Takes in what a look shows that was asked for at `began` and answered at `answered`, on this worker's monotonic
-    /// clock; `None` where there is no item.
+    /// Processes a read of the lease that began at `began` and was answered at `answered`, on this worker's monotonic
+    /// clock; `None` if there is no item.
     ///
     /// A beat that is new may have been written until the answer came, and one that stands still had the time until the
     /// look was asked for: in between the state table looked at some moment that nobody knows.
@@ -113,8 +113,8 @@ impl LeaseWatch {
         if left.is_zero() || self.impatient { Verdict::Free } else { Verdict::Wait(left.min(LEASE_READ)) }
     }
 
-    /// Who gave the last term up lets all others go first, and who gave an earlier one up those who gave none up: where every
-    /// replica has given one up, the one that does not get on now must be the last.
+    /// A worker that gave up the last term waits for all others. A worker that gave up an earlier term waits for those
+    /// that gave up none. So if every replica has given up a term, the one that failed last goes last.
     fn wait_after_giving_up(&self, lease: &StoredLease, now: Duration) -> Duration {
         match self.given_up {
             Some(given_up) if given_up.term == lease.term => OTHERS_GO_FIRST,

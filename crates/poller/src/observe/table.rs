@@ -106,7 +106,7 @@ impl LeaseReport {
         self.reader.as_deref().filter(|_| !self.is_silent())
     }
 
-    /// How far behind whoever reads now may be; `None` where it has not said so yet, or nobody reads.
+    /// The lag of the current reader; `None` if it has not reported one yet, or nobody reads.
     pub fn lag(&self) -> Option<Duration> {
         self.live_reader()?;
         let lag = self.summary.as_ref()?.lag_seconds?;

@@ -76,7 +76,7 @@ pub(crate) struct Job {
     /// Drop everything: the task makes no progress.
     pub(crate) kill: CancellationToken,
     pub(crate) activity: Arc<Activity>,
-    /// Until when all of it is there; counts while nothing of it was read.
+    /// The time until which the shard certainly keeps all its records. It counts until the first record is read.
     pub(crate) retained: Option<Retained>,
     /// The index is known to show everything of it up to this moment.
     pub(crate) current_as_of: Option<Instant>,

@@ -50,7 +50,7 @@ pub(super) fn operations(lease_is_mine: Operation, batch: &[Waiting]) -> Vec<Ope
     std::iter::once(lease_is_mine).chain(batch.iter().map(|one| one.operation.clone())).collect()
 }
 
-/// Answers those of a batch that are decided, and returns the others: nothing of a refused transaction is stored.
+/// Answers the decided starts of a batch and returns the others: a refused transaction stores nothing.
 pub(super) fn settle(batch: Vec<Waiting>, lease: &Lease, answer: Result<Answer, StateError>) -> Vec<Waiting> {
     let refused = match answer {
         Ok(Answer::Stored) => {

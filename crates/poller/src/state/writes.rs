@@ -229,7 +229,7 @@ impl Writer<'_> {
         vec![self.lease_is_mine(), put]
     }
 
-    /// Write 10: The UUID of an index that is written to. The first one that is noted stays.
+    /// Write 10: The UUID of an index that is written to. The first one is kept.
     pub fn index(&self, index: &KnownIndex) -> Vec<Operation> {
         let mut item = write_index(index);
         item.insert("at".to_owned(), of_number(self.now));
@@ -238,7 +238,7 @@ impl Writer<'_> {
         vec![self.lease_is_mine(), put]
     }
 
-    /// Where the group begins with a stream. The first one that is stored stays.
+    /// Where the group begins with a stream. The first stored one is kept.
     pub fn pin(&self, start: &StreamStart) -> Vec<Operation> {
         let sort_key = SortKey::Stream { label: self.label.to_owned() }.text();
         let put = Operation { sort_key, conditions: vec![Condition::Missing], action: Action::Put(write_start(start)) };

@@ -23,8 +23,8 @@ pub enum Claim {
 /// The time after which an unchanged record has no owner: a process that fills stores it every [`BEAT`].
 pub const GONE_AFTER: Duration = BEAT.saturating_mul(4);
 
-/// Claims the backfill of a table for `owner`: the one that was begun, else `fresh`. Of one that another process fills it
-/// waits whether that stores anything.
+/// Claims the backfill of a table for `owner`: the existing one, else `fresh`. If another process fills the table, it
+/// waits to see whether that process stores progress.
 ///
 /// # Errors
 /// The state table refused or did not answer, or the wait was cancelled.

@@ -19,7 +19,7 @@ pub enum Fate {
     Refused,
     /// The document does not equal the item yet, or the letter was written again meanwhile.
     Left,
-    /// It does not tell its item; a repair of the whole index is what heals it.
+    /// It does not name its item; only a repair of the whole index resolves it.
     Unreplayable,
 }
 

@@ -163,7 +163,7 @@ impl Piece<'_> {
         }
     }
 
-    /// The table's time, as the answer to a read tells it.
+    /// The table's time, from the answer to a read.
     async fn server_time(&self, key: &Key) -> Result<u64, Fault> {
         let (mirror, keys) = (&self.replay.mirror, std::slice::from_ref(key));
         let reads = mirror.attempts().make(self.term(), "read an item", || mirror.items.read(keys)).await?;

@@ -30,7 +30,8 @@ const LONGEST_SOON: Duration = Duration::from_secs(10);
 enum Since {
     /// Some seconds: what is equal now is decided, and nothing else.
     Moments,
-    /// Longer than the lag and the margin of reads: what did not change does not change by itself.
+    /// Longer than the lag and the margin of reads: after that, an unchanged difference will not resolve without a
+    /// repair.
     Margin,
 }
 

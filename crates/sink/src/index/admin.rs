@@ -210,7 +210,7 @@ pub(crate) async fn name_group(client: &Client, wanted: &Wanted, group: &str) ->
     reply.acknowledged(&format!("record the group in the index {}", wanted.concrete))
 }
 
-/// Adds aliases to an index; one that is there gets the filter.
+/// Adds aliases to an index; an existing alias gets the filter.
 fn alias_actions(wanted: &Wanted, index: &str, aliases: &[Alias]) -> Value {
     let add = |alias: &Alias| {
         let mut action = serde_json::Map::new();

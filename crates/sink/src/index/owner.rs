@@ -49,7 +49,7 @@ impl Owner {
     /// Reads `_meta.streamdex` of a mapping; `None` where there is none.
     ///
     /// # Errors
-    /// There is one that cannot be read, which is not the same as none: [`Foreign::Unreadable`].
+    /// It exists but cannot be read, which is not the same as absent: [`Foreign::Unreadable`].
     pub fn of_mapping(mapping: &Map<String, Value>) -> Result<Option<Owner>, Foreign> {
         let Some(meta) = mapping.get("_meta").and_then(|meta| meta.get(META_KEY)) else {
             return Ok(None);

@@ -1,7 +1,7 @@
 //! An answer to an administrative request, and a description of unexpected answers.
 //!
-//! A proxy, a load balancer or a login page can answer 200 in place of OpenSearch. So nothing is read out of an answer
-//! that lacks what was asked for: it is [`SetupError::Unexpected`], which passes by itself.
+//! A proxy, a load balancer or a login page can answer 200 in place of OpenSearch. So an incomplete answer is not used:
+//! it is [`SetupError::Unexpected`], which is temporary.
 
 use serde_json::{Map, Value};
 

@@ -56,7 +56,7 @@ impl Step {
     }
 }
 
-/// What is to be done; nothing where the index is as it should be.
+/// The steps; none if the index is as wanted.
 ///
 /// # Errors
 /// The index cannot be set up, or must not be written to.

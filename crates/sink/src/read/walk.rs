@@ -150,7 +150,7 @@ impl ClusterReader {
         Ok(EntryPage { entries: page.entries, next: None })
     }
 
-    /// What is left open goes away by itself after some minutes.
+    /// The engine closes abandoned walks after some minutes.
     async fn close(&self, walk: &Walk) {
         let (path, body) = match &walk.means {
             Means::Scroll { id } => ("_search/scroll", json!({ "scroll_id": [id] })),

@@ -10,8 +10,8 @@ use super::refusals::Refusals;
 use super::settings::WriterSettings;
 use super::streaks::{Braked, Streaks};
 
-/// What writers have learned of a cluster: how much it takes at a time, whether it takes compression, and whom its
-/// refusals were about. Clones share it.
+/// What writers have learned about a cluster: its capacity, whether it accepts compression, and the causes of its
+/// refusals. Clones share it.
 ///
 /// Give it to the next writer where each has a short life, as in the Lambda function: what one invocation learned,
 /// the next one knows. It is good for one cluster and one configuration.
