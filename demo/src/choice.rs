@@ -1,4 +1,4 @@
-//! Which search engine the demo runs on, and why.
+//! Chooses the search engine of the demo.
 
 use std::env;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The search engine as a client sees it, and what the demo leaves in it.
+//! The client of the search engine, and the clean-up of the demo's indices.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! How long a put takes to show in the index: measured on one item, from before the put until a GET by id shows it.
+//! The time from a put until the index shows it, measured on one item: from before the put until a GET by id returns
+//! it.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What the demo does, from the first line to the last.
+//! The script of the demo, from the first line to the last.
 
 use std::cell::Cell;
 use std::fs;
@@ -209,7 +209,7 @@ fn print_verdict(verdict: &Verdict, letters: &str) -> bool {
 }
 
 fn print_places(engine: &Engine, dynamodb: &Dynoxide, (streamdex, log): (&Streamdex, &Path)) {
-    println!("\neverything goes on until Ctrl-C:");
+    println!("\neverything keeps running until Ctrl-C:");
     println!("  OpenSearch  {}  ({}; indices {INDEX}, {LIVE}, {ARCHIVE})", engine.url(), engine.keeper());
     println!("  DynamoDB    {}  (table {TABLE}; any key will do)", dynamodb.endpoint_url());
     println!("  streamdex   {}", shown(log));

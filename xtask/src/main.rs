@@ -6,10 +6,10 @@
 //! | `cargo xtask circles` | the part of tidy that looks for files that import each other |
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
 //! | `cargo xtask dist` | archives of the command line tool, for two architectures |
-//! | `cargo xtask notices` | the licences of the code of others in what is handed out |
+//! | `cargo xtask notices` | the licences of third-party code in the released artifacts |
 //! | `cargo xtask package-lambda` | the Lambda function's zip |
-//! | `cargo xtask playground` | a DynamoDB Local with a shop in it, and an empty OpenSearch, until Ctrl-C |
-//! | `cargo xtask simulate` | the poller in its simulated world: many seeds, or one of them with all that happened |
+//! | `cargo xtask playground` | DynamoDB Local with the table of a shop, and an empty OpenSearch, until Ctrl-C |
+//! | `cargo xtask simulate` | the poller in its simulated world: many seeds, or one of them with its trace |
 //! | `cargo xtask templates` | the part of tidy that checks the templates of `deploy/` |
 //! | `cargo xtask tidy` | everything about the code that can be checked without running it |
 //! | `cargo xtask test` | tidy, then all tests, on engines that it fetches and starts |
@@ -49,17 +49,17 @@ struct Arguments {
 enum Task {
     /// Measure mapping, sink and poller against their references, in the release profile.
     Bench(step::PassedOn),
-    /// Look for files of one crate that import each other: a part of tidy.
+    /// Find files of one crate that import each other: a part of tidy.
     Circles,
     /// Keep an index equal to a table for a while, under load, and compare them.
     Demo(demo::Options),
     /// Build archives of the command line tool, under target/dist; no Docker.
     Dist(dist::Options),
-    /// Write the licences of the code of others that is in what is handed out, after a change of Cargo.lock.
+    /// Write the licences of third-party code in the released artifacts, after a change of Cargo.lock.
     Notices,
     /// Build the Lambda function's zip, under target/lambda; no Docker.
     PackageLambda(package::Options),
-    /// Start a DynamoDB Local with a shop of 20,000 orders, and an empty OpenSearch, until Ctrl-C.
+    /// Start DynamoDB Local with a shop of 20,000 orders, and an empty OpenSearch, until Ctrl-C.
     Playground(step::PassedOn),
     /// Run the poller in its simulated world, in the release profile: `--seeds N [--from K]`, or `--seed S [--trace]`.
     Simulate(step::PassedOn),

@@ -112,7 +112,7 @@ fn configuration(path: &Path) -> anyhow::Result<Vec<Entry>> {
         let inside = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
         if !inside {
             bail!(
-                "{}: {name} is not below the configuration's folder, so that it would not be in the zip",
+                "{}: {name} is not below the configuration's folder, so it would not be in the zip",
                 path.display()
             );
         }

@@ -1,4 +1,4 @@
-//! Tools that are not part of the toolchain: pinned, compiled or installed once, kept under the target folder.
+//! Tools outside of the toolchain: pinned, compiled or installed once, and kept under the target folder.
 
 use std::fs;
 use std::path::PathBuf;
