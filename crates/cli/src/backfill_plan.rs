@@ -109,14 +109,14 @@ mod tests {
     fn what_it_costs_is_said_by_the_billing_mode() {
         let on_demand = Plan::of("sessions", &table(100_000_000, 40_960_000_000, None), None, None);
         insta::assert_snapshot!(on_demand.text(), @r"
-        table sessions: about 100000000 items, 41.0 GB, as DynamoDB counted them in the last six hours
+        table sessions: about 100000000 items, 41.0 GB (DynamoDB's count, up to six hours old)
           reads 10000000 units: 1.25 USD at the on-demand price of us-east-1, and up to twice that elsewhere
           takes about 2.8 h
         ");
         let provisioned = Plan::of("sessions", &table(1_000, 4_096_000, Some(20)), Some(10.0), None);
         insta::assert_snapshot!(provisioned.text(), @r"
-        table sessions: about 1000 items, 4.1 MB, as DynamoDB counted them in the last six hours
-          reads 1000 units, at most 10 a second of what is provisioned
+        table sessions: about 1000 items, 4.1 MB (DynamoDB's count, up to six hours old)
+          reads 1000 units, at most 10 a second of the provisioned capacity
           takes about 100 s
         ");
         let slow = Plan::of("sessions", &table(6_000, 10, None), None, Some(2));

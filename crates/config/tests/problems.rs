@@ -215,7 +215,7 @@ fn routes() {
     only(&route("id = ['a']\nrouting = 'b'"), "route[0].routing", "name one of a");
     only(&route("id_form = 'hashed'"), "route[0].id_form", "did you mean \"hash\"");
     only(&route("exclude = ['address..street']"), "route[0].exclude[0]", "cannot be empty");
-    only(&route("include = ['a\\b']"), "route[0].include[0]", "a dot inside a name is written");
+    only(&route("include = ['a\\b']"), "route[0].include[0]", "write a dot inside a name");
     only(&route("include = 'a'"), "route[0].include", "expected an array, found a string");
 }
 

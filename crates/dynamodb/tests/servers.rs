@@ -42,7 +42,7 @@ async fn what_is_no_dynamodb_is_called_that() {
         server.add(Rule::any().answer(reply));
         let error = error_of(client(Some(&server.url()))).await;
         let text = error.to_string();
-        let expected = format!("Query at {} failed: what answers is no DynamoDB: {part}", server.url());
+        let expected = format!("Query at {} failed: the server is not DynamoDB: {part}", server.url());
         assert_eq!(text, expected);
         assert_eq!(error.fault().passes_by_itself(), part.contains("200") || part.contains("503"), "{text}");
         assert!(error.hint().contains("endpoint_url"), "{}", error.hint());
