@@ -1,5 +1,4 @@
-//! The bare loop: prepared bulk bodies posted over keep-alive connections, and nothing else. What streamdex is
-//! compared with.
+//! The bare loop that streamdex is compared with: it only posts prepared bulk bodies over keep-alive connections.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

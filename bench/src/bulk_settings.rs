@@ -1,4 +1,4 @@
-//! With how many connections and how large requests the bare loop posts.
+//! The number of connections and the request size of the bare loop.
 
 /// How the loop posts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! The curve of what mapping costs: along records, item size, attributes, nesting, routes and indices, what one more of them
-//! takes. Where a number grows along its row, so does the cost of each.
+//! The cost curve of mapping: the time of one more record, byte, attribute, nesting level, route or index. If a number
+//! grows along its row, the cost of each one grows too.
 
 use std::hint::black_box;
 

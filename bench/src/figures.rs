@@ -1,4 +1,4 @@
-//! Tables of figures, with what was expected, and the figures of an earlier version beside those of the present one.
+//! Tables of figures, with the expected values, and with the figures of an earlier version beside the current ones.
 
 use crate::program::{Program, Programs};
 use crate::statistics::{median, median_ratio};

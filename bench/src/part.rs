@@ -1,4 +1,4 @@
-//! What can be measured on its own.
+//! The parts that can be measured separately.
 
 use clap::ValueEnum;
 

@@ -1,4 +1,4 @@
-//! Programs of others, built or installed into the target folder.
+//! Third-party programs, built or installed into the target folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};

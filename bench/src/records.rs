@@ -1,4 +1,4 @@
-//! The records that are written: one insert of a session each, about 1 KB of new image, every key another one.
+//! The written records: each is one insert of a session, with about 1 KB of new image and a key of its own.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! The bare Scan-and-bulk loop: segments of a Scan with the AWS SDK, each page in one bulk request, and nothing else.
-//! What `backfill` and `verify` are compared with.
+//! The benchmarks compare `backfill` and `verify` with it.
 
 use std::collections::HashMap;
 use std::time::Instant;

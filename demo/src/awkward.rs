@@ -1,4 +1,4 @@
-//! Items that converters stumble over, and one that no search engine takes.
+//! Items that converters stumble over, and one that no search engine accepts.
 
 use std::collections::HashMap;
 

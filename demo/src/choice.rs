@@ -1,4 +1,4 @@
-//! Which search engine the demo runs on, and why.
+//! Chooses the search engine of the demo.
 
 use std::env;
 use std::time::Instant;
@@ -48,7 +48,7 @@ impl Engine {
                 Err(error) => why_not.push(format!("{error:#}")),
             }
         }
-        bail!("no search engine can be had: {}; set {URL_VARIABLE} to one", why_not.join("; "))
+        bail!("no search engine is available: {}; set {URL_VARIABLE} to the URL of one", why_not.join("; "))
     }
 
     /// Where it answers.

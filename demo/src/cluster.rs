@@ -1,4 +1,4 @@
-//! The search engine as a client sees it, and what the demo leaves in it.
+//! The client of the search engine, and the clean-up of the demo's indices.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl Cluster {
         for name in names() {
             let (status, _) = self.get(&format!("/{name}")).await.context("asking the search engine")?;
             if status != 404 {
-                bail!("the search engine holds {name} already; give the demo an engine without it");
+                bail!("the search engine has {name} already; give the demo an engine without it");
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What the index must hold for an item, worked out without the code that is shown.
+//! The expected document of an item, computed without streamdex's code.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;

@@ -133,7 +133,7 @@ impl Follower {
             self.insist_on_running()?;
             ensure!(
                 Instant::now() < deadline,
-                "streamdex run does not say {beginning:?}:\n{}",
+                "streamdex run did not log {beginning:?}:\n{}",
                 self.process.log_tail(TAIL)
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -157,7 +157,7 @@ impl Follower {
 
     fn insist_on_running(&mut self) -> anyhow::Result<()> {
         match self.process.try_wait().context("looking at streamdex run")? {
-            Some(status) => bail!("streamdex run ended by itself: {status}\n{}", self.process.log_tail(TAIL)),
+            Some(status) => bail!("streamdex run ended unexpectedly: {status}\n{}", self.process.log_tail(TAIL)),
             None => Ok(()),
         }
     }

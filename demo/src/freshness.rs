@@ -1,4 +1,5 @@
-//! How long a put takes to show in the index: measured on one item, from before the put until a GET by id shows it.
+//! The time from a put until the index shows it, measured on one item: from before the put until a GET by id returns
+//! it.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -70,7 +71,7 @@ impl<'a> Probe<'a> {
             }
             sleep(LOOK).await;
         }
-        bail!("a put did not show in the index within {} s", give_up.as_secs())
+        bail!("a put did not appear in the index within {} s", give_up.as_secs())
     }
 
     /// How often the item was put.

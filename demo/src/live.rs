@@ -1,4 +1,4 @@
-//! What is seen while the table is written to: a line that changes on a terminal, a line now and then elsewhere.
+//! The output while the table is written to: a changing line on a terminal, or a line now and then elsewhere.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};

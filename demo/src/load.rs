@@ -1,4 +1,4 @@
-//! What happens to the table: sign-ins, requests, sign-outs, expiries.
+//! The load on the table: sign-ins, requests, sign-outs, expiries.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

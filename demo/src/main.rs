@@ -1,8 +1,8 @@
 //! A table kept equal to an index, live: `cargo xtask demo`.
 //!
 //! Everything is real but the table: a search engine, the `streamdex` program that a user would start, and
-//! DynamoDB as dynoxide emulates it in this process. What the index must hold is worked out here a second time,
-//! without the code that is shown.
+//! DynamoDB as dynoxide emulates it in this process. The demo computes the expected documents separately, without
+//! streamdex's code.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -9,21 +9,21 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Clone, PartialEq, Eq, Parser)]
 #[command(bin_name = "cargo xtask demo")]
 pub(crate) struct Options {
-    /// The search engine, in place of the first one that can be had
+    /// The search engine; by default the first one that is available
     #[arg(long, value_enum)]
     pub(crate) engine: Option<EngineKind>,
-    /// How long the table is written to
+    /// How many seconds to write to the table
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(6..=3600))]
     pub(crate) seconds: u64,
-    /// Leave out the second act, which takes two more minutes
+    /// Skip the second act, which takes two more minutes
     #[arg(long)]
     pub(crate) short: bool,
-    /// Leave everything running until Ctrl-C, and print where
+    /// Leave everything running until Ctrl-C, and print the addresses
     #[arg(long)]
     pub(crate) keep: bool,
 }
 
-/// Where the search engine comes from, in the order in which they are tried.
+/// Sources of the search engine, in the order in which they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineKind {
     /// The one at STREAMDEX_OPENSEARCH_URL

@@ -1,4 +1,4 @@
-//! What the demo does, from the first line to the last.
+//! The script of the demo, from the first line to the last.
 
 use std::cell::Cell;
 use std::fs;
@@ -48,7 +48,7 @@ pub(crate) async fn run(options: &Options, traces: &mut Traces) -> anyhow::Resul
     let mut probe = Probe::new(&client, &cluster);
     // The lease, the shard and the first connections take their time, once; freshness is what comes after.
     let took = probe.put_and_see(START).await.context("waiting for the first document")?;
-    println!("the first put showed in the index after {:.1} s", took.as_secs_f64());
+    println!("the first put appeared in the index after {:.1} s", took.as_secs_f64());
     println!("\nwriting to the table for {} s", options.seconds);
     let changes = {
         let writing = Cell::new(true);
@@ -180,7 +180,7 @@ async fn print_search(cluster: &Cluster, verdict: &mut Verdict) -> anyhow::Resul
     let lingering = json!({ "ids": { "values": [expected::id(&awkward::lingering(now()?))] } });
     let all = cluster.count(INDEX, lingering.clone()).await?;
     let live = cluster.count(LIVE, lingering).await?;
-    println!("the session that expired an hour ago and was not swept yet: {all} in {INDEX}, {live} in {LIVE}");
+    println!("the session that expired an hour ago and is not deleted yet: {all} in {INDEX}, {live} in {LIVE}");
     if (all, live) != (1, 0) {
         verdict.faults.push(format!("{LIVE} must hide what expired"));
     }
@@ -188,7 +188,9 @@ async fn print_search(cluster: &Cluster, verdict: &mut Verdict) -> anyhow::Resul
 }
 
 fn print_own_table() {
-    println!("\nthe same on a table of your own, its stream on, with its name and your OpenSearch in streamdex.toml:");
+    println!(
+        "\nto do the same with your own table, turn on its stream, and put its name and your OpenSearch into streamdex.toml:"
+    );
     println!("  streamdex --config streamdex.toml state create");
     println!("  streamdex --config streamdex.toml index apply");
     println!("  streamdex --config streamdex.toml run");
@@ -207,7 +209,7 @@ fn print_verdict(verdict: &Verdict, letters: &str) -> bool {
 }
 
 fn print_places(engine: &Engine, dynamodb: &Dynoxide, (streamdex, log): (&Streamdex, &Path)) {
-    println!("\neverything goes on until Ctrl-C:");
+    println!("\neverything keeps running until Ctrl-C:");
     println!("  OpenSearch  {}  ({}; indices {INDEX}, {LIVE}, {ARCHIVE})", engine.url(), engine.keeper());
     println!("  DynamoDB    {}  (table {TABLE}; any key will do)", dynamodb.endpoint_url());
     println!("  streamdex   {}", shown(log));

@@ -41,7 +41,7 @@ const NOBODY: u32 = 900_000;
 /// Plays it; the program to go on with, and what differs in the end.
 pub(crate) async fn play(stage: &Stage<'_>, load: &mut Load<'_>) -> anyhow::Result<(Streamdex, Verdict)> {
     println!(
-        "\n── second act, about two minutes: a table that is older than its stream, and the proof (--short leaves it out)"
+        "\n── second act, about two minutes: a table that is older than its stream, and the proof (--short skips it)"
     );
     let (streamdex, mut follower) = stage.begin().await?;
     println!("writing to the table for {} s beside it", WRITING.as_secs());
@@ -52,9 +52,9 @@ pub(crate) async fn play(stage: &Stage<'_>, load: &mut Load<'_>) -> anyhow::Resu
     let mut verdict = Verdict::default();
     verdict.compare_index(stage.client, stage.url, SECOND_INDEX, |_| true, CATCH_UP).await;
     let letters = streamdex.output(&["dlq", "list"]).await?;
-    println!("\n$ streamdex dlq list   (the item was corrected since)\n{}", letters.trim_end());
+    println!("\n$ streamdex dlq list   (the item has been corrected)\n{}", letters.trim_end());
     stage.plant().await?;
-    println!("\nwaiting: a difference counts only where it is still there 90 s later");
+    println!("\nwaiting: a difference counts only if it remains for 90 s");
     println!("$ streamdex verify --full --repair");
     let begun = Instant::now();
     let verified = streamdex.output(&["verify", "--full", "--repair"]).await?;
@@ -62,7 +62,7 @@ pub(crate) async fn play(stage: &Stage<'_>, load: &mut Load<'_>) -> anyhow::Resu
     println!("it took {:.0} s, while the table was followed", begun.elapsed().as_secs_f64());
     verdict.compare_index(stage.client, stage.url, SECOND_INDEX, |_| true, Duration::from_secs(5)).await;
     verdict.expect_no_letter(&streamdex).await?;
-    println!("{INDEX} and {LIVE} name the first generation still: searches follow when you move them");
+    println!("{INDEX} and {LIVE} still point to the first generation: searches follow when you move them");
     follower.stop().await?;
     Ok((streamdex, verdict))
 }
@@ -73,7 +73,7 @@ async fn until_filled(streamdex: &Streamdex, follower: &mut Follower) -> anyhow:
         follower.latest()?;
         let status: Value = serde_json::from_str(&streamdex.output(&["--json", "status"]).await?)?;
         if status.pointer("/tables/0/phase").is_some_and(|phase| phase == "complete") {
-            println!("the index holds what the table held before its stream: status says phase = complete");
+            println!("the index now holds the items from before the stream: status says phase = complete");
             return Ok(());
         }
         ensure!(begun.elapsed() < FILLED_WITHIN, "the index was not filled: {status}");
@@ -88,7 +88,7 @@ impl Stage<'_> {
     async fn begin(&self) -> anyhow::Result<(Streamdex, Follower)> {
         self.switch_stream(None).await?;
         self.switch_stream(Some(StreamViewType::NewAndOldImages)).await?;
-        println!("the table has a new stream, which holds none of its items");
+        println!("the table has a new stream, which has none of its items");
         let file = self.first.configuration().with_file_name("second-act.toml");
         fs::write(&file, configuration::second(self.dynamodb_url, self.url)).context("writing the configuration")?;
         println!("configuration: {}, with another group and the next generation of the index", shown(&file));
@@ -97,7 +97,7 @@ impl Stage<'_> {
         let mut follower = streamdex.follow(&log)?;
         follower.until_following(START).await?;
         println!("\n$ streamdex run   (its log: {})", shown(&log));
-        let filling = follower.until_said("the index is empty, and is filled", START).await?;
+        let filling = follower.until_said("filling the empty index", START).await?;
         println!("  {filling}");
         Ok((streamdex, follower))
     }
@@ -128,7 +128,7 @@ impl Stage<'_> {
             self.cluster.put_document(SECOND_INDEX, &expected::id(&key), &document).await?;
         }
         println!(
-            "\nplanted in the index: {PLANTED} documents deleted, {PLANTED} changed, {PLANTED} added of which the table knows nothing"
+            "\nplanted in the index: {PLANTED} documents deleted, {PLANTED} changed, {PLANTED} added that have no item"
         );
         Ok(())
     }

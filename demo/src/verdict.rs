@@ -1,4 +1,4 @@
-//! Whether the index equals the table, and everything else that must hold at the end.
+//! The checks at the end: the index equals the table, and the counts agree.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

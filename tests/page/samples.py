@@ -6,7 +6,7 @@ import math
 OUTCOMES = ("absent", "applied", "coalesced", "dead_lettered", "filtered", "superseded", "unchanged")
 CALLS = ("empty", "expired", "failed", "records", "throttled")
 GAP_HINT = (
-    "changes are lost to the stream: `streamdex gap close` goes on with what is left, "
+    "the stream no longer has these changes: run `streamdex gap close` to continue with what is left, "
     "then compare the index with the table"
 )
 

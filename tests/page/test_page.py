@@ -58,15 +58,15 @@ SAYS = [
     (samples.paused_source, "paused", "Reading orders is paused: the shards cannot be listed: AccessDeniedException.", ""),
     (samples.paused_shard, "paused", "1 of 3 shards of orders is paused: the state table does not answer.", "To do: check the network."),
     (samples.gapped, "gap", "Changes to orders are missing: shardId-00000001764000000004-78dde6c4: records were trimmed before they were read. There is 1 more gap.", "streamdex gap close"),
-    (samples.standby, "standby", "This process stands by; ip-10-0-3-17-7f9c2a reads orders. Only the reader knows lag and shards", ""),
+    (samples.standby, "standby", "This process stands by; ip-10-0-3-17-7f9c2a reads orders. Only the reader knows the lag and the shards", ""),
     (lambda: samples.standby(None), "nobody", "Nobody reads orders.", "streamdex status"),
     (samples.filling, "filling", "The index is being filled: 412,000 of about 1,000,000 items of orders are written.", ""),
-    (lambda: samples.filling(by="command", owner=None), "partial", "nobody goes on", "streamdex backfill"),
+    (lambda: samples.filling(by="command", owner=None), "partial", "nobody continues", "streamdex backfill"),
     (samples.letters, "letters", "orders is up to date, but 3 records could never be indexed.", "streamdex dlq list"),
     (samples.several, "gap", "Changes to sessions are missing", "streamdex gap close"),
     (samples.starting, "unready", "This process is not ready: source orders: no look at the lease was answered yet.", ""),
     (stopped, "stopped", "This process has stopped working: source orders: the supervisor has stood still for 70 s.", "start it again"),
-    (far_behind, "behind", "The index is 24 h behind orders. The oldest change that waits can be read for another 23 min.", "Lag grows"),
+    (far_behind, "behind", "The index is 24 h behind orders. The oldest waiting change can be read for another 23 min.", "Lag grows"),
 ]
 
 

@@ -1,5 +1,5 @@
-//! Compiling for other machines, without Docker: rustup has the targets, and zig, from PyPI, is C compiler and linker
-//! for all of them. Of C there is aws-lc alone, which needs no more than that.
+//! Compiles for other machines without Docker: rustup has the targets, and zig, from PyPI, is the C compiler and linker
+//! for all of them. The only C code is aws-lc, which needs no more than that.
 
 use std::ffi::OsString;
 use std::fs;
@@ -104,7 +104,7 @@ pub(crate) fn build(
     ensure!(status.success(), "compiling {program} ended with {status}");
     let built = target_folder().join(triple).join(PROFILE).join(program);
     let needs = elf::glibc_needed(&fs::read(&built).with_context(|| format!("reading {}", built.display()))?)?;
-    ensure!(needs <= minor, "{program} needs glibc 2.{needs}, and there is 2.{minor} where it will run");
+    ensure!(needs <= minor, "{program} needs glibc 2.{needs}, but its target has 2.{minor}");
     Ok(built)
 }
 

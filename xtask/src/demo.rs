@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: builds what is shown and the demo itself, and becomes it.
+//! `cargo xtask demo`: builds streamdex and the demo, and runs it.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

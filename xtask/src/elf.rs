@@ -1,4 +1,4 @@
-//! What a Linux program needs of the machine that runs it, read off the file.
+//! Reads from a Linux program what it needs of its machine.
 
 use anyhow::ensure;
 

@@ -1,4 +1,4 @@
-//! Why tests failed, once more at the end of a run: an hour of output lies between the first failure and the last line.
+//! Repeats the failures of tests at the end of a run, since an hour of output can follow the first failure.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -8,10 +8,10 @@
 //! | `cargo xtask demo` | a table kept equal to an index, live, on engines that it fetches and starts |
 //! | `cargo xtask dist` | archives of the command line tool, for two architectures |
 //! | `cargo xtask dry-run` | what a release builds, and what a user does with it, on this machine |
-//! | `cargo xtask notices` | the licences of the code of others in what is handed out |
+//! | `cargo xtask notices` | the licences of third-party code in the released artifacts |
 //! | `cargo xtask package-lambda` | the Lambda function's zip |
-//! | `cargo xtask playground` | a DynamoDB Local with a shop in it, and an empty OpenSearch, until Ctrl-C |
-//! | `cargo xtask simulate` | the poller in its simulated world: many seeds, or one of them with all that happened |
+//! | `cargo xtask playground` | DynamoDB Local with the table of a shop, and an empty OpenSearch, until Ctrl-C |
+//! | `cargo xtask simulate` | the poller in its simulated world: many seeds, or one of them with its trace |
 //! | `cargo xtask templates` | the part of tidy that checks the templates of `deploy/` |
 //! | `cargo xtask tidy` | everything about the code that can be checked without running it |
 //! | `cargo xtask test` | tidy, then all tests, on engines that it fetches and starts |
@@ -55,7 +55,7 @@ enum Task {
     Bench(step::PassedOn),
     /// Build the site of all pages, under target/book.
     Book,
-    /// Look for files of one crate that import each other: a part of tidy.
+    /// Find files of one crate that import each other: a part of tidy.
     Circles,
     /// Keep an index equal to a table for a while, under load, and compare them.
     Demo(demo::Options),
@@ -63,11 +63,11 @@ enum Task {
     Dist(dist::Options),
     /// Build what a release hands out, and install it from a local server. Half an hour.
     DryRun,
-    /// Write the licences of the code of others that is in what is handed out, after a change of Cargo.lock.
+    /// Write the licences of third-party code in the released artifacts, after a change of Cargo.lock.
     Notices,
     /// Build the Lambda function's zip, under target/lambda; no Docker.
     PackageLambda(package::Options),
-    /// Start a DynamoDB Local with a shop of 20,000 orders, and an empty OpenSearch, until Ctrl-C.
+    /// Start DynamoDB Local with a shop of 20,000 orders, and an empty OpenSearch, until Ctrl-C.
     Playground(step::PassedOn),
     /// Run the poller in its simulated world, in the release profile: `--seeds N [--from K]`, or `--seed S [--trace]`.
     Simulate(step::PassedOn),

@@ -1,5 +1,5 @@
-//! `cargo xtask notices`: the licences of the code of others that is in what is handed out, and a part of tidy that holds
-//! them to `Cargo.lock`.
+//! `cargo xtask notices`: the licences of third-party code in the released artifacts, and a part of tidy that compares
+//! them with `Cargo.lock`.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -123,10 +123,7 @@ fn configuration(path: &Path) -> anyhow::Result<Vec<Entry>> {
     for name in named {
         let inside = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
         if !inside {
-            bail!(
-                "{}: {name} is not below the configuration's folder, so that it would not be in the zip",
-                path.display()
-            );
+            bail!("{}: {name} is not below the configuration's folder, so it would not be in the zip", path.display());
         }
         let content = fs::read(folder.join(&name)).with_context(|| format!("reading {name}, which is named there"))?;
         entries.push(Entry { name, mode: READABLE, content });

@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     print!("{failures}");
     match failures.unnamed(tests.failed) {
         0 => {}
-        unnamed => println!("── {unnamed} failed without a word: look for `error:` and `signal:` above"),
+        unnamed => println!("── {unnamed} failed without a message: look for `error:` and `signal:` above"),
     }
     println!("── engines, and the tests that ran on them");
     print!("{summary}");

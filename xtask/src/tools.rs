@@ -1,4 +1,4 @@
-//! Tools that are not part of the toolchain: pinned, compiled or installed once, kept under the target folder.
+//! Tools outside of the toolchain: pinned, compiled or installed once, and kept under the target folder.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ use crate::step::cargo;
 pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
-    /// What else `cargo install` is told. Without optimisation a tool compiles in half the time, and most are fast enough.
+    /// Further arguments of `cargo install`. Without optimisation a tool compiles in half the time, and most are fast
+    /// enough.
     options: &'static [&'static str],
 }
 

@@ -1,5 +1,5 @@
-//! A Lambda function as it is usually written in Rust: typed event, JSON values, one bulk request, and an error for
-//! the whole batch where anything goes wrong. What streamdex's function is measured against.
+//! A Lambda function as it is usually written in Rust: typed event, JSON values, one bulk request, and an error for the
+//! whole batch if anything goes wrong. The benchmarks measure streamdex's function against it.
 
 use aws_lambda_events::event::dynamodb::Event;
 use lambda_runtime::{Error, LambdaEvent, service_fn};

@@ -1,4 +1,4 @@
-//! The functions of others, installed from npm and PyPI into the target folder.
+//! Third-party functions, installed from npm and PyPI into the target folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};

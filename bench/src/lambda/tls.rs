@@ -1,5 +1,5 @@
 //! streamdex's function over TLS, cold and warm, beside the same function over plain HTTP. Both write through the same
-//! proxy, whose time is in all figures but the processor's.
+//! proxy. All figures except processor time include its time.
 
 use std::collections::BTreeMap;
 

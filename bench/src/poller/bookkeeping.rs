@@ -1,4 +1,4 @@
-//! What 10,000 shards cost beyond the calls for them.
+//! The cost of 10,000 shards beyond the calls for them.
 //!
 //! The same process is measured with two values of `freshness`, and so with two rates of calls. A line through both gives the
 //! processor time of a call, and what is left at no calls at all: heartbeats, listings, watchdog, status.

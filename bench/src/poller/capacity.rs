@@ -1,4 +1,4 @@
-//! What one process can deliver: into a sink that reads each body, counts it, and answers every operation at once.
+//! The capacity of one process, writing to a sink that reads each body, counts it, and answers every operation at once.
 
 use streamdex_testkit::bulk_counter::BulkCounter;
 

@@ -1,4 +1,4 @@
-//! What `streamdex run` costs while nothing is written: calls, writes to the state table, memory, processor time.
+//! The cost of `streamdex run` while nothing is written: calls, writes to the state table, memory, processor time.
 
 use std::time::Duration;
 

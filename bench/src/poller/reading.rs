@@ -1,5 +1,5 @@
-//! Reading alone: a whole stream read by `run`, of which no route takes a record, beside loops that read it with an SDK and
-//! do nothing.
+//! Reading only: `run` reads a whole stream whose records match no route, beside loops that read it with an SDK and do
+//! nothing.
 
 use std::time::Instant;
 

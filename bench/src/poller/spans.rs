@@ -1,4 +1,4 @@
-//! What a running process used over a span of time.
+//! The resources that a running process used over a span of time.
 
 use std::time::{Duration, Instant};
 

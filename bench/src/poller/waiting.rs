@@ -1,5 +1,5 @@
-//! What `POST /await` adds: from a put until its document is visible, until a search finds it by itself, and until the wait is
-//! answered, in turn, on a DynamoDB Local.
+//! The time that `POST /await` adds: from a put until its document is visible, until a search finds it without help,
+//! and until the wait is answered, in turn, on a DynamoDB Local.
 
 use std::net::TcpListener;
 use std::time::Duration;

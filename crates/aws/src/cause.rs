@@ -1,4 +1,4 @@
-//! What an error comes from.
+//! The cause of an AWS error.
 
 use std::error::Error;
 use std::io;
@@ -24,7 +24,7 @@ pub fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'sta
     causes(error).last().unwrap_or(error)
 }
 
-/// What a service answered to a call, or why there was no answer, in one line.
+/// Describes the answer of a service to a call, or the reason for no answer, in one line.
 pub fn call_reason<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -36,13 +36,13 @@ where
         Some((Some(code), Some(message))) => format!("{code}: {message}"),
         Some((Some(code), None)) => code.to_owned(),
         _ => match error.raw_response().map(|answer| answer.status().as_u16()) {
-            Some(status) => format!("an answer with status {status} that is not the service's"),
+            Some(status) => format!("an answer with status {status} that does not come from the service"),
             None => root_cause(error).to_string(),
         },
     }
 }
 
-/// What is said where a call failed for want of credentials; `None` where it had some.
+/// The message if a call failed because there are no credentials; `None` for any other failure.
 pub fn missing_credentials(error: &(dyn Error + 'static)) -> Option<String> {
     let credentials = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
     Some(format!("no AWS credentials: {}", credentials_reason(credentials)))

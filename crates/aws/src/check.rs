@@ -1,4 +1,4 @@
-//! What is wrong with AWS settings, as far as this machine can tell: no request to AWS is made.
+//! Checks of AWS settings that need no request to AWS.
 
 use aws_types::os_shim_internal::{Env, Fs};
 use streamdex_config::{AwsSettings, is_region};
@@ -10,7 +10,7 @@ use crate::{MissingRegion, sdk_config};
 #[non_exhaustive]
 pub enum SettingsError {
     /// The shared configuration files have no profile of this name.
-    #[error("there is no profile {name:?} in the AWS configuration files (there: {known})")]
+    #[error("there is no profile {name:?} in the AWS configuration files (they have: {known})")]
     UnknownProfile {
         /// The profile.
         name: String,
@@ -27,7 +27,7 @@ pub enum SettingsError {
     #[error("no AWS region is configured")]
     NoRegion,
     /// AWS has no region of this name.
-    #[error("{0:?} is no AWS region")]
+    #[error("{0:?} is not an AWS region")]
     NoSuchRegion(String),
 }
 
@@ -71,18 +71,19 @@ async fn profile(name: Option<&str>) -> Result<(), SettingsError> {
 // === impl SettingsError ===
 
 impl SettingsError {
-    /// What to do, in one sentence; `table` is where the settings stand in the configuration, as `[source]`.
+    /// The remedy, in one sentence. `table` is the table of the configuration that has the settings, such as
+    /// `[source]`.
     pub fn hint(&self, table: &str) -> String {
         match self {
             SettingsError::UnknownProfile { .. } => {
-                format!("correct profile under {table} or [aws], or leave it out")
+                format!("correct profile under {table} or [aws], or remove it")
             }
             SettingsError::Unreadable { .. } => {
                 "correct the files, or name others in AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE".to_owned()
             }
             SettingsError::NoRegion => format!("set region under {table}, or AWS_REGION"),
             SettingsError::NoSuchRegion(_) => {
-                format!("set region under {table}, or AWS_REGION, as AWS writes it: eu-west-1")
+                format!("set region under {table}, or AWS_REGION, in the AWS form: eu-west-1")
             }
         }
     }

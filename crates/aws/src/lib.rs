@@ -1,4 +1,4 @@
-//! How streamdex finds credentials and region, and what an error of the SDK comes from.
+//! Finds credentials and region, and the causes of SDK errors.
 //!
 //! DynamoDB, its streams, the state table, secrets, buckets and a signed OpenSearch all ask [`sdk_config`], so that `profile`,
 //! `role_arn` and `external_id` mean the same to each of them.
@@ -34,8 +34,8 @@ pub enum MissingRegion<'a> {
     Default(&'a str),
 }
 
-/// What the SDK's own chain finds under `settings`, with deadlines, in `region` where one is given. Where the
-/// settings name a role, the credentials are those of the role.
+/// Builds the SDK configuration for `settings`, with deadlines, and in `region` if one is given. If the settings name a
+/// role, its credentials are used.
 ///
 /// No request is made before credentials are asked for.
 pub async fn sdk_config(settings: &AwsSettings, region: Option<&str>, missing: MissingRegion<'_>) -> SdkConfig {

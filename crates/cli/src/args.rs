@@ -1,4 +1,4 @@
-//! The argument tree.
+//! The command line arguments.
 
 mod check;
 mod dlq;
@@ -31,10 +31,10 @@ use crate::logging::LogFormat;
 #[command(name = "streamdex", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = EXIT_STATUS)]
 pub struct Cli {
-    /// What holds for every command.
+    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
-    /// The command.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -45,7 +45,7 @@ Exit status:
   1  done, with dead letters, bad records or differences
   2  wrong usage or configuration
   3  a source or sink could not be reached, or refused
-  4  `run` has nothing left to follow but gaps, or `backfill` met one";
+  4  `run` has only gaps left, or `backfill` met one";
 
 /// Arguments that every command takes.
 #[derive(Debug, Clone, Args)]
@@ -66,42 +66,42 @@ pub struct Global {
 pub enum Command {
     /// Write a configuration for a table, from its description and a sample of its items
     Init(InitArgs),
-    /// Look whether everything is ready: the configuration, and what it leads to
+    /// Check whether everything is ready: the configuration, the table, its stream and OpenSearch
     Check(CheckArgs),
     /// Apply captured records to the index
     Replay(ReplayArgs),
-    /// Show the bulk body that records would give, and send nothing
+    /// Print the bulk body that records would produce, without sending it
     Map(MapArgs),
-    /// Follow the table's stream, until SIGTERM
+    /// Follow the table's stream until SIGTERM
     Run(RunArgs),
-    /// Show who reads each table, and how far
+    /// Show who reads each table, and how far the reader is
     Status(StatusArgs),
-    /// See what index set-up would do, or do it
+    /// Show or apply the set-up of the indices
     #[command(subcommand)]
     Index(IndexCommand),
-    /// The table for checkpoints and dead letters
+    /// Manage the table that holds checkpoints and dead letters
     #[command(subcommand)]
     State(StateCommand),
-    /// Write what the table held before its stream was followed
+    /// Write the items that the table held before its stream was followed
     Backfill(BackfillArgs),
     /// Compare the index with the table, and repair it
     Verify(VerifyArgs),
     /// Show where an item's document is, or why it has none
     Explain(ExplainArgs),
-    /// Wait until a search finds an item as the table holds it
+    /// Wait until a search finds the current version of an item
     Await(AwaitArgs),
-    /// Fill the next generation of an index, and move searches to it when it is equal
+    /// Fill the next generation of an index, and move searches to it once it equals the table
     Rebuild(RebuildArgs),
-    /// Dead letters: changes that OpenSearch refuses as they are
+    /// Manage dead letters: changes that OpenSearch refuses
     #[command(subcommand)]
     Dlq(DlqCommand),
-    /// Changes that the stream has lost, or an index that is gone
+    /// Manage gaps: lost changes, or an index that is gone
     #[command(subcommand)]
     Gap(GapCommand),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Print the least-privilege IAM policy that a configuration needs, and its OpenSearch half
+    /// Print the least-privilege IAM policy or OpenSearch role that a configuration needs
     IamPolicy(Box<IamPolicyArgs>),
     /// Print a completion script for a shell
     Completions {
@@ -113,29 +113,29 @@ pub enum Command {
 /// `streamdex index …`
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub enum IndexCommand {
-    /// Show what `apply` would do and what the indices would be; change nothing
+    /// Show what `apply` would do and how the indices would look, without changing anything
     Plan,
-    /// Create what is missing, and test what only a write can show
+    /// Create what is missing, and write a test document
     Apply,
 }
 
 /// `streamdex state …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum StateCommand {
-    /// Create the state table, if it is not there
+    /// Create the state table if it does not exist
     Create(StateCreateArgs),
 }
 
-/// `streamdex state create`. Emulators make the table without all of this.
+/// `streamdex state create`. Emulators ignore these options.
 #[derive(Debug, Clone, Args)]
 pub struct StateCreateArgs {
     /// Encrypt the table with this KMS key: its id, ARN or alias
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Leave point-in-time recovery off
+    /// Do not turn on point-in-time recovery
     #[arg(long)]
     pub no_recovery: bool,
-    /// Leave deletion protection off
+    /// Do not turn on deletion protection
     #[arg(long)]
     pub no_deletion_protection: bool,
 }
@@ -143,20 +143,20 @@ pub struct StateCreateArgs {
 /// `streamdex gap …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum GapCommand {
-    /// Go on reading past gaps, from the oldest record that is left; what was lost stays missing in the index
+    /// Continue reading after gaps, from the oldest record that is left; lost changes stay missing in the index
     Close(GapCloseArgs),
 }
 
 /// `streamdex gap close`
 #[derive(Debug, Clone, Args)]
 pub struct GapCloseArgs {
-    /// What the gaps are about, as `streamdex status` prints it: shards, an index or a stream
+    /// Shards, an index or a stream with a gap, as `streamdex status` prints them
     #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "SUBJECT")]
     pub subjects: Vec<String>,
     /// Close every gap of the configured tables
     #[arg(long)]
     pub all: bool,
-    /// Do not ask first
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,
 }
@@ -168,17 +168,17 @@ pub enum ConfigCommand {
     Check,
     /// Print the JSON Schema of the configuration file
     Schema,
-    /// Print the resolved configuration, secrets hidden
+    /// Print the resolved configuration with secrets hidden
     Show,
 }
 
 /// `streamdex map`
 #[derive(Debug, Clone, Args)]
 pub struct MapArgs {
-    /// Files of records, items or get-item and scan output; `-` is stdin
+    /// Files with records, items, or the output of get-item and scan; `-` is stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// The source whose routes are taken, where records do not tell
+    /// The source whose routes apply, if records do not name their table
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
 }
@@ -186,16 +186,16 @@ pub struct MapArgs {
 /// `streamdex replay`
 #[derive(Debug, Clone, Args)]
 pub struct ReplayArgs {
-    /// Files of captured records, or s3://BUCKET/PREFIX for all objects that begin so; `-` is stdin
+    /// Files of captured records, or s3://BUCKET/PREFIX for all objects with this prefix; `-` is stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Take the images as they were recorded, in place of reading the items; makes no AWS call
+    /// Use the recorded images instead of reading the items from the table; makes no AWS calls
     #[arg(long)]
     pub images: bool,
-    /// Remove each object of S3 when all of its records have an outcome
+    /// Remove each S3 object once all of its records have an outcome
     #[arg(long, conflicts_with = "images")]
     pub remove: bool,
-    /// The source whose routes are taken, where records do not tell
+    /// The source whose routes apply, if records do not name their table
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
 }
@@ -203,13 +203,13 @@ pub struct ReplayArgs {
 /// `streamdex run`
 #[derive(Debug, Clone, Copy, Args)]
 pub struct RunArgs {
-    /// Read to the present end of the stream, then exit
+    /// Read to the current end of the stream, then exit
     #[arg(long)]
     pub until_end: bool,
-    /// Where there is no terminal, log the outcomes so far every so many seconds
+    /// Without a terminal, how often to log the outcomes so far
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = values::some_seconds)]
     pub report_every: NonZeroU64,
-    /// Serve probes, metrics and status over HTTP at this address, as 127.0.0.1:9464
+    /// Serve probes, metrics and status over HTTP at this address, such as 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS", env = "STREAMDEX_LISTEN", hide_env_values = true, value_parser = values::listen)]
     pub listen: Option<SocketAddr>,
 }
@@ -217,23 +217,23 @@ pub struct RunArgs {
 /// `streamdex status`
 #[derive(Debug, Clone, Args)]
 pub struct StatusArgs {
-    /// Show what the worker at this address says of itself, as http://127.0.0.1:9464; reads no configuration
+    /// Show the status of the worker at this address, such as http://127.0.0.1:9464; reads no configuration
     #[arg(long, value_name = "URL", value_parser = values::worker_url)]
     pub url: Option<Url>,
-    /// Show it again every 2 seconds, until Ctrl-C
+    /// Refresh every 2 seconds until Ctrl-C
     #[arg(long)]
     pub watch: bool,
-    /// Ask OpenSearch too: how many documents each index has, and how many hold values that no search finds
+    /// Also ask OpenSearch how many documents each index has, and how many hold values that no search finds
     #[arg(long, conflicts_with = "url")]
     pub indices: bool,
-    /// Say nothing, and end with status 0 where the worker lives: for health checks
+    /// Print nothing, and exit with status 0 if the worker is alive: for health checks
     #[arg(long, requires = "url", conflicts_with = "watch")]
     pub live: bool,
-    /// End with status 4 where there is a gap, and with 1 where nobody reads, something is held back or the lag is too
-    /// large: for alarms
+    /// For alarms: exit with status 4 if there is a gap, and with 1 if nobody reads, something is held back or the lag
+    /// is too large
     #[arg(long, conflicts_with_all = ["url", "watch", "live", "indices"])]
     pub check: bool,
-    /// With --check: the largest lag that is still fine
+    /// With --check: the largest acceptable lag
     #[arg(long, value_name = "SECONDS", requires = "check", default_value_t = 60)]
     pub max_lag: u32,
 }
@@ -241,31 +241,31 @@ pub struct StatusArgs {
 /// `streamdex backfill`
 #[derive(Debug, Clone, Args)]
 pub struct BackfillArgs {
-    /// Show what would be read, what it costs and how long it takes, and do nothing
+    /// Show what would be read, its cost and its duration, and exit
     #[arg(long)]
     pub plan: bool,
-    /// Do not ask first
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub yes: bool,
-    /// Begin at the beginning, in place of going on where it was
+    /// Start from the beginning instead of where the last run stopped
     #[arg(long)]
     pub restart: bool,
     /// The Lambda function follows the stream: its event source mapping is enabled and began at TRIM_HORIZON
     #[arg(long)]
     pub beside_lambda: bool,
-    /// Fill once; what is written to the table from now on is not followed
+    /// Fill once, and do not follow later changes of the table
     #[arg(long, conflicts_with = "beside_lambda")]
     pub no_stream: bool,
-    /// The source whose table is read, where there are several
+    /// The source whose table to read, if there are several
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// Read at most so many read units a second [taken if not given: half of what the table is provisioned with]
+    /// Use at most this many read units a second [default: half of the table's provisioned capacity]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_read_units: Option<u32>,
-    /// Write at most so many documents a second
+    /// Write at most this many documents a second
     #[arg(long, value_name = "N", value_parser = values::some)]
     pub max_documents: Option<NonZeroU32>,
-    /// Read the table in so many segments at the same time; one that was begun keeps its own
+    /// The number of segments that are read in parallel; a backfill that has begun keeps its number
     #[arg(long, value_name = "N", default_value = "8", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub segments: u32,
 }
@@ -273,34 +273,34 @@ pub struct BackfillArgs {
 /// `streamdex verify`
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Exit status: 0 where all that was compared is equal or repaired; 1 where something differs, a dead letter explains a difference, or something could not be decided."
+    after_help = "Exit status: 0 if everything that was compared is equal or repaired; 1 if something differs, a dead letter explains a difference, or something could not be decided."
 )]
 pub struct VerifyArgs {
-    /// Compare every item and every document; this alone proves that they are equal
+    /// Compare every item and every document; only this proves that they are equal
     #[arg(long)]
     pub full: bool,
-    /// Compare about so many items, and as many documents of each index [taken if neither is given: 1000]
+    /// Compare about this many items, and as many documents of each index [default without --full: 1000]
     #[arg(long, value_name = "N", conflicts_with = "full", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub sample: Option<u32>,
-    /// Write what differs: each item is read, and its document is written or deleted
+    /// Repair differences: read each item again, and write or delete its document
     #[arg(long)]
     pub repair: bool,
-    /// Write each difference to this file, one JSON object a line, with ids and keys; `-` is stdout
+    /// Write each difference to this file, one JSON object per line, with ids and keys; `-` is stdout
     #[arg(long, value_name = "FILE")]
     pub list: Option<PathBuf>,
-    /// The source whose table is compared, where there are several
+    /// The source whose table to compare, if there are several
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
-    /// How far behind the index may be [taken if not given: what the reader says in the state table]
+    /// How far the index may be behind [default: the lag that the reader stores in the state table]
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub lag: Option<u64>,
-    /// How long differences that keep changing are looked at again
+    /// How long to check differences again while they keep changing
     #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = values::seconds)]
     pub patience: u64,
-    /// Read at most so many read units a second [taken if not given: half of what the table is provisioned with]
+    /// Use at most this many read units a second [default: half of the table's provisioned capacity]
     #[arg(long, value_name = "N")]
     pub max_read_units: Option<u32>,
-    /// Read the table in so many segments at the same time
+    /// The number of segments that are read in parallel
     #[arg(long, value_name = "N", default_value = "8", value_parser = values::some)]
     pub segments: NonZeroU32,
 }

@@ -67,7 +67,7 @@ pub(crate) async fn run(global: &Global, arguments: &BackfillArgs) -> Result<Exi
     let settings = Settings { read_units: Pace::new(units), items, most_items: None };
     let cancel = CancellationToken::new();
     let backfill = Arc::new(Box::pin(mirrored.backfill(store, settings, &cancel)).await?);
-    watched.spawn("gives up what is in hand", cancel_after(stop.clone(), cancel.clone()));
+    watched.spawn("aborts unfinished work after a signal", cancel_after(stop.clone(), cancel.clone()));
     let bounds = Bounds { cancel, ..Bounds::default() };
     let report = tokio::select! {
         report = shown(backfill, record, bounds, stop) => report?,
@@ -80,7 +80,7 @@ pub(crate) async fn run(global: &Global, arguments: &BackfillArgs) -> Result<Exi
 async fn store(config: &Config, mirrored: &Mirrored) -> Result<Arc<dyn BackfillStore>, CliError> {
     let state = connect::state_table(config).await;
     let arn = mirrored.size.arn.as_ref().ok_or_else(|| {
-        CliError::new(Exit::Unreachable, "DynamoDB did not say the table's ARN").with_hint("run the command again")
+        CliError::new(Exit::Unreachable, "DynamoDB did not return the table's ARN").with_hint("run the command again")
     })?;
     connect::within(async { Ok(Box::pin(state.ensure(arn)).await?) }).await?;
     Ok(Arc::new(StoredBackfill::new(state, arn)))
@@ -168,12 +168,12 @@ fn finish(global: &Global, report: &Report, followed: &Followed, source: &Source
         End::Stopped | End::TooLarge => {
             let (done, of) = (report.record.done(), report.record.segments.len());
             let message = format!("stopped after {} items, {done} of {of} segments done", report.record.items);
-            Err(CliError::new(Exit::Unreachable, message).with_hint("the same command goes on where it was"))
+            Err(CliError::new(Exit::Unreachable, message).with_hint("run the same command again to continue"))
         }
         End::Gapped => {
-            Err(CliError::new(Exit::Gapped, "every item was written, and changes were lost: documents whose items are gone may be left")
+            Err(CliError::new(Exit::Gapped, "every item was written, but changes were lost: documents of deleted items may remain")
                 .with_hint(
-                    "close a gap that `streamdex status` shows with `streamdex gap close`, and run `streamdex verify --full --repair` 90 seconds later",
+                    "if `streamdex status` shows a gap, close it with `streamdex gap close`; then run `streamdex verify --full --repair` 90 seconds later",
                 ))
         }
     }
@@ -194,13 +194,14 @@ fn already_complete(global: &Global, record: &BackfillRecord) -> Result<Exit, Cl
         output::print_json(&state)?;
     }
     let ago = now().saturating_sub(record.at);
-    output::note(&format!("the backfill is complete since {ago} s ago; --restart writes every item once more\n"));
+    output::note(&format!("the backfill was completed {ago} s ago; --restart writes every item again\n"));
     Ok(Exit::Done)
 }
 
 fn taken(record: &BackfillRecord) -> CliError {
     let owner = record.owner.as_deref().unwrap_or("another process");
-    let message = format!("{owner} fills the table now, {} of about {} items", record.items, record.expected);
+    let message =
+        format!("{owner} is running the backfill of this table, {} of about {} items", record.items, record.expected);
     CliError::new(Exit::Unreachable, message)
-        .with_hint("`streamdex status` shows how far it is; when it ends, the same command goes on there")
+        .with_hint("`streamdex status` shows its progress; if it stops, run the same command again to continue")
 }

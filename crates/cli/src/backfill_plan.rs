@@ -1,4 +1,4 @@
-//! What a backfill reads, costs and takes, before it begins. Pure.
+//! The plan of a backfill: what it reads, costs and takes. Pure.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) struct Plan {
 
 /// A million read units on demand in us-east-1 (DynamoDB's price list since November 2024). Other regions ask for more.
 const USD_A_MILLION: f64 = 0.125;
-/// What one OpenSearch node of modest size takes, where the reads are not what is slow.
+/// The write rate of one OpenSearch node of modest size, if reads are not the bottleneck.
 const ITEMS_A_SECOND: u32 = 10_000;
 
 // === impl Plan ===
@@ -56,7 +56,7 @@ impl Plan {
     /// For people.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
-            "table {}: about {} items, {}, as DynamoDB counted them in the last six hours\n",
+            "table {}: about {} items, {} (DynamoDB's count, up to six hours old)\n",
             self.table,
             self.items,
             size(approximate(self.bytes))
@@ -70,9 +70,9 @@ impl Plan {
                 dollars(usd)
             ),
             (None, Some(rate)) => {
-                writeln!(text, "  reads {} units, at most {rate} a second of what is provisioned", self.read_units)
+                writeln!(text, "  reads {} units, at most {rate} a second of the provisioned capacity", self.read_units)
             }
-            (None, None) => writeln!(text, "  reads {} units of what is provisioned", self.read_units),
+            (None, None) => writeln!(text, "  reads {} units of the provisioned capacity", self.read_units),
         };
         let _ = writeln!(text, "  takes about {}", duration(self.seconds));
         text
@@ -109,14 +109,14 @@ mod tests {
     fn what_it_costs_is_said_by_the_billing_mode() {
         let on_demand = Plan::of("sessions", &table(100_000_000, 40_960_000_000, None), None, None);
         insta::assert_snapshot!(on_demand.text(), @r"
-        table sessions: about 100000000 items, 41.0 GB, as DynamoDB counted them in the last six hours
+        table sessions: about 100000000 items, 41.0 GB (DynamoDB's count, up to six hours old)
           reads 10000000 units: 1.25 USD at the on-demand price of us-east-1, and up to twice that elsewhere
           takes about 2.8 h
         ");
         let provisioned = Plan::of("sessions", &table(1_000, 4_096_000, Some(20)), Some(10.0), None);
         insta::assert_snapshot!(provisioned.text(), @r"
-        table sessions: about 1000 items, 4.1 MB, as DynamoDB counted them in the last six hours
-          reads 1000 units, at most 10 a second of what is provisioned
+        table sessions: about 1000 items, 4.1 MB (DynamoDB's count, up to six hours old)
+          reads 1000 units, at most 10 a second of the provisioned capacity
           takes about 100 s
         ");
         let slow = Plan::of("sessions", &table(6_000, 10, None), None, Some(2));

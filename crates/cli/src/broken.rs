@@ -1,4 +1,4 @@
-//! Records with bytes that are no text: each is refused by itself.
+//! Records with bytes that are not text. Each is refused separately.
 
 use std::borrow::Cow;
 
@@ -26,8 +26,8 @@ pub(crate) fn wraps_an_event(decoded: &Decoded) -> bool {
     serde_json::from_str::<OnFailure<'_>>(&decoded.text).is_ok_and(|failure| failure.payload.is_some())
 }
 
-/// The text, with each record of a list that holds bytes that are no text made into one that cannot be read; it keeps a
-/// digest, which distinguishes it from others. `None`: such bytes are in it, and it is no list of records.
+/// Replaces each record of a list that contains bytes that are not text by an unreadable record with a digest, which
+/// distinguishes it from others. `None`: such bytes are in it, and it is no list of records.
 pub(crate) fn isolate(decoded: &Decoded) -> Option<Cow<'_, str>> {
     let text = decoded.text.as_str();
     if decoded.broken.is_empty() {
@@ -43,7 +43,7 @@ pub(crate) fn isolate(decoded: &Decoded) -> Option<Cow<'_, str>> {
         if decoded.broken.iter().any(|offset| (start..end).contains(offset)) {
             out.push_str(text.get(written..start)?);
             let digest = Sha256::digest(raw.as_bytes());
-            out.push_str(&format!("{{\"dynamodb\":\"bytes that are no text; SHA-256 {}\"}}", hex::encode(digest)));
+            out.push_str(&format!("{{\"dynamodb\":\"bytes that are not text; SHA-256 {}\"}}", hex::encode(digest)));
             written = end;
         }
     }

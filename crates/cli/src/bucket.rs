@@ -1,4 +1,4 @@
-//! Objects of Amazon S3 that begin with a prefix.
+//! Objects in Amazon S3 with a common prefix.
 
 use std::fmt;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Location {
         let Some(place) = text.strip_prefix(SCHEME) else { return Ok(None) };
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         if bucket.is_empty() {
-            let error = CliError::new(Exit::Usage, format!("{text} names no bucket"));
+            let error = CliError::new(Exit::Usage, format!("{text} does not name a bucket"));
             return Err(error.with_hint("write it as s3://BUCKET/PREFIX, or s3://BUCKET for all of it"));
         }
         Ok(Some(Location { bucket: bucket.to_owned(), prefix: prefix.to_owned() }))
@@ -96,7 +96,10 @@ impl Bucket {
         let truncated = answer.is_truncated == Some(true);
         let next = answer.next_continuation_token;
         if truncated && next.is_none() {
-            let message = format!("{} cannot be listed: S3 says that there is more, and not where", self.location);
+            let message = format!(
+                "{} cannot be listed: S3 says that there are more objects, but gives no continuation token",
+                self.location
+            );
             return Err(CliError::new(Exit::Unreachable, message));
         }
         let keys = answer.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
@@ -106,7 +109,7 @@ impl Bucket {
     /// Fetches an object; `None` where there is none of this name any more.
     pub(crate) async fn fetch(&self, key: &str) -> Result<Option<Fetched>, CliError> {
         let slow = |_| {
-            let message = format!("{} was not read within {} s", self.address(key), FETCHED_WITHIN.as_secs());
+            let message = format!("reading {} took longer than {} s", self.address(key), FETCHED_WITHIN.as_secs());
             Err(CliError::new(Exit::Unreachable, message).with_hint("run the command again"))
         };
         tokio::time::timeout(FETCHED_WITHIN, self.fetch_all(key)).await.unwrap_or_else(slow)
@@ -126,13 +129,13 @@ impl Bucket {
         let (mut bytes, mut body, tag) = (Vec::new(), answer.body, answer.e_tag.unwrap_or_default());
         while let Some(part) = body.next().await {
             let part = part.map_err(|error| {
-                let message = format!("{address} was not read to its end: {}", root_cause(&error));
+                let message = format!("reading {address} failed before its end: {}", root_cause(&error));
                 CliError::new(Exit::Unreachable, message).with_hint("run the command again")
             })?;
             bytes.extend_from_slice(&part);
             if bytes.len() > LARGEST {
                 let message =
-                    format!("{address} is larger than {} MiB, which nothing is that Lambda gives up", LARGEST >> 20);
+                    format!("{address} is larger than {} MiB, so it is not a batch that Lambda gave up", LARGEST >> 20);
                 return Err(CliError::new(Exit::Unreachable, message).with_hint("move it away"));
             }
         }
@@ -144,7 +147,7 @@ impl Bucket {
         let request = self.client.delete_object().bucket(&self.location.bucket).key(key);
         if tag.is_empty() {
             let message =
-                format!("{} stays: S3 gave no entity tag, so it may be another object by now", self.address(key));
+                format!("{} was kept: S3 gave no entity tag, so the object may have been replaced", self.address(key));
             return Err(CliError::new(Exit::Unreachable, message).with_hint("remove it by hand"));
         }
         match Box::pin(request.if_match(tag).send()).await {
@@ -152,10 +155,7 @@ impl Bucket {
             // Another replay has removed it.
             Err(error) if error.code() == Some("NoSuchKey") => Ok(true),
             Err(error) if matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict")) => {
-                tracing::warn!(
-                    object = self.address(key),
-                    "an object was written again while it was replayed, and stays"
-                );
+                tracing::warn!(object = self.address(key), "an object was overwritten during the replay and was kept");
                 Ok(false)
             }
             Err(error) => Err(self.refused("removed", &self.address(key), &error)),
@@ -169,12 +169,14 @@ impl Bucket {
         let message = format!("{what} cannot be {done}: {}", call_reason(error));
         let hint = match error.code() {
             Some("AccessDenied") => format!(
-                "`streamdex iam-policy --for replay --on-failure-bucket {}` prints what is needed; a bucket under a customer key wants --bucket-key too",
+                "`streamdex iam-policy --for replay --on-failure-bucket {}` prints the needed permissions; if the bucket has a customer key, add --bucket-key",
                 self.location.bucket
             ),
-            Some("InvalidObjectState") => "the object is in an archive class: restore it, or move it away".to_owned(),
-            Some(code) if code.starts_with("KMS.") => "look at the key of the bucket".to_owned(),
-            Some("NoSuchBucket") => "correct the bucket's name, as s3://BUCKET/PREFIX".to_owned(),
+            Some("InvalidObjectState") => {
+                "the object is in an archive storage class: restore it, or move it away".to_owned()
+            }
+            Some(code) if code.starts_with("KMS.") => "check the KMS key of the bucket".to_owned(),
+            Some("NoSuchBucket") => "correct the bucket's name: s3://BUCKET/PREFIX".to_owned(),
             Some("PermanentRedirect" | "AuthorizationHeaderMalformed") => {
                 "the bucket is in another region: set AWS_REGION, or region under [state]".to_owned()
             }

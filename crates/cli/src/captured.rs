@@ -1,4 +1,4 @@
-//! Captured records mapped into pages: what `--source` and `--images` ask for, and files of lines.
+//! Maps captured records into pages, as `--source` and `--images` request.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ impl Capturer {
     fn line(&self, line: &Decoded, capture: &mut Capture) -> Result<(), Refusal> {
         let trimmed = line.text.trim_end();
         let Some(text) = isolate(line) else {
-            return self.unreadable(trimmed, ("bytes that are no text", 1, 1), capture);
+            return self.unreadable(trimmed, ("bytes that are not text", 1, 1), capture);
         };
         match self.text(text.trim_end(), capture) {
             Err(Refusal::Capture(CaptureError::Form(CapturedError::Json { line, column }))) => {
@@ -151,7 +151,7 @@ fn refuse(refusal: &Refusal, place: &str) -> CliError {
         Refusal::Capture(problem) => problem,
         Refusal::Kinesis => {
             let message = format!(
-                "{place}: a record that came through a Kinesis data stream has no sequence number, so its image is not applied in this version"
+                "{place}: the record came through a Kinesis data stream and has no sequence number, so this version cannot apply its image"
             );
             return CliError::new(Exit::Usage, message)
                 .with_hint("replay without --images, which reads each item from the table");
@@ -165,9 +165,9 @@ fn refuse(refusal: &Refusal, place: &str) -> CliError {
 }
 
 fn no_text(place: &str) -> CliError {
-    let message = format!("{place}: bytes that are no text in UTF-8 or UTF-16");
+    let message = format!("{place}: not valid UTF-8 or UTF-16");
     CliError::new(Exit::Usage, message)
-        .with_hint("correct the file, or give one record a line: then one line is refused")
+        .with_hint("correct the file, or put one record on each line, so that only the bad line is refused")
 }
 
 /// The line of the first bytes that are no text.
@@ -208,7 +208,7 @@ mod tests {
         for text in [OF_KINESIS, &wrapped, &escaped] {
             let error = capture(CapturedFor::Images, &[RECORD, text]).unwrap_err();
             assert_eq!(error.exit(), Exit::Usage);
-            assert!(error.to_string().starts_with("input line 2: a record that came through a Kinesis"), "{error}");
+            assert!(error.to_string().starts_with("input line 2: the record came through a Kinesis"), "{error}");
             assert!(error.hint().unwrap().contains("without --images"));
             for taken in [CapturedFor::Reads, CapturedFor::Show] {
                 assert_eq!(capture(taken, &[RECORD, text]).unwrap(), 2);

@@ -1,4 +1,4 @@
-//! Closes the gaps of a table: at a user's word, or for `run` with `on_gap = "resnapshot"`.
+//! Closes the gaps of a table, for `gap close` and for `run` with `on_gap = "resnapshot"`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -107,9 +107,9 @@ impl Closing {
                 Err(TableError::NoStream { .. }) => {}
                 Err(error) => return Err(error.into()),
                 Ok(_) => {
-                    let message = format!("the earlier stream {arn} has gaps, and can still be read");
+                    let message = format!("the earlier stream {arn} has gaps, but can still be read");
                     return Err(CliError::new(Exit::Usage, message).with_hint(
-                        "set [source] stream_arn to it in place of table, `streamdex gap close --all`, `streamdex run --until-end`; then set table again",
+                        "in [source], replace table by stream_arn with this ARN; run `streamdex gap close --all` and `streamdex run --until-end`; then set table again",
                     ));
                 }
             }
@@ -139,7 +139,7 @@ impl ClosesItself {
             Ok(left) => left,
             Err(error) => {
                 let hint = error.hint().unwrap_or_default();
-                tracing::warn!(hint, "a gap is not closed, and that is tried again later: {error}");
+                tracing::warn!(hint, "a gap could not be closed, trying again later: {error}");
                 Left::Gaps
             }
         }
@@ -162,7 +162,7 @@ impl ClosesItself {
         for gap in &gaps {
             tracing::warn!(
                 gap = gap.gap.kind.name(),
-                "on_gap = \"resnapshot\": closed, and all items are compared with their documents: {}",
+                "on_gap = \"resnapshot\": gap closed, comparing all items with their documents: {}",
                 gap.gap
             );
         }

@@ -1,4 +1,4 @@
-//! Asks before something is done that cannot be taken back.
+//! Asks for confirmation before a step that cannot be undone.
 
 use std::io::{IsTerminal, stderr, stdin};
 
@@ -11,8 +11,8 @@ use crate::output;
 /// There is no terminal, or no answer.
 pub(crate) fn is_wanted(what: &str, question: &str) -> Result<bool, CliError> {
     if !stdin().is_terminal() || !stderr().is_terminal() {
-        let message = format!("{what} is asked for first, and there is no terminal");
-        return Err(CliError::new(Exit::Usage, message).with_hint("say --yes if that is wanted"));
+        let message = format!("{what} needs a confirmation, but there is no terminal");
+        return Err(CliError::new(Exit::Usage, message).with_hint("give --yes to confirm"));
     }
     output::note(&format!("{question} [y/N] "));
     let mut answer = String::new();

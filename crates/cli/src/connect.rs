@@ -1,4 +1,4 @@
-//! First contact: one-shot commands wait ten seconds for it and then give up.
+//! The first connection to a service. One-shot commands wait ten seconds for it and then give up.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(crate) async fn opensearch(indices: &Indices) -> Result<(), CliError> {
     }
 }
 
-/// Whether something else than OpenSearch answers. No answer, or one that passes by itself, says nothing yet.
+/// Whether something else than OpenSearch answers. No answer, or a temporary error, proves nothing yet.
 pub(crate) async fn nothing_else_than_opensearch(indices: &Indices) -> Result<(), CliError> {
     match timeout(PATIENCE, indices.flavour()).await {
         Ok(Err(error)) if error.kind() == SetupErrorKind::Endpoint => Err(error.into()),
@@ -103,8 +103,8 @@ where
     }
 }
 
-/// What is known of the sources' tables. What a table does not tell is left out, and said, where `can_do_without` holds
-/// of the error.
+/// What is known of the sources' tables. If `can_do_without` accepts the error, the facts of that table are missing,
+/// and a warning is logged.
 ///
 /// # Errors
 /// The others: a table shows that the configuration does not fit it.
@@ -119,7 +119,7 @@ pub(crate) async fn table_facts(
             Err(error) if !can_do_without(&error) => return Err(error),
             Err(error) => {
                 let hint = error.hint().unwrap_or_default();
-                tracing::warn!(source = source.name, hint, "the table was not asked for its keys: {error}");
+                tracing::warn!(source = source.name, hint, "the table's keys could not be read: {error}");
                 unasked(source)
             }
         };

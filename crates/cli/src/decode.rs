@@ -1,8 +1,8 @@
-//! Lines of text out of files as shells and tools write them: UTF-8 with or without a byte order mark, UTF-16, and
+//! Decodes the lines of files as shells and tools write them: UTF-8 with or without a byte order mark, UTF-16, and
 //! either of them in gzip.
 //!
-//! Bytes that are no text do not end the reading: each run of them becomes U+FFFD, and [`Decoded`] says where, so that
-//! the record that they stand in can be refused by itself.
+//! Bytes that are not text do not end the reading. Each run of them becomes U+FFFD, and [`Decoded`] says where, so that
+//! only the record that contains them is refused.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
@@ -103,7 +103,7 @@ impl LineReader {
             Encoding::Utf16Be => push_utf16(&self.utf16_line(u16::from_be_bytes, room, &mut raw)?, out),
         }
         if self.most.is_some() && bytes(raw.len()) >= room {
-            return Err(too_much(format!("one JSON text of more than {} MiB", MOST_TEXT >> 20)));
+            return Err(too_much(format!("a JSON text of more than {} MiB", MOST_TEXT >> 20)));
         }
         Ok(!raw.is_empty())
     }
@@ -192,7 +192,10 @@ fn bytes(count: usize) -> u64 {
 }
 
 fn too_much(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{what} comes out of gzip: where you trust it, unpack it first"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the gzip data unpacks to {what}: if you trust it, unpack it first"),
+    )
 }
 
 // === impl Unpacked ===

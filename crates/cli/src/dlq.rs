@@ -29,8 +29,8 @@ pub(crate) async fn run(global: &Global, command: DlqCommand) -> Result<Exit, Cl
         DlqCommand::Drop { selection, all, dry_run, yes, store } => {
             let selection = selected(global, &selection)?;
             if selection.is_all() && !all {
-                let message = "no dead letters are named";
-                let hint = "name keys, a reason, an index, an age or a source; or say --all";
+                let message = "no dead letters are selected";
+                let hint = "give --letter, --reason, --index, --older-than or --source; or --all";
                 return Err(CliError::new(Exit::Usage, message).with_hint(hint));
             }
             let store = Store::open(global, &store).await?;

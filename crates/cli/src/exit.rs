@@ -1,4 +1,4 @@
-//! How a command ends: its status, and the one error that all commands have.
+//! The exit status of a command, and the error type of all commands.
 
 use std::error::Error;
 use std::fmt;
@@ -92,10 +92,10 @@ impl CliError {
         CliError { message: format!("{}: {}", path.display(), self.message), ..self }
     }
 
-    /// A failed write to stdout. A reader that has gone away wants no more, which is no failure.
+    /// A failed write to stdout. A closed pipe is not a failure.
     pub fn stdout(error: io::Error) -> CliError {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            return CliError { closed_pipe: true, ..CliError::new(Exit::Done, "the reader of stdout has gone away") };
+            return CliError { closed_pipe: true, ..CliError::new(Exit::Done, "stdout was closed") };
         }
         CliError::new(Exit::Unreachable, "cannot write to stdout").caused_by(error)
     }
@@ -115,7 +115,7 @@ impl CliError {
         &self.problems
     }
 
-    /// Whether the reader of stdout has gone away: the command ends without a word.
+    /// Whether stdout was closed: the command ends without a word.
     pub fn is_closed_pipe(&self) -> bool {
         self.closed_pipe
     }

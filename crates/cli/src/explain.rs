@@ -1,4 +1,4 @@
-//! `streamdex explain`: what is true of one item, and why.
+//! `streamdex explain`: the state of one item, and the reason for it.
 
 mod answer;
 mod render;
@@ -74,7 +74,7 @@ async fn settled(
         let is_passed = lag.is_some_and(|lag| unchanged_since.elapsed() > lag + margin);
         let is_over = begun.elapsed() >= patience;
         if !explained.differs() || is_passed || is_over {
-            // Nobody says how far behind the index may be: it is as it was seen, and that is said.
+            // The lag of the index is unknown: the difference is reported as seen.
             let is_pending = explained.differs() && !is_passed && lag.is_some();
             let verdict = if is_pending { Verdict::Pending } else { explained.verdict };
             return Ok(Answer { explained, verdict, lag });
@@ -82,7 +82,7 @@ async fn settled(
         if !is_said {
             let seconds = patience.as_secs();
             output::note(&format!(
-                "it differs: looking again for up to {seconds} s, since a change may be on its way\n"
+                "it differs: checking again for up to {seconds} s, since a change may be on its way\n"
             ));
             is_said = true;
         }
@@ -98,7 +98,7 @@ async fn settled(
 /// The key of the item that has its document under `id`, in some index of the table.
 async fn key_of_id(mirror: &Mirror, id: &str) -> Result<Key, CliError> {
     let wrong = |message: String| {
-        CliError::new(Exit::Usage, message).with_hint("give the item's key in place of it: --key NAME=VALUE")
+        CliError::new(Exit::Usage, message).with_hint("give the item's key instead: --key NAME=VALUE")
     };
     let id = DocumentId::parse(id).map_err(|error| wrong(error.to_string()))?;
     let held = mirror.index.held(&mirror.table).await?;
@@ -124,13 +124,14 @@ async fn key_of_id(mirror: &Mirror, id: &str) -> Result<Key, CliError> {
     match (keys.pop(), keys.is_empty()) {
         (Some(key), true) => Ok(key),
         (Some(_), false) => Err(wrong("several items can have a document with this id".to_owned())),
-        (None, _) => {
-            Err(wrong("no item of the table has a document with this id, or the id does not tell which one".to_owned()))
-        }
+        (None, _) => Err(wrong(
+            "no item of the table has a document with this id, or the item's key cannot be derived from the id"
+                .to_owned(),
+        )),
     }
 }
 
-/// For programs. Values are there where they are asked for.
+/// For programs. Values are included only on request.
 fn document(answer: &Answer, values: bool) -> Value {
     let explained = &answer.explained;
     let raw = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What `run` does beside reading a stream: it fills an empty index with what the table held before, looks out for another
-//! process that does, and where it is to, closes gaps and compares all items with their documents.
+//! The work of `run` beside reading a stream: it fills an empty index with the items from before the stream, watches
+//! for another process that does so, and, if configured, closes gaps and compares all items with their documents.
 
 mod compare;
 mod decision;
@@ -127,7 +127,7 @@ impl Filling {
         let record = match self.store.load().await {
             Ok(record) => record,
             Err(error) => {
-                tracing::debug!("how far the table is filled is not known: {error}");
+                tracing::debug!("the progress of the backfill is unknown: {error}");
                 return None;
             }
         };
@@ -159,7 +159,7 @@ impl Filling {
                 tracing::warn!(
                     table = self.table(),
                     hint = fault.hint(),
-                    "the backfill stopped, and is tried again: {fault}"
+                    "the backfill stopped and will be tried again: {fault}"
                 );
                 Attempt::Failed
             }
@@ -176,7 +176,7 @@ impl Filling {
         };
         Ok(match report.end {
             End::Complete => {
-                tracing::info!(table = self.table(), "the index holds what the table held before its stream");
+                tracing::info!(table = self.table(), "the index now holds the items from before the stream");
                 Attempt::Done
             }
             End::TooLarge => {
@@ -184,15 +184,12 @@ impl Filling {
                 tracing::warn!(
                     table = self.table(),
                     most = self.source.backfill_at_most,
-                    "the table has more items than source.backfill_max_items: `streamdex backfill` writes the rest"
+                    "the table has more items than source.backfill_max_items: run `streamdex backfill` for the rest"
                 );
                 Attempt::Done
             }
             End::Gapped => {
-                tracing::error!(
-                    table = self.table(),
-                    "the table is filled, and changes are lost all the same: close the gap"
-                );
+                tracing::error!(table = self.table(), "the backfill is complete, but changes were lost: close the gap");
                 Attempt::Failed
             }
             End::Stopped => Attempt::Stopped,
@@ -238,7 +235,7 @@ impl Filling {
         Box::pin(TableSize::describe(&self.reached.clients.dynamodb, self.table())).await
     }
 
-    /// How many documents the indices hold that items are mirrored to; none where OpenSearch does not say.
+    /// How many documents the indices hold that items are mirrored to; none where OpenSearch does not report it.
     async fn documents(&self) -> Result<Option<u64>, Undecided> {
         let reader = self.reached.index();
         let begun = Instant::now();
@@ -280,14 +277,14 @@ fn silent(after: Duration) -> Undecided {
     Undecided { reason, hint: "check opensearch.url and the network".to_owned(), passes: true }
 }
 
-/// Nothing can be written either while OpenSearch does not answer. Where it refuses, the stream is followed all the same,
-/// and nothing is filled: it is not known whether the index is empty.
+/// Nothing can be written either while OpenSearch does not answer. If it refuses, the stream is followed anyway, but
+/// nothing is filled: it is unknown whether the index is empty.
 fn of_index(error: &SetupError) -> Result<Option<u64>, Undecided> {
     let hint = error.hint().to_owned();
     if error.kind() == SetupErrorKind::Transient {
         return Err(Undecided { reason: error.to_string(), hint, passes: true });
     }
-    tracing::warn!(hint, "whether the index is empty is not known, so it is not filled: {error}");
+    tracing::warn!(hint, "not filling the index, since it is unknown whether it is empty: {error}");
     Ok(None)
 }
 
@@ -299,7 +296,7 @@ fn of_table(error: AwsError) -> Result<Option<TableSize>, Undecided> {
     }
     tracing::warn!(
         hint,
-        "whether the table is older than its stream is not known, so the index is not filled: {error}"
+        "not filling the index, since it is unknown whether the table is older than its stream: {error}"
     );
     Ok(None)
 }

@@ -1,4 +1,4 @@
-//! What `run` follows: a follower for each source, over one writer.
+//! The followers of `run`: one for each source, all with one writer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,14 +113,14 @@ pub(crate) async fn keep_brakes(brakes: BrakeRecords, writer: BulkWriter) {
         };
         match done {
             Err(error) if !failed => {
-                tracing::warn!(hint = error.hint(), "the brakes are not noted: {error}");
+                tracing::warn!(hint = error.hint(), "the brakes could not be stored: {error}");
                 failed = true;
             }
             Err(_) => {}
             Ok(()) => failed = false,
         }
         if matches!(timeout(KEEP_BRAKES_EVERY, pauses.changed()).await, Ok(Err(_))) {
-            // The writer has ended, and whoever owns it knows that.
+            // The writer has ended, and its owner knows that.
             return std::future::pending().await;
         }
     }
@@ -130,11 +130,11 @@ pub(crate) async fn keep_brakes(brakes: BrakeRecords, writer: BulkWriter) {
 fn check(source: &Source, info: &TableInfo) -> Result<(), CliError> {
     connect::fits(source, info)?;
     if !info.stream.enabled {
-        tracing::warn!(stream = info.stream.arn.label(), "the stream is switched off: it is read to its end");
+        tracing::warn!(stream = info.stream.arn.label(), "the stream is turned off: reading it to its end");
     }
     if !info.replicas.is_empty() {
         let replicas = info.replicas.join(", ");
-        tracing::info!(replicas, "a global table: let one region at a time feed an index");
+        tracing::info!(replicas, "this is a global table: only one region at a time may feed an index");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Which stream of a table is followed, and where its group keeps its progress.
+//! The followed stream of a table, and the place where its group keeps its progress.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,8 @@ pub(crate) async fn followed(
     with_unfinished_stream(source, info, clients, state, patience).await
 }
 
-/// A stream that the group has begun and not read to its end goes before the one that took its place: it can be
-/// read for a day, and what it holds came first.
+/// A stream that the group has not read to its end comes before its successor: it can be read for a day, and its
+/// changes came first.
 async fn with_unfinished_stream(
     source: &Source,
     info: TableInfo,
@@ -53,7 +53,7 @@ async fn with_unfinished_stream(
             tracing::warn!(
                 stream = label,
                 current = info.stream.arn.label(),
-                "an earlier stream is read to its end first"
+                "reading an earlier stream to its end first"
             );
             Ok(TableInfo { stream, ..info })
         }

@@ -1,4 +1,4 @@
-//! One source of `run`, followed until the end: through gaps, where they are closed by themselves.
+//! Follows one source of `run` until the end, also past gaps if they are closed automatically.
 
 use std::sync::{Arc, Mutex};
 
@@ -74,7 +74,7 @@ impl Following {
                 Ok(info) => info,
                 Err(error) => {
                     let hint = error.hint().unwrap_or_default();
-                    tracing::error!(source = self.source.name, hint, "the gap is not closed: {error}");
+                    tracing::error!(source = self.source.name, hint, "the gap could not be closed: {error}");
                     return None;
                 }
             };
@@ -86,19 +86,20 @@ impl Following {
         }
     }
 
-    /// What is to be followed after a gap: it has to be the same table, and serve the routes as the stream before did.
+    /// The stream to follow after a gap. It must belong to the same table, and serve the routes like the earlier
+    /// stream.
     async fn followed_now(&self) -> Result<TableInfo, CliError> {
         let info = followed(&self.source, &self.clients, &self.shared.state, None).await?;
         connect::fits(&self.source, &info)?;
         if info.id != self.info.id {
-            let message = format!("the table {} was deleted and made again", info.table);
+            let message = format!("the table {} was deleted and created again", info.table);
             return Err(CliError::new(Exit::Gapped, message)
                 .with_hint("set a new state.group and raise the generation of its indices: see docs/recover.md"));
         }
         Ok(info)
     }
 
-    /// What closes the gaps while this is followed, where the configuration wants that.
+    /// The closer of gaps while this is followed, if the configuration wants one.
     fn closes_itself(&self, info: &TableInfo) -> Option<ClosesItself> {
         self.shared.closes_itself(&self.source, &self.clients, info, Arc::clone(&self.pause))
     }

@@ -39,7 +39,7 @@ pub(crate) async fn run(global: &Global, command: GapCommand) -> Result<Exit, Cl
     let plan: String = tables.iter().flat_map(|table| table.gaps.iter().map(|gap| line(table, gap))).collect();
     output::note(&plan);
     let until = if tables.iter().all(is_compared_by_run) { "`streamdex run` has compared all items" } else { VERIFY };
-    let question = format!("What was lost stays missing in the index until {until}. Close {count}?");
+    let question = format!("Lost changes stay missing in the index until {until}. Close {count}?");
     if !arguments.yes && !confirm::is_wanted("closing a gap", &question)? {
         return Ok(Exit::Done);
     }
@@ -79,8 +79,8 @@ fn choose(tables: &mut [Table], arguments: &GapCloseArgs) -> Result<(), CliError
     let is_known =
         |subject: &&String| tables.iter().flat_map(|table| &table.gaps).any(|gap| gap.gap.subject == **subject);
     if let Some(unknown) = arguments.subjects.iter().find(|subject| !is_known(subject)) {
-        return Err(CliError::new(Exit::Usage, format!("no gap about {unknown} is recorded"))
-            .with_hint("name what a gap is about as `streamdex status` prints it, or close all with --all"));
+        return Err(CliError::new(Exit::Usage, format!("there is no gap of {unknown}"))
+            .with_hint("name the subject of a gap as `streamdex status` prints it, or close all gaps with --all"));
     }
     for table in tables {
         table.gaps.retain(|gap| arguments.subjects.contains(&gap.gap.subject));
@@ -102,15 +102,15 @@ fn done(global: &Global, tables: &[Table], closed: Option<Closed>) -> Result<Exi
     }
     let count: usize = tables.iter().map(|table| table.gaps.len()).sum();
     output::print(&match closed {
-        None => "no gap is recorded\n".to_owned(),
-        Some(Closed::Free) => format!("{count} closed: the next `streamdex run` goes on\n"),
+        None => "there are no gaps\n".to_owned(),
+        Some(Closed::Free) => format!("{count} closed: the next `streamdex run` continues\n"),
         Some(Closed::Interrupted) => {
-            format!("{count} closed: reading goes on within 8 s, where a `streamdex run` is there\n")
+            format!("{count} closed: a running `streamdex run` continues within 8 s\n")
         }
     })?;
     if closed.is_some() {
         let who = if tables.iter().all(is_compared_by_run) { "`streamdex run`" } else { VERIFY };
-        output::note(&format!("next: 90 s after reading goes on, {who} writes what was lost\n"));
+        output::note(&format!("next: 90 s after reading continues, {who} writes the lost changes\n"));
     }
     Ok(Exit::Done)
 }

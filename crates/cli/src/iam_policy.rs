@@ -1,7 +1,6 @@
-//! `streamdex iam-policy`: the least that a configuration must be granted.
+//! `streamdex iam-policy`: the least privileges that a configuration needs.
 //!
-//! stdout is one policy document and nothing else, so that it can be given to IAM as it is; what is missing in it
-//! is said on stderr.
+//! stdout contains only one policy document, ready for IAM. stderr names what is missing in it.
 
 use serde::Serialize;
 use streamdex_config::{Arn, Config, TableReference};
@@ -16,8 +15,8 @@ const PLACEHOLDERS: [(&str, &str); 6] = [
     ("${AWS::Partition}", "give --region, or let CloudFormation fill it in with Fn::Sub"),
     ("${AWS::Region}", "give --region, or let CloudFormation fill it in with Fn::Sub"),
     ("${AWS::AccountId}", "give --account, or let CloudFormation fill it in with Fn::Sub"),
-    ("${DomainName}", "give --domain: opensearch.url does not tell the domain's name"),
-    ("${CollectionName}", "give --collection: opensearch.url tells the collection's id alone"),
+    ("${DomainName}", "give --domain: opensearch.url does not contain the domain's name"),
+    ("${CollectionName}", "give --collection: opensearch.url contains only the collection's id"),
     ("${RoleName}", "give --principal, the ARN of the role that signs requests"),
 ];
 
@@ -35,8 +34,8 @@ pub(crate) fn run(global: &Global, arguments: &IamPolicyArgs) -> Result<Exit, Cl
     }
     if arguments.opensearch {
         let Some(access) = access else {
-            let message = "nothing is to be granted in OpenSearch";
-            let hint = "requests carry no credentials (opensearch.auth), or this command makes none";
+            let message = "no OpenSearch permissions are needed";
+            let hint = "requests carry no credentials (opensearch.auth), or this command sends none";
             return Err(CliError::new(Exit::Usage, message).with_hint(hint));
         };
         return print(&access);
@@ -73,9 +72,9 @@ fn note_idle_options(global: &Global, arguments: &IamPolicyArgs, config: &Config
     let purpose = clap::ValueEnum::to_possible_value(&purpose).map(|value| value.get_name().to_owned());
     let half = if arguments.opensearch && !global.json { " --opensearch" } else { "" };
     for option in idle {
-        let hint = "leave it out; `streamdex iam-policy --help` says what each option is for";
+        let hint = "remove it; `streamdex iam-policy --help` explains each option";
         let purpose = purpose.as_deref().unwrap_or_default();
-        tracing::warn!(hint, "{option} changes nothing of what --for {purpose}{half} prints for this configuration");
+        tracing::warn!(hint, "{option} has no effect on --for {purpose}{half} with this configuration");
     }
 }
 
@@ -174,7 +173,7 @@ fn chosen<'a>(
 
 fn option_for(principal: &Principal) -> String {
     match principal {
-        Principal::Own { profile: None } => "leave --role and --profile out".to_owned(),
+        Principal::Own { profile: None } => "remove --role and --profile".to_owned(),
         Principal::Own { profile: Some(profile) } => format!("add --profile {profile}"),
         Principal::Role(arn) => format!("add --role {arn}"),
     }
@@ -184,8 +183,9 @@ fn option_for(principal: &Principal) -> String {
 fn note_missing(purpose: Purpose, facts: &Facts, arguments: &IamPolicyArgs, policies: &Policies) {
     if arguments.view.is_none() && matches!(purpose, Purpose::Run | Purpose::Lambda) {
         let view = clap::ValueEnum::to_possible_value(&View::default()).map(|view| view.get_name().to_owned());
-        let hint = "give --view where the stream carries something else: without new images items are read";
-        tracing::info!(hint, "taken as the stream's view: {}", view.unwrap_or_default());
+        let hint =
+            "give --view if the stream carries something else: without new images, items are read from the table";
+        tracing::info!(hint, "assumed stream view: {}", view.unwrap_or_default());
     }
     let reads_sources = matches!(purpose, Purpose::Run | Purpose::Lambda | Purpose::Replay);
     let uses_state = purpose != Purpose::StateCreate
@@ -195,7 +195,7 @@ fn note_missing(purpose: Purpose, facts: &Facts, arguments: &IamPolicyArgs, poli
         (facts.state_key.is_none() && uses_state, "the state table", "--state-key ARN"),
     ];
     for (_, what, option) in keys.into_iter().filter(|(missing, ..)| *missing) {
-        tracing::info!(hint = format!("add {option} if there is one"), "no customer key is known of {what}");
+        tracing::info!(hint = format!("add {option} if there is one"), "the customer key of {what} is unknown");
     }
     if purpose == Purpose::Lambda {
         let options = [
@@ -204,7 +204,10 @@ fn note_missing(purpose: Purpose, facts: &Facts, arguments: &IamPolicyArgs, poli
             (!facts.subnets.is_empty() && facts.function.is_none(), "the function's name", "--function NAME"),
         ];
         for (_, what, option) in options.into_iter().filter(|(missing, ..)| *missing) {
-            tracing::info!(hint = format!("add {option}"), "{what} is not known, so what names it is left out");
+            tracing::info!(
+                hint = format!("add {option}"),
+                "{what} is unknown, so the statements that need it are missing"
+            );
         }
     }
 }
@@ -213,7 +216,7 @@ fn print(value: &impl Serialize) -> Result<Exit, CliError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| CliError::stdout(error.into()))?;
     for (placeholder, hint) in PLACEHOLDERS {
         if text.contains(placeholder) {
-            tracing::warn!(hint, "{placeholder} is a placeholder for what is not known");
+            tracing::warn!(hint, "{placeholder} is a placeholder for an unknown value");
         }
     }
     output::print(&(text + "\n"))?;

@@ -32,7 +32,7 @@ pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, Cl
     let path = global.config.as_ref().unwrap_or(&arguments.output);
     let is_stdout = path == Path::new("-");
     if !is_stdout && !arguments.force && path.exists() {
-        let message = format!("{} is there already", path.display());
+        let message = format!("{} exists already", path.display());
         return Err(CliError::new(Exit::Usage, message).with_hint("give another --output, or --force to replace it"));
     }
     let (table, opensearch) =
@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, Cl
     let of_region = |error: CliError| error.with_hint("give --region, or set AWS_REGION, as AWS writes it: eu-west-1");
     preflight(&source, &[Uses::Sources]).await.map_err(of_region)?;
     let [source] = source.sources.as_slice() else {
-        return Err(CliError::new(Exit::Usage, "the table cannot be told from others"));
+        return Err(CliError::new(Exit::Usage, "exactly one table is expected"));
     };
     let clients = SourceClients::connect(source).await;
     let survey = connect::within(async { Ok(Survey::of(&clients.dynamodb, &table).await?) }).await?;
@@ -62,7 +62,7 @@ pub(crate) async fn run(global: &Global, arguments: InitArgs) -> Result<Exit, Cl
     is_valid(&text)?;
     if is_stdout {
         output::print(&text)?;
-        facts.before().iter().for_each(|line| output::note(&format!("before it can be used: {line}\n")));
+        facts.before().iter().for_each(|line| output::note(&format!("before you use it: {line}\n")));
     } else {
         write(path, &text, arguments.force)?;
         say(global, path, &facts)?;
@@ -77,7 +77,7 @@ fn asked(given: Option<String>, argument: &str, question: &str) -> Result<String
     }
     let example = "streamdex init --table sessions --opensearch https://search.example";
     let missing =
-        || CliError::new(Exit::Usage, format!("{argument} is missing")).with_hint(format!("give it as in: {example}"));
+        || CliError::new(Exit::Usage, format!("{argument} is missing")).with_hint(format!("for example: {example}"));
     if !stdin().is_terminal() || !stderr().is_terminal() {
         return Err(missing());
     }
@@ -92,9 +92,9 @@ fn opensearch(arguments: &InitArgs) -> Result<Url, CliError> {
     if let Some(url) = &arguments.opensearch {
         return Ok(url.clone());
     }
-    let text = asked(None, "--opensearch", "The address of OpenSearch, as https://search.example")?;
+    let text = asked(None, "--opensearch", "The address of OpenSearch, such as https://search.example")?;
     text.parse().map_err(|error: url::ParseError| {
-        CliError::new(Exit::Usage, format!("{text:?} is no address")).caused_by(error)
+        CliError::new(Exit::Usage, format!("{text:?} is not an address")).caused_by(error)
     })
 }
 
@@ -114,11 +114,10 @@ fn of_options(error: &ConfigError) -> CliError {
     let option = |path: &str| match path {
         "source.region" => ("--region", "write it as eu-west-1"),
         "source.endpoint_url" => ("--endpoint-url", "write it as http://127.0.0.1:8000"),
-        path if path.starts_with("opensearch") => (
-            "--opensearch",
-            "write it as https://search.example; user name and password come into the file that is written",
-        ),
-        _ => ("--table", "give the table's name alone, as sessions"),
+        path if path.starts_with("opensearch") => {
+            ("--opensearch", "write it as https://search.example; put user name and password into the written file")
+        }
+        _ => ("--table", "give only the table's name, such as sessions"),
     };
     let options: Vec<_> = error.problems().iter().map(|problem| (option(&problem.path), &problem.message)).collect();
     let said: Vec<String> = options.iter().map(|((name, _), message)| format!("{name}: {message}")).collect();
@@ -136,7 +135,7 @@ async fn ttl(clients: &SourceClients, table: &str) -> Result<Option<String>, Cli
     let refused = |error: AwsError| match error.fault() {
         Fault::Denied => {
             let hint = "add ttl = { attribute = \"…\" } to the routes, if items expire";
-            tracing::warn!(hint, "the table was not asked for its TTL: {error}");
+            tracing::warn!(hint, "the table's TTL could not be read: {error}");
             Ok(None)
         }
         _ => Err(error.into()),
@@ -148,8 +147,8 @@ async fn ttl(clients: &SourceClients, table: &str) -> Result<Option<String>, Cli
 fn is_valid(text: &str) -> Result<(), CliError> {
     let parsed = Config::parse(text, Path::new(""), &|_| None);
     parsed.map(drop).map_err(|error| {
-        let message = format!("the configuration that this table gives is not valid, which is a defect: {error}");
-        CliError::new(Exit::Usage, message).with_hint("report it with the names of the table and its keys")
+        let message = format!("the generated configuration is not valid, which is a bug: {error}");
+        CliError::new(Exit::Usage, message).with_hint("please report it with the names of the table and its keys")
     })
 }
 
@@ -176,9 +175,9 @@ fn say(global: &Global, path: &Path, facts: &Facts<'_>) -> Result<(), CliError> 
             "indices": facts.indices(), "before": before, "next": next,
         }));
     }
-    let mut text = format!("{file} is written: {} into {}\n", facts.survey.table, facts.indices().join(", "));
+    let mut text = format!("wrote {file}: {} into {}\n", facts.survey.table, facts.indices().join(", "));
     if !before.is_empty() {
-        text.push_str("\nbefore it can be used:\n");
+        text.push_str("\nbefore you use it:\n");
         before.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     text.push_str("\nread it, then:\n");

@@ -1,4 +1,4 @@
-//! Captured records from files and stdin, in pieces that fit into memory.
+//! Reads captured records from files and stdin, in pieces that fit into memory.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -90,9 +90,9 @@ impl Input {
         piece.map_err(|error| unreadable(&self.name, error))
     }
 
-    /// The beginning decides. Where the first line is a JSON text, every line is one. Where it is the beginning of one
-    /// that the second line goes on with, the whole is one. Else the first line may be cut or broken: where others
-    /// are objects, every line is a text, and the first is a bad one.
+    /// The beginning decides. Where the first line is a JSON text, every line is one. If the second line continues the
+    /// first, the whole is one text. Else the first line may be cut or broken: where others are objects, every line is
+    /// a text, and the first is a bad one.
     fn first_piece(&mut self) -> io::Result<Option<Piece>> {
         if !self.read_ahead(1)? {
             self.form = Form::Ended;
@@ -126,7 +126,7 @@ impl Input {
         Ok(Some(Piece::Whole(whole)))
     }
 
-    /// Reads until so many lines that are not blank are there; whether they are.
+    /// Reads until this many non-blank lines are available; returns whether they are.
     fn read_ahead(&mut self, wanted: usize) -> io::Result<bool> {
         loop {
             if self.ahead.iter().filter(|line| !line.text.trim().is_empty()).count() >= wanted {

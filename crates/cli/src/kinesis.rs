@@ -1,4 +1,4 @@
-//! Distinguishes stream records that came by way of a Kinesis data stream from those of the table's own stream.
+//! Distinguishes records that came through a Kinesis data stream from those of the table's own stream.
 
 use memchr::memmem;
 use serde::Deserialize;

@@ -118,7 +118,7 @@ fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, Cli
     runtime.block_on(work)
 }
 
-/// What clap has to say: help and version on stdout, mistakes on stderr with status 2.
+/// The output of clap: help and version on stdout, mistakes on stderr with status 2.
 fn refuse(refusal: &clap::Error) -> Exit {
     // Where this fails, nobody is left to report it to.
     let _ = refusal.print();

@@ -19,7 +19,7 @@ pub enum LogFormat {
 
 /// On a machine that is none of EC2's, where no region is set, it warns at length that nothing answers.
 const INSTANCE_METADATA: &str = "aws_config::imds";
-/// What is logged where `RUST_LOG` says nothing else: our own events, and warnings of the rest.
+/// The default of `RUST_LOG`: our own events, and warnings of the rest.
 const DEFAULT_FILTER: &str = "warn,streamdex=info";
 /// It logs each certificate that it refuses as an error. Ours says the same, with what to do.
 const CERTIFICATES: &str = "rustls_platform_verifier";

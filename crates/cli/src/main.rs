@@ -1,4 +1,4 @@
-//! The binary `streamdex`: everything is in the library, so that its parts can be tested and documented.
+//! The binary `streamdex`. All code is in the library, so that it can be tested and documented.
 
 fn main() -> std::process::ExitCode {
     streamdex::run(std::env::args_os())

@@ -1,4 +1,4 @@
-//! `streamdex map`: what would be sent, and nothing is.
+//! `streamdex map`: prints what would be sent, and sends nothing.
 
 use std::fmt::Write as _;
 
@@ -50,7 +50,7 @@ fn show_page(names: &ConcreteNames, name: &str, number: &mut usize, page: Page) 
         let note = match fate {
             Fate::Sent => continue,
             Fate::Nothing(outcome) => note_of(outcome).to_owned(),
-            Fate::Fetch => "needs its item, which would be read from the table".to_owned(),
+            Fate::Fetch => "needs the item, which would be read from the table".to_owned(),
             Fate::Refused { reason, error } => {
                 exit = Exit::DeadLetters;
                 format!("bad: {error} ({reason})")
@@ -66,7 +66,7 @@ fn show_page(names: &ConcreteNames, name: &str, number: &mut usize, page: Page) 
 
 fn note_of(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Unchanged => "unchanged, nothing to send",
+        Outcome::Unchanged => "unchanged: nothing to send",
         Outcome::Filtered => "filtered: no route takes it",
         Outcome::Coalesced => "coalesced into a later record of the same document",
         _ => outcome.name(),
@@ -100,6 +100,6 @@ fn show_item(names: &ConcreteNames, place: &str, item: MappedItem) -> Result<Exi
 }
 
 fn target(names: &ConcreteNames, address: &Address) -> Result<String, CliError> {
-    let unknown = || CliError::new(Exit::Usage, format!("no route gives index {}", address.index));
+    let unknown = || CliError::new(Exit::Usage, format!("no route writes to index {}", address.index));
     names.find(&address.index).ok_or_else(unknown)
 }

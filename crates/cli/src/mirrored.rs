@@ -44,7 +44,7 @@ const BEAT: Duration = Duration::from_millis(1_500);
 /// A call, and what hands its page over: as the lag has it.
 const CALL_AND_HAND_OVER: Duration = Duration::from_secs(2);
 
-/// How much longer than its reader's lag a difference must have stood, so that nothing of it is on its way.
+/// The time beyond the reader's lag for which a difference must persist, so that no change is on its way.
 pub(crate) fn margin(source: &Source) -> Duration {
     source.freshness + source.freshness / 10 + CALL_AND_HAND_OVER + BEAT
 }
@@ -101,7 +101,7 @@ impl Mirrored {
         Ok(Mirrored { mirror: reached.mirror(size.keys.clone()), size, config: config.clone(), reached })
     }
 
-    /// What writes all items to `indices` in place of their own, and its dead letters to `letters`.
+    /// A job that writes all items to `indices` instead of their own, and its dead letters to `letters`.
     pub(crate) fn dry_run(
         &self,
         store: Arc<dyn BackfillStore>,
@@ -129,7 +129,7 @@ impl Mirrored {
         Arc::clone(&self.reached.indices)
     }
 
-    /// What writes to the indices: those that the group has in its state are never made again.
+    /// The delivery to the indices. Indices in the group's state are never created again.
     ///
     /// # Errors
     /// The state table cannot be read.
@@ -150,7 +150,7 @@ impl Mirrored {
     ) -> Result<Backfill, CliError> {
         self.remember_indices().await?;
         let writer = self.writer_settings();
-        // Whoever reads the stream sends its deletes once more a minute later: by then a page is written, or read again.
+        // The reader of the stream repeats its deletes a minute later: by then a page is written, or read again.
         let writer = WriterSettings { request_timeout: writer.request_timeout.min(WRITTEN_WITHIN), ..writer };
         let Reached { client, indices, .. } = &self.reached;
         let writer = BulkWriter::start(client.clone(), indices.clone(), writer, cancel.clone());
@@ -178,10 +178,10 @@ impl Mirrored {
 // === impl ReaderLag ===
 
 impl ReaderLag {
-    /// As the user says, else as the reader of the table says in the state table, if one does.
+    /// The lag from the user, else from the reader's entry in the state table, if any.
     ///
     /// # Errors
-    /// The state table does not tell whether there is a reader.
+    /// The state table does not show whether there is a reader.
     pub(crate) async fn connect(
         config: &Config,
         source: &Source,
@@ -191,8 +191,8 @@ impl ReaderLag {
             return Ok(ReaderLag::Given(lag));
         }
         let unknown = |error: CliError| {
-            let message = format!("it is not known how far behind the index may be: {error}");
-            CliError::new(error.exit(), message).with_hint("say it with --lag SECONDS, or correct what is wrong")
+            let message = format!("the lag of the index is unknown: {error}");
+            CliError::new(error.exit(), message).with_hint("correct the error, or give the lag with --lag SECONDS")
         };
         let Some(status) = Box::pin(TableStatus::of_followed(config, source)).await.map_err(unknown)? else {
             return Ok(ReaderLag::NoReader);
@@ -200,7 +200,7 @@ impl ReaderLag {
         let report = status.report().await.map_err(unknown)?;
         if let Some(lease) = report.lease.as_ref().filter(|lease| lease.reader.is_none()) {
             let seconds = lease.beat_seconds_ago;
-            tracing::warn!(seconds, "nobody reads the stream now: what was written since then counts as a difference");
+            tracing::warn!(seconds, "nobody reads the stream now: changes since then count as differences");
         }
         let lag = lag_in(&report);
         let last = Mutex::new(Known { lag, at: Instant::now() });
@@ -216,7 +216,7 @@ impl ReaderLag {
     }
 }
 
-/// The lag that the lease of a table tells; none where nobody has it, or whoever has it is gone, so that nothing is on its
+/// The lag from the lease of a table; `None` if nobody has the lease or its owner is gone, so that no change is on its
 /// way. A reader that has read nothing yet may be as far behind as the stream is long.
 fn lag_in(report: &TableReport) -> Option<Duration> {
     let lease = report.lease.as_ref().filter(|lease| lease.live_reader().is_some())?;
@@ -226,8 +226,10 @@ fn lag_in(report: &TableReport) -> Option<Duration> {
 /// For people. As long as a stream is kept is no figure: a fill has an owner, or the reader has read nothing yet.
 pub(crate) fn behind(lag: Option<Duration>) -> String {
     match lag {
-        None => "nobody says how far behind it is".to_owned(),
-        Some(lag) if lag.as_secs() >= KEPT_SECONDS => "it has just begun, or the table is being filled".to_owned(),
+        None => "nobody reports the lag".to_owned(),
+        Some(lag) if lag.as_secs() >= KEPT_SECONDS => {
+            "the reader has just started, or the table is being filled".to_owned()
+        }
         Some(lag) => format!("{} s behind", lag.as_secs()),
     }
 }
@@ -250,7 +252,7 @@ impl Lag for ReaderLag {
             }
             // What was true then may be longer ago by now.
             Err(error) => {
-                tracing::warn!("the lag is not known: {error}");
+                tracing::warn!("the lag is unknown: {error}");
                 return last.lag.map(|lag| lag + last.at.elapsed());
             }
         }

@@ -1,4 +1,4 @@
-//! When what failed is tried again.
+//! Waits between retries.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 
-/// When what failed is tried again.
+/// Waits between retries.
 #[derive(Debug)]
 pub(crate) struct Pause {
     until: Instant,

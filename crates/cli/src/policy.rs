@@ -1,4 +1,4 @@
-//! The least that a configuration must be granted: pure, from the configuration and what it does not hold.
+//! Computes the least privileges of a configuration, from the configuration and from facts outside of it. Pure.
 //!
 //! [`tables`] has one line for each call to DynamoDB that the crates make, [`search`] one for each request to OpenSearch,
 //! [`bucket`] what `replay` asks of S3, and [`lambda`] what AWS Lambda itself does under a function's role.

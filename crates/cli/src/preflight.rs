@@ -1,4 +1,4 @@
-//! What can be known to fail before any call is made: a profile, a region or a password that is not there.
+//! Checks before any call: a profile, a region or a password that does not exist.
 
 use streamdex_aws::{MissingRegion, SettingsError, check};
 use streamdex_config::{Auth, AwsSettings, Config, DeadLetterKind, PasswordSource};

@@ -87,7 +87,7 @@ impl Progress {
         self
     }
 
-    /// So many are done; `detail` says more, as `12 dead letters`.
+    /// Sets the number of finished items. `detail` is a text such as `12 dead letters`.
     pub fn set(&mut self, done: u64, detail: &str) {
         if self.line_is_due(done, detail) {
             let seconds = self.started.elapsed().as_secs();

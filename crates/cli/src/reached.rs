@@ -1,4 +1,4 @@
-//! What a table and its indices are reached through, and what works on both.
+//! The clients for a table and its indices, and the jobs that need both.
 
 use std::sync::Arc;
 
@@ -71,16 +71,15 @@ impl Reached {
         }
     }
 
-    /// What repairs, until `cancel`. What is refused here stays where it is, in the table: no refusal needs a proof of whose
-    /// fault it is.
+    /// What repairs, until `cancel`. Refused items are still in the table, so no refusal needs a proof of its cause.
     pub(crate) fn repair(&self, settings: WriterSettings, cancel: &CancellationToken) -> Repair {
         let settings = WriterSettings { brake_after: 0, brake_after_field: 0, ..settings };
         let writer = BulkWriter::start(self.client.clone(), self.indices.clone(), settings, cancel.clone());
         Repair::through(|letters| Delivery { letters, ..self.delivery(self.items(), writer) })
     }
 
-    /// Notes the indices of the table, so that whoever writes next sees when one is gone; whether they are still the ones that
-    /// were written to.
+    /// Records the indices of the table, so that the next writer notices when one is gone. Returns whether they are
+    /// still the ones that were written to.
     ///
     /// # Errors
     /// OpenSearch does not answer for longer than patience lasts, or the state table does not.
@@ -88,7 +87,7 @@ impl Reached {
         let progress = DeliveryProgress::under_way();
         let attempts = Attempts { patience: self.patience, progress: &progress };
         let look = || self.indices.watch();
-        if !attempts.make(term, "look at the indices", look).await?.is_empty() {
+        if !attempts.make(term, "check the indices", look).await?.is_empty() {
             return Ok(false);
         }
         let index = self.index();

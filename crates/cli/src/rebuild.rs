@@ -69,7 +69,7 @@ pub(crate) async fn run(global: &Global, arguments: RebuildArgs) -> Result<Exit,
     }
     for (target, record) in again {
         target.rebuild.enter(&record, RebuildPhase::Equal).await?;
-        tracing::info!(table = target.table(), "searches were moved back: they are to move again");
+        tracing::info!(table = target.table(), "searches were moved back: moving them again");
     }
     Box::pin(follow_and_look(global, config, &arguments, targets)).await
 }
@@ -99,7 +99,7 @@ async fn ready(target: &Target, arguments: &RebuildArgs) -> Result<Ready, CliErr
     if found.to != target.group() {
         let message = format!("the group {} is being filled for a rebuild of {}", found.to, target.table());
         return Err(CliError::new(Exit::Usage, message).with_hint(
-            "end that one first: with its configuration, `streamdex rebuild`, or `streamdex rebuild --abort`",
+            "end that rebuild first: run `streamdex rebuild` or `streamdex rebuild --abort` with its configuration",
         ));
     }
     match found.phase {
@@ -107,15 +107,15 @@ async fn ready(target: &Target, arguments: &RebuildArgs) -> Result<Ready, CliErr
         RebuildPhase::Returning => Err(unfinished("--rollback")),
         RebuildPhase::Aborting => Err(unfinished("--abort")),
         phase => {
-            tracing::info!(table = target.table(), phase = phase.name(), "going on with the rebuild");
+            tracing::info!(table = target.table(), phase = phase.name(), "continuing the rebuild");
             Ok(Ready::GoesOn)
         }
     }
 }
 
 fn unfinished(option: &str) -> CliError {
-    CliError::new(Exit::Usage, format!("`rebuild {option}` was begun, and has not ended"))
-        .with_hint(format!("run `streamdex rebuild {option}` again: it goes on"))
+    CliError::new(Exit::Usage, format!("`rebuild {option}` was started but has not finished"))
+        .with_hint(format!("run `streamdex rebuild {option}` again to continue"))
 }
 
 async fn begin(
@@ -124,9 +124,9 @@ async fn begin(
     arguments: &RebuildArgs,
 ) -> Result<Beginning, CliError> {
     if target.has_letters_in_a_file() && !arguments.accept_dead_letters {
-        let message = "dead letters in a file do not say which group's they are, so refused items would not be noticed";
+        let message = "dead letters in a file do not name their group, so refused items would go unnoticed";
         return Err(CliError::new(Exit::Usage, message)
-            .with_hint("leave [dead_letter] out of the new configuration, or say --accept-dead-letters"));
+            .with_hint("remove [dead_letter] from the new configuration, or give --accept-dead-letters"));
     }
     let record = target.begin(arguments.from.as_deref()).await?;
     let beat = record.beat.max(earlier.as_ref().map_or(0, |earlier| earlier.beat + 1));
@@ -135,7 +135,7 @@ async fn begin(
     output::note(&report::intention(target, &record));
     for index in target.dropped(&record).await? {
         output::note(&format!(
-            "  {index}: no route gives this index any more: its alias stays, and shows no changes when the earlier run is stopped\n"
+            "  {index}: no route writes to this index any more; its alias stays, but is not updated once the earlier run is stopped\n"
         ));
     }
     Ok(Beginning { record, follows: earlier.map(|earlier| earlier.beat) })
@@ -169,7 +169,7 @@ async fn follow_and_look(
     let beside = move |watched: &mut Watched, stop: &CancellationToken| {
         let followed = Arc::new(AtomicUsize::new(targets.len()));
         for target in targets {
-            watched.spawn("looks at the rebuild", look(Arc::new(target), Arc::clone(&followed), stop.clone()));
+            watched.spawn("checks the rebuild", look(Arc::new(target), Arc::clone(&followed), stop.clone()));
         }
     };
     follow::follow(global, config, &run, beside).await
@@ -201,7 +201,7 @@ async fn look(target: Arc<Target>, followed: Arc<AtomicUsize>, stop: Cancellatio
                 continue;
             }
             Ok(Looked::Comparing) => {
-                tracing::info!(table = target.table(), "all items are to be compared with their documents")
+                tracing::info!(table = target.table(), "requested a comparison of all items with their documents")
             }
             Ok(Looked::Waiting(waiting)) => told.waits(&target, &waiting),
             Ok(Looked::Settled(record)) => told.rests(&target, &record),
@@ -210,7 +210,7 @@ async fn look(target: Arc<Target>, followed: Arc<AtomicUsize>, stop: Cancellatio
                 tracing::warn!(
                     table = target.table(),
                     phase = record.phase.name(),
-                    "aliases were elsewhere, and were moved"
+                    "aliases pointed elsewhere and were moved"
                 );
             }
             Err(fault) => told.failed(&target, &fault),
@@ -241,7 +241,7 @@ impl Told {
     }
 
     fn gone(&self, target: &Target) {
-        let hint = "of several tables, the others are followed on: stop this one and start it without the table";
+        let hint = "the other tables are still followed: stop this process and start it without the table";
         tracing::warn!(
             table = target.table(),
             hint,
@@ -251,7 +251,11 @@ impl Told {
 
     fn failed(&self, target: &Target, fault: &Fault) {
         if !fault.is_stop() {
-            tracing::warn!(table = target.table(), hint = fault.hint(), "the rebuild is looked at again: {fault}");
+            tracing::warn!(
+                table = target.table(),
+                hint = fault.hint(),
+                "the rebuild could not continue, trying again: {fault}"
+            );
         }
     }
 
@@ -266,11 +270,11 @@ impl Told {
         let table = target.table();
         match record.phase {
             RebuildPhase::Equal => tracing::info!(table, "the next generation equals the table"),
-            RebuildPhase::Filling => tracing::warn!(table, "the next generation is to be compared once more"),
+            RebuildPhase::Filling => tracing::warn!(table, "comparing the next generation again"),
             RebuildPhase::Moving => tracing::info!(table, "moving the aliases"),
             // Each look says so from now on.
             RebuildPhase::Moved => {}
-            phase => tracing::info!(table, phase = phase.name(), "the rebuild goes on"),
+            phase => tracing::info!(table, phase = phase.name(), "the rebuild continues"),
         }
     }
 
@@ -286,8 +290,8 @@ impl Told {
     }
 
     fn follows(&mut self, target: &Target) {
-        let text = "another rebuild has begun; searches need this generation, so it is kept up to date";
-        let hint = "start `streamdex run` with this configuration, which stands by, and stop this one";
+        let text = "another rebuild has begun, but searches still use this generation: keeping it up to date";
+        let hint = "start `streamdex run` with this configuration as a standby, then stop this process";
         self.say(text, || tracing::info!(table = target.table(), hint, "{text}"));
     }
 
@@ -330,8 +334,8 @@ async fn of_this_group(target: &Target) -> Result<Option<RebuildRecord>, CliErro
         return Ok(None);
     };
     if record.to != target.group() {
-        let message = format!("the rebuild of {} is that of the group {}", target.table(), record.to);
-        return Err(CliError::new(Exit::Usage, message).with_hint("take the configuration with that state.group"));
+        let message = format!("the rebuild of {} belongs to the group {}", target.table(), record.to);
+        return Err(CliError::new(Exit::Usage, message).with_hint("use the configuration with that state.group"));
     }
     Ok(Some(record))
 }
@@ -346,11 +350,11 @@ async fn roll_back(target: &Target, arguments: &RebuildArgs, term: Term<'_>) -> 
             return Ok(());
         }
         RebuildPhase::Returned => {
-            output::note(&format!("searches of {table} see what they saw before\n"));
+            output::note(&format!("searches of {table} see the earlier generation\n"));
             return Ok(());
         }
         phase => {
-            let message = format!("searches of {table} see what they saw before: the rebuild is {}", phase.name());
+            let message = format!("searches of {table} see the earlier generation: the rebuild is {}", phase.name());
             return Err(CliError::new(Exit::Usage, message).with_hint("`streamdex rebuild --status` shows it"));
         }
     }
@@ -363,14 +367,13 @@ async fn roll_back(target: &Target, arguments: &RebuildArgs, term: Term<'_>) -> 
 async fn abort(target: &Target, arguments: &RebuildArgs, term: Term<'_>) -> Result<(), CliError> {
     let Some(record) = of_this_group(target).await? else { return Ok(()) };
     let table = target.table();
-    let question =
-        format!("Delete the generation of {table} that was filled, and the state of the group {}?", record.to);
+    let question = format!("Delete the new generation of {table} and the state of the group {}?", record.to);
     if !arguments.yes && record.phase != RebuildPhase::Aborting && !confirm::is_wanted("an abort", &question)? {
         return Ok(());
     }
     match target.rebuild.abort(record, target, term).await? {
         Abort::Done => {
-            output::note(&format!("the rebuild of {table} is gone: searches see what they saw before\n"));
+            output::note(&format!("the rebuild of {table} was aborted: searches see the earlier generation\n"));
             Ok(())
         }
         Abort::Shown(phase) => {
@@ -378,9 +381,9 @@ async fn abort(target: &Target, arguments: &RebuildArgs, term: Term<'_>) -> Resu
             Err(CliError::new(Exit::Usage, message).with_hint("move them back first: `streamdex rebuild --rollback`"))
         }
         Abort::ReadBy(reader) => {
-            let message = format!("{reader} reads the stream of {table} for the group, and goes on");
+            let message = format!("{reader} still reads the stream of {table} for the group");
             Err(CliError::new(Exit::Unreachable, message)
-                .with_hint("stop that `streamdex run`, and run `streamdex rebuild --abort` again: it goes on"))
+                .with_hint("stop that `streamdex run`, and run `streamdex rebuild --abort` again to continue"))
         }
     }
 }

@@ -58,9 +58,9 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
         preflight(&config, &[Uses::State]).await?;
     }
     if arguments.remove && config.dead_letter.kind != DeadLetterKind::Table {
-        let message = "--remove, and dead letters go to a file, which may be gone with this machine";
+        let message = "--remove while dead letters go to a file, which may be lost with this machine";
         return Err(
-            CliError::new(Exit::Usage, message).with_hint("leave [dead_letter] kind = \"file\" out, or --remove")
+            CliError::new(Exit::Usage, message).with_hint("remove [dead_letter] kind = \"file\", or omit --remove")
         );
     }
     let cancel = CancellationToken::new();
@@ -76,7 +76,7 @@ pub(crate) async fn run(global: &Global, arguments: &ReplayArgs) -> Result<Exit,
         ended = Box::pin(replay.work_off(inputs, (&config, &capturer, arguments.remove))) => ended,
         broken = watched.one_ended() => Err(broken),
     };
-    // What was handed over is brought to its end even after a failure, so that the summary is true.
+    // Work that was handed over is finished even after a failure, so that the summary is true.
     while replay.take_one().await.is_some() {}
     replay.finish(global, ended)
 }
@@ -124,10 +124,8 @@ impl Captured {
         };
         let inputs: Vec<Captured> = paths.iter().map(open).collect::<Result<_, _>>()?;
         if arguments.remove && inputs.iter().any(|input| matches!(input, Captured::File(_))) {
-            let message = "--remove is for objects of S3, and a file is given";
-            return Err(
-                CliError::new(Exit::Usage, message).with_hint("leave --remove out, or give s3://BUCKET/PREFIX alone")
-            );
+            let message = "--remove works only on S3 objects, but a file is given";
+            return Err(CliError::new(Exit::Usage, message).with_hint("omit --remove, or give only s3://BUCKET/PREFIX"));
         }
         Ok(inputs)
     }
@@ -135,8 +133,8 @@ impl Captured {
 
 /// Old images are for captures that a person has looked at.
 fn images_of(location: &Location) -> CliError {
-    CliError::new(Exit::Usage, format!("--images makes no AWS call, and {location} needs some")).with_hint(format!(
-        "leave --images out, which reads each item from the table; or copy the objects: aws s3 cp --recursive {location} ."
+    CliError::new(Exit::Usage, format!("--images makes no AWS calls, but {location} needs them")).with_hint(format!(
+        "omit --images, so that each item is read from the table; or copy the objects: aws s3 cp --recursive {location} ."
     ))
 }
 
@@ -264,8 +262,8 @@ impl Replay {
         summary.print(global.json)?;
         ended?;
         if self.cancel.is_cancelled() && self.fault.is_none() {
-            let message = "stopped: not everything was looked at";
-            return Err(CliError::new(Exit::Unreachable, message).with_hint("run it again; what is done stays done"));
+            let message = "stopped before everything was processed";
+            return Err(CliError::new(Exit::Unreachable, message).with_hint("run it again; finished work is kept"));
         }
         match self.fault {
             None => Ok(summary.exit()),
@@ -278,10 +276,10 @@ impl Replay {
 fn items(input: &str, trust: Trust) -> CliError {
     match trust {
         Trust::InOrder => {
-            CliError::new(Exit::Usage, format!("{input}: items carry no change, so their images have no version"))
-                .with_hint("leave --images out: each item is read from the table by its key")
+            CliError::new(Exit::Usage, format!("{input}: items are not changes, so their images have no version"))
+                .with_hint("omit --images: each item is then read from the table by its key")
         }
-        Trust::ReadItem => CliError::new(Exit::Usage, format!("{input}: an item does not hold the key of the table"))
+        Trust::ReadItem => CliError::new(Exit::Usage, format!("{input}: an item lacks the table's key"))
             .with_hint("scan whole items, without a projection; `streamdex map` shows items"),
     }
 }
@@ -371,6 +369,6 @@ async fn reach(clients: &SourceClients, source: &Source) -> Result<(Vec<String>,
         Err(_) => "DynamoDB did not answer".to_owned(),
     };
     let message = format!("table {} cannot be read: {problem}", source.table.table_name());
-    let hint = "replay reads each item from the table; to take the recorded images instead, use --images";
+    let hint = "replay reads each item from the table; to use the recorded images instead, give --images";
     Err(CliError::new(Exit::Unreachable, message).with_hint(hint))
 }

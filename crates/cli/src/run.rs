@@ -61,7 +61,7 @@ pub(crate) async fn follow(
     let Prepared { sources, writer, writing, opensearch, brakes } = prepared;
     shown.watch(opensearch, &mut watched);
     if let Some(brakes) = brakes {
-        watched.spawn("notes the brakes of indices", keep_brakes(brakes, writer.clone()));
+        watched.spawn("stores the brakes of indices", keep_brakes(brakes, writer.clone()));
     }
     watched.spawn("writes to OpenSearch", async move { writer.ended().await });
     let boards: Vec<StatusBoard> = sources.iter().map(Following::board).collect();
@@ -128,8 +128,8 @@ fn finish(followed: &[Followed], total: &Total, until: Until) -> Result<Exit, Cl
     if ended(FollowEnd::OnlyGaps) {
         let gaps: Vec<_> = followed.iter().flat_map(|followed| &followed.status.gaps).collect();
         let named: Vec<String> = gaps.iter().map(ToString::to_string).collect();
-        let message = format!("nothing is left to follow but gaps: {}", named.join("; "));
-        let hint = gaps.first().map_or("look at the log for the gap", |gap| gap.kind.hint());
+        let message = format!("only gaps are left: {}", named.join("; "));
+        let hint = gaps.first().map_or("see the log for the gap", |gap| gap.kind.hint());
         return Err(CliError::new(Exit::Gapped, message).with_hint(hint));
     }
     match until {

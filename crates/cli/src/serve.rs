@@ -1,4 +1,4 @@
-//! What `run` shows of itself, where an address is given: probes, metrics and status over HTTP.
+//! Serves probes, metrics and status of `run` over HTTP, if an address is given.
 
 mod awaits;
 
@@ -34,7 +34,7 @@ impl Shown {
             let server = Server::bind(address).await?;
             tracing::info!(address = %server.address(), "serving /, /livez, /readyz, /metrics and /status");
             watched.spawn("serves probes, metrics and status", server.run(boards.clone(), ItemAwaits::wanted(config)));
-            watched.spawn("keeps the history of an hour", boards.clone().keep_history());
+            watched.spawn("keeps an hour of history", boards.clone().keep_history());
         }
         Ok(Shown { boards })
     }
@@ -42,7 +42,7 @@ impl Shown {
     /// Asks OpenSearch now and then whether it answers: a reader that it does not answer gives its lease up.
     pub(crate) fn watch(&self, opensearch: Client, watched: &mut Watched) {
         let boards = self.boards.clone();
-        watched.spawn("asks whether OpenSearch answers", async move {
+        watched.spawn("checks whether OpenSearch answers", async move {
             watch_opensearch(&opensearch, &boards).await;
         });
     }

@@ -1,4 +1,4 @@
-//! Which configuration a command works with.
+//! Finds the configuration of a command.
 
 use std::path::{Path, PathBuf};
 
@@ -86,7 +86,7 @@ fn choose(argument: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Resu
         (None, None, None) => {
             // What `init` writes by default.
             let example = if Path::new(NEAR).is_file() { NEAR } else { "FILE" };
-            let hint = format!("name its file with --config {example} or {FILE}={example}");
+            let hint = format!("give its file with --config {example} or {FILE}={example}");
             Err(CliError::new(Exit::Usage, "no configuration").with_hint(hint))
         }
     }

@@ -1,4 +1,4 @@
-//! What all sources of `run` share, and what follows one of them.
+//! The parts that all sources of `run` share, and the follower of each.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};

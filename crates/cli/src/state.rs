@@ -23,13 +23,13 @@ pub(crate) async fn run(global: &Global, command: StateCommand) -> Result<Exit, 
             let creation = Box::pin(table.create(&making)).await?;
             if creation == Creation::Unprotected {
                 let hint = protection_hint(table.name());
-                tracing::warn!(hint, "state table {} is there, without deletion protection", table.name());
+                tracing::warn!(hint, "state table {} exists without deletion protection", table.name());
             }
             let created = creation == Creation::Created;
             if global.json {
                 output::print_json(&json!({ "table": table.name(), "created": created }))?;
             } else {
-                let what = if created { "created" } else { "is there already, and is left as it is" };
+                let what = if created { "created" } else { "exists already, unchanged" };
                 output::print(&format!("state table {}: {what}\n", table.name()))?;
             }
             Ok(Exit::Done)

@@ -1,4 +1,4 @@
-//! `streamdex status`: what the workers do, as the state table tells it, or one of them.
+//! `streamdex status`: shows the workers from the state table, or from one worker.
 
 mod check;
 mod documents;
@@ -73,9 +73,9 @@ fn tables_text(global: &Global, reports: &[TableReport], counted: Option<&[Count
 async fn of_worker(global: &Global, url: &Url) -> Result<String, CliError> {
     let body = get(url, "status").await?;
     let foreign = |error: serde_json::Error| {
-        CliError::new(Exit::Unreachable, format!("{url} answers, but not as streamdex does"))
+        CliError::new(Exit::Unreachable, format!("{url} answers, but is not streamdex"))
             .caused_by(error)
-            .with_hint("give the address that `streamdex run --listen` has")
+            .with_hint("give the address of `streamdex run --listen`")
     };
     if global.json {
         // As it is: another version may know more.

@@ -1,4 +1,4 @@
-//! What became of the records of `replay` and `run --until-end`.
+//! The outcomes of the records of `replay` and `run --until-end`.
 
 use std::fmt;
 use std::time::Duration;

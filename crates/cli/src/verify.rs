@@ -63,7 +63,7 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
     let verified = tokio::select! {
         verified = Box::pin(verify.run(&cancel)) => verified,
         broken = watched.one_ended() => return Err(broken),
-        () = progress.show() => return Err(CliError::new(Exit::Unreachable, "the progress has ended")),
+        () = progress.show() => return Err(CliError::new(Exit::Unreachable, "the progress display stopped")),
     };
     progress.finish();
     let report = verified.map_err(unfinished)?;
@@ -73,7 +73,7 @@ pub(crate) async fn run(global: &Global, arguments: &VerifyArgs) -> Result<Exit,
         && !Box::pin(recorded.complete(&mirrored, &report, &cancel)).await?
     {
         output::note(
-            "a gap is open, an index is gone, or somebody fills: `streamdex status` still says phase = partial\n",
+            "`streamdex status` still says phase = partial: a gap is open, an index is gone, or the index is being filled\n",
         );
     }
     Ok(if report.is_equal() { Exit::Done } else { Exit::DeadLetters })
@@ -122,8 +122,8 @@ impl Recorded {
 /// A comparison that did not come to its end proves nothing.
 fn unfinished(fault: Fault) -> CliError {
     if fault.is_stop() {
-        return CliError::new(Exit::Unreachable, "stopped: nothing is proven")
-            .with_hint("run it again; what was repaired stays repaired");
+        return CliError::new(Exit::Unreachable, "stopped: this proves nothing")
+            .with_hint("run it again; repairs are kept");
     }
     fault.into()
 }
@@ -132,12 +132,12 @@ fn unfinished(fault: Fault) -> CliError {
 fn plan(table: &str, size: &TableSize, scope: Scope) -> String {
     match scope {
         Scope::Full => format!(
-            "verifying table {table}: about {} items and {} read units, as DynamoDB counted them in the last six hours, and every document of its indices\n",
+            "verifying table {table}: about {} items and {} read units (DynamoDB's count, up to six hours old), and every document of its indices\n",
             size.items,
             size.read_units()
         ),
         Scope::Sample(most) => format!(
-            "looking at about {most} of {} items of table {table}, and as many documents of each index; --full compares all\n",
+            "comparing about {most} of {} items of table {table}, and as many documents of each index; --full compares all\n",
             size.items
         ),
     }
@@ -155,12 +155,12 @@ fn print(global: &Global, arguments: &VerifyArgs, report: &Report, list: &List) 
         }
     };
     line(report.missing, "missing: items without their document");
-    line(report.extra, "extra: documents without an item, or at another address than their item's");
-    line(report.different, "different: documents that are not what their items give");
+    line(report.extra, "extra: documents without an item, or in another place than their item's");
+    line(report.different, "different: documents that do not equal their items");
     line(report.dead_lettered, "explained by dead letters");
     line(report.repaired, "repaired");
     line(report.healed, "dead letters removed: their documents are right");
-    line(report.inconclusive, "inconclusive: it could not be decided");
+    line(report.inconclusive, "inconclusive: could not be decided");
     let head = format!(
         "{} items and {} documents compared in {:.1} s: {}\n",
         report.checked,
@@ -170,7 +170,7 @@ fn print(global: &Global, arguments: &VerifyArgs, report: &Report, list: &List) 
     );
     output::print(&(head + &text))?;
     if report.archived > 0 {
-        output::note(&format!("{} documents of archives are counted, not compared\n", report.archived));
+        output::note(&format!("{} documents in archives were counted, not compared\n", report.archived));
     }
     if let Some(note) = list.note() {
         output::note(&note);
@@ -183,8 +183,8 @@ fn headline(report: &Report, arguments: &VerifyArgs) -> &'static str {
         (true, true, _) => "index equals table",
         (true, false, _) => "no difference found",
         (false, _, 1..) => "the index differs from the table",
-        (false, ..) if report.is_whole() => "equal, but for items that dead letters name",
-        (false, ..) => "not everything could be shown to be equal",
+        (false, ..) if report.is_whole() => "equal, except for items with dead letters",
+        (false, ..) => "not everything could be proven equal",
     }
 }
 
@@ -252,7 +252,7 @@ impl Shown {
             let detail = match phase {
                 Phase::Table => format!("{suspects} differ so far"),
                 Phase::Index => format!("{documents} documents listed, {suspects} differ so far"),
-                Phase::Differences => format!("{suspects} differ, and are looked at again"),
+                Phase::Differences => format!("{suspects} differ and are checked again"),
             };
             self.shown.lock().unwrap_or_else(PoisonError::into_inner).set(items, &detail);
         }

@@ -1,4 +1,4 @@
-//! `streamdex await`: until searches find of one item what the table holds.
+//! `streamdex await`: waits until searches find the current version of an item.
 
 use std::time::Duration;
 
@@ -88,8 +88,9 @@ impl Waiter {
         let letters = connect::letters(config).await;
         let mirrored = Box::pin(Mirrored::connect(config, source, letters)).await?;
         if mirrored.is_serverless() {
-            let error = CliError::new(Exit::Usage, "OpenSearch Serverless has no refresh, so nobody can wait for it");
-            return Err(error.with_hint("search again some seconds later, or use a domain"));
+            let error =
+                CliError::new(Exit::Usage, "OpenSearch Serverless has no refresh, so `await` does not work there");
+            return Err(error.with_hint("search again after some seconds, or use a domain"));
         }
         Ok(Waiter { mirrored, config: config.clone(), source: source.clone(), reader: OnceCell::new() })
     }
@@ -130,7 +131,7 @@ impl Waiter {
 /// Nobody answered within the time that there was.
 pub(crate) fn no_answer() -> CliError {
     let message = "DynamoDB or OpenSearch did not answer within the time";
-    CliError::new(Exit::Unreachable, message).with_hint("streamdex check --online shows which one, and why")
+    CliError::new(Exit::Unreachable, message).with_hint("`streamdex check --online` shows which one, and why")
 }
 
 #[async_trait]
@@ -151,7 +152,7 @@ impl Waited {
             Settled::Searchable(verdict) => {
                 let says = match verdict {
                     Verdict::NotInTable => {
-                        "there is no item with this key (is the key right?), and searches find no document of it"
+                        "there is no item with this key, and searches find no document of it; check the key"
                     }
                     _ => "searches find what the table holds",
                 };
@@ -179,7 +180,7 @@ impl Waited {
 fn never(explained: &Explained) -> String {
     match explained.refused {
         Some(reason) => format!(
-            "the item gives no document ({reason}), so its change is a dead letter: correct the item or the mapping, then `streamdex dlq replay`"
+            "the item has no document ({reason}), so its change is a dead letter: correct the item or the mapping, then run `streamdex dlq replay`"
         ),
         // The reader has come past it.
         None => sentence(explained, explained.verdict, true),

@@ -1,4 +1,4 @@
-//! Tasks that are to run as long as the command: the end of one of them, or its panic, ends the command.
+//! Background tasks of a command. If one of them ends or panics, the command ends.
 
 use std::collections::HashMap;
 
@@ -24,12 +24,12 @@ impl Watched {
     pub(crate) async fn one_ended(&mut self) -> CliError {
         let (id, how) = match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => (id, "has ended"),
-            Some(Err(error)) => (error.id(), "has broken"),
+            Some(Err(error)) => (error.id(), "has failed"),
             None => std::future::pending().await,
         };
         let what = self.names.remove(&id).unwrap_or("does something");
         let message = format!("the task that {what} {how}");
-        let hint = "start it again: the work goes on from the last checkpoint; report this with the log";
+        let hint = "start it again: the work continues from the last checkpoint. Please report this with the log";
         CliError::new(Exit::Unreachable, message).with_hint(hint)
     }
 }
@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(error.exit(), Exit::Unreachable);
         watched.spawn("shows the progress", async { panic!("a defect") });
         let error = watched.one_ended().await;
-        assert_eq!(error.to_string(), "the task that shows the progress has broken");
+        assert_eq!(error.to_string(), "the task that shows the progress has failed");
         let waiting = tokio::time::timeout(std::time::Duration::from_millis(50), watched.one_ended()).await;
         assert!(waiting.is_err(), "the others run on");
     }

@@ -43,7 +43,7 @@ fn five_problems_are_five_problems_for_every_command() {
                 hint: give 64KiB to 9.5MiB
               line 13, route[0].when.equals: the environment variable KIND is not set
                 hint: set KIND, or write ${KIND:-default}
-              line 14, route[0].ttl.archive_index: this key is missing, and it is needed
+              line 14, route[0].ttl.archive_index: this key is missing
                 hint: add archive_index = …
               hint: correct these places; `streamdex config schema` describes every key
             "#);
@@ -86,8 +86,8 @@ fn check_prints_warnings() {
     assert_eq!((ended.status, ended.stderr.as_str()), (0, ""));
     insta::assert_snapshot!(ended.stdout, @"
     hidden.toml: good, 1 warning
-      warning: line 7, route[1]: this route takes nothing: route[0] takes every item that it would
-        hint: put it before the other, or take it out
+      warning: line 7, route[1]: this route never matches: route[0] takes all its items first
+        hint: move it before the other route, or remove it
     ");
     let json = end(streamdex(&["config", "check", "--json", "-c", "hidden.toml"]).current_dir(folder.path()));
     let result: Value = serde_json::from_str(&json.stdout).unwrap();

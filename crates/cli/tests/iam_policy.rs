@@ -263,10 +263,8 @@ fn options_that_change_nothing_are_named() {
         file(folder.path(), "streamdex.toml", configuration);
         let ended = run(folder.path(), arguments);
         assert_eq!(ended.status, 0, "{arguments:?}: {}", ended.stderr);
-        let lines = ended
-            .stderr
-            .lines()
-            .filter_map(|line| line.split_once(" changes nothing of what ")?.0.split(' ').next_back());
+        let lines =
+            ended.stderr.lines().filter_map(|line| line.split_once(" has no effect on ")?.0.split(' ').next_back());
         lines.map(str::to_owned).collect()
     };
     let rows: [(&str, &[&str], &[&str]); 16] = [

@@ -47,7 +47,7 @@ fn a_region_that_aws_does_not_have_is_status_2() {
     let ended =
         end(streamdex(&["run", "-c", "streamdex.toml"]).current_dir(folder.path()).env("AWS_REGION", "eu-west1"));
     assert_eq!(ended.status, 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("\"eu-west1\" is no AWS region"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("\"eu-west1\" is not an AWS region"), "{}", ended.stderr);
 }
 
 #[test]

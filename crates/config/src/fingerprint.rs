@@ -17,7 +17,7 @@ const FORMAT: &str = "streamdex routes 1\n";
 
 /// A condition's number stays text, so that no digit depends on how JSON numbers are kept.
 pub(crate) const EQUALS_NUMBER: &str = "equals_number";
-/// The one member of what stands in place of a number; nothing of a user's has this name.
+/// The only member of the object that replaces a number. No user's attribute has this name.
 pub(crate) const NUMBER: &str = "";
 
 /// The fingerprint of a source's ordered routes: 64 hexadecimal digits.
@@ -93,7 +93,7 @@ fn set_json(route: &Route) -> Value {
     route.set.iter().map(|(field, value)| (field.clone(), of(value))).collect::<Map<_, _>>().into()
 }
 
-/// A number keeps the digits that were written, and is told from a string by its form.
+/// A number keeps its digits as written, and has another form than a string.
 fn constant_json(constant: &Constant) -> Value {
     match constant {
         Constant::String(text) => json!(text),

@@ -1,4 +1,4 @@
-//! Which routes need the old image of an item, which not every stream carries.
+//! Finds the routes that need old images, which not every stream carries.
 
 use std::fmt;
 
@@ -57,7 +57,7 @@ impl OldImageNeed {
                 "let the stream carry NEW_AND_OLD_IMAGES, or use placeholders of key attributes"
             }
             OldImageNeed::Archive => "let the stream carry NEW_AND_OLD_IMAGES, or set on_expiry = \"delete\"",
-            OldImageNeed::InferExpiry => "let the stream carry NEW_AND_OLD_IMAGES, or leave infer_expiry out",
+            OldImageNeed::InferExpiry => "let the stream carry NEW_AND_OLD_IMAGES, or remove infer_expiry",
         }
     }
 }
@@ -66,10 +66,10 @@ impl fmt::Display for OldImageNeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OldImageNeed::Condition(name) => {
-                write!(f, "a condition on {name:?}, which is no key attribute, needs old images")
+                write!(f, "a condition on {name:?}, which is not a key attribute, needs old images")
             }
             OldImageNeed::Placeholder(name) => {
-                write!(f, "the index placeholder {{{name}}}, which is no key attribute, needs old images")
+                write!(f, "the index placeholder {{{name}}}, which is not a key attribute, needs old images")
             }
             OldImageNeed::Archive => f.write_str("on_expiry = \"archive\" needs old images"),
             OldImageNeed::InferExpiry => f.write_str("infer_expiry needs old images"),

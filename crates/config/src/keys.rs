@@ -1,4 +1,4 @@
-//! Whether a route fits the keys of the table.
+//! Checks whether a route fits the keys of the table.
 
 use std::fmt;
 
@@ -44,11 +44,11 @@ impl KeyMismatch {
     pub fn hint(&self) -> &'static str {
         match self {
             KeyMismatch::Omitted(_) | KeyMismatch::NoKey(_) => {
-                "name every key attribute of the table in id and nothing else, or leave id out"
+                "name exactly the key attributes of the table in id, or remove id"
             }
-            KeyMismatch::Routing(_) => "name a key attribute of the table in routing, or leave it out",
+            KeyMismatch::Routing(_) => "name a key attribute of the table in routing, or remove it",
             KeyMismatch::FieldName(_) => {
-                "give its field another name in the route, as rename = { expired_at = \"ended_at\" }, or leave it out with exclude"
+                "rename its field in the route, for example rename = { expired_at = \"ended_at\" }, or exclude it"
             }
         }
     }
@@ -58,14 +58,16 @@ impl fmt::Display for KeyMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeyMismatch::Omitted(name) => write!(f, "id leaves out the key attribute {name:?}"),
-            KeyMismatch::NoKey(name) => write!(f, "id names {name:?}, which is no key attribute of the table"),
+            KeyMismatch::NoKey(name) => write!(f, "id names {name:?}, which is not a key attribute of the table"),
             KeyMismatch::FieldName(name) => {
                 write!(
                     f,
                     "the key attribute {name:?} cannot be written under its name, in which archived documents say when they expired"
                 )
             }
-            KeyMismatch::Routing(name) => write!(f, "routing names {name:?}, which is no key attribute of the table"),
+            KeyMismatch::Routing(name) => {
+                write!(f, "routing names {name:?}, which is not a key attribute of the table")
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a file's text to a checked configuration, or to all its problems.
+//! Loads a file into a checked configuration, or reports all its problems.
 
 use std::path::Path;
 

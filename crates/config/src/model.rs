@@ -63,11 +63,11 @@ pub struct Source {
     pub aws: AwsSettings,
     /// Where a new group begins.
     pub start: StartPosition,
-    /// `run` fills an empty index with what a table of so many items held before; `None`: it never does.
+    /// The largest table, in items, from which `run` fills an empty index by itself; `None`: it never does.
     pub backfill_at_most: Option<u64>,
     /// What `run` does when changes were lost before they could be read.
     pub on_gap: OnGap,
-    /// The longest time until a change on an idle shard is found.
+    /// The longest time between two polls of an idle shard.
     pub freshness: Duration,
     /// The routes of this source, in order; the first match takes an image.
     pub routes: Vec<Route>,
@@ -121,7 +121,7 @@ pub struct OpenSearch {
     pub max_batch_operations: usize,
     /// Bulk requests in flight, per process.
     pub max_concurrent_requests: usize,
-    /// An index pauses after so many refused index operations in a row; `None`: never.
+    /// The number of refused index operations in a row after which an index pauses; `None`: never.
     pub brake_after: Option<u32>,
     /// The same for refusals that name a field of the document; `None`: never.
     pub brake_after_field: Option<u32>,
@@ -229,7 +229,7 @@ pub enum DeadLetterKind {
 /// `[lambda]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lambda {
-    /// How long before the end of an invocation nothing is sent any more.
+    /// The time before the end of an invocation at which sending stops.
     pub deadline_margin: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong with a file: every problem has a place, a message and, where one is known, a remedy.
+//! The problems of a file. Each has a place, a message and, if known, a remedy.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -145,7 +145,7 @@ impl Problems {
             (true, key) => format!("add [{key}]"),
             (false, key) => format!("add {key} = …"),
         };
-        self.error_with_hint(&table.key(key, table.line), "this key is missing, and it is needed", hint);
+        self.error_with_hint(&table.key(key, table.line), "this key is missing", hint);
     }
 
     /// Whether anything is wrong at `path` or below it.

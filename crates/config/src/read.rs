@@ -76,7 +76,7 @@ macro_rules! tables {
         table $name:ident { $( $(#[$key_meta:meta])* $key:ident: $type:ty, )* }
     )*) => { $(
         #[derive(Debug, Clone, Default)]
-        #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "some keys are there for their words alone"))]
+        #[cfg_attr(not(feature = "schema"), allow(dead_code, reason = "some keys exist only for their words"))]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         $(#[cfg_attr(feature = "schema", $meta)])*
         #[cfg_attr(feature = "schema", schemars(default, deny_unknown_fields))]

@@ -1,4 +1,4 @@
-//! Text out of the bytes of a file, in the encodings in which editors and shells write it.
+//! Decodes a file in the encodings that editors and shells write.
 
 use std::io::{Error, ErrorKind};
 
@@ -19,7 +19,7 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, Error> {
         [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
         _ => String::from_utf8(bytes).ok(),
     };
-    text.ok_or_else(|| Error::new(ErrorKind::InvalidData, "the file is no text in UTF-8 or UTF-16"))
+    text.ok_or_else(|| Error::new(ErrorKind::InvalidData, "the file is not valid UTF-8 or UTF-16"))
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub(crate) fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>, problems: 
 fn list_of_tables(line: &str) -> Option<String> {
     let head = line.split('#').next()?.trim();
     let name = head.strip_prefix('[')?.strip_suffix(']')?.trim_matches(['[', ']', ' ']);
-    matches!(name, "route" | "source").then(|| format!("several of them are written [[{name}]], the first one too"))
+    matches!(name, "route" | "source").then(|| format!("write each of them as [[{name}]], the first one too"))
 }
 
 struct Builder<'a> {
@@ -127,7 +127,7 @@ impl Builder<'_> {
             }
             Expanded::Malformed => {
                 let hint = "write ${NAME} or ${NAME:-default}, and $${ for the characters themselves";
-                self.problems.error_with_hint(place, "a '${' that is no variable", hint);
+                self.problems.error_with_hint(place, "a '${' that does not begin a variable", hint);
                 Value::Unusable
             }
         }

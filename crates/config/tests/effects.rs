@@ -111,7 +111,7 @@ fn a_route_behind_one_that_takes_all_of_its_items() {
     for (first, second) in hidden {
         let warned = routes(&first, &second);
         assert_eq!(warned.len(), 1, "{first} {second}: {warned:?}");
-        assert!(warned[0].0 == "route[1]" && warned[0].1.contains("route[0] takes every item"), "{warned:?}");
+        assert!(warned[0].0 == "route[1]" && warned[0].1.contains("route[0] takes all its items"), "{warned:?}");
     }
     for (first, second) in [
         (kind("equals = 'a'"), String::new()),

@@ -46,7 +46,7 @@ fn regions_that_aws_does_not_have() {
         ),
     ];
     for (text, path) in rows {
-        only(&text, path, "this is no AWS region");
+        only(&text, path, "this is not an AWS region");
     }
     // Emulators take any.
     let emulator = "table = 'app'\nendpoint_url = 'http://127.0.0.1:8000'\nregion = 'local'";

@@ -49,7 +49,7 @@ ttl = { attribute = "expires_at", on_expiry = "archiv" }
       line 4, source.on_gap: unknown value "resnapshoot"
         hint: did you mean "resnapshot"? known here: "fail", "resnapshot"
       line 7, opensearch.url: an address cannot hold credentials
-        hint: take user name and password out of the address; for OpenSearch use auth = { kind = "basic", username = "…", password_env = "…" }
+        hint: remove user name and password from the address; for OpenSearch use auth = { kind = "basic", username = "…", password_env = "…" }
       line 8, opensearch.max_batch_bytes: 20971520 bytes is out of range
         hint: give 64KiB to 9.5MiB
       line 11, route[0].index: an index name cannot contain 'S'
@@ -68,7 +68,7 @@ fn sources() {
     only(&with_source("table = 'ab'"), "source.table", "3 to 255");
     only(&with_source("table = 'arn:aws:dynamodb:eu-west-1:1:table/app'"), "source.table", "stream_arn");
     only(&with_source("table = 7"), "source.table", "expected a string, found an integer");
-    only(&with_source("stream_arn = 'arn:aws:dynamodb:eu-west-1:1:table/app'"), "source.stream_arn", "no ARN");
+    only(&with_source("stream_arn = 'arn:aws:dynamodb:eu-west-1:1:table/app'"), "source.stream_arn", "not the ARN");
     only(
         &with_source("table = 'app'\nstream_arn = 'arn:aws:dynamodb:x:1:table/app/stream/1'"),
         "source.stream_arn",
@@ -86,7 +86,7 @@ fn sources() {
     only(&with_source("table = 'app'\nbackfill = 'always'"), "source.backfill", "\"if_empty\", \"never\"");
     only(&with_source("table = 'app'\nbackfill_max_items = -1"), "source.backfill_max_items", "");
     only(&with_source("table = 'app'\nexternal_id = 'x'"), "source.external_id", "role_arn");
-    only(&with_source("table = 'app'\nrole_arn = 'reader'"), "source.role_arn", "no ARN");
+    only(&with_source("table = 'app'\nrole_arn = 'reader'"), "source.role_arn", "not the ARN");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn several_sources() {
 fn opensearch() {
     only(&format!("{SOURCE}{ROUTE}"), "opensearch", "missing");
     only(&with_opensearch(""), "opensearch.url", "missing");
-    only(&with_opensearch("url = 'search.example'"), "opensearch.url", "no address");
+    only(&with_opensearch("url = 'search.example'"), "opensearch.url", "not an address");
     only(&with_opensearch("url = 'ftp://search.example'"), "opensearch.url", "http://");
     only(&with_opensearch("url = 'https://a:b@search.example'"), "opensearch.url", "cannot hold credentials");
     only(&with_opensearch("url = 'https://search.example'\ntls_verify = false"), "opensearch.tls_verify", "loopback");
@@ -129,7 +129,7 @@ fn opensearch() {
     only(&valued("max_batch_bytes = '5 megs'"), "opensearch.max_batch_bytes", "\"5MiB\"");
     only(&valued("max_batch_operations = 0"), "opensearch.max_batch_operations", "1 to 10000");
     only(&valued("max_concurrent_requests = -1"), "opensearch.max_concurrent_requests", "out of range");
-    only(&valued("request_timeout = '60'"), "opensearch.request_timeout", "no duration");
+    only(&valued("request_timeout = '60'"), "opensearch.request_timeout", "not a duration");
     only(&valued("request_timeout = 60"), "opensearch.request_timeout", "expected a duration");
     only(&valued("compression = 'zstd'"), "opensearch.compression", "\"gzip\", \"none\"");
 }
@@ -143,7 +143,7 @@ fn the_margin_of_the_lambda_function() {
 #[test]
 fn where_probes_and_metrics_are_served() {
     for bad in ["9464", ":9464", "127.0.0.1", "localhost:9464", "127.0.0.1:99999"] {
-        only(&with(&format!("[http]\nlisten = '{bad}'")), "http.listen", "no address with a port");
+        only(&with(&format!("[http]\nlisten = '{bad}'")), "http.listen", "not an address with a port");
     }
 }
 
@@ -178,7 +178,7 @@ fn authentication() {
         "arn:aws:ssm:eu-west-1:123456789012:secret:search",
     ] {
         let secret = auth(&format!("kind = 'basic', username = 'u', password_secret = '{wrong}'"));
-        only(&secret, "opensearch.auth.password_secret", "no ARN of a secret");
+        only(&secret, "opensearch.auth.password_secret", "not the ARN of a secret");
     }
     only(
         &auth("kind = 'basic', username = 'u', password_env = 'P', service = 'es'"),
@@ -209,13 +209,13 @@ fn routes() {
     }
     only(&with_route("index = 'x-{a.b}'"), "route[0].index", "name a whole attribute");
     let route = |line: &str| with_route(&format!("index = 'app'\n{line}"));
-    only(&route("id = []"), "route[0].id", "no attribute");
+    only(&route("id = []"), "route[0].id", "without attributes");
     only(&route("id = ['a', 'b', 'c']"), "route[0].id", "partition key");
     only(&route("id = ['a', 'a']"), "route[0].id[1]", "given twice");
     only(&route("id = ['a']\nrouting = 'b'"), "route[0].routing", "name one of a");
     only(&route("id_form = 'hashed'"), "route[0].id_form", "did you mean \"hash\"");
     only(&route("exclude = ['address..street']"), "route[0].exclude[0]", "cannot be empty");
-    only(&route("include = ['a\\b']"), "route[0].include[0]", "a dot inside a name is written");
+    only(&route("include = ['a\\b']"), "route[0].include[0]", "write a dot inside a name");
     only(&route("include = 'a'"), "route[0].include", "expected an array, found a string");
 }
 
@@ -228,11 +228,11 @@ fn the_shape_of_documents() {
     only(&route(&format!("dates = ['t']\n{ttl}")), "route[0].dates[0]", "the TTL attribute");
     only(&route(&format!("as_json = ['t']\n{ttl}")), "route[0].as_json[0]", "the TTL attribute");
     only(&route("dates = ['a.b']\nas_json = ['a']"), "route[0].dates[0]", "the text of its JSON");
-    only(&route("set = { a = {} }"), "route[0].set.a", "give one of from, value, and lat with lon");
-    only(&route("set = { a = { from = 'b', value = 1 } }"), "route[0].set.a", "made of one thing");
+    only(&route("set = { a = {} }"), "route[0].set.a", "give one of: from; value; lat and lon");
+    only(&route("set = { a = { from = 'b', value = 1 } }"), "route[0].set.a", "only one source");
     only(&route("set = { a = { lat = 'b' } }"), "route[0].set.a.lon", "missing");
-    only(&route("set = { a = { value = 1, after = 'x' } }"), "route[0].set.a.after", "belongs to from");
-    only(&route("set = { a = { from = 'b', after = '' } }"), "route[0].set.a.after", "before everything");
+    only(&route("set = { a = { value = 1, after = 'x' } }"), "route[0].set.a.after", "needs from");
+    only(&route("set = { a = { from = 'b', after = '' } }"), "route[0].set.a.after", "is empty");
     only(&route("set = { a = { from = 'b.' } }"), "route[0].set.a.from", "cannot be empty");
     only(
         &route("set = { a = { value = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF } }"),
@@ -240,8 +240,8 @@ fn the_shape_of_documents() {
         "out of range",
     );
     only(&route("include = ['t.x']\nttl = { attribute = 't' }"), "route[0].ttl.attribute", "not in the document");
-    only(&route("set = { _id = { value = 1 } }"), "route[0].set._id", "keeps for itself");
-    only(&route("set = { b = { value = 1 } }\nrename = { a = 'b' }"), "route[0].set.b", "set takes its place");
+    only(&route("set = { _id = { value = 1 } }"), "route[0].set._id", "reserves");
+    only(&route("set = { b = { value = 1 } }\nrename = { a = 'b' }"), "route[0].set.b", "set overwrites that field");
     only(&route(&format!("set = {{ t = {{ value = 1 }} }}\n{ttl}")), "route[0].ttl.attribute", "not in the document");
     let archive = "ttl = { attribute = 't', on_expiry = 'archive', archive_index = 'old' }";
     only(
@@ -256,7 +256,7 @@ fn renames() {
     let route = |line: &str| with_route(&format!("index = 'app'\n{line}"));
     only(&route("rename = { a = 'c', b = 'c' }"), "route[0].rename.b", "\"a\" is renamed to \"c\" too");
     only(&route("rename = { a = 'b' }\nid = ['b']"), "route[0].rename.a", "the attribute \"b\" has this field's name");
-    only(&route("rename = { a = '_id' }"), "route[0].rename.a", "keeps for itself");
+    only(&route("rename = { a = '_id' }"), "route[0].rename.a", "reserves");
     only(&route("rename = { a = 'b.c' }"), "route[0].rename.a", "name a whole attribute");
     only(&route("rename = { 'a.b' = 'c' }"), "route[0].rename.\"a.b\"", "name a whole attribute");
     let archive = "ttl = { attribute = 't', on_expiry = 'archive', archive_index = 'old' }";
@@ -276,7 +276,7 @@ fn conditions() {
     );
     only(&when("{ attribute = 'a', equals = [1] }"), "route[0].when.equals", "found an array");
     only(&when("{ attribute = 'a', equals = nan }"), "route[0].when.equals", "found a float");
-    only(&when("{ attribute = 'a', one_of = [] }"), "route[0].when.one_of", "without values");
+    only(&when("{ attribute = 'a', one_of = [] }"), "route[0].when.one_of", "an empty list");
     only(&when("{ attribute = 'a', one_of = [[1]] }"), "route[0].when.one_of[0]", "found an array");
     only(&when("{ attribute = 'a', like = 'x' }"), "route[0].when.like", "write equals = \"x\"");
     only(&when("{ attribute = 'a', like = 'x*', one_of = ['x'] }"), "route[0].when", "several tests");
@@ -325,7 +325,7 @@ fn routes_that_share_an_index() {
         |line: &str| with(&format!("when = {{ attribute = 'k', equals = 1 }}\n[[route]]\nindex = 'app'\n{line}"));
     assert!(parse(&second("")).is_ok());
     only(&second("id_form = 'hash'"), "route[1].index", "route[0] writes to \"app\" too");
-    only(&second("id = ['a']"), "route[1].index", "share id, id_form and routing");
+    only(&second("id = ['a']"), "route[1].index", "the same id, id_form and routing");
 }
 
 #[test]
@@ -350,7 +350,9 @@ fn mapping_files_are_read_beside_the_configuration() {
     };
     let config = load(r#"{ "properties": { "a": { "type": "keyword" } } }"#).unwrap().config;
     assert!(config.indices["app"].mapping.as_ref().unwrap().contains_key("properties"));
-    for (json, part) in [("[]", "no JSON object"), ("{", "no JSON: line 1"), (r#"{"mappings":{}}"#, "wrapped")] {
+    for (json, part) in
+        [("[]", "not a JSON object"), ("{", "not valid JSON: line 1"), (r#"{"mappings":{}}"#, "wrapped")]
+    {
         assert!(load(json).unwrap_err().to_string().contains(part), "{json}");
     }
     let missing = Config::load(&folder.path().join("none.toml")).unwrap_err();
@@ -373,7 +375,7 @@ fn warnings() {
     let hidden = warned(&with("[[route]]\nindex = 'app'\nwhen = { attribute = 'a', exists = true }\n"));
     assert_eq!(hidden.len(), 1);
     assert_eq!(hidden[0].0, "route[1]");
-    assert!(hidden[0].1.contains("route[0] takes every item"), "{hidden:?}");
+    assert!(hidden[0].1.contains("route[0] takes all its items"), "{hidden:?}");
     let unused = warned(&with("[index.app]\nmanage = 'never'\ngeneration = 2\n"));
     assert_eq!(unused[0].0, "index.app.generation");
     let plain = warned(&with_opensearch("url = 'http://search.example'\nauth = { kind = 'sigv4' }"));

@@ -15,7 +15,7 @@ fn routes_of_one_index_share_their_routing() {
     let app = "index = 'app'";
     only(&two(&format!("{app}\nrouting = 'pk'"), app), "route[1].index", "another routing");
     only(&two(app, &format!("{app}\nrouting = 'pk'")), "route[1].index", "another routing");
-    only(&two(&format!("{app}\nrouting = 'pk'"), &format!("{app}\nrouting = 'sk'")), "route[1].index", "share id");
+    only(&two(&format!("{app}\nrouting = 'pk'"), &format!("{app}\nrouting = 'sk'")), "route[1].index", "the same id");
     assert!(parse(&two(&format!("{app}\nrouting = 'pk'"), &format!("{app}\nrouting = 'pk'"))).is_ok());
     let other = "index = 'other'";
     assert!(parse(&two(&format!("{app}\nrouting = 'pk'"), other)).is_ok());
@@ -33,7 +33,7 @@ fn routes_that_may_meet_in_one_index_share_their_routing_and_their_ids() {
     for (one, other, line, part) in rows {
         let text = two(&format!("index = '{one}'\n{line}"), &format!("index = '{other}'"));
         only(&text, "route[1].index", part);
-        only(&text, "route[1].index", "can give the same index");
+        only(&text, "route[1].index", "can produce the same index");
     }
     for (one, other) in [("orders-{r}", "sessions"), ("a-{x}", "b-{x}"), ("orders-{r}-x-{n}", "orders-eu-1")] {
         assert!(
@@ -72,7 +72,7 @@ fn sources_that_may_meet_in_one_index_are_doubtful() {
 fn the_state_is_no_table_that_is_followed() {
     only(&with("[state]\ntable = 'app'"), "state.table", "table of the source \"app\"");
     let default = format!("[source]\ntable = 'streamdex-state'\n{OPENSEARCH}{ROUTE}");
-    only(&default, "", "give the state a table that holds nothing else");
+    only(&default, "", "use a separate table for the state");
     only(&default.replace("[source]", "[state]\ngroup = 'g'\n[source]"), "state", "the state table is");
     let stream = "stream_arn = 'arn:aws:dynamodb:eu-west-1:1:table/app/stream/1'";
     only(

@@ -1,4 +1,4 @@
-//! One call after the other until it succeeds, until trying again is of no use, or until patience or time is over.
+//! Repeats a call until it succeeds, until a retry is useless, or until the time is up.
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct Attempts<'d> {
 pub struct Term<'b> {
     /// Nothing is tried any more when this is cancelled.
     pub cancel: &'b CancellationToken,
-    /// By then all is to be done: one attempt has a share of the time that is left.
+    /// The deadline of the whole work. One attempt gets a share of the time that is left.
     pub until: Option<Instant>,
 }
 

@@ -1,7 +1,7 @@
-//! How far the backfill of a table is: one record in the state table, written by whoever fills, read by whoever asks.
+//! The progress of a table's backfill: one record in the state table, written by the process that fills.
 //!
-//! Each write says which one it follows, so that of two processes that both believe to be the one that fills, one is
-//! refused. It needs no more than that: what is filled is a read, and harms nothing when it is done twice.
+//! Each write names its predecessor. So if two processes both try to fill, one of them is refused. This is enough:
+//! filling an item twice does no harm.
 
 use std::fmt;
 
@@ -19,14 +19,14 @@ use streamdex_sink::index::KnownIndex;
 
 use crate::indices::KnownIndices;
 
-/// How far the backfill of a table is. Times are seconds since 1970, by the service.
+/// The progress of a table's backfill. Times are seconds since 1970, by the service's clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackfillRecord {
     /// What it is about.
     pub state: BackfillState,
     /// Who fills, or is to.
     pub by: FilledBy,
-    /// Who fills now; nobody, where it was stopped or is done.
+    /// The process that fills; `None` if it was stopped or is complete.
     pub owner: Option<String>,
     /// Changes were lost: documents whose items are gone may be there, so that only a comparison completes it.
     pub after_gap: bool,
@@ -66,7 +66,7 @@ pub enum FilledBy {
     Run,
     /// `backfill`.
     Command,
-    /// Nobody has to: the stream was read from its beginning, and the table is no older.
+    /// No backfill is needed: the stream was read from its beginning, and the table is not older.
     Stream,
 }
 
@@ -93,11 +93,11 @@ pub enum Stored {
 pub trait BackfillStore: Send + Sync {
     /// The record as it is; `None` where there is none.
     async fn load(&self) -> Result<Option<BackfillRecord>, StateError>;
-    /// Stores `record` where what is there has the beat `follows`, or where there is none.
+    /// Stores `record` if the stored one has the beat `follows`; with `None`, if there is none.
     async fn store(&self, record: &BackfillRecord, follows: Option<u64>) -> Result<Stored, StateError>;
-    /// Notes an index that is written to, so that whoever goes on sees when it is gone.
+    /// Records an index that is written to, so that the next process notices when it is gone.
     async fn note(&self, index: &KnownIndex) -> Result<(), StateError>;
-    /// Stores `record` whatever is there: the next write of whoever fills is refused.
+    /// Stores `record` unconditionally: the next write of the process that fills is refused.
     async fn replace(&self, record: &BackfillRecord) -> Result<(), StateError>;
     /// How many gaps of the table are recorded.
     async fn gaps(&self) -> Result<usize, StateError>;
@@ -110,13 +110,13 @@ pub struct StoredBackfill {
     indices: KnownIndices,
 }
 
-/// A table in so many segments is read fast enough by one process.
+/// The number of segments with which one process reads a table fast enough.
 pub const SEGMENTS: u32 = 8;
 
 // === impl Stored ===
 
 impl Stored {
-    /// What came of the one write of a record; `is_own` says whether what is there is the record.
+    /// The result of the write of a record. `is_own` says whether the stored item is the record.
     pub fn of(answer: &Answer, is_own: impl FnOnce(&Item) -> bool) -> Stored {
         if answer.is_stored(is_own) { Stored::Stored } else { Stored::Refused }
     }
@@ -125,7 +125,7 @@ impl Stored {
 // === impl BackfillRecord ===
 
 impl BackfillRecord {
-    /// A backfill of so many segments that nobody has begun.
+    /// A backfill with this number of segments that has not begun.
     pub fn new(by: FilledBy, segments: u32, expected: u64, now: u64) -> BackfillRecord {
         BackfillRecord {
             state: BackfillState::Running,
@@ -143,20 +143,21 @@ impl BackfillRecord {
         }
     }
 
-    /// Of a table whose stream held all of it.
+    /// The record of a table whose stream held all of its items.
     pub fn of_stream(now: u64) -> BackfillRecord {
         let record = BackfillRecord::new(FilledBy::Stream, 1, 0, now);
         BackfillRecord { state: BackfillState::Complete, segments: Vec::new(), ..record }
     }
 
-    /// Of a table of which changes were lost: all of it is to be compared, 90 seconds after reading goes on. What the index
-    /// holds of those last seconds looks newer than what is read before.
+    /// The record of a table with lost changes: all items must be compared, 90 seconds after reading continues. In
+    /// between, documents of these last seconds look newer than the items that are read.
     pub fn after_gap(by: FilledBy, now: u64) -> BackfillRecord {
         let not_before = now + READ_MARGIN_SECONDS;
         BackfillRecord { after_gap: true, not_before, ..BackfillRecord::new(by, SEGMENTS, 0, now) }
     }
 
-    /// Complete, since all items were compared with their documents; for so many of them dead letters say why they differ.
+    /// Marks the backfill as complete: all items were compared with their documents. `dead_lettered` of them differ and
+    /// have dead letters.
     #[must_use]
     pub fn completed(&self, (items, dead_lettered): (u64, u64), now: u64) -> BackfillRecord {
         let state = BackfillState::Complete;
@@ -225,7 +226,7 @@ impl BackfillRecord {
         item
     }
 
-    /// Stores it where what is there has the beat `follows`, or where there is none.
+    /// Stores the record if the stored one has the beat `follows`; with `None`, if there is none.
     pub fn put(&self, follows: Option<u64>) -> Operation {
         let condition = match follows {
             Some(beat) => Condition::Is("beat", of_number(beat)),
@@ -235,7 +236,7 @@ impl BackfillRecord {
         Operation { sort_key, conditions: vec![condition], action: Action::Put(self.attributes()) }
     }
 
-    /// Stores it whatever is there: nothing that was recorded before counts.
+    /// Stores the record unconditionally and replaces an earlier one.
     pub fn replace(&self) -> Operation {
         Operation { conditions: Vec::new(), ..self.put(None) }
     }

@@ -1,4 +1,4 @@
-//! What the delivery of a page depends on.
+//! The limits of the delivery of a page.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Term;
 
-/// What the delivery of a page depends on.
+/// The limits of the delivery of a page.
 #[derive(Debug, Clone, Default)]
 pub struct Bounds {
     /// Nothing is read or written any more when this is cancelled.
@@ -16,7 +16,7 @@ pub struct Bounds {
     /// No dead letter is stored any more when this is cancelled, and delivery returns. Where it comes later than `cancel`,
     /// what was refused last is stored too.
     pub storing: CancellationToken,
-    /// By then all is to be done, where that is known: one call has a share of the time that is left.
+    /// The deadline of the whole work, if known. One call gets a share of the time that is left.
     pub until: Option<Instant>,
     /// Nothing is written without it, where there is one.
     pub permit: Option<Arc<dyn Permit>>,

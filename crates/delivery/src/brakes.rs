@@ -14,8 +14,8 @@ use streamdex_sink::{Braked, Learned};
 
 /// The records of brakes that a group keeps in the state table, with those of the tables that are written from.
 ///
-/// A record can be out of date, by a write that came late or a process that ended before it wrote. One that says
-/// "braked" costs a probe; one that is missing costs no more than a brake that trips again.
+/// A record can be out of date, by a write that came late or a process that ended before it wrote. A false "braked"
+/// costs one probe; a missing record only means that the brake trips again.
 #[derive(Debug)]
 pub struct BrakeRecords {
     table: StateTable,

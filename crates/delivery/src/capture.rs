@@ -57,7 +57,7 @@ pub struct Capture {
     served: BTreeSet<usize>,
 }
 
-/// What readable records say of the stream that they come from.
+/// The stream that readable records come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     stream: Option<Box<str>>,
@@ -116,7 +116,7 @@ impl Capturer {
         self.read_screened(text, trust, &Unscreened, capture)
     }
 
-    /// As [`Capturer::read`], with a say in which records are mapped.
+    /// Reads like [`Capturer::read`], but maps only the chosen records.
     ///
     /// # Errors
     /// See [`CaptureError`].
@@ -136,7 +136,7 @@ impl Capturer {
                 problem = self.screened(record, trust, screen, capture).err();
             }
         });
-        // What came before the fault says nothing of the text.
+        // The part before the fault proves nothing about the text.
         if let Err(error @ CapturedError::Json { .. }) = captured {
             return Err(error.into());
         }
@@ -237,7 +237,7 @@ impl Capturer {
         Ok(())
     }
 
-    /// The forced source, else that of the table in the record's stream ARN, else the only one.
+    /// The forced source, else the source of the table in the record's stream ARN, else the only source.
     fn choose(&self, arn: Option<&str>) -> Result<usize, CaptureError> {
         if let Some(forced) = self.forced {
             return Ok(forced);
@@ -299,7 +299,7 @@ impl Origin {
         self.stream.as_deref().filter(|_| !self.doubtful)
     }
 
-    /// Whether some readable record names no stream, or another one than the others.
+    /// Whether a readable record names no stream, or a different one than the others.
     pub fn is_doubtful(&self) -> bool {
         self.doubtful
     }

@@ -1,7 +1,7 @@
-//! A mapped page to its outcomes: items are read, operations written, dead letters stored.
+//! Delivers a mapped page: reads items, writes operations and stores dead letters.
 //!
-//! It returns when each record has its outcome, or when it has to stop; what has no outcome then is undecided, and
-//! no checkpoint may pass it.
+//! It returns when each record has its outcome, or when it has to stop. Records without an outcome are then undecided,
+//! and no checkpoint may pass them.
 
 mod letters;
 mod rounds;
@@ -118,7 +118,7 @@ impl Delivery {
         }
         let (attempts, term) = (self.attempts(), bounds.working());
         let made = match need {
-            Need::Deletes => attempts.make(term, "look for the index", || self.indices.find(index)).await,
+            Need::Deletes => attempts.make(term, "check for the index", || self.indices.find(index)).await,
             Need::Documents => attempts.make(term, "set up the index", || self.indices.ensure(index)).await.map(Some),
         };
         match made {

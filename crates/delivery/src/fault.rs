@@ -1,4 +1,4 @@
-//! Why a delivery stopped, whether trying again is of use, and what to do.
+//! Errors of a delivery: the cause, whether a retry helps, and the remedy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,13 +30,13 @@ pub enum DeliveryFault {
     #[error(transparent)]
     Configuration(#[from] MapError),
     /// A record needs its item, and no call to the table may be made.
-    #[error("a record does not carry the item, so it has to be read from the table")]
+    #[error("a record does not contain the item, so the item has to be read from the table")]
     NoReader,
     /// Items are read and written again and again, and no answer is final.
-    #[error("no answer of OpenSearch was final for {} s", .0.as_secs())]
+    #[error("OpenSearch gave no final answer for {} s", .0.as_secs())]
     NoProgress(Duration),
     /// A task broke; this is a defect.
-    #[error("a task of the delivery broke")]
+    #[error("a task of the delivery failed")]
     Broken,
     /// A call was not answered within its share of the time.
     #[error("cannot {what}: no answer within {} ms", after.as_millis())]
@@ -54,7 +54,8 @@ pub enum DeliveryFault {
 // === impl DeliveryFault ===
 
 impl DeliveryFault {
-    /// Of two faults of one page, the one that says more: a stop only follows from another fault, or from the time.
+    /// Returns the more informative of two faults of a page: a stop is only a consequence of another fault, or of the
+    /// time.
     pub(crate) fn or_worse(self, other: Option<DeliveryFault>) -> DeliveryFault {
         match other {
             Some(other) if other.says() > self.says() => other,
@@ -94,18 +95,17 @@ impl DeliveryFault {
             DeliveryFault::Read(error) => error.hint().to_owned(),
             DeliveryFault::Letters(error) => error.hint(),
             DeliveryFault::Configuration(error) => error.hint().to_owned(),
-            DeliveryFault::NoReader => "leave --images out, so that the items are read from the table".to_owned(),
+            DeliveryFault::NoReader => "omit --images, so that the items are read from the table".to_owned(),
             DeliveryFault::NoProgress(_) => {
-                "look at the health and load of the cluster, and run the command again: what is done stays done"
-                    .to_owned()
+                "check the health and load of the cluster, and run the command again; finished work is kept".to_owned()
             }
             DeliveryFault::Broken => {
-                "run the command again: what is done stays done; report it with the log".to_owned()
+                "run the command again; finished work is kept. Please report it with the log".to_owned()
             }
             DeliveryFault::Unanswered { .. } => {
                 "check that this network reaches the service: routes, endpoints and security groups".to_owned()
             }
-            DeliveryFault::Cancelled(_) => "the work goes on from the last checkpoint at the next start".to_owned(),
+            DeliveryFault::Cancelled(_) => "the next start continues from the last checkpoint".to_owned(),
         }
     }
 }

@@ -61,7 +61,7 @@ pub struct DeadLetter {
     pub document_omitted: bool,
 }
 
-/// What tells one letter from another: the same record again makes the same key.
+/// The identity of a letter: a repeated record produces the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LetterKey {
     /// The stream's label; `-` for records that came from elsewhere.
@@ -113,7 +113,7 @@ pub enum LetterError {
         source: std::io::Error,
     },
     /// A letter in a newer format.
-    #[error("dead letter {key} has format {found}, and this version knows formats up to {FORMAT}")]
+    #[error("dead letter {key} has format {found}, but this version knows only formats up to {FORMAT}")]
     NewerFormat {
         /// Its key.
         key: String,
@@ -139,8 +139,7 @@ pub struct LetterPage {
 /// Where dead letters are kept.
 #[async_trait]
 pub trait DeadLetterStore: Send + Sync {
-    /// Stores letters; when this returns they survive a crash. A letter that is there already is not
-    /// doubled.
+    /// Stores letters; when this returns they survive a crash. A letter that is stored already is not duplicated.
     async fn put(&self, letters: &[DeadLetter]) -> Result<(), LetterError>;
     /// One page of letters after `after`.
     async fn list(&self, after: Option<&LetterKey>) -> Result<LetterPage, LetterError>;
@@ -249,10 +248,10 @@ impl LetterError {
         match self {
             LetterError::State(error) => error.hint(),
             LetterError::File { .. } => {
-                "check that the folder is there and can be written to, or name another dead_letter.path".to_owned()
+                "check that the folder exists and is writable, or name another dead_letter.path".to_owned()
             }
             LetterError::NewerFormat { .. } => "use the newer version of streamdex".to_owned(),
-            LetterError::Unstorable(_) => "this is a defect of streamdex: please report it".to_owned(),
+            LetterError::Unstorable(_) => "this is a bug in streamdex: please report it".to_owned(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How much of what is read from tables may be held until it is written.
+//! Limits the memory of items that were read from tables and are not written yet.
 
 use std::sync::Arc;
 
@@ -25,8 +25,7 @@ pub(crate) struct Room {
 const CAPACITY: usize = 32 * 1024;
 /// DynamoDB's largest item.
 const LARGEST_ITEM: usize = 400;
-/// So many keys are asked for at once: small enough that their items fit, large enough that small items are read in
-/// few calls.
+/// The number of keys in one request: small enough that their items fit, large enough that small items need few calls.
 pub(crate) const KEYS_AT_ONCE: usize = 40;
 /// A slice with so much in it is written before more is read, so that several slices can be under way.
 const SLICE: usize = 8 * 1024;
@@ -63,7 +62,7 @@ impl Room {
         more.map(|more| self.permit.merge(more)).is_ok()
     }
 
-    /// The items are there, and what was made of them takes so many bytes.
+    /// Notes that the items were read and that their documents have this many bytes, and releases the unused room.
     pub(crate) fn fill(&mut self, bytes: usize) {
         self.used += bytes.div_ceil(1024);
         drop(self.permit.split(self.permit.num_permits().saturating_sub(self.used)));

@@ -32,7 +32,7 @@ pub struct Page {
     misfit: Option<MapError>,
 }
 
-/// What a dead letter says of its record, kept as long as the record may become one. Cheap to clone.
+/// The data of a record for its dead letter, kept as long as the record may become one. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct LetterOrigin {
     /// The label of the stream that it came from.
@@ -70,7 +70,7 @@ pub enum Fate {
 }
 
 impl LetterOrigin {
-    /// What tells the record from the others of its stream: its sequence number, else its digest.
+    /// The identity of the record in its stream: its sequence number, else its digest.
     pub(crate) fn identity(&self) -> &str {
         let digest = self.digest.as_deref().unwrap_or_default();
         self.meta.sequence.as_ref().map_or(digest, SequenceNumber::as_str)
@@ -105,8 +105,8 @@ impl Page {
         self.refuse(meta, None, RefusedRecord { record: 0, address: None, reason, error });
     }
 
-    /// Whether the configuration fits the table's key. A record whose key attributes are others is that record's problem
-    /// where a record of this page, or an earlier one of its table (`proof`), fits.
+    /// Checks whether the configuration fits the table's key. If a record of this page, or an earlier one of the table
+    /// (`proof`), fits, then another record with other key attributes is itself at fault.
     ///
     /// # Errors
     /// No record fits: nothing of the page may be sent.
@@ -153,16 +153,15 @@ impl Page {
         }
     }
 
-    /// Adds a record that has an outcome already: nothing of it is sent. Later records of its item are written under no
-    /// earlier second.
+    /// Adds a record that already has an outcome. It is not sent. Later records of its item get no earlier second.
     pub fn add_decided(&mut self, seen: &Seen<'_>, outcome: Outcome) {
         let meta = self.note(seen);
         self.take_its_second(&meta);
         self.batch.push(meta, Mapped::Nothing(outcome));
     }
 
-    /// Adds a record that stays undecided: nothing of it is sent. An earlier record whose second it would take comes again
-    /// with it.
+    /// Adds a record that stays undecided. It is not sent. An earlier record whose second it would take is delivered
+    /// again with it.
     pub fn add_postponed(&mut self, seen: &Seen<'_>) {
         let meta = self.note(seen);
         let raised = self.take_its_second(&meta);
@@ -228,7 +227,7 @@ impl Page {
         LetterOrigin { stream: label.unwrap_or_else(|| LetterKey::NO_STREAM.into()), digest, meta }
     }
 
-    /// What would be sent, in order, and what each record comes to. For showing: nothing is decided.
+    /// The operations that would be sent, in order, and the fate of each record. For display: nothing is decided.
     pub fn into_parts(mut self) -> (Vec<Operation>, Vec<Fate>) {
         let handles = self.batch.fetches();
         let fetched: Vec<usize> = handles.iter().filter_map(|handle| Some(self.batch.fetch(*handle)?.1)).collect();
@@ -257,8 +256,8 @@ impl Page {
         self.batch.meta(self.fitting?).map(|meta| meta.keys.as_str())
     }
 
-    /// How many records were created before an earlier one of the page. Versions rest on there being none of one item;
-    /// inside a page the later one takes the larger second.
+    /// The number of records that were created before an earlier record of the page. Versions assume that this does not
+    /// happen for one item; inside a page the later record takes the larger second.
     pub fn steps_back(&self) -> u64 {
         self.order.steps_back()
     }

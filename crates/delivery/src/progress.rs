@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::proof::KeyProof;
 
-/// Whether anything has succeeded, and what fails now.
+/// The progress of deliveries: whether anything has succeeded, and what fails now.
 #[derive(Debug)]
 pub struct DeliveryProgress {
     /// Whether anything has succeeded yet: one-shot commands give up sooner at the start.

@@ -1,4 +1,4 @@
-//! Whether the routes' `id` and `routing` fit the key of the table: one record that fits proves it.
+//! Checks whether the routes' `id` and `routing` fit the key of the table. One record that fits proves it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,5 +1,5 @@
-//! How far a rebuild is: one record for each table, about the group whose index searches see and the one that fills the next
-//! generation. Each write says which one it follows.
+//! The progress of a rebuild: one record for each table. It names the group whose index searches see, and the group
+//! that fills the next generation. Each write names its predecessor.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use streamdex_sink::index::{OwnerUnknown, ReaderAliases};
 
 use crate::backfill::Stored;
 
-/// How far a rebuild is. Times are seconds since 1970, by the service.
+/// The progress of a rebuild. Times are seconds since 1970, by the service's clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RebuildRecord {
     /// What is to be done next.
@@ -68,7 +68,7 @@ pub enum RebuildPhase {
 pub trait RebuildStore: Send + Sync {
     /// The record as it is; `None` where there is none.
     async fn load(&self) -> Result<Option<RebuildRecord>, StateError>;
-    /// Stores `record` where what is there has the beat `follows`, or where there is none.
+    /// Stores `record` if the stored one has the beat `follows`; with `None`, if there is none.
     async fn store(&self, record: &RebuildRecord, follows: Option<u64>) -> Result<Stored, StateError>;
     /// Removes the record that has this beat.
     async fn remove(&self, beat: u64) -> Result<Stored, StateError>;
@@ -78,7 +78,7 @@ pub trait RebuildStore: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct StoredRebuild(StatePartition);
 
-/// Which group makes the search aliases, as the records of rebuilds say.
+/// Finds the group that manages the search aliases, from the records of rebuilds.
 #[derive(Debug, Clone)]
 pub struct StoredReaders(StateTable);
 
@@ -133,12 +133,12 @@ impl RebuildRecord {
         self.indices.iter().map(|(text, rebuilt)| (text.clone(), shown(rebuilt))).collect()
     }
 
-    /// Whether `group` makes the search aliases of the table. One that the record does not speak of does as ever.
+    /// Whether `group` manages the search aliases of the table. A group that is not in the record is not affected.
     pub fn is_owner(&self, group: &str) -> bool {
         self.owner() == group || ![&self.from, &self.to].into_iter().any(|known| known == group)
     }
 
-    /// What becomes of a name that lacks the generation that searches are to see.
+    /// The treatment of a name without the generation that searches must see.
     pub fn absent(&self) -> Absent {
         if self.phase.shows_next() { Absent::Keep } else { Absent::Hide }
     }
@@ -190,7 +190,7 @@ impl RebuildRecord {
         ])
     }
 
-    /// Stores it where what is there has the beat `follows`, or where there is none.
+    /// Stores the record if the stored one has the beat `follows`; with `None`, if there is none.
     pub fn put(&self, follows: Option<u64>) -> Operation {
         let condition = follows.map_or(Condition::Missing, has_beat);
         operation(condition, Action::Put(self.attributes()))

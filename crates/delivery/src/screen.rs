@@ -1,4 +1,4 @@
-//! Which records of a captured text are mapped.
+//! Chooses the records of a captured text that are mapped.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ pub trait Screen: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unscreened;
 
-/// What is known of a record before it is mapped, also of one that cannot be.
+/// The facts about a record before mapping, even if it cannot be mapped.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'r>(pub(crate) &'r Result<&'r Change<'r>, RecordError>);
 

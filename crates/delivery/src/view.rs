@@ -1,4 +1,4 @@
-//! Whether captured records carry the old images that the routes of their source need: pure.
+//! Checks whether captured records carry the old images that the routes need. Pure.
 
 use sha2::{Digest, Sha256};
 use streamdex_config::{OldImageNeed, needs_old_images};
@@ -22,7 +22,7 @@ pub(crate) struct OldImages {
     routes: Vec<Route>,
     /// Whether there is a table with which some route needs them.
     matter: bool,
-    /// Whether a document may stand in another index than the one that its item belongs to now.
+    /// Whether a document may be in another index than the item's current one.
     move_between_indices: bool,
 }
 

@@ -1,4 +1,4 @@
-//! One call to DynamoDB: where it went, when the service answered it, and whether the answer holds what was asked for.
+//! One call to DynamoDB: its endpoint, the time of the answer, and whether the answer is complete.
 
 use std::error::Error as StdError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,7 +75,8 @@ impl Call {
         Ok(if body.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { body })
     }
 
-    /// The body cannot be read, and is to be asked for again: proxies too answer with status 200. `what` holds no values.
+    /// The error of a body that cannot be read. The call is repeated, since proxies also answer with status 200. `what`
+    /// contains no values.
     pub fn unreadable(&self, what: &impl ToString) -> AwsError {
         self.fault(Fault::Transient).unreadable(&self.seen().head, &what.to_string())
     }
@@ -88,19 +89,19 @@ impl Call {
         AwsError::from_sdk(self.operation, error).at(self.place())
     }
 
-    /// A failure that the SDK knows nothing of, as a deadline.
+    /// A failure outside of the SDK, such as a deadline.
     pub fn fault(&self, fault: Fault) -> AwsError {
         AwsError::new(fault, self.operation).at(self.place())
     }
 
-    /// The answer has status 200 and lacks `part`. That is never proof that the part does not exist: emulators, proxies
-    /// and gateways answer so, and an empty body reads the same as `{}`. The call is to be made again.
+    /// The answer has status 200 and lacks `part`. This never proves that the part does not exist: emulators, proxies
+    /// and gateways send such answers, and an empty body looks like `{}`. The call is to be made again.
     pub fn lacks(&self, part: &str) -> AwsError {
         self.fault(Fault::Transient).incomplete(part)
     }
 
-    /// Whether it was DynamoDB that answered: the whole answer of a write, and of a GetItem that finds nothing, can be
-    /// `{}`. So such calls ask for the capacity that they consume, which a server that did nothing does not know.
+    /// Checks that DynamoDB answered. The complete answer of a write, or of a GetItem that finds nothing, can be `{}`.
+    /// So such calls request the consumed capacity, which a server that did nothing does not report.
     ///
     /// # Errors
     /// The answer holds no consumed capacity.
@@ -181,7 +182,7 @@ mod tests {
         let error = Call::of("Query").lacks("Items");
         assert!(error.fault().passes_by_itself() && error.is_incomplete());
         assert_eq!(Call::of("GetItem").place(), Place::default());
-        assert_eq!(error.to_string(), "Query failed: the answer has status 200 and lacks `Items`");
+        assert_eq!(error.to_string(), "Query failed: the answer has status 200 but lacks `Items`");
         assert!(Call::of("PutItem").proven(None).unwrap_err().is_incomplete());
         assert!(Call::of("PutItem").proven(Some(&ConsumedCapacity::builder().build())).is_ok());
     }

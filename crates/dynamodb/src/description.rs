@@ -1,4 +1,4 @@
-//! What a table says of itself.
+//! The description of a table.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::TableDescription;
@@ -8,8 +8,8 @@ use streamdex_mapping::StreamView;
 use crate::call::Call;
 use crate::fault::AwsError;
 
-/// The description of a table. It is whole: a table that is there has a status, so an answer without one says nothing
-/// of keys, streams, or of there being no table.
+/// The description of a table. The description is complete: every table has a status, so an answer without one proves
+/// nothing about keys, streams, or the absence of the table.
 ///
 /// # Errors
 /// The call failed, or its answer lacks the table.

@@ -1,4 +1,4 @@
-//! What a failed AWS call means. Its error code decides that, never its text.
+//! Classifies failed AWS calls, by error code and never by text.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,8 +14,8 @@ use crate::place::Place;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Too many calls; slower, the same again. `LimitExceededException` is one of these, and the SDK
-    /// does not retry it by itself.
+    /// Too many calls: repeat them more slowly. `LimitExceededException` is one of these, and the SDK does not retry
+    /// it.
     Throttled,
     /// A shard iterator older than 15 minutes; a new one is to be asked for.
     ExpiredIterator,
@@ -56,7 +56,7 @@ pub(crate) struct Head {
     kind: Option<String>,
 }
 
-/// What is odd about a server or its answer, where the configuration may lead to another one than DynamoDB.
+/// Odd behaviour of a server, which may mean that the configuration points to something other than DynamoDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Oddity {
     /// A 200 that lacks what was asked for.
@@ -114,7 +114,7 @@ impl Fault {
         Some(fault)
     }
 
-    /// Whether the same call can succeed later without anybody changing anything.
+    /// Whether the same call can succeed later without any intervention.
     pub fn passes_by_itself(self) -> bool {
         matches!(self, Fault::Throttled | Fault::Transient | Fault::InUse)
     }
@@ -154,7 +154,7 @@ impl AwsError {
     /// The answer lacks a part.
     pub(crate) fn incomplete(self, part: &str) -> AwsError {
         let odd = AwsError { oddity: Some(Oddity::Incomplete), ..self };
-        odd.with_detail(format!("the answer has status 200 and lacks `{part}`"))
+        odd.with_detail(format!("the answer has status 200 but lacks `{part}`"))
     }
 
     /// The same with a sentence for the operator. The sentence must hold no item data.
@@ -187,11 +187,11 @@ impl AwsError {
         }
         if causes(error).any(is_plain_for_tls) {
             let odd = AwsError { oddity: Some(Oddity::NotTls), ..new(Fault::Transient) };
-            return odd.with_detail("the server speaks plain HTTP, and https was asked for");
+            return odd.with_detail("the server speaks plain HTTP, but https was requested");
         }
         if causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)) {
             let odd = AwsError { oddity: Some(Oddity::NotHttp), ..new(Fault::Transient) };
-            return odd.with_detail("the server does not speak plain HTTP; it may speak TLS, as for https");
+            return odd.with_detail("the server does not speak plain HTTP; it may expect TLS (https)");
         }
         let fault = match error {
             SdkError::ConstructionFailure(_) => Fault::Invalid,
@@ -236,10 +236,10 @@ impl AwsError {
     fn of_stranger(self, head: &Head) -> AwsError {
         let kind = head.kind.as_ref().map(|kind| format!(" and {kind}")).unwrap_or_default();
         let odd = AwsError { oddity: Some(Oddity::NotDynamoDb), ..self };
-        odd.with_detail(format!("what answers is no DynamoDB: status {}{kind}", head.status))
+        odd.with_detail(format!("the server is not DynamoDB: status {}{kind}", head.status))
     }
 
-    /// Whether the call was answered with status 200 and without what it asked for.
+    /// Whether the answer had status 200 but lacks the requested content.
     pub fn is_incomplete(&self) -> bool {
         self.oddity == Some(Oddity::Incomplete)
     }
@@ -274,13 +274,13 @@ impl Fault {
     fn hint(self) -> &'static str {
         match self {
             Fault::Throttled => {
-                "nothing to do if it passes; else look for another reader of the same stream or raise the table's capacity"
+                "nothing if it passes; otherwise look for another reader of the stream, or raise the table's capacity"
             }
-            Fault::ExpiredIterator => "nothing to do: a new iterator is asked for",
-            Fault::Trimmed => "records were lost to the 24 hour retention: compare the index with the table",
+            Fault::ExpiredIterator => "nothing: a new iterator is requested",
+            Fault::Trimmed => "records were lost after the 24 hour retention: compare the index with the table",
             Fault::NotFound => "check the table's name, the region and the endpoint in the configuration",
             Fault::Condition => "another process writes to the same group: give each deployment its own state.group",
-            Fault::InUse => "nothing to do if it passes: the table is being created or changed",
+            Fault::InUse => "nothing if it passes: the table is being created or updated",
             Fault::Transient => {
                 "check that something answers at this address, and network and security groups (a private network needs the endpoints of DynamoDB and of DynamoDB Streams)"
             }
@@ -299,10 +299,10 @@ impl Oddity {
     fn hint(self) -> &'static str {
         match self {
             Oddity::Incomplete => {
-                "nothing to do if it passes; else look at the emulator or proxy that endpoint_url names: it answers without an error and without content"
+                "nothing if it passes; otherwise check the emulator or proxy behind endpoint_url: it answers without an error and without content"
             }
             Oddity::NotDynamoDb => {
-                "check endpoint_url, host and port: another server, or a proxy before DynamoDB, answers"
+                "check endpoint_url, host and port: another server, or a proxy in front of DynamoDB, answers"
             }
             Oddity::NotHttp => "write https:// in endpoint_url, or name the port that speaks plain HTTP",
             Oddity::NotTls => "write http:// in endpoint_url, or name the port that speaks TLS",

@@ -189,7 +189,7 @@ impl Answer {
         for key in &self.unprocessed {
             // Not recognised, the key that was meant would pass for one without an item.
             let identity = identity_of_item(key, names).filter(|identity| pending.contains_key(identity));
-            // One that comes twice would stand for a key of which nothing is said.
+            // A duplicate would hide a key without an answer.
             if !open.insert(identity.ok_or_else(|| other("unprocessed key"))?) {
                 return Err(other("number of unprocessed keys"));
             }

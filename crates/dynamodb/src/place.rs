@@ -1,4 +1,4 @@
-//! Where a call went.
+//! The endpoint of a call.
 
 use std::fmt;
 use std::sync::Arc;

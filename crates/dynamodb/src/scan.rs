@@ -100,7 +100,7 @@ impl TableScan {
         // The end of a segment is believed of an answer that holds items, or says that it has none.
         let items = read.items.ok_or_else(|| of_call.lacks("Items"))?;
         if read.next.is_some() && read.next.as_ref() == position {
-            return Err(of_call.lacks("a LastEvaluatedKey that goes on"));
+            return Err(of_call.lacks("a LastEvaluatedKey to continue from"));
         }
         // Emulators that send no date get this machine's clock.
         let at = at.unwrap_or_else(time::now);

@@ -84,7 +84,7 @@ pub(crate) fn read(table: &TableDescription) -> Option<TableSize> {
     })
 }
 
-/// A table that was imported says nothing of that; its stream is switched on later.
+/// An imported table does not show its import; its stream is turned on later.
 fn made_empty(table: &TableDescription) -> Option<u64> {
     let begins_with_items = table.restore_summary().is_some() || !table.replicas().is_empty();
     let made = table.creation_date_time().and_then(|made| u64::try_from(made.secs()).ok());
@@ -92,8 +92,8 @@ fn made_empty(table: &TableDescription) -> Option<u64> {
 }
 
 impl TableSize {
-    /// Whether the stream with this label holds all that was ever written to the table, read at `now` from its oldest record
-    /// on: it is as old as the table, and no record is trimmed yet.
+    /// Whether the stream with this label still holds all changes of the table at `now`: it is as old as the table, and
+    /// no record is trimmed yet.
     pub fn is_all_in_stream(&self, label: &str, now: u64) -> bool {
         let began = DateTime::from_str(&format!("{label}Z"), Format::DateTime).ok();
         let began = began.and_then(|began| u64::try_from(began.secs()).ok());

@@ -161,8 +161,8 @@ impl RecordsPage {
     /// A page ends at 1 MB; sizes are reported per record and leave the envelope out.
     const MANY_BYTES: u64 = 400_000;
 
-    /// Whether so much came that more may wait: a page ends at 1,000 records or 1 MB of answer, and how much of
-    /// that the envelope takes is not said. Asked too early, the service answers with a small page.
+    /// Whether the page is so full that more records may wait. A page ends at 1,000 records or 1 MB of answer; the
+    /// share of the envelope is not documented. If it is asked too early, the service answers with a small page.
     pub fn is_full(&self) -> bool {
         self.records.len() >= RecordsPage::MANY_RECORDS || self.records.sizes() >= RecordsPage::MANY_BYTES
     }
@@ -187,13 +187,13 @@ impl Listing {
         self.after.as_ref()
     }
 
-    /// Whether the last page is there: absence from the listing means something then.
+    /// Whether the listing is complete. Only then does absence from it mean anything.
     pub fn is_over(&self) -> bool {
         self.over
     }
 
-    /// Takes in the next page. False where it says that the next one begins where an earlier one did, or nowhere: what
-    /// comes after it cannot be asked for, and the listing is not complete.
+    /// Adds the next page. Returns false if its next page begins where an earlier one did, or nowhere: the rest cannot
+    /// be requested, and the listing is incomplete.
     pub fn add(&mut self, page: ShardPage) -> bool {
         self.shards.extend(page.shards);
         self.status = Some(page.status);

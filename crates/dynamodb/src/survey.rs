@@ -1,4 +1,4 @@
-//! What a table says of itself to whoever sets streamdex up: size, keys, stream, encryption, TTL, backups.
+//! The facts about a table for setting up streamdex: size, keys, stream, encryption, TTL, backups.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{PointInTimeRecoveryStatus, SseStatus, TableDescription, TimeToLiveStatus};

@@ -1,4 +1,4 @@
-//! What is followed: a table, its keys and its stream, and whether the routes can be served from it.
+//! A followed table: its keys, its stream, and whether the stream can serve the routes.
 
 use aws_sdk_dynamodb::types::{KeyType, TableDescription};
 use streamdex_config::{Source, StreamArn, TableArn, TableReference, needs_old_images};
@@ -214,7 +214,7 @@ impl TableError {
         match self {
             TableError::Aws(error) => error.hint().to_owned(),
             TableError::NoTable { .. } => "check source.table, the region and the endpoint".to_owned(),
-            TableError::NoStream { .. } => "name the table instead of the stream: the stream changes when it is switched off and on".to_owned(),
+            TableError::NoStream { .. } => "name the table instead of the stream: turning a stream off and on creates a new one".to_owned(),
             TableError::StreamDisabled(_) => {
                 "enable the table's stream, best with NEW_AND_OLD_IMAGES: aws dynamodb update-table --stream-specification".to_owned()
             }

@@ -1,4 +1,4 @@
-//! Whether the calls that streamdex makes are allowed: each is made once, in a form that changes nothing.
+//! Tests whether the calls of streamdex are allowed. Each is made once, in a form that changes nothing.
 //!
 //! A write carries a condition that never holds, so that it is judged and refused: DynamoDB asks IAM before it looks at the
 //! condition. Such a write takes one write unit.
@@ -22,7 +22,7 @@ use crate::stream::{Position, SdkStream, StreamSource};
 pub struct Tried {
     /// The action, as IAM writes it.
     pub action: &'static str,
-    /// What came of it; `None` where it could not be tried, because one before it failed.
+    /// The result; `None` if the call could not be tried because an earlier one failed.
     pub result: Option<Result<(), AwsError>>,
 }
 
@@ -36,7 +36,7 @@ impl Tried {
     }
 }
 
-/// The calls that read a stream. The oldest record of one shard is asked for, and thrown away.
+/// Tries the calls that read a stream. It reads the oldest record of one shard and discards it.
 pub async fn stream(clients: &SourceClients, arn: &StreamArn) -> Vec<Tried> {
     const ACTIONS: [&str; 3] = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"];
     let stream = SdkStream::new(clients.clone(), arn.clone(), None);

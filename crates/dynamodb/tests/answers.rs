@@ -150,7 +150,7 @@ async fn j1_a_page_that_breaks_off_or_is_none_is_no_page_and_can_be_asked_for_ag
         (page().stalled(40), "the answer breaks off"),
         (Reply::json(200, &PAGE[..40]), "the answer cannot be read"),
         (Reply::json(200, format!("{PAGE}]")), "the answer cannot be read"),
-        (html, "what answers is no DynamoDB: status 200 and text/html"),
+        (html, "the server is not DynamoDB: status 200 and text/html"),
     ] {
         let served = in_turn([reply.clone(), page()]);
         let (stream, iterator) = (served.stream(), ShardIterator::new("i"));
@@ -371,7 +371,7 @@ async fn a_state_table_is_protected_outside_emulators() {
     let server = service(on_aws, Some(denies));
     let state = StateTable::new(dynamodb_client(&server.url()), "state", "default");
     let error = state.create(&whole).await.unwrap_err();
-    assert!(error.to_string().contains("is made, but not protected"), "{error}");
+    assert!(error.to_string().contains("was created, but is not protected"), "{error}");
     assert!(error.hint().contains("aws dynamodb update-table --table-name state"), "{}", error.hint());
 }
 

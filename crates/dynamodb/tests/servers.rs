@@ -42,7 +42,7 @@ async fn what_is_no_dynamodb_is_called_that() {
         server.add(Rule::any().answer(reply));
         let error = error_of(client(Some(&server.url()))).await;
         let text = error.to_string();
-        let expected = format!("Query at {} failed: what answers is no DynamoDB: {part}", server.url());
+        let expected = format!("Query at {} failed: the server is not DynamoDB: {part}", server.url());
         assert_eq!(text, expected);
         assert_eq!(error.fault().passes_by_itself(), part.contains("200") || part.contains("503"), "{text}");
         assert!(error.hint().contains("endpoint_url"), "{}", error.hint());
@@ -64,7 +64,7 @@ async fn http_for_https_and_the_reverse_are_said() {
     let error = error_of(client(Some(&https))).await;
     assert_eq!(
         error.to_string(),
-        format!("Query at {https} failed: the server speaks plain HTTP, and https was asked for")
+        format!("Query at {https} failed: the server speaks plain HTTP, but https was requested")
     );
     assert!(error.hint().contains("http://"), "{}", error.hint());
 

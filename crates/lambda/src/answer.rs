@@ -1,4 +1,4 @@
-//! From which record on the event source mapping is to deliver again: pure.
+//! The answer to the event source mapping: the record from which it must deliver again. Pure.
 //!
 //! The mapping takes the lowest sequence number of the answer for its checkpoint; everything from it on comes
 //! again, and everything before it is gone for good. A missing, null or empty number fails the whole batch.
@@ -26,7 +26,7 @@ pub enum Report<'r> {
     Unnamed,
 }
 
-/// Decides from which record on they are to come again.
+/// Decides from which record on the mapping must deliver again.
 ///
 /// In a batch as it should be, in ascending order, that is the first record without an outcome, or the nearest
 /// one before it with a readable number. Where the order is broken it is a record that neither stands behind an

@@ -1,4 +1,5 @@
-//! Events as they came: the runtime's own way to read them would go over the whole event once before the mapping does.
+//! The raw bytes of events. The runtime's own deserialization would read the whole event once more before the mapping
+//! does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};

@@ -1,4 +1,4 @@
-//! How an invocation's time is divided: pure.
+//! Divides the time of an invocation. Pure.
 //!
 //! ```text
 //! now ───────── sending ─────────┬─ settling ─┬─ storing ─┬─ answering ─┬ Lambda kills the sandbox
@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How an invocation's time is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
-    /// From now on, so long is something sent, or sent again.
+    /// The time from now in which operations are sent, or sent again.
     pub sending: Duration,
-    /// After that, so long are requests in flight waited for; then they are given up.
+    /// The time after that to wait for requests in flight, before they are abandoned.
     pub settling: Duration,
-    /// After that, so long are dead letters stored of what was refused last.
+    /// The time after that to store the last dead letters.
     pub storing: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Allowance {
         Allowance { sending: left - margin, settling: margin - answering - storing, storing }
     }
 
-    /// So long may records be mapped: what is mapped has to be sent too.
+    /// The time for mapping: mapped records must also be sent in time.
     pub fn mapping(&self) -> Duration {
         self.sending / 2
     }

@@ -1,11 +1,12 @@
-//! What was decided of records that come again because one before them was not. Pure but for a lock.
+//! Remembers the outcomes of records that are delivered again because an earlier record was undecided. Pure except for
+//! a lock.
 //!
 //! An event source mapping delivers everything from the first undecided record on again, and with it records that were
 //! written already. Their outcome stays: versions only grow, so what was written since is newer. So nothing of
-//! them is sent again. What is forgotten here is only sent once more, which does no harm.
+//! them is sent again. A forgotten record is sent again, which does no harm.
 //!
-//! An item with an undecided change is an exception: all its later changes are sent with it again, in their order. Else an
-//! older operation of it could come alone, and after a later delete that the index has forgotten.
+//! An item with an undecided change is an exception: all its later changes are sent with it again, in their order.
+//! Otherwise an older operation of the item could arrive alone, after a later delete that the index has forgotten.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -56,8 +56,8 @@ pub(crate) struct Delivered {
 pub(crate) enum Again {
     /// Nothing: they stay decided.
     Stay,
-    /// They are sent again: an index has vanished and what was in it has to come again, or it refuses documents and
-    /// only an accepted one shows whose fault that is.
+    /// The records are sent again: either an index has vanished, or an index refuses documents, and only an accepted
+    /// one shows the cause.
     Send,
 }
 
@@ -69,7 +69,7 @@ const UNPROVEN: Duration = Duration::from_secs(60);
 /// The brakes on record are waited for in this part of the time that is left, and no longer than that.
 const RECALL_PART: u32 = 4;
 const MOST_RECALL: Duration = Duration::from_secs(1);
-/// What was sent by hand does not come again by itself: a person watches, as a command.
+/// An event that was sent by hand is not delivered again: a person watches, as with a command.
 const BY_HAND: Duration = Duration::from_secs(1);
 /// Documents that are held for sending. An event has 6 MB at most; what it is mapped to rarely has more.
 const MEMORY: usize = 24 * 1024 * 1024;
@@ -142,7 +142,7 @@ impl Work<'_> {
         Some((outcome, words))
     }
 
-    /// What is made or asked once in a while: the indices, and whether they are still the same.
+    /// The occasional work: creating the indices, and checking that they are still the same.
     async fn prepare(
         self,
         followed: &Followed,

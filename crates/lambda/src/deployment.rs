@@ -1,10 +1,10 @@
-//! What a deployment needs before the first record: the roles inside OpenSearch, and the indices. The function's own program
-//! does it as a custom resource of CloudFormation, in a function of its own that administers OpenSearch, so that the one that
-//! writes need not.
+//! Sets up what a deployment needs before the first record: the roles inside OpenSearch, and the indices. The
+//! function's own program does it as a custom resource of CloudFormation, in a separate function that administers
+//! OpenSearch, so that the writing function need not.
 //!
-//! `request` is what CloudFormation asks and wants to hear, `security` puts the roles. Everything is put again at each
-//! update; nothing is deleted when a stack is. Who is to have which role is in the environment, and not in the request: whoever
-//! may only call the function decides nothing.
+//! `request` has the requests and answers of CloudFormation, `security` puts the roles. Everything is put again at each
+//! update; nothing is deleted when a stack is. The members of the roles are in the environment and not in the request,
+//! so a caller of the function cannot choose them.
 
 mod people;
 mod request;
@@ -33,7 +33,7 @@ pub const MODE: &str = "STREAMDEX_SET_UP";
 
 /// Sets up what the configuration needs.
 pub struct Deployment {
-    /// Why there is none, where there is none: CloudFormation waits for an answer all the same.
+    /// The configuration, or the reason why there is none: CloudFormation waits for an answer in any case.
     config: Result<Config, String>,
     people: People,
 }
@@ -43,13 +43,13 @@ pub struct Deployment {
 #[non_exhaustive]
 pub enum DeploymentError {
     /// It is none.
-    #[error("the event is no request of CloudFormation: {0}")]
+    #[error("the event is not a CloudFormation request: {0}")]
     NoRequest(serde_json::Error),
     /// The answer would go to an address that CloudFormation does not use.
-    #[error("the event's ResponseURL is no https address")]
+    #[error("the event's ResponseURL is not an https address")]
     Address,
     /// The answer cannot be delivered.
-    #[error("CloudFormation's answer cannot be delivered: {0}; the function needs a way to S3")]
+    #[error("the answer to CloudFormation cannot be delivered: {0}; the function needs network access to S3")]
     Undelivered(String),
 }
 
@@ -72,7 +72,7 @@ const ANSWER_TRY: Duration = Duration::from_secs(3);
 /// A domain that was made just now does not know its administrator for a while.
 const AGAIN: Duration = Duration::from_secs(3);
 const NO_ANSWER: &str =
-    "OpenSearch or DynamoDB did not answer in the time of the function: check the network and security groups";
+    "OpenSearch or DynamoDB did not answer before the function's timeout: check the network and security groups";
 
 // === impl Deployment ===
 
@@ -113,7 +113,7 @@ impl Deployment {
                 tracing::error!(hint, "not set up: {error}");
                 return Err(last);
             }
-            tracing::warn!(hint, "it is tried again: {error}");
+            tracing::warn!(hint, "trying again: {error}");
             sleep(AGAIN).await;
         }
     }
@@ -157,7 +157,7 @@ async fn deliver(url: &str, reply: &Reply) -> Result<(), DeploymentError> {
         match sent.and_then(reqwest::Response::error_for_status) {
             Ok(_) => return Ok(()),
             Err(error) if Instant::now() >= until => return Err(failed(error)),
-            Err(error) => tracing::warn!("the answer is sent again: {}", error.without_url()),
+            Err(error) => tracing::warn!("sending the answer again: {}", error.without_url()),
         }
         sleep(Duration::from_secs(1)).await;
     }

@@ -1,4 +1,4 @@
-//! Why an invocation fails. Its text reaches logs, the caller, and on-failure destinations.
+//! Errors of an invocation. Their text reaches logs, the caller, and on-failure destinations.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub enum InvocationError {
     #[error("{0} broke")]
     Broken(&'static str),
     /// The records could not be read and mapped in time, and where they begin is not known.
-    #[error("the records of the event could not be read in the time of the invocation")]
+    #[error("the records of the event could not be read before the invocation's deadline")]
     Slow,
     /// Records have no outcome, and a list of them would be read by nobody.
     #[error("{undecided} of {records} records have no outcome: {reason}")]
@@ -36,9 +36,7 @@ pub enum InvocationError {
         hint: String,
     },
     /// Records have no outcome, and no sequence number can be named without losing one of them.
-    #[error(
-        "{undecided} of {records} records have no outcome, and none from which on to go again can be named: {reason}"
-    )]
+    #[error("{undecided} of {records} records have no outcome, and no restart position can be named: {reason}")]
     Unnamed {
         /// How many.
         undecided: usize,
@@ -52,7 +50,7 @@ pub enum InvocationError {
 }
 
 /// What to do where the mapping of records takes too long.
-pub(crate) const MORE_PROCESSOR: &str = "give the function more memory, which brings processor time, or more time, or let the source mapping send smaller batches";
+pub(crate) const MORE_PROCESSOR: &str = "give the function more memory (and so more CPU) or more time, or reduce the batch size of the event source mapping";
 
 // === impl InvocationError ===
 
@@ -73,7 +71,7 @@ impl InvocationError {
         match self {
             InvocationError::Event(error) => error.hint(),
             InvocationError::Client(error) => error.hint(),
-            InvocationError::Broken(_) => "this is a defect of streamdex: please report it with the log",
+            InvocationError::Broken(_) => "this is a bug in streamdex: please report it with the log",
             InvocationError::Slow => MORE_PROCESSOR,
             InvocationError::Undecided { hint, .. } | InvocationError::Unnamed { hint, .. } => hint,
         }

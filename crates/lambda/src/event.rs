@@ -1,4 +1,4 @@
-//! What an event is, and its records, mapped. Nothing is sent here.
+//! Recognises an event and maps its records. Nothing is sent here.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use streamdex_mapping::event::{CapturedError, text_of};
 
 use crate::intake::Intake;
 
-/// What an event is: who reads the answer, and whether its images are current.
+/// The form of an event: who reads the answer, and whether its images are current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// It comes from an event source mapping: an object with `Records`, whose readable records all name one
@@ -30,7 +30,7 @@ pub struct Event {
     pub form: Form,
     /// Its records, mapped.
     pub capture: Capture,
-    /// How many of them there was no time to map; they are undecided.
+    /// The number of records that there was no time to map. They are undecided.
     pub postponed: usize,
 }
 
@@ -42,15 +42,15 @@ pub enum EventError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// Its records come from another service.
-    #[error("the event comes from {0}, and this function takes the records of DynamoDB streams")]
+    #[error("the event comes from {0}, but this function accepts only records of DynamoDB streams")]
     OtherService(String),
     /// It is nothing that holds stream records.
     #[error(
-        "the event is no DynamoDB stream event: expected {{\"Records\": […]}} with stream records, or an on-failure record with its payload"
+        "the event is not a DynamoDB stream event: expected {{\"Records\": […]}} with stream records, or an on-failure record with its payload"
     )]
     NoEvent,
     /// It holds items instead of changes.
-    #[error("the event holds items, and items carry no change")]
+    #[error("the event holds items, but items are not changes")]
     Items,
 }
 
@@ -188,7 +188,7 @@ impl EventError {
     pub fn hint(&self) -> &'static str {
         match self {
             EventError::Capture(error) => error.hint(),
-            EventError::OtherService(_) => "take this trigger away from the function",
+            EventError::OtherService(_) => "remove this trigger from the function",
             EventError::NoEvent => {
                 "add an event source mapping for the table's stream; to try the function by hand, send {\"Records\": []}"
             }

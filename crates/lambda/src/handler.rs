@@ -1,4 +1,4 @@
-//! One invocation: its records delivered, counted, and answered for.
+//! Handles one invocation: delivers its records, counts them, and answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl Handler {
     ) -> Result<DynamoDbEventResponse, InvocationError> {
         let answered = self.answer(event, invocation).await;
         if let Err(error) = &answered {
-            tracing::error!(kind = error.name(), hint = error.hint(), "the invocation fails: {error}");
+            tracing::error!(kind = error.name(), hint = error.hint(), "the invocation failed: {error}");
         }
         answered
     }
@@ -89,12 +89,12 @@ impl Handler {
         let event::Event { form, capture, postponed } = match self.read(event, allowance).await? {
             Read::Event(event) => *event,
             Read::Late(from) => {
-                tracing::warn!(%from, hint = MORE_PROCESSOR, "records are to come again: they could not be mapped in time");
+                tracing::warn!(%from, hint = MORE_PROCESSOR, "asking Lambda for the records again: they could not be mapped in time");
                 return Ok(answer::response(Some(&from)));
             }
         };
         if capture.order.is_empty() {
-            tracing::debug!("an event without records");
+            tracing::debug!("the event has no records");
             return Ok(answer::response(None));
         }
         let identities = in_order(&capture.order, &capture.pages, |page| {
@@ -221,7 +221,7 @@ fn conclude(form: Form, records: &[Record], why: Option<Why>) -> Result<DynamoDb
     let Why { reason, hint, .. } = why.unwrap_or_else(|| Why {
         kind: "fault",
         reason: "unknown".to_owned(),
-        hint: "this is a defect of streamdex: please report it".to_owned(),
+        hint: "this is a bug in streamdex: please report it".to_owned(),
     });
     let records_in_all = records.len();
     match (form, answer::report(records)) {
@@ -231,7 +231,7 @@ fn conclude(form: Form, records: &[Record], why: Option<Why>) -> Result<DynamoDb
             Err(InvocationError::Unnamed { undecided, records: records_in_all, reason, hint })
         }
         (Form::SourceMapping, Report::From(from)) => {
-            tracing::warn!(undecided, records = records_in_all, %from, hint, "records are to come again: {reason}");
+            tracing::warn!(undecided, records = records_in_all, %from, hint, "asking Lambda for the records again: {reason}");
             Ok(answer::response(Some(from)))
         }
     }

@@ -1,4 +1,4 @@
-//! The records of an event on their way to the mapper: which are mapped, within which time.
+//! Chooses the records of an event that are mapped, and the time for it.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ struct Budget {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Images<'i>(&'i Intake);
 
-/// Records whose items are read: what was decided of an image says nothing of them.
+/// Records whose items are read: a decision about an image does not apply to them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reads<'i>(&'i Intake);
 

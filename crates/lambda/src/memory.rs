@@ -1,4 +1,4 @@
-//! What is kept in the state table beyond the sandbox.
+//! The data that outlives a sandbox, in the state table.
 //!
 //! The UUIDs of indices that were written to: a new sandbox must not make an index again that has vanished, which would be
 //! a gap that nobody hears of. The brakes of indices: a new sandbox must not make dead letters of fifty more documents
@@ -60,8 +60,8 @@ impl IndexMemory {
             let brakes = BrakeRecords::new(self.state.table().await.clone(), [&stream.table()]);
             match timeout(within, brakes.recall(learned)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(hint = error.hint(), "the brakes on record are not known: {error}"),
-                Err(_) => tracing::warn!("the brakes on record are not known: the state table did not answer in time"),
+                Ok(Err(error)) => tracing::warn!(hint = error.hint(), "the stored brakes could not be read: {error}"),
+                Err(_) => tracing::warn!("the stored brakes could not be read: the state table did not answer in time"),
             }
             brakes
         };
@@ -72,7 +72,7 @@ impl IndexMemory {
     pub(crate) async fn keep_brakes(&self, learned: &Learned) {
         let Some(brakes) = self.brakes.get() else { return };
         if let Err(error) = brakes.keep(learned).await {
-            tracing::warn!(hint = error.hint(), "the brakes are not noted: {error}");
+            tracing::warn!(hint = error.hint(), "the brakes could not be stored: {error}");
         }
     }
 
@@ -90,7 +90,11 @@ impl IndexMemory {
                     self.stored().insert(known.concrete);
                 }
                 Err(error) => {
-                    tracing::warn!(index = known.concrete, hint = error.hint(), "the index is not noted: {error}");
+                    tracing::warn!(
+                        index = known.concrete,
+                        hint = error.hint(),
+                        "the index could not be recorded: {error}"
+                    );
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! What an invocation counted, in CloudWatch's embedded metric format: one JSON line on stdout, of which
-//! CloudWatch makes metrics without being called.
+//! Metrics of an invocation in CloudWatch's embedded metric format: one JSON line on stdout, which CloudWatch turns
+//! into metrics without an API call.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! What is made once for a sandbox and used by all its invocations: the connection to OpenSearch before the first of
-//! them, every other part when it is first needed.
+//! The parts that all invocations of a sandbox share: the connection to OpenSearch, made before the first invocation,
+//! and the others, made when first needed.
 //!
 //! Connections are part of it. One that died while the sandbox was frozen costs a retry inside the invocation
 //! and no more: the writer sends again on a new one, and connections idle for 90 s are not used at all.
@@ -37,7 +37,7 @@ pub struct Sandbox {
     /// The room for items that are read, whatever the source.
     pub(crate) memory: ReadMemory,
     client: OnceCell<Client>,
-    /// How much the cluster takes, and whom its refusals were about: one invocation learns it for the next ones.
+    /// What writers have learned about the cluster: its capacity and its refusals. Later invocations reuse it.
     learned: OnceLock<Learned>,
     /// By the source's place in the configuration.
     sources: Vec<Followed>,
@@ -47,7 +47,7 @@ pub struct Sandbox {
 pub(crate) struct Followed {
     pub(crate) source: Source,
     pub(crate) reader: Arc<dyn ItemReader>,
-    /// What earlier sandboxes knew of the indices; `None` where there is no state table.
+    /// The indices that earlier sandboxes knew; `None` without a state table.
     pub(crate) memory: Option<IndexMemory>,
     /// Known with the first event, whose records tell the names of the key attributes.
     indices: OnceCell<Arc<Indices>>,
@@ -180,7 +180,7 @@ impl Followed {
                 Vec::new()
             }
             Err(error) => {
-                tracing::warn!(hint = error.hint(), "cannot look at the indices: {error}");
+                tracing::warn!(hint = error.hint(), "cannot check the indices: {error}");
                 Vec::new()
             }
         }

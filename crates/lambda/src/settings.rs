@@ -1,4 +1,4 @@
-//! Where the configuration of the function comes from, and what of it a sandbox cannot do.
+//! Finds the configuration of the function, and refuses what a sandbox cannot do.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ pub enum Origin {
 pub enum SettingsError {
     /// None is given.
     #[error(
-        "no configuration: {FILE} names no file, there is no {FILE_NAME} beside the function's code ({}) nor in a layer ({LAYERS}/{FILE_NAME}), and {TEXT} is not set",
+        "no configuration: {FILE} is not set to a file, {FILE_NAME} is neither beside the function's code ({}) nor in a layer ({LAYERS}/{FILE_NAME}), and {TEXT} is not set",
         code.display()
     )]
     Missing {
@@ -42,7 +42,7 @@ pub enum SettingsError {
     },
     /// The text is too long for an environment variable.
     #[error(
-        "{TEXT} holds {bytes} bytes, and no more than {LONGEST_TEXT} are taken: Lambda's environment holds 4 KB in all"
+        "{TEXT} holds {bytes} bytes, but at most {LONGEST_TEXT} are allowed: Lambda's environment holds 4 KB in all"
     )]
     TooLong {
         /// Its bytes.
@@ -57,7 +57,7 @@ pub enum SettingsError {
         source: ConfigError,
     },
     /// Dead letters would be lost with the sandbox.
-    #[error("dead_letter.kind = \"file\" in a Lambda function: its disk is lost with the sandbox")]
+    #[error("dead_letter.kind = \"file\" does not work in a Lambda function: its disk is lost with the sandbox")]
     FileLetters,
 }
 
@@ -100,8 +100,8 @@ pub fn choose(env: &dyn Fn(&str) -> Option<String>, is_file: &dyn Fn(&Path) -> b
     }
 }
 
-/// Whether a sandbox connects before its first event. Where a snapshot is made of it (SnapStart), the connection would be
-/// one and the same for all sandboxes that go on from there.
+/// Whether a sandbox connects before its first event. With a snapshot (SnapStart), all sandboxes that start from it
+/// would share one connection.
 pub fn may_connect_first(env: &dyn Fn(&str) -> Option<String>) -> bool {
     env("AWS_LAMBDA_INITIALIZATION_TYPE").as_deref() != Some("snap-start")
 }
@@ -134,7 +134,7 @@ impl SettingsError {
             }
             SettingsError::Config { source, .. } => source.hint(),
             SettingsError::FileLetters => {
-                "leave [dead_letter] out, so that dead letters go to the state table; a file is taken only where every source's endpoint_url is this machine's".to_owned()
+                "remove [dead_letter], so that dead letters go to the state table; a file is allowed only if every source's endpoint_url is on this machine".to_owned()
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Why records are undecided, and what to do about it.
+//! The reasons for undecided records, and the remedies.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::MORE_PROCESSOR;
 
-/// Why records are undecided, and what to do about it.
+/// The reasons for undecided records, and the remedies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Why {
     /// A word for metrics.
@@ -29,7 +29,7 @@ pub(crate) enum Preparation {
     Look,
 }
 
-/// What a writer says of itself, kept beyond its end: a writer that was stopped has nothing to hold back.
+/// The pauses of a writer, kept beyond its end: a stopped writer has none.
 #[derive(Debug, Default)]
 pub(crate) struct LastWords {
     /// The oldest first.
@@ -79,8 +79,8 @@ impl Why {
     pub(crate) fn late() -> Why {
         Why {
             kind: "no_time",
-            reason: "the time of the invocation was over".to_owned(),
-            hint: "look at the health and load of the cluster, or give the function more time".to_owned(),
+            reason: "the invocation's time was up".to_owned(),
+            hint: "check the health and load of the cluster, or give the function more time".to_owned(),
         }
     }
 
@@ -88,10 +88,10 @@ impl Why {
     pub(crate) fn unprepared(preparation: Preparation) -> Why {
         let (what, hint) = match preparation {
             Preparation::KnownIndices => (
-                "the state table did not say which indices are known",
-                "check that the function's network reaches DynamoDB: a route or an endpoint in its VPC",
+                "the list of known indices could not be read from the state table",
+                "check that the function can reach DynamoDB: its VPC needs a route or an endpoint",
             ),
-            Preparation::Look => ("OpenSearch did not say which indices there are", PauseReason::NoAnswer.hint()),
+            Preparation::Look => ("OpenSearch did not return the list of indices", PauseReason::NoAnswer.hint()),
         };
         let late = Why::late();
         Why { reason: format!("{}: {what}", late.reason), hint: hint.to_owned(), ..late }
@@ -99,7 +99,7 @@ impl Why {
 
     /// There was no time to map these records.
     pub(crate) fn unmapped(records: usize) -> Why {
-        let reason = format!("{records} records could not be mapped in their part of the invocation's time");
+        let reason = format!("{records} records could not be mapped in their share of the invocation's time");
         Why { kind: "mapping", reason, hint: MORE_PROCESSOR.to_owned() }
     }
 

@@ -1,5 +1,4 @@
-//! The records of one page on their way: fetches joined by key, operations coalesced by document, one
-//! outcome per record added up.
+//! The records of one page: joins fetches by key, coalesces operations by document, and adds up one outcome per record.
 //!
 //! Architecture invariant: every record that was pushed ends with exactly one outcome, or is counted as
 //! undecided; `records == sum(outcomes) + undecided`.
@@ -29,7 +28,7 @@ pub struct Batch {
     hasher: DefaultHashBuilder,
 }
 
-/// What is kept of a record until it is decided: enough for its dead letter.
+/// The part of a record that is kept until it is decided: enough for its dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecordMeta {
     /// Its place in the shard.
@@ -90,8 +89,8 @@ impl Batch {
         record
     }
 
-    /// Adds a record that is one dead letter, and what is sent of it all the same. It stays undecided until
-    /// [`Batch::dead_lettered`]. Its place is given back.
+    /// Adds a record that becomes a dead letter, with the operations that are sent anyway. It stays undecided until
+    /// [`Batch::dead_lettered`]. Returns its place.
     pub fn push_refused(&mut self, meta: RecordMeta, sent: Option<Mapped>) -> usize {
         let record = self.new_record(meta);
         self.open(record);
@@ -158,7 +157,7 @@ impl Batch {
         self.fetches.get(handle.0).map(|slot| (&slot.fetch, slot.owner))
     }
 
-    /// The item was read and gives these operations; none means that no route takes it.
+    /// Records the operations of an item that was read; none means that no route takes it.
     pub fn resolved(&mut self, handle: FetchHandle, operations: Vec<Operation>) {
         let Some(slot) = self.fetches.get_mut(handle.0) else {
             return;
@@ -177,8 +176,8 @@ impl Batch {
         self.close(owner, None);
     }
 
-    /// The item was read and cannot be mapped. Its record, which is given back, stays undecided until
-    /// [`Batch::dead_lettered`]; these deletes are right all the same.
+    /// Records that an item was read but cannot be mapped. Its record, which is returned, stays undecided until
+    /// [`Batch::dead_lettered`]; these deletes are sent anyway.
     pub fn unresolvable(&mut self, handle: FetchHandle, deletes: Vec<Operation>) -> Option<usize> {
         let slot = self.fetches.get_mut(handle.0)?;
         slot.waiting = false;
@@ -279,8 +278,8 @@ impl Batch {
         }
     }
 
-    /// What each record comes to by itself where nothing is sent, in order: without regard to the records that must come
-    /// again with it. A record of which nothing is left but what was coalesced into others is shown as that.
+    /// The outcome of each record if nothing is sent, in order, regardless of the records that must be delivered again
+    /// with it. A record whose operations were all coalesced into others has that outcome.
     pub fn outcomes_unsent(&self) -> Vec<Option<Outcome>> {
         let mut coalesced = vec![0; self.records.len()];
         for record in self.operations.iter().flat_map(|slot| &slot.coalesced) {

@@ -1,4 +1,4 @@
-//! One change of one item, as a stream record tells it.
+//! One change of one item, from a stream record.
 
 use std::borrow::Cow;
 
@@ -93,16 +93,16 @@ pub enum RecordProblem {
         column: usize,
     },
     /// No `dynamodb`: whatever it is, it is no stream record.
-    #[error("it holds no dynamodb, so it is no stream record")]
+    #[error("it has no dynamodb, so it is not a stream record")]
     NoRecord,
     /// No `eventName` among INSERT, MODIFY, REMOVE.
-    #[error("eventName is missing, or none of INSERT, MODIFY, REMOVE")]
+    #[error("eventName is missing, or is not INSERT, MODIFY or REMOVE")]
     EventName,
     /// No key attributes.
     #[error("the record has no Keys")]
     NoKeys,
     /// A route needs the item as it was before, and the record does not carry it.
-    #[error("the record has no OldImage, which its routes need: what it left behind in an index is not known")]
+    #[error("the record has no OldImage, which its routes need: its earlier document is unknown")]
     NoOldImage,
 }
 
@@ -112,7 +112,7 @@ impl RecordProblem {
     /// The kind of a fault and its place, behind `before`; without the text, which may hold values.
     pub(crate) fn malformed(fault: Fault, before: &str) -> RecordProblem {
         let shape = match fault {
-            Fault::End => "it ends too early",
+            Fault::End => "it is truncated",
             Fault::Syntax => "broken JSON",
             Fault::Shape => "unexpected structure",
         };

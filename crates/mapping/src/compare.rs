@@ -1,4 +1,4 @@
-//! Whether two images give the same document.
+//! Compares two images by the documents that they produce.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -69,7 +69,7 @@ fn same_attribute(left: (&Image<'_>, &Attribute<'_>), right: (&Image<'_>, &Attri
 }
 
 /// Whether two texts are the same JSON value: the order of members does not matter, and numbers are compared by their
-/// text (DESIGN: what equal means). What is no JSON is equal to nothing but itself.
+/// text (DESIGN: what equal means). Invalid JSON equals only itself.
 pub fn same_json(left: &[u8], right: &[u8]) -> bool {
     left == right || canonical_json(left).is_some_and(|left| canonical_json(right) == Some(left))
 }

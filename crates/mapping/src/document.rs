@@ -1,4 +1,4 @@
-//! Items to documents: one JSON object of the attributes that a route keeps.
+//! Turns items into documents: one JSON object with the attributes that a route keeps.
 
 use bytes::Bytes;
 

@@ -13,12 +13,12 @@ use crate::route::OnExpiry;
 use crate::routes::Routes;
 use crate::version::{CreationTime, ExternalVersion};
 
-/// DynamoDB expires no item whose time to live is longer ago than this: five years of 365 days (Developer Guide, "Using
-/// time to live": the value must be "no more than five years in the past").
+/// DynamoDB does not expire items whose time to live is further in the past than this: five years of 365 days
+/// (Developer Guide, "Using time to live": the value must be "no more than five years in the past").
 pub const OLDEST_EXPIRY_SECONDS: u64 = 5 * 365 * 24 * 60 * 60;
 
-/// Whether DynamoDB takes an item with this time to live for expired at `now`, both in seconds since 1970. A time of 0, as
-/// programs write it for "never", and one that lies too long ago never expire.
+/// Whether DynamoDB considers an item with this time to live expired at `now`, both in seconds since 1970. A time of 0,
+/// which programs write for "never", and a time too far in the past never expire.
 pub fn is_expired(time_to_live: u64, now: u64) -> bool {
     time_to_live > 0 && time_to_live < now && time_to_live >= now.saturating_sub(OLDEST_EXPIRY_SECONDS)
 }

@@ -1,4 +1,4 @@
-//! Which routes ask what of an item, and what comes of it: for people.
+//! Explains for people which routes match an item.
 
 use serde::Serialize;
 
@@ -53,7 +53,7 @@ impl Mapper {
         self.routes.iter().map(verdict).collect()
     }
 
-    /// Where the document of this key would lie in `index`; `None` where no route writes there, or not under this key.
+    /// The address of this key's document in `index`; `None` if no route writes there, or not with this key.
     pub fn address_in(&self, index: &IndexName, key: &Key) -> Option<Address> {
         let routes = routes_into(self.routes.iter(), index);
         routes.into_iter().find_map(|route| address(route, index.clone(), &key.image()).ok())

@@ -1,4 +1,4 @@
-//! What must be read from the table before a change can be written.
+//! The reads that a change needs before it can be written.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

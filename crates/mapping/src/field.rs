@@ -1,4 +1,4 @@
-//! Names of fields: those that mean something else, and two values for one.
+//! Field names: reserved names, and two values for one field.
 
 use crate::image::short_name;
 

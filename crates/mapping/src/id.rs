@@ -24,10 +24,10 @@ pub enum KeyError {
         configured: String,
     },
     /// The route's `routing` names no key attribute.
-    #[error("routing names {0:?}, which is no key attribute")]
+    #[error("routing names {0:?}, which is not a key attribute")]
     RoutingMismatch(String),
     /// A key attribute that is no string, number or binary.
-    #[error("key attribute {0:?} is no string, number or binary")]
+    #[error("key attribute {0:?} is not a string, number or binary")]
     NotAKey(String),
     /// The key has no text at all, and OpenSearch refuses an empty id.
     #[error("the key is an empty string")]

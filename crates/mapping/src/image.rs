@@ -16,7 +16,7 @@ pub struct Image<'a> {
     pub(crate) written: Bytes,
     /// Where in `written` the object of all attributes stands, if it stands there in one piece.
     pub(crate) whole: Option<Range<usize>>,
-    /// A name may be one that is not a field's as it stands: see [`is_special`].
+    /// A name may be special, that is, not usable as a field name: see [`is_special`].
     pub(crate) has_special_names: bool,
     /// The first thing that is wrong with it; such an image is never written.
     pub(crate) problem: Option<AttributeProblem>,
@@ -96,10 +96,10 @@ pub enum AttributeProblemKind {
     #[error("a number is not decimal digits")]
     NotANumber,
     /// A value of another shape than an attribute value's, or nested too deep.
-    #[error("a value is no attribute value, or is nested too deep")]
+    #[error("a value is not an attribute value, or is nested too deep")]
     Unreadable,
     /// The image as a whole is no map of attributes.
-    #[error("the image is no map of attributes")]
+    #[error("the image is not a map of attributes")]
     NoImage,
 }
 
@@ -175,7 +175,7 @@ impl<'a> Image<'a> {
         *self = Image { attributes, ..Image::default() };
     }
 
-    /// Takes the text for no map of attributes: nothing of it is known.
+    /// Marks the text as not a map of attributes: nothing of it is usable.
     pub(crate) fn set_unreadable(&mut self) {
         self.clear();
         self.unreadable = true;

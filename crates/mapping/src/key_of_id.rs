@@ -1,7 +1,7 @@
-//! From a document back to the key of its item.
+//! Recovers the key of an item from its document.
 //!
-//! A plain id holds the whole key, and is read back. A hashed id holds nothing of it: then the key is taken from the
-//! document's own fields, where the route keeps them. Either way the key counts only if it gives the id again.
+//! A plain id contains the whole key. A hashed id does not: the key is then taken from the document's fields, if the
+//! route keeps them. In both cases the key counts only if it produces the same id.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -140,7 +140,7 @@ pub fn key_of_texts(keys: &[KeyAttribute], texts: &[(String, String)]) -> Result
     let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
     let names = names.join(", ");
     if let Some((other, _)) = texts.iter().find(|(name, _)| !keys.iter().any(|key| key.name == *name)) {
-        return Err(format!("{other} is no key attribute of the table: {names}"));
+        return Err(format!("{other} is not a key attribute of the table: {names}"));
     }
     let mut item = Map::new();
     for key in keys {

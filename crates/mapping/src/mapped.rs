@@ -1,10 +1,10 @@
-//! What a change asks for.
+//! The result of mapping a change.
 
 use crate::fetch::Fetch;
 use crate::operation::Operation;
 use crate::outcome::Outcome;
 
-/// What a change asks for.
+/// The result of mapping a change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mapped {
     /// Nothing to send: [`Outcome::Unchanged`] or [`Outcome::Filtered`].

@@ -30,7 +30,7 @@ pub struct Mapper {
 pub enum Trust {
     /// It came in order from its shard: its images are written.
     InOrder,
-    /// It came from anywhere else: the item is read, and what is there now is written.
+    /// It came from anywhere else: the item is read, and its current state is written.
     ReadItem,
 }
 
@@ -53,7 +53,8 @@ impl Mapper {
     /// What `change` asks for.
     ///
     /// # Errors
-    /// The change is one dead letter, unless [`MapError::is_configuration`]; what the refusal holds is sent all the same.
+    /// The change becomes a dead letter, unless [`MapError::is_configuration`]; the operations in the refusal are sent
+    /// anyway.
     pub fn map(&self, change: &Change<'_>, trust: Trust) -> Result<Mapped, Box<Refusal>> {
         if let Some(problem) = change.keys.problem() {
             return Err(Refusal::of(problem.clone()));
@@ -71,13 +72,13 @@ impl Mapper {
         self.write_images(change, version, archive)
     }
 
-    /// What is to be done about an item that was read because of `fetch`.
+    /// Maps an item that was read because of `fetch`.
     ///
-    /// `item` is what the table holds now, read at `read_at` (the server's time, seconds since 1970).
-    /// It is indexed where it belongs, and deleted at every other address that its changes named.
+    /// `item` is the current item, read at `read_at` (the server's time, seconds since 1970). It is indexed at its
+    /// address, and deleted at every other address that its changes named.
     ///
     /// # Errors
-    /// The item cannot be mapped; what the refusal holds is sent all the same.
+    /// The item cannot be mapped; the operations in the refusal are sent anyway.
     pub fn resolve(
         &self,
         fetch: &Fetch,

@@ -1,4 +1,4 @@
-//! Which route takes an image, and which index that gives.
+//! Finds the route and the index of an image.
 
 use crate::decimal;
 use crate::image::{Attribute, AttributeProblem, Image, Scalar};
@@ -14,7 +14,7 @@ pub enum PatternError {
     #[error(transparent)]
     Unreadable(AttributeProblem),
     /// The attribute of a placeholder is missing, or no string, number or boolean.
-    #[error("index {pattern:?}: attribute {attribute:?} is missing, or no string, number or boolean")]
+    #[error("index {pattern:?}: attribute {attribute:?} is missing, or is not a string, number or boolean")]
     Attribute {
         /// The index as the route gives it.
         pattern: String,

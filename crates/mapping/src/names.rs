@@ -1,10 +1,10 @@
-//! The members of one JSON object that have the same name: the last one stays.
+//! Duplicate names in a JSON object: the last member wins.
 
 use hashbrown::HashSet;
 
 use crate::text::Text;
 
-/// So many members are told apart by the bits of a filter.
+/// The number of members that the bits of a filter can distinguish.
 const SEVERAL: usize = 64;
 
 /// Takes those of the members out that a later one of the same name follows, escapes resolved.
@@ -15,7 +15,7 @@ pub(crate) fn keep_last<'a, T>(members: &mut Vec<T>, name: impl Fn(&T) -> Text<'
     members.retain(|_| is_last.pop().unwrap_or(true));
 }
 
-/// Whether two members have one name: where each has a bit of its own, none has to be compared.
+/// Whether two members have the same name. If each has a different bit, no names are compared.
 pub(crate) fn has_duplicates<'a, T>(members: &[T], name: impl Fn(&T) -> Text<'a>) -> bool {
     if members.len() > SEVERAL {
         let mut seen = HashSet::with_capacity(members.len());

@@ -88,7 +88,7 @@ pub enum IndexNameError {
     #[error("an index name cannot be empty")]
     Empty,
     /// Longer than 240 bytes.
-    #[error("the index name has {0} bytes, and 240 are allowed")]
+    #[error("the index name has {0} bytes, but only 240 are allowed")]
     TooLong(usize),
     /// It starts with `_`, `-` or `+`, or is `.` or `..`.
     #[error("an index name cannot start with '_', '-' or '+', or be '.' or '..'")]
@@ -106,7 +106,7 @@ pub enum IndexNameError {
 
 /// A text that is no document id: empty, or longer than [`LONGEST_ID`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a document id has 1 to {LONGEST_ID} bytes, and this one {0}")]
+#[error("a document id has 1 to {LONGEST_ID} bytes, but this one has {0}")]
 pub struct DocumentIdError(pub usize);
 
 // === impl IndexName ===

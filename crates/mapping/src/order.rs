@@ -1,4 +1,4 @@
-//! The changes of one item keep the order of their records, although creation times now and then go back.
+//! Keeps the changes of one item in the order of their records, although creation times can go back.
 //!
 //! Versions begin with the second of the creation time (ADR 0001). Of two changes of one item in one page, the later one
 //! takes the larger second, and all its operations do: a move between two indices is never half done.

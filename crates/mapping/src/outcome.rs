@@ -1,4 +1,4 @@
-//! What became of a record, and the count of it.
+//! The outcome of a record, and counts of outcomes.
 
 use std::ops::AddAssign;
 

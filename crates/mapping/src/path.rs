@@ -16,7 +16,7 @@ pub enum PathError {
     #[error("a name in a path cannot be empty")]
     EmptyName,
     /// A backslash before anything but a dot or a backslash.
-    #[error("a backslash in a path stands before a dot or a backslash alone")]
+    #[error("in a path, a backslash can only escape a dot or a backslash")]
     Escape,
 }
 

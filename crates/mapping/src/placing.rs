@@ -1,4 +1,4 @@
-//! Where the document of an image belongs, as far as its image can be read.
+//! Finds the place of an image's document, as far as the image can be read.
 
 use crate::id::{id_text, routing};
 use crate::image::Image;

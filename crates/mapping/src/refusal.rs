@@ -1,4 +1,4 @@
-//! Changes that cannot be mapped as a whole: why, what is sent all the same, and what may be stale.
+//! Changes that cannot be mapped completely: the reason, what is sent anyway, and what may be stale.
 
 use std::fmt;
 
@@ -33,15 +33,15 @@ pub enum MapError {
     NothingToArchive,
 }
 
-/// A change that is one dead letter. What can be done about its documents is done all the same.
+/// A change that becomes a dead letter. Its documents are still updated as far as possible.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
     /// Why.
     pub error: MapError,
-    /// What is sent or read all the same: the deletes that are right whatever the error is, the new image beside an old
-    /// one that cannot be read, the item itself where it is read.
+    /// The work that is done anyway: deletes that are right in spite of the error, the new image beside an unreadable
+    /// old one, or the item itself if it was read.
     pub sent: Option<Mapped>,
-    /// Where the document is or would have been: what a repair has to look at.
+    /// The address of the document, actual or intended, which a repair has to check.
     pub address: Option<Address>,
     /// What that leaves behind.
     pub remains: Remains,
@@ -105,14 +105,16 @@ impl MapError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            MapError::NoTime => "write the item again in the table: the record of that change has a time",
-            MapError::Attribute(_) => "correct the item in the table, which writes it again",
+            MapError::NoTime => "write the item to the table again: the new change has a time",
+            MapError::Attribute(_) => "correct the item in the table; that writes it again",
             MapError::Key(KeyError::IdMismatch { .. }) => {
-                "name every key attribute of the table in the route's id, and nothing else"
+                "name exactly the key attributes of the table in the route's id"
             }
-            MapError::Key(KeyError::RoutingMismatch(_)) => "let routing name the partition or the sort key",
-            MapError::Key(_) => "such a key cannot be a document id; filter it with `when`",
-            MapError::Pattern(_) => "give the attribute a value that an index name can hold, or filter it with `when`",
+            MapError::Key(KeyError::RoutingMismatch(_)) => "set routing to the partition key or the sort key",
+            MapError::Key(_) => "this key cannot be a document id; filter the item with `when`",
+            MapError::Pattern(_) => {
+                "give the attribute a value that is allowed in an index name, or filter the item with `when`"
+            }
             MapError::Document(_) => "rename or exclude the attribute in the route",
             MapError::NothingToArchive => "let the stream carry old images (NEW_AND_OLD_IMAGES)",
         }
@@ -141,12 +143,12 @@ impl fmt::Display for Refusal {
 // === impl Remains ===
 
 impl Remains {
-    /// What a person has to know of it.
+    /// An explanation for people.
     pub fn sentence(self) -> Option<&'static str> {
         match self {
             Remains::Unknown => None,
-            Remains::Deleted => Some("its document is deleted all the same"),
-            Remains::NotArchived => Some("its document is deleted all the same, and has no archive copy"),
+            Remains::Deleted => Some("its document is deleted anyway"),
+            Remains::NotArchived => Some("its document is deleted anyway, without an archive copy"),
             Remains::Stale => Some("its document keeps the content of an earlier change"),
             Remains::Moved => Some("its document is deleted at the earlier address, and is not written"),
             Remains::NotWritten => Some("its document is not written"),

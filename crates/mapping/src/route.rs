@@ -27,13 +27,13 @@ pub struct Route {
     pub exclude: Vec<Path>,
     /// Attribute name to field name, top level.
     pub rename: BTreeMap<String, String>,
-    /// What is written as the text of its JSON, members in ascending order of their names.
+    /// The attributes that are written as JSON text, with members in ascending order of their names.
     pub as_json: Vec<Path>,
     /// How numbers are written.
     pub numbers: NumberForm,
-    /// Where numbers are written as JSON strings, those inside included.
+    /// The places whose numbers are written as JSON strings, nested numbers included.
     pub numbers_as_string: Vec<Path>,
-    /// Where numbers are times, and written in milliseconds since 1970.
+    /// The places whose numbers are times, written in milliseconds since 1970.
     pub dates: Vec<Path>,
     /// What becomes of names with dots.
     pub dots: Dots,
@@ -41,7 +41,7 @@ pub struct Route {
     pub set: BTreeMap<String, FieldValue>,
     /// The TTL attribute and what its expiries do.
     pub ttl: Option<Ttl>,
-    /// How many indices the placeholders of `index` may give.
+    /// The largest number of indices that the placeholders of `index` may produce.
     pub max_indices: u32,
 }
 
@@ -109,12 +109,12 @@ pub enum Constant {
     Bool(bool),
 }
 
-/// Where the value of a field comes from that no attribute is.
+/// The source of a field that is not an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldValue {
-    /// What is at this place, through lists a list of it; without it there is no field.
+    /// The value at this path; through lists, a list of values. Without it there is no field.
     From(Path),
-    /// What stands behind the first `mark` in the string at this place; without both there is no field.
+    /// The text after the first `mark` in the string at this path. Without either there is no field.
     After {
         /// The place of the string.
         from: Path,
@@ -132,7 +132,7 @@ pub enum FieldValue {
     },
 }
 
-/// What becomes of names with dots, which OpenSearch takes for paths.
+/// The treatment of names with dots, which OpenSearch reads as paths.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dots {
     /// They stay as they are.

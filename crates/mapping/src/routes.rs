@@ -1,4 +1,4 @@
-//! The routes of a source, prepared: which one takes an item is found without asking each condition of each route.
+//! The prepared routes of a source. The matching route is found without testing each condition of each route.
 
 use std::collections::HashMap;
 

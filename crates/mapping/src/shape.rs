@@ -1,7 +1,7 @@
-//! What a route says of fields, prepared: which attributes are written, under which names, and in which form.
+//! The prepared field rules of a route: which attributes are written, under which names, and in which form.
 //!
-//! Values are shaped from the plain JSON that the reader wrote of them, so an item is read once; what a route says nothing
-//! of is copied.
+//! Values are shaped from the plain JSON that the reader wrote, so an item is read once. Values without a rule are
+//! copied.
 
 mod expand;
 mod set;
@@ -32,7 +32,7 @@ pub(crate) struct Shape {
     keeps_all: bool,
     numbers: NumberForm,
     dots: Dots,
-    /// Whether it says nothing of fields.
+    /// Whether it has no field rules.
     is_plain: bool,
 }
 
@@ -135,7 +135,7 @@ impl Shape {
         Shape { known, copied, keeps_all, numbers: route.numbers, dots: route.dots, is_plain }
     }
 
-    /// Whether it says nothing of fields.
+    /// Whether it has no field rules.
     pub(crate) fn is_plain(&self) -> bool {
         self.is_plain
     }
@@ -204,7 +204,7 @@ impl Shape {
         Ok(())
     }
 
-    /// Writes an attribute to this field, or to that of its own name; whether any of it is kept.
+    /// Writes an attribute to this field, or to the field with its name. Returns whether any of it is kept.
     fn write_attribute(
         &self,
         image: &Image<'_>,
@@ -239,7 +239,7 @@ impl Shape {
         Ok(kept)
     }
 
-    /// The field of an attribute; `None` where it is that of its own name.
+    /// The field of an attribute; `None` if it has the attribute's name.
     fn field<'a>(&self, plan: Option<&'a Plan>, name: &'a str, may_be_reserved: bool) -> Option<Cow<'a, str>> {
         let renamed = plan.and_then(|plan| plan.renamed.as_deref());
         let has_dots = self.dots == Dots::Underscore && name.contains('.');
@@ -261,7 +261,7 @@ impl Shape {
             return Ok(());
         }
         changed.sort_unstable();
-        // A search of its own for each name would be slow where many are changed.
+        // A separate search for each name would be slow if many are changed.
         let names: HashSet<Cow<'_, str>> = match changed.len() {
             0..=4 => HashSet::new(),
             _ => image.attribute_names().collect(),

@@ -53,7 +53,7 @@ impl ExternalVersion {
         i64::try_from(version).is_ok().then_some(ExternalVersion(version))
     }
 
-    /// The second that a stored version stands for, since 1970. A document that something else wrote has any version.
+    /// The second of a stored version, since 1970. A document that something else wrote can have any version.
     pub fn second_of(version: u64) -> u64 {
         version >> POSITION_BITS
     }
@@ -83,7 +83,7 @@ impl CreationTime {
         CreationTime(seconds)
     }
 
-    /// From a count since 1970 whose unit its size tells: seconds, milli- or microseconds.
+    /// Reads a count since 1970 whose size shows its unit: seconds, milliseconds or microseconds.
     ///
     /// `None` where no unit gives a time between 1970 and 2106.
     pub fn from_count(count: u64) -> Option<CreationTime> {

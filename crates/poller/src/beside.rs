@@ -1,6 +1,7 @@
-//! What a worker does beside reading a table, while it has the lease: filling the index with what the table held before.
+//! The work of a worker beside reading a table, while it has the lease: filling the index with the items from before
+//! the stream.
 //!
-//! It is the caller's: reading does not depend on it, and goes on where it fails.
+//! The caller supplies it. Reading does not depend on it, and continues if it fails.
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub struct Undecided {
 
 impl fmt::Display for Undecided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "whether the index is empty is not known: {}", self.reason)
+        write!(f, "cannot find out whether the index is empty: {}", self.reason)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use streamdex_dynamodb::time::unix_seconds;
 use tokio::time::Instant;
 
-/// What a worker knows of time. Neither clock is enough alone: the monotonic one stands still while a machine
-/// is suspended, and the wall clock can be set.
+/// The clocks of a worker. Neither is enough alone: the monotonic clock stops while the machine is suspended, and the
+/// wall clock can be set.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Time since some moment before; never goes back.
     fn monotonic(&self) -> Duration;
@@ -38,7 +38,7 @@ impl Moment {
         Moment { monotonic: clock.monotonic(), wall: clock.wall() }
     }
 
-    /// How long ago this was, by whichever clock says more.
+    /// The time since then, by the clock that shows more.
     pub fn age(self, clock: &dyn Clock) -> Duration {
         let monotonic = clock.monotonic().saturating_sub(self.monotonic);
         // Set back, the wall clock says nothing.
@@ -65,8 +65,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// The time of day of DynamoDB, from the `Date` of its answers. What is stored, and what is judged by age, goes by it: this
-/// machine's time of day can be set. Where a service sends no `Date`, as some emulators do, this machine's is all there is.
+/// DynamoDB's clock, from the `Date` of its answers. Stored times and ages use it, since this machine's clock can be
+/// set. If a service sends no `Date`, as some emulators do, this machine's clock is used.
 #[derive(Debug)]
 pub struct ServiceTime {
     clock: Arc<dyn Clock>,

@@ -1,8 +1,8 @@
-//! Closes gaps, at an operator's word: pins where reading goes on, and removes the gap, in one transaction that ends the
-//! term of whoever reads the table (rule L4).
+//! Closes gaps at an operator's request. One transaction pins where reading continues, removes the gap, and ends the
+//! term of the current reader (rule L4).
 //!
-//! What was lost stays missing in the index until the index is compared with the table, 90 seconds after reading has begun
-//! again at the earliest: a change that is read late must not look older than what was repaired.
+//! Lost changes stay missing until the index is compared with the table, at the earliest 90 seconds after reading has
+//! started again: a change that is read late must not look older than a repair.
 
 mod plan;
 
@@ -58,19 +58,19 @@ pub enum CloseError {
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// No worker of this version has read the table yet.
-    #[error("the table was never read by this version")]
+    #[error("this version has never read the table")]
     NeverRead,
     /// A listing repeats itself, so that it has no end.
-    #[error("DescribeStream repeats itself: the shards of the stream cannot be listed")]
+    #[error("DescribeStream repeats a page: the shards of the stream cannot be listed")]
     Repeated,
     /// The service has the shard, and no listing shows it: what comes before it is not known.
-    #[error("the shard {shard} is there, and no listing shows it")]
+    #[error("the shard {shard} exists, but no listing shows it")]
     Unlisted {
         /// The shard.
         shard: ShardId,
     },
     /// Others write at the same time.
-    #[error("readers change so often that the gaps could not be closed")]
+    #[error("the gaps could not be closed, since the reader keeps changing")]
     Busy,
 }
 
@@ -84,7 +84,8 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_millis(2_500);
 // === impl GapCloser ===
 
 impl GapCloser {
-    /// For the gaps in `store`, while `stream` is followed. `command` is who the lease names until it expires.
+    /// Creates a closer for the gaps in `store`, while `stream` is followed. `command` is the owner that the lease
+    /// names until it expires.
     pub fn new(
         source: Arc<dyn StreamSource>,
         store: Arc<dyn StateStore>,
@@ -216,7 +217,7 @@ impl GapCloser {
         Ok(Listed { shards: listing.into_shards(), began: began.unwrap_or_else(|| self.time.now()) })
     }
 
-    /// That a listing leaves a shard out proves nothing: the service is asked for it by name.
+    /// A shard missing from a listing proves nothing: the service is asked for it by name.
     async fn is_gone(&self, shard: &ShardId) -> Result<bool, CloseError> {
         for _ in 0..BELIEVE_NOT_FOUND {
             match self.source.iterator(shard, &Position::TrimHorizon).await {

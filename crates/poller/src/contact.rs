@@ -1,4 +1,4 @@
-//! When the services last answered a reader.
+//! The time of the last answer of each service to a reader.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::lease::GiveUp;
 
-/// Whether OpenSearch answers, as whoever asks it now and then says. Cheap to clone; nothing is known at first.
+/// The last contact with OpenSearch, from periodic probes. Cheap to clone; unknown at first.
 #[derive(Debug, Clone, Default)]
 pub struct SearchContact(Arc<Mutex<Option<Instant>>>);
 
@@ -21,7 +21,7 @@ pub(crate) struct Contact {
 
 #[derive(Debug)]
 struct Seen {
-    /// The first call of DynamoDB Streams that has no answer, since the last one that had.
+    /// The first unanswered call of DynamoDB Streams since the last answered one.
     asked: Option<Instant>,
     accepted: Instant,
     waiting_since: Option<Instant>,

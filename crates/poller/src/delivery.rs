@@ -1,4 +1,4 @@
-//! What the follower asks of delivery: the seam between reading a stream and writing to an index.
+//! The interface between the follower, which reads a stream, and the delivery, which writes to an index.
 
 use std::collections::BTreeSet;
 

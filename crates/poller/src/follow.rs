@@ -5,8 +5,8 @@
 //!    ▲                   │
 //!    └──── lost, or given up
 //! ```
-//! Everything that takes time is a task; what it comes to is an event, and events are decided on one by one. All tasks of a
-//! term are gone before the next one begins.
+//! Everything that takes time is a task. Its result is an event, and events are handled one by one. All tasks of a term
+//! have ended before the next term begins.
 
 mod discovery;
 mod error;
@@ -96,7 +96,7 @@ impl Follower {
             match Box::pin(term.run(stop)).await? {
                 TermEnd::Over(end) => return Ok(end),
                 TermEnd::Lost => {
-                    tracing::warn!("another worker has taken the lease: standing by");
+                    tracing::warn!("another worker took the lease: standing by");
                     self.board.lease_changed(LeaseChange::Lost);
                     standby.got_on();
                 }
@@ -104,7 +104,7 @@ impl Follower {
                     if before == Before::Progress {
                         standby.got_on();
                     }
-                    tracing::warn!(reason = why.sentence(), "the lease is given up, so that another worker can go on");
+                    tracing::warn!(reason = why.sentence(), "giving up the lease, so that another worker can continue");
                     self.board.lease_changed(LeaseChange::GivenUp);
                     self.board.given_up(why.sentence(), standby.gave_up(number, why));
                 }

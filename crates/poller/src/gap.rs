@@ -12,9 +12,9 @@ pub enum GapKind {
     ShardVanished,
     /// A shard's parent came and went without this group reading it.
     ParentMissed,
-    /// Nobody read the shard for so long that its oldest records may be trimmed.
+    /// The shard was not read for so long that its oldest records may be trimmed.
     Unread,
-    /// An index that was written to is gone, or another one stands in its place.
+    /// An index that was written to is gone or was replaced.
     IndexVanished,
     /// The table's stream was switched off and on again: another stream, and changes in neither.
     StreamReplaced,
@@ -29,7 +29,7 @@ pub enum GapKind {
 pub struct Gap {
     /// Why.
     pub kind: GapKind,
-    /// What it is about: a shard id, the name of an index, or the ARN of a stream.
+    /// The subject: a shard id, the name of an index, or the ARN of a stream.
     pub subject: String,
     /// The last acknowledged sequence number, where there is one.
     pub position: Option<String>,
@@ -77,19 +77,19 @@ impl GapKind {
     pub fn hint(self) -> &'static str {
         match self {
             GapKind::IndexVanished => {
-                "an index cannot be filled from the stream alone: raise its generation and set state.group to a new name; where it was restored, `streamdex gap close`, then compare it with the table"
+                "the stream alone cannot fill an index: raise its generation and set state.group to a new name; if you restored it, run `streamdex gap close`, then compare it with the table"
             }
             GapKind::StreamVanished => {
-                "a table that was made again needs a new state.group and a new generation of its indices; where the stream alone is another one, `streamdex gap close`, then compare the index with the table"
+                "if the table was created again, set a new state.group and a new generation of its indices; if only the stream is new, run `streamdex gap close`, then compare the index with the table"
             }
             GapKind::StreamReplaced => {
-                "changes made between the two streams are in neither: `streamdex gap close` goes on with the new one, then compare the index with the table"
+                "neither stream has the changes in between: run `streamdex gap close` to continue with the new one, then compare the index with the table"
             }
             GapKind::StateLost => {
-                "restore the state table; or `streamdex gap close` begins with what the stream still holds, then compare the index with the table"
+                "restore the state table; or run `streamdex gap close` to start with what the stream still holds, then compare the index with the table"
             }
             _ => {
-                "changes are lost to the stream: `streamdex gap close` goes on with what is left, then compare the index with the table"
+                "the stream no longer has these changes: run `streamdex gap close` to continue with what is left, then compare the index with the table"
             }
         }
     }
@@ -107,13 +107,13 @@ impl GapKind {
     fn sentence(self) -> &'static str {
         match self {
             GapKind::Trimmed => "records were trimmed before they were read",
-            GapKind::ShardVanished => "the shard is gone and was not read to its end",
-            GapKind::ParentMissed => "the shard's parent was never read and is gone",
+            GapKind::ShardVanished => "the shard is gone before it was read to its end",
+            GapKind::ParentMissed => "the shard's parent is gone and was never read",
             GapKind::Unread => "the shard was not read for longer than the stream keeps records",
             GapKind::IndexVanished => "the index is gone, or is not the one that was written to",
-            GapKind::StreamReplaced => "the table has another stream now",
+            GapKind::StreamReplaced => "the table has a new stream",
             GapKind::StreamVanished => "the stream is gone",
-            GapKind::StateLost => "how far the group has read is not known any more",
+            GapKind::StateLost => "the group's reading position is lost",
         }
     }
 }

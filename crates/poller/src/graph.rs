@@ -1,4 +1,4 @@
-//! The shards of one stream, and in which order they may be read: a pure state machine.
+//! The graph of a stream's shards, which decides the order of reading: a pure state machine.
 //!
 //! Listings and the state table go in, commands come out. A listing is no snapshot: a child can be shown
 //! before its parent looks closed, a closed shard before it has a child, and a trimmed parent not at all. So
@@ -29,7 +29,7 @@ pub struct ShardGraph {
     /// The known children of each shard.
     heirs: BTreeMap<ShardId, BTreeSet<ShardId>>,
     roots: BTreeSet<ShardId>,
-    /// What the roots came from, as far as listings have shown it: none of the group's business.
+    /// The ancestors of the roots, as far as listings have shown them. The group ignores them.
     before: BTreeSet<ShardId>,
     until: Until,
     listed_before: bool,
@@ -105,8 +105,8 @@ pub fn missing_parents(listed: &[ListedShard], now: u64) -> BTreeSet<ShardId> {
 // === impl ShardGraph ===
 
 impl ShardGraph {
-    /// A graph of a group that began with `roots`; what lies before them is none of its business. `known` is what the
-    /// state table holds.
+    /// Creates the graph of a group that began with `roots`; it ignores their ancestors. `known` is the state from the
+    /// state table.
     pub fn new(roots: Vec<ShardId>, known: &[KnownShard], until: Until) -> ShardGraph {
         let nodes = roots.iter().map(|root| (root.clone(), Node::waiting(None))).collect();
         let roots = roots.into_iter().collect();
@@ -265,8 +265,8 @@ impl ShardGraph {
         self.until == Until::Stopped || node.in_scope
     }
 
-    /// Whether nothing of its parent is left to be read. What is known neither from the state table nor from a listing
-    /// is judged by [`ShardGraph::listed`].
+    /// Whether nothing of its parent is left to be read. [`ShardGraph::listed`] judges shards that neither the state
+    /// table nor a listing knows.
     fn is_parent_drained(&self, id: &ShardId, node: &Node) -> bool {
         match &node.parent {
             _ if self.roots.contains(id) => true,
@@ -298,7 +298,7 @@ impl ShardGraph {
         }
     }
 
-    /// The shards behind one that stopped for good, so that they never start.
+    /// The shards after a shard that stopped for good: they never start.
     fn blocked(&self) -> BTreeSet<ShardId> {
         let mut blocked = BTreeSet::new();
         let mut free: BTreeSet<&ShardId> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The look at the indices before a checkpoint, shared by all shards.
+//! The check of the indices before a checkpoint, shared by all shards.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::lease::Fenced;
 use crate::state::Progress;
 
-/// Watches indices for all shards: whoever asks while a look is under way shares the next one.
+/// Watches indices for all shards: requests during a check share the next one.
 pub(crate) struct IndexCheck {
     watch: Arc<dyn IndexWatch>,
     progress: Progress,
-    /// One look at a time; whoever waits here often finds that another look has answered it.
+    /// One check at a time. A caller that waits here often finds that another check has answered it.
     turn: Semaphore,
     seen: Mutex<Seen>,
 }
@@ -84,9 +84,9 @@ impl IndexCheck {
     async fn check(&self) -> Result<(), String> {
         let began = Instant::now();
         let answer = timeout(DEADLINE, self.watch.watch()).await;
-        let answer = answer.map_err(|_| "the indices could not be looked at within 10 s".to_owned())?;
+        let answer = answer.map_err(|_| "the indices could not be checked within 10 s".to_owned())?;
         let vanished =
-            answer.map_err(|error| format!("the indices could not be looked at: {error}; {}", error.hint()))?;
+            answer.map_err(|error| format!("the indices could not be checked: {error}; {}", error.hint()))?;
         let mut seen = self.seen();
         seen.began = Some(began);
         seen.vanished = vanished;
@@ -106,13 +106,17 @@ impl IndexCheck {
                 .map_err(|_| "the state table did not answer within 10 s".to_owned())?
                 .map_err(|error| error.to_string())?;
             if stored == Fenced::Lost {
-                return Err("the lease is another worker's".to_owned());
+                return Err("another worker has the lease".to_owned());
             }
-            // A help for whoever loses the state, and no reason to hold back a checkpoint.
+            // It helps after a loss of the state table, but is no reason to delay a checkpoint.
             match timeout(DEADLINE, self.watch.name_group(&known)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(index = known.concrete, %error, "the group is not named in the index"),
-                Err(_) => tracing::warn!(index = known.concrete, "the group is not named in the index within 10 s"),
+                Ok(Err(error)) => {
+                    tracing::warn!(index = known.concrete, %error, "the group could not be recorded in the index")
+                }
+                Err(_) => {
+                    tracing::warn!(index = known.concrete, "the group could not be recorded in the index within 10 s")
+                }
             }
             self.seen().stored.insert(known.concrete);
         }

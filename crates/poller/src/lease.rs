@@ -19,9 +19,9 @@ pub use self::watch::{LeaseWatch, Verdict};
 pub const BEAT: Duration = Duration::from_millis(1_500);
 /// A standby reads the lease this often, so that a lease that was given back is taken within a second.
 pub const LEASE_READ: Duration = Duration::from_millis(750);
-/// A reader without a confirmed beat for so long writes nothing.
+/// The time without a confirmed beat after which a reader stops writing.
 pub const TENURE: Duration = Duration::from_millis(4_500);
-/// A reader whose beat did not change for so long is gone, and its lease is free.
+/// The time without a new beat after which a reader counts as gone and its lease is free.
 pub const EXPIRY: Duration = Duration::from_millis(6_000);
 
 /// A worker's id: another one for each start of a process.

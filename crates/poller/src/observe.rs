@@ -1,4 +1,4 @@
-//! What a process shows of itself while it runs: probes, metrics, status.
+//! Probes, metrics and status of a running process.
 //!
 //! [`Boards`] holds what is shown: the board of each source, the counters of the writer, and whether OpenSearch
 //! answers. A [`Snapshot`] is all of it at one moment; probes ([`Snapshot::dead`], [`Snapshot::unready`]),
@@ -65,7 +65,7 @@ impl Default for Boards {
 }
 
 impl Boards {
-    /// Shows the board of a source; one that was shown under that name is not shown any more.
+    /// Shows the board of a source, and replaces an earlier board with that name.
     pub fn add(&self, source: &str, board: StatusBoard) {
         self.shown().sources.insert(source.to_owned(), board);
     }
@@ -129,7 +129,7 @@ impl Boards {
             })
             .collect();
         let mut writer = shown.writer.as_ref().map_or_else(WriterSnapshot::default, |writer| writer());
-        // What stood still when this process gave its last lease up is not tried again: the next reader meets it, or not.
+        // Pauses from an earlier lease of this process are not checked any more: the next reader sees for itself.
         if !sources.iter().any(|source| source.status.role.is_reader()) {
             writer.pauses.clear();
         }
@@ -148,7 +148,7 @@ impl Boards {
         self.shown().writer = Some(Arc::new(snapshot));
     }
 
-    /// A task that panicked while it held the lock left nothing half done that matters here.
+    /// A panic under the lock leaves no inconsistent state that matters here.
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 const BUSY: Duration = Duration::from_millis(200);
 /// Empty pages are normal in the middle of a shard, so the first ones do not slow down.
 const PATIENT_EMPTY_PAGES: u32 = 5;
-/// Where something came on another shard, so many are worth asking for quickly.
+/// The number of shards to poll quickly after records came on another shard.
 const WOKEN_EMPTY_PAGES: u32 = 2;
 const FIRST_THROTTLE: Duration = Duration::from_secs(1);
 const FIRST_FAILURE: Duration = Duration::from_millis(250);
@@ -33,7 +33,7 @@ pub enum Polled {
 #[derive(Debug)]
 pub struct Pace {
     random: fastrand::Rng,
-    /// Where nothing comes, the shard is asked this often.
+    /// The interval between two polls of an idle shard.
     freshness: Duration,
     between_full_pages: Duration,
     empty_pages: u32,

@@ -1,7 +1,7 @@
-//! How long the oldest records of a shard are surely there.
+//! Decides how long the oldest records of a shard are certainly kept.
 //!
-//! The service reports that records were trimmed only to who asks for those after a certain one. Who asks for the
-//! oldest gets the oldest that are left, so a shard that nobody has read yet is judged by its age.
+//! The service reports trimmed records only for an iterator after a given record. An iterator at the oldest record
+//! returns the oldest that are left. So a shard that nobody has read yet is judged by its age.
 
 use streamdex_config::StreamArn;
 use streamdex_dynamodb::stream::{KEPT_SECONDS, ShardId};

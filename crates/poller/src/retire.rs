@@ -1,4 +1,4 @@
-//! The end of a group that follows a table: its lease is taken, and what the state table holds of it is deleted.
+//! Ends a group that follows a table: takes its lease, and deletes its data in the state table.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ const RETIRED: &str = "nobody: the group was ended";
 // === impl Retirement ===
 
 impl Retirement {
-    /// Takes the lease, in a term of its own, so that nobody who had it writes any more; who has it, where somebody does. It
-    /// may be called again.
+    /// Takes the lease in a new term, so that no earlier owner writes any more. Returns the owner if another worker has
+    /// it. It may be called again.
     ///
     /// # Errors
     /// A call failed.
@@ -45,9 +45,9 @@ impl Retirement {
         self.written(take).await
     }
 
-    /// Deletes all items, the lease last and only where nobody has taken it since; who has, where somebody has. Records of
-    /// indices that are still there stay: one that names the group beside a state without it would mean that the state is
-    /// lost.
+    /// Deletes all items, the lease last and only where nobody has taken it since; who has, where somebody has. Records
+    /// of existing indices are kept: an index that names the group, beside a state without it, would mean that the
+    /// state is lost.
     ///
     /// # Errors
     /// A call failed.

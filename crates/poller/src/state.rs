@@ -97,7 +97,7 @@ pub struct StoredShard {
     pub born: u64,
     /// When the record at the position was created.
     pub created: Option<CreationTime>,
-    /// The term in which it was last begun; `None` where nothing of it was ever sent.
+    /// The term in which it was last begun; `None` if none of its changes was ever sent.
     pub term: Option<u64>,
     /// A gap was closed at `born`: it begins with what was left of it then.
     pub resumes: bool,
@@ -115,7 +115,7 @@ pub struct Checkpoint {
 /// The lease of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredLease {
-    /// Who has it; nobody, where it was given back.
+    /// The owner; `None` if the lease was released.
     pub owner: Option<WorkerId>,
     /// The host that had it last.
     pub host: String,
@@ -139,7 +139,7 @@ pub struct StoredLease {
     pub since: u64,
     /// The version of streamdex.
     pub version: String,
-    /// What the reader says of itself: JSON, for `streamdex status`.
+    /// The reader's summary: JSON, for `streamdex status`.
     pub summary: String,
 }
 
@@ -154,7 +154,7 @@ pub struct Beat {
     pub cluster: Option<String>,
     /// The term has made progress.
     pub fruitful: bool,
-    /// What the reader says of itself: JSON, at most 1 KB.
+    /// The reader's summary: JSON, at most 1 KB.
     pub summary: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a follower is doing, for people and metrics.
+//! The status of a follower, for people and metrics.
 
 mod board;
 mod entry;
@@ -104,7 +104,7 @@ impl StatusBoard {
         self.board().role = role;
     }
 
-    /// This worker does not read any more: what it left undecided is counted by whoever reads it again.
+    /// This worker does not read any more: the next reader counts its undecided records.
     pub(crate) fn stands_by(&self) {
         let mut board = self.board();
         board.is_over = false;
@@ -246,7 +246,7 @@ impl StatusBoard {
         }
     }
 
-    /// A page with records has come: until they are written the index is behind, whatever was known before.
+    /// A page with records has come: until they are written, the index is behind.
     pub(crate) fn page_came(&self, shard: &ShardId) {
         self.entry(shard, |entry| entry.pages += 1);
     }
@@ -305,15 +305,15 @@ impl StatusBoard {
     /// The shard's task made no progress, though there was work, and is started again.
     pub(crate) fn watchdog_restart(&self, shard: &ShardId) {
         self.board().counters.watchdog_restarts += 1;
-        tracing::warn!(%shard, "no progress was made though there was work: starting again");
+        tracing::warn!(%shard, "the shard made no progress although there was work: starting it again");
     }
 
     /// The shard's task panicked, and is started again after this time.
     pub(crate) fn task_restart(&self, shard: &ShardId, wait: Duration) {
         self.board().counters.task_restarts += 1;
-        let message = "the shard's task broke, which is a defect";
-        let hint = "report it with the log; the shard is tried again, and the other shards go on";
-        tracing::error!(%shard, seconds = wait.as_secs(), hint, "the task of a shard broke and is started again");
+        let message = "the shard's task failed, which is a bug";
+        let hint = "please report it with the log; the shard is tried again, and the other shards continue";
+        tracing::error!(%shard, seconds = wait.as_secs(), hint, "the task of a shard failed and is started again");
         self.error(shard, message, hint);
         self.pause(shard, Some(message.to_owned()));
     }
@@ -385,7 +385,7 @@ impl StatusBoard {
         self.board().end(shard);
     }
 
-    /// Forgets shards that ended so long ago that nothing begins where they did. Once in a while: it looks at all.
+    /// Forgets shards that ended so long ago that no shard continues from them. Once in a while: it looks at all.
     pub(crate) fn forget_what_ended_long_ago(&self) {
         let now = Instant::now();
         self.board().ended.retain(|_, ended| now.duration_since(ended.current_as_of) < KEEP_ENDED);
@@ -397,7 +397,7 @@ impl StatusBoard {
         }
     }
 
-    /// A task that panicked while it held the lock left nothing half done that matters here.
+    /// A panic under the lock leaves no inconsistent state that matters here.
     fn board(&self) -> MutexGuard<'_, Board> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -191,7 +191,7 @@ async fn a_stream_switched_off_and_on_is_drained_and_then_a_gap() {
         let followed = bench.until_end().await;
         assert_eq!(followed.end, FollowEnd::OnlyGaps);
         assert_eq!(followed.status.gaps.len(), 1);
-        assert!(followed.status.gaps[0].to_string().contains("the table has another stream now"));
+        assert!(followed.status.gaps[0].to_string().contains("the table has a new stream"));
     }
 }
 

@@ -1,13 +1,13 @@
-//! Writes what a table held before its stream began.
+//! Writes the items that a table held before its stream began.
 //!
 //! ```text
 //! segment ─▶ Scan page ─▶ what each item gives ─▶ bulk writes ─▶ the segment's position ─▶ the next page
 //!    × N                       under the version of the read              │ every few seconds
 //!                                                                         └─▶ the record in the state table
 //! ```
-//! Beside a stream that is followed it converges by the law of reads (DESIGN; docs/adr/0003): what is written is as old as
-//! the time of its page, so a later change is newer, and an earlier one is part of it. What was read too long ago, or whose
-//! request got no answer, is read again by its key.
+//! It converges beside a followed stream by the law of reads (DESIGN; docs/adr/0003): a written item is as old as its
+//! page, so a later change is newer, and an earlier change is part of it. An item is read again by its key if its read
+//! is too old, or if its request got no answer.
 
 mod claim;
 mod lookout;
@@ -79,7 +79,7 @@ pub struct Report {
     pub record: BackfillRecord,
 }
 
-/// How far a backfill is, for whoever watches it.
+/// The progress of a backfill, for observers.
 #[derive(Debug, Default)]
 pub struct Progress(Mutex<Tally>);
 
@@ -136,11 +136,11 @@ impl Backfill {
         Arc::clone(&self.progress)
     }
 
-    /// Goes on with the backfill of `record`, which this process has claimed. After `stop` no page is begun.
+    /// Continues the backfill of `record`, which this process has claimed. After `stop` no new page is begun.
     ///
     /// # Errors
-    /// A service did not answer or refused, or the record is another process's. What was filled is stored, as far as that
-    /// can be done, and the next process goes on there.
+    /// A service did not answer or refused, or another process has the record. The progress is stored if possible, and
+    /// the next process continues there.
     pub async fn run(
         self: Arc<Self>,
         record: BackfillRecord,
@@ -246,14 +246,14 @@ impl Filling {
     async fn beat(&self) -> Result<(), Fault> {
         match self.store(|_| {}).await {
             Err(Fault::State(error)) if error.aws().is_some_and(|aws| aws.fault().passes_by_itself()) => {
-                tracing::warn!(hint = error.hint(), "how far the backfill is was not stored: {error}");
+                tracing::warn!(hint = error.hint(), "the progress of the backfill could not be stored: {error}");
                 Ok(())
             }
             stored => stored.map(drop),
         }
     }
 
-    /// Stores how far it is, as the one that fills.
+    /// Stores the progress, as the process that fills.
     async fn store(&self, change: impl Fn(&mut BackfillRecord) + Send) -> Result<BackfillRecord, Fault> {
         let store = &self.backfill.store;
         loop {
@@ -274,13 +274,13 @@ impl Filling {
         }
     }
 
-    /// Positions are stored only where the indices that were written to are the ones that are there, and whoever goes on
-    /// knows which they were: what went into an index that is gone is to be written once more.
+    /// Positions are stored only while the written indices still exist and are recorded for the next process: documents
+    /// of a lost index must be written again.
     async fn confirm_indices(&self) -> Result<(), Fault> {
         let touched = self.touched().clone();
         let Backfill { mirror, delivery: Delivery { indices, .. }, store, .. } = &*self.backfill;
         let look = || indices.watch();
-        let vanished = mirror.attempts().make(self.storing(), "look at the indices", look).await?;
+        let vanished = mirror.attempts().make(self.storing(), "check the indices", look).await?;
         if let Some(gone) = vanished.into_iter().find(|gone| touched.contains(&gone.index)) {
             return Err(DeliveryFault::Setup(SetupError::Vanished(gone)).into());
         }
@@ -362,7 +362,7 @@ impl PageVisitor for Written<'_> {
     }
 }
 
-/// An answer that lacks what was asked for: it is asked for again by whoever goes on.
+/// An incomplete answer: the next process repeats the request.
 fn without_key() -> Fault {
     let error = AwsError::new(AwsFault::Transient, "Scan").with_detail("an item of the answer lacks its key");
     DeliveryFault::from(error).into()

@@ -1,4 +1,4 @@
-//! Short digests, to tell values apart without keeping them.
+//! Short digests that distinguish values without keeping them.
 
 use sha2::{Digest, Sha256};
 

@@ -1,4 +1,4 @@
-//! What the table says of a document. Pure.
+//! The expected state of a document, from the table. Pure.
 
 use bytes::Bytes;
 use streamdex_dynamodb::item::Found;

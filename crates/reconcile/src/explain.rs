@@ -1,4 +1,4 @@
-//! One item and its documents: what is there, what should be there, and why.
+//! Explains one item and its documents: what exists, what should exist, and why.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub struct Place {
 // === impl Explained ===
 
 impl Explained {
-    /// Whether a document is there that should not be, or one that should be is not, or another one.
+    /// Whether a document is extra, missing or different.
     pub fn differs(&self) -> bool {
         self.places.iter().any(|place| place.kind.is_some()) || self.refused.is_some()
     }

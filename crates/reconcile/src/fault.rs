@@ -1,4 +1,4 @@
-//! Why a job stopped.
+//! Errors that stop a job.
 
 use std::io;
 
@@ -19,10 +19,10 @@ pub enum Fault {
     #[error(transparent)]
     State(#[from] StateError),
     /// A record is not what this process has read or stored last.
-    #[error("another process has changed what is recorded: it has taken over, or a gap was closed")]
+    #[error("another process changed the record in the state table: it has taken over, or a gap was closed")]
     Taken,
-    /// Aliases of a rebuild are elsewhere each time that they are looked at.
-    #[error("the aliases did not settle: they were elsewhere each time that they were looked at")]
+    /// The aliases of a rebuild keep changing.
+    #[error("the aliases keep changing: each check found them elsewhere")]
     Unsettled,
     /// A task broke; this is a defect.
     #[error("a task broke")]
@@ -40,8 +40,8 @@ impl Fault {
                 "check that the folder for temporary files has room, or name another one in TMPDIR".to_owned()
             }
             Fault::State(error) => error.hint(),
-            Fault::Taken => "`streamdex status` shows who does what now; run the command again".to_owned(),
-            Fault::Unsettled => "make sure that nothing else moves these aliases; it is tried again".to_owned(),
+            Fault::Taken => "`streamdex status` shows which process is at work; run the command again".to_owned(),
+            Fault::Unsettled => "make sure that nothing else moves these aliases; the rebuild tries again".to_owned(),
             Fault::Broken => "run the command again, and report it with the log".to_owned(),
         }
     }

@@ -1,8 +1,9 @@
-//! Which documents an index has that the table does not give: an exact comparison in bounded memory.
+//! Finds the documents of an index that have no item: an exact comparison in bounded memory.
 //!
-//! Both sides are spilled by a hash of their addresses, 256 parts each, to files where they are large; a part is compared
-//! in memory (rule B2, docs/registers/guarantees.md). At 100 million documents a part holds 400,000 hashes, some 12 MB.
-//! Sums of hashes for each part would not save the files: where one document was added or deleted since the table was read, they differ.
+//! Both sides are divided into 256 parts by a hash of their addresses. Large parts are spilled to files, and one part
+//! at a time is compared in memory (rule B2, docs/registers/guarantees.md). At 100 million documents a part holds 400,000 hashes,
+//! some 12 MB. Sums of hashes for each part would not save the files: where one document was added or deleted since the
+//! table was read, they differ.
 
 use std::collections::HashSet;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -16,7 +17,7 @@ use crate::digest::digest;
 const PARTS: usize = 256;
 /// For each of 512 parts.
 const BUFFER: usize = 4096;
-/// A part of so many bytes needs no file.
+/// The size up to which a part needs no file.
 const IN_MEMORY: usize = 16 * 1024;
 
 /// The hash of an address.

@@ -1,6 +1,6 @@
-//! Dead letters: read their items, write what is there, and remove what is right then.
+//! Replays dead letters: reads their items, writes their documents, and removes the resolved letters.
 //!
-//! A letter goes when its document was seen to be what the item gives, and not when something was sent.
+//! A letter is removed once its document was seen to equal its item, not when something was sent.
 
 mod check;
 mod fate;

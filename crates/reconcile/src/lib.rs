@@ -1,8 +1,8 @@
-//! Is the index equal to the table, and what makes it so.
+//! Checks whether the index equals the table, and repairs it.
 //!
 //! Every job is a sequence of bounded pieces of work: a piece of a [`segment`] of the table, a slice of an index, a page of
-//! dead letters. Whatever is written is read from the table first, and written under the version of that read (DESIGN:
-//! the law of reads, docs/adr/0003); [`verify`] alone decides whether a document is right.
+//! dead letters. Everything that is written was read from the table first, and is written under the version of that
+//! read (DESIGN: the law of reads, docs/adr/0003); [`verify`] alone decides whether a document is right.
 
 pub mod backfill;
 mod digest;

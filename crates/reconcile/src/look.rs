@@ -1,4 +1,4 @@
-//! One look at documents: what their items give now, and what the index holds.
+//! Compares documents with their current items.
 
 use std::collections::HashSet;
 

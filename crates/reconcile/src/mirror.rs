@@ -81,7 +81,7 @@ impl Mirror {
             }
             if !said {
                 said = true;
-                tracing::info!(seconds = left.as_secs(), "waiting: the stream has to be followed for 90 s first");
+                tracing::info!(seconds = left.as_secs(), "waiting: the stream must be followed for 90 s first");
             }
             tokio::select! {
                 biased;

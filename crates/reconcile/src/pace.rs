@@ -1,4 +1,4 @@
-//! How fast a table is read, in read units or items a second.
+//! The read rate of a table, in read units or items per second.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +14,7 @@ pub struct Pace {
     turn: tokio::sync::Mutex<()>,
 }
 
-/// Leave to read one page, of which nobody knows beforehand how many units it takes.
+/// Permission to read one page, whose read units are not known beforehand.
 #[derive(Debug)]
 #[must_use]
 pub struct Turn<'p> {
@@ -77,7 +77,7 @@ impl Pace {
 // === impl Turn ===
 
 impl Turn<'_> {
-    /// The page took so many units: the next turn waits for them.
+    /// Reports the units of the page; the next turn waits for them.
     pub fn spend(self, units: f64) {
         self.pace.owe(units, self.at);
     }

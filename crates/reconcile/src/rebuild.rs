@@ -1,8 +1,9 @@
-//! Rebuild: a next generation of the indices is filled beside the one that searches see, and searches move to it when it was
-//! compared with the table and is equal (rule N1).
+//! Rebuilds indices: fills the next generation beside the one that searches see, and moves searches to it once it
+//! equals the table (rule N1).
 //!
-//! Filling and comparing is the work of whoever follows the stream for the group of the next generation. What is here looks
-//! at what is recorded, stores the next phase, and moves the aliases: any process can do it, and go on where another one was.
+//! The process that follows the stream for the group of the next generation fills and compares. This module reads the
+//! record of the rebuild, stores the next phase, and moves the aliases. Any process can do it, and can continue where
+//! another one stopped.
 
 mod abort;
 mod begin;
@@ -47,7 +48,7 @@ pub trait Generations: Send + Sync {
 pub struct TableGenerations {
     /// The indices of the configuration.
     pub indices: Arc<Indices>,
-    /// Those that the group of the configuration knows: one that is gone is not made again.
+    /// The indices that the group of the configuration knows: a lost one is not created again.
     pub known: KnownIndices,
     /// The table's name.
     pub table: String,
@@ -105,10 +106,10 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 // === impl Rebuild ===
 
 impl Rebuild {
-    /// Looks at how far the rebuild is, and does what is next, if anything is.
+    /// Checks the rebuild and takes its next step, if there is one.
     ///
     /// # Errors
-    /// A service did not answer, or refused. The next look goes on.
+    /// A service did not answer, or refused. The next call continues.
     pub async fn look(&self, term: Term<'_>) -> Result<Looked, Fault> {
         let record = self.store.load().await?.filter(|record| record.to == self.group);
         let Some(record) = record else { return Ok(Looked::Gone) };
@@ -167,8 +168,8 @@ impl Rebuild {
         }
     }
 
-    /// Goes on where the aliases are to move. As long as none has, what has to be so before they do is looked at once more: the
-    /// process that was to move them may have been gone for days.
+    /// Goes on where the aliases are to move. Before the first move, the preconditions are checked again: the process
+    /// that was to move the aliases may have been gone for days.
     async fn go_on_moving(&self, record: &RebuildRecord, term: Term<'_>) -> Result<Looked, Fault> {
         let has_begun = self.made(term).await?.iter().any(|made| is_next(record, made) && made.is_shown());
         if !has_begun && equal(&self.seen(term).await?, self.conditions) != Next::Enter(RebuildPhase::Moving) {
@@ -222,7 +223,7 @@ impl Rebuild {
             }
             // Where it fails because something has changed meanwhile, the next round sees that.
             if let Err(error) = self.generations.move_aliases(&actions).await {
-                tracing::warn!(hint = error.hint(), "the aliases are not moved: {error}");
+                tracing::warn!(hint = error.hint(), "the aliases could not be moved: {error}");
                 term.sleep(BETWEEN_LOOKS).await?;
             }
         }

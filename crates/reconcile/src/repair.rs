@@ -1,4 +1,5 @@
-//! Writes the truth: items are read, and written under the version of that read (DESIGN: the law of reads, ADR 0003).
+//! Repairs documents: reads their items, and writes them under the version of that read (DESIGN: the law of reads, ADR
+//! 0003).
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,8 +59,8 @@ impl Repair {
         Repair { delivery: make(refusals.clone()), refusals }
     }
 
-    /// Reads the items of `suspects`, and writes and deletes what they give. That a newer version was there is no error: who
-    /// looks at the documents afterwards sees whether they are right.
+    /// Reads the items of `suspects`, and writes and deletes what they give. A newer version is not an error: a later
+    /// check of the documents shows whether they are right.
     pub(crate) async fn write(&self, suspects: &[Suspect], cancel: &CancellationToken) -> Result<(), Fault> {
         let mut page = Page::default();
         for suspect in suspects {

@@ -1,6 +1,6 @@
-//! The segment job: a bounded piece of a scan, from a position to the next one.
+//! The segment job: a bounded part of a scan, from one position to the next.
 //!
-//! It holds nothing but its position. Who drives it decides how long a piece is, keeps the position, and goes on from
+//! Its only state is its position. The caller decides the length of a part, stores the position, and continues from
 //! there: in this process, in the next one, or in another invocation.
 
 use async_trait::async_trait;
@@ -26,9 +26,9 @@ pub struct SegmentJob {
 pub struct Budget {
     /// No page is begun after this.
     pub until: Option<Instant>,
-    /// No page is begun after so many items; no page has more.
+    /// The number of items after which no new page is begun; no page has more.
     pub items: Option<u32>,
-    /// No page is begun after so many bytes of items, by their text.
+    /// The bytes of items, as text, after which no new page is begun.
     pub bytes: Option<usize>,
 }
 
@@ -62,7 +62,7 @@ impl SegmentJob {
         SegmentJob { segment, position: None }
     }
 
-    /// Does one piece of work. Returns where to go on; `None` when the segment is at its end.
+    /// Does one part of the work. Returns the next position; `None` at the end of the segment.
     ///
     /// # Errors
     /// A page could not be read or dealt with. The job as it was before can be done again.

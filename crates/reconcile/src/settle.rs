@@ -1,4 +1,4 @@
-//! Waits until searches find of one item what the table holds.
+//! Waits until searches find the current version of an item.
 //!
 //! The item is read once, strongly consistent, and again when its document changes to something else, or when its
 //! difference is old: then the table may hold a later state too. Documents are read by their ids, which sees what was
@@ -76,7 +76,7 @@ pub async fn settle(
             }
             look = Look::fresh(mirror, key, term).await?;
         } else if look.is_refused() || look.is_old(reader, &mut ask_lag_at, waits).await {
-            // Item and indices once more: only a difference that is the same is said never to pass.
+            // Reads the item and the indices again: only an unchanged difference is reported as final.
             let fresh = Look::fresh(mirror, key, term).await?;
             if fresh.expected == look.expected && fresh.versions() == look.versions() {
                 return Ok(Settled::Never(Box::new(explain(mirror, key, term).await?)));
@@ -85,7 +85,7 @@ pub async fn settle(
         }
         let left = waits.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            // What is right and was not seen, as a change back, is right all the same.
+            // A correct document counts even if the change was not observed, such as a change back.
             let last = Look::fresh(mirror, key, term).await?;
             let settled = if last.differs() { None } else { last.settled(mirror, key, term).await? };
             return Ok(settled.unwrap_or(Settled::Late));

@@ -1,6 +1,6 @@
-//! Documents that differed when they were looked at, and wait until they are looked at again.
+//! Suspects: documents that differed in one check, and wait for the next.
 //!
-//! Where they are many they lie in a file, so that an index that is lost costs no more memory than one document.
+//! If there are many, they are kept in a file, so that a lost index needs no more memory than one document.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::expected::Expected;
 /// A document that differed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Suspect {
-    /// The item's key; `None` where the document does not tell it.
+    /// The item's key; `None` if the document does not contain it.
     pub(crate) key: Option<Key>,
     /// Where the document is, or should be; `None` where the item does not tell.
     pub(crate) address: Option<Address>,

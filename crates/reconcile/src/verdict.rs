@@ -1,4 +1,4 @@
-//! What is true of one document, compared with the item that it mirrors. Pure.
+//! The verdict on one document, compared with its item. Pure.
 
 use serde::{Deserialize, Serialize};
 use streamdex_mapping::expiry::is_expired;
@@ -11,7 +11,7 @@ use crate::expected::Expected;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The document is what the item gives, or there is rightly none.
+    /// The document equals the item, or both are absent.
     InSync,
     /// It differs, and a change may be on its way.
     Pending,
@@ -137,7 +137,7 @@ impl Verdict {
             Verdict::Expired => "the item has expired, and DynamoDB has not removed it yet",
             Verdict::Stale => "the index was made with other routes",
             Verdict::NotInTable | Verdict::OtherAddress | Verdict::Missing | Verdict::Different => "unknown",
-            Verdict::Inconclusive => "it could not be decided",
+            Verdict::Inconclusive => "the check could not decide",
         }
     }
 }

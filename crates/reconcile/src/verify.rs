@@ -6,8 +6,8 @@
 //! index ─▶ every id ───────────┴─▶ which ids the table does not give ─▶ look ───┘              │
 //!                                                                                    repair ◀──┘
 //! ```
-//! While changes are on their way the two differ, rightly. So a difference counts only where neither side of it changed
-//! between two looks that are further apart than the reader's lag and the margin of reads.
+//! While changes are on their way, both sides may differ. So a difference counts only if neither side changed between
+//! two checks that are further apart than the reader's lag and the margin of reads.
 
 mod healed;
 mod index;
@@ -81,7 +81,7 @@ enum Extent {
     Part,
 }
 
-/// How far a verification is, for whoever watches it.
+/// The progress of a verification, for observers.
 #[derive(Debug, Default)]
 pub struct Progress {
     items: AtomicU64,

@@ -218,7 +218,7 @@ async fn an_id_that_is_no_key_of_the_table_is_named() {
     world.state().index("a|b", 1, BEGIN - 1_000);
     let report = world.verify(Some(world.repair())).await;
     assert_eq!(counts(&report), [0, 1, 0, 0, 0], "{report:?}");
-    assert!(world.state().differences[0].reason.contains("no key of this table"));
+    assert!(world.state().differences[0].reason.contains("not a key of this table"));
 }
 
 /// Documents of items that were written after the table was read are looked up, and are none too many.

@@ -1,5 +1,5 @@
-//! What OpenSearch itself must allow for the requests that are made here: a role of the security plugin and its mapping, or a
-//! data access policy of Serverless. Pure.
+//! The permissions inside OpenSearch for the requests of this crate: a role of the security plugin and its mapping, or
+//! a data access policy of Serverless. Pure.
 //!
 //! | request | permission |
 //! |---|---|
@@ -353,7 +353,7 @@ fn index_actions(Use { work, fills, compares, awaits }: Use, manage: Manage) -> 
     let reads = if compares { WALK.as_slice() } else { &[] };
     let refreshes = if compares || awaits { REFRESH.as_slice() } else { &[] };
     let gets = (compares || awaits || work == Work::Dlq).then_some(GET_OF_SHARD);
-    // Whoever compares an index asks whether it is there, whoever makes it.
+    // Every command that compares an index checks that it exists, whoever creates it.
     let observes = (manage != Manage::Never || gets.is_some() || fills).then_some(OBSERVE);
     // UUIDs are compared by what goes on writing.
     let goes_on = matches!(work, Work::Run | Work::Lambda | Work::Backfill | Work::Repair | Work::Rebuild | Work::Dlq);

@@ -1,4 +1,4 @@
-//! How requests are authenticated, and how refused credentials are read again.
+//! Authenticates requests, and reads refused credentials again.
 //!
 //! Signing itself is done by the `opensearch` crate, which asks its provider for credentials at every
 //! request; so `CachedCredentials` keeps them until shortly before they expire, and a refresh forgets
@@ -60,17 +60,17 @@ pub enum AuthError {
     #[error("the OpenSearch password cannot be read: {0}")]
     Secret(#[from] SecretError),
     /// The secret is a JSON object without a password.
-    #[error("the secret {0} is a JSON object without a text \"password\"")]
+    #[error("the secret {0} is a JSON object without a string \"password\"")]
     NoPassword(String),
     /// The secret says that the password is somebody else's.
-    #[error("the secret {arn} holds the password of another user than {username:?}, which opensearch.auth names")]
+    #[error("the secret {arn} holds the password of a different user than {username:?} in opensearch.auth")]
     OtherUser {
         /// The secret's ARN.
         arn: String,
         /// The configured user.
         username: String,
     },
-    /// No provider of the chain has credentials, or the one that should failed.
+    /// No provider of the chain has credentials, or the responsible one failed.
     #[error("no AWS credentials for OpenSearch: {reason}")]
     Aws {
         /// What the provider said, to its root.
@@ -119,20 +119,18 @@ impl AuthError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            AuthError::Variable(_) => "set the variable that opensearch.auth.password_env names",
-            AuthError::File { .. } => {
-                "check that the file that opensearch.auth.password_file names exists and may be read"
-            }
+            AuthError::Variable(_) => "set the variable named by opensearch.auth.password_env",
+            AuthError::File { .. } => "check that the file in opensearch.auth.password_file exists and is readable",
             AuthError::Secret(_) => {
-                "check opensearch.auth.password_secret, and that secretsmanager:GetSecretValue and a way to Secrets Manager are there; `streamdex iam-policy` prints the permission"
+                "check opensearch.auth.password_secret, the permission secretsmanager:GetSecretValue and the network access to Secrets Manager; `streamdex iam-policy` prints the permission"
             }
             AuthError::NoPassword(_) => {
-                "make the secret the password itself, or an object with the members username and password"
+                "store in the secret either the password itself, or an object with username and password"
             }
             AuthError::OtherUser { .. } => "correct username or password_secret under opensearch.auth",
             AuthError::Header => "a password must not hold line breaks or control characters",
             AuthError::Aws { .. } => {
-                "check the profile, role_arn and external_id of opensearch.auth or [aws], or the task's or machine's role"
+                "check the profile, role_arn and external_id of opensearch.auth or [aws], or the role of the task or machine"
             }
             AuthError::Region => "set opensearch.auth.region or AWS_REGION",
         }

@@ -1,4 +1,4 @@
-//! What an answer of OpenSearch means: one pure function for items, one for whole requests.
+//! Classifies answers of OpenSearch: one pure function for items, one for whole requests.
 //!
 //! Matched on status and error `type`, never on a reason: reasons differ between versions and quote
 //! documents. The tests have one row per line of the table that this follows.
@@ -117,8 +117,8 @@ pub const FRONT_END_THROTTLED: &str = "aws_request_throttled";
 ///
 /// `origin` matters for 409 alone. An image, and an item that was read for a record, are written under the version of the
 /// record: a newer version in the index is final. An item that was read for no record is written under the version of its
-/// read. Then a 409 says no more than that a newer version was there: whoever wrote it looks at the document afterwards
-/// (`streamdex-reconcile`), and does not take it for right.
+/// read. Then a 409 only means that a newer version existed. The caller (`streamdex-reconcile`) checks the document
+/// afterwards and does not assume that it is right.
 pub fn classify(verb: Verb, origin: Origin, status: u16, error_type: Option<&str>) -> Class {
     match (status, error_type) {
         (200..300, None) => Class::Done(Outcome::Applied),
@@ -279,22 +279,22 @@ impl PauseReason {
     pub fn hint(self) -> &'static str {
         match self {
             PauseReason::Unreachable => {
-                "check that OpenSearch runs, that opensearch.url is right and that the network lets this machine reach it"
+                "check that OpenSearch runs, that opensearch.url is right and that this machine can reach it"
             }
             PauseReason::NoAnswer => {
-                "look at the cluster's load and at the proxies before it, or raise opensearch.request_timeout"
+                "check the load of the cluster and the proxies in front of it, or raise opensearch.request_timeout"
             }
             PauseReason::Tls => {
-                "renew the server's certificate, or set opensearch.ca_file to the authority that signed it"
+                "renew the server's certificate, or set opensearch.ca_file to its certificate authority"
             }
             PauseReason::CredentialsRefused => {
-                "check user and password, or role and region, of opensearch.auth, which are read again at each retry; and what `streamdex iam-policy` prints for IAM"
+                "check user and password, or role and region, in opensearch.auth, which are read again at each retry; for IAM, compare the policy with `streamdex iam-policy`"
             }
             PauseReason::CredentialsMissing => {
                 "give the process credentials: opensearch.auth, [aws], or the role of the task or machine"
             }
             PauseReason::Forbidden => {
-                "`streamdex iam-policy --opensearch` prints the role that is needed and its mapping: put both into OpenSearch"
+                "create the role and the role mapping that `streamdex iam-policy --opensearch` prints"
             }
             PauseReason::ReadOnly => {
                 "remove the block: PUT INDEX/_settings {\"index.blocks.write\": null, \"index.blocks.read_only\": null}"
@@ -303,18 +303,18 @@ impl PauseReason {
                 "free disk space or add nodes; OpenSearch lifts the block itself once it is below the high watermark"
             }
             PauseReason::IndexMissing => {
-                "the index was deleted after it was set up: restore it, or make a new generation and load it again"
+                "the index was deleted after its set-up: restore it, or create and fill a new generation"
             }
             PauseReason::IndexClosed => "open the index: POST INDEX/_open",
             PauseReason::RoutingRequired => {
-                "the index asks for routing: set `routing` in the route, or use an index without `_routing.required`"
+                "the index requires routing: set `routing` in the route, or use an index without `_routing.required`"
             }
-            PauseReason::InvalidIndexName => "change the route's index to a name that OpenSearch takes",
+            PauseReason::InvalidIndexName => "change the route's index to a name that OpenSearch accepts",
             PauseReason::Validation => {
-                "look at cluster.max_shards_per_node and at the index templates that match this index"
+                "check cluster.max_shards_per_node and the index templates that match this index"
             }
-            PauseReason::Unavailable => "look at the health of cluster and index: GET _cluster/health",
-            PauseReason::ServerErrors => "look into the log of the OpenSearch nodes",
+            PauseReason::Unavailable => "check the health of the cluster and the index: GET _cluster/health",
+            PauseReason::ServerErrors => "check the logs of the OpenSearch nodes",
             PauseReason::Throttled => {
                 "the cluster is too small for this write load: lower opensearch.max_concurrent_requests or add capacity"
             }
@@ -322,13 +322,13 @@ impl PauseReason {
                 "every bulk request is refused: set rest.action.multi.allow_explicit_index to true on the nodes (on AWS: rest.action.multi.allow_explicit_index of the domain), and look for a proxy that refuses or changes requests"
             }
             PauseReason::DocumentsRefused => {
-                "look at the error: a missing pipeline, an alias without a write index, a data stream or a full shard refuses every document. It goes on by itself once one is accepted. Before the stream is trimmed (24 h), repair the index, or let the documents through as dead letters: opensearch.brake_after = 0 and brake_after_field = 0"
+                "check the error: a missing pipeline, an alias without a write index, a data stream or a full shard refuses every document. Writing continues by itself once a document is accepted. Before the stream is trimmed (24 h), repair the index, or turn the documents into dead letters: opensearch.brake_after = 0 and brake_after_field = 0"
             }
             PauseReason::Redirected => {
-                "set opensearch.url to the address that answers itself; a login page or a change of scheme is a redirect too, and none is followed"
+                "set opensearch.url to the final address: redirects are not followed, whether to a login page or to another scheme"
             }
             PauseReason::Gateway => {
-                "look at the proxy or load balancer before OpenSearch, and whether the nodes behind it are up"
+                "check the proxy or load balancer in front of OpenSearch, and whether the nodes behind it are up"
             }
             PauseReason::ClusterReadOnly => {
                 "remove the block: PUT _cluster/settings {\"persistent\": {\"cluster.blocks.read_only\": null, \"cluster.blocks.read_only_allow_delete\": null}}"
@@ -336,9 +336,7 @@ impl PauseReason {
             PauseReason::CreateBlocked => {
                 "remove the block: PUT _cluster/settings {\"persistent\": {\"cluster.blocks.create_index\": null}}; OpenSearch sets it itself when all disks are nearly full"
             }
-            PauseReason::NotOpenSearch => {
-                "check that opensearch.url leads to OpenSearch itself, with the right path, and not to something else"
-            }
+            PauseReason::NotOpenSearch => "check that opensearch.url points to OpenSearch itself, with the right path",
         }
     }
 }
@@ -351,24 +349,24 @@ impl std::fmt::Display for PauseReason {
             PauseReason::Tls => "TLS with OpenSearch fails",
             PauseReason::CredentialsRefused => "OpenSearch refuses the credentials",
             PauseReason::CredentialsMissing => "there are no credentials for OpenSearch",
-            PauseReason::Forbidden => "the credentials may not write",
+            PauseReason::Forbidden => "the credentials have no permission to write",
             PauseReason::ReadOnly => "the index is write-protected",
             PauseReason::DiskFull => "the index is read-only because a disk is full",
-            PauseReason::IndexMissing => "the index is not there",
+            PauseReason::IndexMissing => "the index does not exist",
             PauseReason::IndexClosed => "the index is closed",
-            PauseReason::RoutingRequired => "the index asks for routing",
+            PauseReason::RoutingRequired => "the index requires routing",
             PauseReason::InvalidIndexName => "OpenSearch refuses the name of the index",
-            PauseReason::Validation => "OpenSearch refuses to make or change the index",
+            PauseReason::Validation => "OpenSearch refuses to create or change the index",
             PauseReason::Unavailable => "shards or nodes are not available",
             PauseReason::ServerErrors => "OpenSearch answers with errors",
             PauseReason::Throttled => "OpenSearch is overloaded",
             PauseReason::RequestsRefused => "OpenSearch refuses every request",
             PauseReason::DocumentsRefused => "the index refuses document after document and accepts none",
-            PauseReason::Gateway => "a proxy answers in place of OpenSearch",
-            PauseReason::Redirected => "requests are redirected to another place",
+            PauseReason::Gateway => "a proxy answers instead of OpenSearch",
+            PauseReason::Redirected => "requests are redirected",
             PauseReason::ClusterReadOnly => "the cluster is write-protected",
-            PauseReason::CreateBlocked => "the cluster may not make indices",
-            PauseReason::NotOpenSearch => "the answers are not those of OpenSearch",
+            PauseReason::CreateBlocked => "the cluster is blocked from creating indices",
+            PauseReason::NotOpenSearch => "the answers do not come from OpenSearch",
         })
     }
 }

@@ -64,7 +64,7 @@ pub struct Answer {
     pub status: u16,
     /// The body; JSON where OpenSearch itself answered.
     pub body: Bytes,
-    /// `Retry-After`, as long as the server says; whoever waits caps it.
+    /// `Retry-After` as the server sent it; the caller limits it.
     pub retry_after: Option<Duration>,
 }
 

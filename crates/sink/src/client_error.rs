@@ -1,4 +1,4 @@
-//! Why there is no answer, in words that an operator can act on.
+//! Connection errors, in words that an operator can act on.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::auth::AuthError;
 #[non_exhaustive]
 pub enum ClientError {
     /// The client cannot be made from its configuration.
-    #[error("the OpenSearch client cannot be made: {reason}")]
+    #[error("the OpenSearch client cannot be created: {reason}")]
     Build {
         /// What is wrong.
         reason: String,
@@ -62,7 +62,7 @@ pub enum ClientError {
         problem: TlsProblem,
     },
     /// The port speaks HTTP where `opensearch.url` says HTTPS, or the other way round.
-    #[error("OpenSearch at {endpoint} speaks {spoken}, and opensearch.url says {configured}")]
+    #[error("OpenSearch at {endpoint} speaks {spoken}, but opensearch.url says {configured}")]
     WrongScheme {
         /// Host and port.
         endpoint: String,
@@ -95,10 +95,10 @@ pub enum TlsProblem {
     #[error("the server's certificate is signed by an unknown authority")]
     UnknownAuthority,
     /// Made out to another name.
-    #[error("the server's certificate is made out to another host name")]
+    #[error("the server's certificate is for another host name")]
     WrongName,
     /// The server's own certificate says that it is an authority, which is trusted where a file names it.
-    #[error("the server shows a certificate that it signed itself")]
+    #[error("the server's certificate is self-signed")]
     SelfSigned,
     /// The answer is no TLS.
     #[error("the port does not speak TLS")]
@@ -138,7 +138,7 @@ fn is_self_signed(error: &(dyn Error + Send + Sync + 'static)) -> bool {
 // === impl ClientError ===
 
 impl ClientError {
-    /// Whether the request may have been carried out all the same.
+    /// Whether the request may have been carried out anyway.
     pub(crate) fn may_be_carried_out(&self) -> bool {
         matches!(self, ClientError::TimedOut { .. } | ClientError::Interrupted { .. })
     }
@@ -154,14 +154,14 @@ impl ClientError {
             ClientError::Unreachable { .. } => {
                 "check that OpenSearch runs, and that opensearch.url, the network and security groups let this machine reach it"
             }
-            ClientError::TimedOut { .. } => "look at the cluster's load, or raise opensearch.request_timeout",
+            ClientError::TimedOut { .. } => "check the cluster's load, or raise opensearch.request_timeout",
             ClientError::Interrupted { .. } => {
-                "look for a proxy or load balancer that closes connections, or for a restarting node; a port that speaks TLS needs https://"
+                "look for a proxy or load balancer that closes connections, or for a restarting node; if the port speaks TLS, use https://"
             }
             ClientError::Tls { problem, .. } => problem.hint(),
             ClientError::WrongScheme { spoken: "https", .. } => "write https:// in opensearch.url",
-            ClientError::WrongScheme { .. } => "write http:// in opensearch.url, or switch TLS on at the server",
-            ClientError::Json { .. } => "check that opensearch.url leads to OpenSearch and not to something else",
+            ClientError::WrongScheme { .. } => "write http:// in opensearch.url, or turn on TLS at the server",
+            ClientError::Json { .. } => "check that opensearch.url points to OpenSearch",
         }
     }
 }
@@ -170,14 +170,14 @@ impl TlsProblem {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            TlsProblem::Expired => "renew the certificate of the OpenSearch nodes or of the proxy before them",
+            TlsProblem::Expired => "renew the certificate of the OpenSearch nodes or of the proxy in front of them",
             TlsProblem::NotYetValid => "compare the clocks of this machine and of the server",
             TlsProblem::UnknownAuthority => {
-                "set opensearch.ca_file to a PEM file with the authority that signed the server's certificate, or with that certificate itself"
+                "set opensearch.ca_file to a PEM file with the certificate of the server's authority, or of the server itself"
             }
-            TlsProblem::WrongName => "use a host name in opensearch.url that the certificate is made out to",
+            TlsProblem::WrongName => "use a host name of the certificate in opensearch.url",
             TlsProblem::SelfSigned => {
-                "set opensearch.ca_file to a PEM file with this very certificate; one that was renewed must be named again"
+                "set opensearch.ca_file to a PEM file with this certificate; after a renewal, replace the file"
             }
             TlsProblem::NoTls => "check the port in opensearch.url, and whether the server speaks TLS there",
             TlsProblem::Other(_) => "check that the port speaks TLS and that both sides share a TLS version",

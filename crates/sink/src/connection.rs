@@ -1,7 +1,7 @@
-//! The connection to the endpoint: one HTTP client, which signs where signing is asked for.
+//! The connection to the endpoint: one HTTP client, which signs requests if configured.
 //!
-//! It is our own and not the `opensearch` crate's transport, for two things that one does not take: a verifier of
-//! certificates ([`crate::tls`]), and a policy for redirects. That transport follows them, with the body, to any host.
+//! It replaces the transport of the `opensearch` crate, which accepts neither a verifier of certificates
+//! ([`crate::tls`]) nor a policy for redirects: that transport follows redirects, with the body, to any host.
 
 use std::error::Error;
 use std::time::SystemTime;

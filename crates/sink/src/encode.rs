@@ -1,20 +1,20 @@
-//! Operations to the lines of a bulk body, and the checks that one bad operation must not reach OpenSearch.
+//! Encodes operations as lines of a bulk body, and checks them, so that a bad operation does not reach OpenSearch.
 
 use streamdex_config::LARGEST_BODY;
 use streamdex_mapping::{Action, LONGEST_ID, Operation};
 
-/// An operation that would fail every other one of its request.
+/// An operation that would make its whole request fail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unsendable {
     /// `_id` is empty or longer than [`LONGEST_ID`].
-    #[error("the document id has {0} bytes, and 1 to {LONGEST_ID} are allowed")]
+    #[error("the document id has {0} bytes, but only 1 to {LONGEST_ID} are allowed")]
     Id(usize),
     /// The version does not fit into the 63 bits that OpenSearch has for it.
     #[error("the document version is above 2^63 - 1")]
     Version,
     /// Larger than any request may be.
-    #[error("the document has {bytes} bytes with its action, and a request may have {LARGEST_BODY}")]
+    #[error("the document has {bytes} bytes with its action, but a request is limited to {LARGEST_BODY}")]
     TooLarge {
         /// Of both lines.
         bytes: usize,

@@ -1,4 +1,4 @@
-//! What is held back, why and since when; and when to say so. Pure: times are arguments.
+//! Pauses of writing: scope, reason and start, and the times to log them. Pure: times are arguments.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ pub enum Scope {
     Cluster,
 }
 
-/// A state in which operations are held back.
+/// A pause: a state in which operations wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
     /// What is held back.
@@ -43,7 +43,7 @@ pub struct Pause {
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     entries: BTreeMap<Scope, Entry>,
-    /// What each scope was last reported for, so that one that comes and goes is no line each time.
+    /// The last report of each scope, so that a pause that comes and goes is not logged each time.
     reported: BTreeMap<Scope, (PauseReason, Instant)>,
 }
 

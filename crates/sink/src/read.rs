@@ -1,6 +1,6 @@
-//! What indices hold: documents by their addresses, and every id of an index. For whoever compares an index with its table.
+//! Reads documents by their addresses, and every id of an index, to compare an index with its table.
 //!
-//! Nothing here changes an index. An answer that lacks what was asked for says nothing, and is asked for again.
+//! Nothing here changes an index. An incomplete answer proves nothing, and the request is repeated.
 
 mod cursor;
 mod get;

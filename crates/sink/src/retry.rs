@@ -1,4 +1,4 @@
-//! How long to wait before something is sent again: exponential intervals with full jitter.
+//! The delays between retries: exponential intervals with full jitter.
 //!
 //! The only file that names the `backoff` crate, and for its intervals alone (ADR 0006). Its own jitter is
 //! switched off, since it takes a random number that no test can seed.
@@ -91,8 +91,8 @@ impl RetrySchedule {
         self.intervals.get(position).or(self.intervals.last()).copied().unwrap_or_default()
     }
 
-    /// How long attempt number `attempt` waits: anything up to its interval, on top of what the server asked for. That
-    /// counts up to the longest interval: a proxy that asks for a day, or for ever, must not stop the work.
+    /// How long attempt number `attempt` waits: anything up to its interval, on top of what the server asked for. It is
+    /// limited to the longest interval: a proxy that asks for a day, or for ever, must not stop the work.
     pub fn delay(&self, attempt: u32, retry_after: Option<Duration>, jitter: &mut Jitter) -> Duration {
         let longest = self.interval(u32::MAX);
         retry_after.unwrap_or_default().min(longest).saturating_add(jitter.up_to(self.interval(attempt)))

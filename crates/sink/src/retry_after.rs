@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 /// What the server asks to wait, at `now`: seconds, whole or with a fraction, of any size, or an HTTP date (RFC 9110,
 /// section 10.2.3). A date that has passed asks for nothing; `None` where the text is neither.
 ///
-/// The value is the server's own, so whoever waits must cap it.
+/// The value comes from the server, so the caller must limit it.
 pub(crate) fn parse(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     seconds(text).or_else(|| {

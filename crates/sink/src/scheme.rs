@@ -1,7 +1,7 @@
 //! Recognises `http` in `opensearch.url` where the port speaks TLS, and the other way round.
 //!
-//! The errors of such a connection look like many others: it breaks, or the answer is no HTTP. So the port is asked a
-//! second time, with no credentials, for the first byte that it has to say.
+//! The errors of such a connection look like many others: the connection breaks, or the answer is not HTTP. So a second
+//! connection, without credentials, reads the first byte that the port sends.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! Cuts OpenSearch's error reasons down to what may be logged and stored: type, top-level field, expected type.
 //!
-//! The names inside objects are keys of maps, and so content: a field is named by the attribute that it is in. Reasons quote values ("Preview of field's value: …"), ids and whole documents. So nothing of a reason is
-//! passed on that is not recognised here: known sentences are taken apart from their beginning (a value can
-//! only stand after the field's name), and every other one is dropped.
+//! The names inside objects are keys of maps, and so content: a field is named by the attribute that it is in. Reasons
+//! quote values ("Preview of field's value: …"), ids and whole documents. So only recognised parts of a reason are
+//! passed on: known sentences are parsed from their beginning (a value can only follow the field's name), and all
+//! others are dropped.
 
 mod types;
 
@@ -16,7 +17,7 @@ const LONGEST_FIELD: usize = 200;
 /// What OpenSearch calls the document itself, in the place of an object's path.
 const ROOT_OBJECT: &str = "_doc";
 
-/// What may be said of an error: its type and, where the reason is a known sentence, the detail.
+/// The part of an error that may be shown: its type and, if the reason is a known sentence, the detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scrubbed {
     /// OpenSearch's error type, as `mapper_parsing_exception`.
@@ -130,20 +131,20 @@ impl Scrubbed {
     pub fn hint(&self) -> &'static str {
         match &self.detail {
             Some(Detail::FieldLimit { .. }) => {
-                "raise index.mapping.total_fields.limit in [index.NAME] settings, or leave fields out with `include` and `exclude`"
+                "raise index.mapping.total_fields.limit in [index.NAME] settings, or drop fields with `include` and `exclude`"
             }
-            Some(Detail::TooManyDocuments) => "make a new generation of the index with more primary shards",
+            Some(Detail::TooManyDocuments) => "create a new generation of the index with more primary shards",
             Some(Detail::TooDeep { .. }) => {
                 "raise index.mapping.depth.limit, or leave the attribute out with `exclude`"
             }
-            Some(Detail::ImmenseTerm { .. }) => "map the field with ignore_above, or as text alone, in mapping_file",
+            Some(Detail::ImmenseTerm { .. }) => "in mapping_file, map the field with ignore_above, or only as text",
             Some(Detail::UnknownField { .. }) => "add the field to the mapping, or leave it out with `exclude`",
             Some(Detail::MetadataField { .. } | Detail::FieldName) => {
                 "rename the attribute with `rename`, or leave it out with `exclude`"
             }
             Some(Detail::Blocked { .. }) => "remove the block of the index or the cluster",
             Some(_) => {
-                "make the attribute's values of one kind, map the field otherwise in mapping_file, or leave it out with `exclude`"
+                "use one type for all values of the attribute, change the field's mapping in mapping_file, or leave it out with `exclude`"
             }
             None => "compare the item with the mapping of the index",
         }
@@ -328,7 +329,7 @@ impl fmt::Display for Detail {
             }
             Detail::UnknownField { field } => write!(f, "field [{field}] is not in the mapping, which is strict"),
             Detail::ImmenseTerm { field } => write!(f, "field [{field}] holds a term longer than 32,766 bytes"),
-            Detail::MetadataField { field } => write!(f, "field [{field}] has a name that OpenSearch keeps for itself"),
+            Detail::MetadataField { field } => write!(f, "field [{field}] has a name that OpenSearch reserves"),
             Detail::FieldName => f.write_str("a field name is empty, or begins or ends with a dot"),
             Detail::TooDeep { limit } => write!(f, "objects are nested deeper than {limit} levels"),
             Detail::FieldLimit { limit } => write!(f, "the index would have more than {limit} fields"),

@@ -28,7 +28,7 @@ pub enum SecretError {
         after: Duration,
     },
     /// It holds bytes in place of text, or nothing.
-    #[error("the secret {0} holds no text")]
+    #[error("the secret {0} has no string value")]
     NoText(String),
 }
 

@@ -1,8 +1,8 @@
 //! Trust in the certificates of `opensearch.ca_file`: those of authorities, and a server's own.
 //!
 //! The rules for certificates (RFC 5280, as webpki holds them) refuse a self-signed certificate that says it is an
-//! authority, which is what `openssl req -x509` makes. A certificate that the file names is trusted for what it is:
-//! it must be the very one, in date, and made out to the host name that is asked for.
+//! authority, which is what `openssl req -x509` makes. A certificate in the file is trusted directly: the server must
+//! present exactly this certificate, and it must be in date and valid for the host name.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 pub(crate) fn read_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let named: Vec<_> =
         CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-    if named.is_empty() { Err("it holds no certificate in PEM form".to_owned()) } else { Ok(named) }
+    if named.is_empty() { Err("it contains no certificate in PEM format".to_owned()) } else { Ok(named) }
 }
 
 /// A configuration that trusts the platform's authorities and the certificates of a file.

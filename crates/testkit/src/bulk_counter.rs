@@ -1,5 +1,5 @@
-//! A search server that reads each bulk body, counts it, and answers every operation at once: whoever writes to it is
-//! held back by nothing else. All other requests go to a real node.
+//! A search server that reads each bulk body, counts it, and answers every operation at once, so that it never slows a
+//! writer down. All other requests go to a real node.
 //!
 //! ```text
 //! program ──▶ BulkCounter ── _bulk ──▶ counted, and answered here

@@ -1,4 +1,4 @@
-//! Certificates as they should be, and as they should not.
+//! Valid and invalid certificates.
 
 use std::sync::Arc;
 

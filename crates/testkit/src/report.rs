@@ -1,4 +1,4 @@
-//! Which tests ran against which engine, and which were skipped and why.
+//! Reports which tests ran against which engine, and which were skipped and why.
 //!
 //! The test harness cannot skip a test that has started, and a test that passes because its engine is missing is a
 //! lie. So every test asks for its engine here; what came of it is written to `target/test-report`, one file per

@@ -1,7 +1,8 @@
 //! A shop to try streamdex on: `cargo xtask playground`.
 //!
 //! A DynamoDB Local with one table of customers, orders and order lines, as a single-table design has them, and an
-//! OpenSearch with nothing in it. Both are real, in memory, and gone at Ctrl-C. docs/getting-started.md goes on from here.
+//! OpenSearch with nothing in it. Both are real, run in memory, and stop at Ctrl-C. docs/getting-started.md continues
+//! from here.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for people: its output is what it is for")]
 
 mod fill;
@@ -19,7 +20,7 @@ use streamdex_testkit::engines::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Starts a DynamoDB Local with a shop in it, and an empty OpenSearch, until Ctrl-C.
+/// Starts DynamoDB Local with the table of a shop, and an empty OpenSearch, until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask playground")]
 struct Options {
@@ -60,7 +61,7 @@ async fn play(options: &Options) -> anyhow::Result<()> {
     println!("  DynamoDB    {}", dynamodb.endpoint_url());
     println!("  OpenSearch  {}", node.url());
     println!("in another shell:  . {}", env.display());
-    println!("then go on with docs/getting-started.md; Ctrl-C ends all of it");
+    println!("then continue with docs/getting-started.md; Ctrl-C stops everything");
     std::future::pending().await
 }
 

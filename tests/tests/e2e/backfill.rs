@@ -140,7 +140,7 @@ async fn run_fills_an_empty_index_under_load_and_goes_on_after_a_kill() {
     let mut reader = lab.start(&["run"]).await;
     let is_under_way = |record: &Item| number(record, "items") > 0;
     lab.until_recorded("it does not begin", is_under_way, || reader.stderr()).await;
-    assert!(reader.stderr().contains("the index is empty, and is filled"), "{}", reader.stderr());
+    assert!(reader.stderr().contains("filling the empty index"), "{}", reader.stderr());
     reader.kill();
     let mut reader = lab.start(&["run"]).await;
     lab.until_recorded("it does not end", is_complete, || reader.stderr()).await;
@@ -175,7 +175,7 @@ async fn backfill_fills_beside_a_reader_goes_on_where_it_was_and_brings_nothing_
     lab.put(Sessions::new(1, now()).item(Sessions::key_of(900, 0))).await;
     lab.put(Sessions::new(1, now()).item(gone.clone())).await;
     lab.until_indexed(&id(&Sessions::key_of(900, 0))).await;
-    assert!(reader.stderr().contains("`streamdex backfill` writes the items"), "{}", reader.stderr());
+    assert!(reader.stderr().contains("run `streamdex backfill` to write the missing items"), "{}", reader.stderr());
     let status = lab.status().await;
     assert_eq!((&status["phase"], &status["backfill"]), (&json!("partial"), &Value::Null), "{status}");
 
@@ -195,7 +195,7 @@ async fn backfill_fills_beside_a_reader_goes_on_where_it_was_and_brings_nothing_
     lab.until_recorded("the second process does not go on", more, || filling.stderr()).await;
     filling.signal("INT");
     let ended = filling.ended(Duration::from_secs(20)).await;
-    assert!(ended.status == 3 && ended.stderr.contains("goes on where it was"), "{}", ended.stderr);
+    assert!(ended.status == 3 && ended.stderr.contains("run the same command again to continue"), "{}", ended.stderr);
     assert_eq!(lab.status().await["backfill"]["owner"], Value::Null);
 
     let ended = lab.end(&["backfill", "--yes", "--json"]).await;

@@ -84,7 +84,7 @@ async fn readers_move_and_go_back_where_a_function_writes_what_they_see() {
     let load = Load::start(lab.writer(92).writes_per_second(20));
 
     let nameless = lab.end_next(&["rebuild", "--yes", "--beside-lambda", "--from", "misspelt"]).await;
-    assert!(nameless.status == 2 && nameless.stderr.contains("holds nothing of a group"), "{}", nameless.stderr);
+    assert!(nameless.status == 2 && nameless.stderr.contains("has no data of a group"), "{}", nameless.stderr);
     let rebuild = ["rebuild", "--yes", "--from", "default", "--beside-lambda"];
     let mut next = lab.start_next(&rebuild).await;
     next.until_logged("searches move", MOVED_WITHIN, |log| log.contains("searches see the next generation")).await;

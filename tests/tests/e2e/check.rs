@@ -57,15 +57,15 @@ async fn what_is_ready_passes_before_and_after_the_first_run() {
     put(&lab, "a", "Cork").await;
     let before = Checked::of(&lab, &[]).await;
     assert_eq!((before.status, before.in_state("failed")), (0, vec![]), "{before:#?}");
-    assert!(before.has("passed", &["is not there yet; the first write makes it"]), "{before:#?}");
-    assert!(before.has("passed", &["state table", "`run` makes it in an emulator"]), "{before:#?}");
+    assert!(before.has("passed", &["does not exist yet; the first write"]), "{before:#?}");
+    assert!(before.has("passed", &["state table", "in an emulator `run` creates it"]), "{before:#?}");
     assert!(before.has("passed", &["read the stream", "GetRecords"]), "{before:#?}");
-    assert!(before.has("passed", &["sampled items", "1 read, 1 give documents"]), "{before:#?}");
+    assert!(before.has("passed", &["sampled items", "1 read, 1 produce documents"]), "{before:#?}");
     assert_eq!(lab.end(&["run", "--until-end"]).await.status, 0);
     let after = Checked::of(&lab, &[]).await;
     assert_eq!((after.status, after.in_state("failed")), (0, vec![]), "{after:#?}");
     assert!(
-        after.has("passed", &["write to", "allowed: index and delete, new fields, a look at its UUID"]),
+        after.has("passed", &["write to", "allowed: index and delete, new fields, reading its UUID"]),
         "{after:#?}"
     );
     assert!(after.has("passed", &["state table", "ConditionCheckItem", "UpdateItem"]), "{after:#?}");
@@ -172,7 +172,7 @@ async fn what_does_not_fit_is_named_with_what_to_do() {
     let checked = Checked::of(&lab, &[]).await;
     assert!(checked.has("warned", &["index.gc_deletes"]), "{checked:#?}");
     assert!(
-        checked.has("warned", &["a map or a boolean in one item and something else in the next, in: city", "as_json"]),
+        checked.has("warned", &["a map or a boolean in some items and another type in others, in: city", "as_json"]),
         "{checked:#?}"
     );
 }
@@ -209,7 +209,7 @@ async fn a_table_in_an_account_has_its_encryption_recovery_and_readers_looked_at
         ("passed", &["encryption of", "iam-policy --source-key arn:aws:kms:"][..]),
         ("warned", &["recovery of", "point-in-time recovery is off"]),
         ("passed", &["functions on the stream", "none"]),
-        ("failed", &["expiry in", "items expire at ends, and a route says expires_at"]),
+        ("failed", &["expiry in", "items expire at ends, but a route says expires_at"]),
         ("failed", &["state table", "streamdex state create"]),
     ] {
         assert!(checked.has(state, parts), "{parts:?}: {checked:#?}");

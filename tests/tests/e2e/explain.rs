@@ -51,10 +51,10 @@ async fn one_item_of_each_kind_of_trouble() {
     lab.ask(Method::Delete, &document("over")).await;
 
     for (user, status, expected, part) in [
-        ("fine", 0, "in_sync", "is what the item gives"),
+        ("fine", 0, "in_sync", "equals the item"),
         ("lost", 1, "missing", "verify --full --repair"),
         ("changed", 1, "different", "verify --full --repair"),
-        ("nobody", 1, "not_in_table", "there is no item, and a document"),
+        ("nobody", 1, "not_in_table", "there is a document without an item"),
         ("never", 0, "not_in_table", "no document of it"),
         ("other", 0, "filtered", "no route takes the item"),
         ("refused", 1, "dead_lettered", "dlq replay"),
@@ -71,7 +71,7 @@ async fn one_item_of_each_kind_of_trouble() {
     assert!(!shown.stdout.contains("hunter2"), "{}", shown.stdout);
     assert!(explain(&lab, "fine", &["--show-values"]).await.stdout.contains("hunter2"));
     let other = explain(&lab, "other", &[]).await;
-    assert!(other.stdout.contains("does not take it") && other.stdout.contains(": no)"), "{}", other.stdout);
+    assert!(other.stdout.contains("does not match it") && other.stdout.contains(": no)"), "{}", other.stdout);
     let letter = explain(&lab, "refused", &[]).await;
     assert!(letter.stdout.contains("letter "), "{}", letter.stdout);
     // By the id that a search shows.
@@ -79,7 +79,7 @@ async fn one_item_of_each_kind_of_trouble() {
     assert!(by_id.status == 1 && by_id.stdout.contains("different: "), "{}{}", by_id.stdout, by_id.stderr);
     for (arguments, part) in [
         (&["explain", "--key", "user_id=u"][..], "session_id is needed once"),
-        (&["explain", "--key", "user=u"], "user is no key attribute of the table: user_id, session_id"),
+        (&["explain", "--key", "user=u"], "user is not a key attribute of the table: user_id, session_id"),
         (&["explain", "--id", "no id of this table"], "no item of the table has a document with this id"),
         (&["explain", "--key", "user_id"], "write it as NAME=VALUE"),
     ] {

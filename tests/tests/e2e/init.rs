@@ -32,7 +32,7 @@ async fn what_init_writes_for_a_table_checks_runs_and_verifies() {
             .await
     };
     let refused = init(&[]).await;
-    assert!(refused.status == 2 && refused.stderr.contains("is there already"), "{}", refused.stderr);
+    assert!(refused.status == 2 && refused.stderr.contains("exists already"), "{}", refused.stderr);
     let written = init(&["--force", "--json"]).await;
     assert_eq!(written.status, 0, "{}", written.stderr);
     let said: Value = serde_json::from_str(&written.stdout).unwrap();

@@ -151,9 +151,9 @@ async fn what_is_asked_of_a_bucket_in_vain_is_told_with_a_remedy() {
     lab.write_file("event.json", &event(&[]));
     let rows: [(&[&str], i32, &str); 5] = [
         (&["s3://no-such-bucket-here/a"], 3, "NoSuchBucket"),
-        (&["s3:///a"], 2, "names no bucket"),
-        (&["s3://b/a", "--images"], 2, "leave --images out"),
-        (&["event.json", "--remove"], 2, "for objects of S3"),
+        (&["s3:///a"], 2, "does not name a bucket"),
+        (&["s3://b/a", "--images"], 2, "omit --images"),
+        (&["event.json", "--remove"], 2, "works only on S3 objects"),
         (&["event.json", "--remove", "--images"], 2, "cannot be used with"),
     ];
     for (arguments, status, expected) in rows {

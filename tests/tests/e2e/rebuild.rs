@@ -171,7 +171,7 @@ async fn readers_move_to_the_next_generation_under_load_and_back() {
     let items = items();
     let Some(lab) = with_stable_items(items).await else { return };
     let mut earlier = lab.start(&["run"]).await;
-    let is_filled = |log: &str| log.contains("the index holds what the table held before its stream");
+    let is_filled = |log: &str| log.contains("the index now holds the items from before the stream");
     earlier.until_logged("the first one is filled", MOVED_WITHIN, is_filled).await;
     lab.until_equal("before", || earlier.stderr()).await;
     let searches = Searches::start(&lab).await;
@@ -186,7 +186,7 @@ async fn readers_move_to_the_next_generation_under_load_and_back() {
     first.kill();
     let mut rebuild = lab.start_next(&["rebuild", "--yes"]).await;
     rebuild.until_logged("searches move", MOVED_WITHIN, |log| log.contains("searches see the next generation")).await;
-    assert!(rebuild.stderr().contains("going on with the rebuild"), "{}", rebuild.stderr());
+    assert!(rebuild.stderr().contains("continuing the rebuild"), "{}", rebuild.stderr());
     let status = lab.rebuild_status().await;
     for alias in [lab.index.clone(), format!("{}-live", lab.index)] {
         assert_eq!(status["aliases"][&alias], json!([lab.generation(2)]), "{status}");
@@ -234,7 +234,7 @@ async fn what_cannot_be_rebuilt_is_refused_and_an_abort_ends_the_one_that_runs()
     assert!(same.status == 2 && same.stderr.contains("raise `generation`"), "{}", same.stderr);
 
     let mut rebuild = lab.start_next(&["rebuild", "--yes"]).await;
-    let waits = |log: &str| log.contains("all items are compared with their documents");
+    let waits = |log: &str| log.contains("all items are being compared with their documents");
     rebuild.until_logged("it compares", MOVED_WITHIN, waits).await;
     lab.configure_third();
     let third = lab.end_of(THIRD, &["rebuild", "--yes"]).await;
@@ -278,7 +278,7 @@ async fn a_new_name_of_a_placeholder_is_made_by_one_of_the_two_groups() {
     let mut earlier = lab.start(&["run"]).await;
     lab.until_behind("us", 1).await;
     let mut rebuild = lab.start_next(&["rebuild", "--yes", "--from", "default"]).await;
-    let waits = |log: &str| log.contains("all items are compared with their documents");
+    let waits = |log: &str| log.contains("all items are being compared with their documents");
     rebuild.until_logged("it compares", MOVED_WITHIN, waits).await;
     put(100, "cn").await;
     lab.until_behind("cn", 1).await;

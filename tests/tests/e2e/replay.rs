@@ -59,7 +59,7 @@ async fn the_output_of_a_scan_is_replayed() {
     let items: Vec<String> = items.iter().map(dynamodb_json).collect();
     lab.write_file("scan.json", &format!(r#"{{"Items":[{}],"Count":40,"ScannedCount":40}}"#, items.join(",")));
     let refused = lab.end(&["replay", "--images", "scan.json"]).await;
-    assert!(refused.status == 2 && refused.stderr.contains("leave --images out"), "{}", refused.stderr);
+    assert!(refused.status == 2 && refused.stderr.contains("omit --images"), "{}", refused.stderr);
     lab.delete(Sessions::key_of(0, 0)).await;
     assert_eq!(lab.end(&["state", "create"]).await.status, 0);
     let ended = lab.end(&["replay", "--json", "scan.json"]).await;
@@ -68,5 +68,5 @@ async fn the_output_of_a_scan_is_replayed() {
     lab.until_equal("after the replay", || ended.stderr.clone()).await;
     lab.write_file("part.json", r#"{"Items":[{"city":{"S":"Cork"}}]}"#);
     let refused = lab.end(&["replay", "part.json"]).await;
-    assert!(refused.status == 2 && refused.stderr.contains("does not hold the key"), "{}", refused.stderr);
+    assert!(refused.status == 2 && refused.stderr.contains("lacks the table's key"), "{}", refused.stderr);
 }

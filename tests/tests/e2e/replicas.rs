@@ -175,7 +175,7 @@ impl Fleet {
             self.roll(&third).await
         };
         let (_, last) = tokio::join!(wake, others);
-        let knows = |log: &str| log.contains("another worker has taken the lease");
+        let knows = |log: &str| log.contains("another worker took the lease");
         halted.run.until_logged("that it slept", SOON, knows).await;
         self.replicas.push(halted);
         self.all_run();

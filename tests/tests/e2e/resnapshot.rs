@@ -35,7 +35,7 @@ impl Lab {
         assert!(waited.await.is_ok(), "{}", logs());
         println!("{}", logs());
         // Two replicas can meet one gap, each of them once.
-        let closed = logs().matches("on_gap = \"resnapshot\": closed").count();
+        let closed = logs().matches("on_gap = \"resnapshot\": gap closed").count();
         assert!((1..=replicas.len()).contains(&closed), "{closed} gaps");
     }
 

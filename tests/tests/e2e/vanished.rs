@@ -58,7 +58,7 @@ async fn an_index_that_is_deleted_is_a_gap_and_its_impostor_is_named() {
     is_a_recorded_gap(&lab, &ended, &lost).await;
     let impostor = uuid(&lab).await;
     if let Some(impostor) = &impostor {
-        assert!(ended.stderr.contains(impostor) && ended.stderr.contains("left alone"), "{}", ended.stderr);
+        assert!(ended.stderr.contains(impostor) && ended.stderr.contains("is not touched"), "{}", ended.stderr);
     }
     // Started again it does not go on as if nothing had been, and touches nothing.
     lab.put(Sessions::new(6, now()).item(Sessions::key_of(90, 0))).await;
@@ -75,7 +75,7 @@ async fn an_index_in_the_place_of_the_deleted_one_is_named_and_left_alone() {
     lab.put(Sessions::new(6, now()).item(Sessions::key_of(90, 0))).await;
     let ended = run.ended(SOON).await;
     is_a_recorded_gap(&lab, &ended, &lost).await;
-    assert!(ended.stderr.contains(&impostor) && ended.stderr.contains("left alone"), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&impostor) && ended.stderr.contains("is not touched"), "{}", ended.stderr);
     assert_eq!(uuid(&lab).await, Some(impostor));
 }
 

@@ -110,8 +110,8 @@ async fn reader_and_standby_answer_and_neither_logs_a_key() {
     assert_eq!((status, &said["verdict"]), (409, &json!("filtered")), "{said:#}");
     for (body, part) in [
         (json!({"key": {"user_id": "hunter2"}}), "session_id is needed once"),
-        (json!({"key": {"user_id": "hunter2", "session_id": true}}), "is a string or a whole number"),
-        (json!({"keys": {}}), "the body is not what is asked for"),
+        (json!({"key": {"user_id": "hunter2", "session_id": true}}), "must be a string or a whole number"),
+        (json!({"keys": {}}), "the body is not valid"),
         (json!({"key": {"user_id": "hunter2", "session_id": "s1"}, "source": "other"}), "there is no source"),
     ] {
         let (status, said) = first.ask(Method::Post, "await", body).await;

@@ -290,7 +290,7 @@ async fn rebuild_makes_the_granted_calls_and_no_other() {
     let plan = overheard.needed(&["rebuild", "--plan", "--from", "default"], 0).await;
     overheard.forget();
     let mut rebuild = lab.start(&["rebuild", "--yes", "--from", "default"]).await;
-    let compares = |log: &str| log.contains("all items are compared with their documents");
+    let compares = |log: &str| log.contains("all items are being compared with their documents");
     rebuild.until_logged("it compares", crate::lab::LONG, compares).await;
     assert_eq!(rebuild.stop().await.status, 0);
     let begun = overheard.asked();

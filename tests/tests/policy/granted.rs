@@ -53,7 +53,7 @@ pub(crate) async fn granted(lab: &Lab, options: &[&str]) -> Rights {
 
 async fn printed(lab: &Lab, arguments: &[&str]) -> Option<Value> {
     let ended = lab.end(arguments).await;
-    if ended.status == 2 && ended.stderr.contains("nothing is to be granted in OpenSearch") {
+    if ended.status == 2 && ended.stderr.contains("no OpenSearch permissions are needed") {
         return None;
     }
     assert_eq!(ended.status, 0, "{}", ended.stderr);

@@ -143,7 +143,7 @@ impl Secured {
 
     async fn rebuild_and_abort(&self) -> Done {
         let mut rebuild = self.lab.start(&["rebuild", "--yes", "--from", "default"]).await;
-        let compares = |log: &str| log.contains("all items are compared with their documents");
+        let compares = |log: &str| log.contains("all items are being compared with their documents");
         let mut ended = rebuild.ended_or(COMMAND_LIMIT, |log| compares(log) || is_refused(log)).await;
         let is_good = compares(&ended.stderr);
         if is_good {

@@ -1,4 +1,4 @@
-//! Which file uses which, and where that leads in a circle.
+//! The graph of files that use each other, and its circles.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -55,7 +55,7 @@ fn look() -> anyhow::Result<bool> {
     }
     for file in known.difference(&met) {
         passed = false;
-        println!("   {} is in no circle any more: take it off the list in xtask/src/circles", file.display());
+        println!("   {} is no longer in a circle: remove it from the list in xtask/src/circles", file.display());
     }
     Ok(passed)
 }

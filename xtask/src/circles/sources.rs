@@ -1,8 +1,7 @@
-//! The files of a crate, and which paths of the crate each of them names.
+//! The files of a crate, and the paths of the crate that each of them names.
 //!
-//! A path counts wherever it stands: in a `use`, in an expression, a type or a macro's arguments. Left out are tests
-//! (`#[cfg(test)]`), and a `pub use` whose name the file does not need itself: it only shows what another file
-//! holds.
+//! A path counts everywhere: in a `use`, in an expression, a type or a macro's arguments. Tests (`#[cfg(test)]`) are
+//! excluded, and so is a `pub use` whose name the file does not need itself: it only re-exports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

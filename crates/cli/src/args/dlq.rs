@@ -9,71 +9,71 @@ use super::values;
 /// `streamdex dlq …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum DlqCommand {
-    /// List dead letters, without ids and keys of items
+    /// List dead letters, without the ids and keys of items
     List {
-        /// Which letters.
+        /// The letters to act on.
         #[command(flatten)]
         selection: LetterSelectionArgs,
-        /// Where the letters are.
+        /// Where the letters are stored.
         #[command(flatten)]
         store: LetterStoreArgs,
     },
     /// Show one dead letter, with the item's key and the document's id
     Show {
-        /// The letter, as `dlq list` prints it in its first column
+        /// The letter, as in the first column of `dlq list`
         // A record from no stream has a key that begins with a hyphen.
         #[arg(allow_hyphen_values = true, value_name = "LETTER")]
         key: String,
-        /// Where the letters are.
+        /// Where the letters are stored.
         #[command(flatten)]
         store: LetterStoreArgs,
     },
-    /// Read the items of dead letters, write what is there now, and remove the letters whose documents are right then
+    /// Read the items of dead letters again, write their documents, and remove the letters that are resolved
     Replay {
-        /// Which letters.
+        /// The letters to act on.
         #[command(flatten)]
         selection: LetterSelectionArgs,
-        /// Show which letters are meant, and change nothing
+        /// Show which letters match, without changing anything
         #[arg(long)]
         dry_run: bool,
-        /// Where the letters are.
+        /// Where the letters are stored.
         #[command(flatten)]
         store: LetterFileArgs,
     },
-    /// Remove dead letters without a look at their documents
+    /// Remove dead letters without checking their documents
     Drop {
-        /// Which letters.
+        /// The letters to act on.
         #[command(flatten)]
         selection: LetterSelectionArgs,
         /// Remove all of them
         #[arg(long, conflicts_with_all = ["keys", "reason", "index", "older_than", "source"])]
         all: bool,
-        /// Show which letters are meant, and change nothing
+        /// Show which letters match, without changing anything
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask first
+        /// Do not ask for confirmation
         #[arg(long, short)]
         yes: bool,
-        /// Where the letters are.
+        /// Where the letters are stored.
         #[command(flatten)]
         store: LetterStoreArgs,
     },
 }
 
-/// Which dead letters are meant: all that is given must hold.
+/// Filters for dead letters. A letter must match all that are given.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LetterSelectionArgs {
-    /// A letter, as `dlq list` prints it in its first column; may be given several times
+    /// A letter, as in the first column of `dlq list`; may be given several times
     // A record from no stream has a key that begins with a hyphen.
     #[arg(long = "letter", alias = "key", value_name = "LETTER", allow_hyphen_values = true)]
     pub keys: Vec<String>,
-    /// Letters with this reason, as mapper_parsing_exception
+    /// Letters with this reason, such as mapper_parsing_exception
     #[arg(long, value_name = "REASON")]
     pub reason: Option<String>,
     /// Letters for this index
     #[arg(long, value_name = "NAME")]
     pub index: Option<String>,
-    /// Letters that were written at least so long ago
+    /// Letters that were written at least this long ago
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub older_than: Option<u64>,
     /// Letters of this source's table
@@ -81,10 +81,10 @@ pub struct LetterSelectionArgs {
     pub source: Option<String>,
 }
 
-/// Where dead letters are.
+/// Where dead letters are stored.
 #[derive(Debug, Clone, Args)]
 pub struct LetterStoreArgs {
-    /// Read this file of dead letters, and no configuration
+    /// Read dead letters from this file; no configuration is read
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
@@ -92,7 +92,7 @@ pub struct LetterStoreArgs {
 /// A file of dead letters, beside the configuration.
 #[derive(Debug, Clone, Args)]
 pub struct LetterFileArgs {
-    /// Replay the letters of this file, as `replay --images` writes one
+    /// Replay the letters of this file, which `replay --images` wrote
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
 }

@@ -7,22 +7,22 @@ use crate::policy::{Purpose, View};
 /// `streamdex iam-policy`
 #[derive(Debug, Clone, Args)]
 pub struct IamPolicyArgs {
-    /// What the policy is for
+    /// The command or function that the policy is for
     #[arg(long = "for", value_name = "PURPOSE", value_enum)]
     pub(crate) purpose: Purpose,
-    /// Print what OpenSearch itself must allow: role and role mapping, or the Serverless data access policy
+    /// Print the OpenSearch permissions instead: role and role mapping, or the Serverless data access policy
     #[arg(long)]
     pub opensearch: bool,
-    /// What the stream carries: without new images, items are read [taken if not given: NEW_AND_OLD_IMAGES]
+    /// The stream's view type; without new images, items are read from the table [default: NEW_AND_OLD_IMAGES]
     #[arg(long, value_name = "VIEW", value_enum, hide_possible_values = true)]
     pub(crate) view: Option<View>,
-    /// lambda: on-failure records are sent to the function again, which reads their items
+    /// lambda: on-failure records are sent to the function again, and it reads their items
     #[arg(long)]
     pub redrive: bool,
-    /// The account, where neither a stream's ARN nor a role tells it
+    /// The account, if no stream ARN or role contains it
     #[arg(long, value_name = "ID")]
     pub account: Option<String>,
-    /// The region, where the configuration names none
+    /// The region, if the configuration does not name one
     #[arg(long, value_name = "REGION", env = "AWS_REGION", hide_env_values = true)]
     pub region: Option<String>,
     /// The customer key of the source table; may be given several times
@@ -34,7 +34,7 @@ pub struct IamPolicyArgs {
     /// The customer key of the secret that opensearch.auth.password_secret names
     #[arg(long, value_name = "ARN")]
     pub secret_key: Option<String>,
-    /// lambda, replay: the bucket for batches that are given up
+    /// lambda, replay: the bucket for failed batches
     #[arg(long, value_name = "NAME")]
     pub on_failure_bucket: Option<String>,
     /// lambda, replay: the customer key of that bucket
@@ -46,7 +46,7 @@ pub struct IamPolicyArgs {
     /// lambda: the customer key of the function's environment
     #[arg(long, value_name = "ARN")]
     pub function_key: Option<String>,
-    /// lambda: the function's name, to keep its code from what its VPC needs
+    /// lambda: the function's name; its own code is then denied the EC2 permissions that the VPC needs
     #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
     /// lambda: a subnet of the function; may be given several times
@@ -55,13 +55,13 @@ pub struct IamPolicyArgs {
     /// lambda: a security group of the function; may be given several times
     #[arg(long, value_name = "ID", requires = "subnet")]
     pub security_group: Vec<String>,
-    /// The OpenSearch domain, where opensearch.url is not its own address
+    /// The OpenSearch domain, if opensearch.url is a custom address
     #[arg(long, value_name = "NAME")]
     pub domain: Option<String>,
     /// The name of the Serverless collection
     #[arg(long, value_name = "NAME")]
     pub collection: Option<String>,
-    /// --opensearch: the ARN of the role that signs, where the configuration names none
+    /// --opensearch: the ARN of the role that signs requests, if the configuration does not name one
     #[arg(long, value_name = "ARN")]
     pub principal: Option<String>,
     /// Print the policy of this role, which the configuration assumes

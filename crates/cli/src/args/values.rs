@@ -1,4 +1,4 @@
-//! Values of arguments, with an error that says how they are written.
+//! Parsers for argument values. Their errors show the right form.
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -16,20 +16,20 @@ pub(super) fn worker_url(text: &str) -> Result<Url, String> {
     let example = "write it as http://127.0.0.1:9464";
     let url = Url::parse(text).map_err(|error| format!("{error}: {example}"))?;
     if url.scheme() != "http" || url.host().is_none() {
-        return Err(format!("a worker is asked over plain http: {example}"));
+        return Err(format!("a worker serves plain http: {example}"));
     }
     Ok(url)
 }
 
 /// Where to listen.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
-    let hint = "write an IP address and a port, as 127.0.0.1:9464";
+    let hint = "write an IP address and a port, such as 127.0.0.1:9464";
     text.parse().map_err(|_| hint.to_owned())
 }
 
 /// A number of seconds, 0 included.
 pub(super) fn seconds(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "write a whole number of seconds, as 60".to_owned())
+    text.parse().map_err(|_| "write a whole number of seconds, such as 60".to_owned())
 }
 
 /// A number of seconds of 1 or more.

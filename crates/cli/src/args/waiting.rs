@@ -7,13 +7,14 @@ use super::values;
 /// `streamdex await`
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Exit status: 0 where searches find it; 1 where they never will as things are, or the time is over."
+    after_help = "Exit status: 0 if searches find the item; 1 if they never will as things are, or the time is over."
 )]
 pub struct AwaitArgs {
-    /// A key attribute and its value, as user_id=u1; once for each attribute of the table's key. Binary in base64
+    /// A key attribute and its value, such as user_id=u1; once for each attribute of the table's key. Binary values in
+    /// base64
     #[arg(long, value_name = "NAME=VALUE", required = true, value_parser = values::pair)]
     pub key: Vec<(String, String)>,
-    /// The source whose table it is, where there are several
+    /// The source of the item's table, if there are several
     #[arg(long, value_name = "NAME")]
     pub source: Option<String>,
     /// How long to wait

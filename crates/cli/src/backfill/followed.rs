@@ -1,5 +1,5 @@
-//! Who follows the stream of a table that is to be filled: without a follower, what is written meanwhile is missed
-//! (rule B5, docs/registers/guarantees.md).
+//! Finds out who follows the stream during a backfill. Without a follower, changes during the backfill are missed (rule
+//! B5, docs/registers/guarantees.md).
 
 use streamdex_config::{Config, Source};
 use streamdex_mapping::READ_MARGIN_SECONDS;
@@ -49,17 +49,17 @@ pub(super) async fn followed(config: &Config, source: &Source, arguments: &Backf
 }
 
 fn without_stream(table: &str) -> CliError {
-    let message = format!("the table {table} has no stream: what is written to it while it is read would be missed");
+    let message = format!("the table {table} has no stream: changes during the backfill would be missed");
     CliError::new(Exit::Usage, message).with_hint(format!(
-        "switch it on: aws dynamodb update-table --table-name {table} --stream-specification \
-         StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES; or fill once with --no-stream"
+        "turn it on: aws dynamodb update-table --table-name {table} --stream-specification \
+         StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES; or fill once, without following changes, with --no-stream"
     ))
 }
 
 fn nobody_follows(config: &Config, table: &str) -> CliError {
     let group = &config.state.group;
     let message = format!(
-        "nobody follows the stream of {table} yet (group {group}): what is written while it is read would be missed"
+        "nobody follows the stream of {table} yet (group {group}): changes during the backfill would be missed"
     );
     CliError::new(Exit::Usage, message).with_hint(
         "start `streamdex run` first: it fills an empty index by itself; beside the Lambda function add --beside-lambda, \
@@ -90,11 +90,11 @@ impl Followed {
                 "  nobody reads the stream now: start `streamdex run` within a day, or changes are lost\n".to_owned(),
             ),
             Followed::Told => Some(
-                "  as you say, the function has followed the stream since before now: what it cannot read is missed\n"
+                "  with --beside-lambda, the function must already follow the stream: changes that it cannot read are missed\n"
                     .to_owned(),
             ),
             Followed::Nobody => Some(
-                "  the index will be as old as this read: what is written to the table from now on is not followed\n"
+                "  the index will be as old as this read: later changes of the table are not followed\n"
                     .to_owned(),
             ),
         }

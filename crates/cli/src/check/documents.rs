@@ -1,4 +1,4 @@
-//! Whether an index can hold the documents that a sample of items gives: pure.
+//! Checks whether an index can hold the documents of a sample of items. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,27 +70,27 @@ impl Documents {
     pub(super) fn lines(&self) -> Vec<Line> {
         let what = "sampled items";
         let indexed: usize = self.indices.values().map(|fields| fields.documents).sum();
-        let mut says = format!("{} read, {indexed} give documents", self.items);
+        let mut says = format!("{} read, {indexed} produce documents", self.items);
         if self.filtered > 0 {
-            says += &format!(", {} are taken by no route", self.filtered);
+            says += &format!(", {} match no route", self.filtered);
         }
         let mut lines = vec![match self.refused.iter().next() {
             None if self.items > 0 && indexed == 0 => Line::warned(
                 what,
                 says,
-                "look at `when` of the routes: `streamdex explain --key …` says why of one item",
+                "check `when` of the routes: `streamdex explain --key …` shows the reason for one item",
             ),
             None => Line::passed(what, says),
             Some(_) => {
                 let reasons: Vec<String> = self.refused.iter().map(|(name, count)| format!("{count} {name}")).collect();
-                let hint = "`streamdex map` on `aws dynamodb scan` output names them; they become dead letters, and all else goes on";
+                let hint = "they become dead letters, and other items are not affected; `streamdex map` on `aws dynamodb scan` output names them";
                 Line::warned(what, format!("{says}, and some would be dead letters: {}", reasons.join(", ")), hint)
             }
         }];
         let takes_none = self.taken.iter().filter(|(_, items)| self.items >= ENOUGH && **items == 0);
         lines.extend(takes_none.map(|(index, _)| {
-            let says = format!("it takes none of {} sampled items", self.items);
-            Line::warned(format!("route to {index}"), says, "look at its `when`, if there are such items")
+            let says = format!("it matches none of {} sampled items", self.items);
+            Line::warned(format!("route to {index}"), says, "check its `when`, if the table has such items")
         }));
         lines.extend(self.indices.iter().map(|(index, fields)| fields.line(index)));
         lines
@@ -139,32 +139,30 @@ impl Fields {
         let objects =
             clashes(|forms| forms.len() > 1 && !forms.iter().all(|form| matches!(form, Form::Text | Form::Number)));
         if !objects.is_empty() {
-            let says = format!(
-                "{says}; a map or a boolean in one item and something else in the next, in: {}",
-                named(objects)
-            );
+            let says =
+                format!("{says}; a map or a boolean in some items and another type in others, in: {}", named(objects));
             return Line::warned(
                 what,
                 says,
-                "put these into `as_json`: else what comes second is a dead letter, or no search finds it",
+                "add these to `as_json`: otherwise the type that comes second is a dead letter, or no search finds it",
             );
         }
         if fields * 5 > MOST_FIELDS * 4 {
             let says =
-                format!("{says}; an index takes {MOST_FIELDS} where `index.mapping.total_fields.limit` is not set");
+                format!("{says}; an index accepts {MOST_FIELDS} unless `index.mapping.total_fields.limit` is set");
             return Line::warned(
                 what,
                 says,
-                "put maps with ever new members into `as_json` (docs/mappings.md), or raise the limit",
+                "add maps whose keys differ from item to item to `as_json` (docs/mappings.md), or raise the limit",
             );
         }
         let mixed = clashes(|forms| forms.len() > 1);
         if !mixed.is_empty() {
-            let says = format!("{says}; text in one item and a number in the next, in: {}", named(mixed));
+            let says = format!("{says}; text in some items and a number in others, in: {}", named(mixed));
             return Line::warned(
                 what,
                 says,
-                "put these into `numbers_as_string`: else searches do not find what came second",
+                "add these to `numbers_as_string`: otherwise searches do not find the type that comes second",
             );
         }
         Line::passed(what, says)
@@ -205,11 +203,11 @@ mod tests {
         ]);
         let text = text(&lines);
         for part in [
-            "8 read, 6 give documents, 1 are taken by no route, and some would be dead letters: 1 no_index_name",
-            "a map or a boolean in one item and something else in the next, in: value\n",
+            "8 read, 6 produce documents, 1 match no route, and some would be dead letters: 1 no_index_name",
+            "a map or a boolean in some items and another type in others, in: value\n",
             "about 4 in 1 sampled documents\n",
-            "text in one item and a number in the next, in: value\n",
-            "about 905 in 1 sampled documents; an index takes 1000",
+            "text in some items and a number in others, in: value\n",
+            "about 905 in 1 sampled documents; an index accepts 1000",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
@@ -217,7 +215,7 @@ mod tests {
         assert_eq!(none.iter().map(|line| line.state).collect::<Vec<_>>(), [State::Warned], "{none:?}");
         let many = documents(&vec![json!({"pk": {"S": "1"}}); 20]);
         assert!(
-            many.iter().any(|line| line.state == State::Warned && line.says.contains("takes none of 20")),
+            many.iter().any(|line| line.state == State::Warned && line.says.contains("matches none of 20")),
             "{many:?}"
         );
         assert_eq!(documents(&[]).iter().map(|line| line.state).collect::<Vec<_>>(), [State::Passed]);

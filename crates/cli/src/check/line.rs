@@ -1,4 +1,4 @@
-//! One line of a check, and all of them on a screen: pure.
+//! The lines of a check, and their output. Pure.
 
 use serde::Serialize;
 
@@ -112,8 +112,8 @@ mod tests {
 
     #[test]
     fn hints_stand_below_what_they_are_about() {
-        let lines = [Line::passed("table", "it is there"), Line::failed("a stream", "it is off", "switch it on")];
-        let wanted = "passed  table     it is there\nFAILED  a stream  it is off\n                  -> switch it on\n\n1 passed, 0 warned, 1 failed, 0 not known\n";
+        let lines = [Line::passed("table", "it is there"), Line::failed("a stream", "it is off", "turn it on")];
+        let wanted = "passed  table     it is there\nFAILED  a stream  it is off\n                  -> turn it on\n\n1 passed, 0 warned, 1 failed, 0 not known\n";
         assert_eq!(text(&lines), wanted);
     }
 }

@@ -1,4 +1,4 @@
-//! Who else reads a stream: event source mappings of AWS Lambda.
+//! Finds other readers of a stream: event source mappings of AWS Lambda.
 
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::{EventSourceMappingConfiguration, EventSourcePosition};
@@ -15,7 +15,7 @@ pub(super) async fn line(shared: &streamdex_aws::SdkConfig, stream: &StreamArn) 
     let listed = Box::pin(client.list_event_source_mappings().event_source_arn(stream.as_str()).send()).await;
     match listed {
         Ok(listed) => of_mappings(what, listed.event_source_mappings()),
-        Err(error) => Line::unknown(what, format!("Lambda was not asked: {}", call_reason(&error)), command),
+        Err(error) => Line::unknown(what, format!("Lambda could not be asked: {}", call_reason(&error)), command),
     }
 }
 
@@ -38,20 +38,20 @@ fn of_mappings(what: String, mappings: &[EventSourceMappingConfiguration]) -> Li
     let says = names.join(", ");
     if !latest.is_empty() {
         let says = format!(
-            "{says}; {} began at LATEST: what changed while it was made or changed was skipped",
+            "{says}; {} began at LATEST: changes during its creation or update were skipped",
             latest.join(", ")
         );
         return Line::warned(
             what,
             says,
-            "if that is the function of streamdex: make the mapping again with TRIM_HORIZON, and look with `streamdex verify --full`",
+            "if that is streamdex's function: create the mapping again with TRIM_HORIZON, and run `streamdex verify --full`",
         );
     }
     if mappings.len() > 1 {
         return Line::warned(
             what,
-            format!("{says}: two readers at most keep up on a stream, `run` included"),
-            "let one of them send its records on to others",
+            format!("{says}: a stream serves at most two readers, `run` included"),
+            "let one of them forward its records to the others",
         );
     }
     Line::passed(what, says)
@@ -72,7 +72,7 @@ mod tests {
         for (mappings, state, part) in [
             (vec![], State::Passed, "none"),
             (vec![horizon("a")], State::Passed, "a"),
-            (vec![horizon("a"), horizon("b")], State::Warned, "two readers at most"),
+            (vec![horizon("a"), horizon("b")], State::Warned, "at most two readers"),
             (vec![mapping("b", EventSourcePosition::Latest)], State::Warned, "b began at LATEST"),
         ] {
             let line = of_mappings("functions".to_owned(), &mappings);

@@ -42,7 +42,7 @@ pub(super) async fn lines(config: &Config, facts: &SetupContext) -> Vec<Line> {
     }
     lines.extend(of_reads(config));
     if !is_complete && !matches!(config.opensearch.auth, Auth::None) {
-        let says = "whether these credentials may make and write them is not tried";
+        let says = "whether these credentials may create and write them was not tested";
         lines.push(Line::unknown("missing indices", says, GRANT));
     }
     lines
@@ -61,7 +61,7 @@ fn of_flavour(flavour: &Flavour, endpoint: &str) -> Line {
     };
     let says = format!("{name} answers at {endpoint}");
     if *flavour == Flavour::Unknown {
-        return Line::warned("OpenSearch", format!("{says}: these credentials may not ask for it"), GRANT);
+        return Line::warned("OpenSearch", format!("{says}: these credentials may not see it"), GRANT);
     }
     let lacks = flavour.lacks();
     if lacks.is_empty() {
@@ -74,7 +74,7 @@ fn of_flavour(flavour: &Flavour, endpoint: &str) -> Line {
 fn of_encryption(config: &Config, flavour: &Flavour) -> Option<Line> {
     let what = "encryption of the domain";
     if *flavour == Flavour::Serverless {
-        return Some(Line::passed("encryption of the collection", "collections always are encrypted"));
+        return Some(Line::passed("encryption of the collection", "collections are always encrypted"));
     }
     let Auth::SigV4 { region, .. } = &config.opensearch.auth else { return None };
     let name = domain_of(&config.opensearch.url).unwrap_or("NAME");
@@ -82,7 +82,7 @@ fn of_encryption(config: &Config, flavour: &Flavour) -> Option<Line> {
     let command = format!(
         "aws opensearch describe-domain --domain-name {name}{region} --query 'DomainStatus.[EncryptionAtRestOptions,NodeToNodeEncryptionOptions]'"
     );
-    Some(Line::unknown(what, "OpenSearch does not say", command))
+    Some(Line::unknown(what, "OpenSearch does not report it", command))
 }
 
 fn of_body_limit(config: &Config, limit: Result<u64, SetupError>) -> Line {
@@ -91,12 +91,13 @@ fn of_body_limit(config: &Config, limit: Result<u64, SetupError>) -> Line {
     match limit {
         Ok(limit) if batch > limit => Line::warned(
             what,
-            format!("the nodes take {limit} bytes, and opensearch.max_batch_bytes is {batch}"),
-            "lower it: what is too large is divided and sent again",
+            format!("the nodes accept {limit} bytes, but opensearch.max_batch_bytes is {batch}"),
+            "lower it: requests that are too large are split and sent again",
         ),
-        Ok(limit) => Line::passed(what, format!("the nodes take {limit} bytes, and {batch} are sent at most")),
+        Ok(limit) => Line::passed(what, format!("the nodes accept {limit} bytes, and a request has at most {batch}")),
         Err(error) => {
-            let hint = "GET /_nodes/http shows it; a domain of AWS takes 10 MiB or 100 MiB, by its type of instance";
+            let hint =
+                "GET /_nodes/http shows it; an AWS domain accepts 10 MiB or 100 MiB, depending on its instance type";
             Line::unknown(what, format!("not known: {error}"), hint)
         }
     }
@@ -107,13 +108,13 @@ async fn of_index(client: &Client, index: &str, plan: &Plan, is_filled: bool) ->
     let is_there = plan.uuid.is_some();
     let says = match (plan.note, is_there) {
         (Some(note), _) => note.to_owned(),
-        (None, true) => format!("{} is there, {} documents", plan.writes_to, documents(plan)),
+        (None, true) => format!("{} exists, {} documents", plan.writes_to, documents(plan)),
         (None, false) => {
-            format!("{} is not there yet; the first write makes it, or streamdex index apply", plan.writes_to)
+            format!("{} does not exist yet; the first write or `streamdex index apply` creates it", plan.writes_to)
         }
     };
     let first = match plan.note {
-        Some(_) => Line::unknown(what(), says, "run it, and look again: `streamdex status --indices`"),
+        Some(_) => Line::unknown(what(), says, "run it, and check again: `streamdex status --indices`"),
         None => Line::passed(what(), says),
     };
     let mut lines = vec![first];
@@ -129,7 +130,7 @@ async fn of_index(client: &Client, index: &str, plan: &Plan, is_filled: bool) ->
     lines
 }
 
-/// What `run` asks of an index that is there: a line for each refusal, or one for all that is allowed.
+/// Tests the requests of `run` on an existing index: a line for each refusal, or one line if all are allowed.
 async fn tried(client: &Client, plan: &Plan) -> Vec<Line> {
     let concrete = &*plan.writes_to;
     let mut results = vec![("write to", "index and delete", trial::may_write(client, concrete).await)];
@@ -137,7 +138,7 @@ async fn tried(client: &Client, plan: &Plan) -> Vec<Line> {
     if plan.manage == "create" {
         results.push(("new fields in", "new fields", trial::may_add_fields(client, concrete).await));
     }
-    results.push(("the UUID of", "a look at its UUID", trial::may_watch(client, concrete).await));
+    results.push(("the UUID of", "reading its UUID", trial::may_watch(client, concrete).await));
     let refused = results.iter().filter_map(|(what, _, tried)| {
         let error = tried.as_ref().err()?;
         Some(failed(format!("{what} {concrete}"), error))
@@ -171,7 +172,7 @@ fn of_reads(config: &Config) -> Option<Line> {
         (false, false) => return None,
     };
     let asks = !matches!(config.opensearch.auth, Auth::None);
-    asks.then(|| Line::unknown(what, "whether these credentials may read and refresh indices is not tried", GRANT))
+    asks.then(|| Line::unknown(what, "whether these credentials may read and refresh indices was not tested", GRANT))
 }
 
 fn documents(plan: &Plan) -> String {
@@ -183,7 +184,7 @@ fn documents(plan: &Plan) -> String {
 async fn of_policy(client: &Client, index: &str, plan: &Plan) -> Option<Line> {
     let what = format!("index {index}");
     let rolled = plan.settings.keys().find(|name| name.ends_with("rollover_alias") || name.contains("lifecycle"));
-    let hint = "take the policy off: a rollover starts an index that nobody writes to, and a delete is a gap";
+    let hint = "remove the policy: a rollover creates an index that nobody writes to, and a deleted index is a gap";
     if let Some(setting) = rolled {
         return Some(Line::warned(what, format!("`{setting}` is set, so a policy rolls the index over"), hint));
     }
@@ -192,7 +193,7 @@ async fn of_policy(client: &Client, index: &str, plan: &Plan) -> Option<Line> {
         Ok(Some(policy)) => Some(Line::warned(what, format!("the policy {policy} manages the index"), hint)),
         Err(error) => {
             let command = format!("GET /_plugins/_ism/explain/{}", plan.writes_to);
-            Some(Line::unknown(what, format!("whether a policy rolls it over is not known: {error}"), command))
+            Some(Line::unknown(what, format!("whether a policy rolls it over is unknown: {error}"), command))
         }
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn tried(what: String, tried: &[Tried]) -> Line {
         tried.iter().filter_map(|one| Some((one.action, one.result.as_ref()?.as_ref().err()?))).collect();
     let allowed = names(|one| matches!(one.result, Some(Ok(()))));
     let untried = names(|one| one.result.is_none());
-    let left = if untried.is_empty() { String::new() } else { format!("; not tried: {}", untried.join(", ")) };
+    let left = if untried.is_empty() { String::new() } else { format!("; not tested: {}", untried.join(", ")) };
     match failed.first() {
         None => Line::passed(what, format!("allowed: {}{left}", allowed.join(", "))),
         Some((_, error)) => {
@@ -97,7 +97,7 @@ fn of_table(survey: &Survey) -> Line {
     if *is_active {
         Line::passed(what, says)
     } else {
-        Line::failed(what, format!("{says}; it is not active"), "wait until DynamoDB has made or changed it")
+        Line::failed(what, format!("{says}; it is not active"), "wait until DynamoDB has created or updated it")
     }
 }
 
@@ -128,17 +128,17 @@ fn stream_arn(source: &Source, survey: &Survey) -> Option<StreamArn> {
 fn of_stream(source: &Source, survey: &Survey) -> Vec<Line> {
     let what = format!("stream of {}", survey.table);
     let Some((arn, view)) = &survey.stream else {
-        return vec![Line::failed(what, "it is off, so no change is seen", switch_stream_on(&survey.table))];
+        return vec![Line::failed(what, "it is off, so no change can be read", switch_stream_on(&survey.table))];
     };
     let mut lines = Vec::new();
     if let TableReference::StreamArn(named) = &source.table
         && named != arn
     {
-        let says = format!("the configuration names {}, and the table has {}", named.label(), arn.label());
+        let says = format!("the configuration names {}, but the table has {}", named.label(), arn.label());
         lines.push(Line::failed(
             what.clone(),
             says,
-            "name the table in place of the stream, or the stream that it has now",
+            "name the table instead of the stream, or name its current stream",
         ));
     }
     let keys = survey.size.key_names();
@@ -150,11 +150,11 @@ fn of_stream(source: &Source, survey: &Survey) -> Vec<Line> {
             need.hint(),
         ),
         None if matches!(view, StreamView::KeysOnly | StreamView::OldImage) => {
-            let says = format!("it is on, and carries {}, so each changed item is read", view.name());
+            let says = format!("it is on, and carries {}, so each changed item is read from the table", view.name());
             Line::warned(
                 what,
                 says,
-                "NEW_AND_OLD_IMAGES needs no reads, and sends nothing for changes that leave the document as it is",
+                "NEW_AND_OLD_IMAGES needs no reads, and changes that leave the document unchanged are not sent",
             )
         }
         None => Line::passed(what, format!("it is on, and carries {}", view.name())),
@@ -168,25 +168,25 @@ fn of_ttl(source: &Source, table: &str, ttl: Result<Option<String>, CliError>) -
     match ttl {
         Err(error) => {
             let command = format!("aws dynamodb describe-time-to-live --table-name {table}");
-            Line::unknown(what, format!("the table was not asked for its TTL: {error}"), command)
+            Line::unknown(what, format!("the table's TTL could not be read: {error}"), command)
         }
         Ok(Some(attribute)) if routes.is_empty() => {
-            let says = format!("items expire at {attribute}, and no route has a ttl");
+            let says = format!("items expire at {attribute}, but no route has a ttl");
             let hint = format!(
-                "ttl = {{ attribute = \"{attribute}\" }} in a route maps it as a date, and makes an alias of live items: DynamoDB removes them up to days late"
+                "ttl = {{ attribute = \"{attribute}\" }} in a route maps it as a date, and creates an alias of live items: DynamoDB removes expired items up to days late"
             );
             Line::warned(what, says, hint)
         }
         Ok(Some(attribute)) if routes.iter().any(|route| *route != attribute) => Line::failed(
             what,
-            format!("items expire at {attribute}, and a route says {}", routes.join(", ")),
+            format!("items expire at {attribute}, but a route says {}", routes.join(", ")),
             "name the table's TTL attribute in ttl.attribute",
         ),
         Ok(Some(attribute)) => Line::passed(what, format!("items expire at {attribute}, as the routes say")),
         Ok(None) if routes.is_empty() => Line::passed(what, "items do not expire"),
         Ok(None) => {
-            let says = format!("the routes have a ttl ({}), and TTL is off in the table", routes.join(", "));
-            Line::warned(what, says, "switch it on: aws dynamodb update-time-to-live; or take ttl out of the routes")
+            let says = format!("the routes have a ttl ({}), but TTL is off in the table", routes.join(", "));
+            Line::warned(what, says, "turn it on: aws dynamodb update-time-to-live; or remove ttl from the routes")
         }
     }
 }
@@ -194,12 +194,12 @@ fn of_ttl(source: &Source, table: &str, ttl: Result<Option<String>, CliError>) -
 fn of_encryption(survey: &Survey) -> Line {
     let what = format!("encryption of {}", survey.table);
     match &survey.kms_key {
-        None => Line::passed(what, "with a key that DynamoDB owns; nothing to grant"),
+        None => Line::passed(what, "with a key that DynamoDB owns; no permission is needed"),
         Some(key) => {
-            let says = "with a KMS key; if it is a customer key, whoever reads needs kms:Decrypt";
+            let says = "with a KMS key; if it is a customer key, readers need kms:Decrypt";
             Line::passed(
                 what,
-                format!("{says} (iam-policy --source-key {key}); reads below show whether it is granted"),
+                format!("{says} (iam-policy --source-key {key}); the reads below show whether it is granted"),
             )
         }
     }
@@ -210,12 +210,12 @@ fn of_recovery(table: &str, recovery: Result<bool, CliError>) -> Line {
     match recovery {
         Ok(true) => Line::passed(what, "point-in-time recovery is on"),
         Ok(false) => {
-            let hint = "streamdex only reads it, and needs no recovery; your data may";
+            let hint = "streamdex only reads the table and does not need it; your data may";
             Line::warned(what, "point-in-time recovery is off", hint)
         }
         Err(error) => {
             let command = format!("aws dynamodb describe-continuous-backups --table-name {table}");
-            Line::unknown(what, format!("the table was not asked: {error}"), command)
+            Line::unknown(what, format!("the table could not be asked: {error}"), command)
         }
     }
 }
@@ -227,7 +227,7 @@ fn of_replicas(survey: &Survey) -> Option<Line> {
         Line::warned(
             format!("table {}", survey.table),
             says,
-            "follow it in one region for one index: docs/global-tables.md",
+            "for one index, follow it in one region: docs/global-tables.md",
         )
     })
 }
@@ -239,8 +239,8 @@ async fn of_items(source: &Source, clients: &SourceClients, survey: &Survey, sam
         Ok(sampled) => sampled,
         Err(error) if run_reads_items(source, survey) => return vec![refused(what, &error)],
         Err(error) => {
-            let hint = "with this configuration `run` does not need that; `verify` and `backfill` do";
-            return vec![Line::unknown(what, format!("items were not read: {error}"), hint)];
+            let hint = "with this configuration `run` does not need it, but `verify` and `backfill` do";
+            return vec![Line::unknown(what, format!("items could not be read: {error}"), hint)];
         }
     };
     let keys = survey.size.key_names();
@@ -266,5 +266,9 @@ fn of_clock(difference: Duration) -> Line {
     if difference <= FAR_OFF {
         return Line::passed("this machine's clock", says);
     }
-    Line::warned("this machine's clock", says, "set it by NTP: AWS refuses requests that are five minutes off")
+    Line::warned(
+        "this machine's clock",
+        says,
+        "synchronise it with NTP: AWS refuses requests whose time is five minutes off",
+    )
 }

@@ -22,7 +22,7 @@ pub(super) async fn line(config: &Config, table: Option<&TableArn>) -> Line {
         Err(error) => return refused(what, &error),
     };
     if survey.size.key_names() != ["pk", "sk"] {
-        let says = format!("its key is {}, so it is no state table", survey.size.key_names().join(", "));
+        let says = format!("its key is {}, so it is not a state table", survey.size.key_names().join(", "));
         return Line::failed(what, says, "name another table in state.table");
     }
     let group = state.group();
@@ -35,7 +35,7 @@ pub(super) async fn line(config: &Config, table: Option<&TableArn>) -> Line {
 
 fn missing(what: String, table: Option<&TableArn>) -> Line {
     if table.is_some_and(TableArn::is_emulator) {
-        return Line::passed(what, "it is not there yet; `run` makes it in an emulator");
+        return Line::passed(what, "it does not exist yet; in an emulator `run` creates it");
     }
-    Line::failed(what, "there is no such table", "streamdex state create makes it, as the templates do")
+    Line::failed(what, "there is no such table", "create it with `streamdex state create`; the templates create it too")
 }

@@ -24,10 +24,8 @@ pub(super) async fn run(global: &Global, store: &Store, selection: &Selection, h
     }
     let mut dropped = 0_usize;
     if !letters.is_empty() && !how.is_dry {
-        let question = format!(
-            "Nobody will know of these {} any more, and their documents stay as they are. Drop them?",
-            letters.len()
-        );
+        let question =
+            format!("{} dead letters will be removed, and their documents stay as they are. Drop them?", letters.len());
         if !how.is_confirmed && !confirm::is_wanted("dropping dead letters", &question)? {
             return Ok(Exit::Done);
         }
@@ -38,12 +36,12 @@ pub(super) async fn run(global: &Global, store: &Store, selection: &Selection, h
     if global.json {
         output::print_json(&json!({ "letters": letters.len(), "dropped": dropped, "place": store.place }))?;
     } else if how.is_dry {
-        output::note(&format!("{} dead letters are meant; nothing was dropped\n", letters.len()));
+        output::note(&format!("{} dead letters match; nothing was dropped\n", letters.len()));
     } else {
         output::print(&format!("{dropped} dead letters dropped from {}\n", store.place))?;
         let changed = letters.len() - dropped;
         if changed > 0 {
-            output::note(&format!("{changed} were written again meanwhile, and stay\n"));
+            output::note(&format!("{changed} were written again meanwhile and were kept\n"));
         }
     }
     Ok(Exit::Done)

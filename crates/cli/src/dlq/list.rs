@@ -36,7 +36,7 @@ pub(super) async fn list(global: &Global, store: &Store, selection: &Selection) 
         }
     }
     for place in &malformed {
-        tracing::warn!(place, "no readable dead letter here");
+        tracing::warn!(place, "the dead letter cannot be read");
     }
     if global.json {
         output::print_json(&json!({ "dead_letters": letters, "malformed": malformed, "place": place }))?;
@@ -79,7 +79,7 @@ fn as_json(letter: &DeadLetter) -> Value {
 /// Shows one letter.
 pub(super) async fn show(global: &Global, store: &Store, key: &LetterKey) -> Result<Exit, CliError> {
     let letter = store.letters.get(key).await?;
-    let message = format!("there is no dead letter {key} in {}", store.place);
+    let message = format!("dead letter {key} is not in {}", store.place);
     let letter = &letter.ok_or_else(|| CliError::new(Exit::Usage, message).with_hint(KEY_HINT))?;
     if global.json {
         output::print_json(&as_json(letter))?;
@@ -110,7 +110,7 @@ pub(super) async fn show(global: &Global, store: &Store, key: &LetterKey) -> Res
 /// The kept form of an archived item; only archive copies have one.
 fn document(letter: &DeadLetter) -> Option<String> {
     if letter.document_omitted {
-        return Some("too large, it was not kept".to_owned());
+        return Some("not kept: too large".to_owned());
     }
     letter.document().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

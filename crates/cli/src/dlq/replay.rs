@@ -44,7 +44,7 @@ pub(super) async fn run(global: &Global, request: Request) -> Result<Exit, CliEr
     };
     let meant = store.meant(&request.selection).await?;
     for place in &meant.malformed {
-        tracing::warn!(place, "no readable dead letter here");
+        tracing::warn!(place, "the dead letter cannot be read");
     }
     let of_source = |letter: &&DeadLetter| sources.iter().any(|source| source.table.table_name() == letter.table);
     let (ours, others): (Vec<&DeadLetter>, Vec<&DeadLetter>) = meant.letters.iter().partition(of_source);
@@ -54,7 +54,7 @@ pub(super) async fn run(global: &Global, request: Request) -> Result<Exit, CliEr
         tracing::warn!(
             letters = others.len(),
             tables = tables.join(", "),
-            "dead letters of tables that are no source here"
+            "some dead letters belong to tables that are not in this configuration"
         );
     }
     if ours.is_empty() {
@@ -99,7 +99,7 @@ fn show(global: &Global, letters: &[&DeadLetter]) -> Result<Exit, CliError> {
         output::print_json(&shown)?;
     } else {
         output::print(&letters.iter().map(|letter| line(letter)).collect::<String>())?;
-        output::note(&format!("{} dead letters are meant; nothing was changed\n", letters.len()));
+        output::note(&format!("{} dead letters match; nothing was changed\n", letters.len()));
     }
     Ok(Exit::Done)
 }
@@ -110,9 +110,9 @@ fn print(global: &Global, report: &ReplayReport) -> Result<(), CliError> {
     }
     let mut text = format!("{} dead letters in {:.1} s\n", report.letters, report.seconds);
     for (count, what) in [
-        (report.healed, "healed: their documents are right, and the letters are gone"),
+        (report.healed, "healed: their documents are right, and the letters were removed"),
         (report.refused, "refused as before"),
-        (report.left, "left: their documents are not right yet, replay them again"),
+        (report.left, "left: their documents are not right yet; replay them again"),
         (report.unreplayable, "cannot be replayed: `streamdex verify --full --repair` compares their table"),
     ] {
         if count > 0 {

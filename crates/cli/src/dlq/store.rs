@@ -1,4 +1,4 @@
-//! Where dead letters are, and which of them are meant.
+//! The store of dead letters, and the selection of some of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -97,7 +97,7 @@ pub(super) fn selected(global: &Global, arguments: &LetterSelectionArgs) -> Resu
 /// # Errors
 /// Status 2: it is none.
 pub(super) fn parse(key: &str) -> Result<LetterKey, CliError> {
-    let unknown = || CliError::new(Exit::Usage, format!("{key:?} is no key of a dead letter")).with_hint(KEY_HINT);
+    let unknown = || CliError::new(Exit::Usage, format!("{key:?} is not the key of a dead letter")).with_hint(KEY_HINT);
     LetterKey::parse(key).ok_or_else(unknown)
 }
 

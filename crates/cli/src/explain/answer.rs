@@ -1,4 +1,4 @@
-//! What was found of an item.
+//! The findings about an item.
 
 use std::time::Duration;
 

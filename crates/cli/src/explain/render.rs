@@ -1,4 +1,4 @@
-//! The answer of `explain`, for people. Pure.
+//! The output of `explain` for people. Pure.
 
 use std::fmt::Write as _;
 
@@ -28,7 +28,7 @@ pub(super) fn text(answer: &Answer, values: bool) -> String {
     }
     explained.routes.iter().for_each(|verdict| line("route", route(verdict)));
     if let Some(reason) = explained.refused {
-        line("refused", format!("the item gives no document: {reason}"));
+        line("refused", format!("the item has no document: {reason}"));
     }
     if let Some((address, document)) = &explained.belongs {
         let routing = address.routing.as_ref().filter(|_| values);
@@ -62,8 +62,8 @@ fn route(verdict: &RouteVerdict) -> String {
     let holds = conditions.iter().all(|condition| condition.holds == Some(true));
     let outcome = match (takes, holds) {
         (true, _) => "takes it",
-        (false, true) => "would take it, and an earlier one does",
-        (false, false) => "does not take it",
+        (false, true) => "matches it, but an earlier route takes it",
+        (false, false) => "does not match it",
     };
     format!("{index}: {outcome}{said}")
 }
@@ -72,7 +72,7 @@ fn place(place: &Place, values: bool) -> String {
     let index = place.address.index.as_str();
     let Some(stored) = &place.stored else { return format!("{index}: no document ({})", place.verdict.name()) };
     let written = match second_of(stored.version) {
-        None => "which is none of streamdex's".to_owned(),
+        None => "which streamdex did not write".to_owned(),
         Some(second) => format!("of {}", date(second)),
     };
     let mut text = format!(

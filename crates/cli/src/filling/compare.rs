@@ -1,4 +1,4 @@
-//! Changes were lost in a gap: all items are compared with their documents, and what differs is repaired.
+//! After a gap: compares all items with their documents, and repairs the differences.
 
 use std::io;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ impl Filling {
                 repaired,
                 differ = report.drift(),
                 inconclusive = report.inconclusive,
-                "not everything could be repaired after the gap: `streamdex verify --full --repair` names what differs"
+                "the repair after the gap is incomplete: run `streamdex verify --full --repair`, which names what differs"
             );
             let left = self.leave_to_command(&record).await?;
             return Ok(if left == Stored::Stored { Attempt::Done } else { Attempt::Failed });

@@ -1,4 +1,4 @@
-//! Whether `run` fills an index: decided once, when a group begins with a stream. Pure.
+//! Decides whether `run` fills an index, once, when a group begins with a stream. Pure.
 
 use streamdex_poller::graph::Until;
 
@@ -49,20 +49,17 @@ impl Decision {
         match self {
             Decision::Complete => {}
             Decision::Fill if until == Until::Stopped => {
-                tracing::info!(
-                    "the index is empty, and is filled with what the table held before its stream; {}",
-                    plan.line()
-                );
+                tracing::info!("filling the empty index with the items from before the stream; {}", plan.line());
             }
             Decision::Fill => tracing::warn!(
                 items,
-                "the index is empty, and the table is older than its stream: `streamdex run` without --until-end fills it, and so does `streamdex backfill`"
+                "the index is empty, and the table is older than its stream: fill it with `streamdex backfill`, or with `streamdex run` without --until-end"
             ),
             Decision::Leave => tracing::warn!(
                 items,
                 documents,
                 backfill_max_items = at_most,
-                "the table is older than its stream: `streamdex backfill` writes the items that the index lacks; {}",
+                "the table is older than its stream: run `streamdex backfill` to write the missing items; {}",
                 plan.line()
             ),
         }

@@ -1,4 +1,4 @@
-//! The text of a configuration for a table: pure.
+//! Writes the configuration for a table. Pure.
 
 use std::fmt::Write;
 
@@ -41,10 +41,10 @@ impl Facts<'_> {
         let table = &self.survey.table;
         let mut before = Vec::new();
         match &self.survey.stream {
-            None => before.push(format!("switch the table's stream on: {}", switch_stream_on(table))),
+            None => before.push(format!("turn on the table's stream: {}", switch_stream_on(table))),
             Some((_, view)) if view.has_old_image() || self.is_told_by_keys() => {}
             Some((_, view)) => before.push(format!(
-                "the stream carries {}, and the conditions on other attributes than keys need NEW_AND_OLD_IMAGES",
+                "the stream carries {}, but conditions on non-key attributes need NEW_AND_OLD_IMAGES",
                 view.name()
             )),
         }
@@ -71,7 +71,7 @@ impl Facts<'_> {
         self.kinds.iter().map(name).collect()
     }
 
-    /// Whether the kinds of items are told apart by keys alone.
+    /// Whether keys alone distinguish the kinds of items.
     fn is_told_by_keys(&self) -> bool {
         let keys = self.survey.size.key_names();
         self.kinds.iter().flat_map(|kind| &kind.when).all(|condition| keys.contains(&condition.attribute))
@@ -85,15 +85,12 @@ impl Facts<'_> {
         let Survey { table, size, .. } = self.survey;
         writeln!(
             text,
-            "# Written by `streamdex init` for a table of about {} items, {}, from a sample of {} items.",
+            "# Written by `streamdex init`. The table has about {} items, {}; the sample has {} items.",
             size.items,
             output::size(approximate(size.bytes)),
             self.sampled()
         )?;
-        writeln!(
-            text,
-            "# A `#` before a line takes it out. All keys: `streamdex config schema`, or docs/configuration.md.\n"
-        )?;
+        writeln!(text, "# A `#` disables a line. All keys: `streamdex config schema`, or docs/configuration.md.\n")?;
         let keys: Vec<String> = size.keys.iter().map(|key| format!("{} ({})", key.name, kind_name(key.kind))).collect();
         writeln!(text, "[source]\ntable = {} # its key: {}", quoted(table), keys.join(", "))?;
         if let Some(region) = self.region {
@@ -107,7 +104,7 @@ impl Facts<'_> {
         if self.kinds.len() > 1 {
             writeln!(
                 text,
-                "# The first route whose conditions hold takes an item. What no route takes is in no index."
+                "# An item goes to the first route that matches it. An item without a matching route is not indexed."
             )?;
         }
         let indices = self.indices();
@@ -121,7 +118,7 @@ impl Facts<'_> {
         if self.kinds.iter().all(|kind| !kind.when.is_empty()) {
             writeln!(
                 text,
-                "\n# All other items, as those of kinds that the sample lacks. Take the # away to have them in an index:"
+                "\n# All other items, such as kinds that are not in the sample. Remove the # to index them:"
             )?;
             let (table, keys) = (index_part(&self.survey.table), list(&self.survey.size.key_names()));
             writeln!(text, "# [[route]]\n# index = {}\n# id = {keys}", quoted(&allowed(&format!("{table}-other"))))?;
@@ -164,7 +161,7 @@ impl Facts<'_> {
         if keys.iter().any(|key| sounds_secret(key)) {
             writeln!(
                 text,
-                "# Ids of documents are seen by more people than documents. Where the key is a secret, hash it:"
+                "# More people see the ids of documents than the documents. If the key is a secret, hash it:"
             )?;
             writeln!(text, "# id_form = \"hash\"")?;
         }
@@ -172,14 +169,18 @@ impl Facts<'_> {
             writeln!(text, "ttl = {{ attribute = {} }}", quoted(ttl))?;
         }
         for (key, paths, why) in [
-            ("exclude", &exclude, "Left out, because of their names."),
+            ("exclude", &exclude, "Left out because of their names."),
             ("dates", &dates, "Times."),
             (
                 "as_json",
                 &as_json,
-                "Kept as one text: maps with ever new members, or a map in one item and no map in the next.",
+                "Stored as JSON text: maps whose keys differ from item to item, or a map in some items only.",
             ),
-            ("numbers_as_string", &numbers_as_string, "More digits than a search tells apart, or text in other items."),
+            (
+                "numbers_as_string",
+                &numbers_as_string,
+                "Stored as text: more digits than searches can distinguish, or text in other items.",
+            ),
         ] {
             if !paths.is_empty() {
                 writeln!(text, "# {why}\n{key} = {}", list(paths))?;

@@ -1,4 +1,4 @@
-//! What attributes look like in a sample of items, and which keys of a route suit them: pure.
+//! Finds the form of attributes in a sample of items, and the keys of a route that suit them. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,9 +32,9 @@ struct Seen<'a> {
     is_time: Option<bool>,
 }
 
-/// A search by a `double` tells numbers of so many digits apart.
+/// The number of digits that searches of a `double` distinguish.
 const DIGITS: usize = 15;
-/// So many different members, and half as many as there are items: every item brings its own.
+/// The number of different members, also at least half the number of items, from which every item has its own.
 const MANY_MEMBERS: usize = 40;
 const TIMES: [&str; 13] = [
     "date",

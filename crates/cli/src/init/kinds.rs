@@ -1,7 +1,7 @@
-//! The kinds of items in one table, as a sample shows them: pure.
+//! Finds the kinds of items in a sample of a table. Pure.
 //!
-//! A single-table design tells its kinds apart by an attribute that is made for that, as `type`, or by the literal parts
-//! of its keys, as `ORDER#o7#LINE#1`.
+//! A single-table design distinguishes its kinds by an attribute such as `type`, or by the literal parts of its keys,
+//! as in `ORDER#o7#LINE#1`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,8 +62,8 @@ const MOST_KINDS: usize = 16;
 /// A part of a key is literal where this share of the items has it: one in so many.
 const ONE_IN: usize = 50;
 
-/// The kinds in a sample, the narrower ones first; one without a name, where no more can be told apart. `keys` are the
-/// table's key attributes, partition key first.
+/// Returns the kinds in a sample, the narrower ones first; a single one without a name if the items cannot be
+/// distinguished. `keys` are the table's key attributes, partition key first.
 pub(super) fn kinds<'a>(items: &'a [Item], keys: &[String]) -> Vec<Kind<'a>> {
     let found = by_attribute(items, keys).or_else(|| by_key(items, keys)).filter(|kinds| kinds.len() > 1);
     found.unwrap_or_else(|| {

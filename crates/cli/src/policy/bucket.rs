@@ -1,4 +1,4 @@
-//! What `replay s3://BUCKET` asks of the bucket in which Lambda lays what it gives up.
+//! The permissions of `replay s3://BUCKET` on the bucket in which Lambda stores failed batches.
 
 use streamdex_config::Config;
 

@@ -1,4 +1,4 @@
-//! Which facts change what is printed: one that changes nothing was given for another purpose.
+//! Finds the options that have no effect on a policy.
 
 use super::facts::{Facts, View};
 
@@ -104,7 +104,7 @@ pub(crate) const VIEW: Fact = Fact {
 
 const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/one";
 
-/// The options among `facts` that were given and change nothing of what `printed` gives, whatever they say.
+/// The given options of `facts` that have no effect on `printed`, for any value.
 pub(crate) fn without_effect<'f>(
     given: &Facts,
     facts: impl Iterator<Item = &'f Fact>,

@@ -1,4 +1,4 @@
-//! What a policy depends on besides the configuration.
+//! The facts that a policy needs besides the configuration.
 
 use clap::ValueEnum;
 use streamdex_sink::access::Work;
@@ -47,7 +47,7 @@ pub(crate) enum View {
     KeysOnly,
 }
 
-/// What a policy depends on besides the configuration.
+/// The facts that a policy needs besides the configuration.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     pub(crate) view: View,

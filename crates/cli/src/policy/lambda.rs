@@ -1,5 +1,5 @@
-//! What AWS Lambda does under the function's role: it reads the stream, hands over what it gives up, writes logs and
-//! makes network interfaces. None of it is a call of streamdex, so it always goes to the role itself.
+//! The calls that AWS Lambda makes with the function's role: it reads the stream, stores failed batches, writes logs
+//! and creates network interfaces. None of it is a call of streamdex, so it always goes to the role itself.
 
 use streamdex_config::{AwsSettings, Source};
 

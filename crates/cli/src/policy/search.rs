@@ -65,7 +65,7 @@ fn has_suffix(resource: &str) -> bool {
     suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// What OpenSearch itself must allow; `None` where it asks nobody who he is, or is not asked for anything.
+/// The permissions inside OpenSearch; `None` if requests carry no credentials, or none are sent.
 pub(crate) fn access(config: &Config, purpose: Purpose, facts: &Facts) -> Option<Access> {
     let work = purpose.work()?;
     let fine_grained = |who| Access::FineGrained(Box::new(fine_grained(config, work, who)));

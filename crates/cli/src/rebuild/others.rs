@@ -1,4 +1,4 @@
-//! Who else reads the stream of a table: two readers are its limit. Pure.
+//! Checks for other readers of a table's stream, which serves at most two. Pure.
 
 use crate::exit::{CliError, Exit};
 
@@ -27,7 +27,7 @@ impl Others {
         }
         let message = format!("the stream of {table} has two readers already: {}", readers.join(" and "));
         let hint = if self.is_global {
-            "of a global table the order is: stop what writes the index now, rebuild, and start `streamdex run` with the new configuration when searches have moved; until then searches see what the index held at the stop"
+            "for a global table: stop the process that writes the index, rebuild, and start `streamdex run` with the new configuration once searches have moved; until then searches see the index as it was at the stop"
         } else {
             "stop one of them: a third reader of a stream is throttled"
         };

@@ -1,4 +1,4 @@
-//! `rebuild --plan`: all items are written to scratch indices of the new mapping, to see what it refuses and changes.
+//! `rebuild --plan`: writes all items to scratch indices with the new mapping, to see what it refuses and changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ pub(super) async fn run(global: &Global, targets: &[Rebuilt], arguments: &Rebuil
         output::note(&format!("{}{}", intention(target, &record), plan.text()));
         let indices = Arc::new(Scratch::new(target.indices()));
         for left in target.indices().left_scratch(target.table()).await? {
-            tracing::info!(index = left, "deleting a scratch index that an earlier plan has left");
+            tracing::info!(index = left, "deleting a scratch index of an earlier plan");
             target.indices().delete_scratch(&left).await?;
         }
         let tried = tokio::select! {
@@ -87,8 +87,8 @@ async fn dry_run(
     let dry = Arc::new(target.mirrored().dry_run(store, settings, (indices.clone(), letters), &cancel));
     let report = shown(dry, record, Bounds { cancel, ..Bounds::default() }, stop.clone()).await?;
     if report.end == End::Stopped {
-        return Err(CliError::new(Exit::Unreachable, "stopped: not all items were tried")
-            .with_hint("run it again: it begins at the beginning"));
+        return Err(CliError::new(Exit::Unreachable, "stopped before all items were tried")
+            .with_hint("run it again; it starts from the beginning"));
     }
     Ok(report.tally)
 }
@@ -150,7 +150,11 @@ impl Scratch {
         let made: Vec<Arc<Target>> = self.made().drain().map(|(_, target)| target).collect();
         for target in made {
             if let Err(error) = self.indices.delete_scratch(&target.concrete).await {
-                tracing::warn!(index = target.concrete, hint = error.hint(), "a scratch index stays: {error}");
+                tracing::warn!(
+                    index = target.concrete,
+                    hint = error.hint(),
+                    "a scratch index could not be deleted: {error}"
+                );
             }
         }
     }
@@ -273,7 +277,7 @@ impl Report {
     fn text(&self) -> String {
         let refused: u64 = self.refused.values().sum();
         let mut text = format!(
-            "{} items tried: {} give no document, {refused} are refused\n",
+            "{} items tried: {} have no document, {refused} are refused\n",
             self.outcomes.records(),
             self.outcomes.filtered
         );
@@ -285,8 +289,8 @@ impl Report {
             }
         }
         text.push_str(match (self.refused.is_empty(), self.ignored.is_empty()) {
-            (true, true) => "the new mapping takes all of them as they are\n",
-            _ => "--list FILE names each of them, with its id\n",
+            (true, true) => "the new mapping accepts all of them\n",
+            _ => "--list FILE writes each of them with its id\n",
         });
         text
     }

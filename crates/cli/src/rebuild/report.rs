@@ -1,4 +1,4 @@
-//! What is said of a rebuild.
+//! The output about a rebuild.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::output;
 /// What is to happen, before it begins.
 pub(super) fn intention(target: &Target, record: &RebuildRecord) -> String {
     let mut text = format!(
-        "rebuild of table {}: about {} items are written once more, by the group {}\n",
+        "rebuild of table {}: about {} items are written again, by the group {}\n",
         target.table(),
         target.items(),
         record.to
@@ -26,12 +26,17 @@ pub(super) fn intention(target: &Target, record: &RebuildRecord) -> String {
         let (from, to) = (rebuilt.from.generation, rebuilt.to.generation);
         // Writing to a string cannot fail.
         let _ = match rebuilt.from.is_nothing() {
-            true => writeln!(text, "  {index}: searches see nothing yet; generation {to} is filled"),
-            false => writeln!(text, "  {index}: searches see generation {from}, and move to {to} when it is equal"),
+            true => writeln!(text, "  {index}: searches see no generation yet; generation {to} will be filled"),
+            false => {
+                writeln!(text, "  {index}: searches see generation {from}, and move to {to} once it equals the table")
+            }
         };
         for suffix in ALIASES.iter().filter(|suffix| rebuilt.from.aliases.contains_key(**suffix)) {
             if !rebuilt.to.aliases.contains_key(*suffix) {
-                let _ = writeln!(text, "  {index}{suffix}: this alias goes away, since no route has a `ttl` any more");
+                let _ = writeln!(
+                    text,
+                    "  {index}{suffix}: this alias will be removed, since no route has a `ttl` any more"
+                );
             }
         }
     }
@@ -41,32 +46,33 @@ pub(super) fn intention(target: &Target, record: &RebuildRecord) -> String {
 /// What a rebuild waits for, and what to do about it.
 pub(super) fn waiting(waiting: &Waiting) -> (String, &'static str) {
     match waiting {
-        Waiting::Filled(record) if record.after_gap => {
-            ("all items are compared with their documents".to_owned(), "nothing: searches move when they are equal")
-        }
+        Waiting::Filled(record) if record.after_gap => (
+            "all items are being compared with their documents".to_owned(),
+            "nothing: searches move once they are equal",
+        ),
         Waiting::Filled(record) => (
             format!("{} of about {} items are written", record.items, record.expected),
-            "nothing: they are compared with their documents next",
+            "nothing: next they are compared with their documents",
         ),
         Waiting::Person => (
-            "the next generation is not equal to the table, or somebody fills it".to_owned(),
-            "`streamdex verify --full --repair` with the new configuration names what differs, and repairs it",
+            "the next generation does not equal the table yet, or is still being filled".to_owned(),
+            "`streamdex verify --full --repair` with the new configuration names and repairs the differences",
         ),
         Waiting::Gaps(gaps) => (
             format!("changes were lost in {gaps} gaps"),
-            "they are closed, and all is compared once more; what a person has to judge names `streamdex status` with the new configuration",
+            "nothing: they are closed, and all items are compared again; `streamdex status` with the new configuration names the gaps that need a decision",
         ),
         Waiting::Letters => (
-            "the new mapping refuses items, which searches would find no more".to_owned(),
-            "`streamdex dlq list` with the new configuration shows why; `rebuild --abort`, correct the mapping and begin again; or start it again with --accept-dead-letters",
+            "the new mapping refuses items, so searches would no longer find them".to_owned(),
+            "`streamdex dlq list` with the new configuration shows why; run `rebuild --abort`, correct the mapping and start over; or run it again with --accept-dead-letters",
         ),
         Waiting::Lag(Some(lag)) => (
             format!("the next generation is {} s behind the table", lag.as_secs()),
             "nothing, if it catches up; --max-lag allows more",
         ),
         Waiting::Lag(None) => (
-            "how far behind the next generation is, is not known".to_owned(),
-            "nothing: whoever reads the stream says it within seconds",
+            "the lag of the next generation is unknown".to_owned(),
+            "nothing: the reader of the stream reports it within seconds",
         ),
     }
 }
@@ -75,12 +81,12 @@ pub(super) fn waiting(waiting: &Waiting) -> (String, &'static str) {
 pub(super) fn rest(record: &RebuildRecord) -> (&'static str, &'static str) {
     match record.phase {
         RebuildPhase::Returned => (
-            "searches see what they saw before",
-            "`streamdex rebuild --again` moves them again; or stop this one, and `streamdex rebuild --abort` deletes what was made",
+            "searches see the earlier generation",
+            "`streamdex rebuild --again` moves them again; or stop this process, and delete the new generation with `streamdex rebuild --abort`",
         ),
         _ => (
             "searches see the next generation",
-            "start `streamdex run` with the new configuration, which stands by; stop this one, then the earlier `run`; `streamdex rebuild --rollback` moves searches back as long as that runs",
+            "start `streamdex run` with the new configuration as a standby; stop this process, then the earlier `run`; as long as that one runs, `streamdex rebuild --rollback` moves searches back",
         ),
     }
 }
@@ -91,9 +97,9 @@ pub(super) fn rolled_back(table: &str, looked: &Looked) {
         Looked::Entered(record) | Looked::Settled(record) | Looked::Healed(record)
             if record.phase == RebuildPhase::Returned =>
         {
-            output::note(&format!("searches of {table} see what they saw before\n"));
+            output::note(&format!("searches of {table} see the earlier generation\n"));
         }
-        _ => output::note(&format!("searches of {table}: `streamdex rebuild --status` shows what they see\n")),
+        _ => output::note(&format!("searches of {table}: `streamdex rebuild --status` shows their generation\n")),
     }
 }
 
@@ -246,7 +252,7 @@ impl Report {
             let _ = writeln!(text, "  searches of {alias} see {}", indices.join(", "));
         }
         if self.elsewhere > 0 {
-            text.push_str("  aliases are elsewhere than the rebuild wants: while it runs, it moves them\n");
+            text.push_str("  aliases point elsewhere than the rebuild needs: a running rebuild moves them\n");
         }
         text
     }

@@ -1,4 +1,4 @@
-//! One table whose indices are rebuilt, and what is known of the two groups.
+//! A table whose indices are rebuilt, and the state of its two groups.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,9 +148,9 @@ impl Target {
                 let names = indices.behind(&index.text).await?;
                 if !names.is_empty() {
                     let message =
-                        format!("searches of {} see {}, which streamdex did not make", index.text, names.join(", "));
+                        format!("searches of {} see {}, which streamdex did not create", index.text, names.join(", "));
                     return Err(CliError::new(Exit::Usage, message).with_hint(
-                        "take the alias off that index, or rename it; then `streamdex run` makes an index, fills it and makes the alias",
+                        "remove the alias from that index, or rename it; then `streamdex run` creates an index, fills it and creates the alias",
                     ));
                 }
             }
@@ -166,8 +166,9 @@ impl Target {
         if !connect::within(async { Ok(stored.query(Extent::All).await?) }).await?.is_empty() {
             return Ok(());
         }
-        let message = format!("the state table holds nothing of a group {from} about {}", self.table());
-        Err(CliError::new(Exit::Usage, message).with_hint("--from is state.group of the configuration that runs now"))
+        let message = format!("the state table has no data of a group {from} about {}", self.table());
+        Err(CliError::new(Exit::Usage, message)
+            .with_hint("--from is the state.group of the configuration that runs now"))
     }
 
     /// Indices of the earlier group that no route of this configuration gives: their aliases stay where they are.
@@ -199,9 +200,9 @@ impl Target {
             let is_there =
                 |name: &str| made.iter().any(|made| made.index.as_str() == name && made.generation == generation);
             if let Some(gone) = rebuilt.from.names.keys().find(|name| !is_there(name)) {
-                let message = format!("{gone}-{generation:06} is gone: there is nothing for searches to go back to");
+                let message = format!("{gone}-{generation:06} is gone: searches cannot move back");
                 return Err(CliError::new(Exit::Usage, message).with_hint(
-                    "make another generation: a new `generation` and state.group, and `streamdex rebuild`",
+                    "build another generation: set a new `generation` and state.group, and run `streamdex rebuild`",
                 ));
             }
         }
@@ -238,24 +239,24 @@ impl Target {
         let report = self.report_of(&record.from).await?;
         let refuse = |what: String, hint: &str| Err(CliError::new(Exit::Unreachable, what).with_hint(hint));
         if !report.gaps.is_empty() {
-            let what = format!(
-                "the group {} has lost changes: what searches saw before is not equal to the table",
-                record.from
-            );
-            return refuse(what, "close its gap first, and compare: see docs/recover.md");
+            let what =
+                format!("the group {} has lost changes: the earlier generation does not equal the table", record.from);
+            return refuse(what, "close its gap first, then compare: see docs/recover.md");
         }
         match given.or_else(|| lag_of(&report)) {
             Some(lag) if lag.as_secs() <= most_seconds => Ok(()),
             Some(lag) => {
-                let what = format!("what searches saw before is {} s behind the table", lag.as_secs());
-                refuse(what, "wait until it has caught up, or allow that with --max-lag")
+                let what = format!("the earlier generation is {} s behind the table", lag.as_secs());
+                refuse(what, "wait until it has caught up, or allow the lag with --max-lag")
             }
             None => {
-                let what =
-                    format!("nobody reads the stream for the group {}: what searches saw before is old", record.from);
+                let what = format!(
+                    "nobody reads the stream for the group {}: the earlier generation is out of date",
+                    record.from
+                );
                 refuse(
                     what,
-                    "start its `streamdex run` and wait until it has caught up; of a Lambda function say how far behind it is with --lag",
+                    "start its `streamdex run` and wait until it has caught up; for a Lambda function, give its lag with --lag",
                 )
             }
         }
@@ -287,7 +288,7 @@ impl Lag for OfReader {
         match self.0.report().await {
             Ok(report) => lag_of(&report),
             Err(error) => {
-                tracing::warn!("the lag is not known: {error}");
+                tracing::warn!("the lag is unknown: {error}");
                 None
             }
         }
@@ -321,13 +322,13 @@ impl Target {
             let page = match self.letters.list(after.as_ref()).await {
                 Ok(page) => page,
                 Err(error) => {
-                    tracing::warn!("dead letters of the group stay: {error}");
+                    tracing::warn!("dead letters of the group could not be deleted: {error}");
                     return;
                 }
             };
             for letter in page.letters.iter().filter(|letter| letter.table == self.info.table) {
                 if let Err(error) = self.letters.remove(letter).await {
-                    tracing::warn!("a dead letter of the group stays: {error}");
+                    tracing::warn!("a dead letter of the group could not be deleted: {error}");
                 }
             }
             match page.next {

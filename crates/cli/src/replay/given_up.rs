@@ -1,4 +1,4 @@
-//! What Lambda lays into a bucket when it gives a batch up. Pure.
+//! Reads the objects that Lambda writes to a bucket for failed batches. Pure.
 //!
 //! An object is removed after its replay, so nothing else is taken for one: every record must name a stream of a table
 //! that is followed, by its whole ARN.
@@ -39,27 +39,27 @@ struct Record<'a> {
 /// The event in the text of an object.
 ///
 /// # Errors
-/// Why it is not one that Lambda gave up, of these tables.
+/// The reason why it is not a failed batch of these tables.
 pub(super) fn event_in(text: &str, tables: &[Followed]) -> Result<String, String> {
-    let no_object = "it is no JSON object with the `payload` that Lambda keeps of a batch";
+    let no_object = "it is not a JSON object with the `payload` of a failed batch";
     let object: Object<'_> = serde_json::from_str(text).map_err(|_| no_object)?;
     let payload = object.payload.ok_or(no_object)?;
     let event: Event<'_> =
-        serde_json::from_str(&payload).map_err(|_| "its payload is no event of a DynamoDB stream")?;
+        serde_json::from_str(&payload).map_err(|_| "its payload is not an event of a DynamoDB stream")?;
     let records = event.records.filter(|records| !records.is_empty()).ok_or("its payload holds no records")?;
     for record in &records {
         if record.service.as_deref() != Some("aws:dynamodb") {
-            return Err("a record in it is none of DynamoDB".to_owned());
+            return Err("it has a record that is not from DynamoDB".to_owned());
         }
         let stream = record.stream.as_deref().and_then(StreamArn::parse);
-        let stream = stream.ok_or("a record in it does not name its stream")?;
+        let stream = stream.ok_or("it has a record that does not name its stream")?;
         let table = stream.table();
         let is_it = |followed: &Followed| match &followed.arn {
             Some(arn) => *arn == table,
             None => followed.name == stream.table_name(),
         };
         if !tables.iter().any(is_it) {
-            return Err(format!("a record in it is of {table}, which is no table of the sources that are replayed"));
+            return Err(format!("it has a record of {table}, which is not a table of the replayed sources"));
         }
     }
     Ok(payload.into_owned())

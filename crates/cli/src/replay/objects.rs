@@ -1,8 +1,8 @@
-//! Objects of S3, one after the other.
+//! Replays S3 objects, one after the other.
 //!
-//! What Lambda did not lay there stays and stops nobody else, and so does what cannot be fetched. What all of whose records
-//! have an outcome that can be found again is removed where that is asked for: their items are in the index, or dead letters
-//! that `dlq replay` can heal.
+//! Objects that Lambda did not write are kept and do not stop the others; so are objects that cannot be fetched. With
+//! `--remove`, an object is removed once all of its records have an outcome that can be found again: their items are in
+//! the index, or are dead letters that `dlq replay` can heal.
 
 use super::Replay;
 use super::given_up::event_in;
@@ -13,7 +13,7 @@ use crate::input::Piece;
 use crate::output;
 use streamdex_config::State;
 
-/// So many objects in a row that cannot be fetched or removed are everybody's problem.
+/// The number of failures in a row after which the problem is not a single object's.
 const MOST_FAILURES: u32 = 10;
 
 /// What became of the objects.
@@ -106,13 +106,13 @@ impl Replay {
         };
         let Some(fetched) = fetched else {
             // Another replay, or a rule of the bucket, has removed it.
-            tracing::info!(object = address, "an object is gone since it was listed");
+            tracing::info!(object = address, "an object was removed after it was listed");
             return Ok(Fate::Gone);
         };
         let event = match event_in(&fetched.text, &self.tables) {
             Ok(event) => event,
             Err(problem) => {
-                let hint = "it stays there; move it away, or correct the prefix, the configuration or --source";
+                let hint = "the object was kept; move it away, or correct the prefix, the configuration or --source";
                 tracing::error!(hint, "{address}: {problem}");
                 return Ok(Fate::Left);
             }
@@ -132,7 +132,7 @@ impl Replay {
             return Ok(Fate::Undecided);
         }
         if unreadable > 0 {
-            let hint = "their dead letters do not tell which items they are about, so the object is kept";
+            let hint = "their dead letters do not name the items, so the object is kept";
             tracing::error!(hint, "{address}: {unreadable} records cannot be read");
             return Ok(Fate::Left);
         }
@@ -161,13 +161,13 @@ impl Counts {
 
     /// An error where some could not be taken, or were not to be.
     fn end(self, location: &Location) -> Result<(), CliError> {
-        let hint = "the lines above name them, and say why; run this again afterwards";
+        let hint = "see the lines above for the reasons, then run this again";
         if self.failed > 0 {
             let message = format!("{} objects of {location} could not be fetched or removed", self.failed);
             return Err(CliError::new(Exit::Unreachable, message).with_hint(hint));
         }
         if self.left > 0 {
-            let message = format!("{} objects of {location} stay there", self.left);
+            let message = format!("{} objects of {location} were kept", self.left);
             return Err(CliError::new(Exit::DeadLetters, message).with_hint(hint));
         }
         Ok(())

@@ -67,7 +67,7 @@ impl ItemAwaits {
         let is_wrong = |(name, value): &(&String, &Value)| value.is_number() && waiter.is_no_number(name);
         if let Some((name, _)) = asked.key.iter().find(is_wrong) {
             let error =
-                CliError::new(Exit::Usage, format!("{name} is no number in the table: write its value as a string"));
+                CliError::new(Exit::Usage, format!("{name} is not a number in the table: write its value as a string"));
             return Err(error.with_hint(r#"{"key": {"NAME": "VALUE"}}"#));
         }
         let texts: Option<Vec<(String, String)>> =
@@ -75,7 +75,7 @@ impl ItemAwaits {
         let no_text = || {
             CliError::new(
                 Exit::Usage,
-                "the value of a key attribute is a string or a whole number; write other numbers as strings",
+                "a key attribute must be a string or a whole number; write other numbers as strings",
             )
         };
         let key = waiter.key(&texts.ok_or_else(no_text)?)?;
@@ -96,13 +96,13 @@ impl Awaits for ItemAwaits {
     async fn answer(&self, body: Bytes) -> AwaitAnswer {
         let has_turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         if !has_turn {
-            let error = CliError::new(Exit::Usage, "more requests a second than http.await_per_second");
+            let error = CliError::new(Exit::Usage, "more requests per second than http.await_per_second");
             return failed(429, &error.with_hint("ask again a second later"));
         }
         // The error would quote the body.
         let Ok(asked) = serde_json::from_slice::<Asked>(&body) else {
-            let error = CliError::new(Exit::Usage, "the body is not what is asked for");
-            let hint = r#"write {"key": {"NAME": "VALUE"}}, with "source" where there are several, and "timeout_seconds" for another time than 10"#;
+            let error = CliError::new(Exit::Usage, "the body is not valid");
+            let hint = r#"send {"key": {"NAME": "VALUE"}}; add "source" if there are several, and "timeout_seconds" to wait longer or shorter than 10 s"#;
             return failed(400, &error.with_hint(hint));
         };
         match timeout(LONGEST_AWAIT + GRACE, Box::pin(self.waits(asked))).await.unwrap_or_else(|_| Err(no_answer())) {

@@ -1,4 +1,4 @@
-//! `status --check`: whether all is well, as an exit status. Pure.
+//! `status --check`: the exit status for alarms. Pure.
 
 use streamdex_poller::observe::TableReport;
 

@@ -52,10 +52,10 @@ pub(super) fn indices(indices: &[Counted]) -> String {
             line(
                 &mut text,
                 format_args!(
-                    "  ! {with_ignored_values} of them hold values that do not fit their fields, and that no search finds"
+                    "  ! {with_ignored_values} of them hold values that do not fit their fields, so no search finds them"
                 ),
             );
-            line(&mut text, format_args!("    hint: `streamdex index plan` says how to find them, and what to do"));
+            line(&mut text, format_args!("    hint: `streamdex index plan` shows how to find them, and what to do"));
         }
     }
     text
@@ -66,7 +66,7 @@ fn group(text: &mut String, table: &TableReport) {
     line(text, format_args!("source {source}: table {name}, stream {stream}, group {group}"));
     match table.begun_seconds_ago {
         Some(ago) => line(text, format_args!("  followed for {}", span(seconds(ago)))),
-        None => line(text, format_args!("  nobody has begun to follow this stream")),
+        None => line(text, format_args!("  nobody follows this stream yet")),
     }
     match &table.lease {
         Some(one) => lease(text, one),
@@ -76,7 +76,10 @@ fn group(text: &mut String, table: &TableReport) {
     filled(text, table.backfill_dead_lettered);
     gaps(text, &table.gaps);
     for item in &table.malformed {
-        line(text, format_args!("  ! the item {item} cannot be read; a shard that it is about stands still"));
+        line(
+            text,
+            format_args!("  ! the item {item} cannot be read; if it belongs to a shard, that shard is not read"),
+        );
     }
     items(text, &table.shards);
 }
@@ -84,7 +87,7 @@ fn group(text: &mut String, table: &TableReport) {
 fn lease(text: &mut String, lease: &LeaseReport) {
     let ago = span(seconds(lease.beat_seconds_ago));
     let Some(reader) = &lease.reader else {
-        line(text, format_args!("  ! nobody reads the table: the lease was given back {ago} ago"));
+        line(text, format_args!("  ! nobody reads the table: the lease was released {ago} ago"));
         return;
     };
     let LeaseReport { term, version, fruitless_terms, .. } = lease;
@@ -101,13 +104,13 @@ fn lease(text: &mut String, lease: &LeaseReport) {
     );
     freshness(text, summary.missed_freshness_seconds);
     if lease.is_silent() {
-        line(text, format_args!("  ! the reader is silent: a standby takes over within 8 s, where there is one"));
+        line(text, format_args!("  ! the reader is silent: if there is a standby, it takes over within 8 s"));
     }
     if *fruitless_terms > 1 {
         line(
             text,
             format_args!(
-                "  ! {fruitless_terms} terms in a row led to nothing: DynamoDB Streams or OpenSearch does not answer any replica"
+                "  ! {fruitless_terms} terms in a row without progress: DynamoDB Streams or OpenSearch does not answer any replica"
             ),
         );
     }
@@ -205,7 +208,7 @@ fn filled(text: &mut String, dead_lettered: Option<u64>) {
         line(
             text,
             format_args!(
-                "  {letters} dead letters when the index was filled: `streamdex dlq list` has those that are left"
+                "  {letters} dead letters from filling the index: `streamdex dlq list` shows those that remain"
             ),
         );
     }
@@ -216,10 +219,7 @@ fn freshness(text: &mut String, reached: Option<f64>) {
     if let Some(reached) = reached {
         line(
             text,
-            format_args!(
-                "  ! each shard is looked at every {} only, which is more than freshness asks for",
-                span(reached)
-            ),
+            format_args!("  ! each shard is polled only every {}, less often than freshness asks for", span(reached)),
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Reports as workers give them.
+//! Sample reports of workers.
 
 use std::collections::BTreeMap;
 

@@ -40,7 +40,7 @@ fn condition(table: &Located<ConditionTable>, problems: &mut Problems) -> Option
     });
     let one_of = table.one_of.given().map(|list| {
         if list.is_empty() {
-            problems.error_with_hint(&list.place, "a list without values: nothing is one of them", "name the values");
+            problems.error_with_hint(&list.place, "an empty list matches nothing", "name the values");
         }
         Test::OneOf(list.iter().map(|value| constant(value)).collect())
     });
@@ -67,8 +67,8 @@ fn condition(table: &Located<ConditionTable>, problems: &mut Problems) -> Option
 fn like(pattern: &Located<String>, problems: &mut Problems) -> Option<Test> {
     let parts: Vec<String> = pattern.split(ANYTHING).map(str::to_owned).collect();
     if parts.len() < 2 {
-        let hint = format!("write equals = {:?}, or a {ANYTHING:?} where any text may stand", pattern.value);
-        problems.error_with_hint(&pattern.place, format!("like without a {ANYTHING:?} is one text"), hint);
+        let hint = format!("write equals = {:?}, or put a {ANYTHING:?} where any text may stand", pattern.value);
+        problems.error_with_hint(&pattern.place, format!("like without a {ANYTHING:?} matches a single text"), hint);
         return None;
     }
     Some(Test::Like(parts))

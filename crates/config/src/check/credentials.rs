@@ -12,8 +12,8 @@ pub(super) fn credentials(keys: [&Key<String>; 3], fallback: &AwsSettings, probl
     {
         problems.error_with_hint(
             &role.place,
-            "this is no ARN of a role",
-            "a role's ARN reads arn:aws:iam::ACCOUNT:role/NAME",
+            "this is not the ARN of a role",
+            "a role's ARN has the form arn:aws:iam::ACCOUNT:role/NAME",
         );
     }
     let own = |key: Option<&Located<String>>| key.map(|located| located.value.clone());

@@ -11,7 +11,7 @@ pub(super) fn endpoint(text: &Located<String>, problems: &mut Problems) -> Optio
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => {
-            problems.error_with_hint(&text.place, format!("this is no address: {error}"), example);
+            problems.error_with_hint(&text.place, format!("this is not an address: {error}"), example);
             return None;
         }
     };
@@ -20,12 +20,16 @@ pub(super) fn endpoint(text: &Located<String>, problems: &mut Problems) -> Optio
         return None;
     }
     if !url.username().is_empty() || url.password().is_some() {
-        let hint = "take user name and password out of the address; for OpenSearch use auth = { kind = \"basic\", username = \"…\", password_env = \"…\" }";
+        let hint = "remove user name and password from the address; for OpenSearch use auth = { kind = \"basic\", username = \"…\", password_env = \"…\" }";
         problems.error_with_hint(&text.place, "an address cannot hold credentials", hint);
         return None;
     }
     if url.query().is_some() || url.fragment().is_some() {
-        problems.error_with_hint(&text.place, "an address ends with its path", "leave out what follows '?' or '#'");
+        problems.error_with_hint(
+            &text.place,
+            "an address cannot have a query or a fragment",
+            "remove '?' or '#' and everything after it",
+        );
         return None;
     }
     Some(url)

@@ -1,5 +1,4 @@
-//! Under which fields the attributes of a route are written: what its keys say about the same place, and names that
-//! cannot be fields.
+//! Checks the field names of a route: keys that contradict each other, and names that cannot be fields.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +20,7 @@ pub(super) fn check(table: &RouteTable, route: &Route, problems: &mut Problems) 
     if let (Some(ttl), Some(attribute)) = (&route.ttl, table.ttl.get().and_then(|ttl| ttl.attribute.given()))
         && !is_whole(route, &ttl.attribute)
     {
-        let hint = "take it out of exclude, or put it into include: the live alias needs it";
+        let hint = "remove it from exclude, or add it to include: the live alias needs it";
         problems.error_with_hint(
             &attribute.place,
             format!("the TTL attribute {:?} is not in the document", ttl.attribute),
@@ -46,10 +45,10 @@ fn excludes(table: &RouteTable, route: &Route, problems: &mut Problems) {
     for (text, path) in located(&table.exclude) {
         if route.include.contains(&path) {
             let message = format!("{:?} is in include too", text.value);
-            problems.warning(&text.place, message, "exclude wins; take it out of one of them");
+            problems.warning(&text.place, message, "exclude wins; remove it from one of them");
         } else if !route.include.is_empty() && !is_included(route, &path) {
             let message = format!("{:?} is not in include, so it is left out already", text.value);
-            problems.warning(&text.place, message, "take it out of exclude");
+            problems.warning(&text.place, message, "remove it from exclude");
         }
     }
 }
@@ -71,7 +70,7 @@ fn unwritten(table: &RouteTable, route: &Route, problems: &mut Problems) {
         for (text, path) in located(list) {
             if !is_included(route, &path) || route.exclude.iter().any(|dropped| dropped.holds(&path)) {
                 let message = format!("{:?} is not in the document", text.value);
-                problems.warning(&text.place, message, format!("take it out of {key}, or out of exclude"));
+                problems.warning(&text.place, message, format!("remove it from {key}, or from exclude"));
             }
         }
     }
@@ -81,19 +80,18 @@ fn unwritten(table: &RouteTable, route: &Route, problems: &mut Problems) {
 fn times(table: &RouteTable, route: &Route, problems: &mut Problems) {
     for (text, path) in located(&table.dates) {
         if route.ttl.as_ref().is_some_and(|ttl| Path::from(ttl.attribute.as_str()) == path) {
-            let hint =
-                "take it out of dates: it is mapped as a date already, in seconds, which the live alias compares";
+            let hint = "remove it from dates: it is mapped as a date in seconds already, which the live alias compares";
             problems.error_with_hint(&text.place, format!("{:?} is the TTL attribute", text.value), hint);
         }
         if route.as_json.iter().any(|json| json.holds(&path)) {
             let message = format!("{:?} is written as the text of its JSON", text.value);
-            problems.error_with_hint(&text.place, message, "take it out of dates, or out of as_json");
+            problems.error_with_hint(&text.place, message, "remove it from dates, or from as_json");
         }
     }
     for (text, path) in located(&table.as_json) {
         if route.ttl.as_ref().is_some_and(|ttl| Path::from(ttl.attribute.as_str()) == path) {
             let message = format!("{:?} is the TTL attribute, and the live alias compares it", text.value);
-            problems.error_with_hint(&text.place, message, "take it out of as_json");
+            problems.error_with_hint(&text.place, message, "remove it from as_json");
         }
     }
 }
@@ -104,8 +102,8 @@ fn made(table: &RouteTable, route: &Route, problems: &mut Problems) {
         if archives(route) && field == EXPIRED_AT {
             problems.error_with_hint(&value.place, says_when_expired(), "give it another name");
         } else if let Some((attribute, _)) = route.rename.iter().find(|(_, renamed)| *renamed == field) {
-            let message = format!("{attribute:?} is renamed to {field:?}, and set takes its place");
-            problems.error_with_hint(&value.place, message, "take it out of one of them");
+            let message = format!("{attribute:?} is renamed to {field:?}, but set overwrites that field");
+            problems.error_with_hint(&value.place, message, "remove it from one of them");
         }
     }
 }
@@ -116,10 +114,10 @@ fn renames(table: &RouteTable, route: &Route, named: &BTreeMap<String, Place>, p
             problems.warning(
                 &field.place,
                 format!("{attribute:?} is not in the document"),
-                "take it out of rename, or out of exclude",
+                "remove it from rename, or from exclude",
             );
         } else if attribute == &field.value {
-            problems.warning(&field.place, format!("{attribute:?} keeps its name"), "take it out of rename");
+            problems.warning(&field.place, format!("{attribute:?} keeps its name"), "remove it from rename");
         } else if archives(route) && field.value == EXPIRED_AT {
             problems.error_with_hint(&field.place, says_when_expired(), "give it another name");
         } else if named.contains_key(field.as_str())
@@ -128,7 +126,7 @@ fn renames(table: &RouteTable, route: &Route, named: &BTreeMap<String, Place>, p
             problems.error_with_hint(
                 &field.place,
                 format!("the attribute {:?} has this field's name", field.value),
-                "rename that one too, or exclude it",
+                "rename that attribute too, or exclude it",
             );
         }
     }
@@ -146,7 +144,7 @@ fn unusable_field(attribute: &str, place: &Place, route: &Route, problems: &mut 
     };
     let is_ttl = route.ttl.as_ref().is_some_and(|ttl| ttl.attribute == attribute);
     let other = "expires_at";
-    let or_exclude = if is_ttl { "" } else { ", or leave it out with exclude" };
+    let or_exclude = if is_ttl { "" } else { ", or remove it with exclude" };
     problems.error_with_hint(
         place,
         format!("the attribute {attribute:?} cannot be written under its name: {message}"),

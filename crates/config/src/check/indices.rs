@@ -16,10 +16,10 @@ type JsonObject = serde_json::Map<String, serde_json::Value>;
 
 /// What stands beside a mapping in the body that creates an index, and what to do with it here.
 const BESIDE_MAPPING: [(&str, &str); 4] = [
-    ("aliases", "take it out: streamdex makes the aliases NAME and NAME-live; add others with POST /_aliases"),
-    ("mappings", "keep what is inside of \"mappings\", and nothing around it: { \"properties\": { … } }"),
-    ("settings", "put them into the configuration: settings = { number_of_shards = 1 } under [index.NAME]"),
-    ("template", "keep what is inside of its \"mappings\", and nothing around it: { \"properties\": { … } }"),
+    ("aliases", "remove it: streamdex creates the aliases NAME and NAME-live; add others with POST /_aliases"),
+    ("mappings", "keep only the contents of \"mappings\": { \"properties\": { … } }"),
+    ("settings", "move them to the configuration: settings = { number_of_shards = 1 } under [index.NAME]"),
+    ("template", "keep only the contents of its \"mappings\": { \"properties\": { … } }"),
 ];
 
 /// All `[index.NAME]` tables; each must be named by a route.
@@ -58,8 +58,8 @@ fn idle_ttl(index: &str, place: &Place, routes: &[Checked], problems: &mut Probl
         .iter()
         .filter(|checked| checked.route.index.text() == index && checked.route.ttl.as_ref().is_some_and(idle))
     {
-        let message = format!("ttl of {} changes nothing, since nothing is set up for {index:?}", route.path);
-        problems.warning(place, message, "make the alias that hides expired documents yourself, or take ttl out");
+        let message = format!("ttl of {} has no effect, since streamdex does not set up {index:?}", route.path);
+        problems.warning(place, message, "create the alias that hides expired documents yourself, or remove ttl");
     }
 }
 
@@ -88,7 +88,7 @@ fn settings(table: &Located<IndexTable>, base_dir: &Path, problems: &mut Problem
         ];
         for (key, place) in unused {
             if let Some(place) = place {
-                problems.warning(place, format!("{key} is used with manage = \"create\" alone"), "take it out");
+                problems.warning(place, format!("{key} is used only with manage = \"create\""), "take it out");
             }
         }
     }
@@ -125,14 +125,14 @@ fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> 
             problems.error_with_hint(
                 &file.place,
                 "the mapping is wrapped in \"mappings\"",
-                "keep what is inside: { \"properties\": { … } }",
+                "keep only its contents: { \"properties\": { … } }",
             );
             None
         }
         Ok(serde_json::Value::Object(object)) => {
             for (key, hint) in BESIDE_MAPPING {
                 if object.contains_key(key) {
-                    let message = format!("{key:?} is no part of a mapping, so it has no effect in this file");
+                    let message = format!("{key:?} is not part of a mapping, so it has no effect in this file");
                     problems.error_with_hint(&file.place, message, hint);
                 }
             }
@@ -141,14 +141,16 @@ fn mapping(file: &Located<String>, base_dir: &Path, problems: &mut Problems) -> 
         Ok(_) => {
             problems.error_with_hint(
                 &file.place,
-                "this file holds no JSON object",
-                "a mapping reads { \"properties\": { … } }",
+                "this file is not a JSON object",
+                "a mapping has the form { \"properties\": { … } }",
             );
             None
         }
         Err(error) => {
-            problems
-                .error(&file.place, format!("this file is no JSON: line {}, column {}", error.line(), error.column()));
+            problems.error(
+                &file.place,
+                format!("this file is not valid JSON: line {}, column {}", error.line(), error.column()),
+            );
             None
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn fields(table: &RouteTable, problems: &mut Problems) -> BTreeMap<St
 }
 
 fn value(table: &Located<SetTable>, problems: &mut Problems) -> Option<FieldValue> {
-    const HINT: &str = "give one of from, value, and lat with lon";
+    const HINT: &str = "give one of: from; value; lat and lon";
     let path = |key: &Key<String>, problems: &mut Problems| -> Option<Path> {
         key.given().and_then(|text| name::path(text, problems))
     };
@@ -31,17 +31,17 @@ fn value(table: &Located<SetTable>, problems: &mut Problems) -> Option<FieldValu
     let ways = [!table.from.is_absent(), !table.value.value.is_absent(), has_point];
     match ways.iter().filter(|given| **given).count() {
         0 => {
-            problems.error_with_hint(&table.place, "nothing says what the field is made of", HINT);
+            problems.error_with_hint(&table.place, "the field has no source", HINT);
             return None;
         }
         1 => {}
         _ => {
-            problems.error_with_hint(&table.place, "a field is made of one thing", HINT);
+            problems.error_with_hint(&table.place, "a field has only one source", HINT);
             return None;
         }
     }
     if let (Some(after), true) = (table.after.given(), table.from.is_absent()) {
-        problems.error_with_hint(&after.place, "after belongs to from", "leave it out, or say from which string");
+        problems.error_with_hint(&after.place, "after needs from", "remove it, or give the string with from");
         return None;
     }
     if has_point {
@@ -66,7 +66,7 @@ fn value(table: &Located<SetTable>, problems: &mut Problems) -> Option<FieldValu
     let from = path(&table.from, problems);
     match table.after.given() {
         Some(mark) if mark.is_empty() => {
-            problems.error_with_hint(&mark.place, "an empty after stands before everything", "leave it out");
+            problems.error_with_hint(&mark.place, "after is empty", "leave it out");
             None
         }
         Some(mark) => Some(FieldValue::After { from: from?, mark: mark.value.clone() }),

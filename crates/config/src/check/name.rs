@@ -13,8 +13,9 @@ pub(super) fn is_attribute(name: &str, place: &Place, problems: &mut Problems) -
         return false;
     }
     if name.contains(['.', '\\']) {
-        let hint = "name a whole attribute; include, exclude, as_json, numbers_as_string, dates and set take paths";
-        problems.error_with_hint(place, format!("a path where an attribute's name is wanted ({name:?})"), hint);
+        let hint =
+            "name a whole attribute; only include, exclude, as_json, numbers_as_string, dates and set accept paths";
+        problems.error_with_hint(place, format!("a path instead of an attribute's name ({name:?})"), hint);
         return false;
     }
     true
@@ -40,7 +41,7 @@ pub(super) fn attributes(list: &[Located<String>], problems: &mut Problems) -> V
 pub(super) fn path(text: &Located<String>, problems: &mut Problems) -> Option<Path> {
     let parsed = Path::parse(text);
     if let Err(error) = parsed {
-        let hint = r"names are joined by dots, as user.name; a dot inside a name is written \., as a\.b";
+        let hint = r"join names with dots: user.name; write a dot inside a name as \.: a\.b";
         problems.error_with_hint(&text.place, error.to_string(), hint);
     }
     parsed.ok()
@@ -58,7 +59,7 @@ pub(super) fn paths(list: &[Located<String>], problems: &mut Problems) -> Vec<Pa
         if let Some(other) = paths.iter().find(|other| other.holds(&path) || path.holds(other)) {
             let (inner, outer) = if other.holds(&path) { (&path, other) } else { (other, &path) };
             let message = format!("{:?} is in {:?} already", inner.to_string(), outer.to_string());
-            problems.warning(&text.place, message, "take one of them out");
+            problems.warning(&text.place, message, "remove one of them");
         }
         paths.push(path);
     }
@@ -71,7 +72,7 @@ pub(super) fn is_field(name: &Located<String>, problems: &mut Problems) -> bool 
         return false;
     }
     if is_reserved_field(name) {
-        problems.error(&name.place, format!("{:?} is a name that OpenSearch keeps for itself", name.value));
+        problems.error(&name.place, format!("{:?} is a name that OpenSearch reserves", name.value));
         return false;
     }
     true
@@ -82,7 +83,7 @@ pub(super) fn is_table(name: &Located<String>, problems: &mut Problems) -> bool 
     let good = (3..=255).contains(&name.len()) && is_plain(name);
     if !good {
         let hint = if name.starts_with("arn:") {
-            "give the table's name alone, or stream_arn in its place"
+            "give only the table's name, or use stream_arn instead"
         } else {
             "give the name as DynamoDB shows it"
         };

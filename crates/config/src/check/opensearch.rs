@@ -65,8 +65,9 @@ fn certificates(table: &OpenSearchTable, url: &Url, problems: &mut Problems) {
         ];
         for (key, place) in keys {
             if let Some(place) = place {
-                let message = format!("{key}, and opensearch.url is http: there is no certificate to check");
-                problems.error_with_hint(place, message, "write the url with https://, or leave the key out");
+                let message =
+                    format!("{key} has no effect: opensearch.url is http, so there is no certificate to check");
+                problems.error_with_hint(place, message, "write the url with https://, or remove the key");
             }
         }
         return;
@@ -74,9 +75,9 @@ fn certificates(table: &OpenSearchTable, url: &Url, problems: &mut Problems) {
     let Some(verify) = unverified else { return };
     if !endpoint::is_loopback(url) {
         let hint = "name the server's certificate authority with ca_file";
-        problems.error_with_hint(&verify.place, "certificates go unchecked only for loopback hosts", hint);
+        problems.error_with_hint(&verify.place, "tls_verify = false is allowed only for loopback hosts", hint);
     } else if table.ca_file.present().is_some() {
-        let hint = "leave tls_verify out, so that ca_file is used";
+        let hint = "remove tls_verify, so that ca_file is used";
         problems.error_with_hint(&verify.place, "tls_verify = false checks nothing, so ca_file has no effect", hint);
     }
 }
@@ -137,7 +138,7 @@ fn auth(table: &OpenSearchTable, url: Option<&Url>, around: &Surroundings<'_>, p
         && url.scheme() == "http"
         && !endpoint::is_loopback(url)
     {
-        problems.warning(&auth.place, "credentials go over an unencrypted connection", "use https");
+        problems.warning(&auth.place, "credentials would be sent over an unencrypted connection", "use https");
     }
     result
 }
@@ -155,7 +156,7 @@ fn refuse_foreign_keys(auth: &AuthTable, kind: AuthWord, problems: &mut Problems
             problems.error_with_hint(
                 place,
                 format!("this key belongs to kind = {owner:?}"),
-                format!("leave it out, or set kind = {owner:?}"),
+                format!("remove it, or set kind = {owner:?}"),
             );
         }
     }
@@ -181,7 +182,7 @@ fn password(auth: &Located<AuthTable>, around: &Surroundings<'_>, problems: &mut
         [] => {
             if keys.iter().all(|(_, key)| key.is_absent()) {
                 let hint = "name an environment variable in password_env, a file in password_file, or the ARN of a secret in password_secret";
-                problems.error_with_hint(&auth.place, "the password's place is missing", hint);
+                problems.error_with_hint(&auth.place, "the password is missing", hint);
             }
             None
         }
@@ -201,8 +202,8 @@ fn secret(arn: &Located<String>, around: &Surroundings<'_>, problems: &mut Probl
             && name.is_some_and(|name| !name.is_empty() && !name.contains(':'))
     };
     let Some(parsed) = Arn::parse(&arn.value).filter(is_secret) else {
-        let hint = "a secret's ARN reads arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX; `aws secretsmanager describe-secret --secret-id NAME --query ARN` prints it";
-        problems.error_with_hint(&arn.place, "this is no ARN of a secret", hint);
+        let hint = "a secret's ARN has the form arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX; `aws secretsmanager describe-secret --secret-id NAME --query ARN` prints it";
+        problems.error_with_hint(&arn.place, "this is not the ARN of a secret", hint);
         return None;
     };
     Some(Secret { arn: arn.value.clone(), region: parsed.region.to_owned(), aws: around.aws.clone() })
@@ -220,7 +221,7 @@ fn sigv4(auth: &AuthTable, url: Option<&Url>, around: &Surroundings<'_>, problem
     {
         problems.error_with_hint(
             &given.place,
-            format!("this host is signed for as {expected:?}"),
+            format!("requests to this host are signed for {expected:?}"),
             format!("set service = {expected:?}"),
         );
     }

@@ -1,4 +1,4 @@
-//! What holds between routes: who owns an index, how its ids are made, and which route is ever reached.
+//! Checks between routes: the owner of an index, the form of its ids, and routes that are never reached.
 
 use std::fmt;
 
@@ -17,9 +17,8 @@ pub(super) fn check(routes: &[Checked], problems: &mut Problems) {
             live_indices(earlier, later, problems);
             archives(earlier, later, problems);
             if earlier.source == later.source && hides(&earlier.route, &later.route) {
-                let message =
-                    format!("this route takes nothing: {} takes every item that it would", earlier.place.path);
-                problems.warning(&later.place, message, "put it before the other, or take it out");
+                let message = format!("this route never matches: {} takes all its items first", earlier.place.path);
+                problems.warning(&later.place, message, "move it before the other route, or remove it");
             }
         }
     }
@@ -37,9 +36,16 @@ fn live_indices(earlier: &Checked, later: &Checked, problems: &mut Problems) {
     let at = &earlier.place.path;
     if one.index.text() == other.index.text() {
         if earlier.source != later.source {
-            let message =
-                format!("two sources write to {:?}; {at} is of the source {:?}", other.index.text(), earlier.source);
-            problems.error_with_hint(&later.index_place, message, "an index has one source; give each its own");
+            let message = format!(
+                "two sources write to {:?}; {at} belongs to the source {:?}",
+                other.index.text(),
+                earlier.source
+            );
+            problems.error_with_hint(
+                &later.index_place,
+                message,
+                "an index has one source; give each source its own index",
+            );
         } else if let Some(key) = Differing::of(one, other, SameId::Written) {
             let message = format!("{at} writes to {:?} too, with another {key}", other.index.text());
             problems.error_with_hint(&later.index_place, message, SHARED_KEYS);
@@ -49,17 +55,16 @@ fn live_indices(earlier: &Checked, later: &Checked, problems: &mut Problems) {
     if !may_meet(&one.index, &other.index) {
         return;
     }
-    let message = format!("{:?} and {:?} of {at} can give the same index", other.index.text(), one.index.text());
+    let message = format!("{:?} and {:?} of {at} can produce the same index", other.index.text(), one.index.text());
     if earlier.source != later.source {
         // Whether it comes to that, only the items show; index set-up refuses the second owner then.
-        problems.warning(&later.index_place, message, "documents of one index need one source");
+        problems.warning(&later.index_place, message, "an index needs a single source");
     } else if let Some(key) = Differing::of(one, other, SameId::Meant) {
         problems.error_with_hint(&later.index_place, format!("{message}, with another {key}"), SHARED_KEYS);
     }
 }
 
-const SHARED_KEYS: &str =
-    "routes that share an index share id, id_form and routing; give each its own, or names that cannot meet";
+const SHARED_KEYS: &str = "routes that share an index need the same id, id_form and routing; give each route its own index, or names that never coincide";
 
 /// What differs between two routes in where a document of one index is kept. It would be there twice, or two items
 /// would overwrite each other.
@@ -121,11 +126,12 @@ fn shared_archive(archive: &IndexName, place: &Place, routes: (&Checked, &Checke
     let (earlier, later) = routes;
     let (at, name) = (&earlier.place.path, archive.as_str());
     if earlier.source != later.source {
-        let message = format!("two sources write to {name:?}; {at} is of the source {:?}", earlier.source);
-        problems.error_with_hint(place, message, "an index has one source; give each its own");
+        let message = format!("two sources write to {name:?}; {at} belongs to the source {:?}", earlier.source);
+        problems.error_with_hint(place, message, "an index has one source; give each source its own index");
     } else if let Some(key) = Differing::of(&earlier.route, &later.route, SameId::Meant) {
         let message = format!("{at} archives to {name:?} too, with another {key}");
-        let hint = "routes that share an archive share id, id_form and routing; give each its own";
+        let hint =
+            "routes that share an archive need the same id, id_form and routing; give each route its own archive";
         problems.error_with_hint(place, message, hint);
     }
 }
@@ -136,8 +142,8 @@ fn archive_against_live(archive: &IndexName, place: &Place, live: &Checked, prob
         let message = format!("{:?} is the live index of {} too", archive.as_str(), live.place.path);
         problems.error_with_hint(place, message, "give the archive its own index");
     } else if may_meet(index, &IndexPattern::Fixed(archive.clone())) {
-        let message = format!("{:?} of {} can give {:?} too", index.text(), live.place.path, archive.as_str());
-        problems.warning(place, message, "give the archive a name that no placeholder can give");
+        let message = format!("{:?} of {} can produce {:?} too", index.text(), live.place.path, archive.as_str());
+        problems.warning(place, message, "give the archive a name that no placeholder can produce");
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn pattern(text: &Located<String>, problems: &mut Problems) -> Option
         return fixed(text, problems).map(IndexPattern::Fixed);
     }
     let Some(parts) = split(text) else {
-        problems.error_with_hint(&text.place, "braces that do not pair up", "write a placeholder as {attribute}");
+        problems.error_with_hint(&text.place, "unbalanced braces", "write a placeholder as {attribute}");
         return None;
     };
     let mut good = true;

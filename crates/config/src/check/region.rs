@@ -11,11 +11,11 @@ const DIRECTIONS: [&str; 9] =
 pub(super) fn check(region: &Located<String>, problems: &mut Problems) {
     if !is_region(region) {
         let hint = "write it as AWS does, with its hyphens: eu-west-1, us-east-1, us-gov-west-1";
-        problems.error_with_hint(&region.place, "this is no AWS region", hint);
+        problems.error_with_hint(&region.place, "this is not an AWS region", hint);
     }
 }
 
-/// Whether `text` reads as the name of an AWS region: `eu-west-1`, `us-gov-west-1`. Nobody is asked whether it exists.
+/// Whether `text` has the form of an AWS region, such as `eu-west-1` or `us-gov-west-1`. Its existence is not checked.
 pub fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [area @ .., direction, number] = parts.as_slice() else { return false };

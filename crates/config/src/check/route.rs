@@ -1,4 +1,4 @@
-//! `[[route]]`: one route at a time. What holds between routes is in [`super::overlap`].
+//! `[[route]]`: checks one route. Checks between routes are in [`super::overlap`].
 
 use std::collections::BTreeMap;
 
@@ -85,7 +85,7 @@ fn source_of(table: &Located<RouteTable>, sources: &[Source], problems: &mut Pro
                 problems.error_with_hint(
                     &table.place,
                     "source is missing",
-                    "with several sources, each route names one: source = \"…\"",
+                    "with several sources, each route must name its own: source = \"…\"",
                 );
             }
             None
@@ -143,8 +143,8 @@ fn max_indices(table: &RouteTable, index: Option<&IndexPattern>, problems: &mut 
         let hint = format!("give 1 to {MOST_INDICES}");
         problems.error_with_hint(&most.place, format!("{} is out of range", most.value), hint);
     } else if let Some(IndexPattern::Fixed(_)) = index {
-        let hint = "leave it out: it bounds what the placeholders of index give";
-        problems.error_with_hint(&most.place, "max_indices, and the index has no placeholder", hint);
+        let hint = "remove it: it limits the number of indices that placeholders produce";
+        problems.error_with_hint(&most.place, "max_indices has no effect: the index has no placeholder", hint);
     }
     u32::try_from(most.value).unwrap_or(Route::DEFAULT_MAX_INDICES)
 }
@@ -155,14 +155,14 @@ fn id(table: &RouteTable, problems: &mut Problems) -> Option<Vec<String>> {
     if id.is_empty() {
         problems.error_with_hint(
             &id.place,
-            "an id of no attribute",
-            "leave id out, or name the table's key attributes",
+            "an id without attributes",
+            "remove id, or name the table's key attributes",
         );
     } else if names.len() > MOST_KEY_ATTRIBUTES {
         problems.error_with_hint(
             &id.place,
-            "an id of more attributes than a table has keys",
-            "name the partition key and the sort key, nothing else",
+            "an id with more attributes than a key has",
+            "name only the partition key and the sort key",
         );
     }
     if let Some(routing) = table.routing.given()
@@ -171,7 +171,7 @@ fn id(table: &RouteTable, problems: &mut Problems) -> Option<Vec<String>> {
         let hint = format!("name one of {}", names.join(", "));
         problems.error_with_hint(
             &routing.place,
-            format!("{:?} is not in id, and routing is by a key attribute", routing.value),
+            format!("{:?} is not in id, but routing needs a key attribute", routing.value),
             hint,
         );
     }
@@ -213,7 +213,7 @@ fn time_to_live(table: &Located<TtlTable>, problems: &mut Problems) -> Option<Tt
             {
                 problems.error_with_hint(
                     &text.place,
-                    "an archive_index, and nothing is archived",
+                    "archive_index has no effect: nothing is archived",
                     "set on_expiry = \"archive\"",
                 );
             }
@@ -221,8 +221,8 @@ fn time_to_live(table: &Located<TtlTable>, problems: &mut Problems) -> Option<Tt
             if let (Some(infers), false) = (infers, matches!(table.on_expiry, Key::Bad)) {
                 problems.error_with_hint(
                     &infers.place,
-                    "infer_expiry, and nothing is archived: a removal is a removal either way",
-                    "leave it out, or set on_expiry = \"archive\" with an archive_index",
+                    "infer_expiry has no effect: nothing is archived",
+                    "remove it, or set on_expiry = \"archive\" with an archive_index",
                 );
             }
             Some(OnExpiry::Delete)

@@ -13,8 +13,8 @@ use crate::read::{Located, OneOrMany};
 /// The region in the stream ARNs of DynamoDB Local, whatever region it is asked in.
 const REGION_OF_DYNAMODB_LOCAL: &str = "ddblocal";
 
-/// All sources, without their routes. What could not be read keeps its place with an empty name, so that
-/// routes can still be distinguished.
+/// All sources, without their routes. An unreadable source keeps its place with an empty name, so that routes can still
+/// be distinguished.
 pub(super) fn sources(root: &Root, aws: &AwsSettings, problems: &mut Problems) -> Vec<Source> {
     let Some(written) = root.source.required(&Place::default(), "source", problems) else {
         return Vec::new();
@@ -115,8 +115,8 @@ fn reference(table: &Located<SourceTable>, problems: &mut Problems) -> TableRefe
         (None, Some(arn)) => match StreamArn::parse(arn).filter(|_| Arn::parse(arn).is_some_and(Arn::is_dynamodb)) {
             Some(arn) => TableReference::StreamArn(arn),
             None => {
-                let hint = "a stream's ARN reads arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL";
-                problems.error_with_hint(&arn.place, "this is no ARN of a DynamoDB stream", hint);
+                let hint = "a stream's ARN has the form arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL";
+                problems.error_with_hint(&arn.place, "this is not the ARN of a DynamoDB stream", hint);
                 nothing
             }
         },
@@ -143,7 +143,7 @@ fn region(table: &SourceTable, reference: &TableReference, problems: &mut Proble
     };
     match (given, of_arn) {
         (Some(given), Some(of_arn)) if given.value != of_arn => {
-            let hint = "leave region out; it is taken from stream_arn";
+            let hint = "remove region; it is taken from stream_arn";
             problems.error_with_hint(&given.place, format!("the stream is in {of_arn}"), hint);
         }
         (Some(given), None) if table.endpoint_url.present().is_none() => region::check(given, problems),

@@ -54,7 +54,7 @@ pub(super) fn apart_from_sources(root: &Root, state: &State, sources: &[Source],
     problems.error_with_hint(
         place,
         format!("the state table is the table of the source {:?}", source.name),
-        "give the state a table that holds nothing else, as table = \"streamdex-state\" under [state]",
+        "use a separate table for the state, for example table = \"streamdex-state\" under [state]",
     );
 }
 
@@ -81,7 +81,11 @@ pub(super) fn dead_letter(root: &Root, base_dir: &Path, problems: &mut Problems)
         }
         (Some(DeadLetterWord::Table) | None, path) => {
             if let (Some(path), false) = (path.given(), matches!(table.kind, Key::Bad)) {
-                problems.error_with_hint(&path.place, "a path, and the kind is \"table\"", "set kind = \"file\"");
+                problems.error_with_hint(
+                    &path.place,
+                    "path has no effect: the kind is \"table\"",
+                    "set kind = \"file\"",
+                );
             }
             DeadLetterKind::Table
         }

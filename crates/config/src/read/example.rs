@@ -1,4 +1,4 @@
-//! The right form of a value that was written in another one.
+//! Suggests the right form of a value that was written in another form.
 
 use crate::tree::{Node, Value};
 

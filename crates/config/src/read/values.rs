@@ -1,4 +1,4 @@
-//! How each kind of value is read.
+//! Readers for each kind of value.
 
 use serde_json::json;
 
@@ -132,12 +132,12 @@ impl Read for ByteSize {
         let (size, written) = match &node.value {
             Value::Integer(text) => (text.parse().ok(), text),
             Value::Text { text, written } => (units::bytes(text), written),
-            _ => return wrong_kind(node, "a size, as \"5MiB\"", problems),
+            _ => return wrong_kind(node, "a size such as \"5MiB\"", problems),
         };
         if size.is_none() {
             problems.error_with_hint(
                 &node.place,
-                format!("{written:?} is no size"),
+                format!("{written:?} is not a size"),
                 "write a size as \"5MiB\", \"512KiB\", or a number of bytes",
             );
         }
@@ -148,13 +148,13 @@ impl Read for ByteSize {
 impl Read for Duration {
     fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
         let Value::Text { text, written } = &node.value else {
-            return wrong_kind(node, "a duration, as \"60s\"", problems);
+            return wrong_kind(node, "a duration such as \"60s\"", problems);
         };
         let duration = units::duration(text);
         if duration.is_none() {
             problems.error_with_hint(
                 &node.place,
-                format!("{written:?} is no duration"),
+                format!("{written:?} is not a duration"),
                 "write a duration as \"500ms\", \"60s\", \"5m\" or \"1h\"",
             );
         }

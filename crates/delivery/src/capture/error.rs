@@ -1,4 +1,4 @@
-//! Why a captured text cannot be taken.
+//! Errors of captured texts.
 
 use streamdex_mapping::MapError;
 use streamdex_mapping::event::CapturedError;
@@ -13,10 +13,10 @@ pub enum CaptureError {
     #[error(transparent)]
     Form(#[from] CapturedError),
     /// It is a list, and nothing in it is a stream record.
-    #[error("nothing in it is a stream record: a stream record holds eventName and dynamodb")]
+    #[error("it has no stream record: a stream record has eventName and dynamodb")]
     NoRecords,
     /// A record names a table that is no source.
-    #[error("a record names table {table:?}, which is no source of this configuration (its tables: {known})")]
+    #[error("a record names table {table:?}, which is not a source of this configuration (its tables: {known})")]
     UnknownTable {
         /// The table.
         table: String,
@@ -43,7 +43,7 @@ impl CaptureError {
             CaptureError::Form(error) => error.hint(),
             CaptureError::NoRecords => CapturedError::Unknown.hint(),
             CaptureError::UnknownTable { .. } => {
-                "add a [[source]] for this table to the configuration, or take its stream away from this function"
+                "add a [[source]] for this table to the configuration, or remove its stream from this function"
             }
             CaptureError::NoTable => "give records with their eventSourceARN",
             CaptureError::Configuration(error) => error.hint(),

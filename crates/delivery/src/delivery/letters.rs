@@ -1,5 +1,4 @@
-//! Dead letters: what is kept for them while a record is on its way, how they are made, and that they are stored as they
-//! arise.
+//! Dead letters of a delivery: makes them and stores them as they arise.
 
 use bytes::Bytes;
 use streamdex_dynamodb::time::now;

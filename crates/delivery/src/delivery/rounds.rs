@@ -11,8 +11,8 @@ use crate::fault::DeliveryFault;
 use crate::page::Page;
 
 impl Delivery {
-    /// Reads and writes in rounds, until no answer asks for another one. What waits for one index does not hold back what
-    /// is to be read again for another.
+    /// Reads and writes in rounds, until no answer asks for another one. Operations that wait for one index do not
+    /// delay reads for another.
     pub(super) async fn write_all(
         &self,
         page: &mut Page,

@@ -23,7 +23,7 @@ enum Line {
     Letter(Box<DeadLetter>),
 }
 
-/// The letter of this key and digest is removed; one that was written again since then is another one.
+/// Marks the letter with this key and digest as removed; a letter that was written again since then is a different one.
 #[derive(Serialize, Deserialize)]
 struct Removed {
     #[serde(rename = "v")]
@@ -248,7 +248,7 @@ mod tests {
         let error = store.list(None).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "dead letter 2026-11-22T15:01:21.123|1|0 has format 2, and this version knows formats up to 1"
+            "dead letter 2026-11-22T15:01:21.123|1|0 has format 2, but this version knows only formats up to 1"
         );
     }
 

@@ -96,7 +96,7 @@ impl DeadLetterStore for TableLetters {
     }
 }
 
-/// What holds while the letter is the one that was read. Each refusal writes all of these.
+/// The condition that the letter is still the one that was read. Each refusal writes all of these.
 fn unchanged(letter: &DeadLetter) -> Vec<Condition> {
     let number = |number: u64| AttributeValue::N(number.to_string());
     let version = match letter.version {

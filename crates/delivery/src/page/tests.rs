@@ -92,7 +92,7 @@ fn d1_what_is_right_is_sent_beside_the_dead_letter() {
     let page = page_under(&by_pk(), &[removed]);
     assert_eq!(
         page.refused[0].error,
-        r#"attribute "x": a value has an unknown type tag; its document is deleted all the same"#
+        r#"attribute "x": a value has an unknown type tag; its document is deleted anyway"#
     );
     let (operations, fates) = page.into_parts();
     assert!(matches!(operations.as_slice(), [Operation { action: Action::Delete, .. }]));

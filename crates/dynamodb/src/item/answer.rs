@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 /// What BatchGetItem answered for one table.
 pub(super) struct BatchAnswer {
-    /// `None` where the answer says nothing of the table.
+    /// `None` if the answer does not contain the table.
     pub(super) found: Option<Vec<Arc<str>>>,
     pub(super) unprocessed: Vec<Arc<str>>,
 }
@@ -32,7 +32,7 @@ impl BatchAnswer {
     /// Reads the answer about `table`, a name or an ARN.
     ///
     /// # Errors
-    /// It is no answer of BatchGetItem; the place is told, and nothing that stands there.
+    /// It is not an answer of BatchGetItem. The error contains the position but no content.
     pub(super) fn read(body: &[u8], table: &str) -> Result<BatchAnswer, String> {
         let wire: Wire<'_> =
             serde_json::from_slice(body).map_err(|error| format!("line {} column {}", error.line(), error.column()))?;

@@ -50,12 +50,12 @@ impl ScanAnswer {
     /// Reads an answer.
     ///
     /// # Errors
-    /// It is no answer of Scan; the place is named, and nothing of what it holds.
+    /// It is not an answer of Scan. The error contains the position but no content.
     pub(super) fn read(body: &[u8]) -> Result<ScanAnswer, String> {
         let wire: Wire<'_> =
             serde_json::from_slice(body).map_err(|error| format!("line {} column {}", error.line(), error.column()))?;
         let position =
-            |raw: &RawValue| ScanPosition::parse(raw.get()).ok_or_else(|| "LastEvaluatedKey is no key".to_owned());
+            |raw: &RawValue| ScanPosition::parse(raw.get()).ok_or_else(|| "LastEvaluatedKey is not a key".to_owned());
         Ok(ScanAnswer {
             items: wire.items.map(|items| items.into_iter().map(|item| item.get().into()).collect()),
             next: wire.next.filter(|next| next.get() != "null").map(position).transpose()?,

@@ -26,7 +26,7 @@ pub enum Creation {
     Unprotected,
 }
 
-/// How a table is made outside emulators: as the templates make it, where nothing else is said.
+/// How to create the state table outside emulators. The defaults are those of the templates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Making {
     /// The customer's KMS key, by id, ARN or alias; `None` is a key that DynamoDB owns.
@@ -41,8 +41,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl StateTable {
-    /// Makes the table if it is not there: on demand, with `expires` as its TTL attribute, and with the mark. A table that is
-    /// there is not changed.
+    /// Creates the table if it does not exist: on demand, with `expires` as its TTL attribute, and with the mark. An
+    /// existing table is not changed.
     ///
     /// # Errors
     /// A call failed, or a table of that name is there and is no state table.
@@ -69,8 +69,7 @@ impl StateTable {
         Ok(creation)
     }
 
-    /// Checks that the table is there, and is a state table. In an emulator it is made; on AWS its making is the
-    /// operator's.
+    /// Checks that the table exists and is a state table. In an emulator it is created; on AWS the operator creates it.
     ///
     /// # Errors
     /// [`StateError::Missing`], a failed call, or a table that is no state table.

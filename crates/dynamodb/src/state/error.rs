@@ -1,10 +1,10 @@
-//! Why the state table cannot be used.
+//! Errors of the state table.
 
 use super::keys::FORMAT;
 use crate::fault::AwsError;
 use crate::place::Place;
 
-/// Why the state table cannot be used.
+/// Errors of the state table.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
@@ -17,7 +17,7 @@ pub enum StateError {
         source: AwsError,
     },
     /// The table was made, and is not protected as it was to be.
-    #[error("state table {table} is made, but not protected: {source}")]
+    #[error("state table {table} was created, but is not protected: {source}")]
     Unprotected {
         /// The table.
         table: String,
@@ -33,13 +33,13 @@ pub enum StateError {
         place: Place,
     },
     /// The table has other keys.
-    #[error("table {0} is no state table: its key is not pk (S), sk (S)")]
+    #[error("table {0} is not a state table: its key is not pk (S), sk (S)")]
     OtherKeys(String),
     /// The table is one that the configuration follows.
     #[error("table {0} is a source of this configuration, and cannot be the state table too")]
     IsSource(String),
     /// Written by a newer version of streamdex.
-    #[error("{kind} {key} in the state table has format {found}, and this version knows formats up to {FORMAT}")]
+    #[error("{kind} {key} in the state table has format {found}, but this version knows only formats up to {FORMAT}")]
     NewerFormat {
         /// What kind of item.
         kind: String,
@@ -59,7 +59,7 @@ pub enum StateError {
 /// The commands that protect a state table.
 pub fn protection_hint(table: &str) -> String {
     format!(
-        "grant dynamodb:UpdateTable and dynamodb:UpdateContinuousBackups; where you want both, run `aws dynamodb update-table --table-name {table} --deletion-protection-enabled` and `aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`"
+        "grant dynamodb:UpdateTable and dynamodb:UpdateContinuousBackups; to turn on both, run `aws dynamodb update-table --table-name {table} --deletion-protection-enabled` and `aws dynamodb update-continuous-backups --table-name {table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true`"
     )
 }
 
@@ -74,11 +74,11 @@ impl StateError {
             }
             StateError::OtherKeys(_) => "name another table as state.table".to_owned(),
             StateError::IsSource(_) => {
-                "name a table of streamdex alone as state.table: leases, checkpoints and dead letters are written into it"
+                "set state.table to a table that only streamdex uses: it holds leases, checkpoints and dead letters"
                     .to_owned()
             }
             StateError::Malformed { .. } => {
-                "something else has written into the table: stop all workers, delete the item, and start again".to_owned()
+                "something else wrote to the table: stop all workers, delete the item, and start again".to_owned()
             }
             StateError::NewerFormat { .. } => "use the newer version of streamdex, or another state.group".to_owned(),
         }

@@ -1,4 +1,4 @@
-//! Items of the state table: their format number, and attributes by type. Pure.
+//! Items of the state table: format number and typed attributes. Pure.
 
 use std::collections::HashMap;
 

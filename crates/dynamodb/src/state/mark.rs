@@ -1,4 +1,4 @@
-//! The mark: the one item that says that a table is a state table.
+//! The mark: the item that identifies a state table.
 //!
 //! Other tables can have the same key names, as single-table designs have. Leases and dead letters must not be written
 //! among their items.
@@ -14,7 +14,7 @@ use super::keys::{FORMAT, MARK_SORT_KEY, Partition};
 use crate::time::now;
 
 impl StateTable {
-    /// The same, knowing the tables of `sources`: none of them is taken for a state table.
+    /// The same, but refuses the tables of `sources` as a state table.
     #[must_use]
     pub fn beside(mut self, sources: &[Source], state: &State) -> StateTable {
         self.followed = sources.iter().filter_map(|source| FollowedTable::of(source, state)).collect();

@@ -1,4 +1,4 @@
-//! Conditional writes: what they ask for, and what they do. Pure.
+//! Conditional writes, as conditions and changes. Pure.
 //!
 //! A write is a value: the conditions that are sent to DynamoDB are the ones that [`apply`] carries out on a map, for
 //! tests and for the simulation.
@@ -21,7 +21,7 @@ pub struct Operation {
     pub action: Action,
 }
 
-/// What must hold of the item that is there, or of there being none.
+/// A condition on the stored item, or on its absence.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condition {
     /// There is an item.
@@ -54,7 +54,7 @@ pub enum Action {
     Delete,
 }
 
-/// What came of writes that are carried out together.
+/// The result of writes that are carried out together.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// All of them are stored.

@@ -121,7 +121,7 @@ impl StateTable {
         of_call.proven(answer.consumed_capacity.as_ref()).map_err(|error| self.failed(error))
     }
 
-    /// Puts an item where there is none with its key; an item that is there stays as it is.
+    /// Puts an item if none has its key; an existing item is not changed.
     ///
     /// # Errors
     /// The call failed.

@@ -34,7 +34,7 @@ pub struct StatePartition {
     key: String,
 }
 
-/// A transaction holds so many operations at most.
+/// The largest number of operations in a transaction.
 pub const MOST_OPERATIONS: usize = 100;
 const TRANSACTION: &str = "TransactWriteItems";
 

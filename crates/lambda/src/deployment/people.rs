@@ -1,4 +1,4 @@
-//! Who is to have which role.
+//! The members of each role.
 
 /// Who is to have which role in OpenSearch, by ARNs of IAM roles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What CloudFormation asks of a custom resource, and what it wants to hear:
+//! Requests and answers of a CloudFormation custom resource:
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref.html>. Pure.
 
 use serde::{Deserialize, Serialize};

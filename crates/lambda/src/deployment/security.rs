@@ -41,7 +41,7 @@ async fn change(client: &Client, role: &str, people: &People) -> Result<(), Setu
     let found = match (answer.status, body.get(role).and_then(Value::as_object)) {
         (200, Some(found)) => found.clone(),
         (404, _) => Map::new(),
-        _ => return Err(refusal(&answer, format!("say who has the role {role}"))),
+        _ => return Err(refusal(&answer, format!("list the members of the role {role}"))),
     };
     let Some(changed) = changed(&found, people) else { return Ok(()) };
     let answer = client.json(Method::Put, &path, Some(&changed)).await?;
@@ -96,7 +96,7 @@ pub(super) fn hint(error: &SetupError) -> &'static str {
         SetupError::Refused { status: 401 | 403, .. } => {
             "the role of the function that sets up must administer the domain (MasterUserARN), and its access policy must let the role reach _plugins/_security"
         }
-        SetupError::Refused { .. } => "it is tried again; look at the domain's health",
+        SetupError::Refused { .. } => "trying again; check the domain's health",
         error => error.hint(),
     }
 }

@@ -1,5 +1,4 @@
-//! What is sent once for several records: of two operations on one document one stands, and one read of an item does for
-//! all records of its key.
+//! Coalesces the work of several records: one operation for each document, and one read for all records of a key.
 
 use std::hash::BuildHasher;
 
@@ -34,7 +33,7 @@ impl Batch {
         let newer = operation.version;
         let stands = operations.get(earlier).and_then(|slot| slot.waiting.as_ref()).map(|earlier| earlier.version);
         let Some(place) = self.operations.get_mut(earlier) else { return };
-        // The one that stands keeps or takes the earlier one's place, so that the table of documents stays as it is.
+        // The remaining operation keeps or takes the earlier one's place, so the table of documents stays valid.
         if stands.is_some_and(|version| version > newer) {
             place.coalesced.push(slot.record);
         } else {

@@ -6,7 +6,7 @@ use super::record::RecordReader;
 use crate::change::ReadRecord;
 use crate::json::{Cursor, Fault, place_of_fault};
 
-/// What GetRecords answered. Absence is no proof: what the answer does not hold is not known.
+/// An answer of GetRecords. A missing part is unknown, not empty.
 #[derive(Debug, Default)]
 pub struct RecordsAnswer<'a> {
     /// Its records, in order; `None` where it has no list of them.
@@ -19,7 +19,7 @@ pub struct RecordsAnswer<'a> {
 
 /// Why a text is no answer of DynamoDB. Values do not appear in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it is no JSON object that DynamoDB answers: line {line} column {column}")]
+#[error("it is not a JSON answer of DynamoDB: line {line} column {column}")]
 pub struct AnswerError {
     /// Line, from 1.
     pub line: usize,

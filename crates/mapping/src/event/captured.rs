@@ -1,4 +1,4 @@
-//! What a captured text is, or why it is none.
+//! Recognises captured texts.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ pub enum CapturedError {
         column: usize,
     },
     /// The event of a tumbling window: its state would be lost.
-    #[error("the event of a tumbling window; streamdex keeps no window state")]
+    #[error("the event belongs to a tumbling window, which streamdex does not support")]
     TumblingWindow,
     /// An on-failure record that carries only where the records were (SQS, SNS).
     #[error("an on-failure record without the records themselves")]
@@ -46,8 +46,8 @@ impl CapturedError {
     pub fn hint(&self) -> &'static str {
         match self {
             CapturedError::Json { .. } => "give one JSON text, or one record a line",
-            CapturedError::TumblingWindow => "take the tumbling window off the event source mapping",
-            CapturedError::NoPayload => "use an S3 on-failure destination: its records carry the event",
+            CapturedError::TumblingWindow => "remove the tumbling window from the event source mapping",
+            CapturedError::NoPayload => "use an S3 on-failure destination: its records contain the event",
             CapturedError::Lists => "give each list of records as an event",
             CapturedError::Unknown => "give a Lambda event, get-records output, or one stream record a line",
         }

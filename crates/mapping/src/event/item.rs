@@ -20,7 +20,7 @@ pub fn read_item(text: &str) -> Result<Image<'_>, RecordProblem> {
 }
 
 impl<'a> Image<'a> {
-    /// Of the text of one item. A text that is none is the image's problem.
+    /// Reads the text of one item. If the text is not an item, the image has a problem.
     pub fn of_item(text: &'a str) -> Image<'a> {
         read_item(text).unwrap_or_else(|_| {
             let mut image = Image::default();

@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
         let mut several = false;
         while let Some(other) = self.next_tag(&mut first)? {
             if other == tag {
-                // The same tag once more: the last one counts.
+                // The same tag again: the last one counts.
                 self.out.truncate(written);
                 value = self.tagged(tag)?;
             } else {

@@ -1,4 +1,4 @@
-//! How far the plain part of a string goes.
+//! Finds the end of the plain part of a string.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;

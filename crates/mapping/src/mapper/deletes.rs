@@ -1,4 +1,4 @@
-//! Rule D1 (docs/registers/guarantees.md): what is deleted beside a dead letter, and what never is.
+//! Rule D1 (docs/registers/guarantees.md): the deletes that go with a dead letter.
 
 use super::tests::{both, image, index, lines, map, map_with, split, to};
 use super::*;
@@ -11,7 +11,7 @@ const BAD_K: &str = r#","k":{"Z":1}"#;
 const X: &str = r#","k":{"S":"x"}"#;
 const Y: &str = r#","k":{"S":"y"}"#;
 
-/// A refusal: its error's kind, what is sent all the same, and what remains.
+/// A refusal: the kind of error, the operations that are sent anyway, and the remains.
 fn refused(routes: Vec<Route>, event: &str, data: &str) -> (&'static str, Vec<String>, Remains) {
     let refusal = map(routes, event, data).unwrap_err();
     let sent = match &refusal.sent {

@@ -64,7 +64,7 @@ fn write_constant(constant: &Constant, out: &mut Vec<u8>) {
     }
 }
 
-/// What is at `path`, as JSON; through lists a list of what is there.
+/// The value at `path`, as JSON; through lists, a list of values.
 fn find<'i>(image: &'i Image<'_>, used: &[&Attribute<'_>], path: &Path) -> Option<Cow<'i, str>> {
     let (name, inside) = path.names().split_first()?;
     let attribute = used.iter().find(|attribute| attribute.name.is(name))?;

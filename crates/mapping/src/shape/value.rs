@@ -1,4 +1,4 @@
-//! Values: plain JSON in, plain JSON out, as a route has it.
+//! Shapes values: plain JSON in, plain JSON out, by the rules of a route.
 
 use super::{Around, Shape, begin_literal, begin_member, expand, separate};
 use crate::compare::canonical_json;
@@ -141,7 +141,7 @@ fn write_scalar(around: Around<'_>, first: u8, scalar: &str, out: &mut Vec<u8>) 
     }
 }
 
-/// A map has no order, so the text of its JSON has one of its own.
+/// A map has no order, so its JSON text uses a fixed one.
 fn write_as_json(value: &[u8], out: &mut Vec<u8>) {
     let text = canonical_json(value).unwrap_or_else(|| value.to_vec());
     write_json_string(&String::from_utf8_lossy(&text), out);

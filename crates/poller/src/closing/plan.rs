@@ -1,4 +1,4 @@
-//! What closing gaps writes: pure.
+//! The writes that close gaps. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,7 +45,7 @@ pub(super) fn wants_a_start(gaps: &[StoredGap], loaded: &Loaded, label: &str) ->
     gaps.iter().any(|gap| is_lost(gap, label)) || (loaded.start.is_none() && gaps.iter().any(of_stream))
 }
 
-/// What the state holds of the stream is of no use: it was made after the state was lost.
+/// The state of the stream is useless: it was created after the loss of the state.
 fn is_lost(gap: &StoredGap, label: &str) -> bool {
     gap.gap.kind == GapKind::StateLost && gap.label == label
 }
@@ -103,7 +103,7 @@ impl Plan<'_> {
                 self.stream.start.iter().map(|start| self.closing.pin(start)).collect()
             }
             _ if gap.label == self.closing.label => self.shard(&ShardId::new(gap.gap.subject.as_str())),
-            // Of a stream that is followed no more: nothing of it can be read.
+            // The gap is of a stream that is no longer followed: none of it can be read.
             _ => Vec::new(),
         };
         unit.push(self.closing.closed(gap));
@@ -122,7 +122,7 @@ impl Plan<'_> {
         self.closing.gone(shard, &children).into()
     }
 
-    /// What came after a shard that is gone belongs to its gap: shards that nobody knows, and whose parents are gone.
+    /// The unknown descendants of a vanished shard belong to its gap.
     /// Those that have a gap of their own are left to it.
     fn heirs(&self) -> impl Iterator<Item = &ListedShard> {
         let before = self.before_the_start();
@@ -134,7 +134,7 @@ impl Plan<'_> {
         self.stream.listed.iter().filter(is_heir)
     }
 
-    /// What lies before the shards that the group began with is none of its business.
+    /// The group ignores the ancestors of the shards that it began with.
     fn before_the_start(&self) -> BTreeSet<&ShardId> {
         let parents: BTreeMap<&ShardId, Option<&ShardId>> =
             self.stream.listed.iter().map(|listed| (&listed.id, listed.parent.as_ref())).collect();

@@ -117,7 +117,7 @@ impl Discovery {
                     }
                     Err(error) => {
                         shared.contact.stream_refused(error.fault());
-                        tracing::debug!(%parent, %error, "children cannot be asked for");
+                        tracing::debug!(%parent, %error, "the shard's children could not be listed");
                         sleep(jittered(wait)).await;
                         wait = (wait * 2).min(LONGEST_WAIT);
                     }
@@ -135,7 +135,7 @@ impl Discovery {
             match shared.source.current_stream().await {
                 Ok(current) => Discovered::CurrentStream(current),
                 Err(error) => {
-                    tracing::debug!(%error, "the table cannot be asked for its stream");
+                    tracing::debug!(%error, "the table's stream could not be looked up");
                     Discovered::CurrentStream(None)
                 }
             }
@@ -150,8 +150,10 @@ impl Discovery {
             loop {
                 match timeout(STATE_DEADLINE, shared.progress.gap(&gap)).await {
                     Ok(Ok(fenced)) => return Discovered::Recorded(fenced),
-                    Ok(Err(error)) => tracing::warn!(%error, "a gap is not recorded yet"),
-                    Err(_) => tracing::warn!("a gap is not recorded yet: the state table did not answer within 10 s"),
+                    Ok(Err(error)) => tracing::warn!(%error, "a gap could not be recorded yet"),
+                    Err(_) => {
+                        tracing::warn!("a gap could not be recorded yet: the state table did not answer within 10 s")
+                    }
                 }
                 sleep(jittered(wait)).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
@@ -190,7 +192,7 @@ async fn list(shared: Arc<Shared>) -> Discovered {
                     shared.board.pause_all(None);
                 }
                 if !listing.add(page) {
-                    tracing::warn!("DescribeStream repeats itself: the listing is begun again");
+                    tracing::warn!("DescribeStream repeats a page: starting the listing over");
                     listing = Listing::default();
                     sleep(LONGEST_WAIT).await;
                     began = Instant::now();
@@ -232,7 +234,7 @@ async fn done_shards(shared: Arc<Shared>) -> Discovered {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the state table did not answer within 10 s".to_owned(),
         };
-        shared.board.pause_all(Some(format!("the shards that are done are not known yet: {reason}")));
+        shared.board.pause_all(Some(format!("the list of finished shards is not loaded yet: {reason}")));
         sleep(jittered(wait)).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }

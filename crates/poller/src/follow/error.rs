@@ -1,11 +1,11 @@
-//! Why a stream cannot be followed.
+//! Errors of following a stream.
 
 use streamdex_dynamodb::AwsError;
 use streamdex_dynamodb::state::StateError;
 
 use crate::beside::Undecided;
 
-/// Why a stream cannot be followed.
+/// Errors of following a stream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FollowError {
@@ -17,7 +17,7 @@ pub enum FollowError {
     Aws(#[from] AwsError),
     /// The group's checkpoints were made with another generation of an index (exit status 4).
     #[error(
-        "the group's checkpoints were made with generation {stored} of {index}, and the configuration says {configured}"
+        "the group's checkpoints belong to generation {stored} of {index}, but the configuration says {configured}"
     )]
     OtherGeneration {
         /// The index, as the configuration names it.
@@ -36,7 +36,7 @@ pub enum FollowError {
         hint: String,
     },
     /// The lease says that another cluster is written to (exit status 4).
-    #[error("the group writes to the OpenSearch cluster {stored}, and the configuration leads to {configured}")]
+    #[error("the group writes to the OpenSearch cluster {stored}, but the configuration points to {configured}")]
     OtherCluster {
         /// The UUID of the cluster in the lease.
         stored: String,
@@ -46,11 +46,11 @@ pub enum FollowError {
     /// `--until-end` met another reader of the group.
     #[error("{0} reads the table for the same group")]
     OthersAtWork(String),
-    /// What is to be done beside reading cannot be decided.
+    /// The work beside reading cannot be decided.
     #[error(transparent)]
     Undecided(#[from] Undecided),
     /// A task broke; this is a defect.
-    #[error("a task of the follower broke")]
+    #[error("a task of the follower failed")]
     Broken,
 }
 
@@ -63,17 +63,17 @@ impl FollowError {
             FollowError::State(error) => error.hint(),
             FollowError::Aws(error) => error.hint().to_owned(),
             FollowError::OtherGeneration { .. } => {
-                "an index of another generation is empty: set state.group to a new name to fill it from the start of the stream, or set the generation back".to_owned()
+                "the index of another generation is empty: set state.group to a new name to fill it from the start of the stream, or restore the generation".to_owned()
             }
             FollowError::OtherCluster { .. } => {
                 "an index in another cluster lacks what was written before: set state.group to a new name to fill it from the start of the stream, or correct opensearch.url".to_owned()
             }
             FollowError::OthersAtWork(_) => {
-                "stop it, or set state.group to another name: a run to the present end works alone".to_owned()
+                "stop it, or set state.group to another name: `--until-end` needs the table for itself".to_owned()
             }
             FollowError::GaveUp { hint, .. } => hint.clone(),
             FollowError::Undecided(undecided) => undecided.hint.clone(),
-            FollowError::Broken => "start again: the work goes on from the last checkpoint; and please report it".to_owned(),
+            FollowError::Broken => "start again; the work continues from the last checkpoint. Please report it".to_owned(),
         }
     }
 }

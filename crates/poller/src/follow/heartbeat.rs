@@ -1,4 +1,4 @@
-//! The reader's signs of life: a separate task, so that nothing delays it.
+//! The reader's heartbeat: a separate task, so that nothing delays it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,9 +101,9 @@ impl Heartbeat {
                 Err(_) => "the state table does not answer".to_owned(),
             };
             failing = true;
-            self.board.pause_all(Some(format!("the heartbeat is not confirmed: {reason}")));
+            self.board.pause_all(Some(format!("the heartbeat could not be confirmed: {reason}")));
             if !self.tenure.is_granted() && !std::mem::replace(&mut lapsed, true) {
-                tracing::warn!("the heartbeat was not confirmed in time: nothing is written until it is");
+                tracing::warn!("the heartbeat was not confirmed in time: writing stops until it is");
                 self.board.tenure_lapsed();
             }
             sleep(retry.mul_f64(0.75 + 0.5 * random.f64())).await;

@@ -1,4 +1,4 @@
-//! What happens in a term before the first record is read: state judged, the start pinned.
+//! The start of a term, before the first record is read: checks the state, and pins the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -60,7 +60,10 @@ pub(super) async fn prepare(
     let (board, progress) = (&shared.board, &shared.progress);
     let insist = Insist::new(board, settings);
     for item in &loaded.malformed {
-        tracing::error!(item, "an item of the state table cannot be read; a shard that it is about stands still");
+        tracing::error!(
+            item,
+            "an item of the state table cannot be read; if it belongs to a shard, that shard is not read"
+        );
     }
     check_generations(&loaded, &settings.generations)?;
     for gap in loaded.all_gaps() {
@@ -126,7 +129,7 @@ async fn list(shared: &Shared, insist: &Insist<'_>) -> Result<Listed, FollowErro
         shared.progress.time().hear(asked, page.date);
         began.get_or_insert_with(|| shared.progress.time().now());
         if !listing.add(page) {
-            tracing::warn!("DescribeStream repeats itself: the listing is begun again");
+            tracing::warn!("DescribeStream repeats a page: starting the listing over");
             // What follows the repeated page is not known: from the beginning.
             (listing, began) = (Listing::default(), None);
             sleep(LONGEST_WAIT).await;

@@ -1,4 +1,4 @@
-//! What a follower works with, and how; and how its work ends.
+//! The parts and settings of a follower, and how its work ends.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -36,7 +36,7 @@ pub struct Parts {
     pub describe_turn: DescribeTurn,
     /// The UUID of its cluster, once it is known.
     pub cluster: Arc<dyn Fn() -> Option<String> + Send + Sync>,
-    /// What is done beside reading, if anything is.
+    /// The work beside reading, if any.
     pub beside: Option<Arc<dyn Beside>>,
 }
 
@@ -57,11 +57,11 @@ pub struct Settings {
     pub generations: Generations,
     /// The one index that all routes write to, if there is one; see [`super::sole_index`].
     pub sole_index: Option<String>,
-    /// The longest time until a change on an idle shard is found.
+    /// The longest time between two polls of an idle shard.
     pub freshness: Duration,
     /// One-shot commands give up after so long without progress; `None` waits for ever.
     pub patience: Option<Duration>,
-    /// Leases that this process has, of other tables too: one that has some lets others go first.
+    /// The leases of this process, also of other tables: a process with leases lets others take the next one first.
     pub leases: Arc<AtomicUsize>,
     /// Fixes the jitter.
     pub seed: u64,

@@ -38,12 +38,12 @@ pub(super) struct Standby<'a> {
 }
 
 /// What to do where replicas have different routes.
-pub(super) const OTHER_ROUTES: &str = "documents stay as they were written until their items change; where replicas differ for long, give each configuration its own state.group";
+pub(super) const OTHER_ROUTES: &str = "documents keep their form until their items change; if replicas differ for long, give each configuration its own state.group";
 /// A look that takes longer shows nothing.
 const DEADLINE: Duration = Duration::from_secs(3);
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// `--until-end` waits so long for another reader to be gone: one that was killed is, then.
+/// The time that `--until-end` waits for another reader to end: a killed reader counts as gone by then.
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(15);
 /// A process that has leases of other tables waits a part of this, so that the tables spread.
 const LET_OTHERS_GO_FIRST: Duration = Duration::from_secs(1);
@@ -102,7 +102,7 @@ impl<'a> Standby<'a> {
                 }
                 Err(error) => {
                     self.give_up_on(&error, started)?;
-                    self.board.pause_all(Some(format!("the lease cannot be looked at: {error}")));
+                    self.board.pause_all(Some(format!("the lease could not be read: {error}")));
                     let jittered = wait.mul_f64(0.75 + 0.5 * self.random.f64());
                     wait = (wait * 2).min(LONGEST_WAIT);
                     jittered
@@ -144,7 +144,7 @@ impl<'a> Standby<'a> {
         tracing::info!(table = self.settings.stream_arn.table_name(), reader, "standing by");
         let routes = lease.and_then(|lease| lease.routes.as_deref());
         if routes.is_some_and(|routes| routes != self.settings.routes) {
-            tracing::warn!(reader, "the reader of the table has other routes than this replica: {OTHER_ROUTES}");
+            tracing::warn!(reader, "the reader of the table uses other routes than this replica: {OTHER_ROUTES}");
         }
     }
 
@@ -175,7 +175,7 @@ impl<'a> Standby<'a> {
         self.progress.stop_earlier_workers().await?;
         let earlier = self.progress.load().await?.earlier_workers;
         if !earlier.is_empty() {
-            tracing::warn!(workers = earlier.join(", "), "waiting until workers of an earlier version have stopped");
+            tracing::warn!(workers = earlier.join(", "), "waiting for workers of an earlier version to stop");
             sleep(EXPIRY).await;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Decides on events, one by one, for one term.
+//! Handles the events of one term, one by one.
 
 mod closed;
 mod readers;
@@ -37,7 +37,7 @@ pub(super) struct Supervisor {
     next_listing: Instant,
     /// When the last complete one was begun.
     last_listing: Option<Instant>,
-    /// Before the shards that are done are known, a listing says nothing of what is to be read.
+    /// Until the finished shards are known, a listing does not show what must be read.
     knows_done: bool,
     /// A listing is wanted that begins after the one that is under way.
     wants_listing: bool,
@@ -226,7 +226,7 @@ impl Supervisor {
                 return Ok(self.indices_lost(&lost));
             }
             ShardEnd::Drained => {
-                tracing::debug!(%shard, "shard is read to its end");
+                tracing::debug!(%shard, "read the shard to its end");
                 let commands = self.graph.drained(&shard);
                 self.obey(commands);
             }
@@ -250,10 +250,10 @@ impl Supervisor {
         for vanished in lost {
             let detail = match &vanished.found_uuid {
                 Some(found) => format!(
-                    "it had the UUID {}; the index of that name with the UUID {found} is left alone",
+                    "its UUID was {}; the index with the same name and the UUID {found} is not touched",
                     vanished.expected_uuid
                 ),
-                None => format!("it had the UUID {}", vanished.expected_uuid),
+                None => format!("its UUID was {}", vanished.expected_uuid),
             };
             self.record(Gap::new(GapKind::IndexVanished, &vanished.concrete).with_detail(detail));
         }
@@ -317,7 +317,7 @@ impl Supervisor {
                 return Ok(ONLY_GAPS);
             }
             Discovered::CurrentStream(_) => {
-                self.shared.board.pause_all(Some("the stream is switched off and read to its end".to_owned()));
+                self.shared.board.pause_all(Some("the stream is turned off, and was read to its end".to_owned()));
             }
             Discovered::Recorded(Fenced::Stored) => {}
             Discovered::Recorded(Fenced::Lost) => return Ok(Some(Supervised::Lost)),
@@ -396,7 +396,7 @@ impl Supervisor {
             biased;
             drained = drain => drained,
             () = finish => {
-                tracing::warn!("tasks were left behind; the work goes on from the last checkpoint");
+                tracing::warn!("some tasks did not stop in time; the work continues from the last checkpoint");
                 Ok(())
             }
         };

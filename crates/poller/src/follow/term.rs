@@ -1,4 +1,4 @@
-//! One term: from the lease taken until it is lost, given up or given back.
+//! One term: from taking the lease until it is lost, given up or released.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,12 +54,11 @@ pub(super) enum Before {
 
 /// A release that takes longer is left: the lease expires.
 const RELEASE_WITHIN: Duration = Duration::from_secs(1);
-/// A request that was not answered so long ago is not carried out any more, and deletes on account of it were sent once
-/// more, as far as that is known.
+/// The age at which an unanswered request is no longer carried out, and its deletes were repeated, as far as is known.
 const CARRIED_OUT_LATE: Duration = Duration::from_secs(11 * 60);
 /// Requests that were given up end so soon, or may still be carried out.
 const REQUESTS_END_WITHIN: Duration = Duration::from_millis(500);
-/// What is done beside reading is told to stop together with it.
+/// The work beside reading is stopped together with it.
 const BESIDE_ENDS_WITHIN: Duration = Duration::from_secs(1);
 const CHECK_THE_CLUSTER: Duration = Duration::from_millis(100);
 const JUDGE_EVERY: Duration = Duration::from_secs(1);
@@ -78,12 +77,12 @@ impl BesideReading {
         let held = Held { permit: shared.tenure.clone(), board: shared.board.clone(), stop: stop.clone() };
         if let Some(beside) = beside {
             task.spawn(async move {
-                // In a task within it, so that one that breaks says so.
+                // In an inner task, so that a failure is reported.
                 let mut work = JoinSet::new();
                 work.spawn(async move { beside.work(held).await });
                 if let Some(Err(_)) = work.join_next().await {
                     tracing::error!(
-                        "what fills the index broke; reading goes on, and it is begun again in the next term"
+                        "the task that fills the index failed; reading continues, and the next term starts the task again"
                     );
                 }
             });
@@ -133,7 +132,7 @@ impl<'a> Term<'a> {
             beats: Arc::clone(&beats),
             seed: self.settings.seed,
         };
-        // Whoever drops the term stops the beats: a worker that is seen alive keeps its lease.
+        // Dropping the term stops the beats: a worker that beats keeps its lease.
         let mut heart = JoinSet::new();
         heart.spawn(Box::pin(heartbeat.run()));
         self.doubt_the_reader_before();
@@ -215,7 +214,7 @@ impl<'a> Term<'a> {
         let loaded = insist.on(|| async { Ok(self.progress.load().await?) }).await?;
         let largest = loaded.shards.iter().filter_map(|shard| shard.term).max();
         if let Some(term) = largest.filter(|largest| *largest >= self.lead.taken.lease.term) {
-            tracing::warn!(term, "shards were read in later terms than the lease knows of, as after a restored backup");
+            tracing::warn!(term, "shards have later terms than the lease, as after restoring a backup");
             return Ok(Prepared::OutgrownBy(term));
         }
         self.warn_of_other_routes();
@@ -269,7 +268,7 @@ impl<'a> Term<'a> {
     /// Gives the lease back. Where a request may still be under way the beats just stop, and the lease expires.
     async fn release(&self, shared: &Shared, beats: &Beats) {
         if timeout(REQUESTS_END_WITHIN, self.no_requests()).await.is_err() {
-            tracing::warn!("requests are still under way: the lease is not given back, and expires");
+            tracing::warn!("requests are still in flight: the lease is not released, and will expire");
             return;
         }
         let inherited = self.lead.taken.before.as_ref().is_some_and(|before| before.unclean);
@@ -279,8 +278,8 @@ impl<'a> Term<'a> {
         match timeout(RELEASE_WITHIN, self.progress.release(&last, is_clean)).await {
             Ok(Ok(Fenced::Stored)) => self.board.lease_changed(LeaseChange::Released),
             Ok(Ok(Fenced::Lost)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the lease could not be given back"),
-            Err(_) => tracing::debug!("the lease could not be given back within a second"),
+            Ok(Err(error)) => tracing::debug!(%error, "the lease could not be released"),
+            Err(_) => tracing::debug!("the lease could not be released within a second"),
         }
     }
 
@@ -300,7 +299,7 @@ impl<'a> Term<'a> {
     fn warn_of_other_routes(&self) {
         let before = self.lead.taken.before.as_ref().and_then(|before| before.routes.as_ref());
         if before.is_some_and(|routes| *routes != self.settings.routes) {
-            tracing::warn!("the last reader of the table had other routes: {OTHER_ROUTES}");
+            tracing::warn!("the last reader of the table used other routes: {OTHER_ROUTES}");
         }
     }
 

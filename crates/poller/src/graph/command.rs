@@ -1,4 +1,4 @@
-//! What the graph of shards asks for.
+//! The commands of the shard graph.
 
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::SequenceNumber;

@@ -1,4 +1,4 @@
-//! For how long a shard that is done is remembered.
+//! The time for which a finished shard is remembered.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use streamdex_dynamodb::stream::ShardId;
 pub enum KeepDone {
     /// A week: longer than it and its children can be listed.
     AWeek,
-    /// As long as the group: it began with this shard, and must not take it for one that vanished unread.
+    /// For the life of the group: it began with this shard, and must not mistake it for a shard that vanished unread.
     ForEver {
-        /// Where it came from: what lies before is none of the group's business.
+        /// Its parent, which the group ignores.
         parent: Option<ShardId>,
     },
 }

@@ -1,4 +1,4 @@
-//! What the state table says of a shard.
+//! The state of a shard in the state table.
 
 use streamdex_dynamodb::stream::ShardId;
 use streamdex_mapping::SequenceNumber;

@@ -1,4 +1,4 @@
-//! What a complete listing of the stream means.
+//! Evaluates a complete listing of the stream.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -118,8 +118,8 @@ impl ShardGraph {
         commands
     }
 
-    /// Shards that were read leave the listing after a day, and so do those behind a gap; whoever still waits for one
-    /// keeps it here.
+    /// Shards that were read leave the listing after a day, and so do those after a gap. A shard that something still
+    /// waits for is kept here.
     fn forget_what_is_trimmed(&mut self, blocked: &BTreeSet<ShardId>) {
         let awaited: BTreeSet<ShardId> = self
             .nodes

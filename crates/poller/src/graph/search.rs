@@ -1,4 +1,4 @@
-//! How far the search for the children of a drained shard has come. Pure.
+//! The progress of the search for the children of a drained shard. Pure.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ const LAST_SEARCH: u32 = 5;
 /// After this many fruitless questions (some 10 s) the stream may be switched off, which a listing tells.
 pub(super) const ASK_FOR_A_LISTING: u32 = 14;
 
-/// How long to wait before asking for children. A child shows up within seconds, so that the first minutes are
-/// asked through at one call a second at most: the pause at a roll-over stays below that.
+/// The delay before the next request for children. A child appears within seconds, so during the first minutes there is
+/// up to one call per second: the pause at a roll-over stays below that.
 pub fn seek_delay(attempt: u32) -> Duration {
     const FIRST: Duration = Duration::from_millis(250);
     const MOST: Duration = Duration::from_millis(800);

@@ -1,4 +1,4 @@
-//! When a reader gives its lease up because it does not get on, and how long its host waits then: pure.
+//! Decides when a reader without progress gives up its lease, and how long its host then waits. Pure.
 
 use std::time::Duration;
 
@@ -24,8 +24,9 @@ pub enum GiveUp {
     NoSearch,
 }
 
-/// How long a reader goes on without an answer. It doubles with each fruitless term before: a slow first page must not
-/// make every reader give up for ever, and where all have the same trouble, the lease is to wander slowly.
+/// The time after which a reader without an answer gives up. It doubles with each earlier term without progress: a slow
+/// first page must not make every reader give up for ever, and if all readers have the same trouble, the lease must
+/// change hands slowly.
 pub fn longest_without_progress(fruitless: u32) -> Duration {
     FIRST.saturating_mul(2_u32.saturating_pow(fruitless.min(16))).min(LONGEST)
 }

@@ -1,4 +1,4 @@
-//! A reader's judgement of itself.
+//! The reader's own view of its lease.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::TENURE;
 use crate::clock::{Clock, Moment};
 
 /// The time in which a reader may write: until [`TENURE`] after its last confirmed beat was *sent*, by whichever of its
-/// two clocks says more. A beat is stored only while the lease is this worker's, so that one that is confirmed later
-/// grants it again: nobody else has had the lease in between.
+/// two clocks says more. A beat is stored only while this worker has the lease. So a beat that is confirmed late still
+/// renews it: nobody else had the lease in between.
 #[derive(Debug)]
 pub struct Tenure {
     clock: Arc<dyn Clock>,

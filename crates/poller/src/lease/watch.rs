@@ -1,4 +1,4 @@
-//! When a standby may take the lease: pure.
+//! Decides when a standby may take the lease. Pure.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use super::give_up::{LONGEST, OTHERS_GO_FIRST, THE_WELL_GO_FIRST, wait_of_a_host
 use super::{EXPIRY, LEASE_READ, WorkerId};
 use crate::state::StoredLease;
 
-/// What one standby has seen of the lease, on its own monotonic clock. The reader's clock does not count: it may be
-/// wrong.
+/// The lease as one standby has seen it, on the standby's own monotonic clock. The reader's clock does not count: it
+/// may be wrong.
 #[derive(Debug)]
 pub struct LeaseWatch {
     me: WorkerId,
     seen: Option<Seen>,
-    /// Since when the lease could be taken, were it not for this host's fruitless terms.
+    /// The time since which the lease could be taken, apart from the delay for this host's terms without progress.
     free_since: Option<Duration>,
     /// The last term of this worker that it had to give up.
     given_up: Option<GivenUp>,
@@ -58,7 +58,8 @@ impl LeaseWatch {
         LeaseWatch { me, seen: None, free_since: None, given_up: None, impatient: false }
     }
 
-    /// As [`LeaseWatch::new`], for a worker that takes a free lease at once, whatever its host's terms came to.
+    /// Like [`LeaseWatch::new`], for a worker that takes a free lease at once, whether or not earlier terms of its host
+    /// made progress.
     pub fn impatient(me: WorkerId) -> LeaseWatch {
         LeaseWatch { impatient: true, ..LeaseWatch::new(me) }
     }
@@ -75,8 +76,8 @@ impl LeaseWatch {
         self.given_up = None;
     }
 
-    /// Takes in what a look shows that was asked for at `began` and answered at `answered`, on this worker's monotonic
-    /// clock; `None` where there is no item.
+    /// Processes a read of the lease that began at `began` and was answered at `answered`, on this worker's monotonic
+    /// clock; `None` if there is no item.
     ///
     /// A beat that is new may have been written until the answer came, and one that stands still had the time until the
     /// look was asked for: in between the state table looked at some moment that nobody knows.
@@ -112,8 +113,8 @@ impl LeaseWatch {
         if left.is_zero() || self.impatient { Verdict::Free } else { Verdict::Wait(left.min(LEASE_READ)) }
     }
 
-    /// Who gave the last term up lets all others go first, and who gave an earlier one up those who gave none up: where every
-    /// replica has given one up, the one that does not get on now must be the last.
+    /// A worker that gave up the last term waits for all others. A worker that gave up an earlier term waits for those
+    /// that gave up none. So if every replica has given up a term, the one that failed last goes last.
     fn wait_after_giving_up(&self, lease: &StoredLease, now: Duration) -> Duration {
         match self.given_up {
             Some(given_up) if given_up.term == lease.term => OTHERS_GO_FIRST,

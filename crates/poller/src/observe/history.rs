@@ -1,4 +1,4 @@
-//! How lag and rate went in the last hour: whoever opens the page wants to see when it began.
+//! The lag and rate of the last hour, for the charts of the page.
 
 use std::collections::VecDeque;
 use std::time::Duration;

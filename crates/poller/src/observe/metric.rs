@@ -1,4 +1,4 @@
-//! What a metric is, and its values at one moment.
+//! Metrics, and their values at one moment.
 
 use super::snapshot::Snapshot;
 

@@ -24,7 +24,7 @@ pub enum Form {
 /// All metrics at the moment of a snapshot.
 ///
 /// # Errors
-/// None that is known of: writing into a string does not fail.
+/// None: writing to a string does not fail.
 pub fn exposition(snapshot: &Arc<Snapshot>, form: Form) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(OneSnapshot(Arc::clone(snapshot))));

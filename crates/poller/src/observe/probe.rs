@@ -1,4 +1,4 @@
-//! Whether OpenSearch answers, also while there is nothing to write.
+//! Checks whether OpenSearch answers, also while there is nothing to write.
 
 use std::time::Duration;
 

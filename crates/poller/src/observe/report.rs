@@ -95,7 +95,7 @@ pub struct SourceReport {
     pub heartbeat_age_seconds: Option<f64>,
     /// The lag of the shard that is furthest behind.
     pub lag_seconds: Option<f64>,
-    /// The freshness that is reached, where that is clearly less than what is asked for.
+    /// The achieved polling interval, if it clearly misses `freshness`.
     pub missed_freshness_seconds: Option<f64>,
     /// Records decided per second.
     pub rate: f64,

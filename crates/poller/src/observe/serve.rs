@@ -1,4 +1,4 @@
-//! HTTP around the answers: one request a connection, each with a deadline, and places that probes alone take, and waits alone.
+//! The HTTP server: one request per connection, each with a deadline, and with slots reserved for probes and for waits.
 
 mod answer;
 mod awaits;
@@ -223,7 +223,7 @@ impl ServeError {
     pub fn hint(&self) -> &'static str {
         match self {
             ServeError::Listen { .. } => {
-                "give a free port on an address of this machine as --listen, STREAMDEX_LISTEN or http.listen, or none of them"
+                "give --listen, STREAMDEX_LISTEN or http.listen an address of this machine with a free port, or omit it"
             }
         }
     }
@@ -236,7 +236,7 @@ fn answer(method: &Method, path: &str, accept: Option<&str>, snapshot: &Arc<Snap
     if !matches!(path, "/" | "/livez" | "/readyz" | "/metrics" | "/status") {
         return Answer::text(
             StatusCode::NOT_FOUND,
-            "there are /, /livez, /readyz, /metrics, /status and, where it is switched on, POST /await",
+            "the paths are /, /livez, /readyz, /metrics, /status and, if it is turned on, POST /await",
         );
     }
     if !matches!(*method, Method::GET | Method::HEAD) {

@@ -1,4 +1,4 @@
-//! Everything at one moment, and what follows from it for the probes: pure.
+//! A snapshot of everything at one moment, and the probes that follow from it. Pure.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl Snapshot {
             let turned = source.status.turned.filter(|turned| *turned > STANDS_STILL)?;
             Some(format!("source {}: the supervisor has stood still for {} s", source.name, turned.as_secs()))
         };
-        let broken = self.writer.is_broken.then(|| "the bulk writer broke: nothing is written any more".to_owned());
+        let broken = self.writer.is_broken.then(|| "the bulk writer failed: writing has stopped".to_owned());
         self.sources.iter().filter_map(stands_still).chain(broken).collect()
     }
 
@@ -92,7 +92,7 @@ impl Snapshot {
         reasons
     }
 
-    /// What else is to be known of a process that does its work.
+    /// Notes on a process that works.
     pub fn notes(&self) -> Vec<String> {
         self.sources.iter().filter_map(incomplete).collect()
     }
@@ -110,7 +110,7 @@ fn without_state(source: &SourceSnapshot) -> Option<String> {
     let Status { role, heartbeat_age, lease_seen, is_over, .. } = &source.status;
     if *is_over {
         return Some(format!(
-            "source {}: this process does not follow it: nothing but gaps is left, or it was stopped",
+            "source {}: this process does not follow it: only gaps are left, or it was stopped",
             source.name
         ));
     }
@@ -137,7 +137,7 @@ fn without_stream(source: &SourceSnapshot) -> Option<String> {
 
 fn given_up(source: &SourceSnapshot) -> Option<String> {
     let why = source.status.given_up?;
-    Some(format!("source {}: this worker gave the lease up and lets others go first: {why}", source.name))
+    Some(format!("source {}: this worker gave up the lease and lets other workers try first: {why}", source.name))
 }
 
 impl Reach {

@@ -1,4 +1,4 @@
-//! What the state table tells of the reader and the shards of one table: for `streamdex status` without an address.
+//! The reader and the shards of one table, from the state table: for `streamdex status` without an address.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ pub struct ShardItemReport {
 // === impl ===
 
 impl TableReport {
-    /// Of what was read at `now`, in seconds since 1970. Whose it is is left to the caller.
+    /// Builds the report from the state that was read at `now`, in seconds since 1970. The caller fills in whose it is.
     pub fn of(loaded: &Loaded, now: u64) -> TableReport {
         let fill = Fill::from(loaded.backfill.clone());
         // A table that nobody has begun to follow has no phase yet, unless somebody fills it.
@@ -106,7 +106,7 @@ impl LeaseReport {
         self.reader.as_deref().filter(|_| !self.is_silent())
     }
 
-    /// How far behind whoever reads now may be; `None` where it has not said so yet, or nobody reads.
+    /// The lag of the current reader; `None` if it has not reported one yet, or nobody reads.
     pub fn lag(&self) -> Option<Duration> {
         self.live_reader()?;
         let lag = self.summary.as_ref()?.lag_seconds?;

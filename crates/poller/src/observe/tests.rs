@@ -122,7 +122,7 @@ async fn a_supervisor_that_stands_still_is_dead_and_one_that_waits_or_is_over_is
     board.over();
     assert_eq!(boards.snapshot().dead(), [""; 0]);
     boards.set_writer_snapshot(|| WriterSnapshot { is_broken: true, ..writer() });
-    assert_eq!(boards.snapshot().dead(), ["the bulk writer broke: nothing is written any more"]);
+    assert_eq!(boards.snapshot().dead(), ["the bulk writer failed: writing has stopped"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +191,7 @@ async fn a_table_of_which_only_gaps_are_left_has_no_reader_here() {
     let snapshot = Arc::new(boards.snapshot());
     assert_eq!(
         snapshot.unready(),
-        ["source s: this process does not follow it: nothing but gaps is left, or it was stopped"]
+        ["source s: this process does not follow it: only gaps are left, or it was stopped"]
     );
     assert!(exposition(&snapshot, Form::Prometheus).unwrap().contains("streamdex_reader{source=\"s\"} 0"));
     assert_eq!(Report::of(&snapshot).sources[0].term, None);

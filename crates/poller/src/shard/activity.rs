@@ -1,4 +1,4 @@
-//! What is known of one shard's task from outside.
+//! The state of a shard's task, seen from outside.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl Activity {
         self.seen().closed.is_some_and(|since| since <= asked)
     }
 
-    /// A complete listing that was begun then told all that it shows of the shard.
+    /// Notes that a complete listing that began then has been processed for the shard.
     pub(crate) fn note_listing(&self, began: Instant) {
         self.seen().listed = Some(began);
     }

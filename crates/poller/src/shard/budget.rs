@@ -1,4 +1,4 @@
-//! How much is read ahead: bounded in bytes, and so that no shard starves another.
+//! Limits read-ahead in bytes, so that no shard starves another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
-//! What speaks for the end of a shard: pure.
+//! Decides whether a shard has ended. Pure.
 //!
-//! A missing next iterator alone is no end: emulators and proxies leave it out on open shards. It must be missing
-//! twice in a row, the second time in the answer to a new iterator after the last record read, and the shard must be
-//! closed.
+//! A missing next iterator alone does not prove the end: emulators and proxies omit it on open shards. It must be
+//! missing twice in a row, the second time in the answer to a new iterator after the last record read, and the shard
+//! must be closed.
 
 use std::time::Duration;
 

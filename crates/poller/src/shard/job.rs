@@ -1,4 +1,4 @@
-//! What the task of a shard is given, and what it comes to.
+//! The input and the result of a shard's task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) wants_listing: Notify,
     /// The first listing of the term is complete.
     pub(crate) listed: SetOnce<()>,
-    /// The longest time until a change on an idle shard is found.
+    /// The longest time between two polls of an idle shard.
     pub(crate) freshness: Duration,
     /// Something came on a shard that was idle.
     pub(crate) burst: Notify,
@@ -76,7 +76,7 @@ pub(crate) struct Job {
     /// Drop everything: the task makes no progress.
     pub(crate) kill: CancellationToken,
     pub(crate) activity: Arc<Activity>,
-    /// Until when all of it is there; counts while nothing of it was read.
+    /// The time until which the shard certainly keeps all its records. It counts until the first record is read.
     pub(crate) retained: Option<Retained>,
     /// The index is known to show everything of it up to this moment.
     pub(crate) current_as_of: Option<Instant>,

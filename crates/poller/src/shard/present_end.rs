@@ -1,4 +1,4 @@
-//! The present end of an open shard, which the service never tells.
+//! Finds the current end of an open shard, which the service does not report.
 
 use std::time::Duration;
 

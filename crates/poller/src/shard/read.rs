@@ -1,4 +1,4 @@
-//! What the reader of a shard hands to its writer.
+//! The message from the reader of a shard to its writer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

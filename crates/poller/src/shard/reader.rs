@@ -342,8 +342,8 @@ impl<'a> Reader<'a> {
         self.shared.board.incomplete_answer();
         if self.warned.is_none_or(|warned| warned.elapsed() >= REMINDER) {
             self.warned = Some(Instant::now());
-            let hint = "nothing is lost; look at the emulator or proxy that the endpoint leads to";
-            tracing::warn!(shard = %self.job.shard, answer, hint, "GetRecords answers without content, reading goes on");
+            let hint = "nothing is lost; check the emulator or proxy behind the endpoint";
+            tracing::warn!(shard = %self.job.shard, answer, hint, "GetRecords answers without content; reading continues");
         }
     }
 

@@ -174,7 +174,7 @@ impl<'a> Writer<'a> {
     /// Reading goes on past what waits for a paused index, up to a bound.
     fn say_what_fills_the_memory(&self, in_hand: &InHand<'a>) {
         if in_hand.is_full() {
-            let reason = "records for an index that is held back fill the memory: reading waits".to_owned();
+            let reason = "the memory is full of records for a paused index: reading waits".to_owned();
             self.shared.board.pause(self.shard, Some(reason));
         }
     }
@@ -294,7 +294,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Notes that the shard is read to its end: its children may be read from then on (rule L2).
+    /// Notes that the read the shard to its end: its children may be read from then on (rule L2).
     async fn note_drained(&mut self) -> Result<(), ShardEnd> {
         self.begin().await?;
         let mut wait = FIRST_WAIT;
@@ -364,6 +364,6 @@ async fn within<T>(call: impl Future<Output = Result<T, StateError>>) -> Result<
 }
 
 fn gave_up(message: &str) -> ShardEnd {
-    let hint = "check that the state table and OpenSearch can be reached, and start again: nothing is lost";
+    let hint = "check that the state table and OpenSearch can be reached, and start it again: nothing is lost";
     ShardEnd::GaveUp { message: message.to_owned(), hint: hint.to_owned() }
 }

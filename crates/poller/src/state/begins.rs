@@ -1,5 +1,5 @@
-//! Shards that are to be begun, in batches: each is a write under the condition of the lease, and such writes refuse one
-//! another where they are under way at once.
+//! Starts shards in batches. Each start is a write under the condition of the lease, and concurrent writes of this kind
+//! refuse one another.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,7 +50,7 @@ pub(super) fn operations(lease_is_mine: Operation, batch: &[Waiting]) -> Vec<Ope
     std::iter::once(lease_is_mine).chain(batch.iter().map(|one| one.operation.clone())).collect()
 }
 
-/// Answers those of a batch that are decided, and returns the others: nothing of a refused transaction is stored.
+/// Answers the decided starts of a batch and returns the others: a refused transaction stores nothing.
 pub(super) fn settle(batch: Vec<Waiting>, lease: &Lease, answer: Result<Answer, StateError>) -> Vec<Waiting> {
     let refused = match answer {
         Ok(Answer::Stored) => {

@@ -11,7 +11,7 @@ use super::writes::{lease_key, text};
 use super::{Generations, StoredGap, StoredLease, StreamStart};
 use crate::lease::WorkerId;
 
-/// What the writes that close gaps have in common.
+/// The shared parts of the writes that close gaps.
 #[derive(Debug, Clone)]
 pub struct Closing<'a> {
     /// The label of the stream that is followed.
@@ -104,7 +104,7 @@ impl Closing<'_> {
         unconditional(SortKey::Index { concrete: concrete.to_owned() }, Action::Delete)
     }
 
-    /// The group goes on with the stream from here.
+    /// Pins the place from which the group continues with the stream.
     pub fn pin(&self, start: &StreamStart) -> Operation {
         let start = StreamStart { resumes: true, ..start.clone() };
         unconditional(SortKey::Stream { label: self.label.to_owned() }, Action::Put(write_start(&start)))

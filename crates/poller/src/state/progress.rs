@@ -208,7 +208,7 @@ impl Progress {
             let found =
                 |(shard, parent): &(ShardId, Option<ShardId>)| writer.found(shard, parent.as_ref(), &self.generations);
             let mut wanted: Vec<[Operation; 2]> = batch.iter().map(found).collect();
-            // All or none: what is there already, or done, is left out of the next attempt.
+            // All or none: shards that are stored or finished are left out of the next attempt.
             while !wanted.is_empty() {
                 let operations: Vec<Operation> =
                     std::iter::once(writer.lease_is_mine()).chain(wanted.iter().flatten().cloned()).collect();
@@ -272,7 +272,7 @@ impl Progress {
         self.fenced(&[operation], is_it).await
     }
 
-    /// The shard is read to its end.
+    /// The read the shard to its end.
     ///
     /// # Errors
     /// The call failed.
@@ -321,8 +321,8 @@ impl Progress {
         Ok(if refused.iter().all(done) { Fenced::Stored } else { Fenced::Lost })
     }
 
-    /// Writes. What names the lease waits for its turn: transactions on one item refuse one another, and other writes to
-    /// it, while they are under way.
+    /// Writes. Writes that name the lease take turns: concurrent transactions on one item refuse one another, and other
+    /// writes to it.
     async fn write(&self, operations: &[Operation]) -> Result<Answer, StateError> {
         let key = writes::lease_key();
         let on_lease = operations.iter().any(|operation| operation.sort_key == key);

@@ -1,4 +1,4 @@
-//! Items of the state table, to and from what they mean: pure.
+//! Converts items of the state table to and from their types. Pure.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_delivery::backfill::BackfillRecord;
@@ -293,7 +293,7 @@ mod tests {
         let newer = read_items(&[item("shard|L|a", &[("v", of_number(2))])], "L").unwrap_err();
         assert_eq!(
             newer.to_string(),
-            "shard shard|L|a in the state table has format 2, and this version knows formats up to 1"
+            "shard shard|L|a in the state table has format 2, but this version knows only formats up to 1"
         );
     }
 

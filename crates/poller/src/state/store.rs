@@ -1,4 +1,4 @@
-//! The seam to the state table.
+//! The interface to the state table.
 
 use async_trait::async_trait;
 use streamdex_dynamodb::state::{Extent, Item, Operation, StateError, StatePartition, Written};

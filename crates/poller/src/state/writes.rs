@@ -1,4 +1,4 @@
-//! Every write about progress, with its conditions: pure. The numbers are those of `docs/adr/0010-one-reader.md`.
+//! All writes of progress, with their conditions. Pure. The numbers are those of `docs/adr/0010-one-reader.md`.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamdex_delivery::indices::write_index;
@@ -13,7 +13,7 @@ use crate::gap::Gap;
 use crate::graph::{KeepDone, ReadFrom};
 use crate::lease::Lease;
 
-/// What the writes about one stream have in common.
+/// The shared parts of the writes for one stream.
 #[derive(Debug, Clone)]
 pub struct Writer<'a> {
     /// The label of the stream.
@@ -24,7 +24,7 @@ pub struct Writer<'a> {
     pub now: u64,
 }
 
-/// What a worker says of itself when it takes the lease.
+/// The data of a worker that takes the lease.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claimant {
     /// The UUID of its OpenSearch cluster, where it is known.
@@ -33,7 +33,7 @@ pub struct Claimant {
     pub routes: String,
 }
 
-/// So many shards are found in one write, each with the check that it is not done.
+/// The largest number of shards in one write of found shards; each one also needs a check that it is not done.
 pub const MOST_FOUND: usize = (MOST_OPERATIONS - 1) / 2;
 /// The number of a shard's first task in a term.
 pub const FIRST_RUN: u64 = 1;
@@ -186,7 +186,7 @@ impl Writer<'_> {
         Operation { sort_key: self.shard_key(shard), conditions, action: Action::Update { set, remove: Vec::new() } }
     }
 
-    /// Write 7: The shard is read to its end, and everything is acknowledged. Its children are looked for from now on.
+    /// Write 7: The read the shard to its end, and everything is acknowledged. Its children are looked for from now on.
     pub fn drained(&self, shard: &ShardId, run: u64) -> Operation {
         let set = Item::from([("state".to_owned(), text("drained")), ("updated".to_owned(), of_number(self.now))]);
         let mut conditions = is_mine(self.lease);
@@ -229,7 +229,7 @@ impl Writer<'_> {
         vec![self.lease_is_mine(), put]
     }
 
-    /// Write 10: The UUID of an index that is written to. The first one that is noted stays.
+    /// Write 10: The UUID of an index that is written to. The first one is kept.
     pub fn index(&self, index: &KnownIndex) -> Vec<Operation> {
         let mut item = write_index(index);
         item.insert("at".to_owned(), of_number(self.now));
@@ -238,7 +238,7 @@ impl Writer<'_> {
         vec![self.lease_is_mine(), put]
     }
 
-    /// Where the group begins with a stream. The first one that is stored stays.
+    /// Where the group begins with a stream. The first stored one is kept.
     pub fn pin(&self, start: &StreamStart) -> Vec<Operation> {
         let sort_key = SortKey::Stream { label: self.label.to_owned() }.text();
         let put = Operation { sort_key, conditions: vec![Condition::Missing], action: Action::Put(write_start(start)) };

@@ -1,4 +1,4 @@
-//! What the board holds: behind its lock.
+//! The contents of the status board, behind its lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

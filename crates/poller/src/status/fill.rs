@@ -1,4 +1,4 @@
-//! Whether an index holds what its table held before the stream was followed.
+//! The backfill state of an index: whether it has the items from before the stream.
 
 use serde::{Deserialize, Serialize};
 use streamdex_delivery::backfill::{BackfillRecord, BackfillState};
@@ -11,7 +11,7 @@ pub enum Fill {
     Unknown,
     /// It may lack items; the record of the backfill, where one was begun.
     Partial(Option<BackfillRecord>),
-    /// It holds all of them, but for so many that could not be indexed.
+    /// It holds all of them, except for this number that could not be indexed.
     Complete {
         /// Items that became dead letters.
         dead_lettered: u64,
@@ -91,20 +91,20 @@ impl Fill {
 /// Why a phase is `partial`, and what to do: for people.
 pub fn partial(backfill: Option<&BackfillReport>) -> String {
     let Some(BackfillReport { by, after_gap, owner, items, expected, .. }) = backfill else {
-        return "phase = partial: what the table held before its stream was followed may be missing; `streamdex verify --full` shows it, `streamdex backfill` writes it".to_owned();
+        return "phase = partial: items from before the stream was followed may be missing; `streamdex verify --full` shows them, `streamdex backfill` writes them".to_owned();
     };
     if *after_gap {
         let lost = "phase = partial: changes were lost in a gap that was closed";
         return match by.as_str() {
-            "command" => format!("{lost}; `streamdex verify --full --repair` writes and removes what differs"),
+            "command" => format!("{lost}; `streamdex verify --full --repair` repairs the differences"),
             _ => format!("{lost}; the reader of the table compares all items, {items} so far"),
         };
     }
     let done = format!("phase = partial: {items} of about {} items are written", expected.max(items));
     match (owner, by.as_str()) {
         (Some(owner), _) => format!("{done}, by {owner}"),
-        (None, "command") => format!("{done}; `streamdex backfill` goes on"),
-        (None, _) => format!("{done}; the reader of the table goes on"),
+        (None, "command") => format!("{done}; run `streamdex backfill` to continue"),
+        (None, _) => format!("{done}; the reader of the table continues"),
     }
 }
 
@@ -121,9 +121,13 @@ mod tests {
         let fill = Fill::from(Some(record.clone()));
         let report = fill.report().unwrap();
         assert_eq!((fill.phase(), report.segments, report.segments_done), (Some("partial"), 2, 1));
-        assert!(partial(Some(&report)).ends_with("20 of about 50 items are written; `streamdex backfill` goes on"));
+        assert!(
+            partial(Some(&report)).ends_with("20 of about 50 items are written; run `streamdex backfill` to continue")
+        );
         let of_run = BackfillReport { by: "run".into(), items: 60, ..report.clone() };
-        assert!(partial(Some(&of_run)).ends_with("60 of about 60 items are written; the reader of the table goes on"));
+        assert!(
+            partial(Some(&of_run)).ends_with("60 of about 60 items are written; the reader of the table continues")
+        );
         let owned = BackfillReport { owner: Some("w-1".into()), ..report };
         assert!(partial(Some(&owned)).ends_with("by w-1"));
         assert_eq!(Fill::from(None).phase(), Some("partial"));

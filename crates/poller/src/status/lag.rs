@@ -1,4 +1,4 @@
-//! How old the index is with regard to one shard: pure.
+//! The lag of the index for one shard. Pure.
 
 use std::time::Duration;
 

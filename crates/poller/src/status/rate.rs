@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What happened so long ago counts for a third of what happens now.
+/// The age at which an event counts for a third of a current one.
 const MEMORY: Duration = Duration::from_secs(15);
 
 /// An exponentially weighted rate.

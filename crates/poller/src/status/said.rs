@@ -1,4 +1,4 @@
-//! When a pause is worth a line in the log: when it begins and ends, and each minute while it lasts. Pure.
+//! Decides when a pause is logged: when it begins and ends, and each minute while it lasts. Pure.
 
 use std::time::Duration;
 

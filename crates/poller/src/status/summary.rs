@@ -1,4 +1,4 @@
-//! What a worker says of itself in its heartbeat, for `streamdex status`.
+//! The summary that a worker stores in its heartbeat, for `streamdex status`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::view::{Phase, Status};
 pub struct Summary {
     /// The lag of the shard that is furthest behind.
     pub lag_seconds: Option<f64>,
-    /// The freshness that is reached, where that is clearly less than what is asked for.
+    /// The achieved polling interval, if it clearly misses `freshness`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missed_freshness_seconds: Option<f64>,
     /// Shards that are read, or wait to be.

@@ -1,4 +1,4 @@
-//! What is known of a follower at one moment.
+//! The status of a follower at one moment.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub struct Status {
     pub gaps: Vec<Gap>,
     /// Whether the index holds what the table held before its stream was followed; only its reader knows.
     pub fill: Fill,
-    /// What holds the whole follower back, as the state table or the listing of shards.
+    /// The reason that pauses the whole follower, such as the state table or the listing of shards.
     pub paused: Option<String>,
     /// Whether this worker reads the table.
     pub role: Role,
@@ -202,8 +202,8 @@ impl Status {
         self.shards.iter().filter_map(|shard| shard.lag).max()
     }
 
-    /// The freshness that is reached, where that is clearly less than what is asked for: so long ago the shard that waits
-    /// longest was asked for records.
+    /// The achieved polling interval, if it clearly misses `freshness`: the time since the last poll of the shard that
+    /// waits longest.
     pub fn missed_freshness(&self) -> Option<Duration> {
         let wanted = self.following.freshness;
         let reached = self.shards.iter().filter_map(|shard| shard.polled).max()?;

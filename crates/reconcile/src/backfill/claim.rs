@@ -1,4 +1,4 @@
-//! Who fills a table: one process at a time, as long as it stores how far it is.
+//! The claim on a backfill: one process at a time fills a table, as long as it keeps storing its progress.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ pub enum Claim {
     Taken(BackfillRecord),
 }
 
-/// A record that did not change for so long is nobody's: whoever fills stores it every [`BEAT`].
+/// The time after which an unchanged record has no owner: a process that fills stores it every [`BEAT`].
 pub const GONE_AFTER: Duration = BEAT.saturating_mul(4);
 
-/// Claims the backfill of a table for `owner`: the one that was begun, else `fresh`. Of one that another process fills it
-/// waits whether that stores anything.
+/// Claims the backfill of a table for `owner`: the existing one, else `fresh`. If another process fills the table, it
+/// waits to see whether that process stores progress.
 ///
 /// # Errors
 /// The state table refused or did not answer, or the wait was cancelled.

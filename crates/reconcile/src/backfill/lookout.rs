@@ -1,4 +1,4 @@
-//! Whoever reads the stream looks out for a backfill, in this process or another one.
+//! Lets the reader of the stream notice a backfill, in this process or another one.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use streamdex_delivery::backfill::{BackfillRecord, BackfillState};
 /// Whoever reads the stream looks this often. Who begins to fill waits until every reader has looked.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Tells whether somebody fills the table now.
+/// Knows whether a process fills the table now.
 ///
-/// While somebody does, the reader sends its deletes once more a minute later: a page that was read before the item was
-/// deleted may be written after the delete, and where the index has forgotten that, the document is back. Within a minute
-/// such a page is written, or its items are read again.
+/// During a backfill the reader repeats its deletes a minute later. A page that was read before the delete may be
+/// written after it, and if the index has forgotten the delete, the document comes back. Within a minute such a page is
+/// written, or its items are read again.
 #[derive(Debug, Default)]
 pub struct Lookout {
     beat: Option<u64>,

@@ -1,5 +1,5 @@
-//! The items of scan pages, as reads: a delivery asks for an item and gets what the page held. When it asks again, since
-//! the read has become old or its request was not answered, the item is read by its key.
+//! Serves the items of scan pages as reads. A delivery first gets the item from the page. If it asks again, because the
+//! read is old or its request got no answer, the item is read by its key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Whether the document that a letter is about is right now.
+//! Checks whether the document of a letter is right.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What can be done about a letter. Pure.
+//! Decides what to do with a letter. Pure.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,13 +13,13 @@ use crate::suspect::{address_of, key_of_text};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// The document is what the item gives, and the letter is gone.
+    /// The document equals the item, and the letter was removed.
     Healed,
     /// It is refused as before.
     Refused,
-    /// The document is not what the item gives yet, or the letter was written again meanwhile.
+    /// The document does not equal the item yet, or the letter was written again meanwhile.
     Left,
-    /// It does not tell its item; a repair of the whole index is what heals it.
+    /// It does not name its item; only a repair of the whole index resolves it.
     Unreplayable,
 }
 
@@ -53,11 +53,11 @@ pub(crate) fn wanted(letter: &DeadLetter) -> Wanted {
     let created = letter.created.and_then(|created| u32::try_from(created).ok()).map(CreationTime::from_seconds);
     if letter.role == LetterRole::Archive {
         let Some(document) = letter.document() else {
-            return Wanted::Nothing("the copy of the expired item was too large to be kept");
+            return Wanted::Nothing("the copy of the expired item was too large to store");
         };
         let version = letter.version.and_then(ExternalVersion::of_stored);
         let (Some(address), Some(version)) = (address, version) else {
-            return Wanted::Nothing("it does not say where the copy belongs");
+            return Wanted::Nothing("it does not name the place of the copy");
         };
         let keys = letter.keys.clone().unwrap_or_default();
         let action = Action::Index(Bytes::from(document));
@@ -65,7 +65,7 @@ pub(crate) fn wanted(letter: &DeadLetter) -> Wanted {
         return Wanted::Copy(RecordMeta { sequence: None, created, keys }, Box::new(operation));
     }
     let Some(key) = letter.keys.as_deref().and_then(key_of_text) else {
-        return Wanted::Nothing("it does not tell the key of its item");
+        return Wanted::Nothing("it does not contain the key of its item");
     };
     let of_version = letter.version.map(ExternalVersion::second_of);
     let of_change = letter.created.max(of_version);
@@ -146,10 +146,10 @@ pub(crate) mod tests {
     fn letters_that_do_not_tell_their_item_are_named() {
         let archive = DeadLetter { role: LetterRole::Archive, document_omitted: true, ..letter() };
         for (letter, reason) in [
-            (DeadLetter { keys: None, ..letter() }, "it does not tell the key of its item"),
-            (DeadLetter { keys: Some("{}".into()), ..letter() }, "it does not tell the key of its item"),
-            (archive.clone(), "the copy of the expired item was too large to be kept"),
-            (DeadLetter { address: None, ..archive.with_document(b"{}") }, "it does not say where the copy belongs"),
+            (DeadLetter { keys: None, ..letter() }, "it does not contain the key of its item"),
+            (DeadLetter { keys: Some("{}".into()), ..letter() }, "it does not contain the key of its item"),
+            (archive.clone(), "the copy of the expired item was too large to store"),
+            (DeadLetter { address: None, ..archive.with_document(b"{}") }, "it does not name the place of the copy"),
         ] {
             assert_eq!(Fate::unreplayable(&letter), Some(reason));
         }

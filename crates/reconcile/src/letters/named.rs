@@ -1,4 +1,4 @@
-//! What the letters of a table name, as a whole.
+//! The items and documents that the letters of a table name.
 
 use std::collections::HashSet;
 

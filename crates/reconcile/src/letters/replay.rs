@@ -1,4 +1,4 @@
-//! Replays letters: in the table's present state, never in the letter's.
+//! Replays letters with the current item of the table, never with the image of the letter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -158,12 +158,12 @@ impl Piece<'_> {
                 return Ok(());
             }
             let seconds = last - at + 1;
-            tracing::info!(seconds, "waiting until a read is newer than the letters' changes");
+            tracing::info!(seconds, "waiting until reads are newer than the changes of the letters");
             self.term().sleep(Duration::from_secs(seconds)).await?;
         }
     }
 
-    /// The table's time, as the answer to a read tells it.
+    /// The table's time, from the answer to a read.
     async fn server_time(&self, key: &Key) -> Result<u64, Fault> {
         let (mirror, keys) = (&self.replay.mirror, std::slice::from_ref(key));
         let reads = mirror.attempts().make(self.term(), "read an item", || mirror.items.read(keys)).await?;

@@ -1,4 +1,4 @@
-//! Which letters are meant. Pure.
+//! Selects letters. Pure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The end of a rebuild that searches have not moved to: what it made is deleted.
+//! Aborts a rebuild before searches have moved: deletes what it made.
 
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(40);
 // === impl Rebuild ===
 
 impl Rebuild {
-    /// Deletes the indices that were made for the next generation, and the state of its group. Where it was stopped, the next
-    /// call goes on.
+    /// Deletes the indices of the next generation, and the state of its group. If it was stopped, the next call
+    /// continues.
     ///
     /// # Errors
     /// A service did not answer, or refused; [`Fault::Taken`] where another process has changed the record.

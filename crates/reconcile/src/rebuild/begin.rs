@@ -1,4 +1,4 @@
-//! Whether a rebuild can begin, and what it is about: pure.
+//! Decides whether a rebuild can begin, and for which indices. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,13 +33,15 @@ pub enum Refusal {
     )]
     Managed(String),
     /// No alias of streamdex is anywhere.
-    #[error("no index that streamdex made for this table has its alias: searches see nothing that could be replaced")]
+    #[error(
+        "no index that streamdex made for this table has its alias: searches see nothing that a rebuild could replace"
+    )]
     NothingShown,
     /// Some names of a route are in one generation, others in another.
     #[error("the aliases of {0} are on indices of several generations")]
     Mixed(String),
     /// The configuration wants what searches see.
-    #[error("searches see generation {generation} of {text}, and the configuration asks for the same")]
+    #[error("searches see generation {generation} of {text} already, as the configuration asks")]
     SameGeneration {
         /// The text of the route.
         text: String,
@@ -47,7 +49,9 @@ pub enum Refusal {
         generation: u32,
     },
     /// The configuration wants another generation of an archive.
-    #[error("{text} holds copies of expired items, which are in no table any more: no other generation can be filled")]
+    #[error(
+        "{text} holds copies of expired items, which are no longer in the table: another generation cannot be filled"
+    )]
     Archive {
         /// The text of the route.
         text: String,
@@ -55,7 +59,7 @@ pub enum Refusal {
         generation: u32,
     },
     /// The next generation is there already, and it is not the group's alone.
-    #[error("{concrete} is there already, and {} has written to it", .group.as_deref().map_or("nobody says who".to_owned(), |group| format!("the group {group}")))]
+    #[error("{concrete} exists already, and {} has written to it", .group.as_deref().map_or("nobody says who".to_owned(), |group| format!("the group {group}")))]
     Taken {
         /// The index.
         concrete: String,
@@ -63,10 +67,10 @@ pub enum Refusal {
         group: Option<String>,
     },
     /// The group of the configuration writes what searches see.
-    #[error("the group {0} writes what searches see: the next generation needs a group for itself")]
+    #[error("the group {0} writes the index that searches see: the next generation needs its own group")]
     SameGroup(String),
     /// It is not clear which group writes what searches see.
-    #[error("which group writes what searches see is not clear: {}", if .0.is_empty() { "none has".to_owned() } else { .0.join(", ") })]
+    #[error("the group that writes the index that searches see is unclear: {}", if .0.is_empty() { "none has".to_owned() } else { .0.join(", ") })]
     WhichGroup(Vec<String>),
 }
 
@@ -87,9 +91,11 @@ impl Refusal {
             Refusal::Archive { .. } => {
                 "leave `generation` of the archive as it is: both groups write the same copies to it"
             }
-            Refusal::Taken { .. } => "take a higher `generation`, or delete that index if nobody needs it",
+            Refusal::Taken { .. } => "set a higher `generation`, or delete that index if nobody needs it",
             Refusal::SameGroup(_) => "set state.group to a new name in the new configuration, as \"v2\"",
-            Refusal::WhichGroup(_) => "name it with --from GROUP: it is state.group of the configuration that runs now",
+            Refusal::WhichGroup(_) => {
+                "name it with --from GROUP: it is the state.group of the configuration that runs now"
+            }
         }
     }
 }

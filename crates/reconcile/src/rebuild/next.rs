@@ -1,4 +1,4 @@
-//! What a rebuild does next: pure.
+//! Decides the next step of a rebuild. Pure.
 
 use std::time::Duration;
 

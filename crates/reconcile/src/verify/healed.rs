@@ -1,4 +1,4 @@
-//! Dead letters whose documents are right leave the list.
+//! Removes dead letters whose documents are right.
 
 use streamdex_sink::read::HeldIndex;
 

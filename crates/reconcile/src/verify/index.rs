@@ -1,4 +1,4 @@
-//! The second pass: which documents the indices have that no item gives.
+//! The second pass: finds documents without an item.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,7 +62,7 @@ impl Job {
         loop {
             match self.walk_once(index, slice, spill).await {
                 Err(fault) if walks < WALKS && !fault.is_stop() => {
-                    tracing::info!(index = %index.index, %fault, "the list of documents is begun again");
+                    tracing::info!(index = %index.index, %fault, "starting the list of documents over");
                     walks += 1;
                 }
                 ended => return ended,
@@ -99,7 +99,7 @@ impl Job {
         let super::Scope::Sample(most) = self.settings.scope else { return Ok(extras) };
         for index in live {
             let sample = || self.mirror.index.sample(index, most);
-            let entries = self.mirror.attempts().make(self.term(), "take documents at random", sample).await?;
+            let entries = self.mirror.attempts().make(self.term(), "sample documents", sample).await?;
             report.documents += u64::try_from(entries.len()).unwrap_or(u64::MAX);
             for entry in &entries {
                 let address = address_in(index, entry);
@@ -120,7 +120,7 @@ impl Job {
             tracing::info!(
                 documents = extras.count(),
                 read_units = extras.count(),
-                "documents whose items were not in the table when it was read: each item is looked up, for one read unit or more"
+                "some documents have items that were not in the table when it was read: each item is looked up, for one read unit or more"
             );
         }
         let mut extras = extras.into_reader()?;
@@ -167,7 +167,7 @@ impl Job {
         let (verdict, reason) = if is_hashed {
             (Verdict::Inconclusive, "the id is a hash, and the document does not hold the key of its item")
         } else {
-            (Verdict::NotInTable, "the id is no key of this table: something else wrote the document")
+            (Verdict::NotInTable, "the id is not a key of this table: something else wrote the document")
         };
         let judged = Judged { verdict, kind: Some(Kind::Extra) };
         let suspect = Suspect { key: None, address: Some(address), seen: None, repairs: 0 };

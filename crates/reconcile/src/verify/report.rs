@@ -1,4 +1,4 @@
-//! What a verification found.
+//! The findings of a verification.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,18 +8,18 @@ use serde::Serialize;
 use crate::suspect::Suspect;
 use crate::verdict::{Judged, Kind, Verdict};
 
-/// What a verification found.
+/// The findings of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
     /// Items that were compared.
     pub checked: u64,
     /// Documents that items give and that are not there.
     pub missing: u64,
-    /// Documents that are there and that no item gives.
+    /// Documents without an item.
     pub extra: u64,
     /// Documents that are not what their items give.
     pub different: u64,
-    /// Differences that were written, and looked at again since: not counted above.
+    /// Differences that were repaired and checked again: not counted above.
     pub repaired: u64,
     /// Documents that could not be decided.
     pub inconclusive: u64,

@@ -1,4 +1,4 @@
-//! Differences are looked at again until they are decided.
+//! Checks differences again until they are decided.
 
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ const LONGEST_SOON: Duration = Duration::from_secs(10);
 enum Since {
     /// Some seconds: what is equal now is decided, and nothing else.
     Moments,
-    /// Longer than the lag and the margin of reads: what did not change does not change by itself.
+    /// Longer than the lag and the margin of reads: after that, an unchanged difference will not resolve without a
+    /// repair.
     Margin,
 }
 
@@ -86,7 +87,7 @@ impl Job {
                 tracing::warn!(
                     documents = count,
                     lag_seconds = lag.as_secs(),
-                    "documents differ, and their changes may be on their way for longer than there is time to wait"
+                    "documents differ, and their changes may still be on their way when the time is up"
                 );
                 return Ok(false);
             }
@@ -156,7 +157,7 @@ impl Job {
                 Repairable::Now => written.push(sight.suspect),
                 Repairable::Later => open.push(&sight.into_open())?,
                 Repairable::Never => {
-                    let reason = "its version lies in the future: delete the document, and repair it then";
+                    let reason = "its version is in the future: delete the document, then repair it";
                     self.report(&sight.suspect, sight.judged, reason, report)?;
                 }
             }

@@ -1,4 +1,4 @@
-//! The first pass: every item against its document.
+//! The first pass: compares every item with its document.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use crate::verdict::{Facts, Verdict, judge};
 const MOST_SEGMENTS: u32 = 1_000_000;
 /// A sample reads so many items of a segment.
 const SAMPLE_OF_SEGMENT: u32 = 50;
-/// So many times as many segments as it needs are looked at, since they can be empty.
+/// The factor by which more segments are read than needed, since segments can be empty.
 const SEGMENTS_PER_NEEDED: u32 = 4;
 
 /// Compares pages with the index.

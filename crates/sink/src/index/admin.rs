@@ -74,7 +74,7 @@ pub(crate) async fn observe(client: &Client, wanted: &Wanted) -> Result<Observed
 pub(crate) async fn uuids(client: &Client, names: &[String]) -> Result<Observed, SetupError> {
     let mut observed = Observed::default();
     for chunk in chunks(names) {
-        observed.extend(get_indices(client, &chunk, Part::Uuid, "tell the UUIDs of the indices").await?);
+        observed.extend(get_indices(client, &chunk, Part::Uuid, "return the UUIDs of the indices").await?);
     }
     Ok(observed)
 }
@@ -207,10 +207,10 @@ pub(crate) async fn name_group(client: &Client, wanted: &Wanted, group: &str) ->
     let Some(meta) = mapping.and_then(|mapping| Owner::meta_with_group(mapping, group)) else { return Ok(()) };
     let path = format!("{}/_mapping", escape(&wanted.concrete));
     let reply = ask(client, Method::Put, &path, Some(&serde_json::json!({ "_meta": meta }))).await?;
-    reply.acknowledged(&format!("name the group in the index {}", wanted.concrete))
+    reply.acknowledged(&format!("record the group in the index {}", wanted.concrete))
 }
 
-/// Adds aliases to an index; one that is there gets the filter.
+/// Adds aliases to an index; an existing alias gets the filter.
 fn alias_actions(wanted: &Wanted, index: &str, aliases: &[Alias]) -> Value {
     let add = |alias: &Alias| {
         let mut action = serde_json::Map::new();

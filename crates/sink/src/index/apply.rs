@@ -17,10 +17,10 @@ use super::steps::{Step, apply_steps, findings, located};
 use super::template::Installed;
 use super::wanted::Wanted;
 
-const NEVER: &str = "manage = \"never\": nothing is asked, created or watched";
-const PROBE: &str = "write a scratch document, to see whether versions are kept, and delete it";
-const NOT_SHOWN: &str = "these credentials may not show them";
-const PLACEHOLDERS: &str = "indices of this route are made when a record first gives their name";
+const NEVER: &str = "manage = \"never\": the index is not checked, created or watched";
+const PROBE: &str = "write and delete a scratch document, to see whether versions are kept";
+const NOT_SHOWN: &str = "these credentials may not list them";
+const PLACEHOLDERS: &str = "an index of this route is created when a record first needs it";
 
 // === impl Indices: the commands ===
 

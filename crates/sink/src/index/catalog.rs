@@ -1,4 +1,4 @@
-//! The indices that a configuration speaks of, and which of them a logical name belongs to.
+//! The indices of a configuration, and the one that a logical name belongs to.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! What the documents of an index show: values that the index ignored, and ids that it holds twice.
+//! Counts problems in the documents of an index: ignored values and duplicate ids.
 //!
 //! An id can be in an index twice, once on each of two shards, where two routings gave it different shards. Terms of `_id`
 //! cannot be added up by the engine at an affordable price (field data for every id). So the documents that can be
@@ -184,10 +184,10 @@ impl Documents {
             findings.push(Finding::new(
                 Code::IgnoredValues,
                 format!(
-                    "{} of {} documents hold a value that does not fit its field: it is in the document, but no search finds it",
+                    "{} of {} documents hold a value that does not fit its field: the document has it, but no search finds it",
                     self.with_ignored_values, self.count
                 ),
-                "find them with {\"query\":{\"exists\":{\"field\":\"_ignored\"}}}; map the field for all its values and raise `generation`",
+                "find them with {\"query\":{\"exists\":{\"field\":\"_ignored\"}}}; change the mapping so that the field accepts all its values, and raise `generation`",
             ));
         }
         if !self.doubled_ids.is_empty() {
@@ -195,13 +195,13 @@ impl Documents {
             findings.push(Finding::new(
                 Code::DoubledIds,
                 format!(
-                    "{} ids have more than one document, under different routings (as {}); {} of {} possible documents were looked at",
+                    "{} ids have several documents with different routings (such as {}); {} of {} possible documents were checked",
                     self.doubled_ids.len(),
                     named.join(", "),
                     self.doubled_ids_looked_at,
                     self.doubled_ids_possible
                 ),
-                "give all routes into this index the same `routing`, and raise `generation` of this index to fill a new one",
+                "give all routes to this index the same `routing`, and raise its `generation` to fill a new one",
             ));
         }
         findings
@@ -211,14 +211,14 @@ impl Documents {
 impl fmt::Display for Documents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(problem) = &self.problem {
-            return write!(f, "not looked at: {problem}");
+            return write!(f, "not checked: {problem}");
         }
         write!(f, "{}, with values that no search finds: {}", self.count, self.with_ignored_values)?;
         if self.doubled_ids_possible == 0 {
             return Ok(());
         }
         let (looked_at, possible) = (self.doubled_ids_looked_at, self.doubled_ids_possible);
-        write!(f, ", with ids held twice: {} (looked at {looked_at} of {possible})", self.doubled_ids.len())
+        write!(f, ", with duplicate ids: {} (checked {looked_at} of {possible})", self.doubled_ids.len())
     }
 }
 
@@ -256,8 +256,8 @@ mod tests {
         let codes: Vec<Code> = findings.iter().map(|finding| finding.code).collect();
         assert_eq!(codes, [Code::IgnoredValues, Code::DoubledIds]);
         let message = &findings[1].message;
-        assert!(message.starts_with("4 ids") && message.contains("(as a, b, c)"), "{message}");
-        assert!(message.ends_with("10000 of 20000 possible documents were looked at"), "{message}");
+        assert!(message.starts_with("4 ids") && message.contains("(such as a, b, c)"), "{message}");
+        assert!(message.ends_with("10000 of 20000 possible documents were checked"), "{message}");
         assert_eq!(Documents::default().findings(), []);
     }
 }

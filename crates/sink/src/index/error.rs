@@ -1,4 +1,4 @@
-//! Why an index cannot be set up, and what to do about it.
+//! Errors of index set-up, and their remedies.
 
 use std::fmt;
 
@@ -30,8 +30,8 @@ pub enum SetupError {
         /// The reason. Requests of set-up hold no documents, so it cannot quote any.
         reason: String,
     },
-    /// Something answered that is not OpenSearch, or not all of its answer came.
-    #[error("the answer to the request to {action} is not OpenSearch's: {status}, and the body is {what}")]
+    /// Something other than OpenSearch answered, or its answer is incomplete.
+    #[error("the answer to the request to {action} does not come from OpenSearch: {status}, and the body is {what}")]
     Unexpected {
         /// What was asked, as `describe the index sessions-000001`.
         action: String,
@@ -41,7 +41,7 @@ pub enum SetupError {
         what: &'static str,
     },
     /// OpenSearch took a change, and has not carried it out on all nodes.
-    #[error("OpenSearch did not {action} in time: not every node has the change")]
+    #[error("OpenSearch did not {action} in time: not every node has applied the change")]
     Unacknowledged {
         /// What was asked.
         action: String,
@@ -103,7 +103,7 @@ pub enum SetupError {
         wanted: String,
     },
     /// The index says who it belongs to, and this version cannot read it.
-    #[error("the index {concrete} says in _meta.streamdex who it belongs to, in a way that this version cannot read")]
+    #[error("the index {concrete} names its owner in _meta.streamdex in a form that this version cannot read")]
     UnreadableOwner {
         /// The index.
         concrete: String,
@@ -121,7 +121,7 @@ pub enum SetupError {
         wanted: u32,
     },
     /// `manage = "check"`: the alias pointed to the index that documents went to, and does not any more.
-    #[error("the alias {alias} pointed to {concrete}, and points to {} now", or_nothing(found))]
+    #[error("the alias {alias} pointed to {concrete}, but now points to {}", or_nothing(found))]
     AliasMoved {
         /// The alias.
         alias: String,
@@ -131,7 +131,7 @@ pub enum SetupError {
         found: Vec<String>,
     },
     /// A route with placeholders makes more and more indices.
-    #[error("the route to {route} has given {limit} different indices, and this record asks for another one")]
+    #[error("the route to {route} has {limit} indices already, but this record needs another one")]
     TooManyIndices {
         /// The route's text, as `orders-{region}`.
         route: String,
@@ -139,7 +139,7 @@ pub enum SetupError {
         limit: usize,
     },
     /// A value of the record gives a placeholder a name that cannot be used.
-    #[error("a value of the record gives the route to {route} an index that cannot be used: {source}")]
+    #[error("a value of the record produces an invalid index name for the route to {route}: {source}")]
     UnusableName {
         /// The route's text, as `orders-{region}`.
         route: String,
@@ -149,8 +149,8 @@ pub enum SetupError {
     /// An index that was there is gone, or another one has its name.
     #[error(transparent)]
     Vanished(VanishedIndex),
-    /// The index says that the group has written to it, and the group's state knows nothing of that.
-    #[error("the index {concrete} was fed by this group, whose state about the table {table} is lost")]
+    /// The index says that the group has written to it, but the group's state has no trace of that.
+    #[error("this group wrote the index {concrete}, but its state of the table {table} is lost")]
     StateLost {
         /// The index.
         concrete: String,
@@ -158,7 +158,7 @@ pub enum SetupError {
         table: String,
     },
     /// It was set up, but does not show; others may be changing it at the same time.
-    #[error("the index {concrete} did not settle: it changed each time it was looked at")]
+    #[error("the index {concrete} keeps changing: each check found another state")]
     Unsettled {
         /// The index.
         concrete: String,
@@ -199,7 +199,7 @@ pub struct VanishedIndex {
 
 /// It is not known which group makes the aliases of an index.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("who makes the aliases of the index is not known: {reason}")]
+#[error("cannot find out which group manages the aliases of the index: {reason}")]
 pub struct OwnerUnknown {
     /// Why.
     pub reason: String,
@@ -215,7 +215,7 @@ fn of_kind(status: u16, kind: &str) -> String {
 }
 
 /// Of a 401: OpenSearch does not know who asks.
-pub(crate) const SIGN_IN: &str = "check user and password, or role and region, of opensearch.auth";
+pub(crate) const SIGN_IN: &str = "check user and password, or role and region, in opensearch.auth";
 /// Of a 403: it knows who asks, and does not allow it.
 pub(crate) const RIGHTS: &str = "`streamdex iam-policy --for` with this command's purpose prints what IAM must allow these credentials, and with --opensearch the role in OpenSearch and its mapping";
 
@@ -257,7 +257,7 @@ impl SetupError {
     pub fn hint(&self) -> &'static str {
         match self {
             SetupError::Client(error) => error.hint(),
-            SetupError::OwnerUnknown(OwnerUnknown { passes: true, .. }) => "look at the state table; it is asked again",
+            SetupError::OwnerUnknown(OwnerUnknown { passes: true, .. }) => "check the state table; it is asked again",
             SetupError::OwnerUnknown(_) => {
                 "print the policy again with `streamdex iam-policy`: it grants dynamodb:GetItem on the partition rebuild|TABLE_ARN of the state table"
             }
@@ -265,23 +265,23 @@ impl SetupError {
             SetupError::Refused { status: 401, .. } => SIGN_IN,
             SetupError::Refused { status: 403, .. } => RIGHTS,
             SetupError::Refused { status: 200..=299 | 408 | 429 | 500.., .. } => {
-                "look at the cluster's health; it is asked again"
+                "check the cluster's health; the request is repeated"
             }
             SetupError::Refused { .. } => {
                 "check [index.NAME] settings and mapping_file, and the index templates that match; `streamdex index plan` shows them"
             }
             SetupError::Unexpected { .. } => {
-                "look for a proxy, a load balancer or a login page that answers in place of OpenSearch; it is asked again"
+                "look for a proxy, a load balancer or a login page that answers instead of OpenSearch; the request is repeated"
             }
             SetupError::Unacknowledged { .. } => {
-                "look at the cluster's health and its pending tasks; it is asked again"
+                "check the cluster's health and its pending tasks; the request is repeated"
             }
             SetupError::NotOpenSearch { .. } => {
-                "opensearch.url must lead to OpenSearch itself; for a collection of OpenSearch Serverless behind your own name, set service = \"aoss\" in opensearch.auth"
+                "opensearch.url must point to OpenSearch itself; for a collection of OpenSearch Serverless behind your own name, set service = \"aoss\" in opensearch.auth"
             }
-            SetupError::Unknown { .. } => "add a route to this index, or take the configuration that wrote the record",
+            SetupError::Unknown { .. } => "add a route to this index, or use the configuration that wrote the record",
             SetupError::NameTaken { is: "index", .. } => {
-                "choose another name in the route, set manage = \"check\" to write to the index that is there, or rename that index"
+                "choose another name in the route, set manage = \"check\" to write to the existing index, or rename that index"
             }
             SetupError::NameTaken { .. } => "choose another name in the route, or remove the alias",
             SetupError::DataStream { .. } => "choose the name of a plain index, or one that does not exist yet",
@@ -293,21 +293,21 @@ impl SetupError {
                 "an index has one owner: choose another index name, or another `generation`"
             }
             SetupError::UnreadableOwner { .. } => {
-                "use the version of streamdex that made the index, or raise `generation` of this index"
+                "use the version of streamdex that created the index, or raise `generation` of this index"
             }
             SetupError::OtherVersionScheme { .. } => "raise `generation` of this index, so that it is written again",
             SetupError::AliasMoved { .. } => {
-                "point the alias back, or raise `generation` of this index to write to what the alias names now"
+                "point the alias back, or raise `generation` of this index to write to the new target of the alias"
             }
             SetupError::TooManyIndices { .. } => {
-                "raise `max_indices` of the route if so many indices are meant; else use a placeholder attribute with few values, or one index with a field to filter by"
+                "raise `max_indices` of the route if you want so many indices; otherwise use a placeholder attribute with few values, or one index with a field to filter by"
             }
             SetupError::UnusableName { .. } => {
-                "give the placeholder's attribute another value, or change the text around the placeholder in the route's `index`"
+                "change the value of the placeholder's attribute, or the text around the placeholder in the route's `index`"
             }
             SetupError::Vanished(vanished) => vanished.hint(),
             SetupError::StateLost { .. } => {
-                "restore the state table; or begin with what the stream still holds: `streamdex gap close`, then compare the index with the table"
+                "restore the state table; or start with what the stream still holds: run `streamdex gap close`, then compare the index with the table"
             }
             SetupError::Unsettled { .. } => "make sure that nothing else creates, deletes or renames this index",
         }
@@ -325,10 +325,10 @@ impl VanishedIndex {
     pub fn hint(&self) -> &'static str {
         match self.found_uuid {
             Some(_) => {
-                "another index has taken the name and is left alone: find out who made it; raise `generation` of this index and set state.group to a new name to fill a new one, or take what is there with `streamdex gap close`"
+                "another index has taken the name and is not touched: find out who created it; raise `generation` of this index and set state.group to a new name to fill a new one, or accept that index with `streamdex gap close`"
             }
             None => {
-                "restore the index from a snapshot and go on with `streamdex gap close`, or raise `generation` of this index and set state.group to a new name to fill a new one"
+                "restore the index from a snapshot and continue with `streamdex gap close`, or raise `generation` of this index and set state.group to a new name to fill a new one"
             }
         }
     }
@@ -339,7 +339,7 @@ impl fmt::Display for VanishedIndex {
         let VanishedIndex { concrete, expected_uuid, .. } = self;
         match &self.found_uuid {
             Some(found) => {
-                write!(f, "the index {concrete} ({expected_uuid}) is gone, and another one ({found}) has its name")
+                write!(f, "the index {concrete} ({expected_uuid}) is gone, and another index ({found}) has its name")
             }
             None => write!(f, "the index {concrete} ({expected_uuid}) is gone"),
         }

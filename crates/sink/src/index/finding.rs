@@ -1,4 +1,4 @@
-//! One thing to know about an index, and what to do about it.
+//! A finding about an index, and its remedy.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Which search engine answers, and what it lacks.
+//! Recognises the search engine, and its limits.
 
 use std::fmt;
 
@@ -77,18 +77,18 @@ impl Flavour {
             Flavour::OpenSearch(version) if matches!(major(version), Some(2 | 3)) => Vec::new(),
             Flavour::Elasticsearch(version) if version.starts_with("7.10.") => older_line(),
             Flavour::Elasticsearch(_) => vec![
-                "this version of Elasticsearch is not tested; tested are Elasticsearch 7.10 and OpenSearch 1.3, 2.x and 3.x".to_owned(),
+                "this version of Elasticsearch is not tested; tested versions are Elasticsearch 7.10 and OpenSearch 1.3, 2.x and 3.x".to_owned(),
             ],
             Flavour::OpenSearch(_) => {
-                vec!["this version of OpenSearch is not tested; tested are OpenSearch 1.3, 2.x and 3.x".to_owned()]
+                vec!["this version of OpenSearch is not tested; tested versions are OpenSearch 1.3, 2.x and 3.x".to_owned()]
             }
             Flavour::Serverless => vec![
-                "external versions are not documented for Serverless: `streamdex index apply` tries them with a scratch document".to_owned(),
-                "`index.gc_deletes` is not set on Serverless, so a delete is remembered for the service's own time".to_owned(),
-                "collections for time series and vectors do not take your own document ids, so they cannot hold a table".to_owned(),
+                "external versions are not documented for Serverless: `streamdex index apply` tests them with a scratch document".to_owned(),
+                "`index.gc_deletes` is not set on Serverless, so the service decides how long a delete is remembered".to_owned(),
+                "collections for time series and vectors do not accept custom document ids, so they cannot hold a table".to_owned(),
             ],
             Flavour::Unknown => {
-                vec!["the engine did not give its version, so nothing is known about what it lacks".to_owned()]
+                vec!["the engine did not report its version, so its limits are unknown".to_owned()]
             }
         }
     }
@@ -103,7 +103,7 @@ pub fn is_serverless(settings: &OpenSearch) -> bool {
 
 fn older_line() -> Vec<String> {
     vec![
-        "a map in a field of numbers or text, and text in a field of booleans, are dead letters; OpenSearch 2 and later take them"
+        "a map in a field of numbers or text, and text in a field of booleans, become dead letters; OpenSearch 2 and later accept them"
             .to_owned(),
         "there is no point in time".to_owned(),
     ]

@@ -1,4 +1,4 @@
-//! The generations of a table's indices that are there, and which of them searches see.
+//! The existing generations of a table's indices, and those that searches see.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ pub struct Shown {
 /// Aliases as OpenSearch takes them, by what follows the logical name: nothing, or `-live`.
 pub type Aliases = BTreeMap<String, Value>;
 
-/// What is done about a logical name whose index of the shown generation is not there.
+/// The treatment of a logical name without an index of the shown generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absent {
     /// Its searches see what they see, until the index is made.
@@ -150,8 +150,8 @@ pub fn moves(made: &[Made], shown: &BTreeMap<String, Shown>, absent: Absent) -> 
     actions
 }
 
-/// The logical names whose searches see another generation, where the one that is `shown` is not there: a placeholder gave
-/// the name once, and no item gives it now.
+/// The logical names whose searches see another generation because the `shown` one does not exist: a placeholder
+/// produced the name once, but no item does now.
 pub fn lacking(made: &[Made], shown: &BTreeMap<String, Shown>) -> BTreeSet<IndexName> {
     let lacks = |index: &&Made| {
         let shown = shown.get(&index.text);

@@ -1,4 +1,4 @@
-//! Which indices of the routes are there, for whoever reads all of them.
+//! Finds the existing indices of the routes, for jobs that read all of them.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::owner::Owner;
 use super::steps::{Located, check_owner, located};
 use super::wanted::Wanted;
 
-/// An index of the routes that is there.
+/// An existing index of the routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldIndex {
     /// The logical name.

@@ -19,7 +19,7 @@ use super::watch;
 use crate::client::Client;
 use crate::writer::Targets;
 
-/// What an engine says of a name that it does not take, as one that the generation makes longer than 255 bytes.
+/// The engine's answer to a name that it refuses, such as a name that the generation makes longer than 255 bytes.
 const REFUSED_NAMES: [&str; 2] = ["invalid_alias_name_exception", "invalid_index_name_exception"];
 
 /// All indices of a configuration. Shared by all writers of a process.
@@ -70,7 +70,7 @@ impl Indices {
         Indices { client, catalog, offering, group, readers: None, engine, state }
     }
 
-    /// Who says which group makes the search aliases; where nobody does, a name that has none gets them.
+    /// The source of the group that manages the search aliases; without one, a name without aliases gets them.
     #[must_use]
     pub fn with_readers(self, readers: Arc<dyn ReaderAliases>) -> Indices {
         Indices { readers: Some(readers), ..self }
@@ -216,7 +216,7 @@ impl Indices {
                 let flavour = &engine.flavour;
                 match flavour {
                     Flavour::Unknown => {
-                        tracing::warn!(hint = RIGHTS, "OpenSearch does not give its version to these credentials");
+                        tracing::warn!(hint = RIGHTS, "OpenSearch does not show its version to these credentials");
                     }
                     _ => tracing::info!(engine = %flavour, "connected"),
                 }

@@ -1,4 +1,4 @@
-//! What is unsafe in an index: pure checks of settings and mapping, each with what to do about it.
+//! Finds unsafe settings and mappings of an index, each with a remedy. Pure.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ fn of_dynamic_mapping(mapping: &Map<String, Value>) -> Vec<Finding> {
     if dynamic.starts_with("strict") {
         findings.push(Finding::new(
             Code::StrictDynamic,
-            "the mapping is strict: an attribute that it does not name makes its item a dead letter",
+            "the mapping is strict: an item with an unmapped attribute becomes a dead letter",
             "set `dynamic` to true or false, or list the attributes with `include`",
         ));
     }
@@ -38,21 +38,21 @@ fn of_dynamic_mapping(mapping: &Map<String, Value>) -> Vec<Finding> {
     if mapping.get("date_detection").is_none_or(|value| text_of(value) != "false") {
         findings.push(Finding::new(
             Code::DateDetection,
-            "date detection is on: after the first text like a date, other texts in that field are refused",
+            "date detection is on: after a first text that looks like a date, the field refuses other texts",
             "set `date_detection` to false in the mapping",
         ));
     }
     if !template_is_wide(mapping, "long") {
         findings.push(Finding::new(
             Code::DynamicIntegers,
-            "a new field with a whole number becomes `long`, which later refuses 38 digits or a list with decimals",
+            "a new field with a whole number becomes `long`, which refuses 38 digits or a list with decimals later",
             "add a dynamic template that maps `long` to `double`",
         ));
     }
     if !template_is_wide(mapping, "double") {
         findings.push(Finding::new(
             Code::DynamicDecimals,
-            "a new field with a decimal becomes `float`, which keeps 7 digits for searches and sorting",
+            "a new field with a decimal becomes `float`, which keeps only 7 digits for searches and sorting",
             "add a dynamic template that maps `double` to `double`",
         ));
     }
@@ -80,15 +80,15 @@ fn of_settings(settings: &FlatSettings, fields: &Fields) -> Vec<Finding> {
     if text("index.mapping.ignore_malformed").as_deref() != Some("true") {
         findings.push(Finding::new(
             Code::IgnoreMalformedOff,
-            "`index.mapping.ignore_malformed` is off: a text in a field of numbers makes its item a dead letter",
-            "make the index with `index.mapping.ignore_malformed: true`",
+            "`index.mapping.ignore_malformed` is off: an item with text in a number field becomes a dead letter",
+            "create the index with `index.mapping.ignore_malformed: true`",
         ));
     }
     let gc_deletes = text("index.gc_deletes").map_or(Some(60_000), |value| milliseconds(&value));
     if gc_deletes.is_none_or(|value| value < HOUR_MS) {
         findings.push(Finding::new(
             Code::GcDeletes,
-            "`index.gc_deletes` is below 1h: a delete is forgotten early, and a late older write could bring its document back",
+            "`index.gc_deletes` is below 1h: deletes are forgotten early, and a late older write could bring a document back",
             "set `index.gc_deletes` to 1h; it can be changed on an open index",
         ));
     }
@@ -96,7 +96,7 @@ fn of_settings(settings: &FlatSettings, fields: &Fields) -> Vec<Finding> {
     if depth < DEEPEST_ITEM {
         findings.push(Finding::new(
             Code::DepthLimit,
-            format!("`index.mapping.depth.limit` is {depth}, and items nest to 32 levels"),
+            format!("`index.mapping.depth.limit` is {depth}, but items nest up to 32 levels"),
             "set `index.mapping.depth.limit` to 40; it can be changed on an open index",
         ));
     }
@@ -105,7 +105,7 @@ fn of_settings(settings: &FlatSettings, fields: &Fields) -> Vec<Finding> {
             findings.push(Finding::new(
                 Code::Blocked,
                 format!("`{block}` is set: nothing can be written"),
-                "take the block off the index",
+                "remove the block from the index",
             ));
         }
     }
@@ -113,13 +113,13 @@ fn of_settings(settings: &FlatSettings, fields: &Fields) -> Vec<Finding> {
         findings.push(Finding::new(
             Code::SegmentReplication,
             "with segment replication a delete is forgotten when a shard moves or a replica is promoted",
-            "use document replication where late redeliveries must never bring a deleted document back",
+            "use document replication if late redeliveries must never bring a deleted document back",
         ));
     }
     if fields.keys_unknown {
         findings.push(Finding::new(
             Code::KeysUnknown,
-            "the table's key attributes are not known, so they are mapped like any other text",
+            "the table's key attributes are unknown, so they are mapped like any other text",
             "name them with `id` in the route, or give access to DescribeTable",
         ));
     }
@@ -142,7 +142,7 @@ fn of_documents(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &
         findings.push(Finding::new(
             Code::SourceChanged,
             "the index does not keep whole documents (`_source`), so it cannot be compared with the table",
-            "take `_source` out of the mapping; leave attributes out with `exclude` in the route",
+            "remove `_source` from the mapping; to leave out attributes, use `exclude` in the route",
         ));
     }
     for (name, pipeline) in &pipelines {
@@ -155,7 +155,7 @@ fn of_documents(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &
         } else {
             (
                 "it changes documents",
-                "keep the fields that it adds out of `_source` (docs/mappings.md), or take the pipeline off the index",
+                "keep the added fields out of `_source` (docs/mappings.md), or remove the pipeline from the index",
             )
         };
         let message = format!("`{name}` is {pipeline:?}: {changes}, so documents will differ from the table");
@@ -168,8 +168,8 @@ fn of_documents(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &
     if required && fields.unrouted {
         findings.push(Finding::new(
             Code::RoutingRequired,
-            "the mapping requires routing, and a route into this index has none: its writes will be refused",
-            "add `routing` to the route, or take `_routing.required` out of the mapping",
+            "the mapping requires routing, but a route to this index has none: its writes will be refused",
+            "add `routing` to the route, or remove `_routing.required` from the mapping",
         ));
     }
     findings
@@ -184,7 +184,7 @@ fn of_fields(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &Fie
         if !date {
             findings.push(Finding::new(
                 Code::TtlNotDate,
-                format!("the TTL field `{field}` is not a date in seconds that lets other values pass"),
+                format!("the TTL field `{field}` is not mapped as a date in seconds that ignores other values"),
                 "map it as `date` with format `epoch_second` and `ignore_malformed`; the live alias and archives need it",
             ));
         }
@@ -195,7 +195,7 @@ fn of_fields(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &Fie
             findings.push(Finding::new(
                 Code::NotKeyword,
                 format!("the field `{field}` (a key, routing or `when` attribute) is not mapped as keyword"),
-                "map it as `keyword`, so that documents can be found by it exactly",
+                "map it as `keyword`, so that searches match it exactly",
             ));
         }
     }
@@ -207,8 +207,8 @@ fn of_fields(settings: &FlatSettings, mapping: &Map<String, Value>, fields: &Fie
         let named: Vec<&str> = attributes.into_iter().take(5).collect();
         findings.push(Finding::new(
             Code::FloatFields,
-            format!("{} fields keep few digits for searches and sorting, in: {}", floats.len(), named.join(", ")),
-            "map numbers of the table as `double`",
+            format!("{} fields keep only few digits for searches and sorting: {}", floats.len(), named.join(", ")),
+            "map the table's numbers as `double`",
         ));
     }
     findings
@@ -243,7 +243,7 @@ pub fn differences(wanted: &Wanted, settings: &FlatSettings, mapping: &Map<Strin
             let found = found.unwrap_or_else(|| "not set".to_owned());
             findings.push(Finding::new(
                 Code::SettingDiffers,
-                format!("`{name}` is {found} in the index and {} in the configuration", text_of(value)),
+                format!("`{name}` is {found} in the index, but {} in the configuration", text_of(value)),
                 "change the setting on the index, or raise `generation` to create a new index",
             ));
         }
@@ -261,7 +261,7 @@ pub fn differences(wanted: &Wanted, settings: &FlatSettings, mapping: &Map<Strin
             let theirs = theirs.unwrap_or_else(|| "not mapped".to_owned());
             findings.push(Finding::new(
                 Code::FieldDiffers,
-                format!("the field `{field}` is {theirs} in the index and {mine} in the configuration"),
+                format!("the field `{field}` is {theirs} in the index, but {mine} in the configuration"),
                 "raise `generation` of this index to create a new one with the configured mapping",
             ));
         }

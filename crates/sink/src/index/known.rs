@@ -1,4 +1,4 @@
-//! What is known of an index that was set up.
+//! The known state of an index after its set-up.
 
 use serde::{Deserialize, Serialize};
 

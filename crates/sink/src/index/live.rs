@@ -1,4 +1,4 @@
-//! The filter of the `NAME-live` alias, which hides what has expired and DynamoDB has not deleted yet: pure.
+//! The filter of the `NAME-live` alias, which hides expired items that DynamoDB has not deleted yet. Pure.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 /// is no expired one (Amazon DynamoDB Developer Guide, "Using time to live (TTL) in DynamoDB").
 const LONGEST_AGO: &str = "now-157680000s";
 
-/// The filter over these TTL fields. What has no TTL must stay visible, so it names what is hidden, not what is shown.
+/// The filter over these TTL fields. Documents without a TTL must stay visible, so the filter names the hidden ones,
+/// not the visible ones.
 pub(super) fn filter(fields: &BTreeSet<String>) -> Value {
     hidden(fields, &json!({"gte": LONGEST_AGO, "lt": "now"}))
 }

@@ -46,9 +46,9 @@ pub fn merge_settings(mut safe: FlatSettings, user: &FlatSettings) -> FlatSettin
 
 /// The safe mapping, overridden by the user's.
 ///
-/// Objects are merged member by member. A field to which the user gives another type is the user's
-/// alone, since parameters of one type are errors on another. Dynamic templates of the user's come
-/// before the safe ones, because the first that matches is used. A `null` takes a member away.
+/// Objects are merged member by member. A field with another type in the user's mapping is taken from the user only,
+/// since parameters of one type are errors on another. Dynamic templates of the user's come before the safe ones,
+/// because the first that matches is used. A `null` takes a member away.
 pub fn merge_mapping(mut safe: Map<String, Value>, user: &Map<String, Value>) -> Map<String, Value> {
     for (key, theirs) in user {
         match key.as_str() {

@@ -1,4 +1,4 @@
-//! The names that a configuration gives, without a question to OpenSearch.
+//! The index names of a configuration, without asking OpenSearch.
 
 use streamdex_config::{Config, Manage};
 use streamdex_mapping::IndexName;

@@ -1,4 +1,4 @@
-//! Who an index belongs to: `_meta.streamdex` in its mapping.
+//! The owner of an index: `_meta.streamdex` in its mapping.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,7 +49,7 @@ impl Owner {
     /// Reads `_meta.streamdex` of a mapping; `None` where there is none.
     ///
     /// # Errors
-    /// There is one that cannot be read, which is not the same as none: [`Foreign::Unreadable`].
+    /// It exists but cannot be read, which is not the same as absent: [`Foreign::Unreadable`].
     pub fn of_mapping(mapping: &Map<String, Value>) -> Result<Option<Owner>, Foreign> {
         let Some(meta) = mapping.get("_meta").and_then(|meta| meta.get(META_KEY)) else {
             return Ok(None);
@@ -99,20 +99,20 @@ impl Owner {
             findings.push(Finding::new(
                 Code::OtherTableArn,
                 format!("{concrete} was made for a table of the same name in another account or region"),
-                "make sure that only one deployment writes to this index; after a fail-over to another region raise `generation` of this index for a clean one",
+                "make sure that only one deployment writes to this index; after a fail-over to another region, raise its `generation` to start a clean one",
             ));
         } else if differs(&self.table_id, &found.table_id) {
             findings.push(Finding::new(
                 Code::OtherTableId,
                 format!("{concrete} was made for an earlier table of the same name"),
-                "documents of the earlier table stay until they are written again; raise `generation` of this index for a clean one",
+                "documents of the earlier table stay until they are written again; raise `generation` of this index to start a clean one",
             ));
         }
         if found.routes != self.routes {
             findings.push(Finding::new(
                 Code::OtherRoutes,
                 format!("the routes of {} have changed since {concrete} was made", self.table),
-                "documents that do not change keep their old form; raise `generation` of this index to write all of them again (which route has changed is not known: the index keeps a fingerprint of all of them)",
+                "unchanged documents keep their old form; raise `generation` of this index to write all of them again (the index keeps one fingerprint of all routes, so the changed route is unknown)",
             ));
         }
         Ok(findings)

@@ -1,4 +1,4 @@
-//! What only writing shows: whether the engine keeps external versions.
+//! Tests by writing whether the engine keeps external versions.
 
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn follow_rules(client: &Client, path: &str) -> Result<Option<Finding>, Se
                 "the engine does not keep external versions: {} (answered {reply}, expected {})",
                 write.rule, write.wanted
             ),
-            "use a cluster (or a search collection) that takes external versions: without them a late redelivery overwrites newer documents",
+            "use a cluster (or a search collection) that supports external versions: without them a late redelivery overwrites newer documents",
         )));
     }
     Ok(None)

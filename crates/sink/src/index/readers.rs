@@ -1,4 +1,4 @@
-//! Who makes the aliases that searches use: while an index is rebuilt, two groups write generations of it.
+//! Decides which group manages the aliases of searches: during a rebuild, two groups write generations of an index.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! One answer to an administrative request, and what it says where it is not the answer that was asked for.
+//! An answer to an administrative request, and a description of unexpected answers.
 //!
-//! A proxy, a load balancer or a login page can answer 200 in place of OpenSearch. So nothing is read out of an answer
-//! that lacks what was asked for: it is [`SetupError::Unexpected`], which passes by itself.
+//! A proxy, a load balancer or a login page can answer 200 in place of OpenSearch. So an incomplete answer is not used:
+//! it is [`SetupError::Unexpected`], which is temporary.
 
 use serde_json::{Map, Value};
 
@@ -28,7 +28,8 @@ impl Reply {
     pub(crate) fn read(answer: &Answer) -> Reply {
         match answer.json::<Value>() {
             Ok(body) => {
-                let what = if body.is_object() { "JSON without what was asked for" } else { "JSON that is no object" };
+                let what =
+                    if body.is_object() { "JSON without the expected fields" } else { "JSON that is not an object" };
                 Reply { status: answer.status, body, what }
             }
             Err(_) => Reply { status: answer.status, body: Value::Null, what: no_json(&answer.body) },
@@ -118,7 +119,7 @@ fn no_json(body: &[u8]) -> &'static str {
     match body.trim_ascii_start() {
         [] => "empty",
         [b'<', ..] => "a page of HTML or XML",
-        [b'{' | b'[', ..] => "JSON that breaks off",
+        [b'{' | b'[', ..] => "truncated JSON",
         _ => "no JSON",
     }
 }
@@ -154,11 +155,11 @@ mod tests {
         let rows = [
             (200, "", "empty"),
             (200, " <html>Welcome", "a page of HTML or XML"),
-            (200, "[]", "JSON that is no object"),
-            (200, "{\"a\":", "JSON that breaks off"),
+            (200, "[]", "JSON that is not an object"),
+            (200, "{\"a\":", "truncated JSON"),
             (200, "ok", "no JSON"),
             (404, "<html>", "a page of HTML or XML"),
-            (404, r#"{"message":"no Route matched"}"#, "JSON without what was asked for"),
+            (404, r#"{"message":"no Route matched"}"#, "JSON without the expected fields"),
             (400, "Bad Request", "no JSON"),
             (302, "", "empty"),
         ];

@@ -1,4 +1,4 @@
-//! Scratch indices: with the settings and mapping that an index will have, and under another name, to see what it refuses.
+//! Scratch indices: they have the settings and the mapping of a future index, and show what it refuses.
 
 use opensearch::http::Method;
 use serde_json::{Value, json};

@@ -36,7 +36,7 @@ pub(super) struct SetUp {
 pub(super) enum Purpose<'p> {
     /// A write that is to follow: what it needs, and no more.
     Write {
-        /// Who makes the aliases; where nobody says, whoever is first.
+        /// The group that manages the aliases; if none is recorded, the first one.
         readers: Option<&'p dyn ReaderAliases>,
     },
     /// `streamdex index apply`: what [`apply_steps`] finds.
@@ -69,8 +69,7 @@ pub(super) async fn set_up(
     Err(SetupError::Unsettled { concrete: wanted.concrete.clone() })
 }
 
-/// The state of an index, if it is still the one that is expected: one that has vanished must not be created again
-/// unnoticed.
+/// The state of an index, if it is still the expected one: a vanished index must not be created again unnoticed.
 pub(super) async fn observe(
     client: &Client,
     wanted: &Wanted,

@@ -1,4 +1,4 @@
-//! What OpenSearch would make of an index: its templates laid under the create request.
+//! Simulates the creation of an index, with the templates that apply to it.
 
 use opensearch::http::Method;
 use serde_json::{Map, Value};
@@ -47,7 +47,7 @@ pub(crate) async fn simulate(client: &Client, wanted: &Wanted, installed: Instal
         findings.push(Finding::new(
             Code::OtherTemplate,
             format!("the index template {winner} is used for {} instead of {}", wanted.concrete, wanted.template_name()),
-            "lower its priority or narrow its patterns, or check below that what it adds is safe; what streamdex asks for itself still wins",
+            "lower its priority or narrow its patterns, or check below that its additions are safe; streamdex's own settings still win",
         ));
     }
     Ok(effective(wanted, &reply.body, findings))
@@ -95,7 +95,7 @@ pub(crate) fn not_simulated(wanted: &Wanted, why: &str) -> Effective {
 pub(crate) fn unknown_templates(why: &str) -> Finding {
     Finding::new(
         Code::TemplatesUnknown,
-        format!("which index template applies is not known: {why}"),
+        format!("cannot find out which index template applies: {why}"),
         "allow these credentials to show and simulate index templates (`streamdex iam-policy --for index --opensearch`), or look at GET /_index_template by hand",
     )
 }

@@ -56,7 +56,7 @@ impl Step {
     }
 }
 
-/// What is to be done; nothing where the index is as it should be.
+/// The steps; none if the index is as wanted.
 ///
 /// # Errors
 /// The index cannot be set up, or must not be written to.
@@ -193,8 +193,8 @@ pub(crate) fn findings(wanted: &Wanted, observed: &Observed) -> Result<Vec<Findi
         if matches!(Owner::of_mapping(mapping), Ok(None)) {
             findings.push(Finding::new(
                 Code::NotOurs,
-                format!("{} was not made by streamdex, or its _meta was overwritten", wanted.concrete),
-                "raise `generation` of this index to have one made, or set manage = \"check\"",
+                format!("{} was not created by streamdex, or its _meta was overwritten", wanted.concrete),
+                "raise `generation` of this index to create a new one, or set manage = \"check\"",
             ));
         }
         findings.extend(differences(wanted, settings, mapping));
@@ -212,11 +212,11 @@ fn other_indices(wanted: &Wanted, observed: &Observed, written: &str) -> Option<
         Finding::new(
             Code::AliasElsewhere,
             format!(
-                "the alias {} points to {} too, and documents go on to {written} alone",
+                "the alias {} also points to {}, but documents are written only to {written}",
                 wanted.index,
                 others.join(", ")
             ),
-            "leave one index behind the alias: searches see the documents of all of them",
+            "let the alias point to one index: searches see the documents of all of them",
         )
     })
 }
@@ -232,8 +232,8 @@ fn alias_finding(wanted: &Wanted, observed: &Observed, alias: Alias) -> Option<F
     if !elsewhere.is_empty() {
         return Some(Finding::new(
             Code::AliasElsewhere,
-            format!("the alias {name} points to {elsewhere}, while {} is written", wanted.concrete),
-            "`streamdex rebuild` moves it when the new generation equals the table; by hand: POST /_aliases",
+            format!("the alias {name} points to {elsewhere}, but documents are written to {}", wanted.concrete),
+            "`streamdex rebuild` moves it once the new generation equals the table; to move it by hand: POST /_aliases",
         ));
     }
     let filter = observed.index(&wanted.concrete)?.aliases.get(&name)?.get("filter");
@@ -247,7 +247,7 @@ fn alias_finding(wanted: &Wanted, observed: &Observed, alias: Alias) -> Option<F
         )
     } else {
         (
-            "another filter than the configuration gives",
+            "a different filter than in the configuration",
             "remove the alias, and run `streamdex index apply` to create it again",
         )
     };

@@ -1,4 +1,4 @@
-//! What a set-up check asks of OpenSearch, in forms that change nothing.
+//! The requests of a set-up check, in forms that change nothing.
 
 use opensearch::http::Method;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ pub async fn may_watch(client: &Client, concrete: &str) -> Result<(), SetupError
 /// # Errors
 /// OpenSearch refuses to say, or does not answer.
 pub async fn body_limit(client: &Client) -> Result<u64, SetupError> {
-    const ACTION: &str = "say how large a request may be";
+    const ACTION: &str = "return the largest request size";
     let reply = ask(client, Method::Get, "_nodes/http", None).await?;
     let nodes = reply.members(ACTION)?.get("nodes").and_then(Value::as_object);
     let limits = nodes.into_iter().flat_map(|nodes| nodes.values());
@@ -79,7 +79,7 @@ pub async fn body_limit(client: &Client) -> Result<u64, SetupError> {
 /// # Errors
 /// OpenSearch refuses to say, or does not answer.
 pub async fn managed_by(client: &Client, concrete: &str) -> Result<Option<String>, SetupError> {
-    const ACTION: &str = "say which policy manages an index";
+    const ACTION: &str = "return the policy that manages an index";
     let reply = ask(client, Method::Get, &format!("_plugins/_ism/explain/{}", escape(concrete)), None).await?;
     match reply.status {
         // There is no such plugin.

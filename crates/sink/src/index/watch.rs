@@ -1,8 +1,8 @@
-//! Whether indices whose UUIDs are known have vanished.
+//! Detects vanished indices by their UUIDs.
 //!
-//! A vanished index is a gap: it is recorded, and an operator is sent to fill a new one. So it takes OpenSearch's own
-//! word, and takes it twice, some time apart: a proxy that answers in its place, or a node that has just started and
-//! does not know all indices yet, must not make a gap.
+//! A vanished index is a gap: it is recorded, and an operator has to fill a new index. So OpenSearch itself must report
+//! it, twice, some time apart. A proxy that answers instead, or a node that has just started and does not know all
+//! indices yet, must not cause a gap.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Where a walk over the documents of an index goes on.
+//! The position of a walk over the documents of an index.
 
 use serde_json::Value;
 

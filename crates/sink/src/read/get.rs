@@ -1,4 +1,4 @@
-//! Documents by their addresses, with `_mget`. It reads what was written last, refreshed or not.
+//! Reads documents by their addresses with `_mget`, which sees the latest writes even before a refresh.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Which indices of the routes are there.
+//! Finds the existing indices of the routes.
 
 use async_trait::async_trait;
 use opensearch::http::Method;

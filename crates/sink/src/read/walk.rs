@@ -1,8 +1,8 @@
-//! Every document of an index, once: ids and versions.
+//! Lists ids and versions of every document of an index, once.
 //!
 //! A point in time sorted by `_shard_doc` where the engine has that sort (OpenSearch from 3.3 on), else a scroll sorted by
-//! `_doc`. Never sorted by `_id`, which would load field data for each. The number of documents is asked for at the
-//! start and compared at the end: a walk that comes to less is no walk.
+//! `_doc`. Never sorted by `_id`, which would load field data for each. The number of documents is requested at the
+//! start and compared at the end: a walk with fewer documents does not count.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -144,13 +144,13 @@ impl ClusterReader {
         }
         self.close(&walk).await;
         if walk.walked != walk.total {
-            let what = "a list that ends too early";
+            let what = "a truncated list";
             return Err(SetupError::Unexpected { action: ACTION.to_owned(), status: 200, what });
         }
         Ok(EntryPage { entries: page.entries, next: None })
     }
 
-    /// What is left open goes away by itself after some minutes.
+    /// The engine closes abandoned walks after some minutes.
     async fn close(&self, walk: &Walk) {
         let (path, body) = match &walk.means {
             Means::Scroll { id } => ("_search/scroll", json!({ "scroll_id": [id] })),

@@ -74,7 +74,7 @@ fn known_reasons_keep_field_and_type() {
         (
             "mapper_parsing_exception",
             "Field [_id] is a metadata field and cannot be added inside a document. Use the index API request parameters.",
-            "mapper_parsing_exception: field [_id] has a name that OpenSearch keeps for itself",
+            "mapper_parsing_exception: field [_id] has a name that OpenSearch reserves",
         ),
     ];
     for (error_type, reason, expected) in rows {

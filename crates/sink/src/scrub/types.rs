@@ -1,4 +1,4 @@
-//! The names that a message may call a type by.
+//! The type names that a message may contain.
 
 /// The field types of the supported lines of OpenSearch and Elasticsearch.
 pub(super) const FIELD_TYPES: [&str; 44] = [

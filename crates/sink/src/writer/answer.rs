@@ -1,4 +1,4 @@
-//! Reads bulk answers: borrowed, tolerant of what it does not know, and without passing on a reason.
+//! Reads bulk answers: borrows from them, tolerates unknown members, and does not pass on reasons.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What a writer says of each operation that it was given.
+//! The decision of a writer on each operation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub enum Fault {
     #[error("stopped before the operation was decided")]
     Cancelled,
     /// The index was there when it was set up, and is not there now.
-    #[error("index {index} ({concrete}) is not there any more")]
+    #[error("index {index} ({concrete}) no longer exists")]
     IndexMissing {
         /// The logical name.
         index: IndexName,
@@ -67,7 +67,7 @@ pub enum Fault {
     },
     /// It was refused, and nothing shows whose fault that is.
     #[error(
-        "index {index} refused {refused} documents in a row and accepted none, so that it is not known whose fault it is; the last: {error}"
+        "index {index} refused {refused} documents in a row and accepted none, so either the index or the documents are at fault; last error: {error}"
     )]
     Undecided {
         /// The logical name.
@@ -78,7 +78,7 @@ pub enum Fault {
         error: String,
     },
     /// A task of the writer ended in a panic; this is a defect.
-    #[error("a task of the writer broke")]
+    #[error("a task of the writer failed")]
     Broken,
 }
 
@@ -113,9 +113,9 @@ impl Refusal {
             status: Some(status),
             error_type: format!("http_{status}"),
             message: format!(
-                "a proxy or firewall before OpenSearch answers {status} to this document, and takes others"
+                "a proxy or firewall in front of OpenSearch answers {status} to this document, but accepts others"
             ),
-            hint: "look at the rules of the firewall or proxy before OpenSearch",
+            hint: "check the rules of the firewall or proxy in front of OpenSearch",
         }
     }
 
@@ -125,7 +125,7 @@ impl Refusal {
             status: Some(413),
             error_type: "document_too_large".to_owned(),
             message: format!(
-                "the document has {bytes} bytes with its action, which the server does not take even alone"
+                "the document has {bytes} bytes with its action, too many for the server even in a request of its own"
             ),
             hint: "raise http.max_content_length or the proxy's limit, or leave large attributes out with `exclude`",
         }
@@ -151,15 +151,15 @@ impl Fault {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Fault::Cancelled => "nothing: the work goes on from the last checkpoint at the next start",
+            Fault::Cancelled => "nothing: the next start continues from the last checkpoint",
             Fault::IndexMissing { .. } => crate::classify::PauseReason::IndexMissing.hint(),
             Fault::NotSetUp(_) => "run `streamdex index apply`",
             Fault::Paused(pause) => pause.hint(),
             Fault::NoProgress { .. } => {
-                "look at the health and load of the cluster, and run the command again: what is done stays done"
+                "check the health and load of the cluster, and run the command again; finished work is kept"
             }
             Fault::Undecided { .. } => {
-                "nothing, where the index is right: they are dead letters once it accepts another document, or after a minute. Otherwise look at the error: a missing pipeline or an alias without a write index refuses every document"
+                "nothing, if the index is right: they become dead letters once it accepts another document, or after a minute. Otherwise check the error: a missing pipeline or an alias without a write index refuses every document"
             }
             Fault::Broken => "please report this with the log; running it again is safe",
         }

@@ -1,4 +1,4 @@
-//! Whether requests of one kind may be sent: a gate that closes on failure and opens by a probe. Pure.
+//! A gate for requests of one kind: it closes on failure, and a probe opens it. Pure.
 
 use tokio::time::Instant;
 

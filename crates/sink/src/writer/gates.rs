@@ -1,7 +1,7 @@
-//! Whether the cluster and the credentials let requests through, and what is paused. Pure.
+//! The gates of the cluster and the credentials, and the pauses. Pure.
 //!
-//! A failure closes its gate for a while; one that happens often enough in a row is a pause, which is reported.
-//! The gates of single indices stand in the queue's lanes; their pauses are here.
+//! A failure closes its gate for a while. Enough failures in a row are a pause, which is reported. The gates of single
+//! indices are in the queue's lanes; their pauses are here.
 
 use std::sync::Arc;
 

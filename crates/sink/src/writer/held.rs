@@ -1,6 +1,6 @@
-//! Refused operations of which it is not known yet whether they are their documents' fault. Pure.
+//! Refused operations whose cause, the document or the index, is not known yet. Pure.
 //!
-//! They are outside the queue, with their documents under way, so that nothing on those documents overtakes them.
+//! They are outside the queue, and their documents count as in flight, so that no later operation on them overtakes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) struct Held {
 pub(super) enum LoneFault {
     /// The document, or how it is addressed.
     Document,
-    /// The size of the request, which had so many bytes.
+    /// The size of the request, in bytes.
     Size(usize),
 }
 

@@ -1,4 +1,4 @@
-//! The operations of one index that wait, in order. Pure.
+//! The waiting operations of one index, in order. Pure.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What writers have learned of a cluster. It holds no operation, so that it outlives the writer that learned it.
+//! What writers have learned about a cluster. It holds no operations, so it can outlive its writer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,8 @@ use super::refusals::Refusals;
 use super::settings::WriterSettings;
 use super::streaks::{Braked, Streaks};
 
-/// What writers have learned of a cluster: how much it takes at a time, whether it takes compression, and whom its
-/// refusals were about. Clones share it.
+/// What writers have learned about a cluster: its capacity, whether it accepts compression, and the causes of its
+/// refusals. Clones share it.
 ///
 /// Give it to the next writer where each has a short life, as in the Lambda function: what one invocation learned,
 /// the next one knows. It is good for one cluster and one configuration.
@@ -55,8 +55,8 @@ impl Learned {
         self.lock().streaks.braked()
     }
 
-    /// Requests of an earlier process may still be carried out: deletes of the next minute are sent once more a minute
-    /// later, at the same version.
+    /// Notes that requests of an earlier process may still be carried out: deletes of the next minute are repeated a
+    /// minute later, with the same version.
     pub fn doubt_earlier_requests(&self) {
         self.lock().doubted_until = Some(Instant::now() + AFTER);
     }

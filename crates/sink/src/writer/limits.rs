@@ -1,4 +1,4 @@
-//! How much is sent at a time: requests in flight, bytes per request, compression. Pure, driven by the answers.
+//! Adaptive limits: requests in flight, bytes per request, compression. Pure, driven by the answers.
 
 use std::time::Duration;
 

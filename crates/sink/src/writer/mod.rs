@@ -258,8 +258,8 @@ impl BulkWriter {
         self.0.tasks.wait().await;
     }
 
-    /// Returns once the writer can write no more because of a defect: its task has panicked. Never, otherwise. Whoever
-    /// owns the writer ends with an error then.
+    /// Returns once the writer cannot write any more because of a bug: its task has panicked. Otherwise it never
+    /// returns. The owner of the writer must then end with an error.
     pub async fn broken(&self) {
         self.0.broken.cancelled().await;
     }
@@ -312,7 +312,7 @@ fn taken_now(operations: Vec<Operation>) -> Vec<(Operation, Instant)> {
 async fn watched(dispatcher: impl Future<Output = dispatch::End>, broken: CancellationToken) {
     let end = AssertUnwindSafe(dispatcher).catch_unwind().await;
     if !matches!(end, Ok(dispatch::End::Complete)) {
-        tracing::error!("the bulk writer broke; nothing is written any more; please report this");
+        tracing::error!("the bulk writer failed and writing has stopped; please report this");
         broken.cancel();
     }
 }

@@ -1,13 +1,13 @@
-//! The right to send, which a caller can lose.
+//! The permission to send, which a caller can lose.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-/// The right to write, which can be lost at any moment: the lease of a table, say.
+/// The permission to write, which can be lost at any moment, such as the lease of a table.
 ///
-/// It is asked right before each request, retries included, and a request in flight is given up when it is
-/// revoked. Operations whose permit is gone are decided as cancelled.
+/// It is checked directly before each request, retries included. When it is revoked, a request in flight is abandoned.
+/// Operations without a permit are decided as cancelled.
 #[async_trait]
 pub trait Permit: Send + Sync + std::fmt::Debug {
     /// Whether it is granted at this moment. A permit that was revoked can be granted again.

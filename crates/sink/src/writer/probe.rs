@@ -1,4 +1,5 @@
-//! Whether `_bulk` takes requests at all, asked of it when one operation was refused whole and nothing was accepted yet.
+//! Probes whether `_bulk` accepts any request, after a request with one operation was refused whole and nothing was
+//! accepted yet.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! When a one-shot command gives up: after too long a time without a decision. Pure.
+//! Decides when a one-shot command gives up: after too long without a decision. Pure.
 
 use tokio::time::{Duration, Instant};
 

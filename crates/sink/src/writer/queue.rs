@@ -1,4 +1,5 @@
-//! The operations that wait: one lane per index, in order, at most one operation per document under way. Pure.
+//! The queue of waiting operations: one lane per index, in order, with at most one operation per document in flight.
+//! Pure.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};

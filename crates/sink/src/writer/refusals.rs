@@ -1,4 +1,4 @@
-//! What refusals have taught: of requests refused whole, and of documents. Pure.
+//! What refusals have taught about whole requests and about documents. Pure.
 
 use std::collections::{HashMap, HashSet};
 

@@ -19,7 +19,7 @@ use super::permit::Permits;
 use crate::client::{Answer, BodyEncoding, Client, ClientError};
 use crate::encode::encode_operation;
 
-/// What carries bulk requests: a [`Client`], or in tests a model of OpenSearch without a network.
+/// Carries bulk requests: a [`Client`], or in tests a model of OpenSearch without a network.
 #[async_trait]
 pub trait BulkTransport: Send + Sync + 'static {
     /// Sends one bulk body, newline-delimited JSON, and waits for the answer, of any status.

@@ -1,7 +1,7 @@
-//! Which request is sent next, and when: the state of a writer, without any I/O.
+//! The scheduler: picks the next request and its time. It is the state of a writer, without any I/O.
 //!
-//! What an answer changes is in `settle`; what becomes of refusals that may not be their documents' fault, in `doubt`; how
-//! one index is kept from stalling the others, in `isolate`.
+//! `settle` applies answers; `doubt` handles refusals that may not be their documents' fault; `isolate` keeps one index
+//! from stalling the others.
 
 mod doubt;
 mod isolate;
@@ -135,7 +135,7 @@ impl Scheduler {
         }
         self.resolve_quiet(now);
         for pause in self.gates.forget_missing(now) {
-            tracing::info!(scope = %pause.scope, "nothing was written to the missing index lately");
+            tracing::info!(scope = %pause.scope, "there were no recent writes to the missing index");
         }
         if self.progress.give_up_at(self.queue.len()).is_some_and(|at| at <= now) {
             let fault = match self.gates.pauses().snapshot().into_iter().next() {

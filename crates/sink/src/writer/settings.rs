@@ -1,4 +1,4 @@
-//! How a writer works, and when it gives up.
+//! The settings of a writer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a writer counts.
+//! The counters of a writer.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
-//! Refusals in a row, for each concrete index: when they stop being the documents' fault. Pure.
+//! Streaks of refusals, for each concrete index: decides when they are no longer the documents' fault. Pure.
 //!
 //! The decision and its reasons: docs/adr/0009-brake.md. A streak counts refused documents without an accepted index
-//! operation in between, and trips the brake. What it counts is learned of the cluster and outlives a writer; the
-//! operations that it holds undecided do not (`held`).
+//! operation in between, and trips the brake. The count belongs to the cluster and outlives a writer; the held
+//! operations do not (`held`).
 
 use std::collections::HashMap;
 use std::sync::Arc;

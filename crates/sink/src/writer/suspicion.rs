@@ -1,4 +1,4 @@
-//! Finding the malformed operation in a request that was refused whole, by sending its parts. Pure.
+//! Finds the malformed operation in a request that was refused whole, by sending its parts. Pure.
 //!
 //! OpenSearch does not say which operation it cannot parse. So the operations are sent again in halves, and a half
 //! that is refused is divided further, until one operation is refused alone.

@@ -1,4 +1,4 @@
-//! What an answer means for each operation of its request, for their indices, and for the request. Pure.
+//! The verdicts of an answer on each operation of its request, on their indices, and on the request. Pure.
 
 use std::sync::Arc;
 
@@ -225,7 +225,7 @@ pub(super) fn judge_unreadable(detail: String) -> RequestVerdict {
     RequestVerdict::Failed(cluster_failure(PauseReason::NotOpenSearch, detail, THIRD_TIME), Load::Unknown)
 }
 
-/// What an index is paused for whose requests fail whole while the cluster answers.
+/// The reason for pausing an index whose requests fail whole while the cluster answers.
 pub(super) fn failing_index(op: &Op, reason: PauseReason, detail: String) -> IndexAnswer {
     IndexAnswer {
         index: op.operation.address.index.clone(),

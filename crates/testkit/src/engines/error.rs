@@ -1,4 +1,4 @@
-//! What can go wrong with an engine, in words that say what to install.
+//! Errors of engines, which say what to install.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Where engines and their data lie: under the target folder, and nowhere else.
+//! The folders of engines and their data, all under the target folder.
 
 use std::env;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! The least HTTP that tells whether an engine is up, without a client library or a runtime.
+//! A minimal HTTP health check of engines, without a client library or a runtime.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

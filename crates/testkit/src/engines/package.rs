@@ -1,4 +1,4 @@
-//! Fetching engines once, so that a broken download leaves nothing half-done.
+//! Fetches engines once. A broken download leaves nothing half-done.
 
 use std::fs::{self, File};
 use std::io;

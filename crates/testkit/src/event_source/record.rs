@@ -1,4 +1,4 @@
-//! What comes in, and what ends at the on-failure destination.
+//! Incoming records, and records at the on-failure destination.
 
 use std::sync::Arc;
 

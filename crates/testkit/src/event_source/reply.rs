@@ -1,4 +1,4 @@
-//! What the mapping makes of an answer.
+//! Evaluates a function's answer as the mapping does.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What was asked, and what was answered.
+//! Recorded requests and answers.
 
 use std::collections::VecDeque;
 

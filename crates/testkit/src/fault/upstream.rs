@@ -1,4 +1,4 @@
-//! What stands behind the rules.
+//! The upstream behind the rules.
 
 use http_body_util::Full;
 use hyper::body::Bytes;

@@ -1,10 +1,10 @@
-//! What came of an invocation.
+//! The result of an invocation.
 
 use std::process::ExitStatus;
 
 use serde_json::Value;
 
-/// What came of an invocation.
+/// The result of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// What the function gave back.

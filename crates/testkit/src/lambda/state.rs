@@ -1,4 +1,4 @@
-//! The invocation that is offered, the one under way, and what else a test wants to know of the function.
+//! The offered invocation, the running one, and other state of the function for tests.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

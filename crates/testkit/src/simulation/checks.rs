@@ -1,4 +1,4 @@
-//! What must hold when faults have ended, writes have stopped, and time went on.
+//! The checks after faults have ended, writes have stopped, and time has passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

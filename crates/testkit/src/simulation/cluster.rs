@@ -1,4 +1,4 @@
-//! The workers, and what befalls them and the world.
+//! The workers, and the faults of workers and world.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

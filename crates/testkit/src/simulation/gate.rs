@@ -1,4 +1,4 @@
-//! What stands between one worker and the world: its network, its clocks, and its life.
+//! The gate between one worker and the world: its network, its clocks, and its life.
 //!
 //! A crash drops the worker between any two steps of its calls. A freeze stops the machine: its clocks
 //! stand still, requests that were sent before arrive, and their answers are seen at the wake-up; calls

@@ -86,7 +86,7 @@ impl IndexWatch for SimulatedIndices {
 
     async fn watch(&self) -> Result<Vec<VanishedIndex>, SetupError> {
         let known = self.known();
-        self.call("look at the indices", move |world| {
+        self.call("check the indices", move |world| {
             let search = world.search();
             known.iter().filter_map(|known| compare(known, search.indices.get(&known.concrete))).collect()
         })

@@ -1,4 +1,4 @@
-//! Everything that a seed decides beforehand: how the world is, and what befalls it when.
+//! The plan of a seed: the state of the world, and the time of each fault.
 
 mod draw;
 mod sickness;

@@ -1,4 +1,4 @@
-//! What readers of the indices see.
+//! The view of readers of the indices.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What was seen of lease, shards and lag so far: [`super::liveness`] fills it and judges by it.
+//! The observed lease, shards and lag so far. [`super::liveness`] fills and judges them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

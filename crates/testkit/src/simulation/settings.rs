@@ -1,4 +1,4 @@
-//! What every process of a seed is configured with.
+//! The configuration of every process of a seed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a sick worker goes through.
+//! The faults of a sick worker.
 
 use super::cluster::{Cluster, Step};
 use super::dice::Dice;

@@ -1,4 +1,4 @@
-//! Virtual time: the runtime's paused clock, and the true time of day that goes with it.
+//! Virtual time: the runtime's paused clock, and the matching time of day.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! What happened, in order: hashed, so that two runs can be compared, and the last of it kept for people.
+//! The trace of a run, in order. It is hashed, so that two runs can be compared, and its end is kept for people.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What goes wrong between workers and services, and until when.
+//! The faults between workers and services, and their ends.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

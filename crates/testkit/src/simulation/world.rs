@@ -1,4 +1,4 @@
-//! Everything outside the workers, and the rules that hold whatever happens.
+//! Everything outside the workers, and the rules that always hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

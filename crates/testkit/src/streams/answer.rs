@@ -1,4 +1,4 @@
-//! What is answered to each operation.
+//! The answers to each operation.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -1,4 +1,4 @@
-//! How many calls the service takes, and when each shard was read.
+//! The call limits of the service, and the time of each shard's last read.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! A table's stream out of memory, over loopback HTTP: as many records and shards as a measurement wants, served as
-//! fast as they are asked for.
+//! A table's stream served from memory over loopback HTTP, with as many records and shards as a measurement wants, and
+//! without limits on speed.
 //!
 //! ```text
 //! measurement ── append ──▶ ServedStream ◀── DescribeTable, DescribeStream, GetShardIterator, GetRecords ── program

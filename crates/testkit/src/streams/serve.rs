@@ -1,4 +1,4 @@
-//! HTTP around the answers.
+//! The HTTP server for the answers.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is served: the table's names, its shards, and how often each operation was called.
+//! The served data: the table's names, its shards, and the number of calls of each operation.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Items as a table of web sessions holds them: every type, about 1 KB each.
+//! Items like those of a table of web sessions: every type, about 1 KB each.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which shards a listing shows as closed: pure.
+//! Finds the shards that a listing shows as closed. Pure.
 
 use std::collections::BTreeSet;
 

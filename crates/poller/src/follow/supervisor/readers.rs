@@ -1,4 +1,4 @@
-//! The tasks that read shards in a term, each started again where it broke.
+//! The tasks that read shards in a term. A task that fails is started again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) struct Readers {
     /// The shard of each task.
     shard_of: BTreeMap<Id, ShardId>,
     reading: BTreeMap<ShardId, Reading>,
-    /// How often the task of a shard broke.
+    /// The number of failures of each shard's task.
     breaks: BTreeMap<ShardId, u32>,
 }
 
@@ -61,8 +61,8 @@ pub(super) struct ToRead {
     pub(super) has_children: bool,
 }
 
-/// A task that comes to the end of nothing for so long, and is not held back by something known, hangs: every
-/// call has a deadline far below.
+/// The time without any progress after which a task counts as hung, unless it is known to be paused: the deadline of
+/// every call is far shorter.
 const HANGS: Duration = Duration::from_secs(5 * 60);
 /// How long after its end the task of a shard that broke is started again, at first.
 const FIRST_RESTART: Duration = Duration::from_secs(1);
@@ -270,7 +270,7 @@ impl Readers {
 
 /// Up to when the index shows everything of a shard whose item is of the time `born`, and of what comes after it, in
 /// seconds since 1970: up to the last record that is acknowledged, or to when the reader before had read everything.
-/// Nothing that it holds is older than the shard itself, or than what a stream keeps.
+/// Its records are not older than the shard itself, nor than the retention of the stream.
 fn current_up_to(shard: &ShardId, born: u64, created: Option<CreationTime>, (swept, now): (Option<u64>, u64)) -> u64 {
     let oldest = shard.opened().unwrap_or(born).max(now.saturating_sub(KEPT_SECONDS));
     oldest.max(swept.unwrap_or(0)).max(created.map_or(0, |created| u64::from(created.seconds())))

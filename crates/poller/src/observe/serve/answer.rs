@@ -1,4 +1,4 @@
-//! What a request gets, and its headers.
+//! Responses and their headers.
 
 use http_body_util::Full;
 use hyper::body::Bytes;

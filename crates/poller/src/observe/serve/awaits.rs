@@ -1,4 +1,4 @@
-//! `POST /await`: the request is read here, and answered by whoever knows the table.
+//! `POST /await`: reads the request, and passes it to the component that knows the table.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub(super) async fn answer(
     let Some(awaits) = awaits else {
         return refused(
             StatusCode::NOT_FOUND,
-            "/await is off: http.await_per_second in the configuration switches it on",
+            "/await is off: turn it on with http.await_per_second in the configuration",
         );
     };
     if request.method() != Method::POST {
@@ -54,16 +54,19 @@ pub(super) async fn answer(
     let is_json = |kind: &str| kind.split(';').next().is_some_and(|kind| kind.trim() == JSON);
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if !kind.is_some_and(is_json) {
-        return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is JSON: content-type: application/json");
+        return refused(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the body must be JSON, with content-type: application/json",
+        );
     }
     match timeout(BODY_WITHIN, Limited::new(request.into_body(), LARGEST_BODY).collect()).await {
-        Ok(Ok(_)) if !waits() => refused(StatusCode::TOO_MANY_REQUESTS, "too many wait at the same time: ask again"),
+        Ok(Ok(_)) if !waits() => refused(StatusCode::TOO_MANY_REQUESTS, "too many requests are waiting: try again"),
         Ok(Ok(body)) => {
             let AwaitAnswer { status, body } = awaits.answer(body.to_bytes()).await;
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             Answer { status, content_type: JSON, body: body + "\n", allow: None }
         }
-        Ok(Err(_)) => refused(StatusCode::PAYLOAD_TOO_LARGE, "the body has up to 16 KiB"),
-        Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "the body did not come within 2 s"),
+        Ok(Err(_)) => refused(StatusCode::PAYLOAD_TOO_LARGE, "the body must not exceed 16 KiB"),
+        Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 2 s"),
     }
 }

@@ -1,12 +1,11 @@
-//! Places for connections: bounded, and never a reason for a newcomer to wait.
+//! Slots for connections: their number is bounded, and a new connection never waits for one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// So many places. Where all are taken, the connection that has had its place longest is closed: one that says nothing
-/// must not keep out one that has something to ask.
+/// So many places. If all are taken, the oldest connection is closed: an idle connection must not keep out a new one.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     most: usize,

@@ -1,4 +1,4 @@
-//! Whether a shard has come to its end: it is closed, or this is all that there is at present.
+//! Decides whether a shard is read to its end: it is closed, or has no more records at present.
 
 use std::ops::ControlFlow;
 

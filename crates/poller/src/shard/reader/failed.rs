@@ -1,4 +1,4 @@
-//! What a call for records that failed means.
+//! Handles failed calls for records.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::pace::Polled;
 use crate::shard::read::Read;
 use crate::status::Call;
 
-const NOTHING_READ: &str = "nothing to do: nothing of the shard was read before, so it is read from what is left";
+const NOTHING_READ: &str = "nothing to do: this shard was never read, so reading starts with the records that are left";
 const WORTH_SAYING: Duration = Duration::from_secs(3);
 /// The oldest record can be trimmed between two calls.
 const FRESH_STARTS: u32 = 5;
@@ -66,7 +66,7 @@ impl Reader<'_> {
         let hint = if fault == Fault::Trimmed { NOTHING_READ } else { error.hint() };
         self.shared.board.error(&self.job.shard, error.to_string(), hint);
         if others_read {
-            let reason = "throttled for long: other readers are on the shard, of which a stream takes two and a global table's one";
+            let reason = "throttled for long: other readers use the shard; a stream serves two readers, that of a global table serves one";
             self.shared.board.pause(&self.job.shard, Some(reason.to_owned()));
         } else if self.progress.elapsed() >= WORTH_SAYING {
             self.shared.board.pause(&self.job.shard, Some(error.to_string()));

@@ -41,7 +41,7 @@ fn an_index_left_to_itself_is_unsafe_in_these_ways() {
     let findings = inspect(&FlatSettings::new(), &mapping, &fields);
     let floats = findings.iter().find(|finding| finding.code == Code::FloatFields).unwrap();
     assert!(
-        floats.message.ends_with("2 fields keep few digits for searches and sorting, in: nested, price"),
+        floats.message.ends_with("2 fields keep only few digits for searches and sorting: nested, price"),
         "{floats}"
     );
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Refusals that may not be their documents' fault: they are held, decided, or given back (docs/adr/0009-brake.md).
+//! Refusals that may not be their documents' fault: holds them, decides them, or returns them (docs/adr/0009-brake.md).
 
 use std::sync::Arc;
 

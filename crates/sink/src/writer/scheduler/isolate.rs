@@ -1,4 +1,4 @@
-//! Requests that fail whole for the sake of one index or one document: what they hold is sent apart.
+//! Requests that fail whole because of one index or one document: sends their operations separately.
 
 use tokio::time::Instant;
 

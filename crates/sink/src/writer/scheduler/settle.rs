@@ -1,4 +1,4 @@
-//! What is done about each answer: it is judged, and the verdicts are applied to the scheduler's state.
+//! Settles answers: judges each one, and applies the verdicts to the scheduler's state.
 
 use std::sync::Arc;
 
@@ -147,7 +147,7 @@ impl Scheduler {
         let error = verdict.error.as_deref().unwrap_or(&unknown);
         let index = &op.operation.address.index;
         if self.learned.lock().refusals.is_new_alert(index, error) {
-            tracing::error!(%index, %error, hint = error.hint(), "documents are refused, and the next ones will be too");
+            tracing::error!(%index, %error, hint = error.hint(), "documents are refused, and so will the next ones");
         }
         // For a lasting 500 it was seen that others are accepted.
         if verdict.status >= 500 || accepting.contains(&op.concrete) {
@@ -178,7 +178,7 @@ impl Scheduler {
             tracing::warn!(
                 minutes = left_out.as_secs() / 60,
                 hint = "OpenSearch 2.17.0 does this; upgrade it, or set opensearch.compression = \"none\"",
-                "a request was refused with compression and taken without: going on without for a while"
+                "a request was refused with compression but accepted without it: compression is off for a while"
             );
         }
     }

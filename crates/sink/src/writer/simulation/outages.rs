@@ -1,4 +1,4 @@
-//! What one index, one document or one answer must not do to the others.
+//! Isolation: what one index, one document or one answer must not do to the others.
 
 use std::sync::Arc;
 use std::time::Duration;

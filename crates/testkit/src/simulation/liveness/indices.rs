@@ -1,4 +1,4 @@
-//! What an index that takes no writes must not hold up.
+//! Checks that an index that accepts no writes does not stop the others.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! How long a table is without a reader, or has one that does not get on.
+//! The time that a table is without a reader, or has a reader without progress.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Bounds on how long things take, where the world allows it: looked at several times a second of virtual time.
+//! Time bounds, checked several times per second of virtual time while nothing prevents them.
 //!
 //! A bound holds only while nothing stands in its way: no weather, and a worker with which nothing is wrong. Three cases
 //! leave no others. Nobody beats the lease: then another worker takes it. A worker beats it and does not reach a service:

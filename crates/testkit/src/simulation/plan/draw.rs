@@ -1,4 +1,4 @@
-//! What befalls the world of a seed, drawn.
+//! Draws the faults of a seed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How streams answer.
+//! The habits of stream answers.
 
 /// How streams answer in this seed.
 #[derive(Debug, Clone, Copy)]

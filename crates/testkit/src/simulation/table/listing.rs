@@ -1,4 +1,4 @@
-//! What DescribeStream shows: late, page by page, and in some seeds wrong.
+//! The listings of DescribeStream: late, page by page, and in some seeds wrong.
 
 use streamdex_dynamodb::stream::{ListedShard, ShardId, ShardPage, StreamStatus};
 use streamdex_dynamodb::{AwsError, Fault};
