@@ -44,8 +44,8 @@ fn what_stands_beside_a_mapping() {
     for (json, part) in [
         (r#"{"properties":{},"aliases":{"mine":{}}}"#, "POST /_aliases"),
         (r#"{"properties":{},"settings":{}}"#, "[index.NAME]"),
-        (r#"{"mappings":{"properties":{}},"settings":{}}"#, "\"mappings\" is no part"),
-        (r#"{"index_patterns":["a"],"template":{"mappings":{}}}"#, "\"template\" is no part"),
+        (r#"{"mappings":{"properties":{}},"settings":{}}"#, "\"mappings\" is not part"),
+        (r#"{"index_patterns":["a"],"template":{"mappings":{}}}"#, "\"template\" is not part"),
     ] {
         let error = load(json).unwrap_err();
         assert!(error.problems().iter().all(|problem| problem.path == "index.app.mapping_file"), "{error}");

@@ -191,7 +191,7 @@ mod tests {
     fn none_names_every_place() {
         let error = chosen(&[("LAMBDA_TASK_ROOT", "/var/task"), (TEXT, "")], &[]).unwrap_err();
         let text = error.to_string();
-        for place in ["STREAMDEX_CONFIG names", "/var/task", "/opt/streamdex.toml", "STREAMDEX_CONFIG_TOML"] {
+        for place in ["STREAMDEX_CONFIG is not set", "/var/task", "/opt/streamdex.toml", "STREAMDEX_CONFIG_TOML"] {
             assert!(text.contains(place), "{text}");
         }
     }

@@ -180,7 +180,7 @@ mod tests {
             (DeliveryFault::Cancelled(Some("the table".into())), words(vec![], 1), "no_time", "after: the table"),
             (stopped(), words(vec![], 1), "no_answer", "did not answer"),
             (stopped(), words(vec![], 0), "no_time", "after: 429"),
-            (stopped(), LastWords::default(), "no_time", "over"),
+            (stopped(), LastWords::default(), "no_time", "was up"),
             (DeliveryFault::NoReader, LastWords::default(), "fault", "has to be read"),
         ];
         for (fault, words, kind, part) in rows {

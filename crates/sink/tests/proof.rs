@@ -148,9 +148,9 @@ async fn http_for_https_and_the_reverse_are_said() {
         (error.to_string(), error.hint())
     };
     let (message, hint) = spoken(tls.url().replace("https:", "http:")).await;
-    assert!(message.ends_with("speaks https, and opensearch.url says http") && hint.contains("https://"), "{message}");
+    assert!(message.ends_with("speaks https, but opensearch.url says http") && hint.contains("https://"), "{message}");
     let (message, hint) = spoken(plain.url().replace("http:", "https:")).await;
-    assert!(message.ends_with("speaks http, and opensearch.url says https") && hint.contains("http://"), "{message}");
+    assert!(message.ends_with("speaks http, but opensearch.url says https") && hint.contains("http://"), "{message}");
 }
 
 /// A change that something else answered is not taken for carried out.

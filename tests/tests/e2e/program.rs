@@ -113,10 +113,6 @@ impl Running {
         self.process.signal(name).unwrap();
     }
 
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_some()
-    }
-
     /// Fails the test if it has ended.
     pub(crate) fn must_run(&mut self) {
         let ended = self.process.try_wait().unwrap();
