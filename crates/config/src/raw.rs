@@ -6,8 +6,9 @@ use crate::read::{ByteSize, Duration, JsonObject, Located, Named, OneOrMany, Sca
 tables! {
     /// The configuration of streamdex: which tables go to which indices.
     ///
-    /// Any string value may contain `${NAME}` or `${NAME:-default}`, which the environment variable replaces. Write
-    /// `$${` for the characters `${`. Paths are relative to the folder of this file.
+    /// Any string value may contain `${NAME}` or `${NAME:-default}`. It is replaced by the value of the environment
+    /// variable `NAME`, or by `default` if the variable is not set or is empty. Write `$${` to get the characters `${`.
+    /// Paths are relative to the folder of this file.
     #[schemars(title = "streamdex configuration", extend("required" = ["source", "opensearch", "route"]))]
     table Root {
         /// AWS credentials for every section that sets none. Default: the SDK's default chain (environment, shared
@@ -28,7 +29,7 @@ tables! {
         /// Which items go to which index, and how. The first route whose conditions hold takes an item. An item that
         /// no route takes is not indexed.
         route: Vec<Located<RouteTable>>,
-        /// How an index is made. `NAME` is the text that a route has as `index` or `archive_index`.
+        /// How an index is created. `NAME` is the text that a route has as `index` or `archive_index`.
         index: Named<IndexTable>,
     }
 
@@ -44,7 +45,7 @@ tables! {
 
     /// A DynamoDB table with a stream. Either `table` or `stream_arn` is needed.
     table SourceTable {
-        /// The name that routes and `--source` use. Needed if there are several sources. Default: the table's name.
+        /// The name that routes and `--source` use. Required if there are several sources. Default: the table's name.
         name: String,
         /// The table's name.
         table: String,
@@ -65,12 +66,12 @@ tables! {
         /// Whether `streamdex run` also writes the items that the table held before its stream was followed.
         #[schemars(extend("default" = "if_empty"))]
         backfill: BackfillWord,
-        /// `streamdex run` fills an index by itself only if the table has at most this many items. For larger tables,
-        /// use `streamdex backfill`.
+        /// `streamdex run` fills an empty index automatically only if the table has at most this many items. For larger
+        /// tables, use `streamdex backfill`.
         #[schemars(extend("default" = 1000000))]
         backfill_max_items: u64,
         /// The longest time until a change on an idle shard is found: 200 milliseconds to 1 minute. A busy shard is
-        /// read without waiting. Each look at an idle shard costs a call to DynamoDB Streams: `"1s"` is about 4,000
+        /// read without waiting. Each read of an idle shard costs a call to DynamoDB Streams: `"1s"` is about 4,000
         /// calls for each shard and hour, `"10s"` is 400. `streamdex status` shows the projected calls.
         #[schemars(extend("default" = "1s"))]
         freshness: Duration,
@@ -108,9 +109,10 @@ tables! {
         /// How many bulk requests a process may have in flight: 1 to 256.
         #[schemars(extend("default" = 8))]
         max_concurrent_requests: u64,
-        /// An index pauses after it refused this many documents in a row, deletes included, without an accepted index
-        /// operation. Only refusals that name no field of the document count. Until an index operation is accepted,
-        /// nothing becomes a dead letter. Up to 1,000,000; 0 switches it off.
+        /// The brake: writing to an index pauses after the index refused this many documents in a row, deletes
+        /// included, without an accepted index operation. Only refusals that name no field of the document count. From
+        /// then on, nothing becomes a dead letter until an index operation is accepted. Up to 1,000,000; 0 switches it
+        /// off.
         #[schemars(extend("default" = 50))]
         brake_after: u64,
         /// The same for all refusals together, including those that name a field of the document. If a field is
@@ -194,8 +196,8 @@ tables! {
         /// Address and port to listen on, for example `127.0.0.1:9464`. Use `0.0.0.0:9464` for every interface:
         /// probes from outside a container need it. The port serves `/` (a page), `/livez`, `/readyz`, `/metrics` and
         /// `/status`, and `/await` if it is on, to everyone who reaches it. These show no contents and no ids of
-        /// documents. Without this key, `run` does not listen. `streamdex run --listen` and `STREAMDEX_LISTEN`
-        /// override it.
+        /// documents, except for values that a placeholder puts into the name of an index. Without this key, `run` does
+        /// not listen. `streamdex run --listen` and `STREAMDEX_LISTEN` override it.
         listen: String,
         /// How many `POST /await` requests are answered a second: 1 to 1,000. Each waits until searches find what the
         /// table holds for an item. Each costs a consistent read and a refresh of the item's index. Without this key
@@ -206,13 +208,13 @@ tables! {
     /// Which items go to one index, and how. Names are of top-level attributes of the table, unless a key takes paths.
     #[schemars(extend("required" = ["index"]))]
     table RouteTable {
-        /// The name of the source. Needed if there are several.
+        /// The name of the source. Required if there are several.
         source: String,
         /// The index. It may contain `{attribute}` placeholders, for example `orders-{region}`. Their values are
         /// lower-cased.
         index: String,
-        /// How many indices the placeholders of `index` may make: 1 to 10,000. A record that needs another index
-        /// becomes a dead letter. Other records go on.
+        /// How many indices the placeholders of `index` may create: 1 to 10,000. A record that needs one more index
+        /// becomes a dead letter. Other records are not affected.
         #[schemars(extend("default" = 100))]
         max_indices: u64,
         /// One condition, or a list of conditions that must all hold. Default: every item.
@@ -305,10 +307,10 @@ tables! {
 
     /// How an index is made.
     table IndexTable {
-        /// Who makes the index.
+        /// Who creates the index.
         #[schemars(extend("default" = "create"))]
         manage: ManageWord,
-        /// `create`: the number in `NAME-000001`: 1 to 999,999. Raise it to build a new index beside the old one.
+        /// `create`: the number in `NAME-000001`: 1 to 999,999. Raise it to build a new index; the old one stays.
         #[schemars(extend("default" = 1))]
         generation: u64,
         /// `create`: index settings. They are merged over those of streamdex.
@@ -329,17 +331,17 @@ words! {
 
     /// Whether an empty index is filled with what the table held before.
     words BackfillWord {
-        /// If the index is empty when the group begins.
+        /// `run` writes these items if the index is empty when the group begins.
         IfEmpty = "if_empty",
-        /// Only `streamdex backfill` writes them.
+        /// `run` does not write these items; only `streamdex backfill` does.
         Never = "never",
     }
 
     /// What happens if records were lost before they could be read.
     words OnGapWord {
-        /// The affected shards stand still until `streamdex gap close`. `streamdex status` shows the gap.
+        /// The affected shards are not read any further until `streamdex gap close`. `streamdex status` shows the gap.
         Fail = "fail",
-        /// `streamdex run` closes the gap, goes on with what is left, and then compares all items with their
+        /// `streamdex run` closes the gap, continues with what is left, and then compares all items with their
         /// documents. It writes what was lost, and removes documents whose items are gone.
         Resnapshot = "resnapshot",
     }
@@ -412,14 +414,14 @@ words! {
         Archive = "archive",
     }
 
-    /// Who makes the index.
+    /// Who creates the index.
     words ManageWord {
-        /// streamdex makes `NAME-000001` behind the alias `NAME`.
+        /// streamdex creates `NAME-000001` behind the alias `NAME`.
         Create = "create",
-        /// You make it, and streamdex reports what is unsafe in it. Behind an alias, streamdex writes to the index
+        /// You create it, and streamdex reports what is unsafe in it. Behind an alias, streamdex writes to the index
         /// that it found first.
         Check = "check",
-        /// You make it, and streamdex checks nothing.
+        /// You create it, and streamdex checks nothing.
         Never = "never",
     }
 }

@@ -39,7 +39,9 @@ fn reference(schema: &Value) -> String {
     text.push_str(
         "For a profile, a role, a region, an endpoint or `ca_file`, an empty text is the same as a missing key.\n",
     );
-    text.push_str("Complete files are in `examples/`, such as [sessions.toml](../examples/sessions.toml). The JSON Schema is [config.schema.json](config.schema.json).\n");
+    text.push_str("A duration is a text with a unit: `\"500ms\"`, `\"60s\"`, `\"5m\"` or `\"1h\"`. Complete files are in `examples/`, such as [sessions.toml](../examples/sessions.toml).\n");
+    text.push_str("[A configuration for a single-table design](../examples/single-table/streamdex.toml) shows `when` and `set`, and [a service for two tables](deploy-container.md#several-tables-in-one-service) shows `[[source]]`.\n");
+    text.push_str("The JSON Schema is [config.schema.json](config.schema.json).\n");
     text.push_str("`streamdex config check` reports every problem of a file at once. `streamdex config show` prints the resolved configuration, without secrets.\n");
     section(&mut text, "", schema);
     text
@@ -54,7 +56,7 @@ fn section(text: &mut String, path: &str, schema: &Value) {
         for (key, property) in properties {
             let default = match property.get("default") {
                 Some(default) => format!("`{default}`"),
-                None if required.contains(&key.as_str()) => "needed".to_owned(),
+                None if required.contains(&key.as_str()) => "required".to_owned(),
                 None => String::new(),
             };
             let description = in_a_cell(property["description"].as_str().unwrap());

@@ -13,7 +13,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         labels: &["source"],
-        help: "How far the index is behind the table, taken from the shard that is furthest behind. It grows while reading or writing fails. It is 0 only if the end of every shard was seen and every write was acknowledged. A standby does not report it.",
+        help: "How long ago the index last showed everything of a shard, taken from the shard that is furthest behind: about the age of the oldest change that is not in the index yet. It grows while reading or writing fails. It is 0 only if the end of every shard was seen and every write was acknowledged. A standby does not report it.",
         remedy: "If it grows, streamdex_shards, streamdex_paused and streamdex_get_records_total show whether reading or writing fails. After 24 hours records are lost. Set an alarm for a missing lag too: then nobody reads.",
         samples: |snapshot| {
             let lag =
@@ -26,7 +26,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: Some(Unit::Seconds),
         labels: &["source", "shard"],
-        help: "The lag of each shard that this worker reads. A shard that stands still because of a gap has none.",
+        help: "The lag of each shard that this worker reads. A shard that is stopped by a gap has none.",
         remedy: "If only one shard is far behind, it has a hot key, or something else reads it too.",
         samples: |snapshot| {
             let of_source = |source: &SourceSnapshot| -> Vec<Sample> {
@@ -44,7 +44,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source", "phase"],
-        help: "Number of shards by phase: waiting, reading, paused, searching_children, or gapped (changes are missing, so the shard and its children stand still).",
+        help: "Number of shards by phase: waiting, reading, paused, searching_children (read to the end; streamdex status without --url calls it drained), or gapped (changes are missing, so the shard and its children are not read).",
         remedy: "paused: streamdex status has the reason. gapped: see streamdex_gaps. searching_children for long: the table's stream was switched off.",
         samples: |snapshot| by_word(snapshot, Phase::ALL, Phase::name, |status, phase| count(status.in_phase(phase))),
     },
@@ -105,7 +105,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: None,
         labels: &["source"],
         help: "Items that the running backfill has written. Missing if no backfill runs.",
-        remedy: "If it stands still, look at streamdex_paused, and in the log for the reason.",
+        remedy: "If it does not grow, look at streamdex_paused, and in the log for the reason.",
         samples: |snapshot| by_source(snapshot, |status| status.fill.report().map(|report| report.items)),
     },
     Metric {
@@ -123,7 +123,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: None,
         labels: &["source", "result"],
         help: "Calls of GetRecords, by result: with records, empty, throttled, expired (the iterator was too old) or failed.",
-        remedy: "Many empty: raise freshness to save calls. throttled for long: another reader is on the shards. A stream serves two readers, and the stream of a global table serves one.",
+        remedy: "Many empty: raise freshness to save calls. throttled for long: something else reads the same shards. A stream serves two readers, and the stream of a global table serves one.",
         samples: |snapshot| {
             by_word(snapshot, Call::ALL, Call::name, |status, call| *status.counters.calls.get(&call).unwrap_or(&0))
         },
@@ -133,8 +133,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &["source"],
-        help: "Incomplete answers of GetRecords with status 200: they have no list of records, or no next iterator although the shard is open. Reading goes on.",
-        remedy: "DynamoDB itself does not give such answers. Look at the emulator or proxy behind endpoint_url.",
+        help: "Incomplete answers of GetRecords with status 200: they have no list of records, or no next iterator although the shard is open. Reading continues.",
+        remedy: "DynamoDB itself does not send such answers. Look at the emulator or proxy behind endpoint_url.",
         samples: |snapshot| plain(snapshot, |status| status.counters.incomplete_answers),
     },
     Metric {
@@ -142,7 +142,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "Calls to DynamoDB Streams that this worker will make in an hour at the present rate. A standby makes none.",
+        help: "Calls to DynamoDB Streams that this worker will make in an hour at the current rate. A standby makes none.",
         remedy: "Raise freshness to lower it.",
         samples: |snapshot| fraction(snapshot, |status| Some(status.projected_calls)),
     },
@@ -190,8 +190,8 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         unit: None,
         labels: &["source"],
-        help: "1 while this worker has the lease and reads the table. 0 while it is a standby, or if only gaps are left.",
-        remedy: "The sum over all replicas is 1, except for some seconds when the reader changes. If it stays 0, streamdex status says who has the lease, or which gaps are left.",
+        help: "1 while this worker has the lease and reads the table. 0 while it is a standby, or if every shard is stopped by a gap.",
+        remedy: "The sum over all replicas is 1, except for some seconds when the reader changes. If it stays 0, streamdex status says who has the lease, or which gaps stop the shards.",
         samples: |snapshot| plain(snapshot, |status| u64::from(status.role.is_reader())),
     },
     Metric {
@@ -231,7 +231,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: None,
         labels: &["source"],
         help: "Checkpoints stored.",
-        remedy: "If it stands still while records are applied, the state table cannot be written. streamdex status has the error.",
+        remedy: "If it does not grow while records are applied, the state table cannot be written. streamdex status has the error.",
         samples: |snapshot| plain(snapshot, |status| status.counters.checkpoints),
     },
     Metric {
@@ -258,7 +258,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: None,
         labels: &["source"],
         help: "How often the task of a shard crashed because of a defect and was restarted.",
-        remedy: "Set an alarm for any increase, and report it with the log. The shard stands still while its task crashes again and again.",
+        remedy: "Set an alarm for any increase, and report it with the log. The shard makes no progress while its task crashes again and again.",
         samples: |snapshot| plain(snapshot, |status| status.counters.task_restarts),
     },
 ];

@@ -74,12 +74,12 @@ text format of Prometheus, or OpenMetrics if the client asks for it. The same po
 | path | answers |
 |---|---|
 | `/` | A page for people. It shows what `/status` says, and refreshes itself. It is a single file and loads nothing from elsewhere. |
-| `/livez` | 200 while the process works; 503 when a supervisor has stood still for a minute. It never depends on OpenSearch or DynamoDB, because a restart does not repair them. |
+| `/livez` | 200 while the process works; 503 when the task that runs a source has made no progress for a minute. It never depends on OpenSearch or DynamoDB, because a restart does not repair them. |
 | `/readyz` | 200 while the state table, OpenSearch and, for the reader, DynamoDB Streams answer; otherwise 503 with a line for each reason. A standby is ready. |
 | `/status` | Everything that the process knows, as JSON. `streamdex status --url http://HOST:PORT` shows it. |
 | `POST /await` | Waits until searches find what the table holds for an item: [how](operations.md#wait-for-ones-own-write). It is off until you set `[http] await_per_second`. |
 
-None of these show contents or ids of documents. `source` is the name of the source, or its table's name if it has none.
+None of these show contents or ids of documents, except that `/status` names indices, and a placeholder puts a value into the name. `source` is the name of the source, or its table's name if it has none.
 A dashboard for Grafana is [deploy/grafana/streamdex.json](../deploy/grafana/streamdex.json).
 Counters begin at 0 when the process starts. Only the reader reports on shards, so take the maximum over all replicas.
 ",

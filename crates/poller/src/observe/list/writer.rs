@@ -80,7 +80,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: None,
         labels: &[],
         help: "Answers with status 429 (too many requests), for operations or whole requests.",
-        remedy: "The pace adapts by itself. If it lasts, the cluster is too small.",
+        remedy: "The pace adapts automatically. If it lasts, the cluster is too small.",
         samples: |snapshot| number(snapshot, |stats| stats.overloaded),
     },
     Metric {
@@ -88,7 +88,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: None,
         labels: &[],
-        help: "Requests without an answer: nobody knows whether OpenSearch carried them out. Their operations are sent again. Deletes of their documents are sent once more a minute later.",
+        help: "Requests without an answer: nobody knows whether OpenSearch carried them out. Their operations are sent again. Deletes of their documents are sent a second time a minute later.",
         remedy: "Look at the load of the cluster, and at proxies and networks in between. opensearch.request_timeout sets how long streamdex waits for an answer.",
         samples: |snapshot| number(snapshot, |stats| stats.unanswered),
     },
