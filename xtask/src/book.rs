@@ -34,7 +34,7 @@ fn build() -> anyhow::Result<PathBuf> {
     let (source, site) = (target_folder().join("book-source"), target_folder().join("book"));
     lay_out(&source)?;
     let mut build = Command::new(MDBOOK.program()?);
-    build.arg("build").arg(&source).arg("--dest-dir").arg(&site).env("RUST_LOG", "warn");
+    build.arg("build").arg(&source).arg("--dest-dir").arg(&site).env("MDBOOK_LOG", "warn");
     ensure!(build.status().context("starting mdbook")?.success(), "mdbook failed");
     Ok(site)
 }
