@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 use streamdex_testkit::engines::{target_folder, workspace_folder};
@@ -17,6 +17,11 @@ const SETTINGS: [&str; 2] = ["book.toml", "book.css"];
 
 /// Builds `target/book`, and looks whether each link in it leads somewhere.
 pub(crate) fn check(name: &str) -> Outcome {
+    let python = Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !python.is_ok_and(|status| status.success()) {
+        println!("── {name}\n   {name}: not checked, there is no Python 3");
+        return Outcome::NotRun;
+    }
     match build() {
         Ok(site) => {
             let mut check = Command::new("python3");

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
@@ -36,13 +36,20 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// As they would go to a registry: each holds all that it needs to be compiled.
+/// As they would go to a registry, out of a clone in which they may be published: each is compiled from what its package holds.
 fn crates() -> anyhow::Result<()> {
-    let mut package = cargo(&["package", "--locked", "--workspace", "--no-verify", "--quiet"]);
-    for tool in ["streamdex-bench", "streamdex-demo", "streamdex-tests", "xtask"] {
+    let clone = dry_folder("clone");
+    clear(&clone)?;
+    succeeds(Command::new("git").args(["clone", "--quiet"]).arg(workspace_folder()).arg(&clone))?;
+    let manifest = clone.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).context("reading the manifest")?;
+    ensure!(text.contains("publish = false"), "Cargo.toml no longer has publish = false: package the workspace itself");
+    fs::write(&manifest, text.replace("publish = false", "publish = true")).context("writing the manifest")?;
+    let mut package = cargo(&["package", "--locked", "--allow-dirty", "--workspace", "--quiet"]);
+    for tool in ["streamdex-bench", "streamdex-demo", "streamdex-testkit", "streamdex-tests", "xtask"] {
         package.args(["--exclude", tool]);
     }
-    succeeds(&mut package)
+    succeeds(package.current_dir(&clone).env("CARGO_TARGET_DIR", target_folder()))
 }
 
 fn archives() -> anyhow::Result<()> {
@@ -67,19 +74,25 @@ fn zip_of_cargo_lambda() -> anyhow::Result<()> {
     package::start_packed(Architecture::X86_64, &folder.join("bootstrap/bootstrap.zip"))
 }
 
-/// Out of a local server, which has the archives where a release would have them.
+/// Out of a local server, which has the archives where a release has them. The manifest says where that is; only the
+/// address of the repository is another one.
 fn binstall() -> anyhow::Result<()> {
     let server = FileServer::start()?;
-    let root = target_folder().join("dry-run/binstall");
+    let (manifest, root) = (dry_folder("manifest"), dry_folder("binstall"));
+    clear(&manifest.join("src"))?;
     clear(&root)?;
+    let text = fs::read_to_string(workspace_folder().join("crates/cli/Cargo.toml")).context("reading the manifest")?;
+    let whole: toml::Table = text.parse().context("reading the manifest")?;
+    let metadata = whole.get("package").and_then(|package| package.get("metadata")).context("it has no metadata")?;
+    let mut package: toml::Table = format!("name = {PROGRAM:?}\nversion = {VERSION:?}\nedition = \"2024\"").parse()?;
+    package.insert("repository".to_owned(), server.url.clone().into());
+    package.insert("metadata".to_owned(), metadata.clone());
+    let text = toml::to_string(&toml::Table::from_iter([("package".to_owned(), toml::Value::Table(package))]))?;
+    fs::write(manifest.join("Cargo.toml"), text).context("writing the manifest")?;
+    fs::write(manifest.join("src/main.rs"), "fn main() {}\n").context("writing the manifest")?;
     let mut install = Command::new(BINSTALL.program()?);
-    install
-        .args(["--no-confirm", "--no-track", "--disable-telemetry", "--strategies", "crate-meta-data", "--root"])
-        .arg(&root);
-    install.arg("--manifest-path").arg(workspace_folder().join("crates/cli"));
-    // Until the repository has an address, which is the first part of it.
-    install.arg("--pkg-url").arg(format!("{}/v{{ version }}/streamdex-{{ version }}-{{ target }}.tar.gz", server.url));
-    install.arg("streamdex");
+    install.args(["--no-confirm", "--no-track", "--disable-telemetry", "--strategies", "crate-meta-data", "--root"]);
+    install.arg(&root).arg("--manifest-path").arg(&manifest).arg(PROGRAM);
     succeeds(&mut install)?;
     answers(&root.join("bin").join(PROGRAM))
 }
@@ -87,14 +100,14 @@ fn binstall() -> anyhow::Result<()> {
 /// The block of the README that installs a release, with the local server as the address of releases.
 fn line_of_the_readme() -> anyhow::Result<()> {
     let server = FileServer::start()?;
-    let home = target_folder().join("dry-run/home");
+    let home = dry_folder("home");
     clear(&home)?;
     let readme = fs::read_to_string(workspace_folder().join("README.md")).context("reading README.md")?;
     let line =
         readme.lines().find(|line| line.contains("/releases/download")).context("README.md installs no release")?;
     let (_, from) = line.split_once("https://").context("the line has no address")?;
-    let (repository, _) = from.split_once("/download").context("the line has no address of releases")?;
-    let line = line.replace(&format!("https://{repository}/download"), &server.url);
+    let (repository, _) = from.split_once("/releases/").context("the line has no address of releases")?;
+    let line = line.replace(&format!("https://{repository}"), &server.url);
     println!("   {line}");
     let mut shell = Command::new("sh");
     shell.args(["-euc", &line]).env("HOME", &home).current_dir(&home);
@@ -110,8 +123,8 @@ struct FileServer {
 
 impl FileServer {
     fn start() -> anyhow::Result<FileServer> {
-        let folder = target_folder().join("dry-run/releases");
-        let version = folder.join(format!("v{VERSION}"));
+        let folder = dry_folder("server");
+        let version = folder.join(format!("releases/download/v{VERSION}"));
         clear(&version)?;
         for entry in fs::read_dir(target_folder().join("dist")).context("reading target/dist")? {
             let entry = entry?;
@@ -119,12 +132,14 @@ impl FileServer {
         }
         let mut command = Command::new("python3");
         command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]).arg(&folder);
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("starting python3")?;
+        let process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("starting python3")?;
+        let mut server = FileServer { process, url: String::new() };
         let mut line = String::new();
-        BufReader::new(process.stdout.take().context("its output")?).read_line(&mut line)?;
+        BufReader::new(server.process.stdout.take().context("its output")?).read_line(&mut line)?;
         // `Serving HTTP on 127.0.0.1 port 43210 (http://127.0.0.1:43210/) ...`
         let address = line.split(['(', ')']).nth(1).with_context(|| format!("python3 said {line:?}"))?;
-        Ok(FileServer { process, url: address.trim_end_matches('/').to_owned() })
+        server.url = address.trim_end_matches('/').to_owned();
+        Ok(server)
     }
 }
 
@@ -143,6 +158,10 @@ fn answers(program: &Path) -> anyhow::Result<()> {
     ensure!(said == format!("{PROGRAM} {VERSION}"), "it says {said:?}");
     println!("   {}: {said}", program.display());
     Ok(())
+}
+
+fn dry_folder(name: &str) -> PathBuf {
+    target_folder().join("dry-run").join(name)
 }
 
 /// An empty folder.

@@ -5,32 +5,71 @@ use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
-/// What is cut, and what stays of it.
+/// What is cut, and what stays of it, in this order.
 ///
 /// Forms: [ARNs](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html), [unique
-/// ids](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html), and `User.toString` of OpenSearch's
-/// security plugin.
-const CUTS: [(&str, &str); 4] = [
-    // roles, users and sessions
-    (r#"(arn:[a-z0-9-]+:(?:iam|sts):)[^\s"'\\\])>]*"#, "${1}…"),
-    // the user of OpenSearch, with its roles
-    (r#"(\bUser \[)(?:[^\[\]"\\]|\[[^\[\]"\\]*\])*\]"#, "${1}…]"),
-    // ids of access keys, roles and users
-    (r"\b(A(?:KI|SI|RO|ID)A)[A-Z0-9]{12,}\b", "${1}…"),
-    // an account; as part of a name it is some other number
-    (r#"(^|[\s:/('"=\[])[0-9]{12}($|[\s:/)'",;\]])"#, "${1}…${2}"),
+/// ids](https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html), and `User.toString` and other texts of
+/// OpenSearch's security plugin.
+const CUTS: [(&str, &str); 8] = [
+    // roles, users, sessions and the organization
+    (r#"(arn:[a-z0-9-]+:(?:iam|sts|organizations):)[^\s"'\\\])>]*"#, "${1}…"),
+    (r#"(arn%3A)[^\s"'\\\])>]*"#, "${1}…"),
+    // the account of any other ARN, cut off or not
+    (r"(arn:[a-z0-9-]+:[a-z0-9-]+:[a-z0-9-]*:)[0-9]+", "${1}…"),
+    // the user of OpenSearch with its roles: to the end of the text where that end is not there
+    (r"(\bUser \[)(?s:.*?)requestedTenant=[^\]]*\]", "${1}…]"),
+    (r"(\bUser \[)[^…](?s:.*)", "${1}…"),
+    (r"(\b(?:[Uu]sers?|[Rr]oles?) \[)[^…\]][^\]]*", "${1}…"),
+    (r#"(\buser than )"[^"]*""#, "${1}…"),
+    // ids of access keys, roles and users, with a session
+    (
+        r"(\b|_)(A(?:3T[A-Z0-9]|KIA|SIA|ROA|IDA|GPA|IPA|NPA|NVA|BIA|CCA|PKA|SCA))[A-Z0-9]{12,}(?::[\w+=,.@-]+)?",
+        "${1}${2}…",
+    ),
 ];
 
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> =
     LazyLock::new(|| CUTS.iter().filter_map(|(pattern, kept)| Some((Regex::new(pattern).ok()?, *kept))).collect());
 
 /// The same text without the ids of AWS accounts and access keys, without the names of IAM roles, users and sessions, and
-/// without the user whom OpenSearch's security plugin names. Actions, tables, indices and hosts stay. The log has the whole text.
+/// without the user that OpenSearch's security plugin names. Actions, tables, indices and hosts stay. The log has the
+/// whole text. A name in another form can stay.
 pub fn anonymous(text: &str) -> Cow<'_, str> {
-    PATTERNS.iter().fold(Cow::Borrowed(text), |text, (pattern, kept)| match pattern.is_match(&text) {
+    let text = PATTERNS.iter().fold(Cow::Borrowed(text), |text, (pattern, kept)| match pattern.is_match(&text) {
         true => Cow::Owned(pattern.replace_all(&text, *kept).into_owned()),
         false => text,
-    })
+    });
+    match without_accounts(&text) {
+        Some(cut) => Cow::Owned(cut),
+        None => text,
+    }
+}
+
+/// The text without numbers of 12 digits that stand alone; `None` where there is none. As part of a name such a number
+/// is something else.
+fn without_accounts(text: &str) -> Option<String> {
+    const DIGITS: usize = 12;
+    let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    let (mut cut, mut rest, mut before) = (String::new(), text, None);
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (head, tail) = rest.split_at(start);
+        let end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        let (number, after) = tail.split_at(end);
+        let mut following = after.chars();
+        let next = following.next();
+        // A host goes on after its dot, a sentence does not.
+        let goes_on = next == Some('.') && following.next().is_some_and(is_of_name);
+        let is_account = number.len() == DIGITS
+            && !head.chars().next_back().or(before).is_some_and(|c| is_of_name(c) || c == '.')
+            && !next.is_some_and(is_of_name)
+            && !goes_on;
+        cut += head;
+        cut += if is_account { "…" } else { number };
+        before = number.chars().next_back();
+        rest = after;
+    }
+    cut += rest;
+    (cut != text).then_some(cut)
 }
 
 #[cfg(test)]
@@ -64,10 +103,36 @@ mod tests {
                 "no permissions for [] and User [name=alice, backend_roles=[], requestedTenant=null]: x",
                 "no permissions for [] and User […]: x",
             ),
+            // Names of a directory, and texts that were cut off.
+            (
+                r"no permissions for [] and User [name=CORP\alice, backend_roles=[all, [ops]], requestedTenant=null] here",
+                "no permissions for [] and User […] here",
+            ),
+            ("User [name=streamdex, backend_roles=[arn:aws:iam::123456789012:role/indexer, own_ind", "User […"),
+            (
+                "no permissions for [x] and associated roles [own_index, writer]",
+                "no permissions for [x] and associated roles […]",
+            ),
+            (
+                "is unauthorized for user [alice] with roles [admin,writer]",
+                "is unauthorized for user […] with roles […]",
+            ),
+            (
+                r#"the password of a different user than "alice" in opensearch.auth"#,
+                "the password of a different user than … in opensearch.auth",
+            ),
+            ("arn:aws:kms:eu-west-1:1234567890", "arn:aws:kms:eu-west-1:…"),
+            (
+                "in arn:aws:organizations::123456789012:policy/o-a1/service_control_policy/p-b2 x",
+                "in arn:aws:organizations:… x",
+            ),
+            ("accounts 123456789012,210987654321 and 123456789012.", "accounts …,… and …."),
+            ("`123456789012` <AccountId>123456789012</AccountId>", "`…` <AccountId>…</AccountId>"),
+            ("AROADBQP57FF2AEXAMPLE:jane@corp.example is not known", "AROA… is not known"),
             ("account 123456789012 is not active", "account … is not active"),
             (
                 "the key ASIAIOSFODNN7EXAMPLE of AROADBQP57FF2AEXAMPLE:s is not known",
-                "the key ASIA… of AROA…:s is not known",
+                "the key ASIA… of AROA… is not known",
             ),
             (
                 "arn:aws:secretsmanager:eu-west-1:123456789012:secret:search-AbCdEf cannot be read",

@@ -206,9 +206,13 @@ impl Package {
             Source::PyPi { requirements } => self.install_program(requirements, &unfinished)?,
             Source::Python { requirements } => drop(self.install(requirements, &unfinished)?),
         }
-        // Other Python packages than the ones of now.
+        // Other Python packages than the ones of now. Half removed, the folder must not look whole.
+        let old = engines_folder().join(format!("{}.old", self.slug));
+        if old.exists() {
+            fs::remove_dir_all(&old).map_err(failed)?;
+        }
         if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(failed)?;
+            fs::rename(&folder, &old).and_then(|()| fs::remove_dir_all(&old)).map_err(failed)?;
         }
         fs::rename(&unfinished, &folder).map_err(failed)?;
         Ok(folder)
