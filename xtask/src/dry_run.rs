@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, ensure};
+use clap::ValueEnum;
 use streamdex_testkit::engines::{target_folder, workspace_folder};
 
 use crate::cross::{Architecture, with_first};
@@ -16,21 +17,45 @@ use crate::package;
 use crate::step::cargo;
 use crate::tools::{BINSTALL, CARGO_LAMBDA};
 
-type Step = fn() -> anyhow::Result<()>;
+/// What to try.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// One step instead of all; installing needs the archives of an earlier run.
+    #[arg(long, value_enum)]
+    only: Option<Step>,
+}
+
+/// A part of it, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// The packages of the crates
+    Crates,
+    /// The archives of the command line tool
+    Archives,
+    /// The zips of the function
+    Zips,
+    /// A zip of the function by cargo lambda
+    CargoLambda,
+    /// Installing with cargo binstall
+    Binstall,
+    /// Installing with the command of README's Install
+    Readme,
+}
 
 /// Whether every step passed; a step that fails ends the run.
-pub(crate) fn run() -> anyhow::Result<bool> {
-    let steps: [(&str, Step); 6] = [
-        ("crates", crates),
-        ("archives", archives),
-        ("zips of the function", zips),
-        ("zip of cargo lambda", zip_of_cargo_lambda),
-        ("cargo binstall", binstall),
-        ("the README's line", line_of_the_readme),
-    ];
-    for (name, step) in steps {
-        println!("── dry run: {name}");
-        step().with_context(|| name.to_owned())?;
+pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
+    let steps = options.only.map_or_else(|| Step::value_variants().to_vec(), |one| vec![one]);
+    for step in steps {
+        println!("── dry run: {step:?}");
+        match step {
+            Step::Crates => crates(),
+            Step::Archives => archives(),
+            Step::Zips => zips(),
+            Step::CargoLambda => zip_of_cargo_lambda(),
+            Step::Binstall => binstall(),
+            Step::Readme => line_of_the_readme(),
+        }
+        .with_context(|| format!("{step:?}"))?;
     }
     println!("── dry run: passed");
     Ok(true)
@@ -93,6 +118,7 @@ fn binstall() -> anyhow::Result<()> {
     let mut install = Command::new(BINSTALL.program()?);
     install.args(["--no-confirm", "--no-track", "--disable-telemetry", "--strategies", "crate-meta-data", "--root"]);
     install.arg(&root).arg("--manifest-path").arg(&manifest).arg(PROGRAM);
+    install.env("BINSTALL_HTTPS_ROOT_CERTS", &server.authority);
     succeeds(&mut install)?;
     answers(&root.join("bin").join(PROGRAM))
 }
@@ -110,35 +136,37 @@ fn line_of_the_readme() -> anyhow::Result<()> {
     let line = line.replace(&format!("https://{repository}"), &server.url);
     println!("   {line}");
     let mut shell = Command::new("sh");
-    shell.args(["-euc", &line]).env("HOME", &home).current_dir(&home);
+    shell.args(["-euc", &line]).env("HOME", &home).env("CURL_CA_BUNDLE", &server.authority).current_dir(&home);
     succeeds(&mut shell)?;
     answers(&home.join(".local/bin").join(PROGRAM))
 }
 
-/// Python's file server, over the archives laid out as the downloads of a release.
+/// A file server over the archives, laid out as the downloads of a release. By HTTPS, since binstall takes nothing else.
 struct FileServer {
     process: Child,
     url: String,
+    /// The certificate to trust.
+    authority: PathBuf,
 }
 
 impl FileServer {
     fn start() -> anyhow::Result<FileServer> {
-        let folder = dry_folder("server");
+        let (folder, certificates) = (dry_folder("server"), dry_folder("certificates"));
         let version = folder.join(format!("releases/download/v{VERSION}"));
         clear(&version)?;
+        clear(&certificates)?;
         for entry in fs::read_dir(target_folder().join("dist")).context("reading target/dist")? {
             let entry = entry?;
             fs::copy(entry.path(), version.join(entry.file_name())).context("copying an archive")?;
         }
         let mut command = Command::new("python3");
-        command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]).arg(&folder);
+        command.arg("-B").arg(workspace_folder().join("xtask/src/file_server.py")).arg(&folder).arg(&certificates);
         let process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("starting python3")?;
-        let mut server = FileServer { process, url: String::new() };
-        let mut line = String::new();
-        BufReader::new(server.process.stdout.take().context("its output")?).read_line(&mut line)?;
-        // `Serving HTTP on 127.0.0.1 port 43210 (http://127.0.0.1:43210/) ...`
-        let address = line.split(['(', ')']).nth(1).with_context(|| format!("python3 said {line:?}"))?;
-        server.url = address.trim_end_matches('/').to_owned();
+        let mut server = FileServer { process, url: String::new(), authority: certificates.join("authority.pem") };
+        let output = server.process.stdout.take().context("its output")?;
+        BufReader::new(output).read_line(&mut server.url)?;
+        server.url = server.url.trim().to_owned();
+        ensure!(!server.url.is_empty(), "the file server does not start: it needs python3 and openssl");
         Ok(server)
     }
 }

@@ -62,7 +62,7 @@ enum Task {
     /// Build archives of the command line tool, under target/dist; no Docker.
     Dist(dist::Options),
     /// Build what a release hands out, and install it from a local server. Half an hour.
-    DryRun,
+    DryRun(dry_run::Options),
     /// Write the licences of third-party code in the released artifacts, after a change of Cargo.lock.
     Notices,
     /// Build the Lambda function's zip, under target/lambda; no Docker.
@@ -86,7 +86,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Circles => circles::check("circles") != step::Outcome::Failed,
         Task::Demo(options) => demo::run(&options)?,
         Task::Dist(options) => dist::run(&options)?,
-        Task::DryRun => dry_run::run()?,
+        Task::DryRun(options) => dry_run::run(&options)?,
         Task::Notices => notices::run()?,
         Task::PackageLambda(options) => package::run(&options)?,
         Task::Playground(options) => demo::playground(&options)?,

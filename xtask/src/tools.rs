@@ -26,8 +26,8 @@ pub(crate) const ABOUT: Tool = Tool { name: "cargo-about", version: "0.9.3", opt
 pub(crate) const AUDITABLE: Tool = Tool { name: "cargo-auditable", version: "0.7.7", options: &["--debug"] };
 pub(crate) const MDBOOK: Tool =
     Tool { name: "mdbook", version: "0.5.4", options: &["--debug", "--no-default-features", "--features", "search"] };
-/// What users install archives with; the dry run of a release does.
-pub(crate) const BINSTALL: Tool = Tool { name: "cargo-binstall", version: "1.24.0", options: &["--debug"] };
+/// What users install archives with; the dry run of a release does. The newest one that this Rust compiles.
+pub(crate) const BINSTALL: Tool = Tool { name: "cargo-binstall", version: "1.20.0", options: &["--debug"] };
 /// It looks at words instead of parsing Rust, so it has little to compile.
 pub(crate) const MACHETE: Tool = Tool { name: "cargo-machete", version: "0.9.2", options: &["--debug"] };
 
