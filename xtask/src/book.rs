@@ -19,8 +19,7 @@ const SETTINGS: [&str; 2] = ["book.toml", "book.css"];
 pub(crate) fn check(name: &str) -> Outcome {
     let python = Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !python.is_ok_and(|status| status.success()) {
-        println!("── {name}\n   {name}: not checked, there is no Python 3");
-        return Outcome::NotRun;
+        return step::not_run(name, "not checked, there is no Python 3");
     }
     match build() {
         Ok(site) => {
@@ -28,10 +27,7 @@ pub(crate) fn check(name: &str) -> Outcome {
             check.arg("-B").arg(workspace_folder().join("deploy/check/site_links.py")).arg(&site);
             step::run(name, check)
         }
-        Err(error) => {
-            println!("── {name}\n   {name}: {error:#}");
-            Outcome::Failed
-        }
+        Err(error) => step::failed(name, &error),
     }
 }
 
@@ -46,9 +42,7 @@ fn build() -> anyhow::Result<PathBuf> {
 
 /// Copies the pages, and the files that they link to, as they lie in the repository: then their links hold in the book too.
 fn lay_out(source: &Path) -> anyhow::Result<()> {
-    if source.exists() {
-        fs::remove_dir_all(source).with_context(|| format!("removing {}", source.display()))?;
-    }
+    step::empty(source)?;
     let read = |path: &Path| {
         fs::read_to_string(workspace_folder().join(path)).with_context(|| format!("reading {}", path.display()))
     };

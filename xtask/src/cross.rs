@@ -35,7 +35,7 @@ pub(crate) enum Architecture {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Glibc(pub(crate) u32);
 
-// === impl Architecture ===
+// === impl Architecture, Glibc ===
 
 impl Architecture {
     /// Its name in folders and in AWS's parameters.
@@ -78,12 +78,22 @@ impl Architecture {
     }
 }
 
+impl Glibc {
+    /// Fails if a program needs a newer one.
+    pub(crate) fn suffices(self, program: &Path) -> anyhow::Result<()> {
+        let bytes = fs::read(program).with_context(|| format!("reading {}", program.display()))?;
+        let (needs, Glibc(minor)) = (elf::glibc_needed(&bytes)?, self);
+        ensure!(needs <= minor, "{} needs glibc 2.{needs}, but its target has 2.{minor}", program.display());
+        Ok(())
+    }
+}
+
 /// Compiles a program of this workspace and checks what it needs of the machine it will run on.
 pub(crate) fn build(
     package: &str,
     program: &str,
     architecture: Architecture,
-    Glibc(minor): Glibc,
+    library: Glibc,
 ) -> anyhow::Result<PathBuf> {
     let triple = architecture.triple();
     let tools = TOOLS.environment()?.join("bin");
@@ -92,7 +102,7 @@ pub(crate) fn build(
         added.context("starting rustup, which has the target's standard library")?.success(),
         "rustup target add {triple}"
     );
-    let target = format!("{triple}.2.{minor}");
+    let target = format!("{triple}.2.{}", library.0);
     println!("── compiling {program} for {target} (some minutes)");
     // It calls `cargo zigbuild`, and that cargo with what it adds.
     let auditable = AUDITABLE.program()?;
@@ -103,8 +113,7 @@ pub(crate) fn build(
     let status = build.status().context("starting cargo-zigbuild")?;
     ensure!(status.success(), "compiling {program} ended with {status}");
     let built = target_folder().join(triple).join(PROFILE).join(program);
-    let needs = elf::glibc_needed(&fs::read(&built).with_context(|| format!("reading {}", built.display()))?)?;
-    ensure!(needs <= minor, "{program} needs glibc 2.{needs}, but its target has 2.{minor}");
+    library.suffices(&built)?;
     Ok(built)
 }
 

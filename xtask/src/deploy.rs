@@ -18,14 +18,12 @@ const TOOLS: PythonPackages = PythonPackages {
 pub(crate) fn templates(name: &str) -> Outcome {
     let python = Command::new("python3").args(["-c", "import venv"]).stderr(Stdio::null()).status();
     if !python.is_ok_and(|status| status.success()) {
-        println!("── {name}\n   {name}: not checked, there is no Python 3 with venv");
-        return Outcome::NotRun;
+        return step::not_run(name, "not checked, there is no Python 3 with venv");
     }
     let environment = match TOOLS.environment() {
         Ok(environment) => environment,
         Err(error) => {
-            println!("── {name}\n   {name}: {error:#}");
-            return Outcome::Failed;
+            return step::failed(name, &error);
         }
     };
     let mut check = Command::new(environment.join("bin/python"));
@@ -40,8 +38,7 @@ pub(crate) fn constructs(name: &str) -> Outcome {
     let is_there = "parseInt(process.versions.node) >= 20 || process.exit(1)";
     let node = Command::new("node").args(["-e", is_there]).stderr(Stdio::null()).status();
     if !node.is_ok_and(|status| status.success()) {
-        println!("── {name}\n   {name}: not checked, there is no Node.js 20 or newer");
-        return Outcome::NotRun;
+        return step::not_run(name, "not checked, there is no Node.js 20 or newer");
     }
     let mut test = Command::new("sh");
     test.args(["-c", "npm ci --no-audit --no-fund --loglevel=error && npm test --silent"]);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -40,11 +41,7 @@ fn pack(architecture: Architecture) -> anyhow::Result<()> {
     let built = cross::build("streamdex", PROGRAM, architecture, LIBRARY)?;
     match architecture.command(&built) {
         None => println!("   not started here: there is no qemu-aarch64 (Debian: apt install qemu-user)"),
-        Some(mut command) => {
-            let output = command.arg("--version").output().context("starting the program")?;
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            ensure!(said.trim() == format!("{PROGRAM} {VERSION}"), "the program does not start: {output:?}");
-        }
+        Some(command) => says_its_version(command)?,
     }
     let name = format!("{PROGRAM}-{VERSION}-{}", architecture.triple());
     let mut files = vec![(PROGRAM, 0o755, fs::read(&built)?)];
@@ -64,6 +61,14 @@ fn pack(architecture: Architecture) -> anyhow::Result<()> {
     println!("── {}", path.display());
     println!("   {}", cross::megabytes(u64::try_from(archive.len())?));
     print!("   {sum}");
+    Ok(())
+}
+
+/// The program starts, and is the one of this version.
+pub(crate) fn says_its_version(mut program: Command) -> anyhow::Result<()> {
+    let output = program.arg("--version").output().with_context(|| format!("starting {program:?}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(said.trim() == format!("{PROGRAM} {VERSION}"), "the program does not start: {output:?}");
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use streamdex_testkit::engines::{target_folder, workspace_folder};
 use crate::cross::{Architecture, with_first};
 use crate::dist::{self, PROGRAM, VERSION};
 use crate::package;
-use crate::step::cargo;
+use crate::step::{self, cargo};
 use crate::tools::{BINSTALL, CARGO_LAMBDA};
 
 /// What to try.
@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
 /// As they would go to a registry, out of a clone in which they may be published: each is compiled from what its package holds.
 fn crates() -> anyhow::Result<()> {
     let clone = dry_folder("clone");
-    clear(&clone)?;
+    step::empty(&clone)?;
     succeeds(Command::new("git").args(["clone", "--quiet"]).arg(workspace_folder()).arg(&clone))?;
     let manifest = clone.join("Cargo.toml");
     let text = fs::read_to_string(&manifest).context("reading the manifest")?;
@@ -104,8 +104,8 @@ fn zip_of_cargo_lambda() -> anyhow::Result<()> {
 fn binstall() -> anyhow::Result<()> {
     let server = FileServer::start()?;
     let (manifest, root) = (dry_folder("manifest"), dry_folder("binstall"));
-    clear(&manifest.join("src"))?;
-    clear(&root)?;
+    step::empty(&manifest.join("src"))?;
+    step::empty(&root)?;
     let text = fs::read_to_string(workspace_folder().join("crates/cli/Cargo.toml")).context("reading the manifest")?;
     let whole: toml::Table = text.parse().context("reading the manifest")?;
     let metadata = whole.get("package").and_then(|package| package.get("metadata")).context("it has no metadata")?;
@@ -127,7 +127,7 @@ fn binstall() -> anyhow::Result<()> {
 fn line_of_the_readme() -> anyhow::Result<()> {
     let server = FileServer::start()?;
     let home = dry_folder("home");
-    clear(&home)?;
+    step::empty(&home)?;
     let readme = fs::read_to_string(workspace_folder().join("README.md")).context("reading README.md")?;
     let line =
         readme.lines().find(|line| line.contains("/releases/download")).context("README.md installs no release")?;
@@ -153,8 +153,8 @@ impl FileServer {
     fn start() -> anyhow::Result<FileServer> {
         let (folder, certificates) = (dry_folder("server"), dry_folder("certificates"));
         let version = folder.join(format!("releases/download/v{VERSION}"));
-        clear(&version)?;
-        clear(&certificates)?;
+        step::empty(&version)?;
+        step::empty(&certificates)?;
         for entry in fs::read_dir(target_folder().join("dist")).context("reading target/dist")? {
             let entry = entry?;
             fs::copy(entry.path(), version.join(entry.file_name())).context("copying an archive")?;
@@ -180,24 +180,13 @@ impl Drop for FileServer {
 
 /// The program that was installed is the one of this version.
 fn answers(program: &Path) -> anyhow::Result<()> {
-    let output =
-        Command::new(program).arg("--version").output().with_context(|| format!("starting {}", program.display()))?;
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    ensure!(said == format!("{PROGRAM} {VERSION}"), "it says {said:?}");
-    println!("   {}: {said}", program.display());
+    dist::says_its_version(Command::new(program))?;
+    println!("   {} starts", program.display());
     Ok(())
 }
 
 fn dry_folder(name: &str) -> PathBuf {
     target_folder().join("dry-run").join(name)
-}
-
-/// An empty folder.
-fn clear(folder: &Path) -> anyhow::Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))
 }
 
 fn succeeds(command: &mut Command) -> anyhow::Result<()> {

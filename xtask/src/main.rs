@@ -61,7 +61,7 @@ enum Task {
     Demo(demo::Options),
     /// Build archives of the command line tool, under target/dist; no Docker.
     Dist(dist::Options),
-    /// Build what a release hands out, and install it from a local server. Half an hour.
+    /// Build what a release hands out, and install it from a local server. Takes about an hour.
     DryRun(dry_run::Options),
     /// Write the licences of third-party code in the released artifacts, after a change of Cargo.lock.
     Notices,

@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::cross::{self, Architecture, Glibc};
-use crate::{elf, notices};
+use crate::notices;
 
 /// What AWS promises of `provided.al2023`.
 const LIBRARY: Glibc = Glibc(34);
@@ -84,9 +84,7 @@ pub(crate) fn start_packed(architecture: Architecture, packed: &Path) -> anyhow:
     let folder = packed.with_extension("");
     zip::ZipArchive::new(file)?.extract(&folder).with_context(|| format!("unpacking {}", packed.display()))?;
     let program = folder.join(PROGRAM);
-    let Glibc(minor) = LIBRARY;
-    let needs = elf::glibc_needed(&fs::read(&program).with_context(|| format!("reading {}", program.display()))?)?;
-    ensure!(needs <= minor, "the program needs glibc 2.{needs}, and Lambda has 2.{minor}");
+    LIBRARY.suffices(&program)?;
     start(architecture, &program)
 }
 

@@ -1,6 +1,8 @@
 //! One step: a command with a name, its time, and whether it went well.
 
 use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -46,6 +48,26 @@ pub(crate) fn run_built(profile: &str, name: &str, options: &PassedOn) -> anyhow
     let program = target_folder().join(profile).join(name);
     let status = Command::new(&program).args(&options.arguments).status();
     Ok(status.with_context(|| format!("starting {}", program.display()))?.success())
+}
+
+/// Says why a step could not be run here.
+pub(crate) fn not_run(name: &str, why: &str) -> Outcome {
+    println!("── {name}\n   {name}: {why}");
+    Outcome::NotRun
+}
+
+/// Says what made a step fail before it could be run.
+pub(crate) fn failed(name: &str, error: &anyhow::Error) -> Outcome {
+    println!("── {name}\n   {name}: {error:#}");
+    Outcome::Failed
+}
+
+/// Makes the folder, or empties it.
+pub(crate) fn empty(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))
 }
 
 /// Runs the command with its output shown.

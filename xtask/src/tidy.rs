@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
+use anyhow::anyhow;
 use streamdex_testkit::engines::{target_folder, workspace_folder};
 
 use crate::step::{self, Outcome, cargo};
@@ -79,8 +80,7 @@ fn examples_and_documents(name: &str) -> Outcome {
 fn fuzz_target(name: &str) -> Outcome {
     let nightly = Command::new("rustup").args(["run", "nightly", "cargo", "--version"]).stdout(Stdio::null()).status();
     if !nightly.is_ok_and(|status| status.success()) {
-        println!("── {name}\n   {name}: not built, there is no nightly toolchain");
-        return Outcome::NotRun;
+        return step::not_run(name, "not built, there is no nightly toolchain");
     }
     let mut command = Command::new("rustup");
     command.args(["run", "nightly", "cargo", "check", "--quiet", "--manifest-path", "fuzz/Cargo.toml"]);
@@ -98,8 +98,7 @@ fn bans_licences_sources(name: &str) -> Outcome {
     // It looks at crates of every platform, and a build has fetched those of this one alone.
     let mut fetch = cargo(&["fetch", "--locked", "--quiet"]);
     if !fetch.status().is_ok_and(|status| status.success()) {
-        println!("── {name}\n   {name}: the dependencies cannot be fetched");
-        return Outcome::Failed;
+        return step::failed(name, &anyhow!("the dependencies cannot be fetched"));
     }
     with_tool(&DENY, name, |command| {
         command.args(["--offline", "--all-features", "check", "--hide-inclusion-graph"]);
@@ -113,8 +112,7 @@ fn advisories(name: &str) -> Outcome {
     let mut fetch = Command::new(program);
     fetch.current_dir(workspace_folder()).args(["fetch", "db"]).stdout(Stdio::null()).stderr(Stdio::null());
     if !fetch.status().is_ok_and(|status| status.success()) {
-        println!("── {name}\n   {name}: not checked, the advisory database could not be fetched");
-        return Outcome::NotRun;
+        return step::not_run(name, "not checked, the advisory database could not be fetched");
     }
     with_tool(&DENY, name, |command| command.args(["--all-features", "check", "--disable-fetch", "advisories"]))
 }
@@ -126,10 +124,7 @@ fn with_tool(tool: &Tool, name: &str, arguments: impl FnOnce(&mut Command) -> &m
             arguments(command.current_dir(workspace_folder()));
             step::run(name, command)
         }
-        Err(error) => {
-            println!("── {name}\n   {name}: {error:#}");
-            Outcome::Failed
-        }
+        Err(error) => step::failed(name, &error),
     }
 }
 

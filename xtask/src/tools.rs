@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use streamdex_testkit::engines::target_folder;
+use streamdex_testkit::engines::{pip_install, target_folder};
 
 use crate::step::cargo;
 
@@ -87,10 +87,7 @@ impl PythonPackages {
         );
         let pinned = environment.join("requirements.txt");
         fs::write(&pinned, self.pinned).with_context(|| format!("writing {}", pinned.display()))?;
-        let mut install = Command::new(environment.join("bin/python"));
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
-        // No code of a source archive runs here.
-        install.args(["--only-binary", ":all:", "--requirement"]).arg(&pinned);
+        let mut install = pip_install(&environment.join("bin/python"), &pinned);
         ensure!(install.status().context("starting pip")?.success(), "pip could not install {wanted}");
         fs::rename(&pinned, &installed).with_context(|| format!("writing {}", installed.display()))?;
         Ok(environment)

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use streamdex_testkit::engines::pip_install;
+
 use super::contender::{Contender, plain};
 use crate::peers::{copied, run};
 use crate::search::Bench;
@@ -26,11 +28,7 @@ pub(crate) fn python(bench: &Bench) -> anyhow::Result<Contender> {
     if !interpreter.exists() {
         run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
     }
-    let mut install = Command::new(&interpreter);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
-    // No code of a source archive runs here.
-    install.args(["--only-binary", ":all:", "--requirement", "requirements.txt"]);
-    run(install.current_dir(&folder))?;
+    run(&mut pip_install(&interpreter, &folder.join("requirements.txt")))?;
     let program = script(&folder, &interpreter.display().to_string(), "bootstrap.py")?;
     Contender::new(bench, ("boto3 `TypeDeserializer`, opensearch-py (Python)", "python"), move |folder, url| {
         Ok(plain(&program, folder, url, "python"))

@@ -121,23 +121,27 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) async fn ended(&mut self, limit: Duration) -> Ended {
-        self.ended_or(limit, |_| false).await
-    }
-
-    /// Waits for its end, which comes by SIGTERM once its log fulfils `is_enough`.
-    pub(crate) async fn ended_or(&mut self, limit: Duration, is_enough: impl Fn(&str) -> bool) -> Ended {
-        let (deadline, mut is_stopped) = (Instant::now() + limit, false);
+        let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return Ended { status: code(status), stdout: self.stdout(), stderr: self.stderr() };
             }
-            if !is_stopped && is_enough(&self.stderr()) {
-                self.signal("TERM");
-                is_stopped = true;
-            }
             assert!(Instant::now() < deadline, "it has not ended within {limit:?}:\n{}", self.stderr());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Waits for its end, and ends it by SIGTERM once its log fulfils `is_enough`.
+    pub(crate) async fn ended_or(&mut self, limit: Duration, is_enough: impl Fn(&str) -> bool) -> Ended {
+        let deadline = Instant::now() + limit;
+        while self.process.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            if is_enough(&self.stderr()) {
+                self.signal("TERM");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.ended(deadline.saturating_duration_since(Instant::now())).await
     }
 
     /// SIGTERM, and its end, which must be a good one within the promised 10 s.

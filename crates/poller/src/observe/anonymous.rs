@@ -35,14 +35,14 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> =
 /// without the user that OpenSearch's security plugin names. Actions, tables, indices and hosts stay. The log has the
 /// whole text. A name in another form can stay.
 pub fn anonymous(text: &str) -> Cow<'_, str> {
-    let text = PATTERNS.iter().fold(Cow::Borrowed(text), |text, (pattern, kept)| match pattern.is_match(&text) {
-        true => Cow::Owned(pattern.replace_all(&text, *kept).into_owned()),
-        false => text,
+    let text = PATTERNS.iter().fold(Cow::Borrowed(text), |text, (pattern, kept)| {
+        let cut = match pattern.replace_all(&text, *kept) {
+            Cow::Owned(cut) => Some(cut),
+            Cow::Borrowed(_) => None,
+        };
+        cut.map_or(text, Cow::Owned)
     });
-    match without_accounts(&text) {
-        Some(cut) => Cow::Owned(cut),
-        None => text,
-    }
+    without_accounts(&text).map_or(text, Cow::Owned)
 }
 
 /// The text without numbers of 12 digits that stand alone; `None` where there is none. As part of a name such a number

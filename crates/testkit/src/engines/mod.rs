@@ -24,6 +24,7 @@ mod health;
 mod java;
 mod moto;
 mod package;
+mod pip;
 mod ports;
 mod search;
 #[cfg(feature = "clients")]
@@ -40,6 +41,7 @@ pub use folders::{target_folder, workspace_folder};
 pub use java::{Jdk, find_jdk};
 pub use moto::Moto;
 pub use package::Package;
+pub use pip::pip_install;
 pub use search::{NodeOptions, SearchEngine, SearchNode};
 #[cfg(feature = "clients")]
 pub use secured::SecuredNode;

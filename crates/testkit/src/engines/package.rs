@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use super::error::EngineError;
 use super::folders::engines_folder;
 use super::java::{Jdk, find_jdk};
+use super::pip::pip_install;
 
 const COPY_DEPENDENCIES: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies";
 const UNPACK: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unpack";
@@ -283,11 +284,7 @@ impl Package {
         let mut create = Command::new("python3");
         create.args(["-m", "venv"]).arg(&environment);
         self.run(create)?;
-        let mut install = Command::new(environment.join("bin/python"));
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
-        // No code of a source archive runs here.
-        install.args(["--only-binary", ":all:", "--requirement"]).arg(&pinned);
-        self.run(install)?;
+        self.run(pip_install(&environment.join("bin/python"), &pinned))?;
         Ok(environment)
     }
 
