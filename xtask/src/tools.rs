@@ -43,7 +43,7 @@ impl Tool {
         let begun = Instant::now();
         let mut install = cargo(&["install", "--quiet", "--locked", self.name, "--version", self.version]);
         install.args(self.options).arg("--root").arg(&root);
-        // The tools share dependencies, and the folder is thrown away with the target folder.
+        // The tools share dependencies.
         install.env("CARGO_TARGET_DIR", target_folder().join("tools/build"));
         let status = install.status().with_context(|| format!("compiling {}", self.name))?;
         ensure!(status.success(), "compiling {} ended with {status}", self.name);
