@@ -186,7 +186,7 @@ tables! {
     /// Settings of the Lambda function. Nothing else uses them.
     table LambdaTable {
         /// How long before the end of an invocation the function stops sending, so that it has time to answer: 200
-        /// milliseconds to 5 minutes. If an invocation has little time, it is at most half of that time.
+        /// milliseconds to 5 minutes. If an invocation has little time, the margin is at most half of that time.
         #[schemars(extend("default" = "2s"))]
         deadline_margin: Duration,
     }
@@ -231,18 +231,18 @@ tables! {
         /// lists (`lines.sku`). Write a backslash before a dot that is part of a name, as in `'a\.b'`. If it is
         /// missing or empty, everything is kept.
         include: Vec<Located<String>>,
-        /// What to leave out, as paths. It wins over `include`.
+        /// Paths to leave out. `exclude` wins over `include`.
         exclude: Vec<Located<String>>,
         /// New field names: `attribute = "field"`.
         rename: Named<String>,
-        /// What to write as JSON text, as paths. Use it for maps that keep getting new members.
+        /// Paths whose values are written as JSON text. Use it for maps that keep getting new members.
         as_json: Vec<Located<String>>,
         /// How numbers are written.
         #[schemars(extend("default" = "exact"))]
         numbers: NumbersWord,
-        /// Where numbers are written as strings, as paths. Numbers further inside count too.
+        /// Paths whose numbers are written as strings. Numbers further inside count too.
         numbers_as_string: Vec<Located<String>>,
-        /// Times, as paths. A number of seconds or milliseconds since 1970 is written in milliseconds. Text stays as
+        /// Paths of times. A number of seconds or milliseconds since 1970 is written in milliseconds. Text stays as
         /// it is. The field is mapped as a date.
         dates: Vec<Located<String>>,
         /// What happens to names with dots, which OpenSearch reads as paths.
@@ -331,9 +331,9 @@ words! {
 
     /// Whether an empty index is filled with what the table held before.
     words BackfillWord {
-        /// `run` writes these items if the index is empty when the group begins.
+        /// `run` writes the older items if the index is empty when the group begins.
         IfEmpty = "if_empty",
-        /// `run` does not write these items; only `streamdex backfill` does.
+        /// `run` does not write the older items; only `streamdex backfill` does.
         Never = "never",
     }
 
