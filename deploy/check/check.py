@@ -26,6 +26,7 @@
 7. Alert rules, their tests and the dashboard ask for metrics that are served, and promtool passes the tests (prometheus.py).
 8. helm renders the chart; what it gives is valid, and says what values, configuration and page say (helm.py).
 9. actionlint on the workflows.
+   One version everywhere (versions.py); `.ci/check-release` names what keeps a commit from being released (test_release.py).
    Links between pages lead somewhere, and the book of docs/ has all of them (links.py).
 10. hadolint on the Dockerfile, and the Compose Specification's schema on the compose file.
 
@@ -78,10 +79,13 @@ import test_prometheus
 import test_reach
 import test_redrive
 import test_refused
+import test_release
 import test_removal
 import test_rules
 import test_site
 import test_sources
+import test_versions
+import versions
 
 TESTS = [
     test_rules,
@@ -103,6 +107,8 @@ TESTS = [
     test_helm,
     test_links,
     test_site,
+    test_versions,
+    test_release,
 ]
 DEPLOY = Path(__file__).resolve().parent.parent
 CRATES = DEPLOY.parent / "crates"
@@ -275,14 +281,17 @@ def helm_problems(tools):
     return helm.problems(program, DEPLOY / "helm/streamdex", configuration, page, help_text)
 
 
-def link_problems():
-    """Of all pages of the repository; what was built, or fetched, is none of it."""
+def repository_problems():
+    """Links and versions on all pages of the repository; what was built, or fetched, is none of it."""
     root, paths = DEPLOY.parent, set()
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name not in {"target", ".git", "node_modules"}]
         paths |= {str(Path(folder, name).relative_to(root)) for name in [*folders, *files]}
     pages = {path: (root / path).read_text() for path in paths if path.endswith(".md")}
-    return links.problems(pages, paths)
+    yield from links.problems(pages, paths)
+    # A decision keeps the version of its time, and the changelog has all of them.
+    dated = {path: text for path, text in pages.items() if not path.startswith("docs/adr/") and path != "CHANGELOG.md"}
+    yield from versions.problems(root, dated)
 
 
 def workflows(tools):
@@ -360,7 +369,7 @@ def main(work):
         *prometheus_problems(),
         *create.problems({**readable, "sam/template.yaml": plain}, (DOCS / "removing.md").read_text()),
         *helm_problems(work.parent / "tools"),
-        *link_problems(),
+        *repository_problems(),
     ]:
         print(problem)
         passed = False

@@ -8,6 +8,8 @@ import subprocess
 import kubernetes_validate
 import yaml
 
+import versions
+
 HELM = ("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0")
 KUBERNETES = "1.31"
 IMAGE = "registry.example/streamdex"
@@ -105,7 +107,7 @@ def said(documents, values, shown, commands):
     page = shown["spec"]["template"]["spec"]
     checks = {
         "replicas": (deployment["spec"]["replicas"], values["replicas"]),
-        "image": (container["image"], f"{IMAGE}:0.1.0"),
+        "image": (container["image"], f"{IMAGE}:{versions.workspace()}"),
         "arguments, as on the page": (container["args"], page["containers"][0]["args"]),
         "strategy, as on the page": (deployment["spec"]["strategy"], shown["spec"]["strategy"]),
         "the probes, as on the page": (probes(container), probes(page["containers"][0])),

@@ -20,9 +20,9 @@ use crate::tools::{BINSTALL, CARGO_LAMBDA};
 /// What to try.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// One step instead of all; installing needs the archives of an earlier run.
-    #[arg(long, value_enum)]
-    only: Option<Step>,
+    /// Some steps instead of all. To install, archives must be in target/dist: of an earlier run, or of a release.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STEP,…")]
+    only: Vec<Step>,
 }
 
 /// A part of it, in order.
@@ -44,7 +44,7 @@ enum Step {
 
 /// Whether every step passed; a step that fails ends the run.
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
-    let steps = options.only.map_or_else(|| Step::value_variants().to_vec(), |one| vec![one]);
+    let steps = if options.only.is_empty() { Step::value_variants() } else { &options.only };
     for step in steps {
         println!("── dry run: {step:?}");
         match step {
@@ -63,13 +63,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
 
 /// As they would go to a registry, out of a clone in which they may be published: each is compiled from what its package holds.
 fn crates() -> anyhow::Result<()> {
-    let clone = dry_folder("clone");
-    step::empty(&clone)?;
-    succeeds(Command::new("git").args(["clone", "--quiet"]).arg(workspace_folder()).arg(&clone))?;
-    let manifest = clone.join("Cargo.toml");
-    let text = fs::read_to_string(&manifest).context("reading the manifest")?;
-    ensure!(text.contains("publish = false"), "Cargo.toml no longer has publish = false: package the workspace itself");
-    fs::write(&manifest, text.replace("publish = false", "publish = true")).context("writing the manifest")?;
+    let clone = clone_with("clone", |manifest| Ok(manifest.replace("publish = false", "publish = true")))?;
     let mut package = cargo(&["package", "--locked", "--allow-dirty", "--workspace", "--quiet"]);
     for tool in ["streamdex-bench", "streamdex-demo", "streamdex-testkit", "streamdex-tests", "xtask"] {
         package.args(["--exclude", tool]);
@@ -83,7 +77,7 @@ fn archives() -> anyhow::Result<()> {
 
 fn zips() -> anyhow::Result<()> {
     for arch in [Architecture::Arm64, Architecture::X86_64] {
-        package::run(&package::Options { arch, config: Some(workspace_folder().join("deploy/sam/streamdex.toml")) })?;
+        package::run(&package::Options { arch, config: None })?;
     }
     Ok(())
 }
@@ -99,28 +93,34 @@ fn zip_of_cargo_lambda() -> anyhow::Result<()> {
     package::start_packed(Architecture::X86_64, &folder.join("bootstrap/bootstrap.zip"))
 }
 
-/// Out of a local server, which has the archives where a release has them. The manifest says where that is; only the
-/// address of the repository is another one.
+/// As a user does, with the address of a repository alone: a clone, whose manifest has a local server as its address. That
+/// has the archives where a release has them. Without an archive nothing is installed.
 fn binstall() -> anyhow::Result<()> {
     let server = FileServer::start()?;
-    let (manifest, root) = (dry_folder("manifest"), dry_folder("binstall"));
-    step::empty(&manifest.join("src"))?;
+    let clone = clone_with("repository", |manifest| {
+        let table: toml::Table = manifest.parse()?;
+        let package = table.get("workspace").and_then(|workspace| workspace.get("package"));
+        let address = package.and_then(|package| package.get("repository")).and_then(toml::Value::as_str);
+        Ok(manifest.replace(address.context("Cargo.toml has no repository")?, &server.url))
+    })?;
+    let mut commit = Command::new("git");
+    commit.args(["-c", "user.name=dry run", "-c", "user.email=nobody@example.org", "commit", "--quiet", "--all"]);
+    succeeds(commit.args(["--message", "The address of a local server"]).current_dir(&clone))?;
+    let root = dry_folder("binstall");
     step::empty(&root)?;
-    let text = fs::read_to_string(workspace_folder().join("crates/cli/Cargo.toml")).context("reading the manifest")?;
-    let whole: toml::Table = text.parse().context("reading the manifest")?;
-    let metadata = whole.get("package").and_then(|package| package.get("metadata")).context("it has no metadata")?;
-    let mut package: toml::Table = format!("name = {PROGRAM:?}\nversion = {VERSION:?}\nedition = \"2024\"").parse()?;
-    package.insert("repository".to_owned(), server.url.clone().into());
-    package.insert("metadata".to_owned(), metadata.clone());
-    let text = toml::to_string(&toml::Table::from_iter([("package".to_owned(), toml::Value::Table(package))]))?;
-    fs::write(manifest.join("Cargo.toml"), text).context("writing the manifest")?;
-    fs::write(manifest.join("src/main.rs"), "fn main() {}\n").context("writing the manifest")?;
     let mut install = Command::new(BINSTALL.program()?);
-    install.args(["--no-confirm", "--no-track", "--disable-telemetry", "--strategies", "crate-meta-data", "--root"]);
-    install.arg(&root).arg("--manifest-path").arg(&manifest).arg(PROGRAM);
+    install.args(["--no-confirm", "--no-track", "--disable-telemetry", "--root"]).arg(&root);
+    install.arg("--git").arg(format!("file://{}", clone.display())).arg(PROGRAM);
     install.env("BINSTALL_HTTPS_ROOT_CERTS", &server.authority);
     succeeds(&mut install)?;
-    answers(&root.join("bin").join(PROGRAM))
+    answers(&root.join("bin").join(PROGRAM))?;
+
+    drop(server);
+    step::empty(&root)?;
+    println!("   without an archive, it installs nothing:");
+    let status = install.status().with_context(|| format!("starting {install:?}"))?;
+    ensure!(!status.success() && fs::read_dir(&root)?.next().is_none(), "something was installed without an archive");
+    Ok(())
 }
 
 /// The block of the README that installs a release, with the local server as the address of releases.
@@ -183,6 +183,17 @@ fn answers(program: &Path) -> anyhow::Result<()> {
     dist::says_its_version(Command::new(program))?;
     println!("   {} starts", program.display());
     Ok(())
+}
+
+/// A clone of what is committed, with another manifest of the workspace.
+fn clone_with(name: &str, manifest: impl FnOnce(String) -> anyhow::Result<String>) -> anyhow::Result<PathBuf> {
+    let clone = dry_folder(name);
+    step::empty(&clone)?;
+    succeeds(Command::new("git").args(["clone", "--quiet"]).arg(workspace_folder()).arg(&clone))?;
+    let path = clone.join("Cargo.toml");
+    let text = fs::read_to_string(&path).context("reading the manifest")?;
+    fs::write(&path, manifest(text)?).context("writing the manifest")?;
+    Ok(clone)
 }
 
 fn dry_folder(name: &str) -> PathBuf {

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use streamdex_config::{Config, ConfigError};
-use streamdex_testkit::engines::target_folder;
+use streamdex_testkit::engines::{target_folder, workspace_folder};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
@@ -18,6 +18,7 @@ const LIBRARY: Glibc = Glibc(34);
 const PROGRAM: &str = "bootstrap";
 /// The name under which the function looks for its configuration.
 const CONFIGURATION: &str = "streamdex.toml";
+const LICENCES: [&str; 2] = ["LICENSE-APACHE", "LICENSE-MIT"];
 /// Keys of the configuration that name files.
 const FILE_KEYS: [&str; 2] = ["ca_file", "mapping_file"];
 /// It names a secret, which whoever may read the function's code could read in the zip.
@@ -62,6 +63,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let mut entries = vec![Entry { name: PROGRAM.to_owned(), mode: EXECUTABLE, content: program }];
     let notices = notices::FUNCTION.notices()?;
     entries.push(Entry { name: "THIRD-PARTY-NOTICES.md".to_owned(), mode: READABLE, content: notices });
+    for name in LICENCES {
+        let content = fs::read(workspace_folder().join(name)).with_context(|| format!("reading {name}"))?;
+        entries.push(Entry { name: name.to_owned(), mode: READABLE, content });
+    }
     entries.extend(configured);
     let folder = target_folder().join("lambda").join(options.arch.name());
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
