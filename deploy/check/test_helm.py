@@ -4,6 +4,7 @@ import copy
 import unittest
 
 import helm
+import versions
 
 LABELS = {"app": "streamdex"}
 PROBE = {"httpGet": {"path": "/livez", "port": "http"}}
@@ -12,7 +13,7 @@ PROBE = {"httpGet": {"path": "/livez", "port": "http"}}
 def pod(arguments, **more):
     container = {
         "args": arguments,
-        "image": "registry.example/streamdex:0.1.0",
+        "image": f"{helm.IMAGE}:{versions.workspace()}",
         "env": [{"name": "STREAMDEX_CONFIG", "value": "/etc/streamdex/streamdex.toml"}],
         "securityContext": {"readOnlyRootFilesystem": True},
         "resources": {},

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # An image of ours with its version, an archive, and a parameter or property that has the version.
 NAMED = re.compile(
     r"(?:streamdex:|streamdex-(?:cdk-|lambda-)?|releases/download/v|ImageTag=|imageTag: ')"
-    r"(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)[.0-9]*)?)"
+    r"(\d+\.\d+\.\d+(?:-(?:alpha|beta|rc)(?:\.?\d+)*)?)"
 )
 
 
@@ -41,8 +41,14 @@ def manifests(root):
     chart = yaml.safe_load((root / "deploy/helm/streamdex/Chart.yaml").read_text())
     for key in ("version", "appVersion"):
         yield f"Chart.yaml, {key}", chart[key]
-    for name in ("package.json", "package-lock.json"):
-        yield f"deploy/cdk/{name}", json.loads((root / "deploy/cdk" / name).read_text())["version"]
+    package, lock = (json.loads((root / "deploy/cdk" / name).read_text()) for name in ("package.json", "package-lock.json"))
+    yield "deploy/cdk/package.json", package["version"]
+    yield "deploy/cdk/package-lock.json", lock["version"]
+    yield "deploy/cdk/package-lock.json, packages", lock["packages"][""]["version"]
+    for crate in tomllib.loads((root / "fuzz/Cargo.lock").read_text())["package"]:
+        # What has no source is of this repository; the fuzz target has a version that nobody sees.
+        if "source" not in crate and crate["name"] != "streamdex-fuzz":
+            yield f"fuzz/Cargo.lock, {crate['name']}", crate["version"]
 
 
 def named(pages):

@@ -103,9 +103,11 @@ fn binstall() -> anyhow::Result<()> {
         let address = package.and_then(|package| package.get("repository")).and_then(toml::Value::as_str);
         Ok(manifest.replace(address.context("Cargo.toml has no repository")?, &server.url))
     })?;
-    let mut commit = Command::new("git");
-    commit.args(["-c", "user.name=dry run", "-c", "user.email=nobody@example.org", "commit", "--quiet", "--all"]);
-    succeeds(commit.args(["--message", "The address of a local server"]).current_dir(&clone))?;
+    let git = |arguments: &[&str]| succeeds(Command::new("git").args(arguments).current_dir(&clone));
+    // A tag that was checked out has no branch, and binstall needs one.
+    git(&["checkout", "--quiet", "-B", "released"])?;
+    let identity = ["-c", "user.name=dry run", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false"];
+    git(&[identity.as_slice(), &["commit", "--quiet", "--all", "--message", "The address of a local server"]].concat())?;
     let root = dry_folder("binstall");
     step::empty(&root)?;
     let mut install = Command::new(BINSTALL.program()?);
@@ -113,13 +115,14 @@ fn binstall() -> anyhow::Result<()> {
     install.arg("--git").arg(format!("file://{}", clone.display())).arg(PROGRAM);
     install.env("BINSTALL_HTTPS_ROOT_CERTS", &server.authority);
     succeeds(&mut install)?;
-    answers(&root.join("bin").join(PROGRAM))?;
+    let installed = root.join("bin").join(PROGRAM);
+    answers(&installed)?;
 
     drop(server);
     step::empty(&root)?;
     println!("   without an archive, it installs nothing:");
     let status = install.status().with_context(|| format!("starting {install:?}"))?;
-    ensure!(!status.success() && fs::read_dir(&root)?.next().is_none(), "something was installed without an archive");
+    ensure!(!status.success() && !installed.exists(), "something was installed without an archive");
     Ok(())
 }
 
