@@ -50,13 +50,19 @@ async fn until(log: &Path, part: &str, within: Duration) {
     }
 }
 
-/// A shell with what the blocks before left in it. It gives up where a block waits for what does not come.
+/// A shell with what the blocks before left in it. It must be the process itself: what a test kills has no child that stays.
 fn shell(folder: &Path, earlier: &str, block: &str) -> Command {
-    let mut command = Command::new("timeout");
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", &format!("{earlier}\n{block}")]).current_dir(folder).stdin(Stdio::null());
     command
-        .args(["--kill-after=5", "480", "bash", "-euo", "pipefail", "-c", &format!("{earlier}\n{block}")])
-        .current_dir(folder)
-        .stdin(Stdio::null());
+}
+
+/// The same, which gives up where a block waits for what does not come.
+fn limited(folder: &Path, earlier: &str, block: &str) -> Command {
+    let shell = shell(folder, earlier, block);
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", "480"]).arg(shell.get_program()).args(shell.get_args());
+    command.current_dir(folder).stdin(Stdio::null());
     command
 }
 
@@ -86,7 +92,7 @@ async fn a_newcomer_gets_from_a_clone_to_a_proven_index() {
             }
             "sh" => {
                 let (folder, begin, block) = (folder.path().to_owned(), earlier.clone(), text.clone());
-                let ended = tokio::task::spawn_blocking(move || shell(&folder, &begin, &block).output().unwrap());
+                let ended = tokio::task::spawn_blocking(move || limited(&folder, &begin, &block).output().unwrap());
                 let ended = ended.await.unwrap();
                 let stdout = String::from_utf8_lossy(&ended.stdout);
                 let log = format!("{text}{stdout}{}", String::from_utf8_lossy(&ended.stderr));
