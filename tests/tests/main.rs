@@ -10,10 +10,9 @@
     reason = "code of tests: stopping on a broken assumption is what it is for"
 )]
 
-// Its tests are the longest, and tests run in the order of their names.
-mod access;
 mod compat;
 mod e2e;
 mod lab;
 mod lambda;
 mod policy;
+mod secured;

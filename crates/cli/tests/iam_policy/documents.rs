@@ -100,7 +100,7 @@ fn every_action_is_explained_or_tested() {
     let mut tests = String::new();
     let folders = [
         "tests/tests/policy",
-        "tests/tests/access",
+        "tests/tests/secured",
         "crates/cli/tests",
         "crates/cli/tests/iam_policy",
         "crates/dynamodb/tests",
