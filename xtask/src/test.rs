@@ -1,9 +1,7 @@
 //! `cargo xtask test`: tidy, then everything that runs.
 
 use std::io::{BufRead, BufReader};
-use std::num::NonZeroUsize;
 use std::process::Stdio;
-use std::thread;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -50,9 +48,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(tidy && summary.passed())
 }
 
-/// So many tests run at once at least: most of them wait for an engine or for time to pass.
-const THREADS: usize = 3;
-
 /// Runs all tests, doc tests included, shows their output, counts, and keeps what failed.
 fn run_tests(arguments: &[String]) -> anyhow::Result<(Counts, Failures)> {
     println!("── cargo test");
@@ -66,10 +61,6 @@ fn run_tests(arguments: &[String]) -> anyhow::Result<(Counts, Failures)> {
             .env("STREAMDEX_PLAYGROUND", target_folder().join("debug/streamdex-playground")),
         arguments => command.args(arguments),
     };
-    if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        command.env("RUST_TEST_THREADS", processors.max(THREADS).to_string());
-    }
     command.stdout(Stdio::piped());
     let mut child = command.spawn().context("starting cargo test")?;
     let output = child.stdout.take().context("the output of cargo test")?;
