@@ -33,7 +33,7 @@ pub(crate) use program::Program;
 pub(crate) use route::route;
 
 /// Long enough for a machine that does other things as well.
-pub(crate) const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_secs(240);
 /// A stream that is so much younger than its table does not hold all of it.
 const YOUNGER: Duration = Duration::from_secs(12);
 pub(crate) const CONFIG: &str = "streamdex.toml";
